@@ -1,0 +1,304 @@
+// op attention: y = softmax(scale q k^T + mask) v for every head (Vaswani et al. 2017), grouped-query and multi-query
+// as the general case: head h attends with key/value head h / (heads / kv_heads).
+//
+// inputs: q [T, H*d], k [S, KVH*d], v [S, KVH*dv], mask [T, L] or [H, T, L]?, cache_k [C, KVH*d]?, cache_v [C,
+// KVH*dv]?, position [1] i32?. With a cache (states, together with position) rows of k and v enter it at position + row
+// first, S is T, and a query attends to the cache's first position + T rows; L is C. Without one L is S. outputs: y [T,
+// H*dv]; weights [H, T, L]? (zeros where a key is masked or absent). attributes: heads, kv_heads, scale (default
+// 1/sqrt(d)), causal (query at p sees keys up to p), window (0, or how many keys up to its own a query sees), softcap
+// (0, or c in c tanh(score / c)). The mask is added to the scores; -infinity (anything below -1e30) drops a key. A
+// query with no key at all yields zeros. By fusion: packed (input 0 holds q, k, v side by side), rotary_* (q and k are
+// turned here).
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <limits>
+#include <optional>
+
+#include "ops/op.h"
+#include "ops/rotary.h"
+#include "plan/lowering.h"
+
+namespace heed::ops {
+namespace {
+
+constexpr double kMasked = -1e30;  // scores at and below are dropped
+
+struct Sizes {
+  std::int64_t heads, kv_heads, queries, d, dv;
+  std::int64_t length;  // keys there can be: cache rows or S
+  bool cached, packed;
+  double scale, softcap;
+  std::int64_t window;
+  bool causal;
+  std::int64_t q_width() const { return heads * d; }
+  std::int64_t k_width() const { return kv_heads * d; }
+  std::int64_t v_width() const { return kv_heads * dv; }
+};
+
+Sizes sizes(const Attributes& a, const Shape& q, const Shape* k, const Shape* v, const Shape* cache_k,
+            const Shape* cache_v) {
+  Sizes s{};
+  s.heads = a.integer("heads");
+  s.kv_heads = a.integer("kv_heads", s.heads);
+  s.packed = a.integer("packed", 0) != 0;
+  s.cached = cache_k != nullptr;
+  s.queries = q[0];
+  const Shape& keys = s.cached ? *cache_k : *k;
+  const Shape& values = s.cached ? *cache_v : *v;
+  s.d = keys[1] / s.kv_heads;
+  s.dv = values[1] / s.kv_heads;
+  s.length = keys[0];
+  s.scale = a.real("scale", 1.0 / std::sqrt(static_cast<double>(std::max<std::int64_t>(1, s.d))));
+  s.softcap = a.real("softcap", 0.0);
+  s.causal = a.integer("causal", 0) != 0;
+  s.window = a.integer("window", 0);
+  return s;
+}
+
+std::vector<TensorType> infer(const InferContext& c) {
+  const Attributes& a = c.node.attributes;
+  const bool cached = c.has(4) || c.has(5);
+  const bool packed = a.integer("packed", 0) != 0;
+  c.expect_rank(0, 2, "q");
+  if (cached != (c.has(4) && c.has(5) && c.has(6))) c.fail("a cache needs cache_k, cache_v and position together");
+  if (packed && !cached) c.fail("packed needs a cache");
+  if (!packed) {
+    c.expect_rank(1, 2, "k");
+    c.expect_rank(2, 2, "v");
+  }
+  const std::int64_t heads = a.integer("heads");
+  const std::int64_t kv_heads = a.integer("kv_heads", heads);
+  if (heads <= 0 || kv_heads <= 0 || heads % kv_heads != 0) {
+    c.fail(fmt::format("{} heads do not share {} key/value heads evenly", heads, kv_heads));
+  }
+  for (const std::size_t i : cached ? std::vector<std::size_t>{4, 5} : std::vector<std::size_t>{1, 2}) {
+    c.expect_rank(i, 2, "keys or values");
+    if (c.input(i).shape[1] % kv_heads != 0 || c.input(i).shape[1] == 0) {
+      c.fail(fmt::format("a width of {} is not made of {} heads", c.input(i).shape[1], kv_heads));
+    }
+  }
+  const Sizes s =
+      sizes(a, c.input(0).shape, c.has(1) ? &c.input(1).shape : nullptr, c.has(2) ? &c.input(2).shape : nullptr,
+            cached ? &c.input(4).shape : nullptr, cached ? &c.input(5).shape : nullptr);
+  const std::int64_t rows = s.queries;
+  c.expect_shape(0, {rows, packed ? s.q_width() + s.k_width() + s.v_width() : s.q_width()}, "q");
+  if (!packed) {
+    const std::int64_t key_rows = cached ? rows : s.length;
+    c.expect_shape(1, {key_rows, s.k_width()}, "k");
+    c.expect_shape(2, {key_rows, s.v_width()}, "v");
+  }
+  if (cached) {
+    c.expect_shape(5, {s.length, s.v_width()}, "cache_v");
+    c.expect_shape(6, {1}, "position");
+    if (rows > s.length) c.fail(fmt::format("{} rows do not fit a cache of {}", rows, s.length));
+  }
+  if (c.has(3) && c.input(3).shape != Shape{rows, s.length} && c.input(3).shape != Shape{s.heads, rows, s.length}) {
+    c.fail(fmt::format("mask is {}, expected [{}, {}] or [{}, {}, {}]", to_string(c.input(3).shape), rows, s.length,
+                       s.heads, rows, s.length));
+  }
+  if (s.window < 0) c.fail(fmt::format("window {} is negative", s.window));
+  if (a.has("rotary_layout")) {
+    if (!cached) c.fail("rotary needs a cache");
+    Rotary::from(a, "rotary_", s.d);
+  }
+  return {{DType::F32, {rows, s.heads * s.dv}}, {DType::F32, {s.heads, rows, s.length}}};
+}
+
+void reference(const ReferenceContext& c) {
+  const bool cached = c.has(4);
+  const Sizes s =
+      sizes(c.node.attributes, c.shape(0), c.has(1) ? &c.shape(1) : nullptr, c.has(2) ? &c.shape(2) : nullptr,
+            cached ? &c.shape(4) : nullptr, cached ? &c.shape(5) : nullptr);
+  const std::int64_t position = cached ? static_cast<std::int64_t>(c.in(6)[0]) : 0;
+  std::vector<double> q = c.in(0);
+  std::vector<double> k = c.has(1) ? c.in(1) : std::vector<double>();
+  std::vector<double> v = c.has(2) ? c.in(2) : std::vector<double>();
+  if (s.packed) {
+    const std::int64_t row_width = c.shape(0)[1];
+    q.clear();
+    for (std::int64_t t = 0; t < s.queries; ++t) {
+      const auto row = c.in(0).begin() + t * row_width;
+      q.insert(q.end(), row, row + s.q_width());
+      k.insert(k.end(), row + s.q_width(), row + s.q_width() + s.k_width());
+      v.insert(v.end(), row + s.q_width() + s.k_width(), row + row_width);
+    }
+  }
+  if (c.node.attributes.has("rotary_layout")) {
+    const Rotary rotary = Rotary::from(c.node.attributes, "rotary_", s.d);
+    for (std::int64_t t = 0; t < s.queries; ++t) {
+      const auto at = static_cast<double>(position + t);
+      for (std::int64_t h = 0; h < s.heads; ++h) rotary.turn(q.data() + (t * s.heads + h) * s.d, at);
+      for (std::int64_t h = 0; h < s.kv_heads; ++h) rotary.turn(k.data() + (t * s.kv_heads + h) * s.d, at);
+    }
+  }
+  std::int64_t known = s.length;  // keys that exist
+  if (cached) {
+    known = std::min(s.length, position + s.queries);
+    for (std::int64_t t = 0; t < s.queries && position + t < s.length; ++t) {
+      std::copy_n(k.begin() + t * s.k_width(), s.k_width(), c.inputs[4]->data.begin() + (position + t) * s.k_width());
+      std::copy_n(v.begin() + t * s.v_width(), s.v_width(), c.inputs[5]->data.begin() + (position + t) * s.v_width());
+    }
+  }
+  const std::vector<double>& keys = cached ? c.inputs[4]->data : k;
+  const std::vector<double>& values = cached ? c.inputs[5]->data : v;
+  const bool per_head = c.has(3) && c.shape(3).size() == 3;
+  std::vector<double> weights(static_cast<std::size_t>(s.length));
+  for (std::int64_t h = 0; h < s.heads; ++h) {
+    const std::int64_t kvh = h / (s.heads / s.kv_heads);
+    for (std::int64_t t = 0; t < s.queries; ++t) {
+      const std::int64_t at = position + t;
+      double largest = -std::numeric_limits<double>::infinity();
+      for (std::int64_t j = 0; j < s.length; ++j) {
+        double& score = weights[static_cast<std::size_t>(j)];
+        score = kMasked;
+        if (j >= known || (s.causal && j > at) || (s.window > 0 && j + s.window <= at)) continue;
+        score = 0.0;
+        for (std::int64_t e = 0; e < s.d; ++e) {
+          score += q[static_cast<std::size_t>((t * s.heads + h) * s.d + e)] *
+                   keys[static_cast<std::size_t>((j * s.kv_heads + kvh) * s.d + e)];
+        }
+        score *= s.scale;
+        if (s.softcap > 0.0) score = s.softcap * std::tanh(score / s.softcap);
+        if (c.has(3)) score += c.in(3)[static_cast<std::size_t>(((per_head ? h : 0) * s.queries + t) * s.length + j)];
+        if (score > kMasked) largest = std::max(largest, score);
+      }
+      double sum = 0.0;
+      for (double& w : weights) sum += w = w > kMasked ? std::exp(w - largest) : 0.0;
+      for (double& w : weights) w = sum > 0.0 ? w / sum : 0.0;
+      for (std::int64_t e = 0; e < s.dv; ++e) {
+        double y = 0.0;
+        for (std::int64_t j = 0; j < s.length; ++j) {
+          const double w = weights[static_cast<std::size_t>(j)];
+          if (w != 0.0) y += w * values[static_cast<std::size_t>((j * s.kv_heads + kvh) * s.dv + e)];
+        }
+        c.out(0)[static_cast<std::size_t>((t * s.heads + h) * s.dv + e)] = y;
+      }
+      if (c.outputs.size() > 1 && c.outputs[1] != nullptr) {
+        std::copy(weights.begin(), weights.end(), c.out(1).begin() + (h * s.queries + t) * s.length);
+      }
+    }
+  }
+}
+
+std::uint32_t u32(std::int64_t value) { return static_cast<std::uint32_t>(value); }
+std::uint32_t bits(double value) { return std::bit_cast<std::uint32_t>(static_cast<float>(value)); }
+
+/// Rows of k and v enter the cache and q and k are turned. Returns the turned q, where there was anything to turn.
+std::optional<Binding> prepare(Lowering& l, const Sizes& s) {
+  const bool turns = l.attributes().has("rotary_layout");
+  const Binding first = l.read(0, View::F32);
+  const std::uint32_t row_width = u32(l.input(0).shape[1]);
+  Dispatch d;
+  d.shader = "attention_prepare";
+  Binding table = first;
+  Rotary rotary;
+  if (turns) {
+    rotary = Rotary::from(l.attributes(), "rotary_", s.d);
+    table = rotary.table(l, s.length);
+  }
+  const Binding turned = turns ? l.scratch("q", static_cast<std::uint64_t>(s.queries * s.q_width()) * 4) : l.update(4);
+  Binding q_out = turned;
+  q_out.access = turns ? Access::Write : Access::ReadWrite;
+  d.bindings = {first,
+                s.packed ? first : l.read(1, View::F32),
+                s.packed ? first : l.read(2, View::F32),
+                l.read(6, View::I32),
+                table,
+                q_out,
+                l.update(4),
+                l.update(5)};
+  d.push_constants = {u32(s.queries), turns ? u32(s.heads) : 0, u32(s.kv_heads), u32(s.d), u32(s.dv), u32(s.length),
+                      u32(rotary.dims),
+                      // Row widths and first elements of q, k and v in their buffers.
+                      row_width, s.packed ? row_width : u32(s.k_width()), s.packed ? row_width : u32(s.v_width()),
+                      s.packed ? u32(s.q_width()) : 0, s.packed ? u32(s.q_width() + s.k_width()) : 0};
+  const std::uint32_t lanes = std::min(l.caps().max_workgroup_invocations, std::max(64u, l.caps().subgroup_size));
+  d.specialization = {lanes, rotary.half};
+  const std::uint64_t pairs = static_cast<std::uint64_t>(s.queries) *
+                              static_cast<std::uint64_t>(((turns ? s.heads : 0) + s.kv_heads) * ((s.d + 1) / 2) +
+                                                         s.kv_heads * ((s.dv + 1) / 2));
+  d.groups = l.spread((pairs + lanes - 1) / lanes);
+  l.emit(std::move(d));
+  if (!turns) return std::nullopt;
+  return turned;
+}
+
+void lower(Lowering& l) {
+  const bool cached = l.has(4);
+  const Sizes s = sizes(l.attributes(), l.input(0).shape, l.has(1) ? &l.input(1).shape : nullptr,
+                        l.has(2) ? &l.input(2).shape : nullptr, cached ? &l.input(4).shape : nullptr,
+                        cached ? &l.input(5).shape : nullptr);
+  if (s.queries == 0) return;
+  std::optional<Binding> turned;
+  if (cached) turned = prepare(l, s);
+
+  const bool vectors = s.d % 4 == 0 && s.dv % 4 == 0;
+  const View view = vectors ? View::F32x4 : View::F32;
+  Binding q = turned ? *turned : l.read(0, view);
+  q.access = Access::Read;
+  q.view = view;
+  Binding keys = cached ? l.update(4) : l.read(1, view);
+  Binding values = cached ? l.update(5) : l.read(2, view);
+  keys.access = values.access = Access::Read;
+  keys.view = values.view = view;
+  const std::uint32_t q_row = turned ? u32(s.q_width()) : u32(l.input(0).shape[1]);
+  const std::uint32_t mask_heads = l.has(3) && l.input(3).shape.size() == 3 ? 1 : 0;
+
+  Dispatch d;
+  d.bindings = {q, keys, values, l.read_or(3, View::F32, q), l.read_or(6, View::I32, q)};
+  d.push_constants = {u32(s.queries), u32(s.heads),  u32(s.kv_heads), u32(s.d),        u32(s.dv), u32(s.length),
+                      q_row,          u32(s.window), bits(s.scale),   bits(s.softcap), mask_heads};
+  const std::vector<std::uint32_t> flags = {cached, s.causal, l.has(3)};
+  const std::uint64_t workgroups = static_cast<std::uint64_t>(s.heads * s.queries);
+
+  if (l.wants_output(1)) {
+    Dispatch weights = d;
+    weights.shader = "attention_weights";
+    weights.variant = {vectors ? "4" : "1", l.caps().subgroup_arithmetic ? "1" : "0"};
+    weights.bindings.push_back(l.write(1));
+    weights.specialization = {l.lanes_within_loops([&](std::uint32_t many) {
+      const auto elements = static_cast<std::uint64_t>(vectors ? s.d / 4 : s.d);
+      return (static_cast<std::uint64_t>(s.length) / many + 1) * (elements + 3) + 2 * Lowering::reduce_iterations(many);
+    })};
+    weights.specialization.insert(weights.specialization.end(), flags.begin(), flags.end());
+    weights.groups = l.spread(workgroups);
+    l.emit(std::move(weights));
+  }
+  if (!l.wants_output(0)) return;
+  d.shader = "attention";
+  d.variant = {vectors ? "4" : "1", l.caps().subgroup_arithmetic ? "1" : "0"};
+  d.bindings.push_back(l.write(0));
+  // A tile of scores in shared memory; enough slots of the value row for every lane.
+  const auto elements = static_cast<std::uint64_t>(vectors ? s.dv / 4 : s.dv);
+  const auto tile_of = [](std::uint32_t lanes) { return std::max(lanes, 128u); };
+  const std::uint32_t lanes = l.lanes_within_loops([&](std::uint32_t many) {
+    const std::uint64_t tile = tile_of(many);
+    const std::uint64_t tiles = (static_cast<std::uint64_t>(s.length) + tile - 1) / tile;
+    const auto dots = static_cast<std::uint64_t>(vectors ? s.d / 4 : s.d);
+    return tiles * ((tile + many - 1) / many * (dots + 2) + (elements + many - 1) / many * (tile + 1) +
+                    2 * Lowering::reduce_iterations(many) + 1);
+  });
+  const std::uint32_t tile = tile_of(lanes);
+  d.specialization = {lanes};
+  d.specialization.insert(d.specialization.end(), flags.begin(), flags.end());
+  d.specialization.push_back(tile);
+  d.specialization.push_back(static_cast<std::uint32_t>((elements + lanes - 1) / lanes));
+  d.specialization.push_back(u32(vectors ? s.d / 4 : s.d));
+  const std::uint64_t shared = (tile + lanes) * 4 + static_cast<std::uint64_t>(s.d) * 4;
+  if (shared > l.caps().max_shared_memory)
+    l.fail(fmt::format("heads of {} elements need {} bytes of shared memory", s.d, shared));
+  d.groups = l.spread(workgroups);
+  d.flops = 2 * static_cast<std::uint64_t>(s.queries * s.heads * (s.d + s.dv) * (cached ? s.queries : s.length));
+  d.bytes = cached ? 0 : keys.size + values.size;
+  l.emit(std::move(d));
+}
+
+}  // namespace
+
+extern const Op op_attention;
+const Op op_attention = {{"attention"}, infer, reference, lower};
+
+}  // namespace heed::ops

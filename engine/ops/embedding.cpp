@@ -1,0 +1,62 @@
+// op embedding: rows of a table. ids [T] i32, table [V, D] -> [T, D] times attribute scale (default 1). An id outside
+// [0, V) gives a row of zeros; hosts check ids before they feed them.
+#include <algorithm>
+#include <bit>
+
+#include "ops/op.h"
+#include "plan/lowering.h"
+
+namespace heed::ops {
+namespace {
+
+std::vector<TensorType> infer(const InferContext& c) {
+  c.expect_rank(1, 2, "table");
+  if (c.input(0).dtype != DType::I32) c.fail("ids must be i32");
+  if (element_count(c.input(1).shape) == 0) c.fail("the table is empty");
+  Shape y = c.input(0).shape;
+  y.push_back(c.input(1).shape[1]);
+  return {{DType::F32, y}};
+}
+
+void reference(const ReferenceContext& c) {
+  const std::int64_t rows = c.shape(1)[0];
+  const std::size_t width = static_cast<std::size_t>(c.shape(1)[1]);
+  const double scale = c.node.attributes.real("scale", 1.0);
+  for (std::size_t t = 0; t < c.in(0).size(); ++t) {
+    const auto id = static_cast<std::int64_t>(c.in(0)[t]);
+    for (std::size_t k = 0; k < width; ++k) {
+      c.out(0)[t * width + k] = id < 0 || id >= rows ? 0.0 : scale * c.in(1)[static_cast<std::size_t>(id) * width + k];
+    }
+  }
+}
+
+void lower(Lowering& l) {
+  const Shape& table = l.input(1).shape;
+  const DType dtype = l.input(1).dtype;
+  const auto tokens = static_cast<std::uint32_t>(element_count(l.input(0).shape));
+  const std::uint32_t lanes = std::min(l.caps().max_workgroup_invocations, std::max(8u, l.caps().subgroup_size));
+  const auto words = static_cast<std::uint32_t>(matrix_row_words(dtype, table[1]));
+  for (const MatrixPiece& piece : l.matrix(1, std::min<std::int64_t>(table[0], 32))) {
+    Dispatch d;
+    d.shader = "embedding";
+    d.variant = {std::string(dtype_name(dtype))};
+    d.bindings = {l.read(0, View::I32), piece.words, piece.scales, l.write()};
+    d.push_constants = {tokens,
+                        static_cast<std::uint32_t>(table[1]),
+                        words,
+                        static_cast<std::uint32_t>(piece.row_begin),
+                        static_cast<std::uint32_t>(piece.row_count),
+                        static_cast<std::uint32_t>(table[0]),
+                        std::bit_cast<std::uint32_t>(static_cast<float>(l.attributes().real("scale", 1.0)))};
+    d.specialization = {lanes};
+    d.groups = l.spread((std::uint64_t{tokens} * words + lanes - 1) / lanes);
+    l.emit(std::move(d));
+  }
+}
+
+}  // namespace
+
+extern const Op op_embedding;
+const Op op_embedding = {{"embedding"}, infer, reference, lower};
+
+}  // namespace heed::ops

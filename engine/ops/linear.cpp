@@ -1,0 +1,164 @@
+// op linear: y = act(x W^T + bias) + residual.
+//
+// inputs: x [.., K], weight [N, K], bias [N]?, residual [.., N]?, norm_weight [K]? (made by fuse_norm)
+// attributes: activation (default none); by fusion: gate (the weight holds 2N rows, y = act_gate(x A^T) * (x B^T)),
+// norm_eps (x is RMS-normalised first).
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+
+#include "ops/activation.h"
+#include "ops/op.h"
+#include "plan/lowering.h"
+
+namespace heed::ops {
+namespace {
+
+// The kernel for one row reads x once a weight row block; from here on rows of x share weights in registers.
+constexpr std::int64_t kMatrixRows = 4;
+
+bool gated(const Node& node) { return node.attributes.has("gate"); }
+
+std::vector<TensorType> infer(const InferContext& c) {
+  c.expect_rank(1, 2, "weight");
+  const Shape& x = c.input(0).shape;
+  const Shape& w = c.input(1).shape;
+  if (x.empty() || x.back() != w[1]) {
+    c.fail(fmt::format("x is {}, but the weight {} needs a last dimension of {}", to_string(x), to_string(w), w[1]));
+  }
+  if (gated(c.node) && w[0] % 2 != 0) c.fail("a gated weight needs an even number of rows");
+  Shape y = x;
+  y.back() = gated(c.node) ? w[0] / 2 : w[0];
+  if (c.has(2)) c.expect_shape(2, {w[0]}, "bias");
+  if (c.has(3)) c.expect_shape(3, y, "residual");
+  if (c.has(4)) c.expect_shape(4, {w[1]}, "norm weight");
+  activation_named(c.node.attributes.text("activation", "none"));
+  return {{DType::F32, y}};
+}
+
+void reference(const ReferenceContext& c) {
+  const std::size_t columns = static_cast<std::size_t>(c.shape(1)[1]);
+  const std::size_t weight_rows = static_cast<std::size_t>(c.shape(1)[0]);
+  const std::size_t n = gated(c.node) ? weight_rows / 2 : weight_rows;
+  const std::size_t rows = columns == 0 ? 0 : c.in(0).size() / columns;
+  const Activation activation = activation_named(c.node.attributes.text("activation", "none"));
+  std::vector<double> x(columns);
+  for (std::size_t t = 0; t < rows; ++t) {
+    std::copy_n(c.in(0).begin() + static_cast<std::ptrdiff_t>(t * columns), columns, x.begin());
+    if (c.has(4)) {
+      double squares = 0.0;
+      for (const double v : x) squares += v * v;
+      const double scale = 1.0 / std::sqrt(squares / static_cast<double>(columns) + c.node.attributes.real("norm_eps"));
+      for (std::size_t k = 0; k < columns; ++k) x[k] *= scale * c.in(4)[k];
+    }
+    const auto product = [&](std::size_t row) {
+      double sum = c.has(2) ? c.in(2)[row] : 0.0;
+      for (std::size_t k = 0; k < columns; ++k) sum += x[k] * c.in(1)[row * columns + k];
+      return sum;
+    };
+    for (std::size_t i = 0; i < n; ++i) {
+      double y = product(i);
+      if (gated(c.node)) {
+        y = activate(activation_named(c.node.attributes.text("gate")), y) * product(n + i);
+      }
+      c.out(0)[t * n + i] = activate(activation, y) + (c.has(3) ? c.in(3)[t * n + i] : 0.0);
+    }
+  }
+}
+
+/// Columns that a lane takes at a time: what one 16-byte word of the weight holds.
+std::int64_t unit_columns(DType dtype) {
+  switch (dtype) {
+    case DType::F32:
+      return 4;
+    case DType::Q8_0:
+      return 16;
+    case DType::Q4_0:
+      return 32;
+    default:
+      return 8;
+  }
+}
+
+void lower(Lowering& l) {
+  const bool gate = gated(l.node());
+  const Shape& w = l.input(1).shape;
+  const DType dtype = l.input(1).dtype;
+  const std::int64_t columns = w[1];
+  const std::int64_t n = gate ? w[0] / 2 : w[0];
+  const std::int64_t rows = columns == 0 ? 0 : element_count(l.input(0).shape) / columns;
+  if (columns == 0) l.fail("the weight has no columns");
+  if (rows == 0 || n == 0) return;
+
+  const bool whole_units = columns % unit_columns(dtype) == 0;
+  const bool matrix = rows >= kMatrixRows && !l.has(4);
+  const Tuning& tuning = l.tuning();
+  const auto pieces = l.matrix(1, gate ? w[0] : std::min<std::int64_t>(w[0], 32));
+  const std::uint32_t unit_words = static_cast<std::uint32_t>(matrix_row_words(dtype, columns));
+
+  for (const MatrixPiece& piece : pieces) {
+    Dispatch d;
+    const Binding x = l.read(0, whole_units ? View::F32x4 : View::F32);
+    d.bindings = {x,
+                  piece.words,
+                  piece.scales,
+                  l.read_or(2, View::F32, x),
+                  l.read_or(3, View::F32, x),
+                  l.read_or(4, whole_units ? View::F32x4 : View::F32, x),
+                  l.write()};
+    const std::uint32_t count = static_cast<std::uint32_t>(gate ? n : piece.row_count);
+    const std::uint32_t activation =
+        static_cast<std::uint32_t>(activation_named(l.attributes().text(gate ? "gate" : "activation", "none")));
+    // n0: first output column of this piece; the strides are in elements.
+    d.push_constants = {static_cast<std::uint32_t>(rows),
+                        static_cast<std::uint32_t>(columns),
+                        unit_words,
+                        count,
+                        static_cast<std::uint32_t>(piece.row_begin),
+                        static_cast<std::uint32_t>(n)};
+    d.push_constants.push_back(std::bit_cast<std::uint32_t>(static_cast<float>(l.attributes().real("norm_eps", 0.0))));
+    d.variant = {std::string(dtype_name(dtype)), whole_units ? "4" : "1"};
+    const std::uint32_t flags[] = {activation, l.has(2), l.has(3), l.has(4), gate};
+    if (matrix) {
+      d.shader = "linear_matrix";
+      const std::uint32_t tile_rows = rows >= 8 ? 8 : 4;
+      const std::uint32_t lanes = std::min(l.caps().max_workgroup_invocations, std::max(8u, l.caps().subgroup_size));
+      d.specialization = {lanes, tile_rows};
+      const std::uint32_t lane_columns = gate ? 2 : 4;
+      const std::uint32_t column_groups = (count + lanes * lane_columns - 1) / (lanes * lane_columns);
+      const std::uint32_t row_groups = (static_cast<std::uint32_t>(rows) + tile_rows - 1) / tile_rows;
+      d.push_constants.push_back(row_groups);
+      d.groups = l.spread(std::uint64_t{column_groups} * row_groups);
+    } else {
+      d.shader = "linear_vector";
+      d.variant.push_back(l.caps().subgroup_arithmetic ? "1" : "0");
+      const std::uint32_t block = tuning.rows;
+      const std::uint32_t blocks = (count + block - 1) / block;
+      const std::uint32_t limit = std::min(tuning.max_groups, l.caps().max_workgroup_count[0]);
+      const std::uint32_t sums = gate ? 2 * block : block;
+      const auto iterations = [&](std::uint32_t lanes) {  // of one block
+        return 2 + std::uint64_t{unit_words} / lanes + sums * (4 + Lowering::reduce_iterations(lanes));
+      };
+      const std::uint32_t lanes = l.lanes_within_loops(iterations);
+      const auto per_group = static_cast<std::uint32_t>(
+          std::min<std::uint64_t>((blocks + limit - 1) / limit, l.caps().max_loop_iterations / iterations(lanes)));
+      d.specialization = {lanes, block};
+      d.push_constants.push_back(per_group);
+      d.groups = {(blocks + per_group - 1) / per_group, static_cast<std::uint32_t>(rows), 1};
+    }
+    d.specialization.insert(d.specialization.end(), std::begin(flags), std::end(flags));
+    d.flops = 2 * static_cast<std::uint64_t>(rows) * static_cast<std::uint64_t>(columns) *
+              static_cast<std::uint64_t>(gate ? w[0] : piece.row_count);
+    d.bytes = piece.words.size + (dtype_info(dtype).block_elements > 1 ? piece.scales.size : 0);
+    l.emit(std::move(d));
+  }
+}
+
+}  // namespace
+
+extern const Op op_linear;
+const Op op_linear = {{"linear"}, infer, reference, lower};
+
+}  // namespace heed::ops

@@ -1,0 +1,70 @@
+// op rms_norm, layer_norm: over the last dimension. x [.., D], weight [D], bias [D]? (layer_norm); attribute eps.
+// rms_norm (Zhang and Sennrich 2019): x / sqrt(mean(x^2) + eps) * weight. layer_norm (Ba et al. 2016):
+// (x - mean) / sqrt(variance + eps) * weight + bias, the variance without Bessel's correction.
+#include <algorithm>
+#include <bit>
+#include <cmath>
+
+#include "ops/op.h"
+#include "plan/lowering.h"
+
+namespace heed::ops {
+namespace {
+
+std::vector<TensorType> infer(const InferContext& c) {
+  const Shape& x = c.input(0).shape;
+  if (x.empty()) c.fail("x is a scalar");
+  c.expect_shape(1, {x.back()}, "weight");
+  if (c.has(2)) c.expect_shape(2, {x.back()}, "bias");
+  if (c.has(2) && c.node.op == "rms_norm") c.fail("has no bias");
+  c.node.attributes.real("eps");
+  return {c.input(0)};
+}
+
+void reference(const ReferenceContext& c) {
+  const auto width = static_cast<std::size_t>(c.shape(0).back());
+  const bool centred = c.node.op == "layer_norm";
+  const double eps = c.node.attributes.real("eps");
+  for (std::size_t begin = 0; begin < c.in(0).size(); begin += width) {
+    const double* x = c.in(0).data() + begin;
+    double mean = 0.0;
+    if (centred) {
+      for (std::size_t k = 0; k < width; ++k) mean += x[k];
+      mean /= static_cast<double>(width);
+    }
+    double squares = 0.0;
+    for (std::size_t k = 0; k < width; ++k) squares += (x[k] - mean) * (x[k] - mean);
+    const double scale = 1.0 / std::sqrt(squares / static_cast<double>(width) + eps);
+    for (std::size_t k = 0; k < width; ++k) {
+      c.out(0)[begin + k] = (x[k] - mean) * scale * c.in(1)[k] + (c.has(2) ? c.in(2)[k] : 0.0);
+    }
+  }
+}
+
+void lower(Lowering& l) {
+  const auto width = static_cast<std::uint32_t>(l.input(0).shape.back());
+  if (width == 0) return;
+  const auto rows = static_cast<std::uint64_t>(element_count(l.input(0).shape)) / width;
+  const bool vectors = width % 4 == 0;
+  Dispatch d;
+  d.shader = "norm";
+  d.variant = {vectors ? "4" : "1", l.caps().subgroup_arithmetic ? "1" : "0"};
+  const View view = vectors ? View::F32x4 : View::F32;
+  const Binding weight = l.read(1, view);
+  d.bindings = {l.read(0, view), weight, l.read_or(2, view, weight), l.write()};
+  d.push_constants = {width, static_cast<std::uint32_t>(rows),
+                      std::bit_cast<std::uint32_t>(static_cast<float>(l.attributes().real("eps")))};
+  const std::uint32_t lanes = l.lanes_within_loops([&](std::uint32_t many) {
+    return 3 * (std::uint64_t{width} / (vectors ? 4 : 1) / many + 1) + 2 * Lowering::reduce_iterations(many);
+  });
+  d.specialization = {lanes, l.node().op == "layer_norm", l.has(2)};
+  d.groups = l.spread(rows);
+  l.emit(std::move(d));
+}
+
+}  // namespace
+
+extern const Op op_norm;
+const Op op_norm = {{"rms_norm", "layer_norm"}, infer, reference, lower};
+
+}  // namespace heed::ops

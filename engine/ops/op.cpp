@@ -1,0 +1,67 @@
+#include "ops/op.h"
+
+#include <fmt/format.h>
+
+#include <map>
+
+#include "heed/error.h"
+
+namespace heed::ops {
+
+const TensorType& InferContext::input(std::size_t i) const {
+  if (!has(i)) fail(fmt::format("input {} is missing", i));
+  return *inputs[i];
+}
+
+void InferContext::fail(std::string_view message) const {
+  throw Error(fmt::format("{} '{}': {}", node.op, node.name, message));
+}
+
+void InferContext::expect_shape(std::size_t i, const Shape& shape, std::string_view what) const {
+  if (input(i).shape != shape) {
+    fail(fmt::format("{} is {}, expected {}", what, to_string(input(i).shape), to_string(shape)));
+  }
+}
+
+void InferContext::expect_rank(std::size_t i, std::size_t rank, std::string_view what) const {
+  if (input(i).shape.size() != rank) {
+    fail(fmt::format("{} is {}, expected {} dimensions", what, to_string(input(i).shape), rank));
+  }
+}
+
+std::int64_t InferContext::dim(std::string_view attribute) const {
+  const std::string name = node.attributes.text(attribute);
+  const auto found = dims.find(name);
+  if (found == dims.end()) fail(fmt::format("dimension '{}' has no size", name));
+  return found->second;
+}
+
+const Op* find_op(std::string_view name) {
+  static const std::map<std::string_view, const Op*> kByName = [] {
+    std::map<std::string_view, const Op*> map;
+    for (const Op* op : all_ops()) {
+      for (const std::string_view op_name : op->names) map.emplace(op_name, op);
+    }
+    return map;
+  }();
+  const auto found = kByName.find(name);
+  return found == kByName.end() ? nullptr : found->second;
+}
+
+std::vector<TensorType> infer_types(const InferContext& context) {
+  const Op* op = find_op(context.node.op);
+  if (op == nullptr) context.fail("no such op");
+  std::vector<TensorType> types;
+  try {
+    types = op->infer(context);
+  } catch (const Error& error) {
+    const std::string prefix = fmt::format("{} '{}': ", context.node.op, context.node.name);
+    const std::string_view message = error.what();
+    if (message.substr(0, prefix.size()) == prefix) throw;
+    throw Error(prefix + std::string(message));
+  }
+  for (const TensorType& type : types) element_count(type.shape);
+  return types;
+}
+
+}  // namespace heed::ops

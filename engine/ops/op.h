@@ -1,0 +1,64 @@
+#pragma once
+
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "graph/graph.h"
+#include "plan/device_caps.h"
+
+namespace heed {
+class Lowering;  // plan/lowering.h
+
+/// A tensor of the double-precision reference. Integers and booleans are held as doubles too.
+struct HostTensor {
+  TensorType type;
+  std::vector<double> data;
+};
+
+namespace ops {
+
+/// What an op sees when its output types are inferred. Absent inputs are nullptr.
+struct InferContext {
+  const Node& node;
+  std::vector<const TensorType*> inputs;
+  const Bindings& dims;
+
+  bool has(std::size_t i) const { return i < inputs.size() && inputs[i] != nullptr; }
+  const TensorType& input(std::size_t i) const;  // throws Error when absent
+  /// Throws Error "OP 'NAME': MESSAGE".
+  [[noreturn]] void fail(std::string_view message) const;
+  void expect_shape(std::size_t i, const Shape& shape, std::string_view what) const;
+  void expect_rank(std::size_t i, std::size_t rank, std::string_view what) const;
+  std::int64_t dim(std::string_view attribute) const;  // the bound size of the dimension that the attribute names
+};
+
+/// What an op sees when the reference runs it. Absent inputs are nullptr; state inputs may be changed.
+struct ReferenceContext {
+  const Node& node;
+  std::vector<HostTensor*> inputs;
+  std::vector<HostTensor*> outputs;  // typed and sized; absent outputs are nullptr
+  bool has(std::size_t i) const { return i < inputs.size() && inputs[i] != nullptr; }
+  const std::vector<double>& in(std::size_t i) const { return inputs[i]->data; }
+  const Shape& shape(std::size_t i) const { return inputs[i]->type.shape; }
+  std::vector<double>& out(std::size_t i) const { return outputs[i]->data; }
+};
+
+/// An op, or a family that shares its code. Defined once in engine/ops/STEM.cpp as `extern const Op op_STEM`; the build
+/// collects them (cmake/ops.cmake).
+struct Op {
+  std::vector<std::string_view> names;
+  std::vector<TensorType> (*infer)(const InferContext&);
+  void (*reference)(const ReferenceContext&);
+  void (*lower)(Lowering&);
+};
+
+std::span<const Op* const> all_ops();
+const Op* find_op(std::string_view name);  // nullptr when unknown
+inline bool is_op(std::string_view name) { return find_op(name) != nullptr; }
+
+/// Output types of a node. Throws Error naming op and node when the inputs do not fit.
+std::vector<TensorType> infer_types(const InferContext& context);
+
+}  // namespace ops
+}  // namespace heed

@@ -1,0 +1,121 @@
+// op rotary: rotary position embedding. x [T, heads * d], position [1] i32 -> [T, heads * d]; row t stands at position
+// + t. Attributes: heads and those of ops::Rotary; context (how many positions there are) is the dimension of that
+// name.
+#include "ops/rotary.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "heed/error.h"
+#include "ops/op.h"
+#include "plan/lowering.h"
+
+namespace heed::ops {
+
+Rotary Rotary::from(const Attributes& attributes, const std::string& prefix, std::int64_t head_dim) {
+  Rotary rotary;
+  const std::string layout = attributes.text(prefix + "layout");
+  if (layout != "half" && layout != "interleaved") {
+    throw Error(fmt::format("rotary layout '{}' is neither 'half' nor 'interleaved'", layout));
+  }
+  rotary.half = layout == "half";
+  rotary.base = attributes.real(prefix + "base");
+  rotary.dims = attributes.integer(prefix + "dims", head_dim);
+  if (!(rotary.base > 0.0) || !std::isfinite(rotary.base))
+    throw Error(fmt::format("rotary base {} is not positive", rotary.base));
+  if (rotary.dims <= 0 || rotary.dims > head_dim || rotary.dims % 2 != 0) {
+    throw Error(fmt::format("rotary dims {} is not an even number up to the head's {}", rotary.dims, head_dim));
+  }
+  if (attributes.has(prefix + "freq_factors")) {
+    rotary.freq_factors = attributes.reals(prefix + "freq_factors");
+    if (static_cast<std::int64_t>(rotary.freq_factors.size()) != rotary.dims / 2) {
+      throw Error(fmt::format("rotary has {} freq_factors, expected {}", rotary.freq_factors.size(), rotary.dims / 2));
+    }
+  }
+  return rotary;
+}
+
+double Rotary::angle(double position, std::int64_t pair) const {
+  const double factor = freq_factors.empty() ? 1.0 : freq_factors[static_cast<std::size_t>(pair)];
+  return position * std::pow(base, -2.0 * static_cast<double>(pair) / static_cast<double>(dims)) / factor;
+}
+
+void Rotary::turn(double* head, double position) const {
+  for (std::int64_t pair = 0; pair < dims / 2; ++pair) {
+    const double c = std::cos(angle(position, pair));
+    const double s = std::sin(angle(position, pair));
+    const double a = head[first(pair)];
+    const double b = head[second(pair)];
+    head[first(pair)] = a * c - b * s;
+    head[second(pair)] = a * s + b * c;
+  }
+}
+
+Binding Rotary::table(Lowering& lowering, std::int64_t positions) const {
+  std::string name = fmt::format("rotary {} {} {}", base, dims, positions);
+  for (const double factor : freq_factors) name += fmt::format(" {}", factor);
+  const std::int64_t coarse = (positions + kRotaryFineRows - 1) / kRotaryFineRows;
+  std::vector<float> table;
+  table.reserve(static_cast<std::size_t>((kRotaryFineRows + coarse) * dims));
+  for (std::int64_t row = 0; row < kRotaryFineRows + coarse; ++row) {
+    const std::int64_t position = row < kRotaryFineRows ? row : (row - kRotaryFineRows) * kRotaryFineRows;
+    for (std::int64_t pair = 0; pair < dims / 2; ++pair) {
+      const double a = angle(static_cast<double>(position), pair);
+      table.push_back(static_cast<float>(std::cos(a)));
+      table.push_back(static_cast<float>(std::sin(a)));
+    }
+  }
+  return lowering.constant(name, table, View::F32);
+}
+
+namespace {
+
+std::vector<TensorType> infer(const InferContext& c) {
+  c.expect_rank(0, 2, "x");
+  c.expect_shape(1, {1}, "position");
+  const std::int64_t heads = c.node.attributes.integer("heads");
+  const std::int64_t width = c.input(0).shape[1];
+  if (heads <= 0 || width % heads != 0) c.fail(fmt::format("{} heads do not divide a width of {}", heads, width));
+  Rotary::from(c.node.attributes, "", width / heads);
+  return {c.input(0)};
+}
+
+void reference(const ReferenceContext& c) {
+  const std::int64_t heads = c.node.attributes.integer("heads");
+  const std::int64_t rows = c.shape(0)[0];
+  const std::int64_t d = c.shape(0)[1] / heads;
+  const Rotary rotary = Rotary::from(c.node.attributes, "", d);
+  c.out(0) = c.in(0);
+  for (std::int64_t t = 0; t < rows; ++t) {
+    for (std::int64_t h = 0; h < heads; ++h) {
+      rotary.turn(c.out(0).data() + (t * heads + h) * d, c.in(1)[0] + static_cast<double>(t));
+    }
+  }
+}
+
+void lower(Lowering& l) {
+  const auto heads = static_cast<std::uint32_t>(l.attributes().integer("heads"));
+  const auto rows = static_cast<std::uint32_t>(l.input(0).shape[0]);
+  const auto d = static_cast<std::uint32_t>(l.input(0).shape[1]) / heads;
+  const Rotary rotary = Rotary::from(l.attributes(), "", d);
+  const auto context = l.dims().find("context");
+  if (context == l.dims().end()) l.fail("dimension 'context' has no size: it says how many positions there are");
+  Dispatch dispatch;
+  dispatch.shader = "rotary";
+  dispatch.bindings = {l.read(0, View::F32), l.read(1, View::I32), rotary.table(l, context->second), l.write()};
+  dispatch.push_constants = {rows, heads, d, static_cast<std::uint32_t>(rotary.dims)};
+  const std::uint32_t lanes = std::min(l.caps().max_workgroup_invocations, std::max(64u, l.caps().subgroup_size));
+  dispatch.specialization = {lanes, rotary.half};
+  // One invocation a pair; those past dims copy.
+  dispatch.groups = l.spread((std::uint64_t{rows} * heads * ((d + 1) / 2) + lanes - 1) / lanes);
+  l.emit(std::move(dispatch));
+}
+
+}  // namespace
+
+extern const Op op_rotary;
+const Op op_rotary = {{"rotary"}, infer, reference, lower};
+
+}  // namespace heed::ops

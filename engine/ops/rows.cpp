@@ -1,0 +1,63 @@
+// op tail, positions. tail(x [T, ..]) -> its last R rows; attribute rows names the dimension that says R.
+// positions(position [1] i32) -> [T] i32: position, position + 1, ...; attribute rows names the dimension that says T.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "ops/op.h"
+#include "plan/lowering.h"
+
+namespace heed::ops {
+namespace {
+
+std::vector<TensorType> infer(const InferContext& c) {
+  const std::int64_t rows = c.dim("rows");
+  if (c.node.op == "positions") {
+    c.expect_shape(0, {1}, "position");
+    if (c.input(0).dtype != DType::I32) c.fail("position must be i32");
+    return {{DType::I32, {rows}}};
+  }
+  Shape y = c.input(0).shape;
+  if (y.empty() || rows > y[0]) {
+    c.fail(fmt::format("wants the last {} rows of {}", rows, to_string(y)));
+  }
+  y[0] = rows;
+  return {{c.input(0).dtype, y}};
+}
+
+void reference(const ReferenceContext& c) {
+  std::vector<double>& y = c.out(0);
+  if (c.node.op == "positions") {
+    for (std::size_t t = 0; t < y.size(); ++t) y[t] = c.in(0)[0] + static_cast<double>(t);
+    return;
+  }
+  std::copy(c.in(0).end() - static_cast<std::ptrdiff_t>(y.size()), c.in(0).end(), y.begin());
+}
+
+void lower(Lowering& l) {
+  const auto count = static_cast<std::uint64_t>(element_count(l.output().shape));
+  const bool positions = l.node().op == "positions";
+  std::uint32_t skip = 0;
+  if (!positions) {
+    const auto from = static_cast<std::uint64_t>(element_count(l.input(0).shape));
+    if (from > 0xffffffffu) l.fail("more than 2^32 elements");
+    skip = static_cast<std::uint32_t>(from - count);
+    if (l.alias(0, 0, std::uint64_t{skip} * 4)) return;
+  }
+  Dispatch d;
+  d.shader = "rows";
+  // Copied as words, so floats keep their bits.
+  d.bindings = {l.read(0, View::I32), l.write()};
+  d.push_constants = {static_cast<std::uint32_t>(count), skip};
+  const std::uint32_t lanes = std::min(l.caps().max_workgroup_invocations, std::max(64u, l.caps().subgroup_size));
+  d.specialization = {lanes, positions};
+  d.groups = l.spread((count + lanes - 1) / lanes);
+  l.emit(std::move(d));
+}
+
+}  // namespace
+
+extern const Op op_rows;
+const Op op_rows = {{"tail", "positions"}, infer, reference, lower};
+
+}  // namespace heed::ops

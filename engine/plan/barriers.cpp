@@ -1,0 +1,57 @@
+#include "plan/barriers.h"
+
+#include <algorithm>
+
+namespace heed {
+namespace {
+
+/// Bytes [begin, end) of a piece of memory: an arena block, or a tensor with memory of its own.
+struct Range {
+  bool arena;
+  std::size_t memory;
+  std::uint64_t begin;
+  std::uint64_t end;
+};
+
+Range range_of(const Plan& plan, const Binding& binding) {
+  const PlanTensor& tensor = plan.tensors[binding.tensor];
+  const bool arena = tensor.storage == Storage::Arena;
+  const std::uint64_t begin = binding.offset + (arena ? tensor.arena_offset : 0);
+  return {arena, arena ? tensor.arena_block : binding.tensor, begin, begin + binding.size};
+}
+
+bool hits(const std::vector<Range>& ranges, const Range& range) {
+  return std::any_of(ranges.begin(), ranges.end(), [&](const Range& other) {
+    return other.arena == range.arena && other.memory == range.memory && other.begin < range.end &&
+           range.begin < other.end;
+  });
+}
+
+}  // namespace
+
+void place_barriers(Plan& plan) {
+  std::vector<Range> written;
+  std::vector<Range> read;
+  for (Dispatch& dispatch : plan.dispatches) {
+    bool hazard = false;
+    for (const Binding& binding : dispatch.bindings) {
+      const Storage storage = plan.tensors[binding.tensor].storage;
+      if (storage == Storage::Weight || storage == Storage::Constant) continue;
+      const Range range = range_of(plan, binding);
+      hazard = hazard || hits(written, range) || (binding.access != Access::Read && hits(read, range));
+    }
+    dispatch.barrier_before = hazard;
+    if (hazard) {
+      written.clear();
+      read.clear();
+    }
+    for (const Binding& binding : dispatch.bindings) {
+      const Storage storage = plan.tensors[binding.tensor].storage;
+      if (storage == Storage::Weight || storage == Storage::Constant) continue;
+      if (binding.access != Access::Write) read.push_back(range_of(plan, binding));
+      if (binding.access != Access::Read) written.push_back(range_of(plan, binding));
+    }
+  }
+}
+
+}  // namespace heed

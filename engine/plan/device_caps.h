@@ -1,0 +1,42 @@
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string>
+
+namespace heed {
+
+enum class DeviceType : std::uint8_t { Discrete, Integrated, Virtual, Cpu, Other };
+
+/// What the planner must know of a device: plain data, so that plans can be made and tested for devices that are not
+/// here. The defaults are the minimum that Vulkan 1.1 guarantees.
+struct DeviceCaps {
+  std::string name = "guaranteed minimum";
+  DeviceType type = DeviceType::Other;
+  std::uint64_t max_storage_buffer_range = std::uint64_t{1} << 27;
+  std::uint64_t max_texel_buffer_elements = 65536;
+  std::uint64_t max_memory_allocation = std::uint64_t{1} << 30;  // of one allocation and of one buffer
+  std::uint64_t buffer_alignment = 256;  // of every binding: storage and texel offset alignment, whichever is larger
+  std::uint32_t max_push_constants = 128;
+  std::uint32_t max_workgroup_invocations = 128;
+  std::array<std::uint32_t, 3> max_workgroup_size = {128, 128, 64};
+  std::array<std::uint32_t, 3> max_workgroup_count = {65535, 65535, 65535};
+  std::uint32_t max_shared_memory = 16384;
+  std::uint32_t subgroup_size = 1;
+  bool subgroup_arithmetic = false;  // subgroupAdd and subgroupMax in compute shaders
+  /// Loop iterations that an invocation may run, all its loops together. Older Mesa's llvmpipe leaves every loop,
+  /// without a word, after 65535; other drivers know no such end.
+  std::uint64_t max_loop_iterations = UINT64_MAX;
+};
+
+/// Choices between equally correct kernels, found by measurement on the device (runtime/tuner.h); the defaults are
+/// those for a GPU nobody has measured.
+struct Tuning {
+  bool texel = false;                // read through uniform texel buffers where the limits allow
+  std::uint32_t lanes = 64;          // invocations of a matrix-vector workgroup
+  std::uint32_t rows = 4;            // weight rows that such a workgroup multiplies at a time
+  std::uint32_t max_groups = 65535;  // spread larger work over loops inside this many workgroups
+  bool operator==(const Tuning&) const = default;
+};
+
+}  // namespace heed

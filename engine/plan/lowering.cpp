@@ -1,0 +1,264 @@
+#include "plan/lowering.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cassert>
+#include <cstring>
+
+#include "heed/error.h"
+
+namespace heed {
+namespace {
+
+std::uint64_t device_bytes(const TensorType& type) {
+  // int64 lives in files only; on the device integers have 32 bits, everything else is f32.
+  return std::max<std::uint64_t>(16, (static_cast<std::uint64_t>(element_count(type.shape)) * 4 + 15) / 16 * 16);
+}
+
+}  // namespace
+
+Lowering::Lowering(Plan& plan, const Graph& graph, const std::vector<TensorType>& types, const DeviceCaps& caps,
+                   const Tuning& tuning)
+    : plan_(plan),
+      graph_(graph),
+      types_(types),
+      caps_(caps),
+      tuning_(tuning),
+      tensor_of_value_(graph.values.size(), -1),
+      offset_of_value_(graph.values.size(), 0) {}
+
+bool Lowering::has(std::size_t i) const { return i < node_->inputs.size() && node_->inputs[i] != kNoValue; }
+
+const TensorType& Lowering::input(std::size_t i) const {
+  assert(has(i));
+  return types_[static_cast<std::size_t>(node_->inputs[i])];
+}
+
+const TensorType& Lowering::output(std::size_t i) const {
+  assert(wants_output(i));
+  return types_[static_cast<std::size_t>(node_->outputs[i])];
+}
+
+bool Lowering::wants_output(std::size_t i) const { return i < node_->outputs.size() && node_->outputs[i] != kNoValue; }
+
+void Lowering::fail(std::string_view message) const {
+  throw Error(fmt::format("{} '{}' on {}: {}", node_->op, node_->name, caps_.name, message));
+}
+
+std::size_t Lowering::add_tensor(PlanTensor tensor) {
+  if (tensor.bytes > caps_.max_memory_allocation) {
+    fail(fmt::format("tensor '{}' needs {} bytes, but the device allocates at most {} at a time; use smaller sizes",
+                     tensor.name, tensor.bytes, caps_.max_memory_allocation));
+  }
+  plan_.tensors.push_back(std::move(tensor));
+  return plan_.tensors.size() - 1;
+}
+
+DeviceWeight Lowering::describe_weight(const Value& value, const TensorType& type, WeightLayout layout) const {
+  DeviceWeight weight;
+  weight.layout = layout;
+  weight.dtype = type.dtype;
+  weight.parts = value.parts.empty() ? std::vector<std::string>{value.name} : value.parts;
+  const std::int64_t count = element_count(type.shape);
+  const bool rows = !type.shape.empty() && type.shape[0] > 0;
+  weight.row_count = rows ? type.shape[0] : 1;
+  weight.columns = rows ? count / type.shape[0] : count;
+  if (layout == WeightLayout::Dense && value.parts.empty()) {
+    weight.row_count = 1;  // one run of elements, whatever the shape
+    weight.columns = count;
+  }
+  return weight;
+}
+
+std::size_t Lowering::weight_tensor(DeviceWeight weight, const Value& value) {
+  const std::string key = "weight:" + weight.key();
+  if (const auto known = tensor_of_key_.find(key); known != tensor_of_key_.end()) return known->second;
+  lay_out(weight);
+  PlanTensor tensor;
+  tensor.name = value.name;
+  tensor.storage = Storage::Weight;
+  tensor.type = {weight.dtype, {weight.row_count, weight.columns}};
+  tensor.bytes = std::max<std::uint64_t>(16, weight.bytes);
+  tensor.source = plan_.weights.size();
+  plan_.weights.push_back(std::move(weight));
+  return tensor_of_key_[key] = add_tensor(std::move(tensor));
+}
+
+Lowering::Place Lowering::place(ValueId id, bool dense_weight) {
+  const auto index = static_cast<std::size_t>(id);
+  const Value& value = graph_.values[index];
+  const TensorType& type = types_[index];
+  if (value.kind == ValueKind::Weight) {
+    assert(dense_weight);
+    (void)dense_weight;
+    const std::size_t tensor = weight_tensor(describe_weight(value, type, WeightLayout::Dense), value);
+    return {tensor, 0, plan_.tensors[tensor].bytes};
+  }
+  if (tensor_of_value_[index] < 0) {
+    PlanTensor tensor;
+    tensor.name = value.name;
+    tensor.type = type;
+    tensor.bytes = device_bytes(type);
+    const bool is_output = std::find(graph_.outputs.begin(), graph_.outputs.end(), id) != graph_.outputs.end();
+    tensor.storage = value.kind == ValueKind::Input   ? Storage::Input
+                     : value.kind == ValueKind::State ? Storage::State
+                     : is_output                      ? Storage::Output
+                                                      : Storage::Arena;
+    tensor_of_value_[index] = static_cast<int>(add_tensor(std::move(tensor)));
+  }
+  return {static_cast<std::size_t>(tensor_of_value_[index]), offset_of_value_[index], device_bytes(type)};
+}
+
+Binding Lowering::read(std::size_t i, View view) {
+  if (!has(i)) fail(fmt::format("input {} is missing", i));
+  const Place at = place(node_->inputs[i], true);
+  return {at.tensor, at.offset, at.size, Access::Read, view};
+}
+
+Binding Lowering::read_or(std::size_t i, View view, const Binding& otherwise) {
+  if (has(i)) return read(i, view);
+  Binding binding = otherwise;
+  binding.access = Access::Read;
+  binding.view = view;
+  return binding;
+}
+
+Binding Lowering::write(std::size_t i) {
+  const Place at = place(node_->outputs[i], false);
+  return {at.tensor, at.offset, at.size, Access::Write, View::None};
+}
+
+Binding Lowering::update(std::size_t i) {
+  const Place at = place(node_->inputs[i], false);
+  return {at.tensor, at.offset, at.size, Access::ReadWrite, View::None};
+}
+
+std::vector<MatrixPiece> Lowering::matrix(std::size_t i, std::int64_t rows_multiple) {
+  const ValueId id = node_->inputs[i];
+  const Value& value = graph_.value(id);
+  const TensorType& type = types_[static_cast<std::size_t>(id)];
+  if (value.kind != ValueKind::Weight) fail(fmt::format("'{}' is not a weight", value.name));
+  const DeviceWeight whole = describe_weight(value, type, WeightLayout::Matrix);
+  std::int64_t step = 0;
+  try {
+    step = rows_per_piece(type.dtype, whole.columns, rows_multiple, caps_);
+  } catch (const Error& error) {
+    fail(error.what());
+  }
+  std::vector<MatrixPiece> pieces;
+  for (std::int64_t begin = 0; begin < whole.row_count; begin += step) {
+    DeviceWeight weight = whole;
+    weight.row_begin = begin;
+    weight.row_count = std::min(step, whole.row_count - begin);
+    lay_out(weight);
+    const std::uint64_t words = weight.scales_offset == 0 ? weight.bytes : weight.scales_offset;
+    const std::uint64_t scales = weight.scales_offset;
+    const std::uint64_t bytes = weight.bytes;
+    const std::int64_t rows = weight.row_count;
+    const std::size_t tensor = weight_tensor(std::move(weight), value);
+    MatrixPiece piece{begin, rows, {}, {}};
+    piece.words = {tensor, 0, words, Access::Read, type.dtype == DType::F32 ? View::F32x4 : View::U32x4};
+    piece.scales = {tensor, 0, std::min<std::uint64_t>(words, 256), Access::Read, View::F32};
+    if (scales != 0) piece.scales = {tensor, scales, bytes - scales, Access::Read, View::F32};
+    pieces.push_back(piece);
+  }
+  return pieces;
+}
+
+Binding Lowering::scratch(std::string name, std::uint64_t bytes) {
+  PlanTensor tensor;
+  tensor.name = node_->name + "." + std::move(name);
+  tensor.bytes = (bytes + 15) / 16 * 16;
+  const std::uint64_t size = tensor.bytes;
+  return {add_tensor(std::move(tensor)), 0, size, Access::ReadWrite, View::None};
+}
+
+Binding Lowering::constant(const std::string& name, std::span<const float> values, View view) {
+  const std::string key = "constant:" + name;
+  if (const auto known = tensor_of_key_.find(key); known != tensor_of_key_.end()) {
+    return {known->second, 0, plan_.tensors[known->second].bytes, Access::Read, view};
+  }
+  PlanTensor tensor;
+  tensor.name = name;
+  tensor.storage = Storage::Constant;
+  tensor.type = {DType::F32, {static_cast<std::int64_t>(values.size())}};
+  tensor.bytes = (values.size_bytes() + 15) / 16 * 16;
+  tensor.source = plan_.constants.size();
+  std::vector<std::byte> data(tensor.bytes);
+  std::memcpy(data.data(), values.data(), values.size_bytes());
+  plan_.constants.push_back(std::move(data));
+  const std::uint64_t size = tensor.bytes;
+  const std::size_t index = tensor_of_key_[key] = add_tensor(std::move(tensor));
+  return {index, 0, size, Access::Read, view};
+}
+
+bool Lowering::alias(std::size_t i, std::size_t from, std::uint64_t offset) {
+  const ValueId source = node_->inputs[from];
+  const ValueId target = node_->outputs[i];
+  const bool is_output = std::find(graph_.outputs.begin(), graph_.outputs.end(), target) != graph_.outputs.end();
+  if (graph_.value(source).kind != ValueKind::Intermediate || is_output) return false;
+  const Place at = place(source, false);
+  if ((at.offset + offset) % caps_.buffer_alignment != 0) return false;
+  tensor_of_value_[static_cast<std::size_t>(target)] = static_cast<int>(at.tensor);
+  offset_of_value_[static_cast<std::size_t>(target)] = at.offset + offset;
+  return true;
+}
+
+std::array<std::uint32_t, 3> Lowering::spread(std::uint64_t count) const {
+  const std::uint64_t x = std::min<std::uint64_t>(std::max<std::uint64_t>(count, 1), caps_.max_workgroup_count[0]);
+  const std::uint64_t y = (std::max<std::uint64_t>(count, 1) + x - 1) / x;
+  if (y > caps_.max_workgroup_count[1]) {
+    fail(fmt::format("needs {} workgroups; the device runs at most {} x {}", count, caps_.max_workgroup_count[0],
+                     caps_.max_workgroup_count[1]));
+  }
+  return {static_cast<std::uint32_t>(x), static_cast<std::uint32_t>(y), 1};
+}
+
+std::uint32_t Lowering::wider(std::uint32_t lanes) const {
+  const std::uint32_t most = std::min(caps_.max_workgroup_invocations, caps_.max_workgroup_size[0]);
+  if (lanes >= most) {
+    fail(fmt::format("needs more than {} loop iterations in workgroups of {}; use a newer driver or smaller sizes",
+                     caps_.max_loop_iterations, lanes));
+  }
+  return std::min(2 * lanes, most);
+}
+
+void Lowering::emit(Dispatch dispatch) {
+  dispatch.label = node_->name;
+  dispatch.texel = tuning_.texel;
+  for (const Binding& binding : dispatch.bindings) {
+    if (binding.offset % caps_.buffer_alignment != 0) {
+      fail(fmt::format("a binding starts at byte {}, which is not a multiple of {}", binding.offset,
+                       caps_.buffer_alignment));
+    }
+    if (binding.view != View::None && binding.size / view_texel_bytes(binding.view) > caps_.max_texel_buffer_elements) {
+      dispatch.texel = false;
+    }
+  }
+  for (const Binding& binding : dispatch.bindings) {
+    const bool storage = binding.view == View::None || !dispatch.texel;
+    if (storage && binding.size > caps_.max_storage_buffer_range) {
+      fail(fmt::format("'{}' binds {} bytes; the device binds at most {} (maxStorageBufferRange); use smaller sizes",
+                       plan_.tensors[binding.tensor].name, binding.size, caps_.max_storage_buffer_range));
+    }
+  }
+  for (std::size_t i = 0; i < 3; ++i) {
+    if (dispatch.groups[i] == 0) return;  // nothing to do: an empty tensor
+    if (dispatch.groups[i] > caps_.max_workgroup_count[i]) {
+      fail(fmt::format("needs {} workgroups in dimension {}; the device runs at most {}", dispatch.groups[i], i,
+                       caps_.max_workgroup_count[i]));
+    }
+  }
+  if (dispatch.push_constants.size() * 4 > caps_.max_push_constants) {
+    fail(fmt::format("needs {} bytes of push constants; the device has {}", dispatch.push_constants.size() * 4,
+                     caps_.max_push_constants));
+  }
+  const std::uint32_t lanes = dispatch.specialization.empty() ? 1 : dispatch.specialization[0];
+  if (lanes > caps_.max_workgroup_invocations || lanes > caps_.max_workgroup_size[0]) {
+    fail(fmt::format("needs workgroups of {}; the device runs at most {}", lanes, caps_.max_workgroup_invocations));
+  }
+  plan_.dispatches.push_back(std::move(dispatch));
+}
+
+}  // namespace heed

@@ -1,0 +1,100 @@
+#pragma once
+
+#include <map>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "plan/plan.h"
+
+namespace heed {
+
+/// Rows of a weight matrix in one device buffer, ready to be bound.
+struct MatrixPiece {
+  std::int64_t row_begin = 0;
+  std::int64_t row_count = 0;
+  Binding words;   // View::F32x4 for f32, U32x4 for the others
+  Binding scales;  // View::F32; for plain types the words once more, so that the binding is never empty
+};
+
+/// What an op's lower() works with: the types of its node, the device, and a Plan to which it appends dispatches.
+class Lowering {
+ public:
+  Lowering(Plan& plan, const Graph& graph, const std::vector<TensorType>& types, const DeviceCaps& caps,
+           const Tuning& tuning);
+
+  const Node& node() const { return *node_; }
+  const Attributes& attributes() const { return node_->attributes; }
+  const DeviceCaps& caps() const { return caps_; }
+  const Tuning& tuning() const { return tuning_; }
+  const Bindings& dims() const { return plan_.dims; }
+  bool has(std::size_t input) const;
+  const TensorType& input(std::size_t i) const;
+  const TensorType& output(std::size_t i = 0) const;
+  bool wants_output(std::size_t i) const;
+
+  /// An input as a shader reads it. Weights are dense f32 here.
+  Binding read(std::size_t i, View view);
+  /// The same where present, else any valid binding for a shader that is specialised not to look at it.
+  Binding read_or(std::size_t i, View view, const Binding& otherwise);
+  Binding write(std::size_t i = 0);
+  /// A state that the shader changes in place.
+  Binding update(std::size_t i);
+  /// An input that is a weight, cut into pieces of whole `rows_multiple`s where limits ask for it; for linear and
+  /// embedding.
+  std::vector<MatrixPiece> matrix(std::size_t i, std::int64_t rows_multiple);
+  /// Memory that lives within this node.
+  Binding scratch(std::string name, std::uint64_t bytes);
+  /// A table that the plan brings; equal names share one.
+  Binding constant(const std::string& name, std::span<const float> values, View view);
+
+  /// Makes output `i` the bytes of input `from` starting at `offset`, without a dispatch. False where the alignment of
+  /// bindings forbids it or the input is not an intermediate; then the op copies.
+  bool alias(std::size_t i, std::size_t from, std::uint64_t offset);
+
+  /// Appends a dispatch after checking it against the device's limits; label and texel access are set here.
+  void emit(Dispatch dispatch);
+  /// Spreads `count` workgroups over x and y so that no dimension exceeds the device; the shader uses workgroup_index()
+  /// and checks it against the count.
+  std::array<std::uint32_t, 3> spread(std::uint64_t count) const;
+  /// How wide a workgroup is whose invocations each run about `iterations(lanes)` loop iterations: as tuned, or doubled
+  /// until DeviceCaps::max_loop_iterations holds. Throws Error when the widest workgroup passes it too.
+  template <typename Iterations>
+  std::uint32_t lanes_within_loops(Iterations iterations) const {
+    std::uint32_t lanes = tuning_.lanes;
+    while (iterations(lanes) > caps_.max_loop_iterations) lanes = wider(lanes);
+    return lanes;
+  }
+  /// Loop iterations of workgroup_sum or workgroup_max (shaders/include/reduce.glsl), at most.
+  static std::uint64_t reduce_iterations(std::uint32_t lanes) { return lanes / 4 + 12; }
+  /// Throws Error "OP 'NAME' on DEVICE: MESSAGE".
+  [[noreturn]] void fail(std::string_view message) const;
+
+  // For make_plan alone.
+  void begin(const Node& node) { node_ = &node; }
+  const std::vector<int>& tensor_of_value() const { return tensor_of_value_; }
+
+ private:
+  struct Place {
+    std::size_t tensor;
+    std::uint64_t offset;
+    std::uint64_t size;
+  };
+  Place place(ValueId id, bool dense_weight);
+  std::uint32_t wider(std::uint32_t lanes) const;
+  std::size_t add_tensor(PlanTensor tensor);
+  std::size_t weight_tensor(DeviceWeight weight, const Value& value);
+  DeviceWeight describe_weight(const Value& value, const TensorType& type, WeightLayout layout) const;
+
+  Plan& plan_;
+  const Graph& graph_;
+  const std::vector<TensorType>& types_;
+  const DeviceCaps& caps_;
+  const Tuning& tuning_;
+  const Node* node_ = nullptr;
+  std::vector<int> tensor_of_value_;            // -1 until used
+  std::vector<std::uint64_t> offset_of_value_;  // aliases
+  std::map<std::string, std::size_t> tensor_of_key_;
+};
+
+}  // namespace heed

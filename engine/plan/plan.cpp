@@ -1,0 +1,80 @@
+#include "plan/plan.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "graph/shape.h"
+#include "heed/error.h"
+#include "ops/op.h"
+#include "plan/arena.h"
+#include "plan/barriers.h"
+#include "plan/fuse.h"
+#include "plan/infer.h"
+#include "plan/lowering.h"
+
+namespace heed {
+
+std::uint32_t view_texel_bytes(View view) {
+  switch (view) {
+    case View::F32x4:
+    case View::U32x4:
+      return 16;
+    case View::F32:
+    case View::U32:
+    case View::I32:
+      return 4;
+    case View::None:
+      break;
+  }
+  return 1;
+}
+
+std::string Dispatch::module_key() const {
+  std::string key = shader + (texel ? "-texel" : "-storage");
+  for (const std::string& value : variant) key += "-" + value;
+  return key;
+}
+
+std::size_t Plan::tensor_named(std::string_view name) const {
+  std::string known;
+  for (std::size_t i = 0; i < tensors.size(); ++i) {
+    const Storage storage = tensors[i].storage;
+    if (storage != Storage::Input && storage != Storage::Output && storage != Storage::State) continue;
+    if (tensors[i].name == name) return i;
+    known += (known.empty() ? "" : ", ") + tensors[i].name;
+  }
+  throw Error(fmt::format("graph '{}' has no input, output or state '{}'; it has {}", graph_name, name, known));
+}
+
+std::uint64_t Plan::flops() const {
+  std::uint64_t sum = 0;
+  for (const Dispatch& dispatch : dispatches) sum += dispatch.flops;
+  return sum;
+}
+
+std::uint64_t Plan::bytes() const {
+  std::uint64_t sum = 0;
+  for (const Dispatch& dispatch : dispatches) sum += dispatch.bytes;
+  return sum;
+}
+
+Plan make_plan(const Graph& graph, const Bindings& dims, const DeviceCaps& caps, const Tuning& tuning) {
+  Graph fused = graph;
+  fuse(fused, dims, caps);
+  const std::vector<TensorType> types = infer_all(fused, dims);
+
+  Plan plan;
+  plan.graph_name = graph.name;
+  plan.dims = dims;
+  Lowering lowering(plan, fused, types, caps, tuning);
+  for (const Node& node : fused.nodes) {
+    lowering.begin(node);
+    ops::find_op(node.op)->lower(lowering);
+  }
+  place_in_arena(plan, caps);
+  place_barriers(plan);
+  return plan;
+}
+
+}  // namespace heed

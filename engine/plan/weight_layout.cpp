@@ -1,0 +1,112 @@
+#include "plan/weight_layout.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cassert>
+#include <cstring>
+
+#include "graph/convert_dtype.h"
+#include "heed/error.h"
+
+namespace heed {
+namespace {
+
+constexpr std::uint64_t kWord = 16;
+constexpr std::uint64_t kPlaneAlignment = 256;  // the largest offset alignment that Vulkan allows a device to ask for
+
+bool quantised(DType dtype) { return dtype_info(dtype).block_elements > 1; }
+std::uint64_t align_up(std::uint64_t value, std::uint64_t alignment) {
+  return (value + alignment - 1) / alignment * alignment;
+}
+
+}  // namespace
+
+std::string DeviceWeight::key() const {
+  std::string key = fmt::format("{}:{}:{}+{}", static_cast<int>(layout), dtype_name(dtype), row_begin, row_count);
+  for (const std::string& part : parts) key += "|" + part;
+  return key;
+}
+
+std::int64_t matrix_row_words(DType dtype, std::int64_t columns) {
+  switch (dtype) {
+    case DType::F32:
+      return (columns + 3) / 4;
+    case DType::F16:
+    case DType::BF16:
+      return (columns + 7) / 8;
+    case DType::Q8_0:
+      return columns / 16;
+    case DType::Q4_0:
+      return columns / 32;
+    default:
+      throw Error(
+          fmt::format("a matrix of type {} cannot be multiplied; convert it to a floating type", dtype_name(dtype)));
+  }
+}
+
+void lay_out(DeviceWeight& weight) {
+  const auto rows = static_cast<std::uint64_t>(weight.row_count);
+  if (weight.layout == WeightLayout::Dense) {
+    weight.scales_offset = 0;
+    weight.bytes = align_up(rows * static_cast<std::uint64_t>(weight.columns) * 4, kWord);
+    return;
+  }
+  const std::uint64_t words = rows * static_cast<std::uint64_t>(matrix_row_words(weight.dtype, weight.columns)) * kWord;
+  weight.scales_offset = quantised(weight.dtype) ? align_up(words, kPlaneAlignment) : 0;
+  weight.bytes = words;
+  if (quantised(weight.dtype)) {
+    weight.bytes = weight.scales_offset + align_up(rows * static_cast<std::uint64_t>(weight.columns / 32) * 4, kWord);
+  }
+}
+
+std::int64_t rows_per_piece(DType dtype, std::int64_t columns, std::int64_t rows_multiple, const DeviceCaps& caps) {
+  DeviceWeight rows{WeightLayout::Matrix, dtype, {}, columns, 0, rows_multiple, 0, 0};
+  lay_out(rows);
+  // Planes are bound on their own, so only the larger one counts for the range; a buffer holds both.
+  const std::uint64_t range = rows.scales_offset == 0 ? rows.bytes : rows.scales_offset;
+  const std::uint64_t pieces =
+      std::min(caps.max_storage_buffer_range / range, (caps.max_memory_allocation - kPlaneAlignment) / rows.bytes);
+  if (pieces == 0) {
+    throw Error(fmt::format("{} rows of {} elements ({}) need {} bytes, but {} binds {} and allocates {} at a time",
+                            rows_multiple, columns, dtype_name(dtype), rows.bytes, caps.name,
+                            caps.max_storage_buffer_range, caps.max_memory_allocation));
+  }
+  return static_cast<std::int64_t>(std::min<std::uint64_t>(pieces, 1u << 30)) * rows_multiple;
+}
+
+void pack_rows(const DeviceWeight& weight, std::int64_t first, std::int64_t rows, std::span<const std::byte> from,
+               std::span<std::byte> to) {
+  assert(to.size() >= weight.bytes && first >= 0 && first + rows <= weight.row_count);
+  const auto columns = static_cast<std::size_t>(weight.columns);
+  const DTypeInfo& info = dtype_info(weight.dtype);
+  const std::size_t file_row = columns / info.block_elements * info.block_bytes;
+  assert(from.size() == file_row * static_cast<std::size_t>(rows));
+  if (weight.layout == WeightLayout::Dense) {
+    if (rows * weight.columns == 0) return;
+    float* out = reinterpret_cast<float*>(to.data()) + first * weight.columns;
+    decode_to_f32(weight.dtype, from, static_cast<std::size_t>(rows) * columns, out);
+    return;
+  }
+  const std::size_t device_row = static_cast<std::size_t>(matrix_row_words(weight.dtype, weight.columns)) * kWord;
+  std::byte* words = to.data() + static_cast<std::size_t>(first) * device_row;
+  if (!quantised(weight.dtype)) {
+    for (std::int64_t row = 0; row < rows; ++row, words += device_row) {
+      std::memcpy(words, from.data() + static_cast<std::size_t>(row) * file_row, file_row);
+      std::memset(words + file_row, 0, device_row - file_row);
+    }
+    return;
+  }
+  const std::size_t blocks = columns / 32;
+  const std::size_t quant_bytes = info.block_bytes - 2;  // a block is an f16 scale and its quants
+  float* scales = reinterpret_cast<float*>(to.data() + weight.scales_offset) + static_cast<std::size_t>(first) * blocks;
+  const std::byte* block = from.data();
+  for (std::size_t i = 0; i < blocks * static_cast<std::size_t>(rows); ++i, block += info.block_bytes) {
+    std::uint16_t scale;
+    std::memcpy(&scale, block, 2);
+    scales[i] = f16_to_f32(scale);
+    std::memcpy(words + i * quant_bytes, block + 2, quant_bytes);
+  }
+}
+
+}  // namespace heed

@@ -1,0 +1,53 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "graph/shape.h"
+#include "plan/device_caps.h"
+
+namespace heed {
+
+/// How a weight lies in device memory.
+enum class WeightLayout : std::uint8_t {
+  /// Rows of a matrix for linear and embedding. f32, f16 and bf16: every row padded with zeros to whole 16-byte words.
+  /// q8_0 and q4_0 in two planes: all quants (q8_0: 16 signed bytes a word; q4_0: one word a block, as in the file),
+  /// then from `scales_offset` one f32 scale a block.
+  Matrix,
+  /// Any shape as dense f32, decoded at upload: norms, biases, small tables.
+  Dense,
+};
+
+/// A weight, or some rows of it, or rows of several stacked, as a plan wants it on the device. Equal descriptions are
+/// uploaded once.
+struct DeviceWeight {
+  WeightLayout layout = WeightLayout::Dense;
+  DType dtype = DType::F32;
+  std::vector<std::string> parts;  // tensors of the file, stacked along the rows
+  std::int64_t columns = 0;        // elements of a row; Dense: of everything after the first dimension
+  std::int64_t row_begin = 0;      // of the stacked rows
+  std::int64_t row_count = 0;
+  std::uint64_t scales_offset = 0;  // quantised matrices
+  std::uint64_t bytes = 0;
+
+  std::string key() const;  // equal for equal weights
+};
+
+/// 16-byte words of a row of a matrix (the quants plane for quantised types).
+std::int64_t matrix_row_words(DType dtype, std::int64_t columns);
+
+/// Fills in scales_offset and bytes.
+void lay_out(DeviceWeight& weight);
+
+/// Rows of a matrix that fit one binding and one buffer: whole `rows_multiple`s. Throws Error when not even those fit.
+std::int64_t rows_per_piece(DType dtype, std::int64_t columns, std::int64_t rows_multiple, const DeviceCaps& caps);
+
+/// Packs `rows` rows of file bytes (`from`: rows * bytes of a row in the file) that become rows [first, first + rows)
+/// of the device weight into `to`, its whole device memory.
+void pack_rows(const DeviceWeight& weight, std::int64_t first, std::int64_t rows, std::span<const std::byte> from,
+               std::span<std::byte> to);
+
+}  // namespace heed

@@ -1,0 +1,133 @@
+// What ops refuse: each message begins with the op and the node and says what was expected.
+#include "plan/infer.h"
+
+#include <doctest/doctest.h>
+#include <fmt/format.h>
+
+#include "heed/error.h"
+
+namespace heed {
+namespace {
+
+/// The message of inferring one node "n" over inputs of these shapes; "no error" when it fits.
+std::string message(const std::string& op, const std::vector<SymbolicShape>& inputs, const Attributes& attributes = {},
+                    const std::vector<DType>& types = {}, const std::vector<std::size_t>& absent = {}) {
+  GraphBuilder b("g");
+  std::vector<ValueId> ids;
+  for (std::size_t i = 0; i < inputs.size(); ++i) {
+    ids.push_back(b.input(fmt::format("i{}", i), i < types.size() ? types[i] : DType::F32, inputs[i]));
+  }
+  for (const std::size_t i : absent) ids[i] = kNoValue;
+  b.output(b.add(op, "n", ids, attributes), "y");
+  try {
+    infer_all(std::move(b).finish(), {{"rows", 3}, {"context", 16}});
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "no error";
+}
+
+Shape shape_of(const std::string& op, const std::vector<SymbolicShape>& inputs, const Attributes& attributes = {},
+               const std::vector<DType>& types = {}) {
+  GraphBuilder b("g");
+  std::vector<ValueId> ids;
+  for (std::size_t i = 0; i < inputs.size(); ++i) {
+    ids.push_back(b.input(fmt::format("i{}", i), i < types.size() ? types[i] : DType::F32, inputs[i]));
+  }
+  const ValueId y = b.add(op, "n", ids, attributes);
+  b.output(y, "y");
+  return infer_all(std::move(b).finish(), {{"rows", 3}, {"context", 16}})[static_cast<std::size_t>(y)].shape;
+}
+
+const Attributes kTwoHeads = {{"heads", std::int64_t{2}}};
+const Attributes kTurn = {{"heads", std::int64_t{2}}, {"layout", "half"}, {"base", 10000.0}};
+
+Attributes with(Attributes attributes, const std::string& name, const Attribute& value) {
+  attributes.set(name, value);
+  return attributes;
+}
+
+}  // namespace
+
+TEST_CASE("shapes of results") {
+  CHECK(shape_of("linear", {{2, 5, 3}, {4, 3}}) == Shape{2, 5, 4});
+  CHECK(shape_of("linear", {{5, 3}, {4, 3}}, {{"gate", "silu"}}) == Shape{5, 2});
+  CHECK(shape_of("embedding", {{2, 5}, {9, 3}}, {}, {DType::I32}) == Shape{2, 5, 3});
+  CHECK(shape_of("tail", {{7, 2}}, {{"rows", "rows"}}) == Shape{3, 2});
+  CHECK(shape_of("positions", {{1}}, {{"rows", "rows"}}, {DType::I32}) == Shape{3});
+  CHECK(shape_of("add", {{2, 1, 4}, {3, 1}}) == Shape{2, 3, 4});
+  CHECK(shape_of("attention", {{3, 8}, {5, 8}, {5, 6}}, kTwoHeads) == Shape{3, 6});
+  CHECK(shape_of("rotary", {{3, 8}, {1}}, kTurn, {DType::F32, DType::I32}) == Shape{3, 8});
+}
+
+TEST_CASE("what does not fit is refused with op, node and sizes") {
+  CHECK(message("linear", {{2, 3}, {4, 5}}) ==
+        "linear 'n': x is [2, 3], but the weight [4, 5] needs a last dimension of 5");
+  CHECK(message("linear", {{2, 3}, {4, 3, 1}}) == "linear 'n': weight is [4, 3, 1], expected 2 dimensions");
+  CHECK(message("linear", {{2, 3}, {4, 3}, {3}}) == "linear 'n': bias is [3], expected [4]");
+  CHECK(message("linear", {{2, 3}, {4, 3}, {4}, {2, 3}}) == "linear 'n': residual is [2, 3], expected [2, 4]");
+  CHECK(message("linear", {{2, 3}, {5, 3}}, {{"gate", "silu"}}) ==
+        "linear 'n': a gated weight needs an even number of rows");
+  CHECK(message("linear", {{2, 3}, {4, 3}}, {{"activation", "swish"}}).find("linear 'n': unknown activation 'swish'") ==
+        0);
+  CHECK(message("linear", {{2, 3}, {4, 3}}, {}, {}, {1}) == "linear 'n': input 1 is missing");
+  CHECK(message("linear", {{}, {4, 3}}).find("linear 'n': ") == 0);
+  CHECK(message("rms_norm", {{2, 3}, {4}}, {{"eps", 1e-5}}) == "rms_norm 'n': weight is [4], expected [3]");
+  CHECK(message("rms_norm", {{2, 3}, {3}, {3}}, {{"eps", 1e-5}}) == "rms_norm 'n': has no bias");
+  CHECK(message("rms_norm", {{2, 3}, {3}}).find("rms_norm 'n': ") == 0);
+  CHECK(message("layer_norm", {{}, {3}}, {{"eps", 1e-5}}) == "layer_norm 'n': x is a scalar");
+  CHECK(message("softmax", {{2, 3}}, {{"axis", std::int64_t{2}}}) == "softmax 'n': axis 2 is outside [2, 3]");
+  CHECK(message("softmax", {{2, 3}}, {{"axis", std::int64_t{-3}}}) == "softmax 'n': axis -3 is outside [2, 3]");
+  CHECK(message("softmax", {{}}) == "softmax 'n': axis -1 is outside []");
+  CHECK(message("add", {{2, 3}, {2}}) == "add 'n': [2, 3] and [2] do not broadcast");
+  CHECK(message("add", {{2, 3}}).find("add 'n': input 1 is missing") == 0);
+  CHECK(message("add", {{2, 3}, {3}}, {}, {DType::I32}).find("add 'n': ") == 0);
+  CHECK(message("neg", {{2, 3}}, {}, {DType::I32}).find("neg 'n': ") == 0);
+  CHECK(message("gate", {{3}, {3}}).find("gate 'n': ") == 0);
+  CHECK(message("embedding", {{3}, {9, 3}}) == "embedding 'n': ids must be i32");
+  CHECK(message("embedding", {{3}, {std::int64_t{0}, 3}}, {}, {DType::I32}).find("embedding 'n': ") == 0);
+  CHECK(message("embedding", {{3}, {3, std::int64_t{0}}}, {}, {DType::I32}).find("embedding 'n': ") == 0);
+  CHECK(message("tail", {{2, 3}}, {{"rows", "rows"}}) == "tail 'n': wants the last 3 rows of [2, 3]");
+  CHECK(message("tail", {{7, 3}}, {{"rows", "batch"}}) == "tail 'n': dimension 'batch' has no size");
+  CHECK(message("positions", {{2}}, {{"rows", "rows"}}, {DType::I32}) ==
+        "positions 'n': position is [2], expected [1]");
+  CHECK(message("positions", {{1}}, {{"rows", "rows"}}).find("positions 'n': ") == 0);
+  CHECK(message("nothing", {{2, 3}}) == "nothing 'n': no such op");
+}
+
+TEST_CASE("attention and rotary are refused with op, node and sizes") {
+  CHECK(message("attention", {{3, 8}, {5, 8}, {5, 8}}).find("attention 'n': ") == 0);
+  CHECK(message("attention", {{3, 8}, {5, 8}, {5, 8}}, {{"heads", std::int64_t{3}}, {"kv_heads", std::int64_t{2}}}) ==
+        "attention 'n': 3 heads do not share 2 key/value heads evenly");
+  CHECK(message("attention", {{3, 8}, {5, 8}, {5, 8}}, {{"heads", std::int64_t{0}}}).find("attention 'n': 0 heads") ==
+        0);
+  CHECK(message("attention", {{3, 8}, {5, 7}, {5, 8}}, kTwoHeads) ==
+        "attention 'n': a width of 7 is not made of 2 heads");
+  CHECK(message("attention", {{3, 6}, {5, 8}, {5, 8}}, kTwoHeads) == "attention 'n': q is [3, 6], expected [3, 8]");
+  CHECK(message("attention", {{3, 8}, {5, 8}, {4, 8}}, kTwoHeads) == "attention 'n': v is [4, 8], expected [5, 8]");
+  CHECK(message("attention", {{3, 8}, {5, 8}, {5, 8}, {3, 4}}, kTwoHeads) ==
+        "attention 'n': mask is [3, 4], expected [3, 5] or [2, 3, 5]");
+  CHECK(message("attention", {{3, 8}, {5, 8}, {5, 8}}, with(kTwoHeads, "window", std::int64_t{-1})) ==
+        "attention 'n': window -1 is negative");
+  CHECK(message("attention", {{3, 8}, {5, 8}, {5, 8}}, with(kTwoHeads, "packed", std::int64_t{1})) ==
+        "attention 'n': packed needs a cache");
+  const std::vector<SymbolicShape> cached = {{3, 8}, {3, 8}, {3, 8}, {}, {16, 8}, {16, 8}, {1}};
+  const std::vector<DType> types = {DType::F32, DType::F32, DType::F32, DType::F32, DType::F32, DType::F32, DType::I32};
+  CHECK(message("attention", cached, kTwoHeads, types, {3}) == "no error");
+  CHECK(message("attention", cached, kTwoHeads, types, {3, 5}) ==
+        "attention 'n': a cache needs cache_k, cache_v and position together");
+  CHECK(message("attention", {{20, 8}, {20, 8}, {20, 8}, {}, {16, 8}, {16, 8}, {1}}, kTwoHeads, types, {3}) ==
+        "attention 'n': 20 rows do not fit a cache of 16");
+
+  CHECK(message("rotary", {{3, 9}, {1}}, kTurn) == "rotary 'n': 2 heads do not divide a width of 9");
+  CHECK(message("rotary", {{3, 8}, {1}}, with(kTurn, "layout", "round")) ==
+        "rotary 'n': rotary layout 'round' is neither 'half' nor 'interleaved'");
+  CHECK(message("rotary", {{3, 8}, {1}}, with(kTurn, "dims", std::int64_t{6})) ==
+        "rotary 'n': rotary dims 6 is not an even number up to the head's 4");
+  CHECK(message("rotary", {{3, 8}, {1}}, with(kTurn, "dims", std::int64_t{3})).find("rotary 'n': rotary dims 3") == 0);
+  CHECK(message("rotary", {{3, 8}, {1}}, with(kTurn, "base", -1.0)) == "rotary 'n': rotary base -1 is not positive");
+  CHECK(message("rotary", {{3, 8}, {1}}, with(kTurn, "freq_factors", std::vector<double>{1.0})) ==
+        "rotary 'n': rotary has 1 freq_factors, expected 2");
+}
+
+}  // namespace heed
