@@ -1,0 +1,65 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace heed {
+
+using TokenId = std::int32_t;
+struct TokenizerDescription;
+
+/// Text to token ids and back. Built from the tokenizer file that the converter embeds in a .heed file
+/// (engine/file/tokenizer_format.md; tokenizer_description.h in memory); immutable, so any thread may call it.
+class Tokenizer {
+ public:
+  virtual ~Tokenizer() = default;
+  /// Throws Error when the description is not well formed.
+  static std::unique_ptr<Tokenizer> from_json(std::string_view json);
+  static std::unique_ptr<Tokenizer> from_description(const TokenizerDescription& description);
+
+  /// Ids of a text of n bytes, in O(n log n) steps, with the leading and trailing tokens that the model expects (BOS)
+  /// when `add_special`. Text that spells a special token is text. Throws Error when `text` is not valid UTF-8 or holds
+  /// a character that the vocabulary can neither spell nor replace by an unknown token.
+  virtual std::vector<TokenId> encode(std::string_view text, bool add_special = true) const = 0;
+  /// The bytes that a token adds to a running text: "▁a" gives " a", byte tokens their byte, control tokens (BOS, EOS,
+  /// padding) nothing, the unknown token U+FFFD. A character may be spread over several tokens. Throws Error when there
+  /// is no such token.
+  virtual std::string piece(TokenId token) const = 0;
+  /// Ids at which generation ends.
+  virtual const std::vector<TokenId>& end_tokens() const = 0;
+  virtual std::size_t vocabulary_size() const = 0;
+
+  /// Pieces of all ids one after the other, less the space that encode() put before the first word. Not always valid
+  /// UTF-8.
+  std::string decode(const std::vector<TokenId>& tokens) const;
+
+ protected:
+  virtual bool adds_leading_space() const = 0;
+};
+
+/// Turns the pieces of a token stream into text that can be shown at once: holds back bytes that begin a UTF-8
+/// character until it is complete, replaces invalid bytes by U+FFFD, and ends at stop strings, which may begin in one
+/// piece and end in another. How the bytes are cut into pieces does not change the text. For one thread.
+class TextStream {
+ public:
+  /// Throws Error when a stop string is empty or not valid UTF-8.
+  explicit TextStream(std::vector<std::string> stop_strings = {});
+  /// Adds the bytes of one token; returns what can be shown now. After stopped() nothing more comes.
+  std::string push(std::string_view piece);
+  /// What was held back, an incomplete character as U+FFFD: called once, when generation ends without a stop string.
+  std::string finish();
+  bool stopped() const { return stopped_; }
+
+ private:
+  std::string complete_characters();
+  std::string show(std::string_view characters);
+  std::vector<std::string> stop_strings_;
+  std::string bytes_;  // not yet complete characters
+  std::string text_;   // complete, but perhaps the beginning of a stop string
+  bool stopped_ = false;
+};
+
+}  // namespace heed

@@ -1,0 +1,213 @@
+#include <doctest/doctest.h>
+
+#include <limits>
+#include <nlohmann/json.hpp>
+
+#include "generate/tokenizer_description.h"
+#include "heed/error.h"
+
+namespace heed {
+namespace {
+
+using Json = nlohmann::json;
+using Description = TokenizerDescription;
+
+// The message with which a description is refused, by the reader or by building the tokenizer; empty when it is not.
+std::string refusal(const std::string& json) {
+  try {
+    Tokenizer::from_json(json);
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return {};
+}
+
+bool contains(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
+
+Json valid() {
+  return Json::parse(R"({"version": 1, "pieces": ["<unk>", "<s>", "<0x0A>", "a", "b", "ab", "", "xx"], "unknown": 0,
+                         "control": [1], "byte": [2], "unused": [6], "user_defined": [7], "merging": "ranks",
+                         "merges": [[3, 4]], "before": [1], "end": [1]})");
+}
+
+}  // namespace
+
+TEST_CASE("tokenizer description: what is written is read back") {
+  Description description;
+  description.pieces = {"<unk>", "<s>", "<0x0a>", "▁", "a", "▁a", "sep", "", "\xF4\x8F\xBF\xBF"};
+  description.kinds = {PieceKind::Unknown,     PieceKind::Control, PieceKind::Byte,
+                       PieceKind::Normal,      PieceKind::Normal,  PieceKind::Normal,
+                       PieceKind::UserDefined, PieceKind::Unused,  PieceKind::Normal};
+  description.alphabet = Description::Alphabet::Bytes;
+  description.merging = Description::Merging::Scores;
+  description.scores = {0, -0.0f, 1e30f, -1.5f, 0.1f, std::numeric_limits<float>::denorm_min(), -1e10f, 7, 16777216};
+  description.whole_pieces_first = description.fuse_unknown = description.escape_spaces = true;
+  description.prefix = Description::Prefix::First;
+  description.prefix_unless_space = description.strip_prefix = description.match_normalized = true;
+  description.splits = {R"(\p{L}+|\s+(?!\S))", "\""};
+  description.before = {1, 1};
+  description.after = {2};
+  description.end = {1, 2};
+  const auto expect_equal = [](const Description& a, const Description& b) {
+    CHECK(a.pieces == b.pieces);
+    CHECK(a.kinds == b.kinds);
+    CHECK(a.alphabet == b.alphabet);
+    CHECK(a.merging == b.merging);
+    CHECK(a.scores == b.scores);
+    CHECK(a.merges == b.merges);
+    CHECK(a.whole_pieces_first == b.whole_pieces_first);
+    CHECK(a.fuse_unknown == b.fuse_unknown);
+    CHECK(a.escape_spaces == b.escape_spaces);
+    CHECK(a.prefix == b.prefix);
+    CHECK(a.prefix_unless_space == b.prefix_unless_space);
+    CHECK(a.strip_prefix == b.strip_prefix);
+    CHECK(a.match_normalized == b.match_normalized);
+    CHECK(a.splits == b.splits);
+    CHECK(a.before == b.before);
+    CHECK(a.after == b.after);
+    CHECK(a.end == b.end);
+  };
+  expect_equal(Description::from_json(description.to_json()), description);
+
+  description.merging = Description::Merging::Ranks;
+  description.scores.clear();
+  description.merges = {{3, 4}, {4, 4}};
+  description.prefix = Description::Prefix::Always;
+  description.fuse_unknown = description.match_normalized = false;
+  expect_equal(Description::from_json(description.to_json()), description);
+}
+
+TEST_CASE("tokenizer description: absent fields have the documented defaults") {
+  const Description description = Description::from_json(R"({"version": 1, "pieces": ["a"]})");
+  CHECK(description.kinds == std::vector<PieceKind>{PieceKind::Normal});
+  CHECK(description.alphabet == Description::Alphabet::Characters);
+  CHECK(description.merging == Description::Merging::None);
+  CHECK(description.prefix == Description::Prefix::Never);
+  CHECK_FALSE(description.unknown().has_value());
+  CHECK_FALSE(description.whole_pieces_first);
+  CHECK_FALSE(description.fuse_unknown);
+  CHECK_FALSE(description.escape_spaces);
+  CHECK_FALSE(description.prefix_unless_space);
+  CHECK_FALSE(description.strip_prefix);
+  CHECK_FALSE(description.match_normalized);
+  CHECK(description.splits.empty());
+  CHECK(description.before.empty());
+  CHECK(description.after.empty());
+  CHECK(description.end.empty());
+}
+
+TEST_CASE("tokenizer description: padding") {
+  Description description = Description::from_json(valid().dump());
+  description.pad(4);
+  CHECK(description.pieces.size() == 8);
+  description.pad(11);
+  CHECK(description.pieces.size() == 11);
+  CHECK(description.kinds[7] == PieceKind::UserDefined);
+  CHECK(description.kinds[8] == PieceKind::Unused);
+  const auto tokenizer = Tokenizer::from_json(description.to_json());
+  CHECK(tokenizer->vocabulary_size() == 11);
+  CHECK(tokenizer->piece(10).empty());
+  CHECK(tokenizer->encode("ab") == std::vector<TokenId>{1, 5});
+  CHECK_THROWS_AS(description.pad(std::numeric_limits<std::size_t>::max()), Error);
+
+  description = Description::from_json(R"({"version": 1, "pieces": ["a"], "merging": "scores", "scores": [1]})");
+  description.pad(3);
+  CHECK_NOTHROW(description.validate());
+}
+
+TEST_CASE("tokenizer description: what is not one is refused, naming the place") {
+  REQUIRE(refusal(valid().dump()) == "");
+  const auto with = [](const char* field, const char* value) {
+    Json json = valid();
+    json[field] = Json::parse(value);
+    return refusal(json.dump());
+  };
+  const auto without = [](const char* field) {
+    Json json = valid();
+    json.erase(field);
+    return refusal(json.dump());
+  };
+  CHECK(contains(refusal(""), "not valid JSON"));
+  CHECK(contains(refusal("{\"version\": 1"), "not valid JSON at byte"));
+  CHECK(contains(refusal(std::string(100'000, '[')), "not valid JSON"));
+  CHECK(contains(refusal("[]"), "expected an object"));
+  CHECK(contains(refusal(R"({"version": 1, "pieces": ["a"], "merging": "scores", "scores": [1e999]})"), "not usable"));
+  CHECK(contains(refusal("{\"version\": 1, \"pieces\": [\"\xFF\"]}"), "not valid JSON"));
+  CHECK(contains(with("colour", "1"), "\"colour\""));
+  CHECK(contains(without("version"), "version"));
+  CHECK(contains(with("version", "2"), "version"));
+  CHECK(contains(without("pieces"), "'pieces'"));
+  CHECK(contains(with("pieces", "[]"), "'unknown'"));
+  CHECK(contains(refusal(R"({"version": 1, "pieces": []})"), "0 pieces"));
+  CHECK(contains(with("pieces", "7"), "'pieces' is number"));
+  CHECK(contains(with("pieces", "[1]"), "'pieces' holds number"));
+  CHECK(contains(with("unknown", "8"), "8 pieces"));
+  CHECK(contains(with("unknown", "-1"), "-1"));
+  CHECK(contains(with("unknown", "18446744073709551615"), "18446744073709551615"));
+  CHECK(contains(with("unknown", "4294967296"), "4294967296"));
+  CHECK(contains(with("unknown", "0.5"), "expected an id"));
+  CHECK(contains(with("unknown", "1"), "in another list"));
+  CHECK(contains(with("control", "[1, 1]"), "not ascending"));
+  CHECK(contains(with("control", "[3, 1]"), "not ascending"));
+  CHECK(contains(with("control", "[2]"), "in another list"));
+  CHECK(contains(with("control", "{}"), "expected an array"));
+  CHECK(contains(with("byte", "[3]"), "<0x0A>"));
+  CHECK(contains(with("alphabet", "\"letters\""), "'alphabet'"));
+  CHECK(contains(with("merging", "1"), "'merging'"));
+  CHECK(contains(with("merging", "\"none\""), "'merges' and 'merging' disagree"));
+  CHECK(contains(with("merging", "\"scores\""), "'scores' and 'merging' disagree"));
+  CHECK(contains(with("scores", "[]"), "'scores' and 'merging' disagree"));
+  CHECK(contains(without("merges"), "'merges' and 'merging' disagree"));
+  CHECK(contains(with("merges", "[[3]]"), "not a pair"));
+  CHECK(contains(with("merges", "[[3, 8]]"), "8 pieces"));
+  CHECK(contains(with("merges", "[[4, 3]]"), "merge 0 of pieces 4 and 3 leads to no piece"));
+  CHECK(contains(with("whole_pieces_first", "1"), "true or false"));
+  CHECK(contains(with("prefix", "\"Always\""), "'prefix'"));
+  CHECK(contains(with("splits", "[\"(\"]"), "PCRE2 refuses"));
+  CHECK(contains(with("splits", "[\"\\\\C\"]"), "PCRE2 refuses"));
+  CHECK(contains(with("splits", "[\"\"]"), "a split is empty"));
+  CHECK(contains(with("before", "[9]"), "'before'"));
+  CHECK(contains(with("after", "[-9]"), "'after'"));
+  CHECK(contains(with("end", "[\"</s>\"]"), "'end'"));
+
+  Json json = valid();
+  json["before"] = std::vector<int>(17, 1);
+  CHECK(contains(refusal(json.dump()), "at most 16"));
+  json = valid();
+  json["splits"] = std::vector<std::string>(17, "a");
+  CHECK(contains(refusal(json.dump()), "at most 16"));
+  json["splits"] = {std::string(16385, 'a')};
+  CHECK(contains(refusal(json.dump()), "longer than"));
+  json = valid();
+  json["pieces"][3] = std::string(1025, 'a');
+  CHECK(contains(refusal(json.dump()), "1025 bytes"));
+  json = Json::parse(R"({"version": 1, "pieces": ["a", "b"], "merging": "scores", "scores": [1]})");
+  CHECK(contains(refusal(json.dump()), "1 scores, expected 2"));
+  json["scores"] = {1, 1e39};
+  CHECK(contains(refusal(json.dump()), "out of range"));
+}
+
+TEST_CASE("tokenizer description: the struct is checked before it is written") {
+  Description description;
+  CHECK_THROWS_AS(description.to_json(), Error);
+  description.pieces = {"a"};
+  CHECK_THROWS_AS(description.to_json(), Error);  // no kinds
+  description.kinds = {PieceKind::Normal};
+  CHECK_NOTHROW(description.to_json());
+  description.pieces = {"\xFF"};
+  CHECK_THROWS_AS(description.to_json(), Error);
+  description.pieces = {"a", "b"};
+  description.kinds = {PieceKind::Unknown, PieceKind::Unknown};
+  CHECK_THROWS_AS(description.to_json(), Error);
+  description.kinds = {PieceKind::Normal, PieceKind::Normal};
+  description.merging = Description::Merging::Scores;
+  description.scores = {1, std::numeric_limits<float>::infinity()};
+  CHECK_THROWS_AS(description.to_json(), Error);
+  description.scores = {1, 1};
+  CHECK_NOTHROW(description.to_json());
+  description.pieces[1] = "";
+  description.kinds[1] = PieceKind::UserDefined;
+  CHECK_THROWS_AS(description.to_json(), Error);
+}
+
+}  // namespace heed
