@@ -1,0 +1,123 @@
+# Compiles shaders/*.comp to SPIR-V and packs every variant into one library, as tables of words.
+#
+# The first lines of a shader declare its variants:
+#   // variant NAME: VALUE VALUE ...
+# Every combination is compiled with -DNAME_VALUE for each of its values and gets the key STEM-VALUE-VALUE..., in the
+# order of the lines. A line
+#   // needs EXTENSION
+# names a GLSL extension that the compiler must know; where it does not, the shader is left out, visibly, and the engine
+# uses its fallback.
+find_program(GLSLANG NAMES glslangValidator glslang REQUIRED)
+
+# Whether this compiler knows a GLSL extension, in the cache variable GLSLANG_HAS_<extension>.
+function(heed_check_glsl_extension extension)
+  if(DEFINED GLSLANG_HAS_${extension})
+    return()
+  endif()
+  set(probe ${CMAKE_BINARY_DIR}/probe_${extension}.comp)
+  file(WRITE ${probe} "#version 450\n#extension ${extension} : require\nvoid main() {}\n")
+  execute_process(COMMAND ${GLSLANG} -V --target-env vulkan1.1 -o ${probe}.spv ${probe}
+    RESULT_VARIABLE result OUTPUT_QUIET ERROR_QUIET)
+  if(result EQUAL 0)
+    set(known ON)
+  else()
+    set(known OFF)
+  endif()
+  set(GLSLANG_HAS_${extension} ${known} CACHE INTERNAL "")
+endfunction()
+
+function(heed_shader_library target)
+  file(GLOB shaders CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/shaders/*.comp)
+  file(GLOB includes CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/shaders/include/*.glsl)
+  set(output ${CMAKE_BINARY_DIR}/shaders)
+  file(MAKE_DIRECTORY ${output})
+  set(headers "")
+  set(table_includes "")
+  set(table_rows "")
+  foreach(shader ${shaders})
+    get_filename_component(stem ${shader} NAME_WE)
+    set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${shader})
+    file(STRINGS ${shader} needs REGEX "^// needs ")
+    set(compilable ON)
+    foreach(line ${needs})
+      string(REGEX REPLACE "^// needs +" "" extension "${line}")
+      heed_check_glsl_extension(${extension})
+      if(NOT GLSLANG_HAS_${extension})
+        message(STATUS "shader ${stem}: left out, ${GLSLANG} does not know ${extension}")
+        set(compilable OFF)
+      endif()
+    endforeach()
+    if(NOT compilable)
+      continue()
+    endif()
+    # Expand the variants: a list of "key|defines" that grows by each axis.
+    set(variants "${stem}|")
+    file(STRINGS ${shader} axes REGEX "^// variant ")
+    foreach(axis ${axes})
+      string(REGEX MATCH "^// variant ([A-Z0-9_]+): *(.*)$" matched "${axis}")
+      set(axis_name ${CMAKE_MATCH_1})
+      string(REPLACE " " ";" values "${CMAKE_MATCH_2}")
+      set(expanded "")
+      foreach(variant ${variants})
+        string(REGEX MATCH "^([^|]*)\\|(.*)$" matched "${variant}")
+        set(key ${CMAKE_MATCH_1})
+        set(defines "${CMAKE_MATCH_2}")
+        foreach(value ${values})
+          list(APPEND expanded "${key}-${value}|${defines} -D${axis_name}_${value}")
+        endforeach()
+      endforeach()
+      set(variants ${expanded})
+    endforeach()
+    foreach(variant ${variants})
+      string(REGEX MATCH "^([^|]*)\\|(.*)$" matched "${variant}")
+      set(key ${CMAKE_MATCH_1})
+      separate_arguments(defines UNIX_COMMAND "${CMAKE_MATCH_2}")
+      string(MAKE_C_IDENTIFIER "${key}" symbol)
+      set(header ${output}/${key}.h)
+      add_custom_command(OUTPUT ${header}
+        COMMAND ${GLSLANG} -V --quiet --target-env vulkan1.1 -I${CMAKE_SOURCE_DIR}/shaders/include ${defines}
+                --vn spirv_${symbol} -o ${header} ${shader}
+        DEPENDS ${shader} ${includes} VERBATIM)
+      list(APPEND headers ${header})
+      string(APPEND table_includes "#include \"${key}.h\"\n")
+      string(APPEND table_rows "    {\"${key}\", spirv_${symbol}},\n")
+    endforeach()
+  endforeach()
+  file(CONFIGURE OUTPUT ${output}/shader_table.cpp @ONLY CONTENT [[
+// Generated from shaders/*.comp by cmake/shaders.cmake.
+#include "shader_table.h"
+
+#include <cstdint>
+
+@table_includes@
+namespace heed {
+namespace {
+const ShaderModuleCode kModules[] = {
+@table_rows@};
+}  // namespace
+std::span<const ShaderModuleCode> shader_modules() { return kModules; }
+}  // namespace heed
+]])
+  file(CONFIGURE OUTPUT ${output}/shader_table.h @ONLY CONTENT [[
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string_view>
+
+namespace heed {
+
+/// The SPIR-V of one variant of one shader; `key` is STEM-VALUE-VALUE... as cmake/shaders.cmake says.
+struct ShaderModuleCode {
+  std::string_view key;
+  std::span<const std::uint32_t> words;
+};
+
+/// All that were compiled, in no particular order.
+std::span<const ShaderModuleCode> shader_modules();
+
+}  // namespace heed
+]])
+  add_library(${target} STATIC ${output}/shader_table.cpp ${headers})
+  target_include_directories(${target} PUBLIC ${output})
+endfunction()

@@ -1,0 +1,47 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace heed {
+
+class Gpu;
+
+/// A Vulkan device as `heed devices` lists it.
+struct DeviceInfo {
+  std::size_t index = 0;  // for --device; stable while drivers stay installed
+  std::string name;
+  std::string driver;        // "llvmpipe Mesa 22.3.6 (LLVM 15.0.6)"
+  std::string type;          // "discrete GPU", "integrated GPU", "virtual GPU", "CPU", "other"
+  std::string uuid;          // of the device, in the usual groups
+  std::string api_version;   // "1.3.230"
+  std::uint64_t memory = 0;  // bytes of its largest device-local heap
+  std::uint32_t subgroup_size = 0;
+  std::string unusable;  // why heed cannot run on it; empty: it can
+};
+
+/// All devices, best first: discrete before integrated before virtual before CPU, unusable ones last. A GPU that two
+/// drivers offer is listed once. Throws Error when there is no Vulkan loader or no driver.
+std::vector<DeviceInfo> list_devices();
+
+/// An opened device. Models and generators on it share its compiled kernels. Used by one thread at a time.
+class Device {
+ public:
+  /// `which`: empty for the best, an index, a (part of a) name, or a UUID of list_devices(). Throws Error, listing what
+  /// there is, when nothing or more than one thing matches.
+  explicit Device(std::string_view which = "");
+
+  const DeviceInfo& info() const { return info_; }
+  bool is_cpu() const { return info_.type == "CPU"; }
+  /// The engine's own view of it; not part of the stable interface.
+  Gpu& gpu() const { return *gpu_; }
+
+ private:
+  DeviceInfo info_;
+  std::shared_ptr<Gpu> gpu_;
+};
+
+}  // namespace heed

@@ -1,0 +1,73 @@
+#include "runtime/cache_folder.h"
+
+#include <unistd.h>
+
+#include <cstdlib>
+#include <cstring>
+#include <fstream>
+#include <string>
+#include <system_error>
+
+#include "file/model_file.h"
+
+namespace heed {
+namespace fs = std::filesystem;
+
+std::optional<fs::path> cache_folder() {
+  if (const char* own = std::getenv("HEED_CACHE_DIR")) {
+    return *own == '\0' ? std::nullopt : std::optional<fs::path>(own);
+  }
+  if (const char* xdg = std::getenv("XDG_CACHE_HOME"); xdg != nullptr && *xdg != '\0') return fs::path(xdg) / "heed";
+  if (const char* home = std::getenv("HOME"); home != nullptr && *home != '\0')
+    return fs::path(home) / ".cache" / "heed";
+  return std::nullopt;
+}
+
+namespace {
+std::uint64_t checksum_of(std::span<const std::byte> bytes) {
+  Checksum checksum;
+  checksum.update(bytes);
+  return checksum.digest();
+}
+}  // namespace
+
+std::vector<std::byte> read_cache_file(std::string_view name) {
+  const std::optional<fs::path> folder = cache_folder();
+  if (!folder) return {};
+  std::ifstream file(*folder / name, std::ios::binary | std::ios::ate);
+  if (!file) return {};
+  const std::streamoff size = file.tellg();
+  constexpr std::streamoff kLargest = std::streamoff{1} << 28;  // larger than any pipeline cache
+  if (size < 8 || size > kLargest) return {};
+  std::vector<std::byte> bytes(static_cast<std::size_t>(size));
+  file.seekg(0);
+  if (!file.read(reinterpret_cast<char*>(bytes.data()), size)) return {};
+  std::uint64_t expected;
+  std::memcpy(&expected, bytes.data(), 8);
+  bytes.erase(bytes.begin(), bytes.begin() + 8);
+  return checksum_of(bytes) == expected ? bytes : std::vector<std::byte>{};
+}
+
+void write_cache_file(std::string_view name, std::span<const std::byte> content) {
+  const std::optional<fs::path> folder = cache_folder();
+  if (!folder) return;
+  std::error_code ignored;
+  fs::create_directories(*folder, ignored);
+  const fs::path target = *folder / name;
+  const fs::path temporary = *folder / (std::string(name) + "." + std::to_string(::getpid()));
+  {
+    std::ofstream file(temporary, std::ios::binary);
+    const std::uint64_t checksum = checksum_of(content);
+    file.write(reinterpret_cast<const char*>(&checksum), 8);
+    file.write(reinterpret_cast<const char*>(content.data()), static_cast<std::streamsize>(content.size()));
+    if (!file) {
+      file.close();
+      fs::remove(temporary, ignored);
+      return;
+    }
+  }
+  fs::rename(temporary, target, ignored);
+  if (ignored) fs::remove(temporary, ignored);
+}
+
+}  // namespace heed

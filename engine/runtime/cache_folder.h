@@ -1,0 +1,23 @@
+#pragma once
+
+#include <cstddef>
+#include <filesystem>
+#include <optional>
+#include <span>
+#include <string_view>
+#include <vector>
+
+namespace heed {
+
+/// Where pipeline caches and tuner verdicts are kept: $HEED_CACHE_DIR, else $XDG_CACHE_HOME/heed, else ~/.cache/heed.
+/// Nothing when none of them is known or HEED_CACHE_DIR is empty: then nothing is kept.
+std::optional<std::filesystem::path> cache_folder();
+
+/// The content of a cache file; empty when it is absent or its checksum is wrong (a cache is never trusted).
+std::vector<std::byte> read_cache_file(std::string_view name);
+
+/// Writes a cache file through a temporary one. A cache that cannot be written costs time later, nothing else, so
+/// failures are not errors.
+void write_cache_file(std::string_view name, std::span<const std::byte> content);
+
+}  // namespace heed

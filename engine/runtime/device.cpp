@@ -1,0 +1,130 @@
+#include "heed/device.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cstdlib>
+#include <optional>
+
+#include "heed/error.h"
+#include "runtime/gpu.h"
+#include "vulkan/physical_device.h"
+
+namespace heed {
+namespace {
+
+struct Found {
+  std::shared_ptr<const vk::Instance> instance;
+  std::vector<vk::PhysicalDevice> physical;  // as DeviceInfo::index counts
+};
+
+int rank(const vk::PhysicalDevice& device) {
+  if (!device.unusable.empty()) return 5;
+  switch (device.type) {
+    case VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU:
+      return 0;
+    case VK_PHYSICAL_DEVICE_TYPE_INTEGRATED_GPU:
+      return 1;
+    case VK_PHYSICAL_DEVICE_TYPE_VIRTUAL_GPU:
+      return 2;
+    case VK_PHYSICAL_DEVICE_TYPE_OTHER:
+      return 3;
+    default:
+      return 4;
+  }
+}
+
+Found find_devices() {
+  Found found;
+  const char* validation = std::getenv("HEED_VALIDATION");
+  vk::InstanceOptions options;
+  options.validation = validation != nullptr && std::string_view(validation) == "1";
+  found.instance = std::make_shared<vk::Instance>(options);
+  for (vk::PhysicalDevice& device : vk::physical_devices(*found.instance)) {
+    // The same GPU through a second driver has the same UUID; software devices have made-up ones and differ by driver.
+    const bool twin =
+        device.type != VK_PHYSICAL_DEVICE_TYPE_CPU &&
+        std::any_of(found.physical.begin(), found.physical.end(), [&](const vk::PhysicalDevice& other) {
+          return other.device_uuid == device.device_uuid && device.unusable.empty() == other.unusable.empty();
+        });
+    if (!twin) found.physical.push_back(std::move(device));
+  }
+  std::stable_sort(found.physical.begin(), found.physical.end(),
+                   [](const auto& a, const auto& b) { return rank(a) < rank(b); });
+  return found;
+}
+
+DeviceInfo describe(const vk::PhysicalDevice& physical, std::size_t index) {
+  DeviceInfo info;
+  info.index = index;
+  info.name = physical.name;
+  info.driver = physical.driver_name;
+  if (!physical.driver_info.empty()) info.driver += (info.driver.empty() ? "" : " ") + physical.driver_info;
+  if (info.driver.empty()) info.driver = physical.driver_version;
+  info.type = std::string(vk::type_name(physical.type));
+  info.uuid = vk::uuid_text(physical.device_uuid);
+  info.api_version = vk::version_text(physical.api_version);
+  info.memory = physical.device_memory();
+  info.subgroup_size = physical.subgroup_size;
+  info.unusable = physical.unusable;
+  return info;
+}
+
+std::string lower_case(std::string_view text) {
+  std::string lower(text);
+  std::transform(lower.begin(), lower.end(), lower.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  return lower;
+}
+
+std::string listing(const Found& found) {
+  std::string text;
+  for (std::size_t i = 0; i < found.physical.size(); ++i) {
+    text += fmt::format("{}{}: {}", i == 0 ? "" : ", ", i, found.physical[i].name);
+  }
+  return text;
+}
+
+std::size_t choose(const Found& found, std::string_view which) {
+  if (found.physical.empty()) {
+    throw Error("no Vulkan device found; install a GPU driver with Vulkan, or mesa-vulkan-drivers for a CPU driver");
+  }
+  if (which.empty()) return 0;
+  std::size_t index = 0;
+  const auto [end, error] = std::from_chars(which.data(), which.data() + which.size(), index);
+  if (error == std::errc() && end == which.data() + which.size()) {
+    if (index < found.physical.size()) return index;
+    throw Error(fmt::format("no device {}; there are {}", which, listing(found)));
+  }
+  std::optional<std::size_t> match;
+  for (std::size_t i = 0; i < found.physical.size(); ++i) {
+    if (vk::uuid_text(found.physical[i].device_uuid) == which) return i;
+    if (lower_case(found.physical[i].name).find(lower_case(which)) == std::string::npos) continue;
+    if (match) throw Error(fmt::format("device '{}' is ambiguous; there are {}", which, listing(found)));
+    match = i;
+  }
+  if (!match) throw Error(fmt::format("no device '{}'; there are {}", which, listing(found)));
+  return *match;
+}
+
+}  // namespace
+
+std::vector<DeviceInfo> list_devices() {
+  const Found found = find_devices();
+  std::vector<DeviceInfo> infos;
+  for (std::size_t i = 0; i < found.physical.size(); ++i) infos.push_back(describe(found.physical[i], i));
+  return infos;
+}
+
+Device::Device(std::string_view which) {
+  const Found found = find_devices();
+  const std::size_t index = choose(found, which);
+  const vk::PhysicalDevice& physical = found.physical[index];
+  if (!physical.unusable.empty())
+    throw Error(fmt::format("device '{}' cannot be used: {}", physical.name, physical.unusable));
+  info_ = describe(physical, index);
+  gpu_ = std::make_shared<Gpu>(found.instance, physical);
+}
+
+}  // namespace heed

@@ -1,0 +1,224 @@
+#include "runtime/gpu.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cstring>
+#include <exception>
+#include <thread>
+#include <unordered_map>
+
+#include "heed/error.h"
+#include "runtime/cache_folder.h"
+#include "runtime/tuner.h"
+#include "shader_table.h"
+
+namespace heed {
+namespace {
+
+constexpr std::uint64_t kPatience = 600'000'000'000;  // nanoseconds; CPU drivers may be slow, but not that slow
+constexpr std::uint64_t kStagingBytes = std::uint64_t{16} << 20;
+
+const ShaderModuleCode& module_code(const std::string& key) {
+  static const std::unordered_map<std::string_view, const ShaderModuleCode*> kByKey = [] {
+    std::unordered_map<std::string_view, const ShaderModuleCode*> map;
+    for (const ShaderModuleCode& code : shader_modules()) map.emplace(code.key, &code);
+    return map;
+  }();
+  const auto found = kByKey.find(key);
+  if (found == kByKey.end()) {
+    throw Error(fmt::format("this build of heed has no shader '{}'; build it with a newer glslang", key));
+  }
+  return *found->second;
+}
+
+}  // namespace
+
+DeviceCaps device_caps(const vk::PhysicalDevice& physical) {
+  DeviceCaps caps;
+  caps.name = physical.name;
+  switch (physical.type) {
+    case VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU:
+      caps.type = DeviceType::Discrete;
+      break;
+    case VK_PHYSICAL_DEVICE_TYPE_INTEGRATED_GPU:
+      caps.type = DeviceType::Integrated;
+      break;
+    case VK_PHYSICAL_DEVICE_TYPE_VIRTUAL_GPU:
+      caps.type = DeviceType::Virtual;
+      break;
+    case VK_PHYSICAL_DEVICE_TYPE_CPU:
+      caps.type = DeviceType::Cpu;
+      break;
+    default:
+      caps.type = DeviceType::Other;
+  }
+  const VkPhysicalDeviceLimits& limits = physical.limits;
+  caps.max_storage_buffer_range = limits.maxStorageBufferRange;
+  caps.max_texel_buffer_elements = physical.texel_formats ? limits.maxTexelBufferElements : 0;
+  caps.max_memory_allocation = std::min(physical.max_memory_allocation_size, physical.max_buffer_size);
+  caps.buffer_alignment = std::max({std::uint64_t{16}, std::uint64_t{limits.minStorageBufferOffsetAlignment},
+                                    std::uint64_t{limits.minTexelBufferOffsetAlignment}});
+  caps.max_push_constants = limits.maxPushConstantsSize;
+  caps.max_workgroup_invocations = limits.maxComputeWorkGroupInvocations;
+  std::copy_n(limits.maxComputeWorkGroupSize, 3, caps.max_workgroup_size.begin());
+  std::copy_n(limits.maxComputeWorkGroupCount, 3, caps.max_workgroup_count.begin());
+  caps.max_shared_memory = limits.maxComputeSharedMemorySize;
+  caps.subgroup_size = std::max(1u, physical.subgroup_size);
+  // Seen in Mesa 22.3, no more in 26.1; what lies between is not worth telling apart.
+  if (physical.driver_name == "llvmpipe") caps.max_loop_iterations = 65535;
+  caps.subgroup_arithmetic =
+      physical.has_subgroup_operations(VK_SUBGROUP_FEATURE_BASIC_BIT | VK_SUBGROUP_FEATURE_ARITHMETIC_BIT);
+  return caps;
+}
+
+std::string Gpu::cache_name(std::string_view kind) const {
+  const vk::PhysicalDevice& physical = device_.physical();
+  return fmt::format("{}-{:04x}-{:04x}-{:x}-{}", kind, physical.vendor_id, physical.device_id,
+                     physical.driver_version_number, vk::uuid_text(physical.pipeline_cache_uuid));
+}
+
+Gpu::Gpu(std::shared_ptr<const vk::Instance> instance, const vk::PhysicalDevice& physical)
+    : instance_(std::move(instance)),
+      device_(physical),
+      caps_(device_caps(physical)),
+      tuning_(default_tuning(caps_)),
+      cache_(device_, read_cache_file(cache_name("pipelines"))),
+      commands_(device_),
+      fence_(device_) {
+  const std::string name = cache_name("tuning");
+  if (const std::optional<Tuning> known = tuning_from_bytes(read_cache_file(name), caps_)) {
+    tuning_ = *known;
+  } else {
+    tuning_ = tune(*this);
+    write_cache_file(name, tuning_to_bytes(tuning_));
+  }
+}
+
+Gpu::~Gpu() {
+  if (!compiled_new_) return;
+  try {
+    write_cache_file(cache_name("pipelines"), cache_.data());
+  } catch (const std::exception&) {
+    // Without a cache the next start is slower; nothing else depends on it.
+  }
+}
+
+std::string Gpu::pipeline_key(const Dispatch& dispatch) {
+  std::string key = dispatch.module_key();
+  for (const std::uint32_t word : dispatch.specialization) key += fmt::format(",{}", word);
+  return key;
+}
+
+void Gpu::compile(const Plan& plan) {
+  std::vector<const Dispatch*> missing;
+  for (const Dispatch& dispatch : plan.dispatches) {
+    if (pipelines_.try_emplace(pipeline_key(dispatch)).second) missing.push_back(&dispatch);
+  }
+  if (missing.empty()) return;
+  compiled_new_ = true;
+
+  std::atomic<std::size_t> next = 0;
+  std::mutex failure_mutex;
+  std::exception_ptr failure;
+  const auto work = [&] {
+    for (std::size_t i = next++; i < missing.size(); i = next++) {
+      const Dispatch& dispatch = *missing[i];
+      try {
+        const std::string module_key = dispatch.module_key();
+        const vk::ShaderModule module(device_, module_code(module_key).words);
+        std::vector<VkDescriptorType> types;
+        for (const Binding& binding : dispatch.bindings) {
+          types.push_back(binding.view != View::None && dispatch.texel ? VK_DESCRIPTOR_TYPE_UNIFORM_TEXEL_BUFFER
+                                                                       : VK_DESCRIPTOR_TYPE_STORAGE_BUFFER);
+        }
+        vk::ComputePipelineInfo info;
+        info.name = module_key;
+        info.bindings = types;
+        info.push_constant_bytes = static_cast<std::uint32_t>(dispatch.push_constants.size() * 4);
+        info.specialization = dispatch.specialization;
+        // Distinct keys, so no two threads touch the same slot; the map itself does not change here.
+        pipelines_.find(pipeline_key(dispatch))->second =
+            std::make_unique<vk::ComputePipeline>(device_, &cache_, module, info);
+      } catch (...) {
+        const std::lock_guard lock(failure_mutex);
+        if (!failure) failure = std::current_exception();
+      }
+    }
+  };
+  const std::size_t count = std::min<std::size_t>(missing.size(), std::max(1u, std::thread::hardware_concurrency()));
+  std::vector<std::thread> threads;
+  for (std::size_t i = 1; i < count; ++i) threads.emplace_back(work);
+  work();
+  for (std::thread& thread : threads) thread.join();
+  if (failure) {
+    std::erase_if(pipelines_, [](const auto& item) { return item.second == nullptr; });
+    std::rethrow_exception(failure);
+  }
+}
+
+const vk::ComputePipeline& Gpu::pipeline(const Dispatch& dispatch) const {
+  return *pipelines_.at(pipeline_key(dispatch));
+}
+
+void Gpu::submit_and_wait(const vk::CommandBuffer& commands, std::string_view what) {
+  fence_.reset();
+  const VkCommandBuffer handle = commands.handle();
+  device_.submit({&handle, 1}, fence_.handle());
+  fence_.wait_or_throw(kPatience, what);
+}
+
+void Gpu::upload(const vk::Buffer& buffer, std::uint64_t offset, std::span<const std::byte> bytes) {
+  if (!buffer.mapped().empty()) {
+    std::memcpy(buffer.mapped().data() + offset, bytes.data(), bytes.size());
+    return;
+  }
+  if (bytes.empty()) return;
+  const vk::Buffer staging(device_, std::min<std::uint64_t>(kStagingBytes, bytes.size()), vk::MemoryUse::Upload,
+                           "staging");
+  vk::CommandBuffer commands = commands_.allocate();
+  for (std::uint64_t done = 0; done < bytes.size(); done += staging.size()) {
+    const std::uint64_t count = std::min<std::uint64_t>(staging.size(), bytes.size() - done);
+    std::memcpy(staging.mapped().data(), bytes.data() + done, count);
+    commands.begin(vk::Recording::OneTime);
+    commands.copy(staging, 0, buffer, offset + done, count);
+    commands.barrier(vk::Stage::Transfer, vk::Stage::Compute | vk::Stage::Transfer);
+    commands.end();
+    submit_and_wait(commands, "upload");
+  }
+}
+
+void Gpu::download(const vk::Buffer& buffer, std::uint64_t offset, std::span<std::byte> bytes) {
+  if (!buffer.mapped().empty() && buffer.host_cached()) {
+    std::memcpy(bytes.data(), buffer.mapped().data() + offset, bytes.size());
+    return;
+  }
+  if (bytes.empty()) return;
+  const vk::Buffer staging(device_, std::min<std::uint64_t>(kStagingBytes, bytes.size()), vk::MemoryUse::Readback,
+                           "staging");
+  vk::CommandBuffer commands = commands_.allocate();
+  for (std::uint64_t done = 0; done < bytes.size(); done += staging.size()) {
+    const std::uint64_t count = std::min<std::uint64_t>(staging.size(), bytes.size() - done);
+    commands.begin(vk::Recording::OneTime);
+    commands.barrier(vk::Stage::Compute, vk::Stage::Transfer);
+    commands.copy(buffer, offset + done, staging, 0, count);
+    commands.barrier(vk::Stage::Transfer, vk::Stage::Host);
+    commands.end();
+    submit_and_wait(commands, "download");
+    std::memcpy(bytes.data() + done, staging.mapped().data(), count);
+  }
+}
+
+void Gpu::fill(const vk::Buffer& buffer, std::uint32_t word) {
+  vk::CommandBuffer commands = commands_.allocate();
+  commands.begin(vk::Recording::OneTime);
+  commands.fill(buffer, 0, buffer.size(), word);
+  commands.barrier(vk::Stage::Transfer, vk::Stage::Compute | vk::Stage::Transfer | vk::Stage::Host);
+  commands.end();
+  submit_and_wait(commands, "filling memory");
+}
+
+void Gpu::check_validation() const { instance_->throw_on_validation_message(); }
+
+}  // namespace heed

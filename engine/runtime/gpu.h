@@ -1,0 +1,69 @@
+#pragma once
+
+#include <map>
+#include <memory>
+#include <mutex>
+#include <span>
+#include <string>
+
+#include "plan/plan.h"
+#include "vulkan/command.h"
+#include "vulkan/fence.h"
+#include "vulkan/pipeline.h"
+
+namespace heed {
+
+/// What the planner must know of a physical device.
+DeviceCaps device_caps(const vk::PhysicalDevice& physical);
+
+/// One opened device and what every session on it shares: its limits, the tuner's verdict, compiled pipelines (kept in
+/// the cache folder between runs), and copies to and from memory the host does not see. Used by one thread at a time.
+class Gpu {
+ public:
+  /// Opens the device and reads its caches; the tuner runs where there is no verdict yet.
+  Gpu(std::shared_ptr<const vk::Instance> instance, const vk::PhysicalDevice& physical);
+  ~Gpu();  // keeps the pipeline cache
+  Gpu(const Gpu&) = delete;
+  Gpu& operator=(const Gpu&) = delete;
+
+  const vk::Device& device() const { return device_; }
+  const vk::Instance& instance() const { return *instance_; }
+  const DeviceCaps& caps() const { return caps_; }
+  const Tuning& tuning() const { return tuning_; }
+  void set_tuning(const Tuning& tuning) { tuning_ = tuning; }
+  vk::CommandPool& commands() { return commands_; }
+
+  /// Compiles what the plan needs and is not there yet, on several threads.
+  void compile(const Plan& plan);
+  /// The pipeline of a dispatch; compile() has seen its plan.
+  const vk::ComputePipeline& pipeline(const Dispatch& dispatch) const;
+
+  /// Copies host bytes into a buffer, or out of it, and waits. Direct where the memory is mapped.
+  void upload(const vk::Buffer& buffer, std::uint64_t offset, std::span<const std::byte> bytes);
+  void download(const vk::Buffer& buffer, std::uint64_t offset, std::span<std::byte> bytes);
+  void fill_zero(const vk::Buffer& buffer) { fill(buffer, 0); }
+  /// Sets every 32-bit word of a buffer and waits.
+  void fill(const vk::Buffer& buffer, std::uint32_t word);
+  /// Submits and waits until all has run. Throws Error when the device is lost or silent for ten minutes.
+  void submit_and_wait(const vk::CommandBuffer& commands, std::string_view what);
+
+  /// Throws Error with the first message of the validation layer, if it is on (HEED_VALIDATION=1) and has said
+  /// anything.
+  void check_validation() const;
+
+ private:
+  static std::string pipeline_key(const Dispatch& dispatch);
+  std::string cache_name(std::string_view kind) const;
+
+  std::shared_ptr<const vk::Instance> instance_;
+  vk::Device device_;
+  DeviceCaps caps_;
+  Tuning tuning_;
+  vk::PipelineCache cache_;
+  vk::CommandPool commands_;
+  vk::Fence fence_;
+  std::map<std::string, std::unique_ptr<vk::ComputePipeline>> pipelines_;
+  bool compiled_new_ = false;
+};
+
+}  // namespace heed

@@ -1,0 +1,73 @@
+#pragma once
+
+#include <map>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "plan/plan.h"
+#include "runtime/gpu.h"
+#include "runtime/weights.h"
+#include "vulkan/descriptor.h"
+
+namespace heed {
+
+/// A plan recorded for a device: pipelines, descriptor sets and command buffers. Made and run by a Session.
+class Executable {
+ public:
+  const Plan& plan() const { return plan_; }
+
+ private:
+  friend class Session;
+  Plan plan_;
+  std::vector<std::shared_ptr<const vk::Buffer>> tensor_buffers_;  // by tensor; null for weights
+  std::vector<std::shared_ptr<const vk::Buffer>> constants_;
+  std::vector<vk::BufferView> views_;
+  std::unique_ptr<vk::DescriptorPool> pool_;
+  std::vector<VkDescriptorSet> sets_;  // by dispatch
+  /// By number of repeats: command buffers to submit one after the other, waiting for each.
+  std::map<int, std::vector<vk::CommandBuffer>> recorded_;
+};
+
+/// A running model: its states and inputs in device memory, an arena for intermediates, and the executables of its
+/// graphs by binding. Inputs and states are shared by all graphs by name. Gpu and WeightStore must outlive it. Used by
+/// one thread at a time.
+class Session {
+ public:
+  Session(Gpu& gpu, WeightStore& weights) : gpu_(gpu), weights_(weights) {}
+
+  /// Makes room for an input or state ahead of the graphs that use it: the largest size it will have.
+  void reserve(const std::string& name, std::uint64_t bytes);
+  /// Plans, compiles and records a graph for bound dimensions, once for each graph name and binding.
+  Executable& prepare(const Graph& graph, const Bindings& dims);
+  /// The same for a plan made elsewhere; not kept by the session.
+  std::unique_ptr<Executable> prepare(Plan plan);
+
+  /// Bytes of inputs and states. write() zero-extends nothing; the tensor must exist (reserved or prepared).
+  void write(const std::string& name, std::span<const std::byte> bytes, std::uint64_t offset = 0);
+  void read(const std::string& name, std::span<std::byte> bytes, std::uint64_t offset = 0);
+  /// Sets all of a state or input to zero.
+  void clear(const std::string& name);
+  /// An output of the last run of an executable.
+  void read_output(const Executable& executable, const std::string& name, std::span<std::byte> bytes);
+  /// Sets every 32-bit word of the outputs and of the arena, so that tests see what a run leaves unwritten.
+  void fill_scratch(const Executable& executable, std::uint32_t word);
+  bool has(const std::string& name) const { return named_.contains(name); }
+
+  /// Runs the executable `repeats` times, one after the other, and waits. Work is split into submissions short enough
+  /// for the watchdogs of desktop systems.
+  void run(Executable& executable, int repeats = 1);
+
+ private:
+  std::shared_ptr<const vk::Buffer> named(const std::string& name, std::uint64_t bytes);
+  void record(Executable& executable, int repeats);
+
+  Gpu& gpu_;
+  WeightStore& weights_;
+  std::map<std::string, std::shared_ptr<const vk::Buffer>> named_;
+  std::vector<std::shared_ptr<const vk::Buffer>> arena_;
+  std::map<std::string, std::unique_ptr<Executable>> executables_;
+};
+
+}  // namespace heed

@@ -1,0 +1,24 @@
+#pragma once
+
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "plan/device_caps.h"
+
+namespace heed {
+
+class Gpu;
+
+/// What a device that nobody measured gets: workgroups of a subgroup or more, texel reads off.
+Tuning default_tuning(const DeviceCaps& caps);
+
+/// Times a matrix-vector product with each candidate (memory access, rows a workgroup, number of workgroups) and
+/// returns the fastest. Takes about half a second on a CPU driver, far less on a GPU; Gpu keeps the verdict.
+Tuning tune(Gpu& gpu);
+
+/// For the cache file. Bytes that are no verdict, or one that the device's limits forbid, give nothing.
+std::vector<std::byte> tuning_to_bytes(const Tuning& tuning);
+std::optional<Tuning> tuning_from_bytes(std::span<const std::byte> bytes, const DeviceCaps& caps);
+
+}  // namespace heed

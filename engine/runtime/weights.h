@@ -1,0 +1,83 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <set>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "file/model_file.h"
+#include "plan/plan.h"
+#include "vulkan/buffer.h"
+
+namespace heed {
+
+class Gpu;
+
+/// Where the bytes of weights come from.
+class WeightSource {
+ public:
+  virtual ~WeightSource() = default;
+  virtual TensorType type(const std::string& tensor) const = 0;
+  /// Bytes [begin, begin + out.size()) of a tensor in the file's layout.
+  virtual void read(const std::string& tensor, std::uint64_t begin, std::span<std::byte> out) const = 0;
+  /// The expected XXH3 of the tensor's bytes; false when the source has none.
+  virtual bool checksum(const std::string& tensor, std::uint64_t& value) const = 0;
+};
+
+/// The tensors of a .heed file; the file must outlive it.
+class FileWeights : public WeightSource {
+ public:
+  explicit FileWeights(const ModelFile& file) : file_(file) {}
+  TensorType type(const std::string& tensor) const override;
+  void read(const std::string& tensor, std::uint64_t begin, std::span<std::byte> out) const override;
+  bool checksum(const std::string& tensor, std::uint64_t& value) const override;
+
+ private:
+  const TensorInfo& find(const std::string& tensor) const;
+  const ModelFile& file_;
+};
+
+/// Tensors in host memory, for op cases and the tuner.
+class MemoryWeights : public WeightSource {
+ public:
+  void add(std::string name, TensorType type, std::vector<std::byte> bytes);
+  TensorType type(const std::string& tensor) const override;
+  void read(const std::string& tensor, std::uint64_t begin, std::span<std::byte> out) const override;
+  bool checksum(const std::string&, std::uint64_t&) const override { return false; }
+
+ private:
+  std::map<std::string, std::pair<TensorType, std::vector<std::byte>>> tensors_;
+};
+
+/// The weights of one model on one device, each uploaded once in the layout that plans ask for. Gpu and source must
+/// outlive it.
+class WeightStore {
+ public:
+  WeightStore(Gpu& gpu, const WeightSource& source) : gpu_(gpu), source_(source) {}
+
+  /// A range of a buffer.
+  struct Place {
+    const vk::Buffer* buffer;
+    std::uint64_t offset;
+  };
+
+  /// Uploads the weights of a plan that are not there yet. Throws Error naming the tensor when its checksum is wrong.
+  void ensure(const Plan& plan);
+  Place find(const DeviceWeight& weight) const;
+  std::uint64_t bytes() const;
+
+ private:
+  void upload(const DeviceWeight& weight, const Place& place);
+  void verify(const std::string& tensor);
+
+  Gpu& gpu_;
+  const WeightSource& source_;
+  std::vector<std::unique_ptr<vk::Buffer>> blocks_;
+  std::map<std::string, Place> places_;
+  std::set<std::string> verified_;
+};
+
+}  // namespace heed

@@ -1,0 +1,81 @@
+#version 450
+// variant ACCESS: storage texel
+//
+// Before attention with a cache (engine/ops/attention.cpp): q is turned by its position and stored apart (heads = 0: it
+// is not), k is turned and stored in row position + t of the key cache, v is stored in that row of the value cache. One
+// invocation a pair of elements. Rows past the cache's end are dropped.
+#extension GL_GOOGLE_include_directive : require
+layout(local_size_x_id = 0) in;
+layout(constant_id = 1) const uint HALF_SPLIT = 0;
+#include "memory.glsl"
+#include "rotary.glsl"
+
+layout(push_constant) uniform Push {
+  uint rows;
+  uint heads;
+  uint kv_heads;
+  uint head_dim;
+  uint value_dim;
+  uint cache_rows;
+  uint dims;  // turned elements of a head, 0 for none
+  uint q_row, k_row, v_row;  // elements from row to row
+  uint k_first, v_first;     // first elements of k and v in their buffers
+};
+
+READ_F32(0, q);
+READ_F32(1, k);
+READ_F32(2, v);
+READ_I32(3, position);
+READ_F32(4, table);
+WRITE_F32(5, q_turned);
+WRITE_F32(6, cache_k);
+WRITE_F32(7, cache_v);
+
+void main() {
+  const uint i = workgroup_index() * gl_WorkGroupSize.x + gl_LocalInvocationID.x;
+  const uint head_pairs = (head_dim + 1) / 2;
+  const uint value_pairs = (value_dim + 1) / 2;
+  const uint q_pairs = heads * head_pairs;
+  const uint k_pairs = kv_heads * head_pairs;
+  const uint row_pairs = q_pairs + k_pairs + kv_heads * value_pairs;
+  if (i >= rows * row_pairs) return;
+  const uint t = i / row_pairs;
+  uint rest = i % row_pairs;
+  const uint at_row = uint(load_i32(position, 0)) + t;
+
+  if (rest >= q_pairs + k_pairs) {
+    rest -= q_pairs + k_pairs;
+    if (at_row >= cache_rows) return;
+    const uint head = rest / value_pairs;
+    for (uint e = 2 * (rest % value_pairs); e < min(2 * (rest % value_pairs) + 2, value_dim); ++e) {
+      cache_v[at_row * kv_heads * value_dim + head * value_dim + e] =
+          load_f32(v, t * v_row + v_first + head * value_dim + e);
+    }
+    return;
+  }
+
+  const bool is_q = rest < q_pairs;
+  if (!is_q) rest -= q_pairs;
+  if (!is_q && at_row >= cache_rows) return;
+  const uint head = rest / head_pairs;
+  const uint pair = rest % head_pairs;
+  const uvec2 at = rotary_elements(HALF_SPLIT == 1, dims, pair);
+  const bool whole = at.y < head_dim;  // false for an odd head's last element
+  const uint from = (is_q ? t * q_row : t * k_row + k_first) + head * head_dim;
+  vec2 x;
+  if (is_q) {
+    x = vec2(load_f32(q, from + at.x), whole ? load_f32(q, from + at.y) : 0.0);
+  } else {
+    x = vec2(load_f32(k, from + at.x), whole ? load_f32(k, from + at.y) : 0.0);
+  }
+  if (pair < dims / 2) x = rotary_multiply(x, rotary_turn(table, dims / 2, at_row, pair));
+  if (is_q) {
+    const uint to = (t * heads + head) * head_dim;
+    q_turned[to + at.x] = x.x;
+    if (whole) q_turned[to + at.y] = x.y;
+  } else {
+    const uint to = at_row * kv_heads * head_dim + head * head_dim;
+    cache_k[to + at.x] = x.x;
+    if (whole) cache_k[to + at.y] = x.y;
+  }
+}

@@ -1,0 +1,54 @@
+#version 450
+// variant ACCESS: storage texel
+// variant VECTOR: 4 1
+// variant SUBGROUP: 1 0
+//
+// The attention weights themselves, for those who want to see them: one row [L] of one head a workgroup, lanes are keys.
+// Scores are written first and then turned into weights in place, because no length of keys bounds them.
+#extension GL_GOOGLE_include_directive : require
+layout(local_size_x_id = 0) in;
+layout(constant_id = 1) const uint CACHED = 0;
+layout(constant_id = 2) const uint CAUSAL = 0;
+layout(constant_id = 3) const uint MASKED = 0;
+#include "memory.glsl"
+#include "reduce.glsl"
+#include "attention.glsl"
+
+UPDATE_F32(5, weights);
+
+void main() {
+  const uint group = workgroup_index();
+  if (group >= rows * heads) return;
+  const uint head = group % heads;
+  const uint t = group / heads;
+  const uint kv_head = head / (heads / kv_heads);
+  const uint d = head_dim / WIDTH;
+  const uint row = (head * rows + t) * key_rows;
+  const uvec2 range = visible_keys(t);
+
+  float largest = kMasked;
+  // A lane reads back only what it wrote itself, so no barrier is needed.
+  for (uint i = gl_LocalInvocationID.x; i < key_rows; i += gl_WorkGroupSize.x) {
+    float score = kMasked;
+    if (i >= range.x && i < range.y) {
+      Element product = Element(0.0);
+      for (uint e = 0; e < d; ++e) {
+        product += load(q, (t * q_row + head * head_dim) / WIDTH + e) * load(keys, (i * kv_heads + kv_head) * d + e);
+      }
+      score = finish_score(dot(product, Element(1.0)), head, t, i);
+    }
+    weights[row + i] = score;
+    largest = max(largest, score);
+  }
+  largest = workgroup_max(largest);
+  float total = 0.0;
+  for (uint i = gl_LocalInvocationID.x; i < key_rows; i += gl_WorkGroupSize.x) {
+    const float score = weights[row + i];
+    const float weight = score > kMasked ? exp(score - largest) : 0.0;
+    weights[row + i] = weight;
+    total += weight;
+  }
+  total = workgroup_sum(total);
+  const float scale_out = total > 0.0 ? 1.0 / total : 0.0;
+  for (uint i = gl_LocalInvocationID.x; i < key_rows; i += gl_WorkGroupSize.x) weights[row + i] *= scale_out;
+}

@@ -1,0 +1,62 @@
+// What attention.comp and attention_weights.comp share: the bindings, which keys a query sees, and their scores
+// (engine/ops/attention.cpp says what they mean). Lanes are keys.
+#ifndef HEED_ATTENTION_GLSL
+#define HEED_ATTENTION_GLSL
+
+layout(push_constant) uniform Push {
+  uint rows;
+  uint heads;
+  uint kv_heads;
+  uint head_dim;
+  uint value_dim;
+  uint key_rows;  // of the cache, or S
+  uint q_row;     // elements from row to row of q
+  uint window;
+  float scale;
+  float softcap;
+  uint mask_heads;  // 1 when the mask has its own rows for every head
+};
+
+#ifdef VECTOR_4
+#define Element vec4
+#define load load_f32x4
+const uint WIDTH = 4;
+READ_F32X4(0, q);
+READ_F32X4(1, keys);
+READ_F32X4(2, values);
+#else
+#define Element float
+#define load load_f32
+const uint WIDTH = 1;
+READ_F32(0, q);
+READ_F32(1, keys);
+READ_F32(2, values);
+#endif
+READ_F32(3, mask);
+READ_I32(4, position);
+
+const float kMasked = -1e30;
+
+// Keys [x, y) that the query of row t may see, the mask aside.
+uvec2 visible_keys(uint t) {
+  uint end = key_rows;
+  uint begin = 0;
+  const uint first = CACHED == 1 ? uint(load_i32(position, 0)) : 0;
+  if (CACHED == 1) end = min(end, first + rows);
+  if (CAUSAL == 1) end = min(end, first + t + 1);
+  if (window > 0 && first + t + 1 > window) begin = first + t + 1 - window;
+  return uvec2(min(begin, end), end);
+}
+
+float finish_score(float product, uint head, uint t, uint key) {
+  float score = product * scale;
+  // tanh(x) by exp of a negative number, which cannot overflow.
+  if (softcap > 0.0) {
+    const float e = exp(-2.0 * abs(score / softcap));
+    score = softcap * sign(score) * (1.0 - e) / (1.0 + e);
+  }
+  if (MASKED == 1) score += load_f32(mask, (mask_heads * head * rows + t) * key_rows + key);
+  return score > kMasked ? score : kMasked;
+}
+
+#endif

@@ -1,0 +1,103 @@
+#version 450
+// variant ACCESS: storage texel
+// variant WEIGHT: f32 f16 bf16 q8_0 q4_0
+// variant VECTOR: 4 1
+//
+// y[t, n] = act(sum_k x[t, k] W[n, k] + bias[n]) + residual[t, n], for many rows t (engine/ops/linear.cpp).
+// A lane owns ROWS rows t and 4 columns n (gated: 2 and their 2 partners) in registers; a word of each weight row and
+// a vec4 of each x row are fetched for 16 * ROWS multiply-adds. No shared memory. Workgroups: column groups vary
+// slowest, so that neighbours share weights.
+#extension GL_GOOGLE_include_directive : require
+layout(local_size_x_id = 0) in;
+layout(constant_id = 1) const uint ROWS = 8;
+layout(constant_id = 2) const uint ACTIVATION = 0;
+layout(constant_id = 3) const uint HAS_BIAS = 0;
+layout(constant_id = 4) const uint HAS_RESIDUAL = 0;
+layout(constant_id = 5) const uint HAS_NORM = 0;
+layout(constant_id = 6) const uint GATED = 0;
+
+#include "memory.glsl"
+#include "activation.glsl"
+#include "weights.glsl"
+
+layout(push_constant) uniform Push {
+  uint rows;       // of x
+  uint columns;    // K
+  uint row_words;  // 16-byte words of a weight row
+  uint count;      // output columns of this dispatch
+  uint first;      // the first of them
+  uint width;      // output columns altogether; a gated weight has twice as many rows
+  float norm_eps;
+  uint row_groups;
+};
+
+#ifdef VECTOR_4
+READ_F32X4(0, x);
+#else
+READ_F32(0, x);
+#endif
+READ_F32(3, bias);
+READ_F32(4, residual);
+WRITE_F32(6, y);
+
+vec4 load_x(uint t, uint k4) {
+#ifdef VECTOR_4
+  return load_f32x4(x, t * (columns / 4) + k4);
+#else
+  vec4 v = vec4(0.0);
+  for (uint i = 0; i < 4; ++i) {
+    if (k4 * 4 + i < columns) v[i] = load_f32(x, t * columns + k4 * 4 + i);
+  }
+  return v;
+#endif
+}
+
+const uint COLUMNS = GATED == 1 ? 2 : 4;
+
+void main() {
+  const uint group = workgroup_index();
+  const uint t0 = (group % row_groups) * ROWS;
+  const uint n0 = ((group / row_groups) * gl_WorkGroupSize.x + gl_LocalInvocationID.x) * COLUMNS;
+  if (n0 >= count) return;
+
+  uint weight_rows[4];
+  for (uint c = 0; c < 4; ++c) weight_rows[c] = min(n0 + c % COLUMNS, count - 1) + (c / COLUMNS) * width;
+  vec4 sums[ROWS];
+  for (uint r = 0; r < ROWS; ++r) sums[r] = vec4(0.0);
+
+  for (uint unit = 0; unit < row_words; ++unit) {
+    Unit u[4];
+    for (uint c = 0; c < 4; ++c) u[c] = load_unit(weight_rows[c], unit, row_words);
+    for (uint j = 0; j < UNIT_VECTORS; ++j) {
+      vec4 w[4];
+      for (uint c = 0; c < 4; ++c) {
+        w[c] = unit_vector(u[c], j);
+#ifdef UNIT_SCALED
+        w[c] *= u[c].scale;
+#endif
+      }
+      for (uint r = 0; r < ROWS; ++r) {
+        const vec4 xs = load_x(min(t0 + r, rows - 1), unit * UNIT_VECTORS + j);
+        sums[r] += vec4(dot(w[0], xs), dot(w[1], xs), dot(w[2], xs), dot(w[3], xs));
+      }
+    }
+  }
+
+  for (uint r = 0; r < ROWS; ++r) {
+    if (t0 + r >= rows) break;
+    for (uint c = 0; c < COLUMNS; ++c) {
+      if (n0 + c >= count) break;
+      const uint n = first + n0 + c;
+      float value = sums[r][c];
+      if (HAS_BIAS == 1) value += load_f32(bias, n);
+      value = activate(ACTIVATION, value);
+      if (GATED == 1) {
+        float linear_part = sums[r][c + 2];
+        if (HAS_BIAS == 1) linear_part += load_f32(bias, n + width);
+        value *= linear_part;
+      }
+      if (HAS_RESIDUAL == 1) value += load_f32(residual, (t0 + r) * width + n);
+      y[(t0 + r) * width + n] = value;
+    }
+  }
+}

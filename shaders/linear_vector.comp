@@ -1,0 +1,129 @@
+#version 450
+// variant ACCESS: storage texel
+// variant WEIGHT: f32 f16 bf16 q8_0 q4_0
+// variant VECTOR: 4 1
+// variant SUBGROUP: 1 0
+//
+// y[t, n] = act(sum_k x[t, k] W[n, k] + bias[n]) + residual[t, n], for few rows t (engine/ops/linear.cpp).
+// A workgroup takes `blocks_per_group` blocks of ROWS weight rows and one t; its lanes go along k, a 16-byte word of
+// weights each. It moves ROWS * row_words * 16 bytes of weights a block and 2 flops an element; x is read once a block.
+#extension GL_GOOGLE_include_directive : require
+layout(local_size_x_id = 0) in;
+layout(constant_id = 1) const uint ROWS = 4;
+layout(constant_id = 2) const uint ACTIVATION = 0;
+layout(constant_id = 3) const uint HAS_BIAS = 0;
+layout(constant_id = 4) const uint HAS_RESIDUAL = 0;
+layout(constant_id = 5) const uint HAS_NORM = 0;
+layout(constant_id = 6) const uint GATED = 0;
+
+#include "memory.glsl"
+#include "reduce.glsl"
+#include "activation.glsl"
+#include "weights.glsl"
+
+layout(push_constant) uniform Push {
+  uint rows;       // of x
+  uint columns;    // K
+  uint row_words;  // 16-byte words of a weight row
+  uint count;      // output columns of this dispatch
+  uint first;      // the first of them
+  uint width;      // output columns altogether; a gated weight has twice as many rows
+  float norm_eps;
+  uint blocks_per_group;
+};
+
+#ifdef VECTOR_4
+READ_F32X4(0, x);
+READ_F32X4(5, norm_weight);
+#else
+READ_F32(0, x);
+READ_F32(5, norm_weight);
+#endif
+READ_F32(3, bias);
+READ_F32(4, residual);
+WRITE_F32(6, y);
+
+vec4 load_x(uint t, uint k4) {
+#ifdef VECTOR_4
+  return load_f32x4(x, t * (columns / 4) + k4);
+#else
+  vec4 v = vec4(0.0);
+  for (uint i = 0; i < 4; ++i) {
+    if (k4 * 4 + i < columns) v[i] = load_f32(x, t * columns + k4 * 4 + i);
+  }
+  return v;
+#endif
+}
+
+vec4 load_norm(uint k4) {
+#ifdef VECTOR_4
+  return load_f32x4(norm_weight, k4);
+#else
+  vec4 v = vec4(0.0);
+  for (uint i = 0; i < 4; ++i) {
+    if (k4 * 4 + i < columns) v[i] = load_f32(norm_weight, k4 * 4 + i);
+  }
+  return v;
+#endif
+}
+
+const uint SUMS = ROWS * (1 + GATED);
+
+void main() {
+  const uint lane = gl_LocalInvocationID.x;
+  const uint t = gl_WorkGroupID.y;
+  const uint blocks = (count + ROWS - 1) / ROWS;
+  const uint block_begin = gl_WorkGroupID.x * blocks_per_group;
+  const uint block_end = min(block_begin + blocks_per_group, blocks);
+
+  for (uint block = block_begin; block < block_end; ++block) {
+    float sums[SUMS];
+    for (uint r = 0; r < SUMS; ++r) sums[r] = 0.0;
+    float squares = 0.0;
+
+    for (uint unit = lane; unit < row_words; unit += gl_WorkGroupSize.x) {
+      vec4 xs[UNIT_VECTORS];
+      for (uint j = 0; j < UNIT_VECTORS; ++j) {
+        xs[j] = load_x(t, unit * UNIT_VECTORS + j);
+        if (HAS_NORM == 1) {
+          squares += dot(xs[j], xs[j]);
+          xs[j] *= load_norm(unit * UNIT_VECTORS + j);
+        }
+      }
+      for (uint r = 0; r < SUMS; ++r) {
+        // Rows past the end repeat the last one and are not written.
+        const uint row = min(block * ROWS + r % ROWS, count - 1) + (r / ROWS) * width;
+        const Unit u = load_unit(row, unit, row_words);
+        vec4 partial = xs[0] * unit_vector(u, 0);
+        for (uint j = 1; j < UNIT_VECTORS; ++j) partial = fma(xs[j], unit_vector(u, j), partial);
+        const float sum = (partial.x + partial.y) + (partial.z + partial.w);
+#ifdef UNIT_SCALED
+        sums[r] = fma(sum, u.scale, sums[r]);
+#else
+        sums[r] += sum;
+#endif
+      }
+    }
+
+    float scale = 1.0;
+    if (HAS_NORM == 1) scale = inversesqrt(workgroup_sum(squares) / float(columns) + norm_eps);
+    for (uint r = 0; r < SUMS; ++r) sums[r] = workgroup_sum(sums[r]) * scale;
+
+    if (lane == 0) {
+      for (uint r = 0; r < ROWS; ++r) {
+        const uint n = first + block * ROWS + r;
+        if (n >= first + count) break;
+        float value = sums[r];
+        if (HAS_BIAS == 1) value += load_f32(bias, n);
+        value = activate(ACTIVATION, value);
+        if (GATED == 1) {
+          float linear_part = sums[(r + ROWS) % SUMS];
+          if (HAS_BIAS == 1) linear_part += load_f32(bias, n + width);
+          value *= linear_part;
+        }
+        if (HAS_RESIDUAL == 1) value += load_f32(residual, t * width + n);
+        y[t * width + n] = value;
+      }
+    }
+  }
+}

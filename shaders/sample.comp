@@ -1,0 +1,181 @@
+#version 450
+// variant ACCESS: storage texel
+// variant SUBGROUP: 1 0
+//
+// Temperature, top-k, top-p, min-p and the draw (engine/ops/sample.cpp), by one workgroup and without sorting: a float's
+// bits, turned so that their order is that of the numbers, are searched bit by bit for the threshold that keeps k
+// logits, then for the one that keeps a mass of p. Each of the at most 64 passes reads all logits once. Sums are made by
+// lane and then over lanes in a fixed order, so the same logits and seed give the same token.
+#extension GL_GOOGLE_include_directive : require
+layout(local_size_x_id = 0) in;
+#include "memory.glsl"
+#include "reduce.glsl"
+#define HEED_SAMPLER_STATE
+#include "sampler.glsl"
+
+shared float lane_mass[gl_WorkGroupSize.x];
+shared uint lane_last[gl_WorkGroupSize.x];
+shared float shared_start;
+shared uint shared_lane;
+
+const uint kNowhere = 0xffffffffu;
+
+bool is_finite(float value) { return abs(value) <= 3.402823e38; }
+
+// Unsigned integers in the order of the floats; 0 for what cannot be chosen.
+uint order_of(float value) {
+  if (!is_finite(value)) return 0;
+  const uint bits = floatBitsToUint(value == 0.0 ? 0.0 : value);  // -0 is 0
+  return (bits & 0x80000000u) != 0 ? ~bits : bits | 0x80000000u;
+}
+
+float best_logit;
+float inverse_temperature;
+float weight_of(float value) { return exp((value - best_logit) * inverse_temperature); }
+
+// Tokens count as kept when their order is above `threshold`, or equal to it and their index at most `last_equal`.
+bool kept(float value, uint i, uint threshold, uint last_equal) {
+  const uint order = order_of(value);
+  return order > threshold || (order == threshold && order != 0 && i <= last_equal);
+}
+
+// How many are kept; exact in float up to 2^24 tokens.
+float count_kept(uint threshold, uint last_equal) {
+  float count = 0.0;
+  for (uint i = gl_LocalInvocationID.x; i < vocabulary; i += gl_WorkGroupSize.x) {
+    if (kept(logit(i), i, threshold, last_equal)) count += 1.0;
+  }
+  return workgroup_sum(count);
+}
+
+float mass_kept(uint threshold, uint top_k_threshold, uint last_equal) {
+  float mass = 0.0;
+  for (uint i = gl_LocalInvocationID.x; i < vocabulary; i += gl_WorkGroupSize.x) {
+    const float value = logit(i);
+    if (order_of(value) >= threshold && kept(value, i, top_k_threshold, last_equal)) mass += weight_of(value);
+  }
+  return workgroup_sum(mass);
+}
+
+uvec4 philox_round(uvec4 counter, uvec2 key) {
+  uint high0, low0, high1, low1;
+  umulExtended(0xD2511F53u, counter.x, high0, low0);
+  umulExtended(0xCD9E8D57u, counter.z, high1, low1);
+  return uvec4(high1 ^ counter.y ^ key.x, low1, high0 ^ counter.w ^ key.y, low0);
+}
+
+float uniform_number() {
+  uvec4 counter = uvec4(uint(sampler_state[kStep]), 0, 0, 0);
+  uvec2 key = uvec2(uint(sampler_state[kSeedLow]), uint(sampler_state[kSeedHigh]));
+  for (uint round = 0; round < 10; ++round) {
+    counter = philox_round(counter, key);
+    key += uvec2(0x9E3779B9u, 0xBB67AE85u);
+  }
+  return float(counter.x >> 8) / 16777216.0;
+}
+
+void main() {
+  const uint lane = gl_LocalInvocationID.x;
+  float best = -3.402823e38;
+  float any = 0.0;
+  for (uint i = lane; i < vocabulary; i += gl_WorkGroupSize.x) {
+    const float value = logit(i);
+    if (is_finite(value)) {
+      best = max(best, value);
+      any = 1.0;
+    }
+  }
+  best_logit = workgroup_max(best);
+  if (workgroup_max(any) == 0.0) {
+    if (lane == 0) commit(-1);
+    return;
+  }
+  inverse_temperature = 1.0 / intBitsToFloat(sampler_state[kTemperature]);
+
+  // Top-k: the largest threshold that keeps at least k; then, among its equals, the last index that still counts.
+  const uint k = uint(sampler_state[kTopK]);
+  uint threshold = 1;
+  uint last_equal = kNowhere;
+  if (k > 0 && k < vocabulary) {
+    uint found = 0;
+    for (int bit = 31; bit >= 0; --bit) {
+      const uint candidate = found | (1u << bit);
+      if (count_kept(candidate, kNowhere) >= float(k)) found = candidate;
+    }
+    threshold = max(found, 1u);
+    if (count_kept(threshold, kNowhere) > float(k)) {
+      // The largest index bound with fewer than k kept, plus one, keeps exactly k.
+      uint below = 0;
+      for (int bit = findMSB(vocabulary); bit >= 0; --bit) {
+        const uint candidate = below | (1u << bit);
+        if (candidate <= vocabulary && count_kept(threshold, candidate - 1) < float(k)) below = candidate;
+      }
+      last_equal = below;
+    }
+  }
+
+  // Top-p within what top-k kept.
+  uint mass_threshold = threshold;
+  const float top_p = intBitsToFloat(sampler_state[kTopP]);
+  if (top_p < 1.0) {
+    const float wanted = top_p * mass_kept(threshold, threshold, last_equal);
+    uint found = 0;
+    for (int bit = 31; bit >= 0; --bit) {
+      const uint candidate = found | (1u << bit);
+      if (mass_kept(candidate, threshold, last_equal) >= wanted) found = candidate;
+    }
+    // The best token alone is always kept, also when p is 0.
+    mass_threshold = max(threshold, min(found, order_of(best_logit)));
+  }
+
+  // The draw: every lane sums a run of consecutive tokens, so that index order is lane order.
+  const float min_p = intBitsToFloat(sampler_state[kMinP]);
+  const uint run = (vocabulary + gl_WorkGroupSize.x - 1) / gl_WorkGroupSize.x;
+  const uint begin = min(lane * run, vocabulary);
+  const uint end = min(begin + run, vocabulary);
+  float mass = 0.0;
+  uint last = kNowhere;
+  for (uint i = begin; i < end; ++i) {
+    const float value = logit(i);
+    if (order_of(value) < mass_threshold || !kept(value, i, threshold, last_equal)) continue;
+    const float weight = weight_of(value);
+    if (weight < min_p) continue;
+    mass += weight;
+    last = i;
+  }
+  lane_mass[lane] = mass;
+  lane_last[lane] = last;
+  barrier();
+  if (lane == 0) {
+    float total = 0.0;
+    for (uint i = 0; i < gl_WorkGroupSize.x; ++i) total += lane_mass[i];
+    const float target = uniform_number() * total;
+    // The lane in whose run the target falls; rounding may leave it past all of them, then the last one that has any.
+    float before = 0.0;
+    shared_lane = 0;
+    shared_start = target;
+    for (uint i = 0; i < gl_WorkGroupSize.x; ++i) {
+      if (lane_last[i] == kNowhere) continue;
+      shared_lane = i;
+      shared_start = target - before;
+      before += lane_mass[i];
+      if (before > target) break;
+    }
+  }
+  barrier();
+  if (lane != shared_lane) return;
+  float passed = 0.0;
+  uint token = last;
+  for (uint i = begin; i < end; ++i) {
+    const float value = logit(i);
+    if (order_of(value) < mass_threshold || !kept(value, i, threshold, last_equal)) continue;
+    const float weight = weight_of(value);
+    if (weight < min_p) continue;
+    passed += weight;
+    if (passed > shared_start) {
+      token = i;
+      break;
+    }
+  }
+  commit(int(token));
+}

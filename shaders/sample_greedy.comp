@@ -1,0 +1,42 @@
+#version 450
+// variant ACCESS: storage texel
+//
+// The largest finite logit, the first of equals (engine/ops/sample.cpp). One workgroup; each lane scans every
+// gl_WorkGroupSize.x-th logit, lane 0 compares their winners in order.
+#extension GL_GOOGLE_include_directive : require
+layout(local_size_x_id = 0) in;
+#include "memory.glsl"
+#define HEED_SAMPLER_STATE
+#include "sampler.glsl"
+
+shared float best_values[gl_WorkGroupSize.x];
+shared uint best_tokens[gl_WorkGroupSize.x];
+
+const float kLowest = -3.402823e38;
+const uint kNowhere = 0xffffffffu;
+
+void main() {
+  const uint lane = gl_LocalInvocationID.x;
+  float best = kLowest;
+  uint token = kNowhere;
+  for (uint i = lane; i < vocabulary; i += gl_WorkGroupSize.x) {
+    const float value = logit(i);
+    const bool finite = abs(value) <= 3.402823e38;
+    if (finite && (value > best || token == kNowhere)) {
+      best = value;
+      token = i;
+    }
+  }
+  best_values[lane] = best;
+  best_tokens[lane] = token;
+  barrier();
+  if (lane != 0) return;
+  for (uint i = 1; i < gl_WorkGroupSize.x; ++i) {
+    const bool here = best_tokens[i] != kNowhere;
+    if (here && (token == kNowhere || best_values[i] > best || (best_values[i] == best && best_tokens[i] < token))) {
+      best = best_values[i];
+      token = best_tokens[i];
+    }
+  }
+  commit(token == kNowhere ? -1 : int(token));
+}

@@ -1,0 +1,261 @@
+// cases attention: heads shared and not, causal, windows, masks, soft caps, heads of odd sizes, keys in several tiles;
+// with a cache at its beginning, middle and end; q, k and v packed and turned by fusion; the weights themselves.
+#include <fmt/format.h>
+
+#include <cmath>
+#include <limits>
+
+#include "tests/op_cases/op_case.h"
+
+namespace heed::op_cases {
+namespace {
+
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
+
+struct Plain {
+  std::int64_t queries = 3;
+  std::int64_t keys = 5;
+  std::int64_t heads = 2;
+  std::int64_t kv_heads = 2;
+  std::int64_t d = 16;
+  std::int64_t dv = 16;
+  bool causal = false;
+  std::int64_t window = 0;
+  double softcap = 0.0;
+  int mask = 0;  // 2 or 3 dimensions
+  bool weights = false;
+  double scale = 0.0;  // 0: the default
+};
+
+Attributes attributes_of(std::int64_t heads, std::int64_t kv_heads, bool causal, std::int64_t window, double softcap,
+                         double scale) {
+  Attributes a{{"heads", heads}, {"kv_heads", kv_heads}};
+  if (causal) a.set("causal", std::int64_t{1});
+  if (window > 0) a.set("window", window);
+  if (softcap > 0.0) a.set("softcap", softcap);
+  if (scale > 0.0) a.set("scale", scale);
+  return a;
+}
+
+/// Numbers, dropped keys by -infinity and by -1e38, and every third row dropped altogether.
+std::vector<double> mask_values(std::int64_t rows, std::int64_t keys) {
+  std::vector<double> mask;
+  for (std::int64_t t = 0; t < rows; ++t) {
+    for (std::int64_t j = 0; j < keys; ++j) {
+      const std::int64_t kind = (t * 5 + j * 3) % 7;
+      mask.push_back(t % 3 == 2 || kind == 0 ? -kInfinity : kind == 1 ? -1e38 : static_cast<double>(kind) * 0.25);
+    }
+  }
+  return mask;
+}
+
+std::string describe(const Plain& c) {
+  std::string text = fmt::format("{}x{} keys, {}/{} heads of {}", c.queries, c.keys, c.heads, c.kv_heads, c.d);
+  if (c.dv != c.d) text += fmt::format("/{}", c.dv);
+  if (c.causal) text += ", causal";
+  if (c.window > 0) text += fmt::format(", window {}", c.window);
+  if (c.softcap > 0.0) text += fmt::format(", softcap {}", c.softcap);
+  if (c.mask > 0) text += fmt::format(", mask of {} dimensions", c.mask);
+  if (c.scale > 0.0) text += fmt::format(", scale {}", c.scale);
+  if (c.weights) text += ", weights";
+  return text;
+}
+
+/// Without a cache: q, k and v are inputs.
+OpCase plain(const Plain& c) {
+  GraphBuilder b("attention");
+  const ValueId q = b.input("q", DType::F32, {c.queries, c.heads * c.d});
+  const ValueId k = b.input("k", DType::F32, {c.keys, c.kv_heads * c.d});
+  const ValueId v = b.input("v", DType::F32, {c.keys, c.kv_heads * c.dv});
+  ValueId mask = kNoValue;
+  OpCase result;
+  if (c.mask == 2) {
+    mask = b.input("mask", DType::F32, {c.queries, c.keys});
+    result.values["mask"] = mask_values(c.queries, c.keys);
+  } else if (c.mask == 3) {
+    mask = b.input("mask", DType::F32, {c.heads, c.queries, c.keys});
+    result.values["mask"] = mask_values(c.heads * c.queries, c.keys);
+  }
+  const auto outputs =
+      b.add_many("attention", "attend", {q, k, v, mask},
+                 attributes_of(c.heads, c.kv_heads, c.causal, c.window, c.softcap, c.scale), c.weights ? 2 : 1);
+  b.output(outputs[0], "y");
+  if (c.weights) b.output(outputs[1], "weights");
+  result.name = describe(c);
+  result.graph = std::move(b).finish();
+  result.tolerance = 5e-6;
+  return result;
+}
+
+struct Cached {
+  std::int64_t rows = 1;
+  std::int64_t context = 32;
+  double position = 0;
+  std::int64_t heads = 4;
+  std::int64_t kv_heads = 2;
+  std::int64_t d = 16;
+  std::int64_t dv = 16;
+  std::string rotary = {};  // layout; empty for none
+  std::int64_t rotary_dims = 0;
+  bool projected = false;  // q, k and v are products of x, which fusion packs
+  bool bias = false;
+  DType dtype = DType::F32;  // of the products
+  bool causal = true;
+  std::int64_t window = 0;
+  double softcap = 0.0;
+  int mask = 0;
+  bool weights = false;
+};
+
+/// With a cache whose rows up to the position hold random numbers, and the ones behind NaN, which nobody may read.
+OpCase cached(const Cached& c) {
+  GraphBuilder b("attention");
+  const ValueId cache_k = b.state("cache.k", DType::F32, {"context", c.kv_heads * c.d});
+  const ValueId cache_v = b.state("cache.v", DType::F32, {"context", c.kv_heads * c.dv});
+  const ValueId position = b.state("position", DType::I32, {1});
+  ValueId q, k, v;
+  if (c.projected) {
+    const ValueId x = b.input("x", DType::F32, {"tokens", 32});
+    const auto product = [&](const std::string& name, std::int64_t n) {
+      return b.add("linear", name,
+                   {x, b.weight(name + ".weight", c.dtype, {n, 32}),
+                    c.bias ? b.weight(name + ".bias", DType::F32, {n}) : kNoValue});
+    };
+    q = product("q", c.heads * c.d);
+    k = product("k", c.kv_heads * c.d);
+    v = product("v", c.kv_heads * c.dv);
+  } else {
+    q = b.input("q", DType::F32, {"tokens", c.heads * c.d});
+    k = b.input("k", DType::F32, {"tokens", c.kv_heads * c.d});
+    v = b.input("v", DType::F32, {"tokens", c.kv_heads * c.dv});
+  }
+  if (!c.rotary.empty()) {
+    Attributes turn{{"layout", c.rotary}, {"base", 10000.0}, {"heads", c.heads}};
+    if (c.rotary_dims > 0) turn.set("dims", c.rotary_dims);
+    q = b.add("rotary", "turn_q", {q, position}, turn);
+    turn.set("heads", c.kv_heads);
+    k = b.add("rotary", "turn_k", {k, position}, turn);
+  }
+  OpCase result;
+  ValueId mask = kNoValue;
+  if (c.mask > 0) {
+    const SymbolicShape shape =
+        c.mask == 2 ? SymbolicShape{"tokens", "context"} : SymbolicShape{c.heads, "tokens", "context"};
+    mask = b.input("mask", DType::F32, shape);
+    result.values["mask"] = mask_values((c.mask == 2 ? 1 : c.heads) * c.rows, c.context);
+  }
+  const auto outputs =
+      b.add_many("attention", "attend", {q, k, v, mask, cache_k, cache_v, position},
+                 attributes_of(c.heads, c.kv_heads, c.causal, c.window, c.softcap, 0.0), c.weights ? 2 : 1);
+  b.output(outputs[0], "y");
+  if (c.weights) b.output(outputs[1], "weights");
+
+  result.values["position"] = {c.position};
+  for (const auto& [name, width] : {std::pair{"cache.k", c.kv_heads * c.d}, std::pair{"cache.v", c.kv_heads * c.dv}}) {
+    std::vector<double>& values = result.values[name];
+    for (std::int64_t i = 0; i < c.context * width; ++i) {
+      const bool filled = i < static_cast<std::int64_t>(c.position) * width;
+      values.push_back(filled ? static_cast<double>(i * 7919 % 2003) / 1001.0 - 1.0 : std::nan(""));
+    }
+  }
+  result.name = fmt::format("cache of {} at {}, {} rows, {}/{} heads of {}", c.context, c.position, c.rows, c.heads,
+                            c.kv_heads, c.d);
+  if (c.dv != c.d) result.name += fmt::format("/{}", c.dv);
+  if (c.projected) result.name += fmt::format(", {} products{}", dtype_name(c.dtype), c.bias ? " with bias" : "");
+  if (!c.rotary.empty()) result.name += ", rotary " + c.rotary;
+  if (c.rotary_dims > 0) result.name += fmt::format(" of {}", c.rotary_dims);
+  if (!c.causal) result.name += ", not causal";
+  if (c.window > 0) result.name += fmt::format(", window {}", c.window);
+  if (c.softcap > 0.0) result.name += fmt::format(", softcap {}", c.softcap);
+  if (c.mask > 0) result.name += fmt::format(", mask of {} dimensions", c.mask);
+  if (c.weights) result.name += ", weights";
+  result.graph = std::move(b).finish();
+  result.dims = {{"tokens", c.rows}, {"context", c.context}};
+  result.tolerance = 1e-5;
+  return result;
+}
+
+}  // namespace
+
+std::vector<OpCase> cases_attention() {
+  std::vector<OpCase> cases;
+  cases.push_back(plain({}));
+  cases.push_back(plain({.queries = 1, .keys = 1, .heads = 1, .kv_heads = 1, .d = 4, .dv = 4}));
+  for (const std::int64_t d : {1, 3, 6, 12, 48, 64, 128, 256}) {
+    cases.push_back(plain({.queries = 2, .keys = 9, .d = d, .dv = d}));
+  }
+  cases.push_back(plain({.d = 8, .dv = 12}));
+  cases.push_back(plain({.d = 8, .dv = 3}));
+  cases.push_back(plain({.d = 3, .dv = 8}));
+  cases.push_back(plain({.heads = 6, .kv_heads = 2}));
+  cases.push_back(plain({.heads = 4, .kv_heads = 1, .d = 6, .dv = 6}));
+  // Keys in one tile, exactly one, one more, and many.
+  for (const std::int64_t keys : {127, 128, 129, 256, 700}) {
+    cases.push_back(plain({.queries = 2, .keys = keys, .weights = keys % 2 == 1}));
+  }
+  cases.push_back(plain({.queries = 200, .keys = 200, .heads = 1, .kv_heads = 1, .d = 4, .dv = 4, .causal = true}));
+  cases.push_back(plain({.queries = 7, .keys = 7, .causal = true, .weights = true}));
+  cases.push_back(plain({.queries = 3, .keys = 9, .causal = true}));
+  cases.push_back(plain({.queries = 9, .keys = 3, .causal = true, .window = 2, .weights = true}));
+  cases.push_back(plain({.queries = 20, .keys = 20, .causal = true, .window = 1}));
+  cases.push_back(plain({.queries = 300, .keys = 300, .heads = 1, .kv_heads = 1, .causal = true, .window = 130}));
+  cases.push_back(plain({.queries = 5, .keys = 5, .window = 2, .weights = true}));
+  cases.push_back(plain({.softcap = 5.0}));
+  cases.push_back(plain({.softcap = 0.01, .weights = true, .scale = 3.0}));
+  for (const int mask : {2, 3}) {
+    cases.push_back(plain({.queries = 6, .keys = 11, .heads = 4, .mask = mask, .weights = true}));
+    cases.push_back(plain({.queries = 4, .keys = 260, .d = 6, .dv = 6, .mask = mask}));
+    cases.push_back(plain({.queries = 6, .keys = 6, .causal = true, .softcap = 2.0, .mask = mask, .weights = true}));
+  }
+  cases.push_back(plain({.queries = 0}));
+  cases.push_back(plain({.queries = 2, .keys = 0, .weights = true}));
+  {
+    OpCase c = plain({.queries = 1, .keys = 4, .heads = 1, .kv_heads = 1, .d = 4, .dv = 4, .scale = 1.0});
+    c.name = "scores of thousands";
+    c.values["q"] = {1000.0, 0.0, -1000.0, 5.0};
+    cases.push_back(std::move(c));
+  }
+
+  for (const double position : {0.0, 1.0, 15.0, 31.0}) {
+    for (const std::string rotary : {"", "half", "interleaved"}) {
+      cases.push_back(cached({.position = position, .rotary = rotary}));
+      cases.push_back(cached({.position = position, .rotary = rotary, .projected = true}));
+    }
+  }
+  cases.push_back(cached({.rows = 32, .rotary = "half", .projected = true}));
+  cases.push_back(cached({.rows = 5, .position = 27, .rotary = "half", .projected = true, .bias = true}));
+  cases.push_back(cached({.rows = 5, .position = 12, .rotary = "interleaved", .rotary_dims = 6, .bias = true}));
+  cases.push_back(cached({.rows = 9, .position = 3, .rotary = "half", .rotary_dims = 4, .projected = true}));
+  for (const DType dtype : {DType::F16, DType::BF16, DType::Q8_0, DType::Q4_0}) {
+    cases.push_back(
+        cached({.rows = 1, .position = 9, .rotary = "half", .projected = true, .bias = true, .dtype = dtype}));
+    cases.push_back(cached({.rows = 8, .position = 9, .projected = true, .dtype = dtype}));
+  }
+  for (const std::int64_t d : {3, 6, 12, 48, 64, 128, 256}) {
+    cases.push_back(cached({.rows = 2, .position = 6, .heads = 2, .d = d, .dv = d, .projected = true}));
+    if (d % 2 == 0) {
+      cases.push_back(cached({.rows = 2, .position = 6, .heads = 2, .d = d, .dv = d, .rotary = "half"}));
+    }
+  }
+  cases.push_back(cached(
+      {.rows = 2, .position = 6, .heads = 2, .d = 7, .dv = 5, .rotary = "half", .rotary_dims = 6, .projected = true}));
+  cases.push_back(cached({.rows = 2, .position = 6, .heads = 6, .kv_heads = 3, .d = 8, .dv = 12, .projected = true}));
+  // Beyond one tile, up to the end of a long context.
+  cases.push_back(cached({.context = 4096, .position = 4095, .heads = 2, .kv_heads = 1, .rotary = "half"}));
+  // Many products and sums in one workgroup: some drivers stop a loop that runs long.
+  cases.push_back(
+      plain({.queries = 1, .keys = 20000, .heads = 1, .kv_heads = 1, .d = 128, .dv = 128, .weights = true}));
+  cases.push_back(cached({.rows = 3, .context = 4096, .position = 300, .heads = 2, .kv_heads = 1, .projected = true}));
+  cases.push_back(cached({.context = 300, .position = 127, .heads = 2, .kv_heads = 1, .weights = true}));
+  cases.push_back(cached({.context = 300, .position = 128, .heads = 2, .kv_heads = 1, .d = 6, .dv = 6}));
+  cases.push_back(cached({.rows = 4, .context = 600, .position = 590, .heads = 2, .kv_heads = 1, .window = 200}));
+  cases.push_back(cached({.rows = 4, .position = 20, .window = 3, .weights = true}));
+  cases.push_back(cached({.rows = 4, .position = 10, .causal = false, .weights = true}));
+  cases.push_back(cached({.rows = 4, .position = 10, .softcap = 1.5}));
+  cases.push_back(cached({.rows = 6, .position = 10, .mask = 2, .weights = true}));
+  cases.push_back(cached({.rows = 6, .position = 10, .projected = true, .causal = false, .mask = 3}));
+  cases.push_back(cached({.rows = 0, .position = 3}));
+  return cases;
+}
+
+}  // namespace heed::op_cases

@@ -1,0 +1,73 @@
+#include "tests/op_cases/conform.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <limits>
+#include <map>
+#include <set>
+
+#include "heed/error.h"
+#include "tests/op_cases/run_case.h"
+
+namespace heed::op_cases {
+namespace {
+
+/// Equal for plans that run the same kernels on the same pieces.
+std::string signature(const Plan& plan) {
+  std::string text;
+  for (const Dispatch& dispatch : plan.dispatches) {
+    text += fmt::format("{} {} {} {};", dispatch.module_key(), fmt::join(dispatch.specialization, ","),
+                        fmt::join(dispatch.push_constants, ","), fmt::join(dispatch.groups, ","));
+  }
+  return text;
+}
+
+}  // namespace
+
+std::vector<ConformRow> conform(Gpu& gpu, std::string_view filter, int repeats,
+                                const std::function<void(const ConformProgress&)>& progress) {
+  struct Selected {
+    std::string_view op;
+    OpCase op_case;
+  };
+  std::vector<Selected> selected;
+  for (const CaseFamily& family : all_families()) {
+    for (OpCase& op_case : family.cases()) {
+      const std::string full_name = std::string(family.name) + " " + op_case.name;
+      if (full_name.find(filter) != std::string::npos) selected.push_back({family.name, std::move(op_case)});
+    }
+  }
+
+  const std::vector<Variant> variants = variants_of(gpu.caps());
+  std::vector<ConformRow> rows;
+  std::map<std::pair<std::string_view, std::string>, std::size_t> row_of;
+  for (std::size_t i = 0; i < selected.size(); ++i) {
+    const auto& [op, op_case] = selected[i];
+    if (progress) progress({op, op_case.name, static_cast<int>(i), static_cast<int>(selected.size())});
+    const CaseData data = make_case_data(op_case);
+    std::set<std::string> seen;
+    for (const Variant& variant : variants) {
+      CaseResult result;
+      try {
+        Plan plan = plan_case(op_case, variant);
+        if (!seen.insert(signature(plan)).second) continue;
+        result = run_case(gpu, op_case, data, std::move(plan), repeats);
+      } catch (const Error& error) {
+        result.message = error.what();
+        result.worst_error = std::numeric_limits<double>::infinity();
+      }
+      const auto [at, added] = row_of.try_emplace({op, variant.name}, rows.size());
+      if (added) rows.push_back({std::string(op), variant.name, 0, 0, 0.0, {}});
+      ConformRow& row = rows[at->second];
+      ++row.cases;
+      row.worst_error = std::max(row.worst_error, result.worst_error);
+      if (result.passed) continue;
+      ++row.failures;
+      row.messages.push_back(op_case.name + ": " + result.message);
+    }
+  }
+  return rows;
+}
+
+}  // namespace heed::op_cases

@@ -1,0 +1,159 @@
+// cases linear: products with every weight type, epilogue, number of rows and odd width; what fusion makes of gates and
+// norms; weights that are cut into pieces.
+#include <fmt/format.h>
+
+#include "tests/op_cases/op_case.h"
+
+namespace heed::op_cases {
+namespace {
+
+constexpr DType kTypes[] = {DType::F32, DType::F16, DType::BF16, DType::Q8_0, DType::Q4_0};
+constexpr const char* kActivations[] = {"silu", "gelu", "gelu_tanh", "relu", "tanh", "sigmoid"};
+
+struct Linear {
+  DType dtype = DType::F32;
+  std::int64_t rows = 1;
+  std::int64_t columns = 64;
+  std::int64_t n = 33;
+  bool bias = false;
+  bool residual = false;
+  std::string activation = "none";
+};
+
+/// Sums of up to a few hundred products in float, whatever their order.
+constexpr double kTolerance = 5e-6;
+
+OpCase linear(const Linear& c) {
+  GraphBuilder b("linear");
+  const ValueId x = b.input("x", DType::F32, {c.rows, c.columns});
+  const ValueId w = b.weight("w", c.dtype, {c.n, c.columns});
+  const ValueId bias = c.bias ? b.weight("bias", DType::F32, {c.n}) : kNoValue;
+  const ValueId residual = c.residual ? b.input("residual", DType::F32, {c.rows, c.n}) : kNoValue;
+  b.output(b.add("linear", "linear", {x, w, bias, residual}, {{"activation", c.activation}}), "y");
+  return {fmt::format("{} {}x{} -> {}{}{}{}", dtype_name(c.dtype), c.rows, c.columns, c.n, c.bias ? ", bias" : "",
+                      c.activation == "none" ? "" : ", " + c.activation, c.residual ? ", residual" : ""),
+          std::move(b).finish(),
+          {},
+          {},
+          kTolerance};
+}
+
+/// gate(x A^T, x B^T), which becomes one product. With `norm`, x is normalised first, which goes into it for one row.
+OpCase gated(DType dtype, std::int64_t rows, std::int64_t columns, std::int64_t n, bool bias,
+             const std::string& activation, bool norm) {
+  GraphBuilder b("gated");
+  ValueId x = b.input("x", DType::F32, {rows, columns});
+  if (norm) {
+    x = b.add("rms_norm", "norm", {x, b.weight("norm.weight", DType::F32, {columns})}, {{"eps", 1e-5}});
+  }
+  const auto product = [&](const std::string& name) {
+    return b.add("linear", name,
+                 {x, b.weight(name + ".weight", dtype, {n, columns}),
+                  bias ? b.weight(name + ".bias", DType::F32, {n}) : kNoValue});
+  };
+  const ValueId a = product("a");
+  b.output(b.add("gate", "gate", {a, product("b")}, {{"activation", activation}}), "y");
+  return {fmt::format("{} {}x{} -> {}, gate {}{}{}", dtype_name(dtype), rows, columns, n, activation,
+                      bias ? ", bias" : "", norm ? ", norm" : ""),
+          std::move(b).finish(),
+          {},
+          {},
+          kTolerance};
+}
+
+/// One norm feeding two products, one of them with everything else besides.
+OpCase normed(DType dtype, std::int64_t rows, std::int64_t columns, double eps) {
+  GraphBuilder b("normed");
+  const ValueId x = b.input("x", DType::F32, {rows, columns});
+  const ValueId normed = b.add("rms_norm", "norm", {x, b.weight("norm.weight", DType::F16, {columns})}, {{"eps", eps}});
+  const ValueId residual = b.input("residual", DType::F32, {rows, 33});
+  b.output(b.add("linear", "first",
+                 {normed, b.weight("w1", dtype, {33, columns}), b.weight("b1", DType::F32, {33}), residual},
+                 {{"activation", "silu"}}),
+           "y1");
+  b.output(b.add("linear", "second", {normed, b.weight("w2", dtype, {3, columns})}), "y2");
+  return {fmt::format("{} {}x{} after a norm, eps {}", dtype_name(dtype), rows, columns, eps),
+          std::move(b).finish(),
+          {},
+          {},
+          kTolerance};
+}
+
+}  // namespace
+
+std::vector<OpCase> cases_linear() {
+  std::vector<OpCase> cases;
+  for (const DType dtype : kTypes) {
+    for (const std::int64_t rows : {1, 2, 3, 4, 5, 8, 9, 64}) {
+      cases.push_back(linear({.dtype = dtype, .rows = rows, .columns = 288, .n = 33, .bias = rows % 2 == 1}));
+    }
+    for (const std::int64_t n : {1, 3, 288}) {
+      cases.push_back(linear({.dtype = dtype, .rows = 1, .n = n, .residual = true}));
+      cases.push_back(linear({.dtype = dtype, .rows = 9, .n = n, .residual = true}));
+    }
+    // One block, and an odd number of words for the lanes.
+    cases.push_back(linear({.dtype = dtype, .rows = 1, .columns = 32, .n = 5}));
+    cases.push_back(linear({.dtype = dtype, .rows = 6, .columns = 32, .n = 5}));
+    cases.push_back(linear({.dtype = dtype, .rows = 1, .columns = 2016, .n = 7}));
+    for (const std::int64_t rows : {1, 3, 7}) {
+      cases.push_back(gated(dtype, rows, 96, 35, rows == 3, "silu", false));
+      cases.push_back(gated(dtype, rows, 64, 1, true, "gelu_tanh", true));
+    }
+    cases.push_back(normed(dtype, 1, 288, 1e-5));
+    cases.push_back(normed(dtype, 2, 64, 1e-6));
+    // Long loops along k, with sums of that many products.
+    for (const std::int64_t rows : {1, 8}) {
+      cases.push_back(linear({.dtype = dtype, .rows = rows, .columns = 65536, .n = 3}));
+      cases.back().tolerance = 5e-5;
+    }
+  }
+  // More output columns than workgroups in one dimension.
+  for (const DType dtype : {DType::F32, DType::Q4_0}) {
+    cases.push_back(linear({.dtype = dtype, .rows = 1, .columns = 32, .n = 65537, .bias = true}));
+  }
+  for (const DType dtype : {DType::F32, DType::F16, DType::BF16}) {
+    for (const std::int64_t columns : {1, 3, 5, 36, 44, 172}) {
+      cases.push_back(linear({.dtype = dtype, .rows = 1, .columns = columns, .n = 33}));
+      cases.push_back(linear({.dtype = dtype, .rows = 5, .columns = columns, .n = 33, .bias = true}));
+    }
+    cases.push_back(gated(dtype, 1, 5, 3, true, "gelu", true));
+    cases.push_back(gated(dtype, 8, 5, 3, true, "gelu", true));
+    cases.push_back(normed(dtype, 1, 172, 0.5));
+  }
+  for (const char* activation : kActivations) {
+    const std::string name = activation;
+    cases.push_back(linear({.rows = 1, .bias = true, .residual = true, .activation = name}));
+    cases.push_back(linear({.rows = 11, .bias = true, .residual = true, .activation = name}));
+    cases.push_back(gated(DType::F16, 1, 36, 5, true, name, false));
+    cases.push_back(gated(DType::F16, 4, 36, 5, false, name, false));
+  }
+  cases.push_back(linear({.rows = 64, .columns = 36, .n = 70001, .activation = "relu"}));
+  cases.push_back(linear({.rows = 0, .bias = true}));
+  cases.push_back(linear({.rows = 1, .n = 0}));
+  cases.push_back(gated(DType::Q8_0, 0, 64, 3, false, "silu", true));
+  {
+    // Three dimensions, and a weight used twice.
+    GraphBuilder b("stacked");
+    const ValueId x = b.input("x", DType::F32, {2, "tokens", 36});
+    const ValueId w = b.weight("w", DType::F32, {36, 36});
+    const ValueId once = b.add("linear", "once", {x, w});
+    b.output(b.add("linear", "twice", {once, w, kNoValue, x}), "y");
+    cases.push_back({"f32 [2, 3, 36], one weight twice", std::move(b).finish(), {{"tokens", 3}}, {}, kTolerance});
+  }
+  {
+    // All of a block's numbers at the ends of its range, and a block of zeros.
+    OpCase c = linear({.dtype = DType::Q8_0, .rows = 1, .columns = 64, .n = 2});
+    c.name += ", extreme quants";
+    std::vector<double> w(128, 0.0);
+    for (std::size_t i = 0; i < 32; ++i) w[i] = i % 2 == 0 ? 127.0 : -127.0;
+    for (std::size_t i = 64; i < 96; ++i) w[i] = -1e-3;
+    c.values["w"] = w;
+    cases.push_back(c);
+    c.graph.value(c.graph.find("w")).dtype = DType::Q4_0;
+    c.name = "q4_0 1x64 -> 2, extreme quants";
+    cases.push_back(std::move(c));
+  }
+  return cases;
+}
+
+}  // namespace heed::op_cases

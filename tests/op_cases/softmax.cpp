@@ -1,0 +1,46 @@
+// cases softmax: every axis, rows of one element, longer than a workgroup, huge values, masks of -infinity.
+#include <fmt/format.h>
+
+#include <limits>
+
+#include "tests/op_cases/op_case.h"
+
+namespace heed::op_cases {
+namespace {
+
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
+
+OpCase softmax(const SymbolicShape& shape, std::int64_t axis, std::vector<double> x = {},
+               const std::string& what = "") {
+  GraphBuilder b("softmax");
+  b.output(b.add("softmax", "softmax", {b.input("x", DType::F32, shape)}, {{"axis", axis}}), "y");
+  OpCase c{fmt::format("{} axis {}{}{}", to_string(shape), axis, what.empty() ? "" : ", ", what),
+           std::move(b).finish(),
+           {},
+           {},
+           2e-6};
+  if (!x.empty()) c.values["x"] = std::move(x);
+  return c;
+}
+
+}  // namespace
+
+std::vector<OpCase> cases_softmax() {
+  std::vector<OpCase> cases;
+  for (const std::int64_t length : {1, 2, 3, 7, 64, 257, 5000}) cases.push_back(softmax({3, length}, -1));
+  for (const std::int64_t axis : {0, 1, 2, -1, -2, -3}) cases.push_back(softmax({4, 5, 6}, axis));
+  cases.push_back(softmax({1}, 0));
+  cases.push_back(softmax({std::int64_t{0}, 4}, 1));
+  cases.push_back(softmax({4, std::int64_t{0}}, 1));
+  cases.push_back(softmax({65600, 2}, 1));
+  cases.push_back(softmax({2, 70000}, 0));
+  cases.push_back(softmax({2, 3}, 1, {1e38, 1e38, -1e38, -3e38, -3e38, -3e38}, "huge"));
+  cases.push_back(softmax({1, 4}, 1, {1000.0, 999.0, 990.0, -1000.0}, "large"));
+  cases.push_back(
+      softmax({2, 4}, 1, {0.5, -kInfinity, 1.0, -kInfinity, -kInfinity, -kInfinity, -kInfinity, -2.0}, "masked"));
+  cases.push_back(softmax({1, 4}, 1, {-1e30, 0.0, -1e30, 0.0}, "masked by -1e30"));
+  cases.push_back(softmax({1, 3}, 1, {-kInfinity, -kInfinity, -kInfinity}, "nothing left"));
+  return cases;
+}
+
+}  // namespace heed::op_cases
