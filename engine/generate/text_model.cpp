@@ -1,0 +1,188 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <optional>
+
+#include "file/model_file.h"
+#include "generate/text_session.h"
+#include "generate/tokenizer.h"
+#include "heed/error.h"
+#include "heed/text.h"
+
+namespace heed {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point begin) { return std::chrono::duration<double>(Clock::now() - begin).count(); }
+
+// A submission should be long enough to hide its own cost and short enough that text streams and Ctrl-C is heard.
+constexpr double kSubmissionSeconds = 0.05;
+constexpr int kMostSteps = 16;
+
+/// How many steps the next submission holds: a power of two, so that few are recorded, from the time of the last ones.
+int steps_for(double seconds_a_step, std::int64_t wanted) {
+  int steps = 1;
+  while (steps * 2 <= kMostSteps && steps * 2 <= wanted && steps * 2 * seconds_a_step <= kSubmissionSeconds) steps *= 2;
+  return steps;
+}
+
+}  // namespace
+
+void SamplingOptions::check() const {
+  const auto fail = [](const char* option, auto value, const char* expected) {
+    throw Error(fmt::format("{} is {}, expected {}", option, value, expected));
+  };
+  if (!(temperature >= 0.0) || !std::isfinite(temperature)) fail("temperature", temperature, "0 (greedy) or more");
+  // Below, logits divided by it would leave the range of a float.
+  if (temperature > 0.0 && temperature < 1e-3) fail("temperature", temperature, "0 (greedy) or at least 0.001");
+  if (top_k < 0) fail("top-k", top_k, "0 (all) or more");
+  if (!(top_p >= 0.0 && top_p <= 1.0)) fail("top-p", top_p, "a number from 0 to 1");
+  if (!(min_p >= 0.0 && min_p <= 1.0)) fail("min-p", min_p, "a number from 0 to 1");
+  if (!(repetition_penalty > 0.0) || !std::isfinite(repetition_penalty)) {
+    fail("repetition penalty", repetition_penalty, "a positive number");
+  }
+  if (penalty_window < 0) fail("penalty window", penalty_window, "0 or more");
+}
+
+std::string_view stop_reason_name(StopReason reason) {
+  switch (reason) {
+    case StopReason::MaxTokens:
+      return "max_tokens";
+    case StopReason::EndToken:
+      return "end_token";
+    case StopReason::StopText:
+      return "stop_text";
+    case StopReason::ContextFull:
+      return "context_full";
+    case StopReason::Cancelled:
+      return "cancelled";
+  }
+  return "unknown";
+}
+
+struct TextModel::State {
+  State(const Device& opened, const std::filesystem::path& path, std::int64_t context)
+      : device(opened), file(ModelFile::open(path)), session(device.gpu(), file, context) {
+    if (file.has_file("tokenizer.json")) {
+      tokenizer = Tokenizer::from_json(file.read_file("tokenizer.json"));
+      if (static_cast<std::int64_t>(tokenizer->vocabulary_size()) > session.vocabulary()) {
+        throw Error(fmt::format("{}: the tokenizer has {} tokens, the model only {}", path.string(),
+                                tokenizer->vocabulary_size(), session.vocabulary()));
+      }
+    }
+  }
+
+  Generation generate(const std::vector<std::int32_t>& prompt, const GenerationOptions& options,
+                      const std::function<void(std::string_view)>& on_text);
+
+  Device device;
+  ModelFile file;
+  TextSession session;
+  std::unique_ptr<Tokenizer> tokenizer;
+};
+
+TextModel::TextModel(const Device& device, const std::filesystem::path& file, std::int64_t context)
+    : state_(std::make_unique<State>(device, file, context)) {
+  state_->session.decode_plan();
+}
+TextModel::~TextModel() = default;
+TextModel::TextModel(TextModel&&) noexcept = default;
+TextModel& TextModel::operator=(TextModel&&) noexcept = default;
+
+std::int64_t TextModel::context() const { return state_->session.context(); }
+std::int64_t TextModel::vocabulary() const { return state_->session.vocabulary(); }
+bool TextModel::has_tokenizer() const { return state_->tokenizer != nullptr; }
+
+std::vector<std::int32_t> TextModel::tokenize(std::string_view text) const {
+  if (!has_tokenizer()) {
+    throw Error(fmt::format("{}: the model has no tokenizer; give token ids, or convert it again with its tokenizer",
+                            state_->file.path().string()));
+  }
+  return state_->tokenizer->encode(text);
+}
+
+std::string TextModel::detokenize(const std::vector<std::int32_t>& tokens) const {
+  return has_tokenizer() ? state_->tokenizer->decode(tokens) : std::string();
+}
+
+Generation TextModel::State::generate(const std::vector<std::int32_t>& prompt, const GenerationOptions& options,
+                                      const std::function<void(std::string_view)>& on_text) {
+  Generation result;
+  result.prompt_tokens = prompt;
+  TextStream stream(options.stop);
+  const auto show = [&](const std::string& text) {
+    result.text += text;
+    if (on_text && !text.empty()) on_text(text);
+  };
+  std::optional<StopReason> stopped;
+  // Takes one token; false when it ends the generation.
+  const auto take = [&](std::int32_t token) {
+    if (tokenizer != nullptr) {
+      const std::vector<TokenId>& ends = tokenizer->end_tokens();
+      if (std::find(ends.begin(), ends.end(), token) != ends.end()) stopped = StopReason::EndToken;
+    }
+    if (!stopped) {
+      result.tokens.push_back(token);
+      if (tokenizer != nullptr) show(stream.push(tokenizer->piece(token)));
+      if (stream.stopped()) {
+        stopped = StopReason::StopText;
+      } else if (static_cast<std::int64_t>(result.tokens.size()) >= options.max_tokens) {
+        stopped = StopReason::MaxTokens;
+      }
+    }
+    return !stopped;
+  };
+
+  if (options.max_tokens <= 0)
+    throw Error(fmt::format("{} new tokens were asked for, expected at least 1", options.max_tokens));
+  const Clock::time_point begin = Clock::now();
+  const std::int32_t first = session.start(prompt, options.sampling);
+  result.prompt_seconds = seconds_since(begin);
+  const Clock::time_point generating = Clock::now();
+  double seconds_a_step = kSubmissionSeconds;  // until one was measured, one at a time
+  bool going = take(first);
+  while (going) {
+    if (options.cancelled && options.cancelled()) {
+      stopped = StopReason::Cancelled;
+      break;
+    }
+    const std::int64_t wanted =
+        std::min(options.max_tokens - static_cast<std::int64_t>(result.tokens.size()), session.room());
+    if (wanted <= 0) {
+      stopped = StopReason::ContextFull;
+      break;
+    }
+    const int steps = steps_for(seconds_a_step, wanted);
+    const Clock::time_point step_begin = Clock::now();
+    const std::vector<std::int32_t> tokens = session.step(steps);
+    seconds_a_step = seconds_since(step_begin) / steps;
+    for (const std::int32_t token : tokens) {
+      going = take(token);
+      if (!going) break;
+    }
+  }
+  result.generate_seconds = seconds_since(generating);
+  result.reason = stopped.value_or(StopReason::MaxTokens);
+  if (!stream.stopped()) show(stream.finish());
+  return result;
+}
+
+Generation TextModel::generate(const std::vector<std::int32_t>& prompt, const GenerationOptions& options,
+                               const std::function<void(std::string_view)>& on_text) {
+  return state_->generate(prompt, options, on_text);
+}
+
+Generation TextModel::generate(std::string_view prompt, const GenerationOptions& options,
+                               const std::function<void(std::string_view)>& on_text) {
+  return state_->generate(tokenize(prompt), options, on_text);
+}
+
+std::vector<float> TextModel::logits(const std::vector<std::int32_t>& tokens) { return state_->session.logits(tokens); }
+
+std::uint64_t TextModel::bytes_per_token() { return state_->session.decode_plan().bytes(); }
+std::size_t TextModel::dispatches_per_token() { return state_->session.decode_plan().dispatches.size(); }
+
+}  // namespace heed

@@ -1,0 +1,68 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "file/model_file.h"
+#include "heed/text.h"
+#include "ops/sample.h"
+#include "runtime/session.h"
+
+namespace heed {
+
+/// The decode graph of a text model on a device, and the step state around it: prompts in chunks, then steps that feed
+/// themselves. Knows token ids, not text. Used by one thread at a time.
+///
+/// The step state (tokens, position, history, sampler: named as in ops/sample.cpp) lives on the device. Token p of a
+/// sequence, counted from the prompt's first, stands in history[p]; the host reads new tokens there.
+class TextSession {
+ public:
+  /// Throws Error when the file is no text-generation model, or `context` exceeds what it was trained for.
+  TextSession(Gpu& gpu, const ModelFile& file, std::int64_t context);
+
+  std::int64_t context() const { return context_; }
+  std::int64_t vocabulary() const { return vocabulary_; }
+
+  /// Starts a sequence: all of the prompt enters the cache, and the first new token is returned. Where the prompt
+  /// begins like the last one, only its last chunk is computed again. Throws Error when the prompt is empty, holds an
+  /// id outside the vocabulary, or leaves no room in the context.
+  std::int32_t start(const std::vector<std::int32_t>& prompt, const SamplingOptions& sampling);
+  /// Makes `count` more tokens in one submission and returns them; start() + steps never pass the context.
+  std::vector<std::int32_t> step(int count);
+  /// How many tokens step() can still make.
+  std::int64_t room() const { return context_ - 1 - position_; }
+
+  /// Logits [tokens.size(), vocabulary]. Ends the current sequence.
+  std::vector<float> logits(const std::vector<std::int32_t>& tokens);
+
+  /// The plan of a greedy decode step.
+  const Plan& decode_plan();
+
+ private:
+  struct Mode {
+    bool greedy = true;
+    bool penalty = false;
+    bool operator==(const Mode&) const = default;
+  };
+  void check_tokens(const std::vector<std::int32_t>& tokens) const;
+  void feed(std::span<const std::int32_t> tokens, std::int64_t position);
+  Executable& executable(std::int64_t tokens, std::int64_t outputs, bool sampled);
+  const Graph& sampled_graph();
+  std::int32_t token_at(std::int64_t position);
+
+  Gpu& gpu_;
+  Graph graph_;  // the file's, as it is
+  FileWeights source_;
+  WeightStore weights_;
+  Session session_;
+  std::int64_t context_;
+  std::int64_t vocabulary_;
+  Mode mode_;
+  std::vector<std::pair<Mode, Graph>> sampled_graphs_;
+  std::vector<std::int32_t> cached_;  // tokens whose keys and values are in the cache, from position 0
+  std::int64_t position_ = 0;         // tokens in the cache
+};
+
+}  // namespace heed

@@ -1,0 +1,85 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "heed/device.h"
+
+namespace heed {
+
+struct SamplingOptions {
+  double temperature = 0.8;         // 0: greedy, the most probable token, ignoring the rest but the repetition penalty
+  int top_k = 40;                   // 0: all
+  double top_p = 0.95;              // 1: all
+  double min_p = 0.0;               // 0: all
+  double repetition_penalty = 1.0;  // 1: none
+  int penalty_window = 64;          // tokens that the penalty looks back
+  std::uint64_t seed = 0;
+
+  /// Throws Error naming the option whose value makes no sense.
+  void check() const;
+};
+
+struct GenerationOptions {
+  SamplingOptions sampling;
+  std::int64_t max_tokens = 128;  // new ones; the end of the context ends generation too
+  std::vector<std::string> stop;  // texts at which it ends; not part of the result
+  /// Asked between submissions; true ends the generation cleanly.
+  std::function<bool()> cancelled;
+};
+
+enum class StopReason { MaxTokens, EndToken, StopText, ContextFull, Cancelled };
+std::string_view stop_reason_name(StopReason reason);
+
+struct Generation {
+  std::string text;  // the continuation
+  std::vector<std::int32_t> prompt_tokens;
+  std::vector<std::int32_t> tokens;  // new ones, less an end token
+  StopReason reason = StopReason::MaxTokens;
+  double prompt_seconds = 0;    // from the start of generate() to the first token
+  double generate_seconds = 0;  // for all tokens after the first
+};
+
+/// A text-generation model on a device. Used by one thread at a time.
+class TextModel {
+ public:
+  /// Opens a .heed file and makes it ready: weights are uploaded, kernels compiled. `context` limits how many tokens it
+  /// keeps, 0 takes the model's own. Throws Error when the file is no text-generation model or does not fit the device.
+  TextModel(const Device& device, const std::filesystem::path& file, std::int64_t context = 0);
+  ~TextModel();
+  TextModel(TextModel&&) noexcept;
+  TextModel& operator=(TextModel&&) noexcept;
+
+  std::int64_t context() const;
+  std::int64_t vocabulary() const;
+  bool has_tokenizer() const;
+  /// Throws Error when the model has no tokenizer or the text cannot be encoded.
+  std::vector<std::int32_t> tokenize(std::string_view text) const;
+  std::string detokenize(const std::vector<std::int32_t>& tokens) const;
+
+  /// Continues a prompt. `on_text` gets the text as it comes, in whole UTF-8 characters. The same model, device, prompt
+  /// and options give the same bytes. Throws Error when the prompt does not leave room for one token in the context.
+  Generation generate(std::string_view prompt, const GenerationOptions& options,
+                      const std::function<void(std::string_view)>& on_text = {});
+  Generation generate(const std::vector<std::int32_t>& prompt, const GenerationOptions& options,
+                      const std::function<void(std::string_view)>& on_text = {});
+
+  /// Logits [tokens, vocabulary] at every position, row by row. Throws Error for ids outside the vocabulary or more
+  /// tokens than the context holds.
+  std::vector<float> logits(const std::vector<std::int32_t>& tokens);
+
+  /// For bench: bytes of weights that one decode step reads, and its dispatches.
+  std::uint64_t bytes_per_token();
+  std::size_t dispatches_per_token();
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace heed
