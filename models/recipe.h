@@ -1,0 +1,64 @@
+#pragma once
+
+#include <cstdint>
+#include <initializer_list>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <set>
+#include <string>
+#include <string_view>
+
+#include "graph/graph.h"
+
+/// Recipes turn hyperparameters and a table of tensors into graphs. They run when a checkpoint is converted; the engine
+/// never sees them, only the graphs they leave in the file.
+namespace heed::models {
+
+/// The tensors that the file will hold: element types after conversion, concrete shapes, keyed by name.
+using TensorTable = std::map<std::string, TensorType, std::less<>>;
+
+/// Takes hyperparameters out of a JSON object, one by one. Every getter throws Error naming family and key when the key
+/// is missing, of another type or out of range.
+class ParameterReader {
+ public:
+  ParameterReader(std::string_view family, const nlohmann::json& parameters);
+
+  /// An integer in [1, 2^31 - 1], the range of every size that reaches the device.
+  std::int64_t size(const char* key) { return integer(key, 1, (std::int64_t{1} << 31) - 1); }
+  std::int64_t integer(const char* key, std::int64_t least, std::int64_t most);
+  /// A finite number above zero.
+  double positive(const char* key);
+  bool boolean(const char* key);
+  std::string choice(const char* key, std::initializer_list<std::string_view> choices);
+  /// Throws Error naming the first key that no getter asked for.
+  void refuse_unread() const;
+  [[noreturn]] void fail(const std::string& message) const;
+
+ private:
+  const nlohmann::json& find(const char* key);
+  std::string family_;
+  const nlohmann::json& parameters_;
+  std::set<std::string, std::less<>> read_;
+};
+
+/// Gives a graph its weights out of the table, comparing each shape with the one that the hyperparameters imply.
+class WeightSource {
+ public:
+  WeightSource(GraphBuilder& builder, const TensorTable& tensors) : builder_(builder), tensors_(tensors) {}
+
+  /// The weight of this name. Throws Error when there is none, when its shape is not `expected`, or when it has one
+  /// dimension (norms, biases) and is not f32.
+  ValueId required(const std::string& name, const Shape& expected);
+  /// The same, or kNoValue when the table has no such tensor.
+  ValueId optional(const std::string& name, const Shape& expected);
+  bool has(std::string_view name) const { return tensors_.find(name) != tensors_.end(); }
+  /// Throws Error naming the first tensor that the graph did not ask for: a model that has it computes something else.
+  void refuse_unread(std::string_view family) const;
+
+ private:
+  GraphBuilder& builder_;
+  const TensorTable& tensors_;
+  std::set<std::string, std::less<>> read_;
+};
+
+}  // namespace heed::models

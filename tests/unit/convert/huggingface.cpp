@@ -1,0 +1,343 @@
+#include "tools/convert/huggingface.h"
+
+#include <doctest/doctest.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "generate/tokenizer_description.h"
+#include "tests/unit/convert/sample_files.h"
+#include "tools/convert/convert.h"
+#include "tools/convert/huggingface_config.h"
+
+namespace heed::convert {
+namespace {
+
+using namespace convert_test;
+using Json = nlohmann::json;
+using Items = std::vector<SafetensorsItem>;
+
+/// Reads a folder of this config and these tensors, and makes the header of the .heed file from it.
+Checkpoint read(const Json& config, const Items& items, const Json& generation_config = {}) {
+  TempFolder folder;
+  folder.write("config.json", config.dump());
+  if (!generation_config.is_null()) folder.write("generation_config.json", generation_config.dump());
+  folder.write("model.safetensors", safetensors(items));
+  Checkpoint checkpoint = read_huggingface(folder.path());
+  make_header(checkpoint, {});
+  return checkpoint;
+}
+std::string complaint(const Json& config, const Items& items) {
+  return error_of([&] { read(config, items); });
+}
+HuggingFaceConfig llama_config(const Json& changes) {
+  Json config = tiny_llama_config();
+  config.update(changes);
+  return read_huggingface_config(config, {});
+}
+SafetensorsItem& item(Items& items, const std::string& name) {
+  return *std::ranges::find(items, name, &SafetensorsItem::name);
+}
+
+TEST_CASE("a Llama folder: names, rotary layout, end tokens, a note for the missing tokenizer") {
+  Checkpoint checkpoint = read(tiny_llama_config(), tiny_llama_tensors());
+  CHECK(checkpoint.family == "llama");
+  CHECK(checkpoint.source == "safetensors");
+  CHECK(checkpoint.parameters["rope_layout"] == "half");
+  CHECK(checkpoint.parameters["head_dim"] == 4);
+  CHECK(checkpoint.tensors.size() == 12);
+  CHECK(f32_values(tensor(checkpoint, "blk.0.ffn_norm.weight").read()) == ramp(8, 6));
+  CHECK(f32_values(tensor(checkpoint, "blk.0.ffn_up.weight").read()) == ramp(96, 8));
+  CHECK(f32_values(tensor(checkpoint, "output.weight").read()) == ramp(48, 11));
+  CHECK(checkpoint.end_tokens == std::vector<std::int32_t>{2});
+  CHECK(checkpoint.tokenizer.empty());
+  CHECK(contains(checkpoint.notes.at(0), "neither tokenizer.json nor tokenizer.model"));
+  CHECK(make_header(checkpoint, {}).metadata["end_tokens"] == Json({2}));
+
+  const Json generation = {{"eos_token_id", {3, 1, 3}}};
+  CHECK(read(tiny_llama_config(), tiny_llama_tensors(), generation).end_tokens == std::vector<std::int32_t>{3, 1});
+  CHECK(contains(error_of([&] {
+                   read(tiny_llama_config(), tiny_llama_tensors(), {{"eos_token_id", 6}});
+                 }),
+                 "'eos_token_id' holds 6"));
+}
+
+TEST_CASE("GPT-2: Conv1D weights are transposed, c_attn is split, masks are dropped") {
+  Items items = tiny_gpt2_tensors();
+  items.push_back({"transformer.h.0.attn.bias", "BOOL", {1, 1, 16, 16}, std::string(256, '\1')});
+  items.push_back({"transformer.h.0.attn.masked_bias", "F32", {}, f32_bytes({-1e4f})});
+  Checkpoint checkpoint = read(tiny_gpt2_config(), items);
+  CHECK(checkpoint.family == "gpt2");
+  const std::vector<float> qkv = ramp(8 * 24, 4);
+  const std::vector<float> bias = ramp(24, 5);
+  const char* names[] = {"blk.0.attn_q", "blk.0.attn_k", "blk.0.attn_v"};
+  for (std::size_t part = 0; part < 3; ++part) {
+    const SourceTensor& weight = tensor(checkpoint, std::string(names[part]) + ".weight");
+    REQUIRE(weight.shape == Shape{8, 8});
+    const std::vector<float> values = f32_values(weight.read());
+    for (std::size_t n = 0; n < 8; ++n) {
+      for (std::size_t k = 0; k < 8; ++k) CHECK(values[n * 8 + k] == qkv[k * 24 + part * 8 + n]);
+    }
+    const std::vector<float> rows = f32_values(tensor(checkpoint, std::string(names[part]) + ".bias").read());
+    CHECK(rows ==
+          std::vector<float>(bias.begin() + static_cast<int>(part) * 8, bias.begin() + static_cast<int>(part + 1) * 8));
+  }
+  CHECK(tensor(checkpoint, "blk.0.ffn_up.weight").shape == Shape{32, 8});
+  CHECK(tensor(checkpoint, "blk.0.ffn_down.weight").shape == Shape{8, 32});
+  const std::vector<float> down = f32_values(tensor(checkpoint, "blk.0.ffn_down.weight").read());
+  CHECK(down[7 * 32 + 31] == ramp(256, 12)[31 * 8 + 7]);
+  CHECK(down[1 * 32 + 2] == ramp(256, 12)[2 * 8 + 1]);
+  CHECK(f32_values(tensor(checkpoint, "position_embd.weight").read()) == ramp(128, 1));
+  CHECK(checkpoint.parameters["activation"] == "gelu_tanh");
+  CHECK(checkpoint.parameters["ffn_width"] == 32);
+
+  Items without_prefix = tiny_gpt2_tensors();
+  for (SafetensorsItem& i : without_prefix) i.name = i.name.substr(std::string("transformer.").size());
+  CHECK(tensor(read(tiny_gpt2_config(), without_prefix), "blk.0.attn_q.weight").read() ==
+        tensor(checkpoint, "blk.0.attn_q.weight").read());
+}
+
+TEST_CASE("f16 Conv1D weights are transposed by elements of two bytes") {
+  Items items = tiny_gpt2_tensors();
+  std::string halves;
+  for (std::uint16_t i = 0; i < 64; ++i) halves += bytes_of(i);
+  item(items, "transformer.h.0.attn.c_proj.weight").dtype = "F16";
+  item(items, "transformer.h.0.attn.c_proj.weight").bytes = halves;
+  const auto bytes = tensor(read(tiny_gpt2_config(), items), "blk.0.attn_output.weight").read();
+  REQUIRE(bytes.size() == 128);
+  CHECK(bytes[(3 * 8 + 5) * 2] == std::byte{5 * 8 + 3});
+}
+
+TEST_CASE("a tied output matrix that the file holds all the same is left out, with a note") {
+  Json config = tiny_llama_config();
+  config["tie_word_embeddings"] = true;
+  const Checkpoint checkpoint = read(config, tiny_llama_tensors());
+  CHECK(checkpoint.tensors.size() == 11);
+  CHECK(contains(checkpoint.notes.at(0), "'lm_head.weight' is left out"));
+  Items without = tiny_llama_tensors();
+  without.pop_back();
+  CHECK(complaint(config, without).empty());
+  CHECK(contains(complaint(tiny_llama_config(), without), "'lm_head.weight' is missing"));
+}
+
+TEST_CASE("tensors that do not belong are refused by name") {
+  const Json config = tiny_llama_config();
+  const auto with = [&](const SafetensorsItem& extra) {
+    Items items = tiny_llama_tensors();
+    items.push_back(extra);
+    return complaint(config, items);
+  };
+  CHECK(contains(with({"model.layers.0.self_attn.q_norm.weight", "F32", {4}, std::string(16, '\0')}), "q_norm"));
+  CHECK(
+      contains(with({"model.layers.1.input_layernorm.weight", "F32", {8}, f32_bytes(ramp(8, 0))}), "blk.1.attn_norm"));
+  CHECK(contains(with({"model.layers.00.input_layernorm.weight", "F32", {8}, f32_bytes(ramp(8, 0))}), "layers.00"));
+  CHECK(contains(with({"model.layers.0.mlp.up_proj.bias", "F32", {12}, f32_bytes(ramp(12, 0))}),
+                 "there are no such biases"));
+  CHECK(contains(with({"x", "I64", {1}, std::string(8, '\0')}), "'x' is of type \"I64\""));
+  CHECK(with({"model.layers.0.self_attn.rotary_emb.inv_freq", "F32", {2}, f32_bytes({1, 1})}).empty());
+  Json biased = config;
+  biased["mlp_bias"] = true;
+  CHECK(contains(complaint(biased, tiny_llama_tensors()), "'model.layers.0.mlp.gate_proj.bias' is missing"));
+  biased["attention_bias"] = true;
+  CHECK(contains(complaint(biased, tiny_llama_tensors()), "'model.layers.0.self_attn.q_proj.bias' is missing"));
+
+  Items missing = tiny_llama_tensors();
+  missing.erase(missing.begin() + 3);
+  CHECK(contains(complaint(config, missing), "'blk.0.attn_k.weight' is missing; expected shape [8, 8]"));
+  Items twice = tiny_gpt2_tensors();
+  twice.push_back({"wte.weight", "F32", {6, 8}, f32_bytes(ramp(48, 0))});
+  CHECK(contains(complaint(tiny_gpt2_config(), twice), "two tensors of the checkpoint are 'token_embd.weight'"));
+  Items reshaped = tiny_gpt2_tensors();
+  item(reshaped, "transformer.h.0.mlp.c_fc.weight").shape = {32, 8};
+  CHECK(contains(complaint(tiny_gpt2_config(), reshaped), "has shape [32, 8], but config.json implies [8, 32]"));
+}
+
+TEST_CASE("config.json: versions 4 and 5 of transformers say the same") {
+  Json newer = tiny_llama_config();
+  newer.erase("rope_theta");
+  newer.erase("torch_dtype");
+  newer["dtype"] = "float32";
+  newer["rope_parameters"] = {{"rope_theta", 50000.0}, {"rope_type", "default"}};
+  const HuggingFaceConfig five = read_huggingface_config(newer, {});
+  const HuggingFaceConfig four = llama_config({{"rope_theta", 50000.0}, {"rope_scaling", nullptr}});
+  CHECK(five.parameters == four.parameters);
+  CHECK(five.parameters["rope_base"] == 50000.0);
+  CHECK(five.rope_factors.empty());
+  const Json folder = Json::parse(read_whole(golden_folder() / "llama_gqa_tied" / "config.json"));
+  const Json folder_v4 = Json::parse(read_whole(golden_folder() / "llama_gqa_tied" / "config_v4.json"));
+  CHECK(read_huggingface_config(folder, {}).parameters == read_huggingface_config(folder_v4, {}).parameters);
+}
+
+TEST_CASE("rotary scaling: linear and llama3") {
+  const Json linear = {{"type", "linear"}, {"factor", 4.0}};
+  CHECK(llama_config({{"rope_scaling", linear}}).rope_factors == std::vector<float>{4, 4});
+
+  // Llama 3.1's own numbers; expected values from the definition: kept below a wavelength of 8192 / 4, divided by 8
+  // above one of 8192 / 1, blended between.
+  Json scaling = {{"rope_type", "llama3"},
+                  {"factor", 8.0},
+                  {"low_freq_factor", 1.0},
+                  {"high_freq_factor", 4.0},
+                  {"original_max_position_embeddings", 8192}};
+  const std::vector<float> factors =
+      llama_config({{"rope_scaling", scaling}, {"rope_theta", 500000.0}, {"head_dim", 128}}).rope_factors;
+  REQUIRE(factors.size() == 64);
+  int kept = 0, blended = 0, divided = 0;
+  for (std::size_t i = 0; i < 64; ++i) {
+    const double wavelength = 2 * 3.14159265358979323846 * std::pow(500000.0, static_cast<double>(i) / 64.0);
+    if (wavelength < 2048) {
+      CHECK(factors[i] == 1.0f);
+      ++kept;
+    } else if (wavelength > 8192) {
+      CHECK(factors[i] == 8.0f);
+      ++divided;
+    } else {
+      const double smooth = (8192 / wavelength - 1) / 3;
+      CHECK(factors[i] == doctest::Approx(1 / ((1 - smooth) / 8 + smooth)));
+      CHECK(factors[i] > factors[i - 1]);
+      ++blended;
+    }
+  }
+  CHECK(kept == 29);
+  CHECK(blended == 6);
+  CHECK(divided == 29);
+  const Checkpoint checkpoint = read(
+      [&] {
+        Json config = tiny_llama_config();
+        config["rope_scaling"] = scaling;
+        return config;
+      }(),
+      tiny_llama_tensors());
+  CHECK(tensor(checkpoint, "rope_freqs.weight").shape == Shape{2});
+
+  const auto complain = [&](const Json& changes) { return error_of([&] { llama_config(changes); }); };
+  CHECK(contains(complain({{"rope_scaling", {{"rope_type", "yarn"}, {"factor", 4.0}}}}), "'rope_type' is \"yarn\""));
+  CHECK(contains(complain({{"rope_scaling", {{"type", "dynamic"}, {"factor", 4.0}}}}), "'type' is \"dynamic\""));
+  CHECK(contains(complain({{"rope_scaling", {{"type", "linear"}}}}), "'factor' is missing"));
+  CHECK(contains(complain({{"rope_scaling", {{"type", "linear"}, {"factor", 2}, {"x", 1}}}}), "\"x\""));
+  CHECK(contains(complain({{"rope_scaling", 3}}), "rope_scaling is not a JSON object"));
+  CHECK(contains(complain({{"rope_parameters", {{"rope_theta", 1.0}}}}), "'rope_theta' is 1.0"));
+  scaling["high_freq_factor"] = 1.0;
+  CHECK(contains(complain({{"rope_scaling", scaling}}), "more than low_freq_factor"));
+}
+
+TEST_CASE("Mistral has a window that must be spelled out") {
+  Json config = tiny_llama_config();
+  config["architectures"] = {"MistralForCausalLM"};
+  CHECK(contains(error_of([&] { read_huggingface_config(config, {}); }), "'sliding_window' is missing"));
+  config["sliding_window"] = 5;
+  CHECK(read_huggingface_config(config, {}).parameters["window"] == 5);
+  config["sliding_window"] = nullptr;
+  CHECK(read_huggingface_config(config, {}).parameters["window"] == 0);
+  config["attention_bias"] = false;
+  CHECK(contains(error_of([&] { read_huggingface_config(config, {}); }), "\"attention_bias\""));
+  config.erase("attention_bias");
+  config.erase("num_key_value_heads");
+  CHECK(contains(error_of([&] { read_huggingface_config(config, {}); }), "'num_key_value_heads' is missing"));
+}
+
+TEST_CASE("keys of config.json that change the computation are refused by name, harmless ones passed over") {
+  const auto complain = [](const Json& changes) { return error_of([&] { llama_config(changes); }); };
+  const std::pair<Json, const char*> refused[] = {
+      {{{"architectures", {"Qwen2ForCausalLM"}}}, "Qwen2ForCausalLM"},
+      {{{"architectures", Json::array()}}, "'architectures' is []"},
+      {{{"architectures", nullptr}}, "'architectures' is null"},
+      {{{"quantization_config", {{"bits", 4}}}}, "\"quantization_config\""},
+      {{{"logit_scale", 0.5}}, "\"logit_scale\""},
+      {{{"rope_interleaved", true}}, "\"rope_interleaved\""},
+      {{{"sliding_window", 5}}, "\"sliding_window\""},
+      {{{"auto_map", Json::object()}}, "\"auto_map\""},
+      {{{"is_decoder", true}}, "'is_decoder' is true"},
+      {{{"add_cross_attention", true}}, "'add_cross_attention' is true"},
+      {{{"pruned_heads", {{"0", {1}}}}}, "'pruned_heads'"},
+      {{{"partial_rotary_factor", 0.5}}, "'partial_rotary_factor' is 0.5"},
+      {{{"hidden_act", "tanh"}}, "'hidden_act' is \"tanh\""},
+      {{{"hidden_size", 0}}, "'hidden_size' is 0"},
+      {{{"hidden_size", -8}}, "'hidden_size' is -8"},
+      {{{"hidden_size", 8.5}}, "'hidden_size' is 8.5"},
+      {{{"hidden_size", 9}}, "'num_attention_heads' is 2"},
+      {{{"head_dim", 3}}, "'head_dim' is 3"},
+      {{{"vocab_size", 1ull << 31}}, "'vocab_size' is 2147483648"},
+      {{{"num_hidden_layers", "1"}}, "'num_hidden_layers' is \"1\""},
+      {{{"rms_norm_eps", nullptr}}, "'rms_norm_eps' is null"},
+      {{{"rope_theta", -1}}, "'rope_theta' is -1"},
+      {{{"attention_bias", 1}}, "'attention_bias' is 1"},
+      {{{"eos_token_id", -1}}, "'eos_token_id' holds -1"},
+  };
+  for (const auto& [changes, message] : refused) {
+    const std::string said = complain(changes);
+    CHECK_MESSAGE(contains(said, message), said);
+    CHECK(!contains(said, "\n"));
+  }
+  CHECK(complain({{"transformers_version", "4.1"},
+                  {"use_cache", true},
+                  {"pretraining_tp", 1},
+                  {"id2label", {{"0", "x"}}},
+                  {"something_unset", nullptr},
+                  {"is_encoder_decoder", false},
+                  {"chunk_size_feed_forward", 0}})
+            .empty());
+  Json missing = tiny_llama_config();
+  missing.erase("intermediate_size");
+  CHECK(contains(error_of([&] { read_huggingface_config(missing, {}); }), "'intermediate_size' is missing"));
+
+  const auto gpt2 = [](const Json& changes) {
+    Json config = tiny_gpt2_config();
+    config.update(changes);
+    return read_huggingface_config(config, {}).parameters;
+  };
+  CHECK(gpt2({{"n_inner", 20}})["ffn_width"] == 20);
+  CHECK(gpt2({{"scale_attn_weights", false}})["scale_attention"] == false);
+  CHECK(gpt2({{"activation_function", "relu"}, {"summary_type", "cls_index"}, {"n_ctx", 16}})["activation"] == "relu");
+  CHECK(contains(error_of([&] {
+                   gpt2({{"scale_attn_by_inverse_layer_idx", true}});
+                 }),
+                 "scale_attn_by_inverse_layer_idx"));
+  CHECK(contains(error_of([&] { gpt2({{"rope_theta", 1.0}}); }), "\"rope_theta\""));
+}
+
+TEST_CASE("shards: the index and the files must agree") {
+  TempFolder folder;
+  folder.write("config.json", tiny_llama_config().dump());
+  const Items items = tiny_llama_tensors();
+  const Items first(items.begin(), items.begin() + 5), second(items.begin() + 5, items.end());
+  folder.write("a.safetensors", safetensors(first));
+  folder.write("b.safetensors", safetensors(second));
+  Json map = Json::object();
+  for (const SafetensorsItem& i : first) map[i.name] = "a.safetensors";
+  for (const SafetensorsItem& i : second) map[i.name] = "b.safetensors";
+  const auto complain = [&](const Json& index) {
+    folder.write("model.safetensors.index.json", index.dump());
+    return error_of([&] { read_huggingface(folder.path()); });
+  };
+  CHECK(complain({{"weight_map", map}}).empty());
+  CHECK(read_huggingface(folder.path()).tensors.size() == 12);
+
+  CHECK(contains(complain({{"metadata", 1}}), "no object 'weight_map'"));
+  Json moved = map;
+  moved["model.norm.weight"] = "a.safetensors";
+  CHECK(contains(complain({{"weight_map", moved}}), "\"model.norm.weight\" is missing"));
+  Json unlisted = map;
+  unlisted.erase("model.norm.weight");
+  CHECK(contains(complain({{"weight_map", unlisted}}), "'model.norm.weight' is there, but"));
+  for (const char* path : {"../a.safetensors", "/etc/passwd", "sub/a.safetensors", "a.bin", ""}) {
+    Json outside = map;
+    outside["model.norm.weight"] = path;
+    CHECK(contains(complain({{"weight_map", outside}}), "not a .safetensors file beside it"));
+  }
+  Json absent = map;
+  absent["model.norm.weight"] = "0.safetensors";
+  CHECK(contains(complain({{"weight_map", absent}}), "0.safetensors: cannot be opened"));
+}
+
+TEST_CASE("a folder without weights says which formats there are") {
+  TempFolder folder;
+  folder.write("config.json", tiny_llama_config().dump());
+  CHECK(contains(error_of([&] { read_huggingface(folder.path()); }), "must be saved as safetensors"));
+  folder.write("config.json", "{\"a\": ");
+  CHECK(contains(error_of([&] { read_huggingface(folder.path()); }), "not valid JSON"));
+}
+
+}  // namespace
+}  // namespace heed::convert

@@ -1,0 +1,41 @@
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <nlohmann/json.hpp>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "file/model_file.h"
+#include "graph/graph.h"
+
+namespace heed::convert {
+
+/// A tensor as a reader found it. `read` delivers its bytes (dense, in `dtype`, heed's layout for quantised types); it
+/// keeps what it reads from alive, may be called more than once, and throws Error when that cannot be read.
+struct SourceTensor {
+  std::string name;
+  DType dtype = DType::F32;
+  Shape shape;
+  std::function<std::vector<std::byte>()> read;
+};
+
+/// A tensor of values that a reader computed.
+SourceTensor make_f32_tensor(std::string name, Shape shape, std::span<const float> values);
+
+/// What every reader delivers, whatever the format: hyperparameters under heed's own names (models/llama.h and
+/// models/gpt2.h list those of their family), tensors under the names that the recipe of `family` expects, and the
+/// tokenizer. Readers refuse, by name, what they do not understand.
+struct Checkpoint {
+  std::string family;  // a recipe of models/: "llama", "gpt2"
+  std::string source;  // "gguf", "llama2.c", "safetensors": for the metadata
+  std::string name;    // the model's own, for the metadata; may be empty
+  nlohmann::json parameters = nlohmann::json::object();
+  std::vector<SourceTensor> tensors;
+  std::string tokenizer;                 // tokenizer.json in heed's own form; empty when there is none
+  std::vector<std::int32_t> end_tokens;  // ids at which generation ends, also where there is no tokenizer
+  std::vector<std::string> notes;        // for the user: what was assumed or left out, a line each
+};
+
+}  // namespace heed::convert

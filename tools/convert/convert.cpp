@@ -1,0 +1,176 @@
+#include "tools/convert/convert.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <unordered_map>
+
+#include "graph/shape.h"
+#include "heed/error.h"
+#include "models/gpt2.h"
+#include "models/llama.h"
+#include "tools/convert/gguf.h"
+#include "tools/convert/huggingface.h"
+#include "tools/convert/llama2c.h"
+#include "tools/convert/source_file.h"
+#include "tools/convert/text.h"
+
+namespace heed::convert {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+bool is_quantised(DType type) { return dtype_info(type).block_elements > 1; }
+
+/// The element type in which a tensor is stored.
+DType stored_type(const SourceTensor& tensor, std::optional<DType> type, std::vector<std::string>& kept) {
+  if (tensor.shape.size() < 2) return DType::F32;
+  const DType wanted = type.value_or(tensor.dtype);
+  if (!is_quantised(wanted) || tensor.shape.back() % dtype_info(wanted).block_elements == 0) return wanted;
+  kept.push_back(fmt::format("{} {}", tensor.name, to_string(tensor.shape)));
+  return DType::F32;
+}
+
+void note_kept(const std::vector<std::string>& kept, DType type, std::vector<std::string>& notes) {
+  if (kept.empty()) return;
+  constexpr std::size_t kShown = 4;
+  std::string names;
+  for (std::size_t i = 0; i < std::min(kShown, kept.size()); ++i) names += (i == 0 ? "" : ", ") + kept[i];
+  if (kept.size() > kShown) names += fmt::format(" and {} more", kept.size() - kShown);
+  notes.push_back(fmt::format("stored as f32, because their rows are not a multiple of {} elements as {} needs: {}",
+                              dtype_info(type).block_elements, dtype_name(type), names));
+}
+
+Graph make_graph(const Checkpoint& checkpoint, const models::TensorTable& table, nlohmann::json& parameters) {
+  if (checkpoint.family == "llama") {
+    const auto llama = models::LlamaParameters::from_json(checkpoint.parameters);
+    parameters = llama.to_json();
+    return models::llama_decode_graph(llama, table);
+  }
+  if (checkpoint.family == "gpt2") {
+    const auto gpt2 = models::Gpt2Parameters::from_json(checkpoint.parameters);
+    parameters = gpt2.to_json();
+    return models::gpt2_decode_graph(gpt2, table);
+  }
+  throw Error(fmt::format("there is no recipe for models of family {}", in_quotes(checkpoint.family)));
+}
+
+/// Says what a file that is not recognised looks like, when that helps.
+[[noreturn]] void not_recognised(const fs::path& input, const SourceFile* file) {
+  std::string what = "is none of them";
+  const std::string start = file == nullptr ? "" : file->read_text(0, std::min<std::uint64_t>(file->size(), 16));
+  if (file == nullptr) {
+    what = "is a folder without a config.json";
+  } else if (start.starts_with(kMagic)) {
+    what = "is a .heed file already";
+  } else if (start.empty()) {
+    what = "is empty";
+  } else if (start.size() > 8 && start[8] == '{') {
+    what = "looks like a safetensors file; name the folder that holds it and its config.json";
+  } else if (start.front() == '{') {
+    what = "looks like JSON; name the folder that holds it";
+  } else if (start.starts_with("PK")) {
+    what = "looks like a PyTorch or zip file; save the model as safetensors first";
+  }
+  throw Error(fmt::format("{}: heed converts GGUF files, llama2.c .bin files and Hugging Face folders; this {}",
+                          input.string(), what));
+}
+
+}  // namespace
+
+Checkpoint read_checkpoint(const fs::path& input, const fs::path& tokenizer) {
+  std::error_code ignored;
+  const bool is_folder = fs::is_directory(input, ignored);
+  const auto file = is_folder ? nullptr : SourceFile::open(input);
+  if (file != nullptr && !is_gguf(*file) && is_llama2c(*file)) {
+    const auto tokenizer_file = tokenizer.empty() ? nullptr : SourceFile::open(tokenizer);
+    return read_llama2c(file, tokenizer_file.get());
+  }
+  if (!tokenizer.empty()) {
+    throw Error(
+        fmt::format("{}: a tokenizer of its own is only for llama2.c models; this input brings its tokenizer along",
+                    tokenizer.string()));
+  }
+  if (file != nullptr && is_gguf(*file)) return read_gguf(file);
+  if (is_folder && is_huggingface(input)) return read_huggingface(input);
+  not_recognised(input, file.get());
+}
+
+ModelHeader make_header(Checkpoint& checkpoint, std::optional<DType> type) {
+  if (type && !dtype_info(*type).floating) {
+    throw Error(
+        fmt::format("weights cannot be stored as {}; expected f32, f16, bf16, q8_0 or q4_0", dtype_name(*type)));
+  }
+  models::TensorTable table;
+  std::vector<std::string> kept;
+  for (const SourceTensor& tensor : checkpoint.tensors) {
+    if (!table.emplace(tensor.name, TensorType{stored_type(tensor, type, kept), tensor.shape}).second) {
+      throw Error(fmt::format("two tensors of the checkpoint are '{}'", tensor.name));
+    }
+  }
+  if (type) note_kept(kept, *type, checkpoint.notes);
+
+  ModelHeader header;
+  nlohmann::json parameters;
+  header.graphs.push_back(make_graph(checkpoint, table, parameters));
+  for (const Value& value : header.graphs.front().values) {
+    if (value.kind != ValueKind::Weight) continue;
+    const TensorType& found = table.at(value.name);
+    header.tensors.push_back({value.name, found.dtype, found.shape, 0, 0, 0});
+  }
+  header.metadata = {{"task", "text-generation"},         {"graph", header.graphs.front().name},
+                     {"architecture", checkpoint.family}, {"source", checkpoint.source},
+                     {"context", parameters["context"]},  {"vocabulary", parameters["vocabulary"]},
+                     {"parameters", parameters}};
+  if (!checkpoint.name.empty()) header.metadata["name"] = checkpoint.name;
+  // With a tokenizer they stand in it, and only there.
+  if (checkpoint.tokenizer.empty() && !checkpoint.end_tokens.empty()) {
+    header.metadata["end_tokens"] = checkpoint.end_tokens;
+  }
+  return header;
+}
+
+ConvertSummary convert_checkpoint(const ConvertOptions& options) {
+  std::error_code ignored;
+  if (fs::equivalent(options.input, options.output, ignored)) {
+    throw Error(fmt::format("{}: input and output are the same file", options.output.string()));
+  }
+  Checkpoint checkpoint = read_checkpoint(options.input, options.tokenizer);
+  const ModelHeader header = make_header(checkpoint, options.type);
+
+  ConvertSummary summary;
+  summary.source = checkpoint.source;
+  summary.family = checkpoint.family;
+  summary.name = checkpoint.name;
+  summary.parameters = header.metadata["parameters"];
+  summary.has_tokenizer = !checkpoint.tokenizer.empty();
+  std::unordered_map<std::string, const SourceTensor*> sources;
+  for (const SourceTensor& tensor : checkpoint.tensors) sources.emplace(tensor.name, &tensor);
+  std::uint64_t total = 0;
+  for (const TensorInfo& tensor : header.tensors) {
+    const std::uint64_t bytes = byte_size(tensor.dtype, tensor.shape);
+    ConvertSummary::Tally& tally = summary.types[tensor.dtype];
+    ++tally.tensors;
+    tally.bytes += bytes;
+    total += bytes;
+    summary.elements += static_cast<std::uint64_t>(element_count(tensor.shape));
+  }
+
+  std::vector<EmbeddedFile> files;
+  if (summary.has_tokenizer) files.push_back({"tokenizer.json", checkpoint.tokenizer});
+  std::uint64_t done = 0;
+  write_model_file(options.output, header, files,
+                   [&](const TensorInfo& tensor, const std::function<void(std::span<const std::byte>)>& sink) {
+                     convert_tensor(*sources.at(tensor.name), tensor.dtype, [&](std::span<const std::byte> bytes) {
+                       sink(bytes);
+                       done += bytes.size();
+                       if (options.progress) options.progress(done, total);
+                     });
+                   });
+  summary.file_bytes = fs::file_size(options.output, ignored);
+  summary.notes = std::move(checkpoint.notes);
+  return summary;
+}
+
+}  // namespace heed::convert

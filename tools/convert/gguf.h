@@ -1,0 +1,62 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "tools/convert/checkpoint.h"
+#include "tools/convert/source_file.h"
+
+namespace heed::convert {
+
+/// A metadata value: GGUF's integers widened to 64 bits, its floats to double, its arrays by kind of element.
+using GgufValue = std::variant<bool, std::int64_t, std::uint64_t, double, std::string, std::vector<std::int64_t>,
+                               std::vector<double>, std::vector<std::string>>;
+
+struct GgufTensor {
+  std::string name;
+  std::uint32_t type = 0;    // ggml's number
+  Shape shape;               // outermost first, the reverse of the file's order
+  std::uint64_t offset = 0;  // in the file
+};
+
+/// The structure of a GGUF file, version 2 or 3, little-endian; nothing of any model.
+/// https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
+struct Gguf {
+  std::uint32_t version = 0;
+  std::map<std::string, GgufValue, std::less<>> metadata;
+  std::vector<GgufTensor> tensors;
+
+  /// Throws Error for anything that is not such a file; sizes are compared with the file's before memory is taken.
+  /// Does not look at the tensors' types.
+  static Gguf read(const SourceFile& file);
+
+  /// Typed access. `find_*` return nullptr or nothing when the key is absent; all throw Error naming the key when its
+  /// value has another type or, for `find_size`, does not lie in [0, 2^31 - 1].
+  bool has(std::string_view key) const { return metadata.find(key) != metadata.end(); }
+  const std::string* find_text(std::string_view key) const;
+  const std::vector<std::string>* find_texts(std::string_view key) const;
+  std::optional<std::int64_t> find_size(std::string_view key) const;
+  std::optional<double> find_real(std::string_view key) const;
+  std::optional<bool> find_boolean(std::string_view key) const;
+  std::optional<std::vector<std::int64_t>> find_integers(std::string_view key) const;
+  std::optional<std::vector<double>> find_reals(std::string_view key) const;
+};
+
+bool is_gguf(const SourceFile& file);
+
+/// A GGUF file of architecture "llama". Tensor types F32, F16, BF16, Q8_0 and Q4_0. Throws Error naming the metadata
+/// key, tensor or type that heed does not understand; only keys known not to change what the model computes are
+/// passed over.
+Checkpoint read_gguf(const std::shared_ptr<const SourceFile>& file);
+
+/// The tokenizer of a GGUF file: "llama" (SentencePiece BPE by score) and "gpt2" (byte-level BPE by merges). Sets
+/// `checkpoint.tokenizer`, `end_tokens` and `notes`. `vocabulary` is the number of rows of the embedding.
+void read_gguf_tokenizer(const Gguf& gguf, std::int64_t vocabulary, Checkpoint& checkpoint);
+
+}  // namespace heed::convert

@@ -1,0 +1,186 @@
+// Tokenizers of GGUF files to heed's own description; engine/file/tokenizer_format.md has the mapping.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <unordered_map>
+
+#include "generate/tokenizer_description.h"
+#include "heed/error.h"
+#include "tools/convert/gguf.h"
+#include "tools/convert/split_patterns.h"
+#include "tools/convert/text.h"
+
+namespace heed::convert {
+
+namespace {
+
+constexpr auto kUnderstood = std::to_array<std::string_view>(
+    {"model", "pre", "tokens", "scores", "token_type", "merges", "bos_token_id", "eos_token_id", "eot_token_id",
+     "eom_token_id", "unknown_token_id", "add_bos_token", "add_eos_token", "add_space_prefix",
+     "remove_extra_whitespaces",
+     // Ids of control pieces that encoding and generating plain text do not use.
+     "padding_token_id", "seperator_token_id", "separator_token_id", "cls_token_id", "mask_token_id",
+     "fim_pre_token_id", "fim_suf_token_id", "fim_mid_token_id", "fim_pad_token_id", "fim_rep_token_id",
+     "fim_sep_token_id", "prefix_token_id", "suffix_token_id", "middle_token_id", "token_type_count", "add_sep_token"});
+
+constexpr std::string_view kPrefix = "tokenizer.ggml.";
+std::string full(std::string_view key) { return std::string(kPrefix) + std::string(key); }
+
+std::optional<TokenId> token_id(const Gguf& gguf, std::string_view key, std::size_t pieces) {
+  // Some writers put 2^32 - 1 (-1) for "none".
+  const auto found = gguf.metadata.find(full(key));
+  if (found == gguf.metadata.end()) return {};
+  if (const auto* u = std::get_if<std::uint64_t>(&found->second); u != nullptr && *u == UINT32_MAX) return {};
+  if (const auto* i = std::get_if<std::int64_t>(&found->second); i != nullptr && *i == -1) return {};
+  const std::int64_t id = *gguf.find_size(full(key));
+  if (static_cast<std::uint64_t>(id) >= pieces) {
+    throw Error(fmt::format("GGUF metadata '{}' is {}, but there are {} tokens", full(key), id, pieces));
+  }
+  return static_cast<TokenId>(id);
+}
+
+std::vector<PieceKind> piece_kinds(const Gguf& gguf, std::size_t pieces) {
+  const auto types = gguf.find_integers(full("token_type"));
+  if (!types || types->size() != pieces) {
+    throw Error(fmt::format("GGUF metadata '{}' has {} entries for {} tokens", full("token_type"),
+                            types ? types->size() : 0, pieces));
+  }
+  constexpr auto kKinds = std::to_array({PieceKind::Normal, PieceKind::Unknown, PieceKind::Control,
+                                         PieceKind::UserDefined, PieceKind::Unused, PieceKind::Byte});
+  std::vector<PieceKind> kinds;
+  kinds.reserve(pieces);
+  for (const std::int64_t type : *types) {
+    if (type < 1 || type > 6)
+      throw Error(fmt::format("GGUF metadata '{}' holds {}; expected 1 to 6", full("token_type"), type));
+    kinds.push_back(kKinds[static_cast<std::size_t>(type - 1)]);
+  }
+  return kinds;
+}
+
+void describe_scores(const Gguf& gguf, TokenizerDescription& description) {
+  description.merging = TokenizerDescription::Merging::Scores;
+  description.escape_spaces = true;
+  if (gguf.find_boolean(full("add_space_prefix")).value_or(true)) {
+    description.prefix = TokenizerDescription::Prefix::Always;
+    description.strip_prefix = true;
+  }
+  const auto scores = gguf.find_reals(full("scores"));
+  if (!scores || scores->size() != description.pieces.size()) {
+    throw Error(fmt::format("GGUF metadata '{}' has {} entries for {} tokens", full("scores"),
+                            scores ? scores->size() : 0, description.pieces.size()));
+  }
+  for (const double score : *scores) description.scores.push_back(static_cast<float>(score));
+}
+
+void describe_merges(const Gguf& gguf, TokenizerDescription& description, Checkpoint& checkpoint) {
+  description.merging = TokenizerDescription::Merging::Ranks;
+  description.alphabet = TokenizerDescription::Alphabet::Bytes;
+  const std::string* pre = gguf.find_text(full("pre"));
+  if (pre == nullptr || *pre == "default") {
+    checkpoint.notes.push_back(
+        fmt::format("'{}' is {}: GPT-2's own pattern is assumed to split the text before merging", full("pre"),
+                    pre == nullptr ? "missing" : "\"default\""));
+  }
+  if (pre == nullptr || *pre == "default" || *pre == "gpt-2") {
+    description.splits = {std::string(kGpt2Split)};
+  } else if (*pre == "llama-bpe" || *pre == "llama3" || *pre == "llama-v3") {
+    description.splits = {std::string(kLlama3Split)};
+    description.whole_pieces_first = true;
+  } else {
+    throw Error(
+        fmt::format("GGUF metadata '{}' is {}; heed knows the patterns \"gpt-2\" (also \"default\") and "
+                    "\"llama-bpe\"",
+                    full("pre"), in_quotes(*pre)));
+  }
+  if (gguf.find_boolean(full("add_space_prefix")).value_or(false)) {
+    description.prefix = TokenizerDescription::Prefix::Always;
+    description.prefix_unless_space = true;
+  }
+  const auto* merges = gguf.find_texts(full("merges"));
+  if (merges == nullptr) throw Error(fmt::format("GGUF metadata '{}' is missing", full("merges")));
+  std::unordered_map<std::string_view, TokenId> ids;
+  for (std::size_t i = 0; i < description.pieces.size(); ++i) {
+    ids.emplace(description.pieces[i], static_cast<TokenId>(i));
+  }
+  for (const std::string& merge : *merges) {
+    // A piece may hold no space in this alphabet, so the space that separates the two is the only one.
+    const auto space = merge.find(' ', 1);
+    const auto left = ids.find(std::string_view(merge).substr(0, space));
+    const auto right = space == std::string::npos ? ids.end() : ids.find(std::string_view(merge).substr(space + 1));
+    if (left == ids.end() || right == ids.end()) {
+      throw Error(
+          fmt::format("GGUF metadata '{}' holds {}, which is not two tokens", full("merges"), in_quotes(merge)));
+    }
+    description.merges.emplace_back(left->second, right->second);
+  }
+}
+
+}  // namespace
+
+void read_gguf_tokenizer(const Gguf& gguf, std::int64_t vocabulary, Checkpoint& checkpoint) {
+  for (const auto& [key, value] : gguf.metadata) {
+    if (!key.starts_with(kPrefix)) continue;
+    if (std::ranges::find(kUnderstood, std::string_view(key).substr(kPrefix.size())) == kUnderstood.end()) {
+      throw Error(fmt::format("GGUF metadata '{}' is not known to heed and may change how text becomes tokens", key));
+    }
+  }
+  const std::string* model = gguf.find_text(full("model"));
+  if (model == nullptr || *model == "none" || *model == "no_vocab") {
+    checkpoint.notes.push_back("the file holds no tokenizer: the model can only be fed token ids");
+    return;
+  }
+  if (*model != "llama" && *model != "gpt2") {
+    throw Error(
+        fmt::format("GGUF metadata '{}' is {}; heed reads \"llama\" (SentencePiece BPE) and \"gpt2\" (byte-level "
+                    "BPE)",
+                    full("model"), in_quotes(*model)));
+  }
+  const auto* tokens = gguf.find_texts(full("tokens"));
+  if (tokens == nullptr) throw Error(fmt::format("GGUF metadata '{}' is missing", full("tokens")));
+  if (tokens->size() > static_cast<std::uint64_t>(vocabulary)) {
+    throw Error(fmt::format("GGUF metadata '{}' has {} tokens, but tensor 'token_embd.weight' only {} rows",
+                            full("tokens"), tokens->size(), vocabulary));
+  }
+  if (gguf.find_boolean(full("remove_extra_whitespaces")).value_or(false)) {
+    throw Error(
+        fmt::format("GGUF metadata '{}' is true, which heed does not support", full("remove_extra_whitespaces")));
+  }
+  if (gguf.find_boolean(full("add_sep_token")).value_or(false)) {
+    throw Error(fmt::format("GGUF metadata '{}' is true, which heed does not support", full("add_sep_token")));
+  }
+
+  TokenizerDescription description;
+  description.pieces = *tokens;
+  description.kinds = piece_kinds(gguf, tokens->size());
+  const bool by_score = *model == "llama";
+  if (by_score) {
+    describe_scores(gguf, description);
+  } else {
+    describe_merges(gguf, description, checkpoint);
+  }
+  if (const auto unknown = token_id(gguf, "unknown_token_id", tokens->size()); unknown && by_score) {
+    PieceKind& kind = description.kinds[static_cast<std::size_t>(*unknown)];
+    if (kind == PieceKind::Normal && !description.unknown()) kind = PieceKind::Unknown;
+  }
+
+  // llama.cpp's defaults where a file does not say: SentencePiece models begin with BOS 1 and end with EOS 2.
+  const auto fallback = [&](TokenId id) {
+    return by_score && static_cast<std::size_t>(id) < tokens->size() ? std::optional(id) : std::nullopt;
+  };
+  const bool bos_by_default = by_score || description.whole_pieces_first;
+  const auto bos = gguf.has(full("bos_token_id")) ? token_id(gguf, "bos_token_id", tokens->size()) : fallback(1);
+  const auto eos = gguf.has(full("eos_token_id")) ? token_id(gguf, "eos_token_id", tokens->size()) : fallback(2);
+  if (gguf.find_boolean(full("add_bos_token")).value_or(bos_by_default) && bos) description.before = {*bos};
+  if (gguf.find_boolean(full("add_eos_token")).value_or(false) && eos) description.after = {*eos};
+  for (const auto& end :
+       {eos, token_id(gguf, "eot_token_id", tokens->size()), token_id(gguf, "eom_token_id", tokens->size())}) {
+    if (end && std::ranges::find(description.end, *end) == description.end.end()) description.end.push_back(*end);
+  }
+  description.pad(static_cast<std::size_t>(vocabulary));
+  checkpoint.end_tokens = description.end;
+  checkpoint.tokenizer = description.to_json();
+}
+
+}  // namespace heed::convert

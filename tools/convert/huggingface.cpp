@@ -1,0 +1,156 @@
+#include "tools/convert/huggingface.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+#include <set>
+
+#include "generate/tokenizer_description.h"
+#include "heed/error.h"
+#include "tools/convert/hf_tokenizer.h"
+#include "tools/convert/huggingface_config.h"
+#include "tools/convert/huggingface_tensors.h"
+#include "tools/convert/json_text.h"
+#include "tools/convert/safetensors.h"
+#include "tools/convert/source_file.h"
+#include "tools/convert/text.h"
+
+namespace heed::convert {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::uint64_t kMaxConfigBytes = 16 << 20;
+constexpr std::uint64_t kMaxIndexBytes = 64 << 20;
+constexpr std::uint64_t kMaxTokenizerBytes = 128 << 20;
+
+bool file_exists(const fs::path& path) {
+  std::error_code ignored;  // what cannot be looked at is reported when it is opened
+  return fs::exists(path, ignored);
+}
+
+nlohmann::json read_json(const fs::path& path, std::uint64_t limit) {
+  return parse_json(path.string(), SourceFile::open(path)->read_all(limit));
+}
+
+/// The same, or null when there is no such file.
+nlohmann::json read_json_if_any(const fs::path& path, std::uint64_t limit) {
+  return file_exists(path) ? read_json(path, limit) : nlohmann::json();
+}
+
+/// Appends the tensors of one file and returns the names of all its entries, buffers too.
+std::set<std::string> add_tensors(const fs::path& path, const HuggingFaceConfig& config,
+                                  std::vector<SourceTensor>& tensors) {
+  const auto file = SourceFile::open(path);
+  std::set<std::string> names;
+  for (const SafetensorsEntry& entry : read_safetensors(*file)) {
+    names.insert(entry.name);
+    if (!is_huggingface_buffer(config.family, entry.name)) tensors.push_back(safetensors_tensor(file, entry));
+  }
+  return names;
+}
+
+std::vector<SourceTensor> read_shards(const fs::path& folder, const fs::path& index_path,
+                                      const HuggingFaceConfig& config) {
+  const nlohmann::json index = read_json(index_path, kMaxIndexBytes);
+  const auto map = index.is_object() ? index.find("weight_map") : index.end();
+  if (!index.is_object() || map == index.end() || !map->is_object()) {
+    throw Error(fmt::format("{}: has no object 'weight_map'", index_path.string()));
+  }
+  std::map<std::string, std::set<std::string>> shards;  // file -> the tensors it should hold
+  for (const auto& [tensor, file] : map->items()) {
+    const std::string name = file.is_string() ? file.get<std::string>() : "";
+    if (!is_plain_name(name) || name.find('/') != std::string::npos || !name.ends_with(".safetensors")) {
+      throw Error(fmt::format("{}: tensor {} is said to be in {}, which is not a .safetensors file beside it",
+                              index_path.string(), in_quotes(tensor), shown(file)));
+    }
+    shards[name].insert(tensor);
+  }
+  std::vector<SourceTensor> tensors;
+  for (const auto& [file, expected] : shards) {
+    const fs::path path = folder / file;
+    const std::set<std::string> found = add_tensors(path, config, tensors);
+    for (const std::string& tensor : expected) {
+      if (found.contains(tensor)) continue;
+      throw Error(fmt::format("{}: tensor {} is missing, but {} says it is there", path.string(), in_quotes(tensor),
+                              index_path.filename().string()));
+    }
+    for (const std::string& tensor : found) {
+      if (expected.contains(tensor)) continue;
+      throw Error(fmt::format("{}: tensor '{}' is there, but {} does not say so", path.string(), tensor,
+                              index_path.filename().string()));
+    }
+  }
+  return tensors;
+}
+
+std::vector<SourceTensor> read_tensors(const fs::path& folder, const HuggingFaceConfig& config) {
+  const fs::path single = folder / "model.safetensors";
+  const fs::path index = folder / "model.safetensors.index.json";
+  if (file_exists(single)) {
+    std::vector<SourceTensor> tensors;
+    add_tensors(single, config, tensors);
+    return tensors;
+  }
+  if (file_exists(index)) return read_shards(folder, index, config);
+  throw Error(
+      fmt::format("{}: has neither model.safetensors nor model.safetensors.index.json; weights in other formats "
+                  "(pytorch_model.bin) must be saved as safetensors first",
+                  folder.string()));
+}
+
+void read_tokenizer(const fs::path& folder, const HuggingFaceConfig& config, Checkpoint& checkpoint) {
+  const auto vocabulary = config.parameters["vocabulary"].get<std::int64_t>();
+  checkpoint.end_tokens = config.end_tokens;
+  TokenizerDescription description;
+  if (const fs::path json = folder / "tokenizer.json"; file_exists(json)) {
+    description = read_tokenizer_json(json.string(), read_json(json, kMaxTokenizerBytes), vocabulary);
+  } else if (const fs::path model = folder / "tokenizer.model"; file_exists(model)) {
+    description = read_sentencepiece(model.string(), SourceFile::open(model)->read_all(kMaxTokenizerBytes),
+                                     read_json_if_any(folder / "tokenizer_config.json", kMaxConfigBytes), vocabulary);
+  } else {
+    checkpoint.notes.push_back(
+        "the folder holds neither tokenizer.json nor tokenizer.model: the model can only be fed "
+        "token ids");
+    return;
+  }
+  for (const std::int32_t end : config.end_tokens) {
+    // config.json may name an id that only the model has.
+    if (static_cast<std::size_t>(end) < description.pieces.size()) continue;
+    description.pad(static_cast<std::size_t>(end) + 1);
+  }
+  description.end = config.end_tokens;
+  description.pad(static_cast<std::size_t>(vocabulary));
+  checkpoint.tokenizer = description.to_json();
+}
+
+}  // namespace
+
+bool is_huggingface(const fs::path& path) {
+  std::error_code ignored;
+  return fs::is_directory(path, ignored) && file_exists(path / "config.json");
+}
+
+Checkpoint read_huggingface(const fs::path& folder) {
+  const HuggingFaceConfig config =
+      read_huggingface_config(read_json(folder / "config.json", kMaxConfigBytes),
+                              read_json_if_any(folder / "generation_config.json", kMaxConfigBytes));
+  Checkpoint checkpoint;
+  checkpoint.family = config.family;
+  checkpoint.source = "safetensors";
+  checkpoint.name = valid_utf8(fs::absolute(folder).lexically_normal().filename().string());
+  checkpoint.parameters = config.parameters;
+  map_huggingface_tensors(config, read_tensors(folder, config), checkpoint);
+  if (!config.tied) {
+    const bool has_output = std::ranges::any_of(
+        checkpoint.tensors, [](const SourceTensor& tensor) { return tensor.name == "output.weight"; });
+    if (!has_output)
+      throw Error("tensor 'lm_head.weight' is missing, but config.json says it is not tied to the embedding");
+  }
+  read_tokenizer(folder, config, checkpoint);
+  return checkpoint;
+}
+
+}  // namespace heed::convert

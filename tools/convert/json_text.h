@@ -1,0 +1,21 @@
+#pragma once
+
+#include <cstdint>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace heed::convert {
+
+/// Parses JSON from a file. Throws Error beginning with `name` for text that is not JSON, a key that occurs twice in
+/// one object, and nesting beyond 64 levels.
+nlohmann::json parse_json(const std::string& name, std::string_view text);
+
+/// The value as an integer of 0 or more; nothing when it is another.
+std::optional<std::uint64_t> natural(const nlohmann::json& value);
+
+/// A value fit for a message: ASCII, on one line, cut when long.
+std::string shown(const nlohmann::json& value);
+
+}  // namespace heed::convert
