@@ -1,0 +1,175 @@
+// heed run, conform and bench.
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <cstring>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "heed/error.h"
+#include "tests/end_to_end/models.h"
+#include "tests/end_to_end/process.h"
+#include "tools/npy.h"
+
+namespace heed::end_to_end {
+namespace {
+
+namespace fs = std::filesystem;
+using convert_test::TempFolder;
+using tools::NpyArray;
+
+std::string write_integers(const fs::path& path, const std::vector<std::int32_t>& values) {
+  tools::write_npy(path, NpyArray::Type::I32, {static_cast<std::int64_t>(values.size())},
+                   std::as_bytes(std::span(values)));
+  return path.string();
+}
+
+/// Inputs of the model that has no tokenizer, from its goldens.
+struct RunInputs {
+  TempFolder folder;
+  nlohmann::json golden =
+      nlohmann::json::parse(convert_test::read_whole(convert_test::golden_folder() / "llama_bias" / "golden.json"));
+  std::string tokens =
+      write_integers(folder.path() / "tokens.npy", golden.at("prompt_tokens").get<std::vector<std::int32_t>>());
+  std::string position = write_integers(folder.path() / "position.npy", {0});
+  std::string out = (folder.path() / "out").string();
+
+  Finished run(std::vector<std::string> more) const {
+    more.insert(more.begin(), {"run", models().without_tokenizer(), "--outputs", out});
+    return run_heed(more);
+  }
+  std::vector<std::string> given() const { return {"--input", "tokens=" + tokens, "--input", "position=" + position}; }
+};
+
+}  // namespace
+
+TEST_CASE("run feeds a graph arrays and writes what it gives: transformers' logits") {
+  const RunInputs inputs;
+  const Finished finished = inputs.run(inputs.given());
+  REQUIRE_MESSAGE(finished.exit_code == 0, finished.both());
+  CHECK(finished.out.starts_with("logits f32 [12, 160]: "));
+  const NpyArray logits = tools::read_npy(fs::path(inputs.out) / "logits.npy");
+  REQUIRE(logits.shape == Shape{12, 160});
+  const std::vector<float> values = logits.floats("logits");
+  const double range = inputs.golden.at("logit_range").get<double>();
+  double worst = 0;
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    const double expected = inputs.golden.at("logits")[i / 160][i % 160].get<double>();
+    const double error = std::abs(static_cast<double>(values[i]) - expected) / range;
+    worst = error <= worst ? worst : error;  // keeps a NaN
+  }
+  CHECK(worst < 1e-4);
+
+  // A dimension that no input tells: only the last row, which is the last of those above.
+  std::vector<std::string> bound = inputs.given();
+  bound.insert(bound.end(), {"--bind", "outputs=1", "--bind", "context=16", "--graph", "decode"});
+  REQUIRE(inputs.run(bound).exit_code == 0);
+  const NpyArray last = tools::read_npy(fs::path(inputs.out) / "logits.npy");
+  REQUIRE(last.shape == Shape{1, 160});
+  for (std::size_t i = 0; i < 160; ++i) {
+    CHECK(std::abs(last.floats("logits")[i] - values[11 * 160 + i]) < 1e-4 * range);
+  }
+}
+
+TEST_CASE("run takes int64, and refuses what does not fit the graph") {
+  const RunInputs inputs;
+  std::vector<std::int64_t> wide = inputs.golden.at("prompt_tokens").get<std::vector<std::int64_t>>();
+  const fs::path path = inputs.folder.path() / "wide.npy";
+  const auto write_wide = [&] { tools::write_npy(path, NpyArray::Type::I64, {12}, std::as_bytes(std::span(wide))); };
+  const std::vector<std::string> given = {"--input", "tokens=" + path.string(), "--input",
+                                          "position=" + inputs.position};
+  write_wide();
+  CHECK(inputs.run(given).exit_code == 0);
+  wide[3] = std::int64_t{1} << 32;
+  write_wide();
+  check_error(inputs.run(given), "element 3 is 4294967296");
+
+  const std::vector<float> reals = {1, 2, 3};
+  tools::write_npy(path, NpyArray::Type::F32, {3}, std::as_bytes(std::span(reals)));
+  check_error(inputs.run(given), "holds real numbers");
+  tools::write_npy(path, NpyArray::Type::I32, {3, 1}, std::as_bytes(std::span(reals)));
+  check_error(inputs.run(given), "[3, 1], expected [tokens]");
+
+  check_error(inputs.run({"--input", "tokens=" + inputs.tokens}), "input 'position'");
+  check_error(inputs.run({"--input", "tokens"}), "NAME=FILE.npy");
+  check_error(inputs.run({"--input", "mask=" + inputs.tokens}), "no input 'mask'");
+  check_error(inputs.run({"--input", "tokens=none.npy", "--input", "position=" + inputs.position}), "none.npy");
+  std::vector<std::string> bad = inputs.given();
+  bad.insert(bad.end(), {"--bind", "tokens=5"});
+  check_error(inputs.run(bad), "'tokens' is 5 here, but 12 elsewhere");
+  bad.back() = "outputs=13";
+  check_error(inputs.run(bad), "tail");
+  bad.back() = "outputs=x";
+  check_error(inputs.run(bad), "'x' is no size");
+  bad = inputs.given();
+  bad.insert(bad.end(), {"--graph", "encode"});
+  check_error(inputs.run(bad), "encode");
+}
+
+TEST_CASE("damaged .npy files are refused") {
+  const RunInputs inputs;
+  const std::string content = convert_test::read_whole(inputs.tokens);
+  const std::vector<std::byte> whole(reinterpret_cast<const std::byte*>(content.data()),
+                                     reinterpret_cast<const std::byte*>(content.data()) + content.size());
+  REQUIRE(tools::parse_npy(whole, "whole").shape == Shape{12});
+  for (std::size_t size = 0; size < whole.size(); ++size) {
+    CHECK_THROWS_AS(tools::parse_npy(std::span(whole).first(size), "cut"), Error);
+  }
+  for (std::size_t at = 0; at < whole.size() * 8; ++at) {
+    std::vector<std::byte> flipped = whole;
+    flipped[at / 8] ^= static_cast<std::byte>(1 << (at % 8));
+    try {
+      const NpyArray array = tools::parse_npy(flipped, "flipped");
+      CHECK(array.data.size() == 48);  // only elements, types of the same size and spaces can change unseen
+    } catch (const Error& error) {
+      CHECK(std::string(error.what()).starts_with("flipped: "));
+    }
+  }
+}
+
+TEST_CASE("conform: a table, a verdict, JSON, and exit code 0 where all is well") {
+  const Finished text = run_heed({"conform", "--op", "softmax", "--repeats", "2"});
+  CHECK_MESSAGE(text.exit_code == 0, text.both());
+  CHECK(text.out.find("worst error") != std::string::npos);
+  CHECK(text.out.find("\nconforms: all ") != std::string::npos);
+  const Finished json_run = run_heed({"conform", "--op", "softmax", "--repeats", "1", "--json"});
+  CHECK(json_run.exit_code == 0);
+  const nlohmann::json json = nlohmann::json::parse(json_run.out);
+  CHECK(json.at("conforms") == true);
+  CHECK(json.at("cases").get<int>() > 5);
+  REQUIRE(!json.at("rows").empty());
+  for (const nlohmann::json& row : json.at("rows")) {
+    CHECK(row.at("failures") == 0);
+    CHECK(row.at("worst_error").get<double>() < 1e-3);
+  }
+  check_error(run_heed({"conform", "--op", "no such op"}), "'no such op'");
+}
+
+TEST_CASE("bench measures a model, with or without a tokenizer") {
+  for (const std::string& model : {models().llama(), models().without_tokenizer()}) {
+    CAPTURE(model);
+    const Finished finished = run_heed({"bench", model, "-p", "8", "-n", "4", "-r", "2", "--json"});
+    REQUIRE_MESSAGE(finished.exit_code == 0, finished.both());
+    const nlohmann::json json = nlohmann::json::parse(finished.out);
+    for (const char* key : {"prompt_tokens_per_second", "generated_tokens_per_second", "bytes_per_token",
+                            "bandwidth_bytes_per_second", "dispatches_per_token", "startup_seconds", "load_seconds"}) {
+      CAPTURE(std::string(key));
+      CHECK(json.at(key).get<double>() > 0);
+    }
+    CHECK(json.at("bandwidth_bytes_per_second").get<double>() ==
+          doctest::Approx(json.at("bytes_per_token").get<double>() *
+                          json.at("generated_tokens_per_second").get<double>()));
+    // Every weight but the embedding's rows is read once a token, and the caches are small.
+    CHECK(json.at("bytes_per_token").get<std::uint64_t>() < 2 * fs::file_size(model));
+    CHECK(json.at("peak_memory_bytes").get<std::uint64_t>() > fs::file_size(model));
+    CHECK(json.at("startup_seconds").get<double>() >= json.at("load_seconds").get<double>());
+    CHECK(json.at("model") == model);
+    CHECK(json.at("type") == (model == models().llama() ? "f32" : "f16"));
+  }
+  const Finished text = run_heed({"bench", models().llama(), "-p", "8", "-n", "4", "-r", "1"});
+  CHECK(text.exit_code == 0);
+  CHECK(text.out.find("start to first token") != std::string::npos);
+  check_error(run_heed({"bench", models().llama(), "-p", "64"}), "context of 65 tokens");
+}
+
+}  // namespace heed::end_to_end

@@ -1,0 +1,186 @@
+// heed convert and heed inspect: whole files, damaged files, files that cannot be written.
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "tests/end_to_end/models.h"
+#include "tests/end_to_end/process.h"
+
+namespace heed::end_to_end {
+namespace {
+
+namespace fs = std::filesystem;
+using convert_test::golden_folder;
+using convert_test::read_whole;
+using convert_test::TempFolder;
+
+std::string path_in(const TempFolder& folder, const std::string& name) { return (folder.path() / name).string(); }
+
+/// Places spread over a file: its first bytes one by one, where counts and offsets stand, then ever farther apart.
+std::vector<std::size_t> places(std::size_t size) {
+  std::vector<std::size_t> places;
+  for (std::size_t at = 0; at < size; at += 1 + at / 12) places.push_back(at);
+  return places;
+}
+
+/// Damage may pass unseen only where the format has no checksum; then what was made of it must be sound.
+void check_conversion_survives(const std::vector<std::string>& arguments, const TempFolder& folder) {
+  const std::string output = path_in(folder, "out.heed");
+  std::vector<std::string> all = {"convert", "-o", output};
+  all.insert(all.end(), arguments.begin(), arguments.end());
+  const Finished finished = run_heed(all);
+  INFO(finished.both());
+  if (finished.exit_code == 0) {
+    const Finished inspected = run_heed({"inspect", "--check", output});
+    CHECK_MESSAGE(inspected.exit_code == 0, inspected.both());
+  } else {
+    check_error(finished, "");
+    CHECK(!fs::exists(output));
+  }
+  fs::remove(output);
+}
+
+/// Runs `convert` on the file cut short and with a bit flipped at many places.
+void check_damage(const TempFolder& folder, const std::string& name, const std::string& content,
+                  const std::vector<std::string>& arguments) {
+  for (const std::size_t at : places(content.size())) {
+    CAPTURE(at);
+    folder.write(name, content.substr(0, at));
+    check_conversion_survives(arguments, folder);
+    std::string flipped = content;
+    flipped[at] = static_cast<char>(flipped[at] ^ (1 << (at % 8)));
+    folder.write(name, flipped);
+    check_conversion_survives(arguments, folder);
+  }
+}
+
+}  // namespace
+
+TEST_CASE("convert says what it made, and inspect shows it") {
+  const TempFolder folder;
+  const std::string output = path_in(folder, "model.heed");
+  const Finished converted =
+      run_heed({"convert", (golden_folder() / "llama").string(), "-o", output, "--type", "q8_0"});
+  CHECK(converted.exit_code == 0);
+  CHECK(converted.out.find(output) != std::string::npos);
+  CHECK(converted.out.find("q8_0") != std::string::npos);
+
+  const Finished text = run_heed({"inspect", output});
+  CHECK(text.exit_code == 0);
+  CHECK(text.error.empty());
+  for (const char* part :
+       {"architecture: \"llama\"", "input  tokens: i32 [tokens]", "state  cache.k.1: f32 [context, 64]",
+        "output logits: f32 [outputs, 370]", "embedding = embedding(tokens, token_embd.weight) -> f32 [tokens, 64]",
+        "layer1.attention = attention(layer1.q_rotary, layer1.k_rotary, layer1.v, _, cache.k.1, cache.v.1, position)",
+        "-> f32 [tokens, 64]", "tokenizer.json, "}) {
+    CAPTURE(std::string(part));
+    CHECK(text.out.find(part) != std::string::npos);
+  }
+  CHECK(text.out.find("-> ?") == std::string::npos);
+
+  const nlohmann::json json = nlohmann::json::parse(run_heed({"inspect", output, "--json"}).out);
+  CHECK(json.at("bytes") == fs::file_size(output));
+  CHECK(json.at("metadata").at("vocabulary") == 370);
+  CHECK(json.at("files").at(0).at("name") == "tokenizer.json");
+  std::size_t quantised = 0;
+  std::size_t listed = 0;
+  for (const nlohmann::json& tensor : json.at("tensors")) {
+    quantised += tensor.at("type") == "q8_0";
+    CHECK(text.out.find(tensor.at("name").get<std::string>() + " ") != std::string::npos);
+    ++listed;
+  }
+  CHECK(quantised == 2 + 2 * 7);
+  CHECK(listed == quantised + 2 * 2 + 1);
+  const nlohmann::json& graph = json.at("graphs").at(0);
+  CHECK(graph.at("outputs").at(0) == nlohmann::json({{"name", "logits"}, {"type", "f32 [outputs, 370]"}}));
+  CHECK(graph.at("nodes").at(0).at("op") == "embedding");
+}
+
+TEST_CASE("inputs that are none are one line") {
+  const TempFolder folder;
+  const std::string output = path_in(folder, "out.heed");
+  const auto convert = [&](const std::string& input) { return run_heed({"convert", input, "-o", output}); };
+  check_error(convert(path_in(folder, "none.gguf")), "none.gguf");
+  check_error(convert(folder.path().string()), folder.path().string());
+  check_error(convert(folder.write("empty.bin", "").string()), "empty");
+  check_error(convert(folder.write("text.bin", "Hello, this is no checkpoint at all.").string()), "text.bin");
+  check_error(convert(models().llama()), ".heed file already");
+  check_error(run_heed({"convert", (golden_folder() / "llama").string(), "-o", path_in(folder, "no/such/out.heed")}),
+              "no/such");
+  check_error(run_heed({"inspect", path_in(folder, "none.heed")}), "none.heed");
+  check_error(run_heed({"inspect", (golden_folder() / "llama" / "config.json").string()}), "config.json");
+  check_error(run_heed({"convert", path_in(folder, "empty.bin"), "-o", output, "--tokenizer", "missing.bin"}),
+              "heed: ");
+  CHECK(!fs::exists(output));
+}
+
+TEST_CASE("a file that outgrows the disk leaves nothing behind, and what was there stays") {
+  const TempFolder folder;
+  const std::string output = folder.write("model.heed", "what was there").string();
+  RunOptions options;
+  options.file_size_limit = 100'000;  // a limit stands in for a full disk: writing fails half way in the same manner
+  const Finished finished = run_heed({"convert", (golden_folder() / "llama").string(), "-o", output}, options);
+  check_error(finished, "model.heed");
+  CHECK(read_whole(output) == "what was there");
+  CHECK(std::distance(fs::directory_iterator(folder.path()), fs::directory_iterator()) == 1);
+}
+
+TEST_CASE("a .heed file that is cut short or has a bit flipped is refused") {
+  const TempFolder folder;
+  const std::string content = read_whole(models().without_tokenizer());
+  const std::string path = path_in(folder, "damaged.heed");
+  for (const std::size_t at : places(content.size())) {
+    CAPTURE(at);
+    folder.write("damaged.heed", content.substr(0, at));
+    check_error(run_heed({"inspect", path}), "damaged.heed");
+    std::string flipped = content;
+    flipped[at] = static_cast<char>(flipped[at] ^ (1 << (at % 8)));
+    folder.write("damaged.heed", flipped);
+    check_error(run_heed({"inspect", "--check", path}), "damaged.heed");
+  }
+}
+
+TEST_CASE("generate refuses damaged weights too") {
+  const TempFolder folder;
+  std::string content = read_whole(models().without_tokenizer());
+  for (const double share : {0.5, 0.75, 0.99}) {
+    const auto at = static_cast<std::size_t>(static_cast<double>(content.size()) * share);
+    CAPTURE(at);
+    std::string flipped = content;
+    flipped[at] = static_cast<char>(flipped[at] ^ 1);
+    const std::string path = folder.write("damaged.heed", flipped).string();
+    check_error(run_heed({"generate", path, "--tokens", "1"}), "the file is damaged");
+  }
+}
+
+TEST_CASE("damaged GGUF files are refused, or converted to something sound") {
+  const TempFolder folder;
+  check_damage(folder, "in.gguf", convert_test::tiny_gguf().bytes(), {path_in(folder, "in.gguf")});
+}
+
+TEST_CASE("damaged llama2.c files are refused, or converted to something sound") {
+  const TempFolder folder;
+  const std::string tokenizer = folder.write("tokenizer.bin", convert_test::tiny_tokenizer_bin()).string();
+  const std::string model = path_in(folder, "in.bin");
+  check_damage(folder, "in.bin", convert_test::tiny_llama2c(0, true), {model, "--tokenizer", tokenizer});
+  folder.write("in.bin", convert_test::tiny_llama2c(0, true));
+  check_damage(folder, "tokenizer.bin", convert_test::tiny_tokenizer_bin(), {model, "--tokenizer", tokenizer});
+}
+
+TEST_CASE("damaged safetensors, configurations and tokenizers are refused, or converted to something sound") {
+  const TempFolder folder;
+  for (const char* name : {"config.json", "tokenizer.json", "model.safetensors"}) {
+    fs::copy_file(golden_folder() / "gpt2" / name, folder.path() / name);
+  }
+  const TempFolder out;
+  for (const char* name : {"config.json", "tokenizer.json", "model.safetensors"}) {
+    CAPTURE(std::string(name));
+    const std::string content = read_whole(folder.path() / name);
+    check_damage(folder, name, content, {folder.path().string()});
+    folder.write(name, content);
+  }
+}
+
+}  // namespace heed::end_to_end

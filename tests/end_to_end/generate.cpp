@@ -1,0 +1,226 @@
+// heed generate, from the prompt to the last line on standard error.
+#include <doctest/doctest.h>
+#include <sys/stat.h>
+
+#include <csignal>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <regex>
+
+#include "tests/end_to_end/models.h"
+#include "tests/end_to_end/process.h"
+
+namespace heed::end_to_end {
+namespace {
+
+const std::string kPrompt = "Alice was beginning";
+
+std::vector<std::string> generate(const std::string& model, std::vector<std::string> more) {
+  more.insert(more.begin(), {"generate", model});
+  return more;
+}
+
+std::vector<std::string> greedy(std::vector<std::string> more) {
+  more.insert(more.end(), {"--temperature", "0", "-n", "12"});
+  return generate(models().llama(), std::move(more));
+}
+
+/// Standard output of a run that must succeed.
+std::string output_of(const std::vector<std::string>& arguments, const RunOptions& options = {}) {
+  const Finished finished = run_heed(arguments, options);
+  CHECK_MESSAGE(finished.exit_code == 0, finished.both());
+  return finished.out;
+}
+
+/// The JSON objects of a run with --json, a line each.
+std::vector<nlohmann::json> objects_of(const std::string& out) {
+  std::vector<nlohmann::json> objects;
+  for (const std::string& line : lines_of(out)) objects.push_back(nlohmann::json::parse(line));
+  return objects;
+}
+
+}  // namespace
+
+TEST_CASE("standard output is the continuation, standard error ends with device, tokens and tokens/s") {
+  const Finished finished = run_heed(greedy({kPrompt}));
+  REQUIRE(finished.exit_code == 0);
+  const nlohmann::json json = objects_of(output_of(greedy({kPrompt, "--json"}))).at(0);
+  CHECK(finished.out == json.at("text").get<std::string>());
+  const std::string last = lines_of(finished.error).back();
+  CAPTURE(last);
+  CHECK(std::regex_match(last, std::regex(".+: [0-9]+ prompt tokens in [0-9.]+ s, 12 tokens, [0-9.]+ tokens/s")));
+  CHECK(last.starts_with(json.at("device").get<std::string>()));
+}
+
+TEST_CASE("--json has everything") {
+  const nlohmann::json json = objects_of(output_of(greedy({kPrompt, "--json", "--seed", "5"}))).at(0);
+  CHECK(json.at("prompt") == kPrompt);
+  CHECK(json.at("prompt_tokens").size() > 2);
+  CHECK(json.at("tokens").size() == 12);
+  CHECK(json.at("seed") == 5);
+  CHECK(json.at("stop_reason") == "max_tokens");
+  CHECK(json.at("prompt_seconds").get<double>() > 0);
+  CHECK(json.at("generate_seconds").get<double>() > 0);
+  CHECK(json.at("generated_tokens_per_second").get<double>() > 0);
+  CHECK(!json.at("driver").get<std::string>().empty());
+}
+
+TEST_CASE("the prompt comes from the argument, standard input, a file, or as ids") {
+  const std::string expected = output_of(greedy({kPrompt}));
+  CHECK(!expected.empty());
+  CHECK(output_of(greedy({"-"}), {.input = kPrompt}) == expected);
+  CHECK(output_of(greedy({}), {.input = kPrompt}) == expected);
+  CHECK(output_of(greedy({}), {.input = kPrompt + "\n"}) == expected);
+  CHECK(output_of(greedy({}), {.input = kPrompt + "\n\n"}) != expected);
+  CHECK(output_of(greedy({"--echo", kPrompt})) == kPrompt + expected);
+
+  const nlohmann::json json = objects_of(output_of(greedy({kPrompt, "--json"}))).at(0);
+  std::string ids;
+  for (const nlohmann::json& id : json.at("prompt_tokens")) ids.append(ids.empty() ? "" : ",").append(id.dump());
+  CHECK(output_of(greedy({"--tokens", ids})) == expected);
+
+  const std::string file = models().path("prompts.txt");
+  std::ofstream(file) << kPrompt << "\n\n \nThe Rabbit\r\n" << kPrompt;
+  const Finished several = run_heed(greedy({"--prompts", file}));
+  CHECK(several.exit_code == 0);
+  CHECK(several.out == expected + "\n" + output_of(greedy({"The Rabbit"})) + "\n" + expected);
+  CHECK(several.error.find("2 blank lines skipped") != std::string::npos);
+  CHECK(several.error.find("--- 2/3\n") != std::string::npos);
+  CHECK(objects_of(output_of(greedy({"--prompts", file, "--json"}))).size() == 3);
+}
+
+TEST_CASE("prompts that look like something else are prompts") {
+  for (const std::string prompt : {"\"Can I play?\" asked Sara", "[a,b]", "{}", "--", "'", "%%", "-5"}) {
+    CAPTURE(prompt);
+    const Finished finished = run_heed(generate(models().llama(), {"-n", "1", "--json", "--", prompt}));
+    REQUIRE_MESSAGE(finished.exit_code == 0, finished.both());
+    CHECK(objects_of(finished.out).at(0).at("prompt") == prompt);
+  }
+  CHECK(objects_of(output_of(generate(models().llama(), {"-n", "1", "--json", ""}))).at(0).at("prompt") == "");
+}
+
+TEST_CASE("the same seed gives the same bytes, alone and among several") {
+  const std::string model = models().llama();
+  const auto sampled = [&](const std::string& seed, std::vector<std::string> more = {}) {
+    more.insert(more.begin(), {kPrompt, "-n", "24", "--temperature", "1.2", "--top-k", "0", "--top-p", "1", "--seed",
+                               seed, "--repetition-penalty", "1.1"});
+    return output_of(generate(model, more));
+  };
+  const std::string first = sampled("7");
+  CHECK(sampled("7") == first);
+  const std::string third = sampled("9");
+  CHECK(third != first);
+  const std::vector<nlohmann::json> four = objects_of(sampled("7", {"--count", "4", "--json"}));
+  REQUIRE(four.size() == 4);
+  CHECK(four[0].at("text") == first);
+  CHECK(four[1].at("text") == sampled("8"));
+  CHECK(four[2].at("text") == third);
+  CHECK(four[3].at("seed") == 10);
+  std::string joined;
+  for (const nlohmann::json& one : four) {
+    joined.append(joined.empty() ? "" : "\n").append(one.at("text").get<std::string>());
+  }
+  CHECK(sampled("7", {"--count", "4"}) == joined);
+}
+
+TEST_CASE("without --seed the seed is random, and told so that the text can be had again") {
+  const auto sampled = [](std::vector<std::string> more) {
+    more.insert(more.begin(), {kPrompt, "-n", "16", "--temperature", "1.5"});
+    const Finished finished = run_heed(generate(models().llama(), more));
+    REQUIRE(finished.exit_code == 0);
+    std::smatch seed;
+    const std::string last = lines_of(finished.error).back();
+    REQUIRE(std::regex_search(last, seed, std::regex("seed ([0-9]+)$")));
+    return std::pair(finished.out, seed[1].str());
+  };
+  const auto [text, seed] = sampled({});
+  CHECK(sampled({}).second != seed);
+  CHECK(sampled({"--seed", seed}).first == text);
+}
+
+TEST_CASE("--stop ends before the text, wherever its pieces fall") {
+  const std::string whole = output_of(greedy({kPrompt}));
+  // A text from its middle, cut where characters begin.
+  std::size_t begin = whole.size() / 2;
+  while ((static_cast<unsigned char>(whole[begin]) & 0xc0) == 0x80) ++begin;
+  std::size_t end = begin + 3;
+  while (end < whole.size() && (static_cast<unsigned char>(whole[end]) & 0xc0) == 0x80) ++end;
+  std::string stop;
+  for (const char c : whole.substr(begin, end - begin)) stop.append(c == '\\' ? 2 : 1, c);
+  CAPTURE(stop);
+  const std::string expected = whole.substr(0, whole.find(whole.substr(begin, end - begin)));
+  CHECK(output_of(greedy({kPrompt, "--stop", "{}", "--stop", stop})) == expected);
+  const nlohmann::json json = objects_of(output_of(greedy({kPrompt, "--json", "--stop", stop}))).at(0);
+  CHECK(json.at("stop_reason") == "stop_text");
+  CHECK(json.at("text") == expected);
+}
+
+TEST_CASE("a model without a tokenizer takes and gives ids") {
+  const std::string model = models().without_tokenizer();
+  const std::string out = output_of(generate(model, {"--tokens", "40, 48,143", "-n", "5", "--temperature", "0"}));
+  CHECK(std::regex_match(out, std::regex("[0-9]+(,[0-9]+){4}")));
+  CHECK(output_of(generate(model, {"--tokens", "40,48,143", "-n", "5", "--temperature", "0", "--echo"})) ==
+        "40,48,143," + out);
+  const nlohmann::json json =
+      objects_of(output_of(generate(model, {"--tokens", "40,48,143", "-n", "5", "--temperature", "0", "--json"})))
+          .at(0);
+  CHECK(json.at("tokens").size() == 5);
+  check_error(run_heed(generate(model, {"text"})), "no tokenizer");
+  check_error(run_heed(generate(model, {"--tokens", "1,160"})), "160");
+  check_error(run_heed(generate(model, {"--tokens", "1,-2"})), "'-2' is no token id");
+  check_error(run_heed(generate(model, {"--tokens", "1,,2"})), "'' is no token id");
+  check_error(run_heed(generate(model, {"--tokens", "1", "--stop", "x"})), "--stop");
+}
+
+TEST_CASE("the context is a limit: generation ends at it, longer prompts are refused") {
+  const nlohmann::json json = objects_of(output_of(
+      generate(models().without_tokenizer(), {"--tokens", "40", "-n", "1000", "--temperature", "0", "--json"})))[0];
+  CHECK(json.at("stop_reason") == "context_full");
+  CHECK(json.at("tokens").size() == 63);
+  std::string ids = "1";
+  for (int i = 1; i < 64; ++i) ids += ",1";
+  check_error(run_heed(generate(models().without_tokenizer(), {"--tokens", ids})), "64 tokens");
+  check_error(run_heed(greedy({kPrompt, "--context", "4"})), "context holds 4");
+  check_error(run_heed(greedy({kPrompt, "--context", "65"})), "context of 65");
+}
+
+TEST_CASE("bad prompts and files are one line") {
+  check_error(run_heed(greedy({"\xff\xfe"})), "UTF-8");
+  check_error(run_heed(greedy({}), {.input = "ab\xc3"}), "UTF-8");
+  check_error(run_heed(greedy({"a", "--tokens", "1"})), "give one of them");
+  check_error(run_heed(greedy({"--prompts", models().path("none.txt")})), "none.txt");
+  check_error(run_heed(greedy({"--prompts", models().path("")})), "read");
+  check_error(run_heed({"generate", models().path("none.heed"), "x"}), "none.heed");
+  check_error(run_heed({"generate", models().path(""), "x"}), "heed: ");
+  const std::string blank = models().path("blank.txt");
+  std::ofstream(blank) << "\n\n";
+  check_error(run_heed(greedy({"--prompts", blank})), "no prompt in it");
+}
+
+TEST_CASE("Ctrl-C ends with the statistics, and exit code 130") {
+  RunOptions options;
+  options.on_output = [](int process) { ::kill(process, SIGINT); };
+  const Finished finished = run_heed(generate(models().llama(), {kPrompt, "-n", "40", "--count", "100000"}), options);
+  CHECK_MESSAGE(finished.exit_code == 130, finished.both());
+  CHECK(lines_of(finished.error).back().find("tokens/s") != std::string::npos);
+}
+
+TEST_CASE("a reader that leaves ends the program quietly") {
+  RunOptions options;
+  options.close_output_early = true;
+  const Finished finished = run_heed(generate(models().llama(), {kPrompt, "-n", "40", "--count", "100000"}), options);
+  CHECK_MESSAGE(finished.exit_code == 141, finished.both());
+  CHECK(finished.error.find("heed:") == std::string::npos);
+}
+
+TEST_CASE("a full disk behind standard output is an error") {
+  struct stat status;
+  if (::stat("/dev/full", &status) != 0 || !S_ISCHR(status.st_mode)) {
+    MESSAGE("SKIPPED: no /dev/full here");
+    return;
+  }
+  const Finished finished = run_heed(greedy({kPrompt}), {.output_file = "/dev/full"});
+  check_error(finished, "cannot write to standard output");
+}
+
+}  // namespace heed::end_to_end

@@ -1,0 +1,102 @@
+#include "tests/golden/golden_data.h"
+
+#include <doctest/doctest.h>
+#include <zip.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <limits>
+
+#include "heed/error.h"
+#include "tools/convert/convert.h"
+#include "tools/npy.h"
+
+namespace heed::golden {
+
+nlohmann::json read_json(const std::filesystem::path& path) {
+  return nlohmann::json::parse(convert_test::read_whole(path));
+}
+
+double Matrix::range() const {
+  const auto [least, most] = std::minmax_element(values.begin(), values.end());
+  return *most - *least;
+}
+
+Matrix matrix_of(const nlohmann::json& rows) {
+  Matrix matrix{rows.size(), rows.at(0).size(), {}};
+  for (const nlohmann::json& row : rows) {
+    REQUIRE(row.size() == matrix.columns);
+    for (const nlohmann::json& value : row) matrix.values.push_back(value.get<double>());
+  }
+  return matrix;
+}
+
+Matrix read_npz(const std::filesystem::path& path, const std::string& name) {
+  const std::unique_ptr<zip_t, void (*)(zip_t*)> archive(zip_open(path.c_str(), ZIP_RDONLY, nullptr), zip_discard);
+  REQUIRE_MESSAGE(archive != nullptr, path.string());
+  const std::string entry = name + ".npy";
+  zip_stat_t stat;
+  REQUIRE_MESSAGE(zip_stat(archive.get(), entry.c_str(), 0, &stat) == 0, entry);
+  std::vector<std::byte> bytes(stat.size);
+  const std::unique_ptr<zip_file_t, int (*)(zip_file_t*)> file(zip_fopen(archive.get(), entry.c_str(), 0), zip_fclose);
+  REQUIRE(file != nullptr);
+  REQUIRE(zip_fread(file.get(), bytes.data(), bytes.size()) == static_cast<zip_int64_t>(bytes.size()));
+
+  const tools::NpyArray array = tools::parse_npy(bytes, path.string() + ":" + entry);
+  Matrix matrix{1, 0, {}};
+  if (array.type == tools::NpyArray::Type::F64) {
+    REQUIRE(array.shape.size() == 2);
+    matrix.rows = static_cast<std::size_t>(array.shape[0]);
+    matrix.values.resize(array.data.size() / sizeof(double));
+    std::memcpy(matrix.values.data(), array.data.data(), array.data.size());
+  } else {
+    for (const std::int32_t value : array.integers(entry)) matrix.values.push_back(value);
+  }
+  matrix.columns = matrix.values.size() / matrix.rows;
+  return matrix;
+}
+
+const Device& device() {
+  static const Device opened;
+  return opened;
+}
+
+TextModel convert_and_open(const std::filesystem::path& input, const std::filesystem::path& tokenizer,
+                           const convert_test::TempFolder& folder, std::optional<DType> type) {
+  convert::ConvertOptions options;
+  options.input = input;
+  options.tokenizer = tokenizer;
+  options.output = folder.path() / "model.heed";
+  options.type = type;
+  convert::convert_checkpoint(options);
+  return TextModel(device(), options.output);
+}
+
+Generation greedy(TextModel& model, const std::vector<std::int32_t>& prompt, std::int64_t count) {
+  GenerationOptions options;
+  options.sampling.temperature = 0;
+  options.max_tokens = count;
+  std::string streamed;
+  Generation made = model.generate(prompt, options, [&](std::string_view text) { streamed += text; });
+  CHECK(streamed == made.text);
+  CHECK(made.prompt_tokens == prompt);
+  return made;
+}
+
+double logits_error(const std::vector<float>& logits, const Matrix& expected) {
+  REQUIRE(logits.size() == expected.values.size());
+  double worst = 0;
+  for (std::size_t i = 0; i < logits.size(); ++i) {
+    const double error = std::abs(static_cast<double>(logits[i]) - expected.values[i]);
+    if (std::isnan(error)) return std::numeric_limits<double>::infinity();
+    worst = std::max(worst, error);
+  }
+  return worst / expected.range();
+}
+
+std::int32_t argmax(std::span<const float> values) {
+  return static_cast<std::int32_t>(std::max_element(values.begin(), values.end()) - values.begin());
+}
+
+}  // namespace heed::golden

@@ -1,0 +1,45 @@
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "graph/dtype.h"
+#include "heed/text.h"
+#include "tests/unit/convert/sample_files.h"
+
+/// What the tests that compare with other programs' outputs share.
+namespace heed::golden {
+
+nlohmann::json read_json(const std::filesystem::path& path);
+
+/// Rows of numbers.
+struct Matrix {
+  std::size_t rows = 0;
+  std::size_t columns = 0;
+  std::vector<double> values;
+  std::span<const double> row(std::size_t i) const { return std::span(values).subspan(i * columns, columns); }
+  double range() const;  // largest minus smallest
+};
+Matrix matrix_of(const nlohmann::json& rows);
+/// An array of float64 with two dimensions, or of integers with one (a single row then), out of an .npz file.
+Matrix read_npz(const std::filesystem::path& path, const std::string& name);
+
+/// The device that all golden tests run on: the best one there is.
+const Device& device();
+/// Converts a checkpoint into `folder` and opens the result on device().
+TextModel convert_and_open(const std::filesystem::path& input, const std::filesystem::path& tokenizer,
+                           const convert_test::TempFolder& folder, std::optional<DType> type = {});
+
+/// Greedy continuation of a prompt; `show` gets the pieces that stream.
+Generation greedy(TextModel& model, const std::vector<std::int32_t>& prompt, std::int64_t count);
+/// The largest |logit - expected| over the range of what is expected; infinity when one is no number.
+double logits_error(const std::vector<float>& logits, const Matrix& expected);
+std::int32_t argmax(std::span<const float> values);
+
+}  // namespace heed::golden

@@ -1,0 +1,328 @@
+#!/usr/bin/env python3
+"""Makes the golden data under hf/: tiny random models in the Hugging Face layout and what transformers makes of them.
+
+usage: make_hf.py FOLDER        writes FOLDER/hf/NAME/ for each model below, replacing what was there
+
+Each model folder is written by transformers' save_pretrained, so tensor names, tying, biases, rotary layout and shards
+are exactly the library's. In it lies golden.json; README.md describes its fields and how a test compares with them.
+
+Weights come from numpy's RandomState, whose stream is frozen, so they do not depend on the version of torch. Expected
+logits are computed from the weights as saved (after rounding to bf16 or f16), upcast to float64, with eager attention.
+The script fails unless
+  - the float32 run agrees with the float64 run and picks the same greedy tokens, so the data is well conditioned;
+  - every greedy choice leads the runner-up by MIN_MARGIN of the logit range;
+  - each feature a model stands for (sliding window, biases, rope base, ...) moves the logits when it is changed, so an
+    engine that ignores it cannot pass.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+os.environ["HF_HUB_OFFLINE"] = "1"
+sys.dont_write_bytecode = True
+
+import numpy as np
+import sentencepiece
+import tokenizers
+import torch
+import transformers
+from transformers import (
+    AutoModelForCausalLM,
+    GPT2Config,
+    LlamaConfig,
+    MistralConfig,
+    PreTrainedConfig,
+    PreTrainedModel,
+)
+
+from hf_tokenizers import (
+    BYTES,
+    TEXTS,
+    GoldenTokenizer,
+    make_gpt2_tokenizer,
+    make_llama2_tokenizer,
+    make_llama3_tokenizer,
+    make_sentencepiece,
+)
+
+CONTEXT = 64
+PROMPT_LENGTH = 12
+GREEDY_LENGTH = 24
+# All as fractions of the range (largest minus smallest) of the prompt's logits.
+TOLERANCE = 1e-4  # what a test allows; see README.md
+MIN_MARGIN = 5e-3  # least lead of a greedy choice over the runner-up
+MIN_EFFECT = 2 * TOLERANCE  # least change of some logit when a feature is changed
+
+PROMPT = "So Alice ran across the field after the White Rabbit, with the watch out of its waistcoat-pocket."
+
+
+@dataclass(frozen=True)
+class Golden:
+    """One model folder. `variants` name changes of the configuration that must move the logits."""
+
+    name: str
+    seed: int
+    config: Callable[[], PreTrainedConfig]
+    dtype: torch.dtype
+    make_tokenizer: Callable[[Path], GoldenTokenizer] | None
+    variants: dict[str, dict] = field(default_factory=dict)
+    vocab_padding: int = 0  # the model's ids beyond the tokenizer's
+    max_shard_size: str = "1GB"
+
+
+def rope(theta: float) -> dict:
+    return {"rope_type": "default", "rope_theta": theta}
+
+
+def llama() -> LlamaConfig:
+    return LlamaConfig(
+        hidden_size=64, num_hidden_layers=2, num_attention_heads=4, intermediate_size=96,
+        max_position_embeddings=CONTEXT, rms_norm_eps=1e-5, rope_parameters=rope(10000.0),
+    )  # fmt: skip
+
+
+def llama_gqa_tied() -> LlamaConfig:
+    return LlamaConfig(
+        hidden_size=64, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2, head_dim=24,
+        intermediate_size=96, max_position_embeddings=CONTEXT, rms_norm_eps=1e-5, rope_parameters=rope(50000.0),
+        tie_word_embeddings=True,
+    )  # fmt: skip
+
+
+def llama_bias() -> LlamaConfig:
+    return LlamaConfig(
+        vocab_size=160, hidden_size=36, num_hidden_layers=2, num_attention_heads=3, intermediate_size=88,
+        max_position_embeddings=CONTEXT, rms_norm_eps=1e-6, rope_parameters=rope(10000.0),
+        hidden_act="gelu_pytorch_tanh", attention_bias=True, mlp_bias=True,
+    )  # fmt: skip
+
+
+def mistral() -> MistralConfig:
+    return MistralConfig(
+        hidden_size=32, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2, intermediate_size=64,
+        max_position_embeddings=CONTEXT, rms_norm_eps=1e-5, rope_parameters=rope(10000.0), sliding_window=8,
+    )  # fmt: skip
+
+
+def gpt2() -> GPT2Config:
+    return GPT2Config(n_embd=48, n_layer=2, n_head=4, n_positions=CONTEXT)
+
+
+GOLDENS = [
+    Golden(
+        "llama", 16, llama, torch.float32, make_llama2_tokenizer,
+        variants={"rms_norm_eps": {"rms_norm_eps": 1e-6}, "rope_theta": {"rope_parameters": rope(50000.0)}},
+    ),
+    Golden(
+        "llama_gqa_tied", 74, llama_gqa_tied, torch.bfloat16, make_llama3_tokenizer, vocab_padding=5,
+        max_shard_size="60KB",
+        variants={"rms_norm_eps": {"rms_norm_eps": 1e-6}, "rope_theta": {"rope_parameters": rope(10000.0)}},
+    ),
+    Golden(
+        "llama_bias", 30, llama_bias, torch.float16, None,
+        variants={
+            "rms_norm_eps": {"rms_norm_eps": 1e-5},
+            "hidden_act silu": {"hidden_act": "silu"},
+            "hidden_act gelu": {"hidden_act": "gelu"},
+        },
+    ),
+    Golden(
+        "mistral", 50, mistral, torch.bfloat16, make_sentencepiece,
+        variants={
+            "no sliding_window": {"sliding_window": None},
+            "sliding_window 7": {"sliding_window": 7},
+            "sliding_window 9": {"sliding_window": 9},
+            "rope_theta": {"rope_parameters": rope(50000.0)},
+        },
+    ),
+    Golden(
+        "gpt2", 28, gpt2, torch.float32, make_gpt2_tokenizer,
+        variants={
+            "layer_norm_epsilon": {"layer_norm_epsilon": 1e-6},
+            "activation gelu": {"activation_function": "gelu"},
+            "scale_attn_weights": {"scale_attn_weights": False},
+        },
+    ),
+]  # fmt: skip
+
+
+def fill(model: PreTrainedModel, seed: int) -> None:
+    """Random weights: embeddings so small that the norms' epsilon shows, the rest so large that logits spread."""
+    random = np.random.RandomState(seed)
+    for name, parameter in sorted(model.named_parameters()):
+        values = random.standard_normal(parameter.shape)
+        if name.endswith(("gate_proj.bias", "c_fc.bias")):
+            values = 0.2 * values - 1.5  # where the forms of GELU differ most
+        elif name.endswith("bias"):
+            values = 0.2 * values
+        elif parameter.dim() == 1:
+            values = 1 + 0.3 * values
+        elif any(part in name for part in ("embed_tokens", "wte", "wpe")):
+            values = 0.05 * values
+        else:
+            values = 0.2 * values
+        parameter.data = torch.from_numpy(values).to(parameter.dtype)
+
+
+def open_model(folder: Path, dtype: torch.dtype, changes: dict | None = None) -> PreTrainedModel:
+    config = transformers.AutoConfig.from_pretrained(folder)
+    for key, value in (changes or {}).items():
+        assert hasattr(config, key), key
+        setattr(config, key, value)
+    # Loading in float32 and widening keeps the weights exactly as saved.
+    model = AutoModelForCausalLM.from_pretrained(
+        folder, config=config, dtype=torch.float32, attn_implementation="eager"
+    )
+    return model.to(dtype).eval()
+
+
+@torch.no_grad()
+def logits_of(model: PreTrainedModel, tokens: list[int]) -> np.ndarray:
+    """(positions, vocab), without a cache."""
+    return model(torch.tensor([tokens]), use_cache=False).logits[0].double().numpy()
+
+
+def greedy(model: PreTrainedModel, prompt: list[int]) -> tuple[list[int], float]:
+    """The next GREEDY_LENGTH tokens by argmax, past any end token, and the least lead over a runner-up."""
+    tokens, margin = list(prompt), float("inf")
+    for _ in range(GREEDY_LENGTH):
+        last = logits_of(model, tokens)[-1]
+        second, first = np.sort(last)[-2:]
+        margin = min(margin, first - second)
+        tokens.append(int(last.argmax()))
+    return tokens[len(prompt) :], margin
+
+
+def effects(golden: Golden, folder: Path, prompt: list[int], logits: np.ndarray) -> dict[str, float]:
+    """How far each variant moves the logits, as a fraction of their range."""
+    spread = np.ptp(logits)
+    moved = {}
+    for name, changes in golden.variants.items():
+        other = logits_of(open_model(folder, torch.float64, changes), prompt)
+        moved[name] = np.abs(other - logits).max() / spread
+    model = open_model(folder, torch.float64)
+    for name, parameter in model.named_parameters():
+        if name.endswith("bias"):
+            kept = parameter.data
+            parameter.data = torch.zeros_like(kept)
+            moved[f"no {name}"] = np.abs(logits_of(model, prompt) - logits).max() / spread
+            parameter.data = kept
+    return moved
+
+
+def write_config_v4(folder: Path) -> None:
+    """config_v4.json: config.json as transformers 4 wrote it, checked to mean the same."""
+    config = json.loads((folder / "config.json").read_text())
+    parameters = config.pop("rope_parameters")
+    config |= {"rope_theta": parameters["rope_theta"], "rope_scaling": None, "torch_dtype": config.pop("dtype")}
+    config["transformers_version"] = "4.57.0"
+    text = json.dumps(config, indent=2, sort_keys=True) + "\n"
+    (folder / "config_v4.json").write_text(text)
+    with tempfile.TemporaryDirectory() as other:
+        Path(other, "config.json").write_text(text)
+        old, new = (transformers.AutoConfig.from_pretrained(f).to_dict() for f in (other, folder))
+    assert old["rope_parameters"] == new["rope_parameters"] and old["dtype"] == new["dtype"]
+
+
+def rounded(value: float) -> str:
+    return f"{value:.7g}"
+
+
+def write_golden(path: Path, fields: dict) -> None:
+    """JSON with a line a field, and a line a row for lists of lists or objects."""
+    lines = []
+    for key, value in fields.items():
+        if isinstance(value, np.ndarray):
+            rows = ["[" + ",".join(rounded(x) for x in row) + "]" for row in value]
+            text = "[\n    " + ",\n    ".join(rows) + "\n  ]"
+        elif isinstance(value, float):
+            text = rounded(value)
+        elif isinstance(value, list) and value and isinstance(value[0], dict):
+            text = "[\n    " + ",\n    ".join(json.dumps(row) for row in value) + "\n  ]"
+        else:
+            text = json.dumps(value)
+        lines.append(f'  "{key}": {text}')
+    path.write_text("{\n" + ",\n".join(lines) + "\n}\n")
+
+
+def make(golden: Golden, folder: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+
+    config = golden.config()
+    tokenizer = golden.make_tokenizer(folder) if golden.make_tokenizer else None
+    if tokenizer:
+        config.vocab_size = tokenizer.vocab_size + golden.vocab_padding
+        config.bos_token_id, config.eos_token_id = tokenizer.bos, tokenizer.eos
+        prompt = tokenizer.encode(PROMPT)[:PROMPT_LENGTH]
+    else:
+        prompt = np.random.RandomState(golden.seed).randint(3, config.vocab_size, PROMPT_LENGTH).tolist()
+    assert len(prompt) == PROMPT_LENGTH
+
+    model = AutoModelForCausalLM.from_config(config)
+    fill(model, golden.seed)
+    model.to(golden.dtype).save_pretrained(folder, max_shard_size=golden.max_shard_size)
+    for path in folder.iterdir():
+        path.chmod(0o644)
+    if golden.name == "llama_gqa_tied":
+        write_config_v4(folder)
+
+    model = open_model(folder, torch.float64)
+    logits = logits_of(model, prompt)
+    spread = float(np.ptp(logits))
+    tokens, margin = greedy(model, prompt)
+
+    single = open_model(folder, torch.float32)
+    error = np.abs(logits_of(single, prompt) - logits).max() / spread
+    moved = effects(golden, folder, prompt, logits)
+    print(f"{golden.name}: vocab {config.vocab_size}, range {spread:.4g}, least margin {margin / spread:.4f} of it, "
+          f"float32 within {error:.1e} of it, {len(set(tokens))} different greedy tokens")  # fmt: skip
+    print("  effects: " + ", ".join(f"{name} {effect:.1e}" for name, effect in moved.items()))
+    assert error < TOLERANCE / 20, "badly conditioned"
+    assert greedy(single, prompt)[0] == tokens and margin > MIN_MARGIN * spread, "margins too small: try another seed"
+    assert len(set(tokens)) >= GREEDY_LENGTH // 2, "repetitive: try another seed"
+    unseen = [name for name, effect in moved.items() if effect < MIN_EFFECT]
+    assert not unseen, f"no visible effect: {unseen}"
+
+    fields = {
+        "prompt_tokens": prompt,
+        "greedy_tokens": tokens,
+        "min_margin": margin,
+        "logit_range": spread,
+        "logits": logits,
+    }
+    if tokenizer:
+        fields["greedy_text"] = tokenizer.decode(tokens)
+        fields["tokenizer_cases"] = [
+            {"text": text, "ids": ids, "decoded": tokenizer.decode(ids)}
+            for text, ids in ((text, tokenizer.encode(text)) for text in TEXTS)
+        ]
+        fields["decode_cases"] = [
+            {"ids": ids, "decoded": tokenizer.decode(ids)}
+            for ids in ([tokenizer.byte_ids[byte] for byte in text] for text in BYTES)
+        ]
+    write_golden(folder / "golden.json", fields)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Makes the golden data under FOLDER/hf.")
+    parser.add_argument("folder", type=Path)
+    folder = parser.parse_args().folder
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
+    torch.set_num_threads(1)
+    print(f"torch {torch.__version__}, transformers {transformers.__version__}, tokenizers {tokenizers.__version__}, "
+          f"sentencepiece {sentencepiece.__version__}, numpy {np.__version__}")  # fmt: skip
+    for golden in GOLDENS:
+        make(golden, folder / "hf" / golden.name)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,79 @@
+// heed convert: a checkpoint somebody else trained becomes a .heed file.
+#include "tools/convert/convert.h"
+
+#include <fmt/format.h>
+
+#include <memory>
+
+#include "heed/error.h"
+#include "tools/interrupt.h"
+#include "tools/output.h"
+#include "tools/program.h"
+#include "tools/progress.h"
+
+namespace heed::tools {
+namespace {
+
+struct ConvertArguments {
+  std::string input;
+  std::string output;
+  std::string type;
+  std::string tokenizer;
+};
+
+std::string describe(const convert::ConvertSummary& summary, const std::string& output) {
+  std::string types;
+  for (const auto& [type, tally] : summary.types) {
+    types += fmt::format("{}{} {}", types.empty() ? "" : " + ", format_bytes(tally.bytes), dtype_name(type));
+  }
+  return fmt::format("{}: {}{} from {}, {} parameters, {}, {}\n", output, summary.family,
+                     summary.name.empty() ? "" : " '" + summary.name + "'", summary.source,
+                     format_count(summary.elements), types,
+                     summary.has_tokenizer ? "with tokenizer" : "without tokenizer");
+}
+
+int run_convert(const ConvertArguments& arguments) {
+  convert::ConvertOptions options;
+  options.input = arguments.input;
+  options.output = arguments.output;
+  options.tokenizer = arguments.tokenizer;
+  if (!arguments.type.empty()) options.type = dtype_from_name(arguments.type);
+
+  convert::ConvertSummary summary;
+  {
+    // Ctrl-C leaves through the writer, which removes its temporary file.
+    const InterruptFlag interrupt;
+    Progress progress("converting");
+    options.progress = [&](std::uint64_t done, std::uint64_t total) {
+      if (interrupt.raised()) throw Interrupted();
+      progress.update(done, total);
+    };
+    summary = convert::convert_checkpoint(options);
+  }
+  for (const std::string& note : summary.notes) write_error(fmt::format("note: {}\n", note));
+  write_output(describe(summary, arguments.output));
+  return 0;
+}
+
+}  // namespace
+
+void add_convert(Program& program) {
+  CLI::App* verb = program.app.add_subcommand("convert", "Convert a checkpoint to a .heed file");
+  verb->footer(
+      "Examples:\n"
+      "  heed convert stories15M.gguf -o stories.heed --type q8_0\n"
+      "  heed convert stories15M.bin --tokenizer tokenizer.bin -o stories.heed\n"
+      "  heed convert TinyLlama-1.1B/ -o tinyllama.heed");
+  auto arguments = std::make_shared<ConvertArguments>();
+  verb->add_option("INPUT", arguments->input, "A GGUF file, a llama2.c .bin, or a Hugging Face folder")->required();
+  verb->add_option("-o,--output", arguments->output, "The .heed file; replaced when it exists")
+      ->required()
+      ->type_name("FILE");
+  verb->add_option("--type", arguments->type, "Store matrices as this type (default: as they are)")
+      ->check(CLI::IsMember({"f32", "f16", "bf16", "q8_0", "q4_0"}))
+      ->type_name("TYPE");
+  verb->add_option("--tokenizer", arguments->tokenizer, "llama2.c only: its tokenizer.bin")->type_name("FILE");
+  verb->callback([&program, arguments] { program.run = [arguments] { return run_convert(*arguments); }; });
+}
+
+}  // namespace heed::tools

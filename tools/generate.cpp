@@ -1,0 +1,226 @@
+// heed generate: continues prompts. Standard output carries the continuations and nothing else.
+#include <fmt/format.h>
+
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <random>
+
+#include "heed/error.h"
+#include "heed/text.h"
+#include "tools/interrupt.h"
+#include "tools/output.h"
+#include "tools/program.h"
+#include "tools/prompts.h"
+
+namespace heed::tools {
+namespace {
+
+struct GenerateArguments {
+  std::string model;
+  std::string device;
+  PromptArguments prompt;
+  GenerationOptions options;
+  std::vector<std::string> stop;
+  bool has_seed = false;
+  std::int64_t context = 0;
+  std::uint64_t count = 1;
+  bool echo = false;
+  bool json = false;
+};
+
+/// What one run of the program makes, and its statistics.
+class Generating {
+ public:
+  Generating(const GenerateArguments& arguments, const std::vector<Prompt>& prompts)
+      : arguments_(arguments),
+        prompts_(prompts),
+        device_(open_device(arguments.device)),
+        model_(device_, arguments.model, arguments.context) {
+    if (!model_.has_tokenizer() && !arguments.options.stop.empty()) {
+      throw Error(fmt::format("{}: --stop needs text, but the model has no tokenizer", arguments.model));
+    }
+  }
+
+  int run() {
+    const InterruptFlag interrupt;
+    const std::uint64_t total = prompts_.size() * arguments_.count;
+    std::uint64_t number = 0;
+    for (std::size_t prompt = 0; prompt < prompts_.size() && !interrupt.raised(); ++prompt) {
+      for (std::uint64_t i = 0; i < arguments_.count && !interrupt.raised(); ++i) {
+        if (total > 1) start_next(++number, total);
+        make_one(prompts_[prompt], i, interrupt);
+      }
+    }
+    if (!arguments_.json && output_is_terminal()) write_output("\n");
+    write_error(statistics());
+    return interrupt.raised() ? kExitInterrupted : 0;
+  }
+
+ private:
+  // Continuations are a newline apart, so that one alone is exactly what standard output holds.
+  void start_next(std::uint64_t number, std::uint64_t total) {
+    if (arguments_.json) return;
+    if (number > 1) write_output("\n");
+    write_error(fmt::format("--- {}/{}\n", number, total));
+  }
+
+  void make_one(const Prompt& prompt, std::uint64_t index, const InterruptFlag& interrupt) {
+    GenerationOptions options = arguments_.options;
+    options.sampling.seed += index;  // so that each can be had alone
+    options.cancelled = [&] { return interrupt.raised(); };
+    const auto* text = std::get_if<std::string>(&prompt);
+    const std::vector<std::int32_t> tokens =
+        text != nullptr ? model_.tokenize(*text) : std::get<std::vector<std::int32_t>>(prompt);
+    const bool streams = model_.has_tokenizer() && !arguments_.json;
+    const auto echoed = [&] { return text != nullptr ? *text : model_.detokenize(tokens); };
+    bool begun = false;
+    const auto begin = [&] {
+      if (!begun && arguments_.echo && streams) write_output(echoed());
+      begun = true;
+    };
+
+    // The echo waits for the first token, so that a prompt that is refused leaves standard output empty.
+    const Generation made = model_.generate(tokens, options, [&](std::string_view piece) {
+      begin();
+      if (streams) write_output(piece);
+    });
+    begin();
+    if (arguments_.json) {
+      write_output(json_text(describe(made, text != nullptr ? *text : model_.detokenize(tokens), options)) + "\n");
+    } else if (!streams) {
+      const bool joined = arguments_.echo && !made.tokens.empty();
+      write_output((arguments_.echo ? tokens_text(tokens) : "") + (joined ? "," : "") + tokens_text(made.tokens));
+    }
+    tokens_ += made.tokens.size();
+    prompt_tokens_ += made.prompt_tokens.size();
+    prompt_seconds_ += made.prompt_seconds;
+    generate_seconds_ += made.generate_seconds;
+    if (!made.tokens.empty()) steps_ += made.tokens.size() - 1;
+  }
+
+  static double rate(std::size_t steps, double seconds) {
+    return steps == 0 || seconds <= 0 ? 0 : static_cast<double>(steps) / seconds;
+  }
+
+  nlohmann::json describe(const Generation& made, const std::string& prompt, const GenerationOptions& options) const {
+    const std::size_t steps = made.tokens.empty() ? 0 : made.tokens.size() - 1;
+    return {{"prompt", prompt},
+            {"prompt_tokens", made.prompt_tokens},
+            {"text", made.text},
+            {"tokens", made.tokens},
+            {"seed", options.sampling.seed},
+            {"stop_reason", stop_reason_name(made.reason)},
+            {"prompt_seconds", made.prompt_seconds},
+            {"generate_seconds", made.generate_seconds},
+            {"generated_tokens_per_second", rate(steps, made.generate_seconds)},
+            {"device", device_.info().name},
+            {"driver", device_.info().driver},
+            {"model", arguments_.model}};
+  }
+
+  std::string statistics() const {
+    const auto plural = [](std::size_t count) { return count == 1 ? "" : "s"; };
+    std::string line = fmt::format("{}: {} prompt token{} in {:.3f} s, {} token{}, {:.1f} tokens/s",
+                                   device_.info().name, prompt_tokens_, plural(prompt_tokens_), prompt_seconds_,
+                                   tokens_, plural(tokens_), rate(steps_, generate_seconds_));
+    if (arguments_.options.sampling.temperature > 0) line += fmt::format(", seed {}", arguments_.options.sampling.seed);
+    return line + "\n";
+  }
+
+  const GenerateArguments& arguments_;
+  const std::vector<Prompt>& prompts_;
+  Device device_;
+  TextModel model_;
+  std::size_t prompt_tokens_ = 0;
+  std::size_t tokens_ = 0;
+  std::size_t steps_ = 0;  // tokens but the first of each, which comes with the prompt
+  double prompt_seconds_ = 0;
+  double generate_seconds_ = 0;
+};
+
+int run_generate(GenerateArguments& arguments) {
+  for (const std::string& stop : arguments.stop) {
+    if (stop.empty()) throw Error("--stop: the text is empty; every text would end at once");
+    arguments.options.stop.push_back(unescape(stop));
+  }
+  arguments.options.sampling.check();
+  // 32 bits are enough to choose from, and short enough to type again.
+  if (!arguments.has_seed) arguments.options.sampling.seed = std::random_device()();
+  const std::vector<Prompt> prompts = collect_prompts(arguments.prompt);
+  return Generating(arguments, prompts).run();
+}
+
+}  // namespace
+
+void add_generate(Program& program) {
+  CLI::App* verb = program.app.add_subcommand("generate", "Continue a text");
+  verb->footer(
+      "Standard output carries the continuation and nothing else, token ids where a model has no tokenizer; several "
+      "are\n"
+      "a newline apart. Exit code 130 after Ctrl-C.\n"
+      "Examples:\n"
+      "  heed generate stories.heed \"Once upon a time\" -n 200 --seed 7\n"
+      "  heed generate stories.heed --prompts prompts.txt --temperature 0 --json > results.jsonl");
+  auto arguments = std::make_shared<GenerateArguments>();
+  GenerateArguments& a = *arguments;
+  SamplingOptions& sampling = a.options.sampling;
+  verb->add_option("MODEL", a.model, "A .heed file")->required();
+  CLI::Option* prompt =
+      verb->add_option("PROMPT", a.prompt.text,
+                       "The text to continue; '-', or nothing, reads it from standard input, less a final newline");
+  verb->add_option("--prompts", a.prompt.file, "A file of prompts, one a line; blank lines are skipped")
+      ->type_name("FILE");
+  CLI::Option* tokens =
+      verb->add_option("--tokens", a.prompt.tokens, "Token ids instead of text: 1,15,27")->type_name("IDS");
+  verb->add_option("-n,--max-tokens", a.options.max_tokens, "How many tokens to make at most")
+      ->capture_default_str()
+      ->check(CLI::PositiveNumber)
+      ->type_name("N");
+  verb->add_option("--temperature", sampling.temperature, "0 takes the most probable token, always")
+      ->capture_default_str()
+      ->type_name("T");
+  verb->add_option("--top-k", sampling.top_k, "Only the K most probable tokens; 0 for all")
+      ->capture_default_str()
+      ->type_name("K");
+  verb->add_option("--top-p", sampling.top_p, "Only the most probable tokens that sum to P; 1 for all")
+      ->capture_default_str()
+      ->type_name("P");
+  verb->add_option("--min-p", sampling.min_p, "Only tokens with P times the probability of the best; 0 for all")
+      ->capture_default_str()
+      ->type_name("P");
+  verb->add_option("--repetition-penalty", sampling.repetition_penalty,
+                   "Above 1 disfavours tokens that were there; 1 for none")
+      ->capture_default_str()
+      ->type_name("R");
+  verb->add_option("--penalty-window", sampling.penalty_window, "How many tokens the penalty looks back")
+      ->capture_default_str()
+      ->type_name("N");
+  CLI::Option* seed =
+      verb->add_option("--seed", sampling.seed, "The same seed gives the same text (default: random, told at the end)")
+          ->check([](const std::string& text) {  // strtoull would take it, and wrap around
+            return text.starts_with('-') ? "a seed is 0 or more" : "";
+          })
+          ->type_name("SEED");
+  CLI::Option* stop = verb->add_option("--stop", a.stop, "End before this text; \\n and \\t are understood; repeatable")
+                          ->type_name("TEXT")
+                          ->allow_extra_args(false);
+  verb->add_option("--count", a.count, "How many continuations of each prompt; number i has seed + i, from 0")
+      ->capture_default_str()
+      ->check(CLI::PositiveNumber)
+      ->type_name("N");
+  verb->add_option("--context", a.context, "Keep at most this many tokens (default: the model's own)")
+      ->check(CLI::PositiveNumber)
+      ->type_name("N");
+  verb->add_flag("--echo", a.echo, "Print the prompt before its continuation");
+  verb->add_flag("--json", a.json, "Print a JSON object for each continuation, a line each");
+  add_device_option(*verb, a.device);
+  verb->callback([&program, arguments, prompt, tokens, seed, stop] {
+    arguments->prompt.has_text = prompt->count() > 0;
+    arguments->prompt.has_tokens = tokens->count() > 0;
+    arguments->has_seed = seed->count() > 0;
+    arguments->stop = stop->results();  // as typed: "[a]" and "{}" are texts, not lists
+    program.run = [arguments] { return run_generate(*arguments); };
+  });
+}
+
+}  // namespace heed::tools

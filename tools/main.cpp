@@ -1,0 +1,104 @@
+// The `heed` program: finds the verb, and turns whatever goes wrong into one line and an exit code.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <csignal>
+#include <new>
+
+#include "heed/error.h"
+#include "tools/interrupt.h"
+#include "tools/output.h"
+#include "tools/program.h"
+
+namespace heed::tools {
+
+void add_device_option(CLI::App& verb, std::string& device) {
+  verb.add_option("--device", device,
+                  "Index, part of the name, or UUID, as 'heed devices' lists them (default: the best)")
+      ->type_name("DEVICE");
+}
+
+Device open_device(const std::string& device) {
+  Device opened(device);
+  if (opened.is_cpu()) {
+    write_error(
+        fmt::format("{} is a CPU driver: everything runs on the processor, no GPU is used\n", opened.info().name));
+  }
+  return opened;
+}
+
+namespace {
+
+int fail(std::string message) {
+  // Names from files and drivers may hold anything; the promise is one line.
+  std::replace_if(
+      message.begin(), message.end(), [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }, ' ');
+  write_error("heed: " + message + "\n");
+  return kExitError;
+}
+
+std::string usage_problem(const CLI::App& app, const CLI::ParseError& error, int argc, char** argv) {
+  const std::vector<CLI::App*> verbs = app.get_subcommands();
+  if (!verbs.empty()) {
+    return fmt::format("{}: {}; see 'heed {} --help'", verbs.back()->get_name(), error.what(),
+                       verbs.back()->get_name());
+  }
+  std::string known;
+  for (const CLI::App* verb : app.get_subcommands([](const CLI::App*) { return true; })) {
+    known += (known.empty() ? "" : ", ") + verb->get_name();
+  }
+  if (argc < 2) return fmt::format("no verb given, expected one of {}; see 'heed --help'", known);
+  if (argv[1][0] == '-') return fmt::format("{} is no option that comes before the verb; see 'heed --help'", argv[1]);
+  return fmt::format("no verb '{}', expected one of {}; see 'heed --help'", argv[1], known);
+}
+
+int run_program(int argc, char** argv) {
+  Program program;
+  program.start = std::chrono::steady_clock::now();
+  program.app.description("heed runs attention-based generative models on any Vulkan device.");
+  program.app.name("heed");
+  program.app.footer("'heed VERB --help' says more about a verb, with an example.");
+  program.app.require_subcommand(1);
+  program.app.set_version_flag("--version", fmt::format("heed {}", kVersion));
+  add_devices(program);
+  add_convert(program);
+  add_inspect(program);
+  add_generate(program);
+  add_run(program);
+  add_conform(program);
+  add_bench(program);
+
+  try {
+    program.app.parse(argc, argv);
+  } catch (const CLI::CallForHelp&) {
+    write_output(program.app.help());
+    return 0;
+  } catch (const CLI::CallForVersion& version) {
+    write_output(std::string(version.what()) + "\n");
+    return 0;
+  } catch (const CLI::ParseError& error) {
+    return fail(usage_problem(program.app, error, argc, argv));
+  }
+  return program.run();
+}
+
+}  // namespace
+}  // namespace heed::tools
+
+int main(int argc, char** argv) {
+  using namespace heed::tools;
+  // A reader that has gone is noticed where the write fails, so that caches are still kept on the way out.
+  std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGXFSZ, SIG_IGN);  // a file larger than the user's limit is an error like a full disk
+  try {
+    return run_program(argc, argv);
+  } catch (const BrokenPipe&) {
+    return kExitBrokenPipe;
+  } catch (const Interrupted&) {
+    return kExitInterrupted;
+  } catch (const std::bad_alloc&) {
+    return fail("out of memory");
+  } catch (const std::exception& error) {
+    return fail(error.what());
+  }
+}

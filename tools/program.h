@@ -1,0 +1,41 @@
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <chrono>
+#include <functional>
+#include <string>
+
+#include "heed/device.h"
+
+namespace heed::tools {
+
+inline constexpr const char* kVersion = "0.1.0";  // as in CMakeLists.txt; a test compares them
+
+/// Exit codes besides 0: everything that went wrong is 1. The others are what a shell reports for a program that the
+/// signal ended, so scripts see the same whether heed ended in its own time or at once.
+inline constexpr int kExitError = 1;
+inline constexpr int kExitInterrupted = 130;  // Ctrl-C
+inline constexpr int kExitBrokenPipe = 141;   // whoever read standard output has gone
+
+/// The command line, and what is to be done once it is parsed.
+struct Program {
+  CLI::App app;
+  std::chrono::steady_clock::time_point start;  // of the process, near enough
+  std::function<int()> run;                     // set by the verb that was asked for; gives the exit code
+};
+
+/// Each adds one verb, its options and its example. The verb runs after parsing, and throws heed::Error.
+void add_devices(Program& program);
+void add_convert(Program& program);
+void add_inspect(Program& program);
+void add_generate(Program& program);
+void add_run(Program& program);
+void add_conform(Program& program);
+void add_bench(Program& program);
+
+/// Adds --device to a verb.
+void add_device_option(CLI::App& verb, std::string& device);
+/// Opens what --device asked for, and says so on standard error when it is a CPU driver.
+Device open_device(const std::string& device);
+
+}  // namespace heed::tools

@@ -1,0 +1,206 @@
+// heed run: feeds any graph of a model arrays, and keeps what it gives.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <set>
+
+#include "file/model_file.h"
+#include "heed/device.h"
+#include "heed/error.h"
+#include "ops/op.h"
+#include "plan/infer.h"
+#include "runtime/session.h"
+#include "tools/npy.h"
+#include "tools/output.h"
+#include "tools/program.h"
+
+namespace heed::tools {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct RunArguments {
+  std::string model;
+  std::string device;
+  std::string graph;
+  std::vector<std::string> inputs;  // NAME=FILE
+  std::vector<std::string> binds;   // DIM=N
+  std::string outputs;
+};
+
+/// Splits "NAME=VALUE" at the last "=": names may hold one, and files that do can be called by another path.
+std::pair<std::string, std::string> split(const std::string& text, const char* option, const char* form) {
+  const std::size_t at = text.rfind('=');
+  if (at == std::string::npos || at == 0 || at + 1 == text.size()) {
+    throw Error(fmt::format("{} '{}': expected {}", option, text, form));
+  }
+  return {text.substr(0, at), text.substr(at + 1)};
+}
+
+const Graph& choose_graph(const ModelFile& file, const std::string& name) {
+  if (!name.empty()) return file.graph(name);
+  const auto named = file.metadata().find("graph");
+  if (named != file.metadata().end() && named->is_string()) return file.graph(named->get<std::string>());
+  if (file.header().graphs.size() == 1) return file.header().graphs.front();
+  return file.graph("");  // says which there are
+}
+
+void bind_dim(Bindings& dims, const std::string& name, std::int64_t size, const std::string& where) {
+  const auto [known, added] = dims.try_emplace(name, size);
+  if (!added && known->second != size) {
+    throw Error(fmt::format("{}: dimension '{}' is {} here, but {} elsewhere", where, name, size, known->second));
+  }
+}
+
+/// Sizes of all named dimensions: what the arrays' shapes say, what --bind says, and two that can be guessed.
+Bindings bind_dims(const ModelFile& file, const Graph& graph, const RunArguments& arguments,
+                   const std::map<std::string, NpyArray>& arrays) {
+  Bindings dims;
+  for (const ValueId id : graph.inputs) {
+    const Value& input = graph.value(id);
+    const Shape& shape = arrays.at(input.name).shape;
+    const std::string where = fmt::format("input '{}'", input.name);
+    bool fits = shape.size() == input.shape.size();
+    for (std::size_t i = 0; fits && i < shape.size(); ++i) {
+      if (input.shape[i].name.empty()) {
+        fits = shape[i] == input.shape[i].size;
+      } else {
+        bind_dim(dims, input.shape[i].name, shape[i], where);
+      }
+    }
+    if (!fits)
+      throw Error(fmt::format("{} has shape {}, expected {}", where, to_string(shape), to_string(input.shape)));
+  }
+  for (const std::string& text : arguments.binds) {
+    const auto [name, value] = split(text, "--bind", "DIM=N, such as outputs=1");
+    std::int64_t size = 0;
+    const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), size);
+    if (error != std::errc() || end != value.data() + value.size() || size < 0 || size > kMaxElements) {
+      throw Error(fmt::format("--bind '{}': '{}' is no size", text, value));
+    }
+    bind_dim(dims, name, size, "--bind");
+  }
+  if (dims.contains("tokens")) dims.try_emplace("outputs", dims.find("tokens")->second);
+  const auto context = file.metadata().find("context");
+  if (context != file.metadata().end() && context->is_number_integer()) {
+    dims.try_emplace("context", context->get<std::int64_t>());
+  }
+  for (const Value& value : graph.values) {
+    if (value.kind == ValueKind::Intermediate) continue;
+    for (const Dim& dim : value.shape) {
+      if (!dim.name.empty() && !dims.contains(dim.name)) {
+        throw Error(fmt::format("dimension '{}' of '{}' follows from no input; give --bind {}=N", dim.name, value.name,
+                                dim.name));
+      }
+    }
+  }
+  return dims;
+}
+
+std::map<std::string, NpyArray> read_inputs(const Graph& graph, const RunArguments& arguments) {
+  std::map<std::string, NpyArray> arrays;
+  for (const std::string& text : arguments.inputs) {
+    const auto [name, path] = split(text, "--input", "NAME=FILE.npy");
+    const bool known = std::any_of(graph.inputs.begin(), graph.inputs.end(),
+                                   [&, &wanted = name](ValueId id) { return graph.value(id).name == wanted; });
+    if (!known) throw Error(fmt::format("graph '{}' has no input '{}'", graph.name, name));
+    if (!arrays.emplace(name, read_npy(path)).second) throw Error(fmt::format("input '{}' is given twice", name));
+  }
+  for (const ValueId id : graph.inputs) {
+    const Value& input = graph.value(id);
+    if (!arrays.contains(input.name)) {
+      throw Error(fmt::format("input '{}' ({} {}) is missing; give --input {}=FILE.npy", input.name,
+                              dtype_name(input.dtype), to_string(input.shape), input.name));
+    }
+  }
+  return arrays;
+}
+
+/// On the device integers are i32 and everything else is f32, a word an element.
+bool is_integer(DType type) { return type == DType::I32 || type == DType::I64; }
+
+void write_input(Session& session, const Value& input, const NpyArray& array) {
+  const std::string where = fmt::format("input '{}'", input.name);
+  if (is_integer(input.dtype)) {
+    const std::vector<std::int32_t> values = array.integers(where);
+    session.write(input.name, std::as_bytes(std::span(values)));
+  } else {
+    const std::vector<float> values = array.floats(where);
+    session.write(input.name, std::as_bytes(std::span(values)));
+  }
+}
+
+int run_graph(const RunArguments& arguments) {
+  const ModelFile file = ModelFile::open(arguments.model);
+  const Graph& graph = choose_graph(file, arguments.graph);
+  validate(graph, ops::is_op);
+  const std::map<std::string, NpyArray> arrays = read_inputs(graph, arguments);
+  const Bindings dims = bind_dims(file, graph, arguments, arrays);
+  const std::vector<TensorType> types = infer_all(graph, dims);
+
+  const Device device = open_device(arguments.device);
+  const FileWeights source(file);
+  WeightStore weights(device.gpu(), source);
+  Session session(device.gpu(), weights);
+  Executable& executable = session.prepare(graph, dims);
+  for (const ValueId id : graph.inputs) {
+    const Value& input = graph.value(id);
+    if (session.has(input.name)) write_input(session, input, arrays.at(input.name));
+  }
+  session.run(executable);
+
+  std::set<std::string> written;
+  std::error_code error;
+  fs::create_directories(arguments.outputs, error);
+  if (error) throw Error(fmt::format("{}: cannot make the folder: {}", arguments.outputs, error.message()));
+  for (const ValueId id : graph.outputs) {
+    const TensorType& type = types[static_cast<std::size_t>(id)];
+    const std::string& name = graph.value(id).name;
+    std::vector<std::byte> data(static_cast<std::size_t>(element_count(type.shape)) * 4);
+    session.read_output(executable, name, data);
+    std::string file_name = name + ".npy";
+    std::replace(file_name.begin(), file_name.end(), '/', '_');
+    if (!written.insert(file_name).second) throw Error(fmt::format("two outputs would be written to {}", file_name));
+    const fs::path path = fs::path(arguments.outputs) / file_name;
+    write_npy(path, is_integer(type.dtype) ? NpyArray::Type::I32 : NpyArray::Type::F32, type.shape, data);
+    write_output(fmt::format("{} {} {}: {}\n", name, is_integer(type.dtype) ? "i32" : "f32", to_string(type.shape),
+                             path.string()));
+  }
+  return 0;
+}
+
+}  // namespace
+
+void add_run(Program& program) {
+  CLI::App* verb = program.app.add_subcommand("run", "Run a graph of a .heed file on arrays");
+  verb->footer(
+      "Inputs are .npy files (float32, float64, int32, int64). States start at zero. Sizes that no input tells are\n"
+      "bound with --bind; 'outputs' is otherwise as 'tokens', and 'context' the model's own. A '/' in the name of an\n"
+      "output becomes '_' in its file's.\n"
+      "Example:\n"
+      "  heed run stories.heed --input tokens=tokens.npy --input position=zero.npy --outputs results");
+  auto arguments = std::make_shared<RunArguments>();
+  verb->add_option("MODEL", arguments->model, "A .heed file")->required();
+  verb->add_option("--graph", arguments->graph, "Which graph (default: the model's main one)")->type_name("NAME");
+  CLI::Option* inputs = verb->add_option("--input", arguments->inputs, "An input and its array; repeatable")
+                            ->type_name("NAME=FILE.npy")
+                            ->allow_extra_args(false);
+  CLI::Option* binds = verb->add_option("--bind", arguments->binds, "The size of a named dimension; repeatable")
+                           ->type_name("DIM=N")
+                           ->allow_extra_args(false);
+  verb->add_option("--outputs", arguments->outputs, "The folder to write NAME.npy of each output to")
+      ->required()
+      ->type_name("DIR");
+  add_device_option(*verb, arguments->device);
+  verb->callback([&program, arguments, inputs, binds] {
+    arguments->inputs = inputs->results();
+    arguments->binds = binds->results();
+    program.run = [arguments] { return run_graph(*arguments); };
+  });
+}
+
+}  // namespace heed::tools
