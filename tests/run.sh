@@ -1,0 +1,177 @@
+#!/bin/sh
+# Installs what is missing, builds heed and runs every test there is; safe to repeat.
+# usage: sh tests/run.sh
+#
+# In order: ctest on a Release build; the tests that need no device once more under the address and undefined-behaviour
+# sanitizers; every fuzz target for HEED_FUZZ_SECONDS (default 10); op cases and a generation under Vulkan's validation
+# layers; formatting. What cannot run here is named and skipped. The last line is `N passed, N failed`; the exit code is 1
+# if anything failed.
+set -u
+cd "$(dirname "$0")/.." || exit 1
+jobs=$(nproc)
+passed=0
+failed=0
+skipped=0
+# Tests leave the user's caches alone, and are not changed by them.
+export HEED_CACHE_DIR="$PWD/build/test-cache"
+
+headline() { printf '\n== %s\n' "$1"; }
+
+skip() {
+  skipped=$((skipped + 1))
+  echo "SKIPPED: $1"
+}
+
+# shellcheck disable=SC2317  # functions that are called by name
+# Runs a step: a name, then the command.
+step() {
+  name=$1
+  shift
+  if "$@"; then
+    passed=$((passed + 1))
+    echo "passed: $name"
+  else
+    failed=$((failed + 1))
+    echo "FAILED: $name"
+  fi
+}
+
+finish() {
+  printf '\n'
+  [ "$skipped" = 0 ] || echo "$skipped skipped, see SKIPPED above"
+  echo "$passed passed, $failed failed"
+  [ "$failed" = 0 ]
+  exit
+}
+
+# The number in attribute $1 of the report that ctest wrote to file $2.
+report() { sed -n "/<testsuite /,/>/s/.*[[:space:]]$1=\"\([0-9]*\)\".*/\1/p" "$2" | head -n 1; }
+
+# Runs ctest in a build folder with the other arguments and adds up its tests.
+run_ctest() {
+  folder=$1
+  shift
+  rm -f "$folder/ctest.xml"
+  ctest --test-dir "$folder" --output-on-failure --no-tests=error --output-junit ctest.xml "$@"
+  code=$?
+  # What a test skipped inside itself, which ctest shows only when the test fails.
+  grep -hE 'SKIPPED' "$folder/Testing/Temporary/LastTest.log" | sort -u
+  if [ ! -e "$folder/ctest.xml" ]; then
+    failed=$((failed + 1))
+    echo "FAILED: ctest in $folder"
+    return
+  fi
+  all=$(report tests "$folder/ctest.xml")
+  bad=$(report failures "$folder/ctest.xml")
+  not_run=$(($(report skipped "$folder/ctest.xml") + $(report disabled "$folder/ctest.xml")))
+  passed=$((passed + all - bad - not_run))
+  skipped=$((skipped + not_run))
+  # A test whose program is missing counts as not run, but ctest's exit code tells.
+  [ "$code" = 0 ] || [ "$bad" -gt 0 ] || bad=1
+  failed=$((failed + bad))
+}
+
+headline "set-up and build"
+if ! sh tools/setup.sh --tests || ! cmake --build build --parallel "$jobs"; then
+  failed=1
+  echo "FAILED: build"
+  finish
+fi
+
+headline "tests"
+run_ctest build -j "$jobs"
+
+headline "sanitizers"
+device_free='unit_graph unit_file unit_tokenizer unit_convert unit_ops unit_plan'
+can_fuzz() {
+  command -v clang++ >/dev/null || return 1
+  echo 'extern "C" int LLVMFuzzerTestOneInput(const unsigned char*, unsigned long) { return 0; }' >build/can_fuzz.cpp
+  clang++ -fsanitize=fuzzer,address,undefined build/can_fuzz.cpp -o build/can_fuzz >/dev/null 2>&1
+}
+# One folder serves both the sanitized tests and the fuzzers.
+if can_fuzz; then
+  checked=build-fuzz
+  compiler=clang++
+  fuzz=ON
+else
+  checked=build-sanitize
+  compiler=g++
+  fuzz=OFF
+fi
+targets=$device_free
+[ "$fuzz" = OFF ] || targets="$targets fuzz_targets"
+generator=
+[ -e "$checked/CMakeCache.txt" ] || generator='-G Ninja'
+build_checked() {
+  mkdir -p "$checked"
+  # shellcheck disable=SC2086  # lists of words
+  cmake -S . -B "$checked" $generator -DCMAKE_CXX_COMPILER="$compiler" -DCMAKE_BUILD_TYPE=Debug \
+    -DCMAKE_CXX_FLAGS_DEBUG='-O1 -g1' -DCMAKE_CXX_COMPILER_LAUNCHER="$(command -v ccache || true)" \
+    -DHEED_SANITIZE=ON -DHEED_FUZZ="$fuzz" >"$checked/configure.log" 2>&1 || { cat "$checked/configure.log"; return 1; }
+  # shellcheck disable=SC2086
+  cmake --build "$checked" --parallel "$jobs" --target $targets
+}
+if build_checked; then
+  run_ctest "$checked" -j "$jobs" -R "^($(echo "$device_free" | tr ' ' '|'))\$"
+else
+  failed=$((failed + 1))
+  echo "FAILED: build with sanitizers"
+  fuzz=FAILED
+fi
+
+headline "fuzzers"
+export HEED_FUZZ_SECONDS="${HEED_FUZZ_SECONDS:-10}"
+# Runs fuzz target $2 of build folder $1 and leaves its exit code in a file. Inputs that were interesting are kept in the
+# build folder, so that the next run begins where this one ended.
+# shellcheck disable=SC2016  # the inner shell expands it
+fuzz_one='
+  mkdir -p "$1/corpus/$2" "$1/crashes"
+  seeds=
+  [ ! -d "tests/fuzz/corpus/$2" ] || seeds=tests/fuzz/corpus/$2
+  "$1/tests/fuzz/$2" -max_total_time="$HEED_FUZZ_SECONDS" -timeout=10 -rss_limit_mb=2048 -close_fd_mask=1 -print_final_stats=1 \
+    -artifact_prefix="$1/crashes/$2-" "$1/corpus/$2" $seeds >"$1/$2.log" 2>&1 </dev/null
+  echo $? >"$1/$2.code"'
+fuzz_passed() {
+  [ "$(cat "$checked/$1.code")" = 0 ] || { tail -n 40 "$checked/$1.log"; return 1; }
+  grep number_of_executed_units "$checked/$1.log"
+}
+if [ "$fuzz" = ON ]; then
+  stems=$(for source in tests/fuzz/fuzz_*.cpp; do basename "$source" .cpp; done)
+  for stem in $stems; do echo 255 >"$checked/$stem.code"; done
+  echo "$stems" | xargs -P "$jobs" -I '{}' sh -c "$fuzz_one" fuzz "$checked" '{}'
+  for stem in $stems; do step "$stem, $HEED_FUZZ_SECONDS s" fuzz_passed "$stem"; done
+elif [ "$fuzz" = OFF ]; then
+  skip "fuzz targets: clang++ with libFuzzer is not here"
+fi
+
+headline "Vulkan validation"
+has_validation() {
+  for folder in /usr/share /usr/local/share /etc; do
+    [ ! -e "$folder/vulkan/explicit_layer.d/VkLayer_khronos_validation.json" ] || return 0
+  done
+  [ -n "${VK_LAYER_PATH:-}" ]
+}
+validated_generate() {
+  { [ -e build/shakespeare.heed ] || build/heed convert models/shakespeare -o build/shakespeare.heed; } &&
+    HEED_VALIDATION=1 build/heed generate build/shakespeare.heed "ROMEO:" -n 12 --seed 1
+}
+if has_validation; then
+  step "op cases under validation" env HEED_VALIDATION=1 build/heed conform --repeats 1
+  step "generate under validation" validated_generate
+else
+  skip "validation: the Khronos validation layer is not installed"
+fi
+
+headline "formatting"
+formatter=$(command -v clang-format-14 || command -v clang-format || true)
+check_format() {
+  find engine models tools tests \( -name '*.h' -o -name '*.cpp' \) -print0 | xargs -0 "$formatter" --dry-run -Werror
+}
+# Versions differ in what they call well formatted; 14 is the project's.
+if [ -n "$formatter" ] && "$formatter" --version | grep -q 'version 14\.'; then
+  step "clang-format" check_format
+else
+  skip "clang-format: version 14 is not here"
+fi
+
+finish

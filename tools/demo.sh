@@ -1,0 +1,23 @@
+#!/bin/sh
+# Installs what is missing, builds heed, and generates text from the model in models/shakespeare.
+# For Debian 12, Debian 13 and Ubuntu 24.04, as root or with sudo; safe to repeat.
+# usage: sh tools/demo.sh [options of heed generate]
+set -eu
+cd "$(dirname "$0")/.."
+
+sh tools/setup.sh
+cmake --build build --target heed --parallel "$(nproc)"
+
+source=models/shakespeare
+model=build/shakespeare.heed
+if [ ! -e "$model" ] || find "$source" build/heed -type f -newer "$model" | grep -q .; then
+  build/heed convert "$source" -o "$model"
+fi
+# What is for standard error comes after the text, on lines of its own wherever both go; Ctrl-C ends heed, which then still
+# has its statistics to tell.
+trap : INT
+status=0
+build/heed generate "$model" "ROMEO:" -n 240 --echo "$@" 2>build/demo.log || status=$?
+[ -t 1 ] || echo
+cat build/demo.log >&2
+exit "$status"
