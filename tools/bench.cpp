@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <tuple>
 
 #include "file/model_file.h"
 #include "heed/error.h"
@@ -27,6 +28,7 @@ struct BenchArguments {
   std::int64_t generated_tokens = 16;
   int repeats = 3;
   bool json = false;
+  bool profile = false;
 };
 
 struct BenchResult {
@@ -118,6 +120,41 @@ class Bench {
   std::uint64_t seed_ = 0;
 };
 
+/// A table of the dispatches that take longest, those of equal kernels and work taken together.
+std::string profile_table(const std::vector<DispatchTime>& times, const std::string& heading) {
+  struct Sum {
+    std::string label;
+    int count = 0;
+    double seconds = 0;
+    std::uint64_t bytes = 0;
+    std::uint64_t flops = 0;
+  };
+  std::map<std::tuple<std::string, std::uint64_t, std::uint64_t>, Sum> sums;
+  double total = 0;
+  for (const DispatchTime& time : times) {
+    Sum& sum = sums[{time.kernel, time.bytes, time.flops}];
+    if (sum.count++ == 0) sum.label = time.label;
+    sum.seconds += time.seconds;
+    sum.bytes += time.bytes;
+    sum.flops += time.flops;
+    total += time.seconds;
+  }
+  std::vector<std::pair<std::string, Sum>> rows;
+  for (const auto& [key, sum] : sums) rows.emplace_back(std::get<0>(key), sum);
+  std::sort(rows.begin(), rows.end(), [](const auto& a, const auto& b) { return a.second.seconds > b.second.seconds; });
+  using enum Table::Align;
+  Table table({Left, Left, Right, Right, Right, Right, Right});
+  table.add({"kernel", "first node", "times", "microseconds", "share", "GB/s", "GFLOP/s"});
+  for (const auto& [kernel, sum] : rows) {
+    const auto rate = [&](std::uint64_t amount) {
+      return amount == 0 ? std::string("-") : fmt::format("{:.1f}", static_cast<double>(amount) * 1e-9 / sum.seconds);
+    };
+    table.add({kernel, sum.label, std::to_string(sum.count), fmt::format("{:.1f}", sum.seconds * 1e6),
+               fmt::format("{:.1f} %", 100 * sum.seconds / total), rate(sum.bytes), rate(sum.flops)});
+  }
+  return fmt::format("\n{}: {} dispatches, {:.1f} microseconds\n{}", heading, times.size(), total * 1e6, table.text());
+}
+
 int run_bench(const BenchArguments& arguments, Clock::time_point start) {
   const Device device = open_device(arguments.device);
   const Clock::time_point loading = Clock::now();
@@ -174,6 +211,10 @@ int run_bench(const BenchArguments& arguments, Clock::time_point start) {
   line("loading", fmt::format("{:.3f} s", result.load_seconds));
   line("start to first token", fmt::format("{:.3f} s", result.startup_seconds));
   line("peak memory", format_bytes(memory));
+  if (arguments.profile) {
+    text += profile_table(model.profile(1), "a step");
+    text += profile_table(model.profile(arguments.prompt_tokens), "the last run of the prompt");
+  }
   write_output(text);
   return 0;
 }
@@ -201,7 +242,8 @@ void add_bench(Program& program) {
       ->capture_default_str()
       ->check(CLI::Range(1, 1000000))
       ->type_name("N");
-  verb->add_flag("--json", arguments->json, "Print JSON");
+  CLI::Option* json = verb->add_flag("--json", arguments->json, "Print JSON");
+  verb->add_flag("--profile", arguments->profile, "Show which kernels take the time")->excludes(json);
   add_device_option(*verb, arguments->device);
   verb->callback([&program, arguments] {
     program.run = [arguments, start = program.start] { return run_bench(*arguments, start); };

@@ -19,7 +19,7 @@ using Clock = std::chrono::steady_clock;
 double seconds_since(Clock::time_point begin) { return std::chrono::duration<double>(Clock::now() - begin).count(); }
 
 // A submission should be long enough to hide its own cost and short enough that text streams and Ctrl-C is heard.
-constexpr double kSubmissionSeconds = 0.05;
+constexpr double kSubmissionSeconds = 0.1;
 constexpr int kMostSteps = 16;
 
 /// How many steps the next submission holds: a power of two, so that few are recorded, from the time of the last ones.
@@ -78,6 +78,8 @@ struct TextModel::State {
   Generation generate(const std::vector<std::int32_t>& prompt, const GenerationOptions& options,
                       const std::function<void(std::string_view)>& on_text);
 
+  // Of the last submission; until there was one, steps go one at a time.
+  double seconds_a_step = kSubmissionSeconds;
   Device device;
   ModelFile file;
   TextSession session;
@@ -142,7 +144,6 @@ Generation TextModel::State::generate(const std::vector<std::int32_t>& prompt, c
   const std::int32_t first = session.start(prompt, options.sampling);
   result.prompt_seconds = seconds_since(begin);
   const Clock::time_point generating = Clock::now();
-  double seconds_a_step = kSubmissionSeconds;  // until one was measured, one at a time
   bool going = take(first);
   while (going) {
     if (options.cancelled && options.cancelled()) {
@@ -184,5 +185,6 @@ std::vector<float> TextModel::logits(const std::vector<std::int32_t>& tokens) { 
 
 std::uint64_t TextModel::bytes_per_token() { return state_->session.decode_plan().bytes(); }
 std::size_t TextModel::dispatches_per_token() { return state_->session.decode_plan().dispatches.size(); }
+std::vector<DispatchTime> TextModel::profile(std::int64_t tokens) { return state_->session.profile(tokens); }
 
 }  // namespace heed

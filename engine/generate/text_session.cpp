@@ -195,6 +195,24 @@ std::vector<float> TextSession::logits(const std::vector<std::int32_t>& tokens) 
   return logits;
 }
 
+std::vector<DispatchTime> TextSession::profile(std::int64_t tokens) {
+  constexpr int kRepeats = 9;
+  mode_ = Mode{};
+  cached_.clear();
+  const std::int64_t last = (std::min(tokens, context_ - kRepeats) - 1) % kChunk + 1;
+  const std::vector<std::int32_t> prompt(static_cast<std::size_t>(last), 0);
+  feed(prompt, 0);
+  Executable& step = executable(last, 1, true);
+  session_.run(step);
+  const std::vector<double> seconds = session_.time_dispatches(step, kRepeats);
+  std::vector<DispatchTime> times;
+  for (std::size_t i = 0; i < seconds.size(); ++i) {
+    const Dispatch& dispatch = step.plan().dispatches[i];
+    times.push_back({dispatch.label, dispatch.module_key(), seconds[i], dispatch.bytes, dispatch.flops});
+  }
+  return times;
+}
+
 const Plan& TextSession::decode_plan() {
   mode_ = Mode{};
   return executable(1, 1, true).plan();

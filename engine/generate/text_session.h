@@ -37,6 +37,9 @@ class TextSession {
   /// Logits [tokens.size(), vocabulary]. Ends the current sequence.
   std::vector<float> logits(const std::vector<std::int32_t>& tokens);
 
+  /// What TextModel::profile says.
+  std::vector<DispatchTime> profile(std::int64_t tokens);
+
   /// The plan of a greedy decode step.
   const Plan& decode_plan();
 

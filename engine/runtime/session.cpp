@@ -6,6 +6,7 @@
 #include <set>
 
 #include "heed/error.h"
+#include "vulkan/queries.h"
 
 namespace heed {
 namespace {
@@ -182,6 +183,36 @@ void Session::run(Executable& executable, int repeats) {
     gpu_.submit_and_wait(commands, executable.plan_.graph_name);
   }
   gpu_.check_validation();
+}
+
+std::vector<double> Session::time_dispatches(Executable& executable, int repeats) {
+  const std::vector<Dispatch>& dispatches = executable.plan_.dispatches;
+  const vk::TimestampQueries queries(gpu_.device(), static_cast<std::uint32_t>(dispatches.size()) + 1);
+  vk::CommandBuffer commands = gpu_.commands().allocate();
+  commands.begin(vk::Recording::Reusable);
+  commands.reset(queries);
+  commands.barrier(vk::Stage::Transfer | vk::Stage::Compute, vk::Stage::Compute);
+  commands.timestamp(queries, 0);
+  for (std::uint32_t i = 0; i < dispatches.size(); ++i) {
+    commands.bind(gpu_.pipeline(dispatches[i]), executable.sets_[i], dispatches[i].push_constants);
+    commands.dispatch(dispatches[i].groups[0], dispatches[i].groups[1], dispatches[i].groups[2]);
+    commands.barrier(vk::Stage::Compute, vk::Stage::Compute | vk::Stage::Host | vk::Stage::Transfer);
+    commands.timestamp(queries, i + 1);
+  }
+  commands.end();
+  std::vector<std::vector<double>> runs(dispatches.size());
+  for (int repeat = 0; repeat < repeats; ++repeat) {
+    gpu_.submit_and_wait(commands, executable.plan_.graph_name);
+    const std::vector<double> times = queries.nanoseconds();
+    for (std::size_t i = 0; i < runs.size(); ++i) runs[i].push_back((times[i + 1] - times[i]) * 1e-9);
+  }
+  gpu_.check_validation();
+  std::vector<double> seconds;
+  for (std::vector<double>& times : runs) {
+    std::nth_element(times.begin(), times.begin() + static_cast<std::ptrdiff_t>(times.size() / 2), times.end());
+    seconds.push_back(times[times.size() / 2]);
+  }
+  return seconds;
 }
 
 void Session::write(const std::string& name, std::span<const std::byte> bytes, std::uint64_t offset) {

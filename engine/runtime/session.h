@@ -59,6 +59,10 @@ class Session {
   /// for the watchdogs of desktop systems.
   void run(Executable& executable, int repeats = 1);
 
+  /// Seconds of each dispatch by the device's clock, with a barrier between all of them: the median of `repeats` runs,
+  /// each of which has the effects of run(). Throws Error on devices without timestamps.
+  std::vector<double> time_dispatches(Executable& executable, int repeats);
+
  private:
   std::shared_ptr<const vk::Buffer> named(const std::string& name, std::uint64_t bytes);
   void record(Executable& executable, int repeats);

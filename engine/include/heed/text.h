@@ -45,6 +45,15 @@ struct Generation {
   double generate_seconds = 0;  // for all tokens after the first
 };
 
+/// What one dispatch of a step took, by the device's clock.
+struct DispatchTime {
+  std::string label;   // the node of the graph that it belongs to
+  std::string kernel;  // the variant of the shader
+  double seconds = 0;
+  std::uint64_t bytes = 0;  // of weights and caches that it reads
+  std::uint64_t flops = 0;
+};
+
 /// A text-generation model on a device. Used by one thread at a time.
 class TextModel {
  public:
@@ -76,6 +85,9 @@ class TextModel {
   /// For bench: bytes of weights that one decode step reads, and its dispatches.
   std::uint64_t bytes_per_token();
   std::size_t dispatches_per_token();
+  /// For bench: the dispatches of the last run of a prompt of `tokens` tokens, or of a greedy step for 1, each waited
+  /// for by the next. Throws Error when the device has no clock. Ends the current sequence.
+  std::vector<DispatchTime> profile(std::int64_t tokens);
 
  private:
   struct State;
