@@ -14,6 +14,7 @@ layout(constant_id = 3) const uint MASKED = 0;
 #include "reduce.glsl"
 #include "attention.glsl"
 
+READ_ELEMENTS(0, q);
 UPDATE_F32(5, weights);
 
 void main() {

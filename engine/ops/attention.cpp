@@ -226,73 +226,113 @@ std::optional<Binding> prepare(Lowering& l, const Sizes& s) {
   return turned;
 }
 
+/// What the kernels of one pass over the keys have in common: workgroups of `lanes` with a tile of scores in shared
+/// memory and enough slots of the value row for every lane.
+struct Pass {
+  std::uint32_t lanes;
+  std::uint32_t tile;
+  std::uint32_t slots;
+  std::uint32_t d_elements;
+};
+
+Pass pass_over_keys(const Lowering& l, const Sizes& s, bool vectors) {
+  const auto value_elements = static_cast<std::uint64_t>(vectors ? s.dv / 4 : s.dv);
+  const auto elements = static_cast<std::uint64_t>(vectors ? s.d / 4 : s.d);
+  const auto tile_of = [](std::uint32_t lanes) { return std::max(lanes, 128u); };
+  Pass pass{};
+  pass.lanes = l.lanes_within_loops([&](std::uint32_t many) {
+    const std::uint64_t tile = tile_of(many);
+    const std::uint64_t tiles = (static_cast<std::uint64_t>(s.length) + tile - 1) / tile;
+    return tiles * ((tile + many - 1) / many * (elements + 2) + (value_elements + many - 1) / many * (tile + 1) +
+                    2 * Lowering::reduce_iterations(many) + 1) +
+           2 * elements + 2 * value_elements + Lowering::reduce_iterations(many);
+  });
+  pass.tile = tile_of(pass.lanes);
+  pass.slots = static_cast<std::uint32_t>((value_elements + pass.lanes - 1) / pass.lanes);
+  pass.d_elements = static_cast<std::uint32_t>(elements);
+  const std::uint64_t shared = (pass.tile + pass.lanes) * 4 + 2 * static_cast<std::uint64_t>(s.d) * 4;
+  if (shared > l.caps().max_shared_memory) {
+    l.fail(fmt::format("heads of {} elements need {} bytes of shared memory; the device has {}", s.d, shared,
+                       l.caps().max_shared_memory));
+  }
+  return pass;
+}
+
 void lower(Lowering& l) {
   const bool cached = l.has(4);
   const Sizes s = sizes(l.attributes(), l.input(0).shape, l.has(1) ? &l.input(1).shape : nullptr,
                         l.has(2) ? &l.input(2).shape : nullptr, cached ? &l.input(4).shape : nullptr,
                         cached ? &l.input(5).shape : nullptr);
   if (s.queries == 0) return;
+  const bool in_one = cached && s.queries == 1 && !l.wants_output(1);
   std::optional<Binding> turned;
-  if (cached) turned = prepare(l, s);
+  if (cached && !in_one) turned = prepare(l, s);
 
   const bool vectors = s.d % 4 == 0 && s.dv % 4 == 0;
   const View view = vectors ? View::F32x4 : View::F32;
-  Binding q = turned ? *turned : l.read(0, view);
+  Binding q = turned ? *turned : l.read(0, in_one ? View::F32 : view);
   q.access = Access::Read;
-  q.view = view;
+  if (turned) q.view = view;
   Binding keys = cached ? l.update(4) : l.read(1, view);
   Binding values = cached ? l.update(5) : l.read(2, view);
   keys.access = values.access = Access::Read;
   keys.view = values.view = view;
   const std::uint32_t q_row = turned ? u32(s.q_width()) : u32(l.input(0).shape[1]);
   const std::uint32_t mask_heads = l.has(3) && l.input(3).shape.size() == 3 ? 1 : 0;
+  std::optional<Rotary> rotary;
+  if (in_one && l.attributes().has("rotary_layout")) rotary = Rotary::from(l.attributes(), "rotary_", s.d);
 
   Dispatch d;
   d.bindings = {q, keys, values, l.read_or(3, View::F32, q), l.read_or(6, View::I32, q)};
-  d.push_constants = {u32(s.queries), u32(s.heads),  u32(s.kv_heads), u32(s.d),        u32(s.dv), u32(s.length),
-                      q_row,          u32(s.window), bits(s.scale),   bits(s.softcap), mask_heads};
-  const std::vector<std::uint32_t> flags = {cached, s.causal, l.has(3)};
-  const std::uint64_t workgroups = static_cast<std::uint64_t>(s.heads * s.queries);
+  d.push_constants = {u32(s.queries),
+                      u32(s.heads),
+                      u32(s.kv_heads),
+                      u32(s.d),
+                      u32(s.dv),
+                      u32(s.length),
+                      q_row,
+                      u32(s.window),
+                      bits(s.scale),
+                      bits(s.softcap),
+                      mask_heads,
+                      s.packed ? u32(s.q_width()) : 0,
+                      s.packed ? u32(s.q_width() + s.k_width()) : 0,
+                      rotary ? u32(rotary->dims) : 0};
+  d.variant = {vectors ? "4" : "1", l.caps().subgroup_arithmetic ? "1" : "0"};
+  d.groups = l.spread(static_cast<std::uint64_t>(s.heads * s.queries));
 
   if (l.wants_output(1)) {
     Dispatch weights = d;
     weights.shader = "attention_weights";
-    weights.variant = {vectors ? "4" : "1", l.caps().subgroup_arithmetic ? "1" : "0"};
     weights.bindings.push_back(l.write(1));
     weights.specialization = {l.lanes_within_loops([&](std::uint32_t many) {
-      const auto elements = static_cast<std::uint64_t>(vectors ? s.d / 4 : s.d);
-      return (static_cast<std::uint64_t>(s.length) / many + 1) * (elements + 3) + 2 * Lowering::reduce_iterations(many);
-    })};
-    weights.specialization.insert(weights.specialization.end(), flags.begin(), flags.end());
-    weights.groups = l.spread(workgroups);
+                                const auto elements = static_cast<std::uint64_t>(vectors ? s.d / 4 : s.d);
+                                return (static_cast<std::uint64_t>(s.length) / many + 1) * (elements + 3) +
+                                       2 * Lowering::reduce_iterations(many);
+                              }),
+                              cached, s.causal, l.has(3)};
     l.emit(std::move(weights));
   }
   if (!l.wants_output(0)) return;
-  d.shader = "attention";
-  d.variant = {vectors ? "4" : "1", l.caps().subgroup_arithmetic ? "1" : "0"};
+  const Pass pass = pass_over_keys(l, s, vectors);
   d.bindings.push_back(l.write(0));
-  // A tile of scores in shared memory; enough slots of the value row for every lane.
-  const auto elements = static_cast<std::uint64_t>(vectors ? s.dv / 4 : s.dv);
-  const auto tile_of = [](std::uint32_t lanes) { return std::max(lanes, 128u); };
-  const std::uint32_t lanes = l.lanes_within_loops([&](std::uint32_t many) {
-    const std::uint64_t tile = tile_of(many);
-    const std::uint64_t tiles = (static_cast<std::uint64_t>(s.length) + tile - 1) / tile;
-    const auto dots = static_cast<std::uint64_t>(vectors ? s.d / 4 : s.d);
-    return tiles * ((tile + many - 1) / many * (dots + 2) + (elements + many - 1) / many * (tile + 1) +
-                    2 * Lowering::reduce_iterations(many) + 1);
-  });
-  const std::uint32_t tile = tile_of(lanes);
-  d.specialization = {lanes};
-  d.specialization.insert(d.specialization.end(), flags.begin(), flags.end());
-  d.specialization.push_back(tile);
-  d.specialization.push_back(static_cast<std::uint32_t>((elements + lanes - 1) / lanes));
-  d.specialization.push_back(u32(vectors ? s.d / 4 : s.d));
-  const std::uint64_t shared = (tile + lanes) * 4 + static_cast<std::uint64_t>(s.d) * 4;
-  if (shared > l.caps().max_shared_memory)
-    l.fail(fmt::format("heads of {} elements need {} bytes of shared memory", s.d, shared));
-  d.groups = l.spread(workgroups);
   d.flops = 2 * static_cast<std::uint64_t>(s.queries * s.heads * (s.d + s.dv) * (cached ? s.queries : s.length));
   d.bytes = cached ? 0 : keys.size + values.size;
+  if (in_one) {
+    d.shader = "attention_step";
+    Binding write_k = l.update(4);
+    Binding write_v = l.update(5);
+    write_k.access = write_v.access = Access::Write;
+    d.bindings.push_back(s.packed ? q : l.read(1, View::F32));
+    d.bindings.push_back(s.packed ? q : l.read(2, View::F32));
+    d.bindings.push_back(rotary ? rotary->table(l, s.length) : q);
+    d.bindings.push_back(write_k);
+    d.bindings.push_back(write_v);
+    d.specialization = {pass.lanes, l.has(3), pass.tile, pass.slots, pass.d_elements, rotary && rotary->half};
+  } else {
+    d.shader = "attention";
+    d.specialization = {pass.lanes, cached, s.causal, l.has(3), pass.tile, pass.slots, pass.d_elements};
+  }
   l.emit(std::move(d));
 }
 

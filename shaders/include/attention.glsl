@@ -1,5 +1,5 @@
-// What attention.comp and attention_weights.comp share: the bindings, which keys a query sees, and their scores
-// (engine/ops/attention.cpp says what they mean). Lanes are keys.
+// What attention.comp, attention_step.comp and attention_weights.comp share: bindings 1 to 4, which keys a query sees, and
+// their scores (engine/ops/attention.cpp says what they mean). Lanes are keys.
 #ifndef HEED_ATTENTION_GLSL
 #define HEED_ATTENTION_GLSL
 
@@ -15,23 +15,24 @@ layout(push_constant) uniform Push {
   float scale;
   float softcap;
   uint mask_heads;  // 1 when the mask has its own rows for every head
+  // attention_step.comp alone:
+  uint k_first, v_first;  // first elements of k and v in their buffers
+  uint dims;              // turned elements of a head, 0 for none
 };
 
 #ifdef VECTOR_4
 #define Element vec4
 #define load load_f32x4
+#define READ_ELEMENTS READ_F32X4
 const uint WIDTH = 4;
-READ_F32X4(0, q);
-READ_F32X4(1, keys);
-READ_F32X4(2, values);
 #else
 #define Element float
 #define load load_f32
+#define READ_ELEMENTS READ_F32
 const uint WIDTH = 1;
-READ_F32(0, q);
-READ_F32(1, keys);
-READ_F32(2, values);
 #endif
+READ_ELEMENTS(1, keys);
+READ_ELEMENTS(2, values);
 READ_F32(3, mask);
 READ_I32(4, position);
 

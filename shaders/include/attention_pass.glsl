@@ -1,0 +1,69 @@
+// One pass over the keys of a query row in tiles (online softmax, Milakov and Gimelshein 2018): lanes are keys while a tile
+// is scored, and elements of the value row while it is summed. Reads (d + dv) * 4 bytes and does 2 (d + dv) flops a key.
+// Include after attention.glsl, the constants TILE, SLOTS and Q_LENGTH, and `y`; fill q_shared and the sums before.
+#ifndef HEED_ATTENTION_PASS_GLSL
+#define HEED_ATTENTION_PASS_GLSL
+
+shared Element q_shared[Q_LENGTH];
+shared float weights[TILE];
+// Over the keys so far: the largest score, the sum of exp(score - largest), and of those times the value row.
+float largest;
+float total;
+Element sums[SLOTS];
+
+void attend(uvec2 range, uint head, uint t, uint kv_head) {
+  const uint lane = gl_LocalInvocationID.x;
+  const uint d = head_dim / WIDTH;
+  const uint dv = value_dim / WIDTH;
+  for (uint tile = range.x; tile < range.y; tile += TILE) {
+    const uint count = min(TILE, range.y - tile);
+    float tile_largest = kMasked;
+    for (uint i = lane; i < count; i += gl_WorkGroupSize.x) {
+      const uint base = ((tile + i) * kv_heads + kv_head) * d;
+      Element product = Element(0.0);
+      for (uint e = 0; e < d; ++e) product += q_shared[e] * load(keys, base + e);
+      const float score = finish_score(dot(product, Element(1.0)), head, t, tile + i);
+      weights[i] = score;
+      tile_largest = max(tile_largest, score);
+    }
+    const float new_largest = max(largest, workgroup_max(tile_largest));
+    float tile_total = 0.0;
+    for (uint i = lane; i < count; i += gl_WorkGroupSize.x) {
+      const float score = weights[i];
+      const float weight = score > kMasked ? exp(score - new_largest) : 0.0;
+      weights[i] = weight;
+      tile_total += weight;
+    }
+    const float rescale = exp(largest - new_largest);
+    total = total * rescale + workgroup_sum(tile_total);
+    largest = new_largest;
+    barrier();  // all weights of the tile are there
+    for (uint s = 0; s < SLOTS; ++s) {
+      const uint e = s * gl_WorkGroupSize.x + lane;
+      if (e >= dv) break;
+      Element sum = sums[s] * rescale;
+      for (uint i = 0; i < count; ++i) {
+        sum += weights[i] * load(values, ((tile + i) * kv_heads + kv_head) * dv + e);
+      }
+      sums[s] = sum;
+    }
+    barrier();  // before the next tile overwrites them
+  }
+}
+
+void write_attended(uint t, uint head) {
+  const uint dv = value_dim / WIDTH;
+  const float scale_out = total > 0.0 ? 1.0 / total : 0.0;  // no key at all yields zeros
+  for (uint s = 0; s < SLOTS; ++s) {
+    const uint e = s * gl_WorkGroupSize.x + gl_LocalInvocationID.x;
+    if (e >= dv) break;
+    const uint at = (t * heads + head) * value_dim + e * WIDTH;
+#ifdef VECTOR_4
+    for (uint c = 0; c < 4; ++c) y[at + c] = sums[s][c] * scale_out;
+#else
+    y[at] = sums[s] * scale_out;
+#endif
+  }
+}
+
+#endif
