@@ -1,5 +1,6 @@
 #version 450
 // variant ACCESS: storage texel
+// variant VECTOR: 4 1
 // variant SUBGROUP: 1 0
 //
 // Temperature, top-k, top-p, min-p and the draw (engine/ops/sample.cpp), by one workgroup and without sorting: a float's
@@ -42,19 +43,35 @@ bool kept(float value, uint i, uint threshold, uint last_equal) {
 // How many are kept; exact in float up to 2^24 tokens.
 float count_kept(uint threshold, uint last_equal) {
   float count = 0.0;
-  for (uint i = gl_LocalInvocationID.x; i < vocabulary; i += gl_WorkGroupSize.x) {
-    if (kept(logit(i), i, threshold, last_equal)) count += 1.0;
+  for (uint i = gl_LocalInvocationID.x; i < vocabulary / WIDTH; i += gl_WorkGroupSize.x) {
+    const Block block = load_block(i);
+    for (uint c = 0; c < WIDTH; ++c) {
+      if (kept(block_logit(block, c), i * WIDTH + c, threshold, last_equal)) count += 1.0;
+    }
   }
   return workgroup_sum(count);
 }
 
 float mass_kept(uint threshold, uint top_k_threshold, uint last_equal) {
   float mass = 0.0;
-  for (uint i = gl_LocalInvocationID.x; i < vocabulary; i += gl_WorkGroupSize.x) {
-    const float value = logit(i);
-    if (order_of(value) >= threshold && kept(value, i, top_k_threshold, last_equal)) mass += weight_of(value);
+  for (uint i = gl_LocalInvocationID.x; i < vocabulary / WIDTH; i += gl_WorkGroupSize.x) {
+    const Block block = load_block(i);
+    for (uint c = 0; c < WIDTH; ++c) {
+      const float value = block_logit(block, c);
+      if (order_of(value) >= threshold && kept(value, i * WIDTH + c, top_k_threshold, last_equal)) {
+        mass += weight_of(value);
+      }
+    }
   }
   return workgroup_sum(mass);
+}
+
+float min_p;
+// The weight with which a token takes part in the draw, -1 if it does not.
+float drawn_weight(float value, uint i, uint mass_threshold, uint threshold, uint last_equal) {
+  if (order_of(value) < mass_threshold || !kept(value, i, threshold, last_equal)) return -1.0;
+  const float weight = weight_of(value);
+  return weight < min_p ? -1.0 : weight;
 }
 
 uvec4 philox_round(uvec4 counter, uvec2 key) {
@@ -78,11 +95,14 @@ void main() {
   const uint lane = gl_LocalInvocationID.x;
   float best = -3.402823e38;
   float any = 0.0;
-  for (uint i = lane; i < vocabulary; i += gl_WorkGroupSize.x) {
-    const float value = logit(i);
-    if (is_finite(value)) {
-      best = max(best, value);
-      any = 1.0;
+  for (uint i = lane; i < vocabulary / WIDTH; i += gl_WorkGroupSize.x) {
+    const Block block = load_block(i);
+    for (uint c = 0; c < WIDTH; ++c) {
+      const float value = block_logit(block, c);
+      if (is_finite(value)) {
+        best = max(best, value);
+        any = 1.0;
+      }
     }
   }
   best_logit = workgroup_max(best);
@@ -129,19 +149,21 @@ void main() {
   }
 
   // The draw: every lane sums a run of consecutive tokens, so that index order is lane order.
-  const float min_p = intBitsToFloat(sampler_state[kMinP]);
-  const uint run = (vocabulary + gl_WorkGroupSize.x - 1) / gl_WorkGroupSize.x;
-  const uint begin = min(lane * run, vocabulary);
-  const uint end = min(begin + run, vocabulary);
+  min_p = intBitsToFloat(sampler_state[kMinP]);
+  const uint blocks = vocabulary / WIDTH;
+  const uint run = (blocks + gl_WorkGroupSize.x - 1) / gl_WorkGroupSize.x;
+  const uint begin = min(lane * run, blocks);
+  const uint end = min(begin + run, blocks);
   float mass = 0.0;
   uint last = kNowhere;
   for (uint i = begin; i < end; ++i) {
-    const float value = logit(i);
-    if (order_of(value) < mass_threshold || !kept(value, i, threshold, last_equal)) continue;
-    const float weight = weight_of(value);
-    if (weight < min_p) continue;
-    mass += weight;
-    last = i;
+    const Block block = load_block(i);
+    for (uint c = 0; c < WIDTH; ++c) {
+      const float weight = drawn_weight(block_logit(block, c), i * WIDTH + c, mass_threshold, threshold, last_equal);
+      if (weight < 0.0) continue;
+      mass += weight;
+      last = i * WIDTH + c;
+    }
   }
   lane_mass[lane] = mass;
   lane_last[lane] = last;
@@ -166,15 +188,15 @@ void main() {
   if (lane != shared_lane) return;
   float passed = 0.0;
   uint token = last;
-  for (uint i = begin; i < end; ++i) {
-    const float value = logit(i);
-    if (order_of(value) < mass_threshold || !kept(value, i, threshold, last_equal)) continue;
-    const float weight = weight_of(value);
-    if (weight < min_p) continue;
-    passed += weight;
-    if (passed > shared_start) {
-      token = i;
-      break;
+  bool found = false;
+  for (uint i = begin; i < end && !found; ++i) {
+    const Block block = load_block(i);
+    for (uint c = 0; c < WIDTH && !found; ++c) {
+      const float weight = drawn_weight(block_logit(block, c), i * WIDTH + c, mass_threshold, threshold, last_equal);
+      if (weight < 0.0) continue;
+      passed += weight;
+      found = passed > shared_start;
+      if (found) token = i * WIDTH + c;
     }
   }
   commit(int(token));

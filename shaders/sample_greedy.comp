@@ -1,8 +1,9 @@
 #version 450
 // variant ACCESS: storage texel
+// variant VECTOR: 4 1
 //
 // The largest finite logit, the first of equals (engine/ops/sample.cpp). One workgroup; each lane scans every
-// gl_WorkGroupSize.x-th logit, lane 0 compares their winners in order.
+// gl_WorkGroupSize.x-th block, lane 0 compares their winners in order.
 #extension GL_GOOGLE_include_directive : require
 layout(local_size_x_id = 0) in;
 #include "memory.glsl"
@@ -19,12 +20,15 @@ void main() {
   const uint lane = gl_LocalInvocationID.x;
   float best = kLowest;
   uint token = kNowhere;
-  for (uint i = lane; i < vocabulary; i += gl_WorkGroupSize.x) {
-    const float value = logit(i);
-    const bool finite = abs(value) <= 3.402823e38;
-    if (finite && (value > best || token == kNowhere)) {
-      best = value;
-      token = i;
+  for (uint i = lane; i < vocabulary / WIDTH; i += gl_WorkGroupSize.x) {
+    const Block block = load_block(i);
+    for (uint c = 0; c < WIDTH; ++c) {
+      const float value = block_logit(block, c);
+      const bool finite = abs(value) <= 3.402823e38;
+      if (finite && (value > best || token == kNowhere)) {
+        best = value;
+        token = i * WIDTH + c;
+      }
     }
   }
   best_values[lane] = best;

@@ -166,7 +166,10 @@ void lower(Lowering& l) {
   }
   Dispatch d;
   d.shader = greedy ? "sample_greedy" : "sample";
-  if (!greedy) d.variant = {l.caps().subgroup_arithmetic ? "1" : "0"};
+  const bool vectors = vocabulary % 4 == 0;
+  source.view = vectors ? View::F32x4 : View::F32;
+  d.variant = {vectors ? "4" : "1"};
+  if (!greedy) d.variant.push_back(l.caps().subgroup_arithmetic ? "1" : "0");
   d.bindings = {source, l.update(1), l.update(2), l.update(3), l.update(4), l.write()};
   d.push_constants = {vocabulary, first, rows, context};
   // Top-k and top-p make up to 32 passes each; the last index among equals and the draw a few more.

@@ -21,14 +21,25 @@ layout(push_constant) uniform Push {
   uint context;  // length of the history
 };
 
+// Logits are read in blocks of WIDTH: vocabulary and first are multiples of it.
+#ifdef VECTOR_4
+#define Block vec4
+const uint WIDTH = 4;
+READ_F32X4(0, logits);
+Block load_block(uint i) { return load_f32x4(logits, first / 4 + i); }
+float block_logit(Block b, uint c) { return b[c]; }
+#else
+#define Block float
+const uint WIDTH = 1;
 READ_F32(0, logits);
+Block load_block(uint i) { return load_f32(logits, first + i); }
+float block_logit(Block b, uint c) { return b; }
+#endif
 UPDATE_I32(1, tokens);
 UPDATE_I32(2, position);
 UPDATE_I32(3, history);
 UPDATE_I32(4, sampler_state);
 WRITE_I32(5, chosen);
-
-float logit(uint i) { return load_f32(logits, first + i); }
 
 // Called by one invocation, once.
 void commit(int token) {
