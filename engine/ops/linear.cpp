@@ -19,6 +19,10 @@ namespace {
 // The kernel for one row reads x once a weight row block; from here on rows of x share weights in registers.
 constexpr std::int64_t kMatrixRows = 4;
 
+constexpr std::uint32_t kFewestGroups = 8;  // worth having, so that a CPU driver's threads have about equal work
+// Bindings of all its kernels.
+enum : std::size_t { kX = 0, kWords, kScales, kBias, kResidual, kNormWeight };
+
 bool gated(const Node& node) { return node.attributes.has("gate"); }
 
 std::vector<TensorType> infer(const InferContext& c) {
@@ -82,6 +86,66 @@ std::int64_t unit_columns(DType dtype) {
   }
 }
 
+/// What one dispatch computes: output columns of one piece of the weight.
+struct Product {
+  std::uint32_t rows;       // of x
+  std::uint32_t count;      // output columns
+  std::uint32_t row_words;  // 16-byte words of a weight row
+  bool gate;
+};
+
+std::uint32_t ceil_div(std::uint32_t a, std::uint32_t b) { return (a + b - 1) / b; }
+
+/// Many rows of x: tiles of x rows and output columns in registers.
+void choose_matrix(const Lowering& l, const Product& p, Dispatch& d) {
+  d.shader = "linear_matrix";
+  const std::uint32_t tile_rows = p.rows >= 8 ? 8 : 4;
+  const std::uint32_t lanes = std::min(l.caps().max_workgroup_invocations, std::max(8u, l.caps().subgroup_size));
+  const std::uint32_t row_groups = ceil_div(p.rows, tile_rows);
+  d.specialization = {lanes, tile_rows};
+  d.push_constants.push_back(row_groups);
+  d.groups = l.spread(std::uint64_t{ceil_div(p.count, lanes * (p.gate ? 2 : 4))} * row_groups);
+}
+
+/// Few rows of x, a lane has weight rows of its own. False where the device's loops are too short for that.
+bool choose_lanes(const Lowering& l, const Product& p, Dispatch& d) {
+  const Tuning& tuning = l.tuning();
+  if (!tuning.lane_rows || 2 * std::uint64_t{p.row_words} + 128 > l.caps().max_loop_iterations) return false;
+  d.shader = "linear_lanes";
+  const bool same_storage = tuning.texel && tuning.same_storage;
+  d.variant.push_back(same_storage ? "storage" : "read");
+  if (same_storage) d.bindings[kX].view = d.bindings[kNormWeight].view = View::None;
+  d.bindings[kScales].view = View::F32x4;
+  // A narrow output gets fewer rows a lane rather than too few workgroups.
+  std::uint32_t rows = tuning.rows;
+  while (rows > 1 && p.count < rows * tuning.lanes * kFewestGroups) rows /= 2;
+  if (p.gate && rows > 1) rows /= 2;
+  const std::uint32_t blocks = ceil_div(p.count, rows * tuning.lanes);
+  d.specialization = {tuning.lanes, rows};
+  d.push_constants.push_back(blocks);
+  d.groups = l.spread(std::uint64_t{blocks} * p.rows);
+  return true;
+}
+
+/// Few rows of x, the lanes of a workgroup share weight rows and go along k.
+void choose_vector(const Lowering& l, const Product& p, Dispatch& d) {
+  const Tuning& tuning = l.tuning();
+  d.shader = "linear_vector";
+  d.variant.push_back(l.caps().subgroup_arithmetic ? "1" : "0");
+  const std::uint32_t blocks = ceil_div(p.count, tuning.rows);
+  const std::uint32_t limit = std::min(tuning.max_groups, l.caps().max_workgroup_count[0]);
+  const std::uint32_t sums = p.gate ? 2 * tuning.rows : tuning.rows;
+  const auto iterations = [&](std::uint32_t lanes) {  // of one block
+    return 2 + std::uint64_t{p.row_words} / lanes + sums * (4 + Lowering::reduce_iterations(lanes));
+  };
+  const std::uint32_t lanes = l.lanes_within_loops(iterations);
+  const auto per_group = static_cast<std::uint32_t>(
+      std::min<std::uint64_t>(ceil_div(blocks, limit), l.caps().max_loop_iterations / iterations(lanes)));
+  d.specialization = {lanes, tuning.rows};
+  d.push_constants.push_back(per_group);
+  d.groups = {ceil_div(blocks, per_group), p.rows, 1};
+}
+
 void lower(Lowering& l) {
   const bool gate = gated(l.node());
   const Shape& w = l.input(1).shape;
@@ -93,61 +157,35 @@ void lower(Lowering& l) {
   if (rows == 0 || n == 0) return;
 
   const bool whole_units = columns % unit_columns(dtype) == 0;
-  const bool matrix = rows >= kMatrixRows && !l.has(4);
-  const Tuning& tuning = l.tuning();
-  const auto pieces = l.matrix(1, gate ? w[0] : std::min<std::int64_t>(w[0], 32));
-  const std::uint32_t unit_words = static_cast<std::uint32_t>(matrix_row_words(dtype, columns));
-
-  for (const MatrixPiece& piece : pieces) {
+  const View view = whole_units ? View::F32x4 : View::F32;
+  const auto activation =
+      static_cast<std::uint32_t>(activation_named(l.attributes().text(gate ? "gate" : "activation", "none")));
+  for (const MatrixPiece& piece : l.matrix(1, gate ? w[0] : std::min<std::int64_t>(w[0], 32))) {
+    const Product product = {static_cast<std::uint32_t>(rows), static_cast<std::uint32_t>(gate ? n : piece.row_count),
+                             static_cast<std::uint32_t>(matrix_row_words(dtype, columns)), gate};
     Dispatch d;
-    const Binding x = l.read(0, whole_units ? View::F32x4 : View::F32);
+    const Binding x = l.read(kX, view);
     d.bindings = {x,
                   piece.words,
                   piece.scales,
                   l.read_or(2, View::F32, x),
                   l.read_or(3, View::F32, x),
-                  l.read_or(4, whole_units ? View::F32x4 : View::F32, x),
+                  l.read_or(4, view, x),
                   l.write()};
-    const std::uint32_t count = static_cast<std::uint32_t>(gate ? n : piece.row_count);
-    const std::uint32_t activation =
-        static_cast<std::uint32_t>(activation_named(l.attributes().text(gate ? "gate" : "activation", "none")));
-    // n0: first output column of this piece; the strides are in elements.
-    d.push_constants = {static_cast<std::uint32_t>(rows),
+    d.push_constants = {product.rows,
                         static_cast<std::uint32_t>(columns),
-                        unit_words,
-                        count,
+                        product.row_words,
+                        product.count,
                         static_cast<std::uint32_t>(piece.row_begin),
-                        static_cast<std::uint32_t>(n)};
-    d.push_constants.push_back(std::bit_cast<std::uint32_t>(static_cast<float>(l.attributes().real("norm_eps", 0.0))));
+                        static_cast<std::uint32_t>(n),
+                        std::bit_cast<std::uint32_t>(static_cast<float>(l.attributes().real("norm_eps", 0.0)))};
     d.variant = {std::string(dtype_name(dtype)), whole_units ? "4" : "1"};
-    const std::uint32_t flags[] = {activation, l.has(2), l.has(3), l.has(4), gate};
-    if (matrix) {
-      d.shader = "linear_matrix";
-      const std::uint32_t tile_rows = rows >= 8 ? 8 : 4;
-      const std::uint32_t lanes = std::min(l.caps().max_workgroup_invocations, std::max(8u, l.caps().subgroup_size));
-      d.specialization = {lanes, tile_rows};
-      const std::uint32_t lane_columns = gate ? 2 : 4;
-      const std::uint32_t column_groups = (count + lanes * lane_columns - 1) / (lanes * lane_columns);
-      const std::uint32_t row_groups = (static_cast<std::uint32_t>(rows) + tile_rows - 1) / tile_rows;
-      d.push_constants.push_back(row_groups);
-      d.groups = l.spread(std::uint64_t{column_groups} * row_groups);
-    } else {
-      d.shader = "linear_vector";
-      d.variant.push_back(l.caps().subgroup_arithmetic ? "1" : "0");
-      const std::uint32_t block = tuning.rows;
-      const std::uint32_t blocks = (count + block - 1) / block;
-      const std::uint32_t limit = std::min(tuning.max_groups, l.caps().max_workgroup_count[0]);
-      const std::uint32_t sums = gate ? 2 * block : block;
-      const auto iterations = [&](std::uint32_t lanes) {  // of one block
-        return 2 + std::uint64_t{unit_words} / lanes + sums * (4 + Lowering::reduce_iterations(lanes));
-      };
-      const std::uint32_t lanes = l.lanes_within_loops(iterations);
-      const auto per_group = static_cast<std::uint32_t>(
-          std::min<std::uint64_t>((blocks + limit - 1) / limit, l.caps().max_loop_iterations / iterations(lanes)));
-      d.specialization = {lanes, block};
-      d.push_constants.push_back(per_group);
-      d.groups = {(blocks + per_group - 1) / per_group, static_cast<std::uint32_t>(rows), 1};
+    if (rows >= kMatrixRows && !l.has(4)) {
+      choose_matrix(l, product, d);
+    } else if (!choose_lanes(l, product, d)) {
+      choose_vector(l, product, d);
     }
+    const std::uint32_t flags[] = {activation, l.has(2), l.has(3), l.has(4), gate};
     d.specialization.insert(d.specialization.end(), std::begin(flags), std::end(flags));
     d.flops = 2 * static_cast<std::uint64_t>(rows) * static_cast<std::uint64_t>(columns) *
               static_cast<std::uint64_t>(gate ? w[0] : piece.row_count);

@@ -33,8 +33,10 @@ struct DeviceCaps {
 /// those for a GPU nobody has measured.
 struct Tuning {
   bool texel = false;                // read through uniform texel buffers where the limits allow
+  bool same_storage = false;         // but read what all lanes need at the same place through storage buffers
+  bool lane_rows = false;            // matrix-vector products: a lane has weight rows of its own
   std::uint32_t lanes = 64;          // invocations of a matrix-vector workgroup
-  std::uint32_t rows = 4;            // weight rows that such a workgroup multiplies at a time
+  std::uint32_t rows = 4;            // weight rows that such a workgroup, or lane, multiplies at a time
   std::uint32_t max_groups = 65535;  // spread larger work over loops inside this many workgroups
   bool operator==(const Tuning&) const = default;
 };

@@ -16,6 +16,8 @@ constexpr std::uint64_t kWord = 16;
 constexpr std::uint64_t kPlaneAlignment = 256;  // the largest offset alignment that Vulkan allows a device to ask for
 
 bool quantised(DType dtype) { return dtype_info(dtype).block_elements > 1; }
+/// Scales of a row, with the padding that lets kernels read four at a time.
+std::uint64_t row_scales(std::int64_t columns) { return static_cast<std::uint64_t>((columns / 32 + 3) / 4 * 4); }
 std::uint64_t align_up(std::uint64_t value, std::uint64_t alignment) {
   return (value + alignment - 1) / alignment * alignment;
 }
@@ -56,7 +58,7 @@ void lay_out(DeviceWeight& weight) {
   weight.scales_offset = quantised(weight.dtype) ? align_up(words, kPlaneAlignment) : 0;
   weight.bytes = words;
   if (quantised(weight.dtype)) {
-    weight.bytes = weight.scales_offset + align_up(rows * static_cast<std::uint64_t>(weight.columns / 32) * 4, kWord);
+    weight.bytes = weight.scales_offset + rows * row_scales(weight.columns) * 4;
   }
 }
 
@@ -99,13 +101,18 @@ void pack_rows(const DeviceWeight& weight, std::int64_t first, std::int64_t rows
   }
   const std::size_t blocks = columns / 32;
   const std::size_t quant_bytes = info.block_bytes - 2;  // a block is an f16 scale and its quants
-  float* scales = reinterpret_cast<float*>(to.data() + weight.scales_offset) + static_cast<std::size_t>(first) * blocks;
+  const std::size_t scale_row = row_scales(weight.columns);
+  float* scales =
+      reinterpret_cast<float*>(to.data() + weight.scales_offset) + static_cast<std::size_t>(first) * scale_row;
   const std::byte* block = from.data();
-  for (std::size_t i = 0; i < blocks * static_cast<std::size_t>(rows); ++i, block += info.block_bytes) {
-    std::uint16_t scale;
-    std::memcpy(&scale, block, 2);
-    scales[i] = f16_to_f32(scale);
-    std::memcpy(words + i * quant_bytes, block + 2, quant_bytes);
+  for (std::int64_t row = 0; row < rows; ++row, scales += scale_row) {
+    for (std::size_t i = 0; i < blocks; ++i, block += info.block_bytes, words += quant_bytes) {
+      std::uint16_t scale;
+      std::memcpy(&scale, block, 2);
+      scales[i] = f16_to_f32(scale);
+      std::memcpy(words, block + 2, quant_bytes);
+    }
+    std::fill(scales + blocks, scales + scale_row, 0.0f);
   }
 }
 

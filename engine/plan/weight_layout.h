@@ -15,7 +15,8 @@ namespace heed {
 enum class WeightLayout : std::uint8_t {
   /// Rows of a matrix for linear and embedding. f32, f16 and bf16: every row padded with zeros to whole 16-byte words.
   /// q8_0 and q4_0 in two planes: all quants (q8_0: 16 signed bytes a word; q4_0: one word a block, as in the file),
-  /// then from `scales_offset` one f32 scale a block.
+  /// then from `scales_offset` one f32 scale a block, every row of scales
+  /// padded with zeros to a multiple of four.
   Matrix,
   /// Any shape as dense f32, decoded at upload: norms, biases, small tables.
   Dense,

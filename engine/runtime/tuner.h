@@ -13,8 +13,9 @@ class Gpu;
 /// What a device that nobody measured gets: workgroups of a subgroup or more, texel reads off.
 Tuning default_tuning(const DeviceCaps& caps);
 
-/// Times a matrix-vector product with each candidate (memory access, rows a workgroup, number of workgroups) and
-/// returns the fastest. Takes about half a second on a CPU driver, far less on a GPU; Gpu keeps the verdict.
+/// Times matrix-vector products with each candidate (memory access, whether lanes share rows or have their own, rows,
+/// number of workgroups) and returns the fastest. Takes about a second on a CPU driver, less on a GPU; Gpu keeps the
+/// verdict.
 Tuning tune(Gpu& gpu);
 
 /// For the cache file. Bytes that are no verdict, or one that the device's limits forbid, give nothing.

@@ -33,6 +33,22 @@
 #define load_i32(name, i) name[i]
 #endif
 
+// SAME_* are for what all lanes read at the same place: by variant SAME_storage always a storage buffer, which newer
+// CPU drivers read once for all lanes, else like READ_*.
+#ifdef SAME_storage
+#define HEED_SAME(number, type, name) \
+  layout(set = 0, binding = number, std430) readonly buffer name##_buffer { type name[]; }
+#define SAME_F32X4(number, name) HEED_SAME(number, vec4, name)
+#define SAME_F32(number, name) HEED_SAME(number, float, name)
+#define load_same_f32x4(name, i) name[i]
+#define load_same_f32(name, i) name[i]
+#else
+#define SAME_F32X4 READ_F32X4
+#define SAME_F32 READ_F32
+#define load_same_f32x4 load_f32x4
+#define load_same_f32 load_f32
+#endif
+
 #define WRITE_F32(number, name) \
   layout(set = 0, binding = number, std430) writeonly buffer name##_buffer { float name[]; }
 #define WRITE_I32(number, name) \

@@ -1,7 +1,9 @@
 // Weight matrices as engine/plan/weight_layout.h lays them out: rows of 16-byte words. A unit is what one word holds:
 // UNIT_VECTORS vec4s of consecutive columns. Declares binding 1 (words) and 2 (scales of quantised types).
-//   Unit load_unit(row, unit)     fetches a word (and its scale)
-//   vec4 unit_vector(u, j)        its j-th vec4
+//   Unit load_unit(row, unit, row_words)    fetches a word (and its scale)
+//   vec4 unit_vector(u, j)                  its j-th vec4, still to be multiplied by the scale if UNIT_SCALED is defined
+// With SCALES_BY_FOUR defined before, scales do not come with their units but by load_scales(row, unit, row_words): those
+// of SCALED_UNITS units from `unit` on, of BLOCK_UNITS units each.
 #ifndef HEED_WEIGHTS_GLSL
 #define HEED_WEIGHTS_GLSL
 
@@ -36,29 +38,48 @@ vec4 unit_vector(Unit u, uint j) {
 #endif
 
 #ifdef WEIGHT_q8_0
+const uint BLOCK_UNITS = 2;
+#endif
+#ifdef WEIGHT_q4_0
+const uint BLOCK_UNITS = 1;
+#endif
+
+#if defined(WEIGHT_q8_0) || defined(WEIGHT_q4_0)
+#define UNIT_SCALED
+// A row's scales are padded to a multiple of four.
+uint scale_words(uint row_words) { return (row_words / BLOCK_UNITS + 3) / 4; }
+#ifdef SCALES_BY_FOUR
+const uint SCALED_UNITS = 4 * BLOCK_UNITS;  // that one vec4 of scales serves
+READ_F32X4(2, scales);
+vec4 load_scales(uint row, uint unit, uint row_words) {
+  return load_f32x4(scales, row * scale_words(row_words) + unit / SCALED_UNITS);
+}
+struct Unit { uvec4 word; };
+Unit load_unit(uint row, uint unit, uint row_words) { return Unit(load_u32x4(words, row * row_words + unit)); }
+#else
 READ_F32(2, scales);
-const uint UNIT_VECTORS = 4;
 struct Unit { uvec4 word; float scale; };
 Unit load_unit(uint row, uint unit, uint row_words) {
-  const uint i = row * row_words + unit;  // two words a block of 32
-  return Unit(load_u32x4(words, i), load_f32(scales, i >> 1));
+  return Unit(load_u32x4(words, row * row_words + unit),
+              load_f32(scales, row * 4 * scale_words(row_words) + unit / BLOCK_UNITS));
 }
+#endif
+#else
+const uint BLOCK_UNITS = 1;
+const uint SCALED_UNITS = 1;
+#endif
+
+#ifdef WEIGHT_q8_0
+const uint UNIT_VECTORS = 4;
 // Without the scale: the caller sums a whole unit first and scales once.
 vec4 unit_vector(Unit u, uint j) {
   const int bytes = int(j == 0 ? u.word.x : j == 1 ? u.word.y : j == 2 ? u.word.z : u.word.w);
   return vec4((ivec4(bytes) << ivec4(24, 16, 8, 0)) >> 24);
 }
-#define UNIT_SCALED
 #endif
 
 #ifdef WEIGHT_q4_0
-READ_F32(2, scales);
 const uint UNIT_VECTORS = 8;
-struct Unit { uvec4 word; float scale; };
-Unit load_unit(uint row, uint unit, uint row_words) {
-  const uint i = row * row_words + unit;
-  return Unit(load_u32x4(words, i), load_f32(scales, i));
-}
 // Byte b of the block holds element b low and b + 16 high.
 vec4 unit_vector(Unit u, uint j) {
   const uint k = j & 3u;
@@ -66,7 +87,6 @@ vec4 unit_vector(Unit u, uint j) {
   const uint nibbles = (j < 4 ? bytes : bytes >> 4);
   return vec4(ivec4((uvec4(nibbles) >> uvec4(0, 8, 16, 24)) & 15u) - 8);
 }
-#define UNIT_SCALED
 #endif
 
 #endif

@@ -100,6 +100,17 @@ std::vector<Variant> variants_of(const DeviceCaps& caps) {
     odd.caps.subgroup_arithmetic = false;
     odd.tuning.lanes = 3;
   }
+  for (const std::uint32_t rows : {1u, 16u}) {
+    Tuning& own = add(fmt::format("{} rows a lane", rows)).tuning;
+    own.lane_rows = true;
+    own.rows = rows;
+  }
+  if (caps.max_texel_buffer_elements > 0) {
+    Tuning& own = add("4 rows a lane, texel").tuning;
+    own.lane_rows = own.texel = true;
+    add("4 rows a lane, texel, same by storage").tuning = own;
+    variants.back().tuning.same_storage = true;
+  }
   add("3 workgroups").tuning.max_groups = 3;
   {
     Variant& small = add("small limits");

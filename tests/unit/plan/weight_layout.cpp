@@ -34,7 +34,10 @@ T load(const std::vector<std::byte>& memory, std::size_t index) {
 /// One element as shaders/include/weights.glsl reads it, from 32-bit words and f32 scales.
 float element(const DeviceWeight& weight, const std::vector<std::byte>& memory, std::size_t row, std::size_t column) {
   const auto row_words = static_cast<std::size_t>(matrix_row_words(weight.dtype, weight.columns));
-  const auto scale = [&](std::size_t block) { return load<float>(memory, weight.scales_offset / 4 + block); };
+  const auto row_scales = static_cast<std::size_t>((weight.columns / 32 + 3) / 4 * 4);
+  const auto scale = [&](std::size_t block) {
+    return load<float>(memory, weight.scales_offset / 4 + row * row_scales + block);
+  };
   switch (weight.dtype) {
     case DType::F32:
       return load<float>(memory, row * row_words * 4 + column);
@@ -48,14 +51,14 @@ float element(const DeviceWeight& weight, const std::vector<std::byte>& memory, 
       const std::size_t word = row * row_words + column / 16;
       const auto four = load<std::uint32_t>(memory, word * 4 + column % 16 / 4);
       const auto quant = static_cast<std::int8_t>(four >> (8 * (column % 4)));
-      return static_cast<float>(quant) * scale(word / 2);
+      return static_cast<float>(quant) * scale(column / 32);
     }
     default: {
       const std::size_t word = row * row_words + column / 32;
       const std::size_t place = column % 32;
       const auto four = load<std::uint32_t>(memory, word * 4 + place % 16 / 4);
       const auto shift = 8 * (place % 4) + (place >= 16 ? 4 : 0);
-      return static_cast<float>(static_cast<int>(four >> shift & 15u) - 8) * scale(word);
+      return static_cast<float>(static_cast<int>(four >> shift & 15u) - 8) * scale(column / 32);
     }
   }
 }

@@ -1,0 +1,118 @@
+#version 450
+// variant ACCESS: storage texel
+// variant WEIGHT: f32 f16 bf16 q8_0 q4_0
+// variant VECTOR: 4 1
+// variant SAME: read storage
+//
+// y[t, n] = act(sum_k x[t, k] W[n, k] + bias[n]) + residual[t, n], for few rows t (engine/ops/linear.cpp).
+// A lane owns ROWS weight rows and goes along k alone: nothing is summed across lanes, which CPU drivers are slow at. A
+// workgroup takes gl_WorkGroupSize.x * ROWS weight rows and one t. A 16-byte word of each weight row is fetched once; x
+// once a workgroup, at the same place by all lanes.
+#extension GL_GOOGLE_include_directive : require
+layout(local_size_x_id = 0) in;
+layout(constant_id = 1) const uint ROWS = 4;
+layout(constant_id = 2) const uint ACTIVATION = 0;
+layout(constant_id = 3) const uint HAS_BIAS = 0;
+layout(constant_id = 4) const uint HAS_RESIDUAL = 0;
+layout(constant_id = 5) const uint HAS_NORM = 0;
+layout(constant_id = 6) const uint GATED = 0;
+
+#define SCALES_BY_FOUR
+#include "memory.glsl"
+#include "activation.glsl"
+#include "weights.glsl"
+
+layout(push_constant) uniform Push {
+  uint rows;       // of x
+  uint columns;    // K
+  uint row_words;  // 16-byte words of a weight row
+  uint count;      // output columns of this dispatch
+  uint first;      // the first of them
+  uint width;      // output columns altogether; a gated weight has twice as many rows
+  float norm_eps;
+  uint blocks;     // workgroups that share a t
+};
+
+#ifdef VECTOR_4
+SAME_F32X4(0, x);
+SAME_F32X4(5, norm_weight);
+#define LOAD_4(name, row, k4) load_same_f32x4(name, (row) * (columns / 4) + (k4))
+#else
+SAME_F32(0, x);
+SAME_F32(5, norm_weight);
+#define ELEMENT(name, row, k) ((k) < columns ? load_same_f32(name, (row) * columns + (k)) : 0.0)
+#define LOAD_4(name, row, k4) vec4(ELEMENT(name, row, (k4) * 4), ELEMENT(name, row, (k4) * 4 + 1), \
+                                   ELEMENT(name, row, (k4) * 4 + 2), ELEMENT(name, row, (k4) * 4 + 3))
+#endif
+READ_F32(3, bias);
+READ_F32(4, residual);
+WRITE_F32(6, y);
+
+const uint SUMS = ROWS * (1 + GATED);
+
+float total(vec4 v) { return (v.x + v.y) + (v.z + v.w); }
+
+void main() {
+  const uint group = workgroup_index();
+  const uint t = group / blocks;
+  if (t >= rows) return;
+  const uint own = group % blocks * gl_WorkGroupSize.x * ROWS + gl_LocalInvocationID.x;
+  float sums[SUMS];
+  uint row_of[SUMS];
+  for (uint r = 0; r < SUMS; ++r) {
+    sums[r] = 0.0;
+    // Rows past the end repeat the last one and are not written.
+    row_of[r] = min(own + (r % ROWS) * gl_WorkGroupSize.x, count - 1) + (r / ROWS) * width;
+  }
+  vec4 squares = vec4(0.0);
+
+  for (uint part = 0; part < row_words; part += SCALED_UNITS) {
+#ifdef UNIT_SCALED
+    vec4 scales_of[SUMS];
+    for (uint r = 0; r < SUMS; ++r) scales_of[r] = load_scales(row_of[r], part, row_words);
+    const uint part_end = min(part + SCALED_UNITS, row_words);
+    for (uint unit = part; unit < part_end; ++unit) {
+#else
+    const uint unit = part;
+    {
+#endif
+      // All fetches first: CPU drivers call a function for each, and what is alive then is spilled.
+      Unit units[SUMS];
+      for (uint r = 0; r < SUMS; ++r) units[r] = load_unit(row_of[r], unit, row_words);
+      vec4 xs[UNIT_VECTORS];
+      for (uint j = 0; j < UNIT_VECTORS; ++j) {
+        xs[j] = LOAD_4(x, t, unit * UNIT_VECTORS + j);
+        if (HAS_NORM == 1) {
+          squares += xs[j] * xs[j];
+          xs[j] *= LOAD_4(norm_weight, 0, unit * UNIT_VECTORS + j);
+        }
+      }
+      for (uint r = 0; r < SUMS; ++r) {
+        const Unit u = units[r];
+        vec4 partial = xs[0] * unit_vector(u, 0);
+        for (uint j = 1; j < UNIT_VECTORS; ++j) partial = fma(xs[j], unit_vector(u, j), partial);
+#ifdef UNIT_SCALED
+        sums[r] = fma(total(partial), scales_of[r][(unit - part) / BLOCK_UNITS], sums[r]);
+#else
+        sums[r] += total(partial);
+#endif
+      }
+    }
+  }
+
+  const float scale = HAS_NORM == 1 ? inversesqrt(total(squares) / float(columns) + norm_eps) : 1.0;
+  for (uint r = 0; r < ROWS; ++r) {
+    if (own + r * gl_WorkGroupSize.x >= count) break;
+    const uint n = first + own + r * gl_WorkGroupSize.x;
+    float value = sums[r] * scale;
+    if (HAS_BIAS == 1) value += load_f32(bias, n);
+    value = activate(ACTIVATION, value);
+    if (GATED == 1) {
+      float linear_part = sums[(r + ROWS) % SUMS] * scale;
+      if (HAS_BIAS == 1) linear_part += load_f32(bias, n + width);
+      value *= linear_part;
+    }
+    if (HAS_RESIDUAL == 1) value += load_f32(residual, t * width + n);
+    y[t * width + n] = value;
+  }
+}
