@@ -7,6 +7,7 @@
 // with row 0 writes zeros for ids outside the table.
 #extension GL_GOOGLE_include_directive : require
 layout(local_size_x_id = 0) in;
+layout(constant_id = 1) const uint BAND = 1;
 #include "memory.glsl"
 #include "weights.glsl"
 
@@ -32,7 +33,7 @@ void main() {
   const bool here = id >= first && id < first + count;
   const bool nowhere = id >= vocabulary && first == 0;
   if (!here && !nowhere) return;
-  const Unit u = load_unit(here ? id - first : 0, unit, row_words);
+  const Unit u = load_unit(weight_row(here ? id - first : 0, row_words), unit);
 #ifdef UNIT_SCALED
   const float factor = nowhere ? 0.0 : scale * u.scale;
 #else

@@ -16,6 +16,7 @@ layout(constant_id = 3) const uint HAS_BIAS = 0;
 layout(constant_id = 4) const uint HAS_RESIDUAL = 0;
 layout(constant_id = 5) const uint HAS_NORM = 0;
 layout(constant_id = 6) const uint GATED = 0;
+layout(constant_id = 7) const uint BAND = 1;
 
 #define SCALES_BY_FOUR
 #include "memory.glsl"
@@ -58,18 +59,18 @@ void main() {
   if (t >= rows) return;
   const uint own = group % blocks * gl_WorkGroupSize.x * ROWS + gl_LocalInvocationID.x;
   float sums[SUMS];
-  uint row_of[SUMS];
+  Row row_of[SUMS];
   for (uint r = 0; r < SUMS; ++r) {
     sums[r] = 0.0;
     // Rows past the end repeat the last one and are not written.
-    row_of[r] = min(own + (r % ROWS) * gl_WorkGroupSize.x, count - 1) + (r / ROWS) * width;
+    row_of[r] = weight_row(min(own + (r % ROWS) * gl_WorkGroupSize.x, count - 1) + (r / ROWS) * width, row_words);
   }
   vec4 squares = vec4(0.0);
 
   for (uint part = 0; part < row_words; part += SCALED_UNITS) {
 #ifdef UNIT_SCALED
     vec4 scales_of[SUMS];
-    for (uint r = 0; r < SUMS; ++r) scales_of[r] = load_scales(row_of[r], part, row_words);
+    for (uint r = 0; r < SUMS; ++r) scales_of[r] = load_scales(row_of[r], part);
     const uint part_end = min(part + SCALED_UNITS, row_words);
     for (uint unit = part; unit < part_end; ++unit) {
 #else
@@ -78,7 +79,7 @@ void main() {
 #endif
       // All fetches first: CPU drivers call a function for each, and what is alive then is spilled.
       Unit units[SUMS];
-      for (uint r = 0; r < SUMS; ++r) units[r] = load_unit(row_of[r], unit, row_words);
+      for (uint r = 0; r < SUMS; ++r) units[r] = load_unit(row_of[r], unit);
       vec4 xs[UNIT_VECTORS];
       for (uint j = 0; j < UNIT_VECTORS; ++j) {
         xs[j] = LOAD_4(x, t, unit * UNIT_VECTORS + j);

@@ -15,6 +15,7 @@ layout(constant_id = 3) const uint HAS_BIAS = 0;
 layout(constant_id = 4) const uint HAS_RESIDUAL = 0;
 layout(constant_id = 5) const uint HAS_NORM = 0;
 layout(constant_id = 6) const uint GATED = 0;
+layout(constant_id = 7) const uint BAND = 1;
 
 #include "memory.glsl"
 #include "activation.glsl"
@@ -60,14 +61,16 @@ void main() {
   const uint n0 = ((group / row_groups) * gl_WorkGroupSize.x + gl_LocalInvocationID.x) * COLUMNS;
   if (n0 >= count) return;
 
-  uint weight_rows[4];
-  for (uint c = 0; c < 4; ++c) weight_rows[c] = min(n0 + c % COLUMNS, count - 1) + (c / COLUMNS) * width;
+  Row weight_rows[4];
+  for (uint c = 0; c < 4; ++c) {
+    weight_rows[c] = weight_row(min(n0 + c % COLUMNS, count - 1) + (c / COLUMNS) * width, row_words);
+  }
   vec4 sums[ROWS];
   for (uint r = 0; r < ROWS; ++r) sums[r] = vec4(0.0);
 
   for (uint unit = 0; unit < row_words; ++unit) {
     Unit u[4];
-    for (uint c = 0; c < 4; ++c) u[c] = load_unit(weight_rows[c], unit, row_words);
+    for (uint c = 0; c < 4; ++c) u[c] = load_unit(weight_rows[c], unit);
     for (uint j = 0; j < UNIT_VECTORS; ++j) {
       vec4 w[4];
       for (uint c = 0; c < 4; ++c) {

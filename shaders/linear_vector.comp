@@ -15,6 +15,7 @@ layout(constant_id = 3) const uint HAS_BIAS = 0;
 layout(constant_id = 4) const uint HAS_RESIDUAL = 0;
 layout(constant_id = 5) const uint HAS_NORM = 0;
 layout(constant_id = 6) const uint GATED = 0;
+layout(constant_id = 7) const uint BAND = 1;
 
 #include "memory.glsl"
 #include "reduce.glsl"
@@ -93,7 +94,7 @@ void main() {
       for (uint r = 0; r < SUMS; ++r) {
         // Rows past the end repeat the last one and are not written.
         const uint row = min(block * ROWS + r % ROWS, count - 1) + (r / ROWS) * width;
-        const Unit u = load_unit(row, unit, row_words);
+        const Unit u = load_unit(weight_row(row, row_words), unit);
         vec4 partial = xs[0] * unit_vector(u, 0);
         for (uint j = 1; j < UNIT_VECTORS; ++j) partial = fma(xs[j], unit_vector(u, j), partial);
         const float sum = (partial.x + partial.y) + (partial.z + partial.w);

@@ -48,7 +48,7 @@ void lower(Lowering& l) {
                         static_cast<std::uint32_t>(piece.row_count),
                         static_cast<std::uint32_t>(table[0]),
                         std::bit_cast<std::uint32_t>(static_cast<float>(l.attributes().real("scale", 1.0)))};
-    d.specialization = {lanes};
+    d.specialization = {lanes, static_cast<std::uint32_t>(l.tuning().weight_band())};
     d.groups = l.spread((std::uint64_t{tokens} * words + lanes - 1) / lanes);
     l.emit(std::move(d));
   }

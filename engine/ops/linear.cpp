@@ -185,7 +185,8 @@ void lower(Lowering& l) {
     } else if (!choose_lanes(l, product, d)) {
       choose_vector(l, product, d);
     }
-    const std::uint32_t flags[] = {activation, l.has(2), l.has(3), l.has(4), gate};
+    const std::uint32_t flags[] = {activation, l.has(2), l.has(3),
+                                   l.has(4),   gate,     static_cast<std::uint32_t>(l.tuning().weight_band())};
     d.specialization.insert(d.specialization.end(), std::begin(flags), std::end(flags));
     d.flops = 2 * static_cast<std::uint64_t>(rows) * static_cast<std::uint64_t>(columns) *
               static_cast<std::uint64_t>(gate ? w[0] : piece.row_count);

@@ -29,6 +29,9 @@ struct DeviceCaps {
   std::uint64_t max_loop_iterations = UINT64_MAX;
 };
 
+/// Most rows of weights that lie interleaved in memory (DeviceWeight::band).
+inline constexpr std::int64_t kWidestBand = 8;
+
 /// Choices between equally correct kernels, found by measurement on the device (runtime/tuner.h); the defaults are
 /// those for a GPU nobody has measured.
 struct Tuning {
@@ -39,6 +42,9 @@ struct Tuning {
   std::uint32_t rows = 4;            // weight rows that such a workgroup, or lane, multiplies at a time
   std::uint32_t max_groups = 65535;  // spread larger work over loops inside this many workgroups
   bool operator==(const Tuning&) const = default;
+
+  /// Rows of weights that lie interleaved in memory (DeviceWeight::band): those that lanes read at the same time.
+  std::int64_t weight_band() const { return lane_rows ? kWidestBand : 1; }
 };
 
 }  // namespace heed

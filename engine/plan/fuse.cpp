@@ -56,7 +56,12 @@ std::optional<Value> stack(const Graph& graph, const std::vector<ValueId>& ids, 
   }
   stacked.shape[0] = Dim(rows);
   if (stacked.shape.size() == 2) {
-    DeviceWeight weight{WeightLayout::Matrix, stacked.dtype, {}, stacked.shape[1].size, 0, rows, 0, 0};
+    DeviceWeight weight;
+    weight.layout = WeightLayout::Matrix;
+    weight.dtype = stacked.dtype;
+    weight.columns = stacked.shape[1].size;
+    weight.row_count = rows;
+    weight.band = kWidestBand;
     lay_out(weight);
     if (weight.bytes > std::min(caps.max_storage_buffer_range, caps.max_memory_allocation)) return std::nullopt;
   }

@@ -139,10 +139,11 @@ std::vector<MatrixPiece> Lowering::matrix(std::size_t i, std::int64_t rows_multi
   const Value& value = graph_.value(id);
   const TensorType& type = types_[static_cast<std::size_t>(id)];
   if (value.kind != ValueKind::Weight) fail(fmt::format("'{}' is not a weight", value.name));
-  const DeviceWeight whole = describe_weight(value, type, WeightLayout::Matrix);
+  DeviceWeight whole = describe_weight(value, type, WeightLayout::Matrix);
+  whole.band = tuning_.weight_band();
   std::int64_t step = 0;
   try {
-    step = rows_per_piece(type.dtype, whole.columns, rows_multiple, caps_);
+    step = rows_per_piece(type.dtype, whole.columns, whole.band, rows_multiple, caps_);
   } catch (const Error& error) {
     fail(error.what());
   }

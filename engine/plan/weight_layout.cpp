@@ -16,8 +16,19 @@ constexpr std::uint64_t kWord = 16;
 constexpr std::uint64_t kPlaneAlignment = 256;  // the largest offset alignment that Vulkan allows a device to ask for
 
 bool quantised(DType dtype) { return dtype_info(dtype).block_elements > 1; }
-/// Scales of a row, with the padding that lets kernels read four at a time.
-std::uint64_t row_scales(std::int64_t columns) { return static_cast<std::uint64_t>((columns / 32 + 3) / 4 * 4); }
+/// Words of four scales in a row of a quantised matrix.
+std::int64_t scale_words(std::int64_t columns) { return (columns / 32 + 3) / 4; }
+
+/// Copies the words of one row of a plane to their places.
+void place_row(const DeviceWeight& weight, std::int64_t row, std::int64_t row_words, std::span<const std::byte> from,
+               std::byte* plane) {
+  const std::int64_t first = row / weight.band * row_words * weight.band + row % weight.band;
+  for (std::int64_t i = 0; i < row_words; ++i) {
+    std::memcpy(plane + static_cast<std::uint64_t>(first + i * weight.band) * kWord,
+                from.data() + static_cast<std::uint64_t>(i) * kWord, kWord);
+  }
+}
+
 std::uint64_t align_up(std::uint64_t value, std::uint64_t alignment) {
   return (value + alignment - 1) / alignment * alignment;
 }
@@ -25,7 +36,8 @@ std::uint64_t align_up(std::uint64_t value, std::uint64_t alignment) {
 }  // namespace
 
 std::string DeviceWeight::key() const {
-  std::string key = fmt::format("{}:{}:{}+{}", static_cast<int>(layout), dtype_name(dtype), row_begin, row_count);
+  std::string key =
+      fmt::format("{}:{}:{}:{}+{}", static_cast<int>(layout), dtype_name(dtype), band, row_begin, row_count);
   for (const std::string& part : parts) key += "|" + part;
   return key;
 }
@@ -54,16 +66,26 @@ void lay_out(DeviceWeight& weight) {
     weight.bytes = align_up(rows * static_cast<std::uint64_t>(weight.columns) * 4, kWord);
     return;
   }
-  const std::uint64_t words = rows * static_cast<std::uint64_t>(matrix_row_words(weight.dtype, weight.columns)) * kWord;
-  weight.scales_offset = quantised(weight.dtype) ? align_up(words, kPlaneAlignment) : 0;
-  weight.bytes = words;
+  const std::uint64_t whole_bands = align_up(rows, static_cast<std::uint64_t>(weight.band));
+  const auto plane = [&](std::int64_t row_words) {
+    return whole_bands * static_cast<std::uint64_t>(row_words) * kWord;
+  };
+  weight.bytes = plane(matrix_row_words(weight.dtype, weight.columns));
+  weight.scales_offset = 0;
   if (quantised(weight.dtype)) {
-    weight.bytes = weight.scales_offset + rows * row_scales(weight.columns) * 4;
+    weight.scales_offset = align_up(weight.bytes, kPlaneAlignment);
+    weight.bytes = weight.scales_offset + plane(scale_words(weight.columns));
   }
 }
 
-std::int64_t rows_per_piece(DType dtype, std::int64_t columns, std::int64_t rows_multiple, const DeviceCaps& caps) {
-  DeviceWeight rows{WeightLayout::Matrix, dtype, {}, columns, 0, rows_multiple, 0, 0};
+std::int64_t rows_per_piece(DType dtype, std::int64_t columns, std::int64_t band, std::int64_t rows_multiple,
+                            const DeviceCaps& caps) {
+  DeviceWeight rows;
+  rows.layout = WeightLayout::Matrix;
+  rows.dtype = dtype;
+  rows.columns = columns;
+  rows.row_count = rows_multiple;
+  rows.band = band;
   lay_out(rows);
   // Planes are bound on their own, so only the larger one counts for the range; a buffer holds both.
   const std::uint64_t range = rows.scales_offset == 0 ? rows.bytes : rows.scales_offset;
@@ -90,29 +112,29 @@ void pack_rows(const DeviceWeight& weight, std::int64_t first, std::int64_t rows
     decode_to_f32(weight.dtype, from, static_cast<std::size_t>(rows) * columns, out);
     return;
   }
-  const std::size_t device_row = static_cast<std::size_t>(matrix_row_words(weight.dtype, weight.columns)) * kWord;
-  std::byte* words = to.data() + static_cast<std::size_t>(first) * device_row;
+  // Row by row, in device order first, then to its places.
+  const std::int64_t row_words = matrix_row_words(weight.dtype, weight.columns);
+  std::vector<std::byte> words(static_cast<std::size_t>(row_words) * kWord);
   if (!quantised(weight.dtype)) {
-    for (std::int64_t row = 0; row < rows; ++row, words += device_row) {
-      std::memcpy(words, from.data() + static_cast<std::size_t>(row) * file_row, file_row);
-      std::memset(words + file_row, 0, device_row - file_row);
+    for (std::int64_t row = 0; row < rows; ++row) {
+      std::memcpy(words.data(), from.data() + static_cast<std::size_t>(row) * file_row, file_row);
+      place_row(weight, first + row, row_words, words, to.data());
     }
     return;
   }
-  const std::size_t blocks = columns / 32;
+  std::vector<float> scales(static_cast<std::size_t>(scale_words(weight.columns)) * 4);
   const std::size_t quant_bytes = info.block_bytes - 2;  // a block is an f16 scale and its quants
-  const std::size_t scale_row = row_scales(weight.columns);
-  float* scales =
-      reinterpret_cast<float*>(to.data() + weight.scales_offset) + static_cast<std::size_t>(first) * scale_row;
   const std::byte* block = from.data();
-  for (std::int64_t row = 0; row < rows; ++row, scales += scale_row) {
-    for (std::size_t i = 0; i < blocks; ++i, block += info.block_bytes, words += quant_bytes) {
+  for (std::int64_t row = 0; row < rows; ++row) {
+    for (std::size_t i = 0; i < columns / 32; ++i, block += info.block_bytes) {
       std::uint16_t scale;
       std::memcpy(&scale, block, 2);
       scales[i] = f16_to_f32(scale);
-      std::memcpy(words, block + 2, quant_bytes);
+      std::memcpy(words.data() + i * quant_bytes, block + 2, quant_bytes);
     }
-    std::fill(scales + blocks, scales + scale_row, 0.0f);
+    place_row(weight, first + row, row_words, words, to.data());
+    place_row(weight, first + row, scale_words(weight.columns), std::as_bytes(std::span(scales)),
+              to.data() + weight.scales_offset);
   }
 }
 

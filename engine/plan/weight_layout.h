@@ -15,8 +15,9 @@ namespace heed {
 enum class WeightLayout : std::uint8_t {
   /// Rows of a matrix for linear and embedding. f32, f16 and bf16: every row padded with zeros to whole 16-byte words.
   /// q8_0 and q4_0 in two planes: all quants (q8_0: 16 signed bytes a word; q4_0: one word a block, as in the file),
-  /// then from `scales_offset` one f32 scale a block, every row of scales
-  /// padded with zeros to a multiple of four.
+  /// then from `scales_offset` one f32 scale a block, every row of scales padded with zeros to a multiple of four. Both
+  /// planes in bands of DeviceWeight::band rows: the first word of each of them, then the second of each, and so on (of
+  /// scales a word is four), so that lanes with neighbouring rows read neighbouring words.
   Matrix,
   /// Any shape as dense f32, decoded at upload: norms, biases, small tables.
   Dense,
@@ -31,6 +32,7 @@ struct DeviceWeight {
   std::int64_t columns = 0;        // elements of a row; Dense: of everything after the first dimension
   std::int64_t row_begin = 0;      // of the stacked rows
   std::int64_t row_count = 0;
+  std::int64_t band = 1;            // rows, a power of two
   std::uint64_t scales_offset = 0;  // quantised matrices
   std::uint64_t bytes = 0;
 
@@ -44,7 +46,8 @@ std::int64_t matrix_row_words(DType dtype, std::int64_t columns);
 void lay_out(DeviceWeight& weight);
 
 /// Rows of a matrix that fit one binding and one buffer: whole `rows_multiple`s. Throws Error when not even those fit.
-std::int64_t rows_per_piece(DType dtype, std::int64_t columns, std::int64_t rows_multiple, const DeviceCaps& caps);
+std::int64_t rows_per_piece(DType dtype, std::int64_t columns, std::int64_t band, std::int64_t rows_multiple,
+                            const DeviceCaps& caps);
 
 /// Packs `rows` rows of file bytes (`from`: rows * bytes of a row in the file) that become rows [first, first + rows)
 /// of the device weight into `to`, its whole device memory.

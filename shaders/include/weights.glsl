@@ -1,17 +1,29 @@
-// Weight matrices as engine/plan/weight_layout.h lays them out: rows of 16-byte words. A unit is what one word holds:
-// UNIT_VECTORS vec4s of consecutive columns. Declares binding 1 (words) and 2 (scales of quantised types).
-//   Unit load_unit(row, unit, row_words)    fetches a word (and its scale)
-//   vec4 unit_vector(u, j)                  its j-th vec4, still to be multiplied by the scale if UNIT_SCALED is defined
-// With SCALES_BY_FOUR defined before, scales do not come with their units but by load_scales(row, unit, row_words): those
-// of SCALED_UNITS units from `unit` on, of BLOCK_UNITS units each.
+// Weight matrices as engine/plan/weight_layout.h lays them out: rows of 16-byte words, in bands of BAND rows (a constant to
+// define before). A unit is what one word holds: UNIT_VECTORS vec4s of consecutive columns. Declares binding 1 (words) and
+// 2 (scales of quantised types).
+//   Row weight_row(row, row_words)   where a row is
+//   Unit load_unit(row, unit)        fetches a word (and its scale)
+//   vec4 unit_vector(u, j)           its j-th vec4, still to be multiplied by the scale if UNIT_SCALED is defined
+// With SCALES_BY_FOUR defined before, scales do not come with their units but by load_scales(row, unit): those of
+// SCALED_UNITS units from `unit` on, of BLOCK_UNITS units each.
 #ifndef HEED_WEIGHTS_GLSL
 #define HEED_WEIGHTS_GLSL
+
+// The place of the first word of a row in a plane of `row_words` words a row; word i comes i * BAND later.
+uint first_word(uint row, uint row_words) { return row / BAND * BAND * row_words + row % BAND; }
+
+#if defined(WEIGHT_q8_0) || defined(WEIGHT_q4_0)
+struct Row { uint words; uint scales; };
+#else
+struct Row { uint words; };
+Row weight_row(uint row, uint row_words) { return Row(first_word(row, row_words)); }
+#endif
 
 #ifdef WEIGHT_f32
 READ_F32X4(1, words);
 const uint UNIT_VECTORS = 1;
 struct Unit { vec4 word; };
-Unit load_unit(uint row, uint unit, uint row_words) { return Unit(load_f32x4(words, row * row_words + unit)); }
+Unit load_unit(Row row, uint unit) { return Unit(load_f32x4(words, row.words + unit * BAND)); }
 vec4 unit_vector(Unit u, uint j) { return u.word; }
 #else
 READ_U32X4(1, words);
@@ -20,7 +32,7 @@ READ_U32X4(1, words);
 #ifdef WEIGHT_f16
 const uint UNIT_VECTORS = 2;
 struct Unit { uvec4 word; };
-Unit load_unit(uint row, uint unit, uint row_words) { return Unit(load_u32x4(words, row * row_words + unit)); }
+Unit load_unit(Row row, uint unit) { return Unit(load_u32x4(words, row.words + unit * BAND)); }
 vec4 unit_vector(Unit u, uint j) {
   return j == 0 ? vec4(unpackHalf2x16(u.word.x), unpackHalf2x16(u.word.y))
                 : vec4(unpackHalf2x16(u.word.z), unpackHalf2x16(u.word.w));
@@ -30,7 +42,7 @@ vec4 unit_vector(Unit u, uint j) {
 #ifdef WEIGHT_bf16
 const uint UNIT_VECTORS = 2;
 struct Unit { uvec4 word; };
-Unit load_unit(uint row, uint unit, uint row_words) { return Unit(load_u32x4(words, row * row_words + unit)); }
+Unit load_unit(Row row, uint unit) { return Unit(load_u32x4(words, row.words + unit * BAND)); }
 vec4 unit_vector(Unit u, uint j) {
   const uvec2 pair = j == 0 ? u.word.xy : u.word.zw;
   return uintBitsToFloat(uvec4(pair.x << 16, pair.x & 0xffff0000u, pair.y << 16, pair.y & 0xffff0000u));
@@ -46,22 +58,22 @@ const uint BLOCK_UNITS = 1;
 
 #if defined(WEIGHT_q8_0) || defined(WEIGHT_q4_0)
 #define UNIT_SCALED
-// A row's scales are padded to a multiple of four.
-uint scale_words(uint row_words) { return (row_words / BLOCK_UNITS + 3) / 4; }
+Row weight_row(uint row, uint row_words) {
+  return Row(first_word(row, row_words), first_word(row, (row_words / BLOCK_UNITS + 3) / 4));
+}
 #ifdef SCALES_BY_FOUR
 const uint SCALED_UNITS = 4 * BLOCK_UNITS;  // that one vec4 of scales serves
 READ_F32X4(2, scales);
-vec4 load_scales(uint row, uint unit, uint row_words) {
-  return load_f32x4(scales, row * scale_words(row_words) + unit / SCALED_UNITS);
-}
+vec4 load_scales(Row row, uint unit) { return load_f32x4(scales, row.scales + unit / SCALED_UNITS * BAND); }
 struct Unit { uvec4 word; };
-Unit load_unit(uint row, uint unit, uint row_words) { return Unit(load_u32x4(words, row * row_words + unit)); }
+Unit load_unit(Row row, uint unit) { return Unit(load_u32x4(words, row.words + unit * BAND)); }
 #else
 READ_F32(2, scales);
 struct Unit { uvec4 word; float scale; };
-Unit load_unit(uint row, uint unit, uint row_words) {
-  return Unit(load_u32x4(words, row * row_words + unit),
-              load_f32(scales, row * 4 * scale_words(row_words) + unit / BLOCK_UNITS));
+Unit load_unit(Row row, uint unit) {
+  const uint block = unit / BLOCK_UNITS;
+  return Unit(load_u32x4(words, row.words + unit * BAND),
+              load_f32(scales, (row.scales + block / 4 * BAND) * 4 + block % 4));
 }
 #endif
 #else

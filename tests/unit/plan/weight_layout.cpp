@@ -33,42 +33,46 @@ T load(const std::vector<std::byte>& memory, std::size_t index) {
 
 /// One element as shaders/include/weights.glsl reads it, from 32-bit words and f32 scales.
 float element(const DeviceWeight& weight, const std::vector<std::byte>& memory, std::size_t row, std::size_t column) {
+  const auto band = static_cast<std::size_t>(weight.band);
+  // The i-th 16-byte word of the row in a plane.
+  const auto word = [&](std::size_t row_words, std::size_t i) {
+    return row / band * band * row_words + row % band + i * band;
+  };
   const auto row_words = static_cast<std::size_t>(matrix_row_words(weight.dtype, weight.columns));
-  const auto row_scales = static_cast<std::size_t>((weight.columns / 32 + 3) / 4 * 4);
   const auto scale = [&](std::size_t block) {
-    return load<float>(memory, weight.scales_offset / 4 + row * row_scales + block);
+    const std::size_t four = word(static_cast<std::size_t>((weight.columns / 32 + 3) / 4), block / 4);
+    return load<float>(memory, weight.scales_offset / 4 + four * 4 + block % 4);
   };
   switch (weight.dtype) {
     case DType::F32:
-      return load<float>(memory, row * row_words * 4 + column);
+      return load<float>(memory, word(row_words, column / 4) * 4 + column % 4);
     case DType::F16:
     case DType::BF16: {
-      const auto pair = load<std::uint32_t>(memory, row * row_words * 4 + column / 2);
+      const auto pair = load<std::uint32_t>(memory, word(row_words, column / 8) * 4 + column % 8 / 2);
       const auto half = static_cast<std::uint16_t>(column % 2 == 0 ? pair & 0xffffu : pair >> 16);
       return weight.dtype == DType::F16 ? f16_to_f32(half) : bf16_to_f32(half);
     }
     case DType::Q8_0: {
-      const std::size_t word = row * row_words + column / 16;
-      const auto four = load<std::uint32_t>(memory, word * 4 + column % 16 / 4);
+      const auto four = load<std::uint32_t>(memory, word(row_words, column / 16) * 4 + column % 16 / 4);
       const auto quant = static_cast<std::int8_t>(four >> (8 * (column % 4)));
       return static_cast<float>(quant) * scale(column / 32);
     }
     default: {
-      const std::size_t word = row * row_words + column / 32;
       const std::size_t place = column % 32;
-      const auto four = load<std::uint32_t>(memory, word * 4 + place % 16 / 4);
+      const auto four = load<std::uint32_t>(memory, word(row_words, column / 32) * 4 + place % 16 / 4);
       const auto shift = 8 * (place % 4) + (place >= 16 ? 4 : 0);
       return static_cast<float>(static_cast<int>(four >> shift & 15u) - 8) * scale(column / 32);
     }
   }
 }
 
-DeviceWeight matrix(DType type, std::int64_t rows, std::int64_t columns) {
+DeviceWeight matrix(DType type, std::int64_t rows, std::int64_t columns, std::int64_t band = 1) {
   DeviceWeight weight;
   weight.layout = WeightLayout::Matrix;
   weight.dtype = type;
   weight.columns = columns;
   weight.row_count = rows;
+  weight.band = band;
   lay_out(weight);
   return weight;
 }
@@ -80,11 +84,12 @@ TEST_CASE("a packed matrix reads as the file decodes") {
     const bool blocks = dtype_info(type).block_elements > 1;
     for (const std::int64_t columns :
          blocks ? std::vector<std::int64_t>{32, 64, 96, 288} : std::vector<std::int64_t>{1, 3, 4, 5, 8, 36, 44, 172}) {
-      for (const std::int64_t rows : {1, 2, 7, 33}) {
+      for (const auto& [rows, band] : {std::pair{1, 1}, {2, 1}, {7, 1}, {33, 1}, {1, 8}, {7, 8}, {33, 8}, {40, 8}}) {
         CAPTURE(dtype_name(type));
         CAPTURE(columns);
         CAPTURE(rows);
-        const DeviceWeight weight = matrix(type, rows, columns);
+        CAPTURE(band);
+        const DeviceWeight weight = matrix(type, rows, columns, band);
         CHECK(weight.bytes % 16 == 0);
         CHECK(weight.scales_offset % 256 == 0);
         const std::vector<std::byte> file = random_file(type, rows, columns);
@@ -93,7 +98,7 @@ TEST_CASE("a packed matrix reads as the file decodes") {
         std::vector<std::byte> memory(weight.bytes, kStale);
         // In two parts, as uploads go.
         const std::size_t row_bytes = file.size() / static_cast<std::size_t>(rows);
-        const std::int64_t half = rows / 2;
+        const std::int64_t half = std::int64_t{rows} / 2;
         const std::size_t cut = static_cast<std::size_t>(half) * row_bytes;
         pack_rows(weight, half, rows - half, std::span(file).subspan(cut), memory);
         pack_rows(weight, 0, half, std::span(file).first(cut), memory);
@@ -147,7 +152,7 @@ TEST_CASE("pieces fit the range and the allocation, and larger ones do not") {
       for (const std::uint64_t allocation : {std::uint64_t{30000}, std::uint64_t{1} << 30}) {
         caps.max_storage_buffer_range = range;
         caps.max_memory_allocation = allocation;
-        const std::int64_t rows = rows_per_piece(type, 64, 32, caps);
+        const std::int64_t rows = rows_per_piece(type, 64, 1, 32, caps);
         CHECK(rows > 0);
         CHECK(rows % 32 == 0);
         const auto quants = [&](std::int64_t count) {
@@ -165,7 +170,7 @@ TEST_CASE("pieces fit the range and the allocation, and larger ones do not") {
 TEST_CASE("rows that do not fit at all are refused with the numbers") {
   DeviceCaps caps;
   caps.max_storage_buffer_range = 1000;
-  CHECK_THROWS_WITH_AS(rows_per_piece(DType::F32, 64, 32, caps), doctest::Contains("8192 bytes"), Error);
+  CHECK_THROWS_WITH_AS(rows_per_piece(DType::F32, 64, 1, 32, caps), doctest::Contains("8192 bytes"), Error);
   CHECK_THROWS_AS(matrix_row_words(DType::I32, 64), Error);
 }
 
