@@ -258,6 +258,14 @@ Pass pass_over_keys(const Lowering& l, const Sizes& s, bool vectors) {
   return pass;
 }
 
+/// Whether lanes had better be query rows than keys: where lanes with rows of their own are faster, there are enough
+/// rows, and a head fits registers.
+bool wants_rows(const Lowering& l, const Sizes& s) {
+  constexpr std::int64_t kWidestHead = 128;
+  return l.tuning().lane_rows && s.queries >= 4 && s.d <= kWidestHead && s.dv <= kWidestHead &&
+         static_cast<std::uint64_t>(s.length) < l.caps().max_loop_iterations;
+}
+
 void lower(Lowering& l) {
   const bool cached = l.has(4);
   const Sizes s = sizes(l.attributes(), l.input(0).shape, l.has(1) ? &l.input(1).shape : nullptr,
@@ -329,6 +337,15 @@ void lower(Lowering& l) {
     d.bindings.push_back(write_k);
     d.bindings.push_back(write_v);
     d.specialization = {pass.lanes, l.has(3), pass.tile, pass.slots, pass.d_elements, rotary && rotary->half};
+  } else if (vectors && wants_rows(l, s)) {
+    d.shader = "attention_rows";
+    const bool same_storage = l.tuning().texel && l.tuning().same_storage;
+    if (same_storage) d.bindings[1].view = d.bindings[2].view = View::None;
+    d.variant = {same_storage ? "storage" : "read"};
+    const std::uint32_t lanes = l.tuning().lanes;
+    d.specialization = {
+        lanes, cached, s.causal, l.has(3), u32(s.d / 4), u32(s.dv / 4), std::max(s.d, s.dv) <= 64 ? 4u : 2u};
+    d.groups = l.spread(static_cast<std::uint64_t>(s.heads) * ((u32(s.queries) + lanes - 1) / lanes));
   } else {
     d.shader = "attention";
     d.specialization = {pass.lanes, cached, s.causal, l.has(3), pass.tile, pass.slots, pass.d_elements};

@@ -31,8 +31,13 @@ const uint WIDTH = 4;
 #define READ_ELEMENTS READ_F32
 const uint WIDTH = 1;
 #endif
+#if defined(SAME_read) || defined(SAME_storage)
+SAME_F32X4(1, keys);
+SAME_F32X4(2, values);
+#else
 READ_ELEMENTS(1, keys);
 READ_ELEMENTS(2, values);
+#endif
 READ_F32(3, mask);
 READ_I32(4, position);
 

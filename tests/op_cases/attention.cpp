@@ -254,6 +254,14 @@ std::vector<OpCase> cases_attention() {
   cases.push_back(cached({.rows = 4, .position = 10, .softcap = 1.5}));
   cases.push_back(cached({.rows = 6, .position = 10, .mask = 2, .weights = true}));
   cases.push_back(cached({.rows = 6, .position = 10, .projected = true, .causal = false, .mask = 3}));
+  // A single row, which is done in one dispatch, and heads for which lanes are query rows.
+  cases.push_back(cached({.position = 20, .projected = true, .window = 3}));
+  cases.push_back(cached({.position = 10, .softcap = 1.5, .mask = 2}));
+  cases.push_back(cached({.position = 10, .rotary = "half", .projected = true, .mask = 3}));
+  cases.push_back(
+      cached({.position = 9, .heads = 6, .kv_heads = 3, .d = 7, .dv = 5, .rotary = "half", .rotary_dims = 6}));
+  cases.push_back(cached({.rows = 13, .position = 12, .rotary = "half", .projected = true, .window = 5}));
+  cases.push_back(cached({.rows = 13, .position = 12, .d = 128, .dv = 64, .softcap = 1.5, .mask = 3}));
   cases.push_back(cached({.rows = 0, .position = 3}));
   return cases;
 }

@@ -1,0 +1,80 @@
+#version 450
+// variant ACCESS: storage texel
+// variant SAME: read storage
+//
+// Attention for many query rows: a lane owns one query row of a head and goes along the keys alone, so that a key is read
+// once for all lanes, nothing is summed across them and nothing waits (online softmax, Milakov and Gimelshein 2018). Heads
+// are whole vec4s; q and the sums stay in registers, so the head's size is a constant. Keys come KEYS at a time, for one
+// new maximum each. Reads (d + dv) * 4 bytes and does 2 (d + dv) flops for each lane a key.
+#extension GL_GOOGLE_include_directive : require
+layout(local_size_x_id = 0) in;
+layout(constant_id = 1) const uint CACHED = 0;
+layout(constant_id = 2) const uint CAUSAL = 0;
+layout(constant_id = 3) const uint MASKED = 0;
+layout(constant_id = 4) const uint Q_LENGTH = 1;  // vec4s of a head of q
+layout(constant_id = 5) const uint V_LENGTH = 1;  // and of v
+layout(constant_id = 6) const uint KEYS = 4;      // that share a new maximum; few for large heads, for code is unrolled
+#define VECTOR_4
+#include "memory.glsl"
+#include "attention.glsl"
+
+READ_ELEMENTS(0, q);
+WRITE_F32(5, y);
+
+void main() {
+  const uint group = workgroup_index();
+  const uint blocks = (rows + gl_WorkGroupSize.x - 1) / gl_WorkGroupSize.x;
+  const uint head = group / blocks;
+  if (head >= heads) return;
+  const uint first_row = group % blocks * gl_WorkGroupSize.x;
+  const uint own = first_row + gl_LocalInvocationID.x;
+  const uint t = min(own, rows - 1);  // rows past the end repeat the last one and are not written
+  const uint kv_head = head / (heads / kv_heads);
+
+  vec4 query[Q_LENGTH];
+  for (uint e = 0; e < Q_LENGTH; ++e) query[e] = load(q, t * (q_row / 4) + head * Q_LENGTH + e);
+  vec4 sums[V_LENGTH];
+  for (uint e = 0; e < V_LENGTH; ++e) sums[e] = vec4(0.0);
+  float largest = kMasked;
+  float total = 0.0;
+
+  // Every lane goes through the keys that any lane sees.
+  const uvec2 range = visible_keys(t);
+  const uint begin = visible_keys(first_row).x;
+  const uint end = visible_keys(min(first_row + gl_WorkGroupSize.x, rows) - 1).y;
+  for (uint key = begin; key < end; key += KEYS) {
+    float scores[KEYS];
+    float new_largest = largest;
+    for (uint i = 0; i < KEYS; ++i) {
+      const uint at = min(key + i, end - 1);
+      const uint base = (at * kv_heads + kv_head) * Q_LENGTH;
+      vec4 product = query[0] * load_same_f32x4(keys, base);
+      for (uint e = 1; e < Q_LENGTH; ++e) product = fma(query[e], load_same_f32x4(keys, base + e), product);
+      const bool seen = key + i >= range.x && key + i < range.y;
+      scores[i] = seen ? finish_score(dot(product, vec4(1.0)), head, t, at) : kMasked;
+      new_largest = max(new_largest, scores[i]);
+    }
+    const float rescale = exp(largest - new_largest);
+    largest = new_largest;
+    total *= rescale;
+    for (uint i = 0; i < KEYS; ++i) {
+      scores[i] = scores[i] > kMasked ? exp(scores[i] - largest) : 0.0;
+      total += scores[i];
+    }
+    for (uint e = 0; e < V_LENGTH; ++e) {
+      vec4 sum = sums[e] * rescale;
+      for (uint i = 0; i < KEYS; ++i) {
+        const uint base = (min(key + i, end - 1) * kv_heads + kv_head) * V_LENGTH;
+        sum = fma(vec4(scores[i]), load_same_f32x4(values, base + e), sum);
+      }
+      sums[e] = sum;
+    }
+  }
+
+  if (own >= rows) return;
+  const float scale_out = total > 0.0 ? 1.0 / total : 0.0;  // no key at all yields zeros
+  for (uint e = 0; e < V_LENGTH; ++e) {
+    const uint at = (t * heads + head) * value_dim + e * 4;
+    for (uint c = 0; c < 4; ++c) y[at + c] = sums[e][c] * scale_out;
+  }
+}
