@@ -2,6 +2,7 @@
 // variant ACCESS: storage texel
 // variant WEIGHT: f32 f16 bf16 q8_0 q4_0
 // variant VECTOR: 4 1
+// variant SAME: read storage
 //
 // y[t, n] = act(sum_k x[t, k] W[n, k] + bias[n]) + residual[t, n], for many rows t (engine/ops/linear.cpp).
 // A lane owns ROWS rows t and 4 columns n (gated: 2 and their 2 partners) in registers; a word of each weight row and
@@ -33,25 +34,16 @@ layout(push_constant) uniform Push {
 };
 
 #ifdef VECTOR_4
-READ_F32X4(0, x);
+SAME_F32X4(0, x);
+#define LOAD_X(t, k4) load_same_f32x4(x, (t) * (columns / 4) + (k4))
 #else
-READ_F32(0, x);
+SAME_F32(0, x);
+#define X(t, k) ((k) < columns ? load_same_f32(x, (t) * columns + (k)) : 0.0)
+#define LOAD_X(t, k4) vec4(X(t, (k4) * 4), X(t, (k4) * 4 + 1), X(t, (k4) * 4 + 2), X(t, (k4) * 4 + 3))
 #endif
 READ_F32(3, bias);
 READ_F32(4, residual);
 WRITE_F32(6, y);
-
-vec4 load_x(uint t, uint k4) {
-#ifdef VECTOR_4
-  return load_f32x4(x, t * (columns / 4) + k4);
-#else
-  vec4 v = vec4(0.0);
-  for (uint i = 0; i < 4; ++i) {
-    if (k4 * 4 + i < columns) v[i] = load_f32(x, t * columns + k4 * 4 + i);
-  }
-  return v;
-#endif
-}
 
 const uint COLUMNS = GATED == 1 ? 2 : 4;
 
@@ -80,7 +72,7 @@ void main() {
 #endif
       }
       for (uint r = 0; r < ROWS; ++r) {
-        const vec4 xs = load_x(min(t0 + r, rows - 1), unit * UNIT_VECTORS + j);
+        const vec4 xs = LOAD_X(min(t0 + r, rows - 1), unit * UNIT_VECTORS + j);
         sums[r] += vec4(dot(w[0], xs), dot(w[1], xs), dot(w[2], xs), dot(w[3], xs));
       }
     }

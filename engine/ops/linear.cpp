@@ -96,9 +96,17 @@ struct Product {
 
 std::uint32_t ceil_div(std::uint32_t a, std::uint32_t b) { return (a + b - 1) / b; }
 
+/// Lets a kernel read what all lanes need at the same place as the tuner found best.
+void choose_same(const Lowering& l, Dispatch& d) {
+  const bool storage = l.tuning().texel && l.tuning().same_storage;
+  d.variant.push_back(storage ? "storage" : "read");
+  if (storage) d.bindings[kX].view = d.bindings[kNormWeight].view = View::None;
+}
+
 /// Many rows of x: tiles of x rows and output columns in registers.
 void choose_matrix(const Lowering& l, const Product& p, Dispatch& d) {
   d.shader = "linear_matrix";
+  choose_same(l, d);
   const std::uint32_t tile_rows = p.rows >= 8 ? 8 : 4;
   const std::uint32_t lanes = std::min(l.caps().max_workgroup_invocations, std::max(8u, l.caps().subgroup_size));
   const std::uint32_t row_groups = ceil_div(p.rows, tile_rows);
@@ -112,9 +120,7 @@ bool choose_lanes(const Lowering& l, const Product& p, Dispatch& d) {
   const Tuning& tuning = l.tuning();
   if (!tuning.lane_rows || 2 * std::uint64_t{p.row_words} + 128 > l.caps().max_loop_iterations) return false;
   d.shader = "linear_lanes";
-  const bool same_storage = tuning.texel && tuning.same_storage;
-  d.variant.push_back(same_storage ? "storage" : "read");
-  if (same_storage) d.bindings[kX].view = d.bindings[kNormWeight].view = View::None;
+  choose_same(l, d);
   d.bindings[kScales].view = View::F32x4;
   // A narrow output gets fewer rows a lane rather than too few workgroups.
   std::uint32_t rows = tuning.rows;
