@@ -1,0 +1,67 @@
+// The tuner's verdict in the cache folder: what was kept is found again, and nothing else is believed.
+#include "runtime/tuner.h"
+
+#include <doctest/doctest.h>
+
+#include <cstring>
+
+namespace heed {
+namespace {
+
+Tuning some_tuning() {
+  Tuning tuning;
+  tuning.texel = true;
+  tuning.same_storage = true;
+  tuning.lane_rows = true;
+  tuning.lanes = 8;
+  tuning.rows = 16;
+  tuning.max_groups = 256;
+  return tuning;
+}
+
+void set_word(std::vector<std::byte>& bytes, std::size_t word, std::uint32_t value) {
+  REQUIRE((word + 1) * 4 <= bytes.size());
+  std::memcpy(bytes.data() + word * 4, &value, 4);
+}
+
+}  // namespace
+
+TEST_CASE("a verdict is found again as it was") {
+  const DeviceCaps caps;
+  CHECK(tuning_from_bytes(tuning_to_bytes(some_tuning()), caps) == some_tuning());
+  CHECK(tuning_from_bytes(tuning_to_bytes(default_tuning(caps)), caps) == default_tuning(caps));
+}
+
+TEST_CASE("bytes that are no verdict, or one this device cannot follow, are not believed") {
+  const DeviceCaps caps;
+  const std::vector<std::byte> good = tuning_to_bytes(some_tuning());
+  for (std::size_t size = 0; size < good.size(); ++size) {
+    CHECK(!tuning_from_bytes(std::span(good).first(size), caps).has_value());
+  }
+  std::vector<std::byte> longer = good;
+  longer.push_back(std::byte{0});
+  CHECK(!tuning_from_bytes(longer, caps).has_value());
+  // Word 0 is the version of the kernels, 4 the lanes, 5 the rows, 6 the workgroups.
+  for (const auto& [word, value] :
+       {std::pair{0u, 0u}, {4u, 0u}, {4u, 129u}, {5u, 0u}, {5u, 17u}, {6u, 0u}, {6u, 65536u}}) {
+    std::vector<std::byte> bad = good;
+    set_word(bad, word, value);
+    CAPTURE(word);
+    CAPTURE(value);
+    CHECK(!tuning_from_bytes(bad, caps).has_value());
+  }
+  DeviceCaps without_texels = caps;
+  without_texels.max_texel_buffer_elements = 0;
+  CHECK(!tuning_from_bytes(good, without_texels).has_value());
+}
+
+TEST_CASE("the default fits the weakest device") {
+  DeviceCaps caps;
+  caps.max_workgroup_invocations = 4;
+  caps.max_workgroup_size = {4, 4, 4};
+  caps.subgroup_size = 32;
+  CHECK(default_tuning(caps).lanes == 4);
+  CHECK(!default_tuning(caps).texel);
+}
+
+}  // namespace heed
