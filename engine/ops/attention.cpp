@@ -226,6 +226,8 @@ std::optional<Binding> prepare(Lowering& l, const Sizes& s) {
   return turned;
 }
 
+constexpr std::uint32_t kStepBindings = 11;  // of attention_step.comp
+
 /// What the kernels of one pass over the keys have in common: workgroups of `lanes` with a tile of scores in shared
 /// memory and enough slots of the value row for every lane.
 struct Pass {
@@ -272,7 +274,7 @@ void lower(Lowering& l) {
                         l.has(2) ? &l.input(2).shape : nullptr, cached ? &l.input(4).shape : nullptr,
                         cached ? &l.input(5).shape : nullptr);
   if (s.queries == 0) return;
-  const bool in_one = cached && s.queries == 1 && !l.wants_output(1);
+  const bool in_one = cached && s.queries == 1 && !l.wants_output(1) && l.caps().max_storage_buffers >= kStepBindings;
   std::optional<Binding> turned;
   if (cached && !in_one) turned = prepare(l, s);
 

@@ -237,12 +237,18 @@ void Lowering::emit(Dispatch dispatch) {
       dispatch.texel = false;
     }
   }
+  std::uint32_t storage_buffers = 0;
   for (const Binding& binding : dispatch.bindings) {
     const bool storage = binding.view == View::None || !dispatch.texel;
+    storage_buffers += storage;
     if (storage && binding.size > caps_.max_storage_buffer_range) {
       fail(fmt::format("'{}' binds {} bytes; the device binds at most {} (maxStorageBufferRange); use smaller sizes",
                        plan_.tensors[binding.tensor].name, binding.size, caps_.max_storage_buffer_range));
     }
+  }
+  if (storage_buffers > caps_.max_storage_buffers) {
+    fail(fmt::format("kernel {} binds {} storage buffers; the device has {} (maxPerStageDescriptorStorageBuffers)",
+                     dispatch.shader, storage_buffers, caps_.max_storage_buffers));
   }
   for (std::size_t i = 0; i < 3; ++i) {
     if (dispatch.groups[i] == 0) return;  // nothing to do: an empty tensor

@@ -57,6 +57,7 @@ DeviceCaps device_caps(const vk::PhysicalDevice& physical) {
   const VkPhysicalDeviceLimits& limits = physical.limits;
   caps.max_storage_buffer_range = limits.maxStorageBufferRange;
   caps.max_texel_buffer_elements = physical.texel_formats ? limits.maxTexelBufferElements : 0;
+  caps.max_storage_buffers = limits.maxPerStageDescriptorStorageBuffers;
   caps.max_memory_allocation = std::min(physical.max_memory_allocation_size, physical.max_buffer_size);
   caps.buffer_alignment = std::max({std::uint64_t{16}, std::uint64_t{limits.minStorageBufferOffsetAlignment},
                                     std::uint64_t{limits.minTexelBufferOffsetAlignment}});

@@ -47,6 +47,7 @@ void check_limits(const Plan& plan, const DeviceCaps& caps) {
       CHECK(dispatch.groups[i] <= caps.max_workgroup_count[i]);
     }
     CHECK(dispatch.push_constants.size() * 4 <= caps.max_push_constants);
+    std::uint32_t storage_buffers = 0;
     CHECK(dispatch.specialization.at(0) <= caps.max_workgroup_invocations);
     for (const Binding& binding : dispatch.bindings) {
       const bool texel = dispatch.texel && binding.view != View::None;
@@ -58,8 +59,10 @@ void check_limits(const Plan& plan, const DeviceCaps& caps) {
         CHECK(binding.size / view_texel_bytes(binding.view) <= caps.max_texel_buffer_elements);
       } else {
         CHECK(binding.size <= caps.max_storage_buffer_range);
+        ++storage_buffers;
       }
     }
+    CHECK(storage_buffers <= caps.max_storage_buffers);
   }
   for (const PlanTensor& tensor : plan.tensors) CHECK(tensor.bytes <= caps.max_memory_allocation);
 }
@@ -217,6 +220,59 @@ TEST_CASE("a refusal names the node, the device and the limit") {
   caps.max_workgroup_invocations = 32;
   message = planning_error(norm_graph(1, 4), caps, {.lanes = 64});
   CHECK_MESSAGE(message == "rms_norm 'the_norm' on tiny: needs workgroups of 64; the device runs at most 32", message);
+}
+
+TEST_CASE("attention of one row is done in one dispatch where the device binds enough buffers") {
+  GraphBuilder b("g");
+  const ValueId q = b.input("q", DType::F32, {1, 8});
+  const ValueId k = b.input("k", DType::F32, {1, 8});
+  const ValueId v = b.input("v", DType::F32, {1, 8});
+  const ValueId position = b.input("position", DType::I32, {1});
+  const ValueId cache_k = b.state("cache.k", DType::F32, {16, 8});
+  const ValueId cache_v = b.state("cache.v", DType::F32, {16, 8});
+  b.output(b.add("attention", "attend", {q, k, v, kNoValue, cache_k, cache_v, position}, {{"heads", std::int64_t{2}}}),
+           "y");
+  const Graph graph = std::move(b).finish();
+  DeviceCaps caps;
+  caps.max_storage_buffers = 11;
+  const Plan one = make_plan(graph, {}, caps, {});
+  REQUIRE(one.dispatches.size() == 1);
+  CHECK(one.dispatches[0].shader == "attention_step");
+  check_limits(one, caps);
+  caps.max_storage_buffers = 8;
+  const Plan two = make_plan(graph, {}, caps, {});
+  CHECK(two.dispatches.size() == 2);
+  check_limits(two, caps);
+  caps.max_storage_buffers = 4;
+  const std::string message = planning_error(graph, caps);
+  CHECK_MESSAGE(
+      message.find("attention 'attend' on guaranteed minimum: kernel attention_prepare binds 8 storage buffers; "
+                   "the device has 4") == 0,
+      message);
+}
+
+TEST_CASE("lanes get rows of their own where tuned so, fewer for narrow outputs, none where loops are too short") {
+  DeviceCaps caps;
+  Tuning tuning;
+  tuning.lane_rows = true;
+  tuning.lanes = 8;
+  tuning.rows = 16;
+  const auto plan = [&](std::int64_t n, std::int64_t columns, bool gate = false) {
+    const Plan made = make_plan(linear_graph(DType::Q8_0, n, columns, gate), {}, caps, tuning);
+    check_limits(made, caps);
+    REQUIRE(made.dispatches.size() == 1);
+    return made.dispatches[0];
+  };
+  CHECK(plan(32000, 256).shader == "linear_lanes");
+  CHECK(plan(32000, 256).specialization.at(1) == 16);
+  CHECK(plan(32000, 256).groups[0] == 250);
+  CHECK(plan(32000, 256, true).specialization.at(1) == 8);
+  CHECK(plan(288, 256).specialization.at(1) == 4);
+  CHECK(plan(7, 256).specialization.at(1) == 1);
+  CHECK(plan(7, 256).groups[0] == 1);
+  caps.max_loop_iterations = 1000;
+  CHECK(plan(320, 4096).shader == "linear_lanes");
+  CHECK(plan(320, 8192).shader == "linear_vector");
 }
 
 TEST_CASE("where a driver ends long loops, workgroups grow or become more") {
