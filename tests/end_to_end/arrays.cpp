@@ -71,6 +71,29 @@ TEST_CASE("run feeds a graph arrays and writes what it gives: transformers' logi
   }
 }
 
+TEST_CASE("frequency factors of a GGUF file reach the device") {
+  const RunInputs inputs;
+  const std::vector<std::int32_t> tokens = {1, 5, 4, 3, 5};
+  const std::string given = write_integers(inputs.folder.path() / "five.npy", tokens);
+  const std::string gguf =
+      inputs.folder
+          .write(
+              "factors.gguf",
+              convert_test::tiny_gguf().tensor("rope_freqs.weight", {2}, 0, convert_test::f32_bytes({0.5f, 3})).bytes())
+          .string();
+  const std::string model = (inputs.folder.path() / "factors.heed").string();
+  REQUIRE(run_heed({"convert", gguf, "-o", model}).exit_code == 0);
+  const Finished finished = run_heed(
+      {"run", model, "--outputs", inputs.out, "--input", "tokens=" + given, "--input", "position=" + inputs.position});
+  REQUIRE_MESSAGE(finished.exit_code == 0, finished.both());
+  const std::vector<float> logits = tools::read_npy(fs::path(inputs.out) / "logits.npy").floats("logits");
+  const std::vector<double> expected = convert_test::tiny_gguf_logits(tokens, {0.5, 3});
+  REQUIRE(logits.size() == expected.size());
+  for (std::size_t i = 0; i < logits.size(); ++i) {
+    CHECK(logits[i] == doctest::Approx(expected[i]).epsilon(1e-4));
+  }
+}
+
 TEST_CASE("run takes int64, and refuses what does not fit the graph") {
   const RunInputs inputs;
   std::vector<std::int64_t> wide = inputs.golden.at("prompt_tokens").get<std::vector<std::int64_t>>();
