@@ -72,6 +72,14 @@ struct TextModel::State {
         throw Error(fmt::format("{}: the tokenizer has {} tokens, the model only {}", path.string(),
                                 tokenizer->vocabulary_size(), session.vocabulary()));
       }
+      end_tokens = tokenizer->end_tokens();
+    } else if (file.metadata().contains("end_tokens")) {
+      end_tokens = file.metadata().at("end_tokens").get<std::vector<std::int32_t>>();
+    }
+    for (const std::int32_t token : end_tokens) {
+      if (token < session.vocabulary()) continue;
+      throw Error(fmt::format("{}: the end token {} is outside the vocabulary of {}; convert the model again",
+                              path.string(), token, session.vocabulary()));
     }
   }
 
@@ -84,6 +92,7 @@ struct TextModel::State {
   ModelFile file;
   TextSession session;
   std::unique_ptr<Tokenizer> tokenizer;
+  std::vector<std::int32_t> end_tokens;
 };
 
 TextModel::TextModel(const Device& device, const std::filesystem::path& file, std::int64_t context)
@@ -122,10 +131,8 @@ Generation TextModel::State::generate(const std::vector<std::int32_t>& prompt, c
   std::optional<StopReason> stopped;
   // Takes one token; false when it ends the generation.
   const auto take = [&](std::int32_t token) {
-    if (tokenizer != nullptr) {
-      const std::vector<TokenId>& ends = tokenizer->end_tokens();
-      if (std::find(ends.begin(), ends.end(), token) != ends.end()) stopped = StopReason::EndToken;
-    }
+    const bool ends = std::find(end_tokens.begin(), end_tokens.end(), token) != end_tokens.end();
+    if (ends && !options.ignore_end) stopped = StopReason::EndToken;
     if (!stopped) {
       result.tokens.push_back(token);
       if (tokenizer != nullptr) show(stream.push(tokenizer->piece(token)));

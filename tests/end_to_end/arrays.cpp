@@ -189,6 +189,21 @@ TEST_CASE("bench measures a model, with or without a tokenizer") {
     CHECK(json.at("model") == model);
     CHECK(json.at("type") == (model == models().llama() ? "f32" : "f16"));
   }
+  // A model that ends with every token is measured all the same.
+  const TempFolder folder;
+  nlohmann::json config = convert_test::tiny_llama_config();
+  config["eos_token_id"] = {0, 1, 2, 3, 4, 5};
+  folder.write("config.json", config.dump());
+  folder.write("model.safetensors", convert_test::safetensors(convert_test::tiny_llama_tensors()));
+  const std::string ending = (folder.path() / "ending.heed").string();
+  REQUIRE(run_heed({"convert", folder.path().string(), "-o", ending}).exit_code == 0);
+  const Finished ended = run_heed({"generate", ending, "--tokens", "1", "--json"});
+  REQUIRE_MESSAGE(ended.exit_code == 0, ended.both());
+  CHECK(nlohmann::json::parse(ended.out).at("stop_reason") == "end_token");
+  CHECK(nlohmann::json::parse(ended.out).at("tokens").empty());
+  const Finished measured = run_heed({"bench", ending, "-p", "4", "-n", "4", "-r", "1"});
+  CHECK_MESSAGE(measured.exit_code == 0, measured.both());
+
   const Finished text = run_heed({"bench", models().llama(), "-p", "8", "-n", "4", "-r", "1"});
   CHECK(text.exit_code == 0);
   CHECK(text.out.find("start to first token") != std::string::npos);

@@ -29,6 +29,7 @@ struct GenerationOptions {
   SamplingOptions sampling;
   std::int64_t max_tokens = 128;  // new ones; the end of the context ends generation too
   std::vector<std::string> stop;  // texts at which it ends; not part of the result
+  bool ignore_end = false;        // the model's end tokens are tokens like all others: for measuring
   /// Asked between submissions; true ends the generation cleanly.
   std::function<bool()> cancelled;
 };

@@ -300,9 +300,15 @@ TEST_CASE("a tokenizer that heed does not understand is refused, one that is mis
   }
   GgufFile file = tiny_gguf();
   file.remove("tokenizer.ggml.model");
-  const Checkpoint checkpoint = read(file.bytes());
+  Checkpoint checkpoint = read(file.bytes());
   CHECK(checkpoint.tokenizer.empty());
   CHECK(contains(checkpoint.notes.at(0), "only be fed token ids"));
+  CHECK(!make_header(checkpoint, {}).metadata.contains("end_tokens"));
+  file.u32("tokenizer.ggml.eos_token_id", 4).u32("tokenizer.ggml.eot_token_id", 2);
+  checkpoint = read(file.bytes());
+  CHECK(make_header(checkpoint, {}).metadata["end_tokens"] == nlohmann::json({4, 2}));
+  file.u32("tokenizer.ggml.eos_token_id", 6);
+  CHECK(contains(complaint(file), "'tokenizer.ggml.eos_token_id' is 6"));
 }
 
 TEST_CASE("hostile counts and offsets are refused before memory is taken") {
