@@ -148,10 +148,14 @@ Generation TextModel::State::generate(const std::vector<std::int32_t>& prompt, c
   if (options.max_tokens <= 0)
     throw Error(fmt::format("{} new tokens were asked for, expected at least 1", options.max_tokens));
   const Clock::time_point begin = Clock::now();
-  const std::int32_t first = session.start(prompt, options.sampling);
+  const std::optional<std::int32_t> first = session.start(prompt, options.sampling, options.cancelled);
   result.prompt_seconds = seconds_since(begin);
+  if (!first) {
+    result.reason = StopReason::Cancelled;
+    return result;
+  }
   const Clock::time_point generating = Clock::now();
-  bool going = take(first);
+  bool going = take(*first);
   while (going) {
     if (options.cancelled && options.cancelled()) {
       stopped = StopReason::Cancelled;

@@ -113,4 +113,32 @@ TEST_CASE("without a tokenizer generation ends at the end tokens of the metadata
   CHECK_THROWS_WITH_AS(TextModel(*device, outside.path()), doctest::Contains("the end token 32 is outside"), Error);
 }
 
+TEST_CASE("a long prompt can be cancelled between its chunks, and be begun again") {
+  const auto device = test_device();
+  if (!device) return;
+  const CountingModel file;
+  TextModel model(*device, file.path());
+  Ids prompt(300, 1);
+  prompt.back() = 5;
+  for (const int wanted : {1, 3}) {
+    CAPTURE(wanted);
+    int asked = 0;
+    GenerationOptions options = greedy(4);
+    options.cancelled = [&] { return ++asked == wanted; };
+    bool said = false;
+    Generation made = model.generate(prompt, options, [&](std::string_view) { said = true; });
+    CHECK(asked == wanted);
+    CHECK(made.reason == StopReason::Cancelled);
+    CHECK(made.tokens.empty());
+    CHECK(made.text.empty());
+    CHECK(!said);
+    CHECK(made.prompt_tokens == prompt);
+    CHECK(made.prompt_seconds > 0);
+    CHECK(made.generate_seconds == 0);
+    made = model.generate(prompt, greedy(4));
+    CHECK(made.tokens == count_up(6, 10));
+    prompt[0] = 2;  // or all but the last chunk would be in the cache
+  }
+}
+
 }  // namespace heed
