@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include "heed/error.h"
+
 namespace heed::models {
 
 LlamaParameters LlamaParameters::from_json(const nlohmann::json& json) {
@@ -48,23 +50,27 @@ nlohmann::json LlamaParameters::to_json() const {
           {"window", window}};
 }
 
-Graph llama_decode_graph(const LlamaParameters& p, const TensorTable& tensors) {
+Graph llama_decode_graph(const LlamaParameters& p, const TensorTable& tensors, const TensorValues& values) {
   GraphBuilder g("decode");
-  WeightSource weights(g, tensors);
+  WeightSource weights(g, tensors, values);
   const std::int64_t q_width = p.heads * p.head_dim;
   const std::int64_t kv_width = p.kv_heads * p.head_dim;
 
   const ValueId tokens = g.input("tokens", DType::I32, {"tokens"});
   const ValueId position = g.input("position", DType::I32, {1});
   const ValueId embedding = weights.required("token_embd.weight", {p.vocabulary, p.width});
-  const ValueId rope_freqs = weights.optional("rope_freqs.weight", {p.rope_dims / 2});
+  const std::vector<double> freq_factors = weights.values("rope_freqs.weight", {p.rope_dims / 2});
+  for (std::size_t i = 0; i < freq_factors.size(); ++i) {
+    if (freq_factors[i] > 0) continue;
+    throw Error(fmt::format("tensor 'rope_freqs.weight': element {} is {}; it divides an angle and must be above zero",
+                            i, freq_factors[i]));
+  }
 
   const Attributes norm = {{"eps", p.norm_eps}};
   const auto rotary = [&](ValueId x, std::int64_t heads, const std::string& name) {
-    std::vector<ValueId> inputs = {x, position};
-    if (rope_freqs != kNoValue) inputs.push_back(rope_freqs);
-    return g.add("rotary", name, std::move(inputs),
-                 {{"heads", heads}, {"layout", p.rope_layout}, {"base", p.rope_base}, {"dims", p.rope_dims}});
+    Attributes attributes = {{"heads", heads}, {"layout", p.rope_layout}, {"base", p.rope_base}, {"dims", p.rope_dims}};
+    if (!freq_factors.empty()) attributes.set("freq_factors", freq_factors);
+    return g.add("rotary", name, {x, position}, std::move(attributes));
   };
 
   ValueId x = g.add("embedding", "embedding", {tokens, embedding});  // (tokens, width)

@@ -39,8 +39,9 @@ struct LlamaParameters {
 /// Tensors: token_embd.weight [V,D]; for each layer N blk.N.attn_norm.weight [D], attn_q.weight [H*d,D], attn_k.weight
 /// and attn_v.weight [KVH*d,D], attn_output.weight [D,H*d], ffn_norm.weight [D], ffn_gate.weight and ffn_up.weight
 /// [F,D], ffn_down.weight [D,F]; output_norm.weight [D]. Optional: a .bias beside each matrix of a layer; output.weight
-/// [V,D] (the embedding serves as output matrix without it); rope_freqs.weight [rope_dims/2], which divides the angles.
-/// Throws Error for a tensor that is missing, has another shape or is not among these.
-Graph llama_decode_graph(const LlamaParameters& parameters, const TensorTable& tensors);
+/// [V,D] (the embedding serves as output matrix without it); rope_freqs.weight [rope_dims/2], which divides the angles
+/// and becomes an attribute. Throws Error for a tensor that is missing, has another shape or is not among these.
+Graph llama_decode_graph(const LlamaParameters& parameters, const TensorTable& tensors,
+                         const TensorValues& values = {});
 
 }  // namespace heed::models

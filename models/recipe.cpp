@@ -70,9 +70,9 @@ ValueId WeightSource::required(const std::string& name, const Shape& expected) {
   return optional(name, expected);
 }
 
-ValueId WeightSource::optional(const std::string& name, const Shape& expected) {
+const TensorType* WeightSource::find(const std::string& name, const Shape& expected) {
   const auto found = tensors_.find(name);
-  if (found == tensors_.end()) return kNoValue;
+  if (found == tensors_.end()) return nullptr;
   const TensorType& type = found->second;
   if (type.shape != expected) {
     throw Error(fmt::format("tensor '{}' has shape {}, but the hyperparameters imply {}", name, to_string(type.shape),
@@ -82,7 +82,19 @@ ValueId WeightSource::optional(const std::string& name, const Shape& expected) {
     throw Error(fmt::format("tensor '{}' is {}; norms and biases must be f32", name, dtype_name(type.dtype)));
   }
   read_.insert(name);
-  return builder_.weight(name, type.dtype, SymbolicShape(expected.begin(), expected.end()));
+  return &type;
+}
+
+ValueId WeightSource::optional(const std::string& name, const Shape& expected) {
+  const TensorType* type = find(name, expected);
+  if (type == nullptr) return kNoValue;
+  return builder_.weight(name, type->dtype, SymbolicShape(expected.begin(), expected.end()));
+}
+
+std::vector<double> WeightSource::values(const std::string& name, const Shape& expected) {
+  if (find(name, expected) == nullptr) return {};
+  const std::vector<float> elements = values_(name);
+  return {elements.begin(), elements.end()};
 }
 
 void WeightSource::refuse_unread(std::string_view family) const {

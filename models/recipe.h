@@ -1,12 +1,14 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <initializer_list>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <set>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "graph/graph.h"
 
@@ -16,6 +18,9 @@ namespace heed::models {
 
 /// The tensors that the file will hold: element types after conversion, concrete shapes, keyed by name.
 using TensorTable = std::map<std::string, TensorType, std::less<>>;
+
+/// All elements of a tensor of the table, decoded. Throws Error when it cannot be read or is not finite.
+using TensorValues = std::function<std::vector<float>(const std::string& name)>;
 
 /// Takes hyperparameters out of a JSON object, one by one. Every getter throws Error naming family and key when the key
 /// is missing, of another type or out of range.
@@ -44,20 +49,28 @@ class ParameterReader {
 /// Gives a graph its weights out of the table, comparing each shape with the one that the hyperparameters imply.
 class WeightSource {
  public:
-  WeightSource(GraphBuilder& builder, const TensorTable& tensors) : builder_(builder), tensors_(tensors) {}
+  /// `values` may be empty where values() is asked for no tensor of the table.
+  WeightSource(GraphBuilder& builder, const TensorTable& tensors, TensorValues values = {})
+      : builder_(builder), tensors_(tensors), values_(std::move(values)) {}
 
   /// The weight of this name. Throws Error when there is none, when its shape is not `expected`, or when it has one
   /// dimension (norms, biases) and is not f32.
   ValueId required(const std::string& name, const Shape& expected);
   /// The same, or kNoValue when the table has no such tensor.
   ValueId optional(const std::string& name, const Shape& expected);
+  /// The elements of this tensor, for an attribute: the graph holds them and the file has no such tensor. Empty when
+  /// the table has none. Throws Error as required() does.
+  std::vector<double> values(const std::string& name, const Shape& expected);
   bool has(std::string_view name) const { return tensors_.find(name) != tensors_.end(); }
   /// Throws Error naming the first tensor that the graph did not ask for: a model that has it computes something else.
   void refuse_unread(std::string_view family) const;
 
  private:
+  const TensorType* find(const std::string& name, const Shape& expected);  // nullptr when absent
+
   GraphBuilder& builder_;
   const TensorTable& tensors_;
+  TensorValues values_;
   std::set<std::string, std::less<>> read_;
 };
 

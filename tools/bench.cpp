@@ -70,6 +70,7 @@ class Bench {
                               arguments.prompt_tokens, arguments.generated_tokens, needed, model.context()));
     }
     greedy_.sampling.temperature = 0;
+    greedy_.ignore_end = true;
   }
 
   void first_token() {
@@ -86,23 +87,12 @@ class Bench {
 
   /// Tokens a second of the steps after a prompt of one token.
   double time_generation() {
-    // One more, for the first comes with the prompt. A sequence that the model ends early is no measurement; another
-    // token leads elsewhere.
+    // One more, for the first comes with the prompt.
     greedy_.max_tokens = arguments_.generated_tokens + 1;
-    Generation made;
-    for (int attempt = 0; attempt < kAttempts; ++attempt) {
-      made = model_.generate(prompt(1), greedy_);
-      if (made.reason == StopReason::MaxTokens) {
-        return static_cast<double>(arguments_.generated_tokens) / made.generate_seconds;
-      }
-    }
-    throw Error(fmt::format("the model ended {} sequences before {} tokens; ask for less with -n", kAttempts,
-                            arguments_.generated_tokens));
+    return static_cast<double>(arguments_.generated_tokens) / model_.generate(prompt(1), greedy_).generate_seconds;
   }
 
  private:
-  static constexpr int kAttempts = 50;
-
   /// Other ids every time, from the first token on: a prompt that begins like the last one would be taken from the
   /// cache.
   std::vector<std::int32_t> prompt(std::int64_t count) {

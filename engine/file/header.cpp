@@ -21,6 +21,7 @@ constexpr std::size_t kMaxTensors = std::size_t{1} << 17;
 constexpr std::size_t kMaxFiles = 1024;
 constexpr std::size_t kMaxFileNameBytes = 128;
 constexpr std::size_t kMaxMetadataTextBytes = std::size_t{1} << 20;
+constexpr std::size_t kMaxEndTokens = 1024;
 constexpr std::uint64_t kMaxOffset = std::uint64_t{1} << 62;  // leaves room to align and add
 
 std::string checksum_to_text(std::uint64_t checksum) { return fmt::format("{:016x}", checksum); }
@@ -139,6 +140,9 @@ void check_metadata(const JsonField& metadata, const std::vector<Graph>& graphs)
   }
   for (const char* key : {"context", "vocabulary"}) {
     if (metadata.has(key)) metadata.at(key).integer(1, std::numeric_limits<std::int32_t>::max());
+  }
+  if (metadata.has("end_tokens")) {
+    metadata.at("end_tokens").integers(0, std::numeric_limits<std::int32_t>::max(), kMaxEndTokens);
   }
   if (metadata.has("parameters") && !metadata.at("parameters").json().is_object()) {
     metadata.at("parameters").fail("expected an object");

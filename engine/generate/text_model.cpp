@@ -72,6 +72,14 @@ struct TextModel::State {
         throw Error(fmt::format("{}: the tokenizer has {} tokens, the model only {}", path.string(),
                                 tokenizer->vocabulary_size(), session.vocabulary()));
       }
+      end_tokens = tokenizer->end_tokens();
+    } else if (file.metadata().contains("end_tokens")) {
+      end_tokens = file.metadata().at("end_tokens").get<std::vector<std::int32_t>>();
+    }
+    for (const std::int32_t token : end_tokens) {
+      if (token < session.vocabulary()) continue;
+      throw Error(fmt::format("{}: the end token {} is outside the vocabulary of {}; convert the model again",
+                              path.string(), token, session.vocabulary()));
     }
   }
 
@@ -84,6 +92,7 @@ struct TextModel::State {
   ModelFile file;
   TextSession session;
   std::unique_ptr<Tokenizer> tokenizer;
+  std::vector<std::int32_t> end_tokens;
 };
 
 TextModel::TextModel(const Device& device, const std::filesystem::path& file, std::int64_t context)
@@ -122,10 +131,8 @@ Generation TextModel::State::generate(const std::vector<std::int32_t>& prompt, c
   std::optional<StopReason> stopped;
   // Takes one token; false when it ends the generation.
   const auto take = [&](std::int32_t token) {
-    if (tokenizer != nullptr) {
-      const std::vector<TokenId>& ends = tokenizer->end_tokens();
-      if (std::find(ends.begin(), ends.end(), token) != ends.end()) stopped = StopReason::EndToken;
-    }
+    const bool ends = std::find(end_tokens.begin(), end_tokens.end(), token) != end_tokens.end();
+    if (ends && !options.ignore_end) stopped = StopReason::EndToken;
     if (!stopped) {
       result.tokens.push_back(token);
       if (tokenizer != nullptr) show(stream.push(tokenizer->piece(token)));
@@ -141,10 +148,14 @@ Generation TextModel::State::generate(const std::vector<std::int32_t>& prompt, c
   if (options.max_tokens <= 0)
     throw Error(fmt::format("{} new tokens were asked for, expected at least 1", options.max_tokens));
   const Clock::time_point begin = Clock::now();
-  const std::int32_t first = session.start(prompt, options.sampling);
+  const std::optional<std::int32_t> first = session.start(prompt, options.sampling, options.cancelled);
   result.prompt_seconds = seconds_since(begin);
+  if (!first) {
+    result.reason = StopReason::Cancelled;
+    return result;
+  }
   const Clock::time_point generating = Clock::now();
-  bool going = take(first);
+  bool going = take(*first);
   while (going) {
     if (options.cancelled && options.cancelled()) {
       stopped = StopReason::Cancelled;

@@ -118,7 +118,8 @@ std::int32_t TextSession::token_at(std::int64_t position) {
   return token;
 }
 
-std::int32_t TextSession::start(const std::vector<std::int32_t>& prompt, const SamplingOptions& sampling) {
+std::optional<std::int32_t> TextSession::start(const std::vector<std::int32_t>& prompt, const SamplingOptions& sampling,
+                                               const std::function<bool()>& cancelled) {
   const auto count = static_cast<std::int64_t>(prompt.size());
   if (prompt.empty())
     throw Error("the prompt is empty and the model has no token to begin with; give at least one token");
@@ -155,6 +156,10 @@ std::int32_t TextSession::start(const std::vector<std::int32_t>& prompt, const S
   for (; done < last_chunk; done += kChunk) {
     feed(std::span(prompt).subspan(static_cast<std::size_t>(done), kChunk), done);
     session_.run(executable(kChunk, 0, false));
+    if (cancelled && cancelled()) {
+      cached_.assign(prompt.begin(), prompt.begin() + done + kChunk);
+      return std::nullopt;
+    }
   }
   feed(std::span(prompt).subspan(static_cast<std::size_t>(done)), done);
   session_.run(executable(count - done, 1, true));

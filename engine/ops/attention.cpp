@@ -60,11 +60,14 @@ Sizes sizes(const Attributes& a, const Shape& q, const Shape* k, const Shape* v,
 
 std::vector<TensorType> infer(const InferContext& c) {
   const Attributes& a = c.node.attributes;
-  const bool cached = c.has(4) || c.has(5);
+  c.expect_only(7, {"heads", "kv_heads", "scale", "causal", "window", "softcap", "packed", "rotary_layout",
+                    "rotary_base", "rotary_dims", "rotary_freq_factors"});
+  const bool cached = c.has(4) || c.has(5) || c.has(6);
   const bool packed = a.integer("packed", 0) != 0;
   c.expect_rank(0, 2, "q");
   if (cached != (c.has(4) && c.has(5) && c.has(6))) c.fail("a cache needs cache_k, cache_v and position together");
   if (packed && !cached) c.fail("packed needs a cache");
+  if (packed && (c.has(1) || c.has(2))) c.fail("packed has k and v in input 0, not beside it");
   if (!packed) {
     c.expect_rank(1, 2, "k");
     c.expect_rank(2, 2, "v");
@@ -100,7 +103,12 @@ std::vector<TensorType> infer(const InferContext& c) {
                        s.heads, rows, s.length));
   }
   if (s.window < 0) c.fail(fmt::format("window {} is negative", s.window));
-  if (a.has("rotary_layout")) {
+  constexpr std::string_view kNames[] = {"q", "k", "v", "the mask", "cache_k", "cache_v"};
+  for (std::size_t i = 0; i < std::size(kNames); ++i) {
+    if (c.has(i)) c.expect_floats(i, kNames[i]);
+  }
+  if (cached) c.expect_integers(6, "position");
+  if (a.has("rotary_layout") || a.has("rotary_base") || a.has("rotary_dims") || a.has("rotary_freq_factors")) {
     if (!cached) c.fail("rotary needs a cache");
     Rotary::from(a, "rotary_", s.d);
   }
@@ -112,7 +120,7 @@ void reference(const ReferenceContext& c) {
   const Sizes s =
       sizes(c.node.attributes, c.shape(0), c.has(1) ? &c.shape(1) : nullptr, c.has(2) ? &c.shape(2) : nullptr,
             cached ? &c.shape(4) : nullptr, cached ? &c.shape(5) : nullptr);
-  const std::int64_t position = cached ? static_cast<std::int64_t>(c.in(6)[0]) : 0;
+  const std::int64_t position = cached ? c.position(6) : 0;
   std::vector<double> q = c.in(0);
   std::vector<double> k = c.has(1) ? c.in(1) : std::vector<double>();
   std::vector<double> v = c.has(2) ? c.in(2) : std::vector<double>();

@@ -48,6 +48,11 @@ std::vector<std::uint32_t> strides_of(const Shape& operand, const Shape& result)
 }
 
 std::vector<TensorType> infer(const InferContext& c) {
+  if (c.node.op == "gate") {
+    c.expect_only(2, {"activation"});
+  } else {
+    c.expect_only(binary(c.node) ? 2 : 1, {});
+  }
   for (std::size_t i = 0; i < (binary(c.node) ? 2u : 1u); ++i) {
     if (!dtype_info(c.input(i).dtype).floating)
       c.fail(fmt::format("computes with floats, not {}", dtype_name(c.input(i).dtype)));

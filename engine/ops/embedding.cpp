@@ -10,9 +10,11 @@ namespace heed::ops {
 namespace {
 
 std::vector<TensorType> infer(const InferContext& c) {
+  c.expect_only(2, {"scale"});
   c.expect_rank(1, 2, "table");
   if (c.input(0).dtype != DType::I32) c.fail("ids must be i32");
   if (element_count(c.input(1).shape) == 0) c.fail("the table is empty");
+  c.expect_floats(1, "the table");
   Shape y = c.input(0).shape;
   y.push_back(c.input(1).shape[1]);
   return {{DType::F32, y}};

@@ -26,6 +26,7 @@ enum : std::size_t { kX = 0, kWords, kScales, kBias, kResidual, kNormWeight };
 bool gated(const Node& node) { return node.attributes.has("gate"); }
 
 std::vector<TensorType> infer(const InferContext& c) {
+  c.expect_only(5, {"activation", "gate", "norm_eps"});
   c.expect_rank(1, 2, "weight");
   const Shape& x = c.input(0).shape;
   const Shape& w = c.input(1).shape;
@@ -38,7 +39,17 @@ std::vector<TensorType> infer(const InferContext& c) {
   if (c.has(2)) c.expect_shape(2, {w[0]}, "bias");
   if (c.has(3)) c.expect_shape(3, y, "residual");
   if (c.has(4)) c.expect_shape(4, {w[1]}, "norm weight");
-  activation_named(c.node.attributes.text("activation", "none"));
+  constexpr std::string_view kNames[] = {"x", "the weight", "the bias", "the residual", "the norm weight"};
+  for (std::size_t i = 0; i < std::size(kNames); ++i) {
+    if (i < 2 || c.has(i)) c.expect_floats(i, kNames[i]);
+  }
+  const Attributes& a = c.node.attributes;
+  const Activation activation = activation_named(a.text("activation", "none"));
+  if (gated(c.node)) {
+    activation_named(a.text("gate"));
+    if (activation != Activation::None) c.fail("has both a gate and an activation; a gate brings its own");
+  }
+  if (c.has(4) != a.has("norm_eps")) c.fail("a norm weight and norm_eps go together");
   return {{DType::F32, y}};
 }
 

@@ -12,11 +12,15 @@ namespace heed::ops {
 namespace {
 
 std::vector<TensorType> infer(const InferContext& c) {
+  c.expect_only(3, {"eps"});
   const Shape& x = c.input(0).shape;
   if (x.empty()) c.fail("x is a scalar");
   c.expect_shape(1, {x.back()}, "weight");
   if (c.has(2)) c.expect_shape(2, {x.back()}, "bias");
   if (c.has(2) && c.node.op == "rms_norm") c.fail("has no bias");
+  c.expect_floats(0, "x");
+  c.expect_floats(1, "the weight");
+  if (c.has(2)) c.expect_floats(2, "the bias");
   c.node.attributes.real("eps");
   return {c.input(0)};
 }

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <map>
 
 #include "heed/error.h"
@@ -15,6 +16,27 @@ const TensorType& InferContext::input(std::size_t i) const {
 
 void InferContext::fail(std::string_view message) const {
   throw Error(fmt::format("{} '{}': {}", node.op, node.name, message));
+}
+
+void InferContext::expect_only(std::size_t count, std::initializer_list<std::string_view> attributes) const {
+  for (std::size_t i = count; i < inputs.size(); ++i) {
+    if (has(i)) fail(fmt::format("has an input {}, but the op knows only the first {}", i, count));
+  }
+  for (const auto& [name, value] : node.attributes) {
+    if (std::find(attributes.begin(), attributes.end(), name) == attributes.end()) {
+      fail(fmt::format("attribute '{}' is not known to this version of heed", name));
+    }
+  }
+}
+
+void InferContext::expect_floats(std::size_t i, std::string_view what) const {
+  if (!dtype_info(input(i).dtype).floating) {
+    fail(fmt::format("{} is {}, but the op computes with floats", what, dtype_name(input(i).dtype)));
+  }
+}
+
+void InferContext::expect_integers(std::size_t i, std::string_view what) const {
+  if (input(i).dtype != DType::I32) fail(fmt::format("{} is {}, expected i32", what, dtype_name(input(i).dtype)));
 }
 
 void InferContext::expect_shape(std::size_t i, const Shape& shape, std::string_view what) const {
@@ -34,6 +56,14 @@ std::int64_t InferContext::dim(std::string_view attribute) const {
   const auto found = dims.find(name);
   if (found == dims.end()) fail(fmt::format("dimension '{}' has no size", name));
   return found->second;
+}
+
+std::int64_t ReferenceContext::position(std::size_t i) const {
+  const double value = in(i).at(0);
+  if (!(value >= 0.0 && value <= 2147483647.0)) {
+    throw Error(fmt::format("{} '{}': position {} is outside 0 to 2^31 - 1", node.op, node.name, value));
+  }
+  return static_cast<std::int64_t>(value);
 }
 
 const Op* find_op(std::string_view name) {

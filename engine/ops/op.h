@@ -1,5 +1,6 @@
 #pragma once
 
+#include <initializer_list>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -28,6 +29,11 @@ struct InferContext {
   const TensorType& input(std::size_t i) const;  // throws Error when absent
   /// Throws Error "OP 'NAME': MESSAGE".
   [[noreturn]] void fail(std::string_view message) const;
+  /// What the op knows, said first by every infer: throws Error naming the first input from number `count` on that is
+  /// present, or the first attribute that is not in the list. A node that wants more than the op does is never run.
+  void expect_only(std::size_t count, std::initializer_list<std::string_view> attributes) const;
+  void expect_floats(std::size_t i, std::string_view what) const;
+  void expect_integers(std::size_t i, std::string_view what) const;  // i32
   void expect_shape(std::size_t i, const Shape& shape, std::string_view what) const;
   void expect_rank(std::size_t i, std::size_t rank, std::string_view what) const;
   std::int64_t dim(std::string_view attribute) const;  // the bound size of the dimension that the attribute names
@@ -42,6 +48,8 @@ struct ReferenceContext {
   const std::vector<double>& in(std::size_t i) const { return inputs[i]->data; }
   const Shape& shape(std::size_t i) const { return inputs[i]->type.shape; }
   std::vector<double>& out(std::size_t i) const { return outputs[i]->data; }
+  /// The single element of input i, a position. Throws Error when it is not one: negative, or not an i32.
+  std::int64_t position(std::size_t i) const;
 };
 
 /// An op, or a family that shares its code. Defined once in engine/ops/STEM.cpp as `extern const Op op_STEM`; the build

@@ -33,6 +33,10 @@ Rotary Rotary::from(const Attributes& attributes, const std::string& prefix, std
     if (static_cast<std::int64_t>(rotary.freq_factors.size()) != rotary.dims / 2) {
       throw Error(fmt::format("rotary has {} freq_factors, expected {}", rotary.freq_factors.size(), rotary.dims / 2));
     }
+    for (const double factor : rotary.freq_factors) {
+      if (!(factor > 0.0) || !std::isfinite(factor))
+        throw Error(fmt::format("rotary freq_factor {} is not positive", factor));
+    }
   }
   return rotary;
 }
@@ -73,12 +77,15 @@ Binding Rotary::table(Lowering& lowering, std::int64_t positions) const {
 namespace {
 
 std::vector<TensorType> infer(const InferContext& c) {
+  c.expect_only(2, {"heads", "layout", "base", "dims", "freq_factors"});
   c.expect_rank(0, 2, "x");
   c.expect_shape(1, {1}, "position");
   const std::int64_t heads = c.node.attributes.integer("heads");
   const std::int64_t width = c.input(0).shape[1];
   if (heads <= 0 || width % heads != 0) c.fail(fmt::format("{} heads do not divide a width of {}", heads, width));
   Rotary::from(c.node.attributes, "", width / heads);
+  c.expect_floats(0, "x");
+  c.expect_integers(1, "position");
   return {c.input(0)};
 }
 
@@ -87,10 +94,11 @@ void reference(const ReferenceContext& c) {
   const std::int64_t rows = c.shape(0)[0];
   const std::int64_t d = c.shape(0)[1] / heads;
   const Rotary rotary = Rotary::from(c.node.attributes, "", d);
+  const auto position = static_cast<double>(c.position(1));
   c.out(0) = c.in(0);
   for (std::int64_t t = 0; t < rows; ++t) {
     for (std::int64_t h = 0; h < heads; ++h) {
-      rotary.turn(c.out(0).data() + (t * heads + h) * d, c.in(1)[0] + static_cast<double>(t));
+      rotary.turn(c.out(0).data() + (t * heads + h) * d, position + static_cast<double>(t));
     }
   }
 }

@@ -11,6 +11,7 @@ namespace heed::ops {
 namespace {
 
 std::vector<TensorType> infer(const InferContext& c) {
+  c.expect_only(1, {"rows"});
   const std::int64_t rows = c.dim("rows");
   if (c.node.op == "positions") {
     c.expect_shape(0, {1}, "position");
@@ -28,7 +29,8 @@ std::vector<TensorType> infer(const InferContext& c) {
 void reference(const ReferenceContext& c) {
   std::vector<double>& y = c.out(0);
   if (c.node.op == "positions") {
-    for (std::size_t t = 0; t < y.size(); ++t) y[t] = c.in(0)[0] + static_cast<double>(t);
+    const auto first = static_cast<double>(c.position(0));
+    for (std::size_t t = 0; t < y.size(); ++t) y[t] = first + static_cast<double>(t);
     return;
   }
   std::copy(c.in(0).end() - static_cast<std::ptrdiff_t>(y.size()), c.in(0).end(), y.begin());

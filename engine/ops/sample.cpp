@@ -14,12 +14,15 @@
 // 2019) divides positive and multiplies negative logits of the tokens in the last `penalty_window` of the history.
 #include "ops/sample.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <bit>
 #include <cmath>
 #include <limits>
 #include <numeric>
 
+#include "heed/error.h"
 #include "ops/op.h"
 #include "plan/lowering.h"
 
@@ -81,12 +84,16 @@ std::int64_t sample_token(std::vector<double> logits, const SamplerState& state,
 namespace {
 
 std::vector<TensorType> infer(const InferContext& c) {
+  c.expect_only(5, {"greedy", "penalty", "rows"});
   c.expect_rank(0, 2, "logits");
   if (c.input(0).shape[0] < 1 || c.input(0).shape[1] < 1) c.fail("logits are empty");
   c.expect_rank(1, 1, "tokens");
   c.expect_shape(2, {1}, "position");
   c.expect_rank(3, 1, "history");
   c.expect_shape(4, {kSamplerWords}, "sampler");
+  c.expect_floats(0, "logits");
+  constexpr std::string_view kStates[] = {"tokens", "position", "history", "sampler"};
+  for (std::size_t i = 0; i < std::size(kStates); ++i) c.expect_integers(i + 1, kStates[i]);
   c.dim("rows");
   return {{DType::I32, {1}}};
 }
@@ -103,7 +110,10 @@ void reference(const ReferenceContext& c) {
   std::vector<double> logits(c.in(0).end() - static_cast<std::ptrdiff_t>(vocabulary), c.in(0).end());
   SamplerState state = state_from(c.in(4));
   const auto rows = static_cast<std::int64_t>(c.in(1).size());
-  const std::int64_t end = static_cast<std::int64_t>(c.in(2)[0]) + rows;
+  const std::int64_t end = c.position(2) + rows;
+  if (end > c.shape(3)[0]) {
+    throw Error(fmt::format("sample '{}': {} tokens do not fit a history of {}", c.node.name, end, c.shape(3)[0]));
+  }
   if (c.node.attributes.integer("penalty", 0) != 0) {
     const std::int64_t begin = std::max<std::int64_t>(0, end - state.penalty_window);
     std::vector<std::size_t> seen;

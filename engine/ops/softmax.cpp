@@ -17,10 +17,12 @@ std::size_t axis_of(const Node& node, const Shape& shape) {
 }
 
 std::vector<TensorType> infer(const InferContext& c) {
+  c.expect_only(1, {"axis"});
   const Shape& shape = c.input(0).shape;
   if (axis_of(c.node, shape) >= shape.size()) {
     c.fail(fmt::format("axis {} is outside {}", c.node.attributes.integer("axis", -1), to_string(shape)));
   }
+  c.expect_floats(0, "x");
   return {c.input(0)};
 }
 

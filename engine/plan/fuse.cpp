@@ -36,8 +36,8 @@ bool plain_linear(const Node& node) {
          node.attributes.text("activation", "none") == "none" && !node.attributes.has("gate");
 }
 
-/// The weights stacked along their first dimension, or nothing when they cannot be: other types or row lengths, or more
-/// bytes than one binding holds.
+/// The weights stacked along their first dimension, or nothing when they cannot be: other types or row lengths, vectors
+/// in blocks, or more bytes than one binding holds.
 std::optional<Value> stack(const Graph& graph, const std::vector<ValueId>& ids, const DeviceCaps& caps) {
   Value stacked = graph.value(ids.front());
   stacked.parts.clear();
@@ -54,6 +54,8 @@ std::optional<Value> stack(const Graph& graph, const std::vector<ValueId>& ids, 
     stacked.parts.push_back(value.name);
     stacked.name += (stacked.name.empty() ? "" : "+") + value.name;
   }
+  // A short part would end within a block.
+  if (stacked.shape.size() == 1 && dtype_info(stacked.dtype).block_elements > 1) return std::nullopt;
   stacked.shape[0] = Dim(rows);
   if (stacked.shape.size() == 2) {
     DeviceWeight weight;

@@ -134,6 +134,12 @@ Binding Lowering::update(std::size_t i) {
   return {at.tensor, at.offset, at.size, Access::ReadWrite, View::None};
 }
 
+void Lowering::place_outputs() {
+  for (const ValueId id : graph_.outputs) {
+    if (graph_.value(id).kind == ValueKind::Intermediate) place(id, false);
+  }
+}
+
 std::vector<MatrixPiece> Lowering::matrix(std::size_t i, std::int64_t rows_multiple) {
   const ValueId id = node_->inputs[i];
   const Value& value = graph_.value(id);

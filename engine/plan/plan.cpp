@@ -72,6 +72,7 @@ Plan make_plan(const Graph& graph, const Bindings& dims, const DeviceCaps& caps,
     lowering.begin(node);
     ops::find_op(node.op)->lower(lowering);
   }
+  lowering.place_outputs();
   place_in_arena(plan, caps);
   place_barriers(plan);
   return plan;

@@ -171,11 +171,11 @@ void Gpu::submit_and_wait(const vk::CommandBuffer& commands, std::string_view wh
 }
 
 void Gpu::upload(const vk::Buffer& buffer, std::uint64_t offset, std::span<const std::byte> bytes) {
+  if (bytes.empty()) return;
   if (!buffer.mapped().empty()) {
     std::memcpy(buffer.mapped().data() + offset, bytes.data(), bytes.size());
     return;
   }
-  if (bytes.empty()) return;
   const vk::Buffer staging(device_, std::min<std::uint64_t>(kStagingBytes, bytes.size()), vk::MemoryUse::Upload,
                            "staging");
   vk::CommandBuffer commands = commands_.allocate();
@@ -191,11 +191,11 @@ void Gpu::upload(const vk::Buffer& buffer, std::uint64_t offset, std::span<const
 }
 
 void Gpu::download(const vk::Buffer& buffer, std::uint64_t offset, std::span<std::byte> bytes) {
+  if (bytes.empty()) return;
   if (!buffer.mapped().empty() && buffer.host_cached()) {
     std::memcpy(bytes.data(), buffer.mapped().data() + offset, bytes.size());
     return;
   }
-  if (bytes.empty()) return;
   const vk::Buffer staging(device_, std::min<std::uint64_t>(kStagingBytes, bytes.size()), vk::MemoryUse::Readback,
                            "staging");
   vk::CommandBuffer commands = commands_.allocate();

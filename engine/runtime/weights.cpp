@@ -95,9 +95,14 @@ void WeightStore::verify(const std::string& tensor) {
     source_.read(tensor, done, part);
     checksum.update(part);
   }
-  if (checksum.digest() != expected) {
-    throw Error(fmt::format("tensor '{}': checksum {:016x}, expected {:016x}; the file is damaged, convert it again",
-                            tensor, checksum.digest(), expected));
+  compare(tensor, checksum.digest(), expected);
+}
+
+void WeightStore::compare(const std::string& tensor, std::uint64_t checksum, std::uint64_t expected) {
+  if (checksum != expected) {
+    throw Error(
+        fmt::format("'{}': tensor '{}' is damaged: checksum {:016x}, expected {:016x}; fetch or convert the file again",
+                    source_.origin(), tensor, checksum, expected));
   }
   verified_.insert(tensor);
 }
@@ -136,14 +141,7 @@ void WeightStore::upload(const DeviceWeight& weight, const Place& place) {
       if (check && whole) checksum.update(chunk);
       pack_rows(weight, row - weight.row_begin, count, chunk, target);
     }
-    if (check && whole) {
-      if (checksum.digest() != expected) {
-        throw Error(
-            fmt::format("tensor '{}': checksum {:016x}, expected {:016x}; the file is damaged, convert it again", part,
-                        checksum.digest(), expected));
-      }
-      verified_.insert(part);
-    }
+    if (check && whole) compare(part, checksum.digest(), expected);
     part_begin += part_rows;
   }
   if (!packed.empty()) gpu_.upload(*place.buffer, place.offset, packed);

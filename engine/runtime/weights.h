@@ -25,6 +25,8 @@ class WeightSource {
   virtual void read(const std::string& tensor, std::uint64_t begin, std::span<std::byte> out) const = 0;
   /// The expected XXH3 of the tensor's bytes; false when the source has none.
   virtual bool checksum(const std::string& tensor, std::uint64_t& value) const = 0;
+  /// What messages name: the file.
+  virtual std::string origin() const = 0;
 };
 
 /// The tensors of a .heed file; the file must outlive it.
@@ -34,6 +36,7 @@ class FileWeights : public WeightSource {
   TensorType type(const std::string& tensor) const override;
   void read(const std::string& tensor, std::uint64_t begin, std::span<std::byte> out) const override;
   bool checksum(const std::string& tensor, std::uint64_t& value) const override;
+  std::string origin() const override { return file_.path().string(); }
 
  private:
   const TensorInfo& find(const std::string& tensor) const;
@@ -47,6 +50,7 @@ class MemoryWeights : public WeightSource {
   TensorType type(const std::string& tensor) const override;
   void read(const std::string& tensor, std::uint64_t begin, std::span<std::byte> out) const override;
   bool checksum(const std::string&, std::uint64_t&) const override { return false; }
+  std::string origin() const override { return "memory"; }
 
  private:
   std::map<std::string, std::pair<TensorType, std::vector<std::byte>>> tensors_;
@@ -64,7 +68,8 @@ class WeightStore {
     std::uint64_t offset;
   };
 
-  /// Uploads the weights of a plan that are not there yet. Throws Error naming the tensor when its checksum is wrong.
+  /// Uploads the weights of a plan that are not there yet. Throws Error naming the file and the tensor when a checksum
+  /// is wrong.
   void ensure(const Plan& plan);
   Place find(const DeviceWeight& weight) const;
   std::uint64_t bytes() const;
@@ -72,6 +77,7 @@ class WeightStore {
  private:
   void upload(const DeviceWeight& weight, const Place& place);
   void verify(const std::string& tensor);
+  void compare(const std::string& tensor, std::uint64_t checksum, std::uint64_t expected);
 
   Gpu& gpu_;
   const WeightSource& source_;

@@ -71,6 +71,29 @@ TEST_CASE("run feeds a graph arrays and writes what it gives: transformers' logi
   }
 }
 
+TEST_CASE("frequency factors of a GGUF file reach the device") {
+  const RunInputs inputs;
+  const std::vector<std::int32_t> tokens = {1, 5, 4, 3, 5};
+  const std::string given = write_integers(inputs.folder.path() / "five.npy", tokens);
+  const std::string gguf =
+      inputs.folder
+          .write(
+              "factors.gguf",
+              convert_test::tiny_gguf().tensor("rope_freqs.weight", {2}, 0, convert_test::f32_bytes({0.5f, 3})).bytes())
+          .string();
+  const std::string model = (inputs.folder.path() / "factors.heed").string();
+  REQUIRE(run_heed({"convert", gguf, "-o", model}).exit_code == 0);
+  const Finished finished = run_heed(
+      {"run", model, "--outputs", inputs.out, "--input", "tokens=" + given, "--input", "position=" + inputs.position});
+  REQUIRE_MESSAGE(finished.exit_code == 0, finished.both());
+  const std::vector<float> logits = tools::read_npy(fs::path(inputs.out) / "logits.npy").floats("logits");
+  const std::vector<double> expected = convert_test::tiny_gguf_logits(tokens, {0.5, 3});
+  REQUIRE(logits.size() == expected.size());
+  for (std::size_t i = 0; i < logits.size(); ++i) {
+    CHECK(logits[i] == doctest::Approx(expected[i]).epsilon(1e-4));
+  }
+}
+
 TEST_CASE("run takes int64, and refuses what does not fit the graph") {
   const RunInputs inputs;
   std::vector<std::int64_t> wide = inputs.golden.at("prompt_tokens").get<std::vector<std::int64_t>>();
@@ -166,6 +189,21 @@ TEST_CASE("bench measures a model, with or without a tokenizer") {
     CHECK(json.at("model") == model);
     CHECK(json.at("type") == (model == models().llama() ? "f32" : "f16"));
   }
+  // A model that ends with every token is measured all the same.
+  const TempFolder folder;
+  nlohmann::json config = convert_test::tiny_llama_config();
+  config["eos_token_id"] = {0, 1, 2, 3, 4, 5};
+  folder.write("config.json", config.dump());
+  folder.write("model.safetensors", convert_test::safetensors(convert_test::tiny_llama_tensors()));
+  const std::string ending = (folder.path() / "ending.heed").string();
+  REQUIRE(run_heed({"convert", folder.path().string(), "-o", ending}).exit_code == 0);
+  const Finished ended = run_heed({"generate", ending, "--tokens", "1", "--json"});
+  REQUIRE_MESSAGE(ended.exit_code == 0, ended.both());
+  CHECK(nlohmann::json::parse(ended.out).at("stop_reason") == "end_token");
+  CHECK(nlohmann::json::parse(ended.out).at("tokens").empty());
+  const Finished measured = run_heed({"bench", ending, "-p", "4", "-n", "4", "-r", "1"});
+  CHECK_MESSAGE(measured.exit_code == 0, measured.both());
+
   const Finished text = run_heed({"bench", models().llama(), "-p", "8", "-n", "4", "-r", "1"});
   CHECK(text.exit_code == 0);
   CHECK(text.out.find("start to first token") != std::string::npos);

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstring>
 #include <unordered_map>
 
 #include "graph/shape.h"
@@ -42,11 +43,22 @@ void note_kept(const std::vector<std::string>& kept, DType type, std::vector<std
                               dtype_info(type).block_elements, dtype_name(type), names));
 }
 
+std::vector<float> values_of(const Checkpoint& checkpoint, const std::string& name) {
+  const auto source = std::ranges::find(checkpoint.tensors, name, &SourceTensor::name);
+  std::vector<std::byte> bytes;
+  convert_tensor(*source, DType::F32,
+                 [&](std::span<const std::byte> piece) { bytes.insert(bytes.end(), piece.begin(), piece.end()); });
+  std::vector<float> values(bytes.size() / sizeof(float));
+  std::memcpy(values.data(), bytes.data(), values.size() * sizeof(float));
+  return values;
+}
+
 Graph make_graph(const Checkpoint& checkpoint, const models::TensorTable& table, nlohmann::json& parameters) {
   if (checkpoint.family == "llama") {
     const auto llama = models::LlamaParameters::from_json(checkpoint.parameters);
     parameters = llama.to_json();
-    return models::llama_decode_graph(llama, table);
+    return models::llama_decode_graph(llama, table,
+                                      [&](const std::string& name) { return values_of(checkpoint, name); });
   }
   if (checkpoint.family == "gpt2") {
     const auto gpt2 = models::Gpt2Parameters::from_json(checkpoint.parameters);

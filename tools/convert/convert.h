@@ -51,8 +51,8 @@ ConvertSummary convert_checkpoint(const ConvertOptions& options);
 /// The parts of the above, for tests and for tools that make checkpoints of their own.
 /// Recognises the input and reads everything but the bytes of tensors.
 Checkpoint read_checkpoint(const std::filesystem::path& input, const std::filesystem::path& tokenizer);
-/// The graph, metadata and table of tensors (in the order in which the graph uses them) of a .heed file. Adds to the
-/// checkpoint's notes.
+/// The graph, metadata and table of tensors (in the order in which the graph uses them) of a .heed file. Reads the
+/// tensors that become attributes, and adds to the checkpoint's notes.
 ModelHeader make_header(Checkpoint& checkpoint, std::optional<DType> type);
 /// Hands the tensor to `sink` in pieces, as `type`. Throws Error naming it when an element is not finite, or no longer
 /// is in `type`.

@@ -117,6 +117,15 @@ void describe_merges(const Gguf& gguf, TokenizerDescription& description, Checkp
   }
 }
 
+/// Ids at which generation ends: these that the file names, each once.
+std::vector<TokenId> end_tokens(const Gguf& gguf, std::optional<TokenId> eos, std::size_t pieces) {
+  std::vector<TokenId> ends;
+  for (const auto& end : {eos, token_id(gguf, "eot_token_id", pieces), token_id(gguf, "eom_token_id", pieces)}) {
+    if (end && std::ranges::find(ends, *end) == ends.end()) ends.push_back(*end);
+  }
+  return ends;
+}
+
 }  // namespace
 
 void read_gguf_tokenizer(const Gguf& gguf, std::int64_t vocabulary, Checkpoint& checkpoint) {
@@ -129,6 +138,8 @@ void read_gguf_tokenizer(const Gguf& gguf, std::int64_t vocabulary, Checkpoint& 
   const std::string* model = gguf.find_text(full("model"));
   if (model == nullptr || *model == "none" || *model == "no_vocab") {
     checkpoint.notes.push_back("the file holds no tokenizer: the model can only be fed token ids");
+    const auto ids = static_cast<std::size_t>(vocabulary);
+    checkpoint.end_tokens = end_tokens(gguf, token_id(gguf, "eos_token_id", ids), ids);
     return;
   }
   if (*model != "llama" && *model != "gpt2") {
@@ -174,10 +185,7 @@ void read_gguf_tokenizer(const Gguf& gguf, std::int64_t vocabulary, Checkpoint& 
   const auto eos = gguf.has(full("eos_token_id")) ? token_id(gguf, "eos_token_id", tokens->size()) : fallback(2);
   if (gguf.find_boolean(full("add_bos_token")).value_or(bos_by_default) && bos) description.before = {*bos};
   if (gguf.find_boolean(full("add_eos_token")).value_or(false) && eos) description.after = {*eos};
-  for (const auto& end :
-       {eos, token_id(gguf, "eot_token_id", tokens->size()), token_id(gguf, "eom_token_id", tokens->size())}) {
-    if (end && std::ranges::find(description.end, *end) == description.end.end()) description.end.push_back(*end);
-  }
+  description.end = end_tokens(gguf, eos, tokens->size());
   description.pad(static_cast<std::size_t>(vocabulary));
   checkpoint.end_tokens = description.end;
   checkpoint.tokenizer = description.to_json();

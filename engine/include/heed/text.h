@@ -29,7 +29,8 @@ struct GenerationOptions {
   SamplingOptions sampling;
   std::int64_t max_tokens = 128;  // new ones; the end of the context ends generation too
   std::vector<std::string> stop;  // texts at which it ends; not part of the result
-  /// Asked between submissions; true ends the generation cleanly.
+  bool ignore_end = false;        // the model's end tokens are tokens like all others: for measuring
+  /// Asked between submissions, those of a long prompt too; true ends the generation cleanly.
   std::function<bool()> cancelled;
 };
 
@@ -41,7 +42,7 @@ struct Generation {
   std::vector<std::int32_t> prompt_tokens;
   std::vector<std::int32_t> tokens;  // new ones, less an end token
   StopReason reason = StopReason::MaxTokens;
-  double prompt_seconds = 0;    // from the start of generate() to the first token
+  double prompt_seconds = 0;    // from the start of generate() to the first token, or to cancellation before it
   double generate_seconds = 0;  // for all tokens after the first
 };
 

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include "generate/tokenizer_description.h"
+#include "tests/unit/convert/graph_in_double.h"
 #include "tests/unit/convert/sample_files.h"
 #include "tools/convert/convert.h"
 
@@ -93,7 +94,9 @@ TEST_CASE("rotary factors: as a tensor, or from linear scaling") {
   GgufFile file = tiny_gguf();
   file.tensor("rope_freqs.weight", {2}, 0, f32_bytes({1, 8}));
   Checkpoint with_tensor = read(file.bytes());
-  CHECK(make_header(with_tensor, {}).graphs[0].find("rope_freqs.weight") != kNoValue);
+  const ModelHeader header = make_header(with_tensor, {});
+  CHECK(header.graphs[0].find("rope_freqs.weight") == kNoValue);
+  CHECK(header.tensors.size() == 11);
   file.f32("llama.rope.scaling.factor", 4);
   CHECK(contains(complaint(file), "rope_freqs.weight"));
   file.remove_tensor("rope_freqs.weight").text("llama.rope.scaling.type", "linear");
@@ -102,6 +105,20 @@ TEST_CASE("rotary factors: as a tensor, or from linear scaling") {
   CHECK(read(file.bytes()).tensors.size() == 11);
   file.text("llama.rope.scaling.type", "yarn");
   CHECK(contains(complaint(file), "'llama.rope.scaling.type' is \"yarn\""));
+}
+
+TEST_CASE("rotary factors turn as the formula says") {
+  const std::vector<std::int32_t> tokens = {1, 5, 4, 3, 5};
+  for (const std::vector<float>& factors : {std::vector<float>{1, 1}, {1, 8}, {0.5f, 3}}) {
+    GgufFile file = tiny_gguf();
+    if (factors[1] != 1) file.tensor("rope_freqs.weight", {2}, 0, f32_bytes(factors));
+    Checkpoint checkpoint = read(file.bytes());
+    const ModelHeader header = make_header(checkpoint, {});
+    const std::vector<double> logits = GraphInDouble(header.graphs[0], checkpoint).run(tokens);
+    const std::vector<double> expected = tiny_gguf_logits(tokens, {factors.begin(), factors.end()});
+    REQUIRE(logits.size() == expected.size());
+    for (std::size_t i = 0; i < logits.size(); ++i) CHECK(logits[i] == doctest::Approx(expected[i]).epsilon(1e-9));
+  }
 }
 
 TEST_CASE("what heed does not understand is refused by name") {
@@ -283,9 +300,15 @@ TEST_CASE("a tokenizer that heed does not understand is refused, one that is mis
   }
   GgufFile file = tiny_gguf();
   file.remove("tokenizer.ggml.model");
-  const Checkpoint checkpoint = read(file.bytes());
+  Checkpoint checkpoint = read(file.bytes());
   CHECK(checkpoint.tokenizer.empty());
   CHECK(contains(checkpoint.notes.at(0), "only be fed token ids"));
+  CHECK(!make_header(checkpoint, {}).metadata.contains("end_tokens"));
+  file.u32("tokenizer.ggml.eos_token_id", 4).u32("tokenizer.ggml.eot_token_id", 2);
+  checkpoint = read(file.bytes());
+  CHECK(make_header(checkpoint, {}).metadata["end_tokens"] == nlohmann::json({4, 2}));
+  file.u32("tokenizer.ggml.eos_token_id", 6);
+  CHECK(contains(complaint(file), "'tokenizer.ggml.eos_token_id' is 6"));
 }
 
 TEST_CASE("hostile counts and offsets are refused before memory is taken") {

@@ -25,6 +25,7 @@ double activate(const std::string& name, double x) {
 
 GraphInDouble::GraphInDouble(const Graph& graph, const convert::Checkpoint& checkpoint) : graph_(graph) {
   for (const convert::SourceTensor& tensor : checkpoint.tensors) {
+    if (graph.find(tensor.name) == kNoValue) continue;  // an attribute now
     const std::vector<std::byte> bytes = tensor.read();
     std::vector<float> values(static_cast<std::size_t>(element_count(tensor.shape)));
     decode_to_f32(tensor.dtype, bytes, values.size(), values.data());
@@ -135,12 +136,13 @@ GraphInDouble::Matrix GraphInDouble::evaluate(const Node& node) {
   } else if (node.op == "rotary") {
     const std::int64_t heads = a.integer("heads"), d = x.columns / heads, dims = a.integer("dims");
     const bool interleaved = a.text("layout") == "interleaved";
-    const Matrix* factors = input(node, 2);
+    const auto factors =
+        a.has("freq_factors") ? a.reals("freq_factors") : std::vector<double>(static_cast<std::size_t>(dims / 2), 1.0);
     for (std::int64_t t = 0; t < x.rows; ++t) {
       for (std::int64_t i = 0; i < dims / 2; ++i) {
         const double angle = static_cast<double>(position_ + t) *
                              std::pow(a.real("base"), -2.0 * static_cast<double>(i) / static_cast<double>(dims)) /
-                             (factors == nullptr ? 1 : factors->at(0, i));
+                             factors.at(static_cast<std::size_t>(i));
         for (std::int64_t h = 0; h < heads; ++h) {
           const std::int64_t first = h * d + (interleaved ? 2 * i : i);
           const std::int64_t second = interleaved ? first + 1 : first + dims / 2;

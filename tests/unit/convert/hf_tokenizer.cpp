@@ -240,6 +240,34 @@ TEST_CASE("tokenizer.model: pieces and ids are those of the SentencePiece librar
   }
 }
 
+TEST_CASE("a folder whose tokenizer is smaller than vocab_size converts, one whose tokenizer is larger does not") {
+  TempFolder folder;
+  Json config = tiny_llama_config();
+  config["eos_token_id"] = 4;
+  folder.write("config.json", config.dump());
+  folder.write("model.safetensors", safetensors(tiny_llama_tensors()));
+  folder.write("tokenizer.json", byte_level().dump());
+  Checkpoint checkpoint = read_checkpoint(folder.path(), {});
+  const ModelHeader header = make_header(checkpoint, {});
+  CHECK(header.metadata["vocabulary"] == 6);
+  CHECK(!header.metadata.contains("end_tokens"));
+  const auto tokenizer = Tokenizer::from_json(checkpoint.tokenizer);
+  CHECK(tokenizer->vocabulary_size() == 6);
+  CHECK(tokenizer->end_tokens() == std::vector<TokenId>{4});
+  CHECK(tokenizer->encode("ab") == std::vector<TokenId>{2});
+  CHECK(tokenizer->piece(5).empty());  // what the model may still say
+
+  const auto complain = [&](const Json& json) {
+    folder.write("tokenizer.json", json.dump());
+    return error_of([&] { read_checkpoint(folder.path(), {}); });
+  };
+  CHECK(complain(changed(byte_level(), "/model/vocab/x", 5)).empty());  // just as large
+  const std::string piece = complain(changed(byte_level(), "/model/vocab/x", 6));
+  CHECK_MESSAGE(contains(piece, "tokenizer.json: the id of \"x\" is 6; the model has the ids below 6"), piece);
+  const std::string added = complain(changed(byte_level(), "/added_tokens/0/id", 6));
+  CHECK_MESSAGE(contains(added, "\"<|end|>\" is 6; the model has the ids below 6"), added);
+}
+
 TEST_CASE("golden folders: ids and texts are those of the tokenizers library") {
   // Texts in which the library finds control tokens are left out: heed takes them for text (tokenizer_format.md).
   const auto names_control_token = [](const Description& d, const std::string& text) {

@@ -96,10 +96,22 @@ TEST_CASE("optional tensors of the llama family") {
   table["rope_freqs.weight"] = {DType::F32, {2}};
   table["blk.1.attn_q.bias"] = {DType::F32, {24}};
   table["blk.1.ffn_down.bias"] = {DType::F32, {8}};
-  const Graph graph = llama_decode_graph(LlamaParameters::from_json(llama_json()), table);
+  const auto with_factors = [&](const std::vector<float>& factors) {
+    return llama_decode_graph(LlamaParameters::from_json(llama_json()), table, [&](const std::string& name) {
+      CHECK(name == "rope_freqs.weight");
+      return factors;
+    });
+  };
+  const Graph graph = with_factors({1, 2.5f});
   validate(graph, nullptr);
   CHECK(input_name(graph, node(graph, "output"), 1) == "output.weight");
-  CHECK(input_name(graph, node(graph, "layer0.q_rotary"), 2) == "rope_freqs.weight");
+  for (const char* rotary : {"layer0.q_rotary", "layer1.k_rotary"}) {
+    CHECK(node(graph, rotary).inputs.size() == 2);
+    CHECK(node(graph, rotary).attributes.reals("freq_factors") == std::vector<double>{1, 2.5});
+  }
+  CHECK(graph.find("rope_freqs.weight") == kNoValue);
+  CHECK(contains(error_of([&] { with_factors({1, 0}); }), "'rope_freqs.weight': element 1 is 0"));
+  CHECK(contains(error_of([&] { with_factors({-1, 1}); }), "'rope_freqs.weight': element 0 is -1"));
   CHECK(input_name(graph, node(graph, "layer1.q"), 2) == "blk.1.attn_q.bias");
   CHECK(node(graph, "layer0.q").inputs.size() == 2);
   CHECK(input_name(graph, node(graph, "layer1.ffn_down"), 2) == "blk.1.ffn_down.bias");

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 
 #include <algorithm>
+#include <cmath>
+#include <complex>
 #include <cstring>
 #include <fstream>
 #include <iostream>
@@ -196,6 +198,75 @@ GgufFile tiny_gguf() {
     file.tensor(tiny_tensors()[i].name, tiny_tensors()[i].shape, 0, tiny_bytes(i));
   }
   return file;
+}
+
+std::vector<double> tiny_gguf_logits(const std::vector<std::int32_t>& tokens, const std::vector<double>& freq_factors) {
+  using Row = std::vector<double>;
+  const auto weight = [](std::size_t index) {
+    const Shape& shape = tiny_tensors()[index].shape;
+    const std::vector<float> values = ramp(static_cast<std::size_t>(element_count(shape)), static_cast<int>(index));
+    return Row(values.begin(), values.end());
+  };
+  const auto times = [&](const Row& x, std::size_t index) {
+    const Row w = weight(index);
+    Row y(w.size() / x.size());
+    for (std::size_t i = 0; i < w.size(); ++i) y[i / x.size()] += w[i] * x[i % x.size()];
+    return y;
+  };
+  const auto norm = [&](const Row& x, std::size_t index) {
+    double squares = 0;
+    for (const double v : x) squares += v * v;
+    Row y = weight(index);
+    for (std::size_t i = 0; i < x.size(); ++i) y[i] *= x[i] / std::sqrt(squares / 8 + 1e-5);
+    return y;
+  };
+  const auto add = [](Row& x, const Row& y) {
+    for (std::size_t i = 0; i < x.size(); ++i) x[i] += y[i];
+  };
+  // Neighbours are the parts of a complex number, turned by position / 10000^(2i / 4) / factor i.
+  const auto turn = [&](Row& x, std::size_t position) {
+    for (std::size_t i = 0; i < x.size(); i += 2) {
+      const double turns = i % 4 == 0 ? 1 : 0.01;
+      const auto z = std::complex(x[i], x[i + 1]) *
+                     std::polar(1.0, static_cast<double>(position) * turns / freq_factors[i % 4 / 2]);
+      x[i] = z.real();
+      x[i + 1] = z.imag();
+    }
+  };
+  std::vector<Row> keys, values;
+  Row logits;
+  for (std::size_t t = 0; t < tokens.size(); ++t) {
+    const Row embedding = weight(0);
+    Row x(embedding.begin() + tokens[t] * 8, embedding.begin() + tokens[t] * 8 + 8);
+    const Row h = norm(x, 1);
+    Row q = times(h, 2);
+    turn(q, t);
+    keys.push_back(times(h, 3));
+    turn(keys.back(), t);
+    values.push_back(times(h, 4));
+    Row heads(8);
+    for (std::size_t head = 0; head < 8; head += 4) {
+      double total = 0;
+      Row sum(4);
+      for (std::size_t s = 0; s <= t; ++s) {
+        double score = 0;
+        for (std::size_t i = 0; i < 4; ++i) score += q[head + i] * keys[s][i];
+        const double e = std::exp(score / 2);
+        total += e;
+        for (std::size_t i = 0; i < 4; ++i) sum[i] += e * values[s][i];
+      }
+      for (std::size_t i = 0; i < 4; ++i) heads[head + i] = sum[i] / total;
+    }
+    add(x, times(heads, 5));
+    const Row f = norm(x, 6);
+    Row gate = times(f, 7);
+    const Row up = times(f, 9);
+    for (std::size_t i = 0; i < gate.size(); ++i) gate[i] *= up[i] / (1 + std::exp(-gate[i]));
+    add(x, times(gate, 8));
+    const Row row = times(norm(x, 10), 0);
+    logits.insert(logits.end(), row.begin(), row.end());
+  }
+  return logits;
 }
 
 std::string safetensors(const std::vector<SafetensorsItem>& items) {

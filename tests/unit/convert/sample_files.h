@@ -92,6 +92,9 @@ class GgufFile {
 /// A complete one-layer llama of width 8, 2 heads over 1, feed-forward 12, vocabulary 6, context 16, with a
 /// SentencePiece tokenizer.
 GgufFile tiny_gguf();
+/// Its logits for all of `tokens`, [tokens, 6], in double and written out from the papers; `freq_factors` are two
+/// numbers that divide the angles of the rotary positions.
+std::vector<double> tiny_gguf_logits(const std::vector<std::int32_t>& tokens, const std::vector<double>& freq_factors);
 
 /// The bytes of a safetensors file; every tensor is {name, dtype, shape, bytes}.
 struct SafetensorsItem {

@@ -200,6 +200,11 @@ TEST_CASE("metadata has the types that its readers rely on") {
   check_refused(sample, "/metadata/context", 1e9, "metadata.context: expected an integer");
   check_refused(sample, "/metadata/vocabulary", std::int64_t{1} << 31, "metadata.vocabulary");
   check_refused(sample, "/metadata/parameters", "heads", "metadata.parameters");
+  check_refused(sample, "/metadata/end_tokens", 2, "metadata.end_tokens");
+  check_refused(sample, "/metadata/end_tokens", {2, -1}, "metadata.end_tokens[1]: expected an integer");
+  check_refused(sample, "/metadata/end_tokens", {2.5}, "metadata.end_tokens[0]: expected an integer");
+  check_refused(sample, "/metadata/end_tokens", {std::int64_t{1} << 31}, "metadata.end_tokens[0]");
+  check_refused(sample, "/metadata/end_tokens", std::vector<int>(1025), "metadata.end_tokens");
   nlohmann::json header = sample.header;
   header["metadata"]["something_later"] = {1, 2, {{"a", nullptr}}};
   CHECK(error_of(sealed(header.dump(), sample.data_bytes)).find("'embedding' is damaged") != std::string::npos);

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "heed/error.h"
+#include "ops/op.h"
 
 namespace heed {
 namespace {
@@ -95,6 +96,81 @@ TEST_CASE("what does not fit is refused with op, node and sizes") {
   CHECK(message("nothing", {{2, 3}}) == "nothing 'n': no such op");
 }
 
+TEST_CASE("every op refuses inputs and attributes that it does not know, before all else") {
+  const std::vector<SymbolicShape> many(9, SymbolicShape{std::int64_t{1}});
+  for (const ops::Op* op : ops::all_ops()) {
+    for (const std::string_view name : op->names) {
+      const std::string start = fmt::format("{} 'n': ", name);
+      CHECK(message(std::string(name), many).find(start + "has an input ") == 0);
+      CHECK(message(std::string(name), {}, {{"nonsense", std::int64_t{1}}}) ==
+            start + "attribute 'nonsense' is not known to this version of heed");
+    }
+  }
+  CHECK(message("rotary", {{3, 8}, {1}, {2}}, kTurn, {DType::F32, DType::I32}) ==
+        "rotary 'n': has an input 2, but the op knows only the first 2");
+  CHECK(message("add", {{3}, {3}, {3}}) == "add 'n': has an input 2, but the op knows only the first 2");
+  CHECK(message("neg", {{3}, {3}}) == "neg 'n': has an input 1, but the op knows only the first 1");
+  CHECK(message("neg", {{3}, {3}}, {}, {}, {1}) == "no error");  // absent
+  CHECK(message("add", {{3}, {3}}, {{"activation", "silu"}}).find("add 'n': attribute 'activation'") == 0);
+}
+
+TEST_CASE("integers where an op computes, and floats where it counts, are refused by input") {
+  const auto with_integers = [](const std::string& op, const std::vector<SymbolicShape>& inputs,
+                                const Attributes& attributes, std::vector<DType> types, std::size_t i) {
+    CHECK(message(op, inputs, attributes, types) == "no error");
+    types[i] = DType::I32;
+    return message(op, inputs, attributes, types);
+  };
+  using enum DType;
+  const std::vector<DType> floats(7, F32);
+  const std::string computes = " is i32, but the op computes with floats";
+  const char* linear[] = {"x", "the weight", "the bias", "the residual", "the norm weight"};
+  for (std::size_t i = 0; i < 5; ++i) {
+    CHECK(with_integers("linear", {{2, 3}, {4, 3}, {4}, {2, 4}, {3}}, {{"norm_eps", 1e-5}}, floats, i) ==
+          "linear 'n': " + (linear[i] + computes));
+  }
+  const char* norm[] = {"x", "the weight", "the bias"};
+  for (std::size_t i = 0; i < 3; ++i) {
+    CHECK(with_integers("layer_norm", {{2, 3}, {3}, {3}}, {{"eps", 1e-5}}, floats, i) ==
+          "layer_norm 'n': " + (norm[i] + computes));
+  }
+  CHECK(with_integers("softmax", {{2, 3}}, {}, floats, 0) == "softmax 'n': x" + computes);
+  CHECK(with_integers("embedding", {{2}, {4, 3}}, {}, {I32, F32}, 1) == "embedding 'n': the table" + computes);
+  const std::vector<SymbolicShape> cached = {{3, 8}, {3, 8}, {3, 8}, {3, 16}, {16, 8}, {16, 8}, {1}};
+  const char* attention[] = {"q", "k", "v", "the mask", "cache_k", "cache_v"};
+  std::vector<DType> types = floats;
+  types[6] = I32;
+  for (std::size_t i = 0; i < 6; ++i) {
+    CHECK(with_integers("attention", cached, kTwoHeads, types, i) == "attention 'n': " + (attention[i] + computes));
+  }
+  CHECK(message("attention", cached, kTwoHeads, floats) == "attention 'n': position is f32, expected i32");
+  CHECK(with_integers("rotary", {{3, 8}, {1}}, kTurn, {F32, I32}, 0) == "rotary 'n': x" + computes);
+  CHECK(message("rotary", {{3, 8}, {1}}, kTurn) == "rotary 'n': position is f32, expected i32");
+  const std::vector<SymbolicShape> sample = {{1, 9}, {1}, {1}, {16}, {16}};
+  const Attributes rows = {{"rows", "rows"}};
+  CHECK(with_integers("sample", sample, rows, {F32, I32, I32, I32, I32}, 0) == "sample 'n': logits" + computes);
+  CHECK(message("sample", sample, rows, {F32, I32, I32, F32, I32}) == "sample 'n': history is f32, expected i32");
+}
+
+TEST_CASE("attributes of fusion that say nothing, or two things, are refused") {
+  const Attributes both = {{"gate", "silu"}, {"activation", "gelu"}};
+  CHECK(message("linear", {{2, 3}, {4, 3}}, both) ==
+        "linear 'n': has both a gate and an activation; a gate brings its own");
+  CHECK(message("linear", {{2, 3}, {4, 3}}, with(both, "activation", "none")) == "no error");
+  CHECK(message("linear", {{2, 3}, {4, 3}}, {{"gate", "swish"}}).find("linear 'n': unknown activation 'swish'") == 0);
+  const char* together = "linear 'n': a norm weight and norm_eps go together";
+  CHECK(message("linear", {{2, 3}, {4, 3}}, {{"norm_eps", 1e-5}}) == together);
+  CHECK(message("linear", {{2, 3}, {4, 3}, {4}, {2, 4}, {3}}, {}, {}, {2, 3}) == together);
+  const std::vector<SymbolicShape> cached = {{3, 8}, {3, 8}, {3, 8}, {}, {16, 8}, {16, 8}, {1}};
+  const std::vector<DType> types = {DType::F32, DType::F32, DType::F32, DType::F32, DType::F32, DType::F32, DType::I32};
+  CHECK(message("attention", cached, with(kTwoHeads, "rotary_base", 10000.0), types, {3}) ==
+        "attention 'n': attribute 'rotary_layout' (string) is missing");
+  CHECK(message("attention", cached, with(kTwoHeads, "packed", std::int64_t{1}), types, {3}) ==
+        "attention 'n': packed has k and v in input 0, not beside it");
+  CHECK(message("attention", cached, kTwoHeads, types, {3, 4, 5}) ==
+        "attention 'n': a cache needs cache_k, cache_v and position together");
+}
+
 TEST_CASE("attention and rotary are refused with op, node and sizes") {
   CHECK(message("attention", {{3, 8}, {5, 8}, {5, 8}}).find("attention 'n': ") == 0);
   CHECK(message("attention", {{3, 8}, {5, 8}, {5, 8}}, {{"heads", std::int64_t{3}}, {"kv_heads", std::int64_t{2}}}) ==
@@ -128,6 +204,8 @@ TEST_CASE("attention and rotary are refused with op, node and sizes") {
   CHECK(message("rotary", {{3, 8}, {1}}, with(kTurn, "base", -1.0)) == "rotary 'n': rotary base -1 is not positive");
   CHECK(message("rotary", {{3, 8}, {1}}, with(kTurn, "freq_factors", std::vector<double>{1.0})) ==
         "rotary 'n': rotary has 1 freq_factors, expected 2");
+  CHECK(message("rotary", {{3, 8}, {1}}, with(kTurn, "freq_factors", std::vector<double>{1.0, 0.0})) ==
+        "rotary 'n': rotary freq_factor 0 is not positive");
 }
 
 }  // namespace heed

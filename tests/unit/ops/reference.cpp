@@ -1,6 +1,7 @@
 // The reference against numbers of PyTorch 2 in float64 (functional API, formulas of Hugging Face's and Meta's Llama
 // for rotary). Inputs are sin(0.7 i), so that they need no files.
 #include <doctest/doctest.h>
+#include <fmt/format.h>
 
 #include <cmath>
 
@@ -214,6 +215,52 @@ TEST_CASE("small ops by hand") {
   CHECK(y.at("sub") == std::vector<double>{9, 8, 7, -21, -22, -23});
   CHECK(y.at("max") == std::vector<double>{10, 10, 10, 1, 2, 3});
   CHECK(y.at("gate") == std::vector<double>{10, 20, 30, 0, 0, 0});
+}
+
+TEST_CASE("positions that are none, and histories that are full, are refused by node") {
+  const auto said = [](const std::function<ValueId(GraphBuilder&, ValueId)>& add, double position) -> std::string {
+    GraphBuilder b("g");
+    b.output(add(b, b.state("position", DType::I32, {1})), "y");
+    const Values values = {
+        {"position", {position}}, {"x", waves(16)},   {"ck", waves(16)},         {"cv", waves(16)},
+        {"logits", {1, 2, 3}},    {"tokens", {0, 0}}, {"history", {0, 0, 0, 0}}, {"sampler", std::vector<double>(16)}};
+    try {
+      run(std::move(b), values, {{"rows", 2}});
+    } catch (const Error& error) {
+      return error.what();
+    }
+    return "";
+  };
+  const auto attention = [](GraphBuilder& b, ValueId position) {
+    const ValueId x = b.input("x", DType::F32, {4, 4});
+    return b.add("attention", "n",
+                 {x, x, x, kNoValue, b.state("ck", DType::F32, {4, 4}), b.state("cv", DType::F32, {4, 4}), position},
+                 {{"heads", std::int64_t{2}}});
+  };
+  const auto rotary = [](GraphBuilder& b, ValueId position) {
+    return b.add("rotary", "n", {b.input("x", DType::F32, {4, 4}), position},
+                 {{"heads", std::int64_t{1}}, {"layout", "half"}, {"base", 100.0}});
+  };
+  const auto positions = [](GraphBuilder& b, ValueId position) {
+    return b.add("positions", "n", {position}, {{"rows", "rows"}});
+  };
+  const auto sample = [](GraphBuilder& b, ValueId position) {
+    return b.add("sample", "n",
+                 {b.input("logits", DType::F32, {1, 3}), b.state("tokens", DType::I32, {2}), position,
+                  b.state("history", DType::I32, {4}), b.state("sampler", DType::I32, {16})},
+                 {{"rows", "rows"}, {"penalty", std::int64_t{1}}, {"greedy", std::int64_t{1}}});
+  };
+  const std::pair<const char*, std::function<ValueId(GraphBuilder&, ValueId)>> ops[] = {
+      {"attention", attention}, {"rotary", rotary}, {"positions", positions}, {"sample", sample}};
+  for (const auto& [op, add] : ops) {
+    CHECK(said(add, 0) == "");
+    for (const char* position : {"-1", "-2147483648", "2147483648", "nan"}) {
+      CHECK(said(add, std::stod(position)) ==
+            fmt::format("{} 'n': position {} is outside 0 to 2^31 - 1", op, position));
+    }
+  }
+  CHECK(said(sample, 2) == "");
+  CHECK(said(sample, 3) == "sample 'n': 5 tokens do not fit a history of 4");
 }
 
 TEST_CASE("activations at their ends") {

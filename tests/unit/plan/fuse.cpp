@@ -49,6 +49,7 @@ Graph fused(const Graph& graph, const Bindings& dims = {}, double position = 0, 
 struct GateOptions {
   std::int64_t b_rows = 6;
   DType b_type = DType::F32;
+  DType bias_type = DType::F32;
   bool bias_a = true;
   bool bias_b = true;
   bool a_is_output = false;
@@ -60,11 +61,11 @@ Graph gate_graph(const GateOptions& options) {
   const ValueId x = b.input("x", DType::F32, {3, 4});
   const ValueId a =
       b.add("linear", "a",
-            {x, b.weight("wa", DType::F32, {6, 4}), options.bias_a ? b.weight("ba", DType::F32, {6}) : kNoValue},
+            {x, b.weight("wa", DType::F32, {6, 4}), options.bias_a ? b.weight("ba", options.bias_type, {6}) : kNoValue},
             {{"activation", options.activation_a}});
   const ValueId c = b.add("linear", "b",
                           {x, b.weight("wb", options.b_type, {options.b_rows, 4}),
-                           options.bias_b ? b.weight("bb", DType::F32, {options.b_rows}) : kNoValue});
+                           options.bias_b ? b.weight("bb", options.bias_type, {options.b_rows}) : kNoValue});
   b.output(b.add("gate", "gate", {a, c}, {{"activation", "silu"}}), "y");
   if (options.a_is_output) b.output(a, "a_out");
   return std::move(b).finish();
@@ -147,6 +148,8 @@ TEST_CASE("a gate over two linears becomes one") {
 TEST_CASE("a gate stays where its linears cannot be stacked") {
   CHECK(count_ops(fused(gate_graph({.bias_b = false})), "gate") == 1);
   CHECK(count_ops(fused(gate_graph({.b_type = DType::F16})), "gate") == 1);
+  CHECK(count_ops(fused(gate_graph({.bias_type = DType::F16})), "gate") == 0);
+  CHECK(count_ops(fused(gate_graph({.bias_type = DType::Q8_0})), "gate") == 1);
   CHECK(count_ops(fused(gate_graph({.a_is_output = true})), "gate") == 1);
   CHECK(count_ops(fused(gate_graph({.activation_a = "relu"})), "gate") == 1);
   DeviceCaps small;

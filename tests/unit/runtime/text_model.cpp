@@ -1,0 +1,144 @@
+// The text loop, on a model that counts: after token t it always says t + 1, and after the last token 0.
+#include <doctest/doctest.h>
+#include <stdlib.h>
+
+#include <cstring>
+#include <filesystem>
+#include <numeric>
+#include <optional>
+
+#include "file/model_file.h"
+#include "heed/error.h"
+#include "heed/text.h"
+
+namespace heed {
+namespace {
+
+namespace fs = std::filesystem;
+using Ids = std::vector<std::int32_t>;
+
+constexpr std::int32_t kVocabulary = 32;
+constexpr std::int64_t kContext = 400;
+
+/// The best device; empty, with a visible word on why, where there is none. Keeps no caches.
+std::optional<Device> test_device() {
+  ::setenv("HEED_CACHE_DIR", "", 1);
+  try {
+    return Device();
+  } catch (const Error& error) {
+    MESSAGE("SKIPPED: " << std::string(error.what()));
+    return std::nullopt;
+  }
+}
+
+/// The counting model in a folder of its own, removed at the end.
+class CountingModel {
+ public:
+  explicit CountingModel(const Ids& end_tokens = {}) {
+    std::string pattern = (fs::temp_directory_path() / "heed-runtime-XXXXXX").string();
+    REQUIRE(::mkdtemp(pattern.data()) != nullptr);
+    folder_ = pattern;
+    GraphBuilder g("decode");
+    const ValueId tokens = g.input("tokens", DType::I32, {"tokens"});
+    g.input("position", DType::I32, {1});
+    const ValueId one_hot =
+        g.add("embedding", "embedding", {tokens, g.weight("same", DType::F32, {kVocabulary, kVocabulary})});
+    const ValueId last = g.add("tail", "tail", {one_hot}, {{"rows", std::string("outputs")}});
+    g.output(g.add("linear", "output", {last, g.weight("next", DType::F32, {kVocabulary, kVocabulary})}), "logits");
+    ModelHeader header;
+    header.graphs.push_back(std::move(g).finish());
+    for (const char* name : {"same", "next"}) {
+      header.tensors.push_back({name, DType::F32, {kVocabulary, kVocabulary}, 0, 0, 0});
+    }
+    header.metadata = {
+        {"task", "text-generation"}, {"graph", "decode"}, {"context", kContext}, {"vocabulary", kVocabulary}};
+    if (!end_tokens.empty()) header.metadata["end_tokens"] = end_tokens;
+    write_model_file(path(), header, {}, [](const TensorInfo& tensor, const auto& sink) {
+      std::vector<float> values(kVocabulary * kVocabulary);
+      for (std::size_t t = 0; t < kVocabulary; ++t) {
+        values[(tensor.name == "same" ? t : (t + 1) % kVocabulary) * kVocabulary + t] = 1;
+      }
+      sink(std::as_bytes(std::span(values)));
+    });
+  }
+  ~CountingModel() {
+    std::error_code ignored;
+    fs::remove_all(folder_, ignored);
+  }
+  CountingModel(const CountingModel&) = delete;
+  CountingModel& operator=(const CountingModel&) = delete;
+  fs::path path() const { return folder_ / "counting.heed"; }
+
+ private:
+  fs::path folder_;
+};
+
+GenerationOptions greedy(std::int64_t max_tokens) {
+  GenerationOptions options;
+  options.sampling.temperature = 0;
+  options.max_tokens = max_tokens;
+  return options;
+}
+
+/// first, first + 1, ... to before `end`.
+Ids count_up(std::int32_t first, std::int32_t end) {
+  Ids ids(static_cast<std::size_t>(end - first));
+  std::iota(ids.begin(), ids.end(), first);
+  return ids;
+}
+
+}  // namespace
+
+TEST_CASE("without a tokenizer generation ends at the end tokens of the metadata, unless they are ignored") {
+  const auto device = test_device();
+  if (!device) return;
+  const CountingModel file(Ids{20, 9});
+  TextModel model(*device, file.path());
+  GenerationOptions options = greedy(12);
+  Generation made = model.generate(Ids{3}, options);
+  CHECK(made.tokens == count_up(4, 9));
+  CHECK(made.reason == StopReason::EndToken);
+  made = model.generate(Ids{8}, options);  // the very first
+  CHECK(made.tokens.empty());
+  CHECK(made.reason == StopReason::EndToken);
+  options.ignore_end = true;
+  made = model.generate(Ids{3}, options);
+  CHECK(made.tokens == count_up(4, 16));
+  CHECK(made.reason == StopReason::MaxTokens);
+
+  const CountingModel endless;
+  made = TextModel(*device, endless.path()).generate(Ids{3}, greedy(12));
+  CHECK(made.tokens == count_up(4, 16));
+  const CountingModel outside(Ids{kVocabulary});
+  CHECK_THROWS_WITH_AS(TextModel(*device, outside.path()), doctest::Contains("the end token 32 is outside"), Error);
+}
+
+TEST_CASE("a long prompt can be cancelled between its chunks, and be begun again") {
+  const auto device = test_device();
+  if (!device) return;
+  const CountingModel file;
+  TextModel model(*device, file.path());
+  Ids prompt(300, 1);
+  prompt.back() = 5;
+  for (const int wanted : {1, 3}) {
+    CAPTURE(wanted);
+    int asked = 0;
+    GenerationOptions options = greedy(4);
+    options.cancelled = [&] { return ++asked == wanted; };
+    bool said = false;
+    Generation made = model.generate(prompt, options, [&](std::string_view) { said = true; });
+    CHECK(asked == wanted);
+    CHECK(made.reason == StopReason::Cancelled);
+    CHECK(made.tokens.empty());
+    CHECK(made.text.empty());
+    CHECK(!said);
+    CHECK(made.prompt_tokens == prompt);
+    CHECK(made.prompt_seconds > 0);
+    CHECK(made.generate_seconds == 0);
+    made = model.generate(prompt, greedy(4));
+    CHECK(made.tokens == count_up(6, 10));
+    prompt[0] = 2;  // or all but the last chunk would be in the cache
+  }
+}
+
+}  // namespace heed
