@@ -89,7 +89,14 @@ std::vector<Variant> variants_of(const DeviceCaps& caps) {
     return variants.back();
   };
   if (caps.max_texel_buffer_elements > 0) add("texel").tuning.texel = true;
-  if (caps.subgroup_arithmetic) add("no subgroups").caps.subgroup_arithmetic = false;
+  if (caps.subgroup_arithmetic) {
+    add("no subgroups").caps.subgroup_arithmetic = false;
+    if (caps.max_texel_buffer_elements > 0) {
+      Variant& both = add("texel, no subgroups");
+      both.caps.subgroup_arithmetic = false;
+      both.tuning.texel = true;
+    }
+  }
   for (const std::uint32_t rows : {1u, 2u, 8u}) add(fmt::format("{} rows", rows)).tuning.rows = rows;
   for (const std::uint32_t lanes : {4u, 32u, 128u}) {
     if (lanes < caps.subgroup_size || lanes == plain.lanes || lanes > caps.max_workgroup_invocations) continue;
