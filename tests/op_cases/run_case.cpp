@@ -119,13 +119,20 @@ std::vector<Variant> variants_of(const DeviceCaps& caps) {
     variants.back().tuning.same_storage = true;
   }
   add("3 workgroups").tuning.max_groups = 3;
-  {
-    Variant& small = add("small limits");
+  const auto add_small = [&](std::string name) -> Variant& {
+    Variant& small = add(std::move(name));
     small.cut_weights = true;
     small.caps.max_workgroup_count = {29, 65535, 65535};
     small.caps.max_texel_buffer_elements = std::min<std::uint64_t>(caps.max_texel_buffer_elements, 512);
     small.tuning.texel = caps.max_texel_buffer_elements > 0;
     small.tuning.max_groups = 29;
+    return small;
+  };
+  add_small("small limits");
+  if (caps.max_texel_buffer_elements > 0) {
+    // Weights too large for a texel buffer are read from storage here, next to texel buffers for the rest.
+    Tuning& own = add_small("small limits, 4 rows a lane, same by storage").tuning;
+    own.lane_rows = own.same_storage = true;
   }
   return variants;
 }
