@@ -135,7 +135,9 @@ std::string profile_table(const std::vector<DispatchTime>& times, const std::str
   using enum Table::Align;
   Table table({Left, Left, Right, Right, Right, Right, Right});
   table.add({"kernel", "first node", "times", "microseconds", "share", "GB/s", "GFLOP/s"});
-  for (const auto& [kernel, sum] : rows) {
+  for (const auto& row : rows) {
+    const auto& kernel = row.first;
+    const Sum& sum = row.second;  // no structured binding: clang 14 captures none in a lambda
     const auto rate = [&](std::uint64_t amount) {
       return amount == 0 ? std::string("-") : fmt::format("{:.1f}", static_cast<double>(amount) * 1e-9 / sum.seconds);
     };

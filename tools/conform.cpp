@@ -105,9 +105,11 @@ int run_conform(const ConformArguments& arguments) {
   std::vector<ConformRow> rows;
   {
     Progress progress("testing");
-    rows = op_cases::conform(device.gpu(), arguments.op, arguments.repeats, [&](const op_cases::ConformProgress& at) {
-      progress.update(static_cast<std::uint64_t>(at.done), static_cast<std::uint64_t>(at.total));
-    });
+    rows =
+        op_cases::conform(device.gpu(), arguments.op, op_cases::Extent::Whole, arguments.repeats,
+                          [&](const op_cases::ConformProgress& at) {
+                            progress.update(static_cast<std::uint64_t>(at.done), static_cast<std::uint64_t>(at.total));
+                          });
   }
   if (rows.empty()) {
     std::string known;

@@ -197,6 +197,19 @@ TEST_CASE("bad prompts and files are one line") {
   check_error(run_heed(greedy({"--prompts", blank})), "no prompt in it");
 }
 
+TEST_CASE("damaged weights are refused") {
+  const convert_test::TempFolder folder;
+  std::string content = convert_test::read_whole(models().without_tokenizer());
+  for (const double share : {0.5, 0.75, 0.99}) {
+    const auto at = static_cast<std::size_t>(static_cast<double>(content.size()) * share);
+    CAPTURE(at);
+    std::string flipped = content;
+    flipped[at] = static_cast<char>(flipped[at] ^ 1);
+    const std::string path = folder.write("damaged.heed", flipped).string();
+    check_error(run_heed({"generate", path, "--tokens", "1"}), "the file is damaged");
+  }
+}
+
 TEST_CASE("Ctrl-C ends with the statistics, and exit code 130") {
   RunOptions options;
   options.on_output = [](int process) { ::kill(process, SIGINT); };

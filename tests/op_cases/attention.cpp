@@ -200,6 +200,7 @@ std::vector<OpCase> cases_attention() {
   cases.push_back(plain({.queries = 20, .keys = 20, .causal = true, .window = 1}));
   cases.push_back(plain({.queries = 300, .keys = 300, .heads = 1, .kv_heads = 1, .causal = true, .window = 130}));
   cases.push_back(plain({.queries = 5, .keys = 5, .window = 2, .weights = true}));
+  cases.push_back(plain({.queries = 3, .keys = 9, .d = 6, .dv = 6, .weights = true}));
   cases.push_back(plain({.softcap = 5.0}));
   cases.push_back(plain({.softcap = 0.01, .weights = true, .scale = 3.0}));
   for (const int mask : {2, 3}) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <functional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -17,6 +18,15 @@ struct ConformRow {
   int failures = 0;
   double worst_error = 0.0;           // relative; infinity where something that is not a number differed
   std::vector<std::string> messages;  // "CASE: what is wrong", one a failure
+  std::set<std::string> modules;      // keys of shader_table.h that ran
+};
+
+/// How many plans of a case are run. Nearly all the time goes into the driver's compiler, which begins anew for every
+/// set of specialization constants.
+enum class Extent {
+  Whole,    // every plan that differs
+  Brief,    // every case in the plainest variant; in each other variant one case for each sequence of shaders
+  Modules,  // one case for each sequence of shaders, whatever the variant; and each module once, as in the others
 };
 
 struct ConformProgress {
@@ -26,10 +36,11 @@ struct ConformProgress {
   int total = 0;
 };
 
-/// Runs the op cases whose "OP CASE" contains `filter` on a device in all variants (run_case.h), each `repeats` times,
-/// and returns a row for each op and variant that had anything to run. `progress` may be empty. An Error that planning
-/// or running a case throws counts as its failure; a lost device passes through.
-std::vector<ConformRow> conform(Gpu& gpu, std::string_view filter, int repeats,
+/// Runs the op cases whose "OP CASE" contains `filter` on a device in all variants (run_case.h) as far as `extent`
+/// says, each `repeats` times, and returns a row for each op and variant that had anything to run. All extents run the
+/// same shader modules. `progress` may be empty. An Error that planning or running a case throws counts as its failure;
+/// a lost device passes through.
+std::vector<ConformRow> conform(Gpu& gpu, std::string_view filter, Extent extent, int repeats,
                                 const std::function<void(const ConformProgress&)>& progress);
 
 }  // namespace heed::op_cases

@@ -107,6 +107,8 @@ std::vector<OpCase> cases_linear() {
       cases.back().tolerance = 5e-5;
     }
   }
+  // More texels than "small limits" allows, in rows of no whole vectors.
+  cases.push_back(linear({.rows = 1, .columns = 45, .n = 67}));
   // More output columns than workgroups in one dimension.
   for (const DType dtype : {DType::F32, DType::Q4_0}) {
     cases.push_back(linear({.dtype = dtype, .rows = 1, .columns = 32, .n = 65537, .bias = true}));

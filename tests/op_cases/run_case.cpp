@@ -89,7 +89,14 @@ std::vector<Variant> variants_of(const DeviceCaps& caps) {
     return variants.back();
   };
   if (caps.max_texel_buffer_elements > 0) add("texel").tuning.texel = true;
-  if (caps.subgroup_arithmetic) add("no subgroups").caps.subgroup_arithmetic = false;
+  if (caps.subgroup_arithmetic) {
+    add("no subgroups").caps.subgroup_arithmetic = false;
+    if (caps.max_texel_buffer_elements > 0) {
+      Variant& both = add("texel, no subgroups");
+      both.caps.subgroup_arithmetic = false;
+      both.tuning.texel = true;
+    }
+  }
   for (const std::uint32_t rows : {1u, 2u, 8u}) add(fmt::format("{} rows", rows)).tuning.rows = rows;
   for (const std::uint32_t lanes : {4u, 32u, 128u}) {
     if (lanes < caps.subgroup_size || lanes == plain.lanes || lanes > caps.max_workgroup_invocations) continue;
@@ -112,13 +119,20 @@ std::vector<Variant> variants_of(const DeviceCaps& caps) {
     variants.back().tuning.same_storage = true;
   }
   add("3 workgroups").tuning.max_groups = 3;
-  {
-    Variant& small = add("small limits");
+  const auto add_small = [&](std::string name) -> Variant& {
+    Variant& small = add(std::move(name));
     small.cut_weights = true;
     small.caps.max_workgroup_count = {29, 65535, 65535};
     small.caps.max_texel_buffer_elements = std::min<std::uint64_t>(caps.max_texel_buffer_elements, 512);
     small.tuning.texel = caps.max_texel_buffer_elements > 0;
     small.tuning.max_groups = 29;
+    return small;
+  };
+  add_small("small limits");
+  if (caps.max_texel_buffer_elements > 0) {
+    // Weights too large for a texel buffer are read from storage here, next to texel buffers for the rest.
+    Tuning& own = add_small("small limits, 4 rows a lane, same by storage").tuning;
+    own.lane_rows = own.same_storage = true;
   }
   return variants;
 }

@@ -1,13 +1,18 @@
-// Every op case in every variant of its kernels on one device, chosen by HEED_DEVICE_INDEX (default: the best one).
+// Op cases in the variants of their kernels on one device.
+//
+// HEED_DEVICE_INDEX chooses the device (default: the best one), HEED_CASES narrows the cases to those with this in
+// their name, and HEED_EXTENT says how far they go: brief (default), whole, or modules (conform.h).
 #include <doctest/doctest.h>
 
 #include <cstdlib>
+#include <regex>
 #include <set>
 #include <string>
 
 #include "heed/device.h"
 #include "heed/error.h"
 #include "runtime/gpu.h"
+#include "shader_table.h"
 #include "tests/op_cases/conform.h"
 #include "tests/op_cases/op_case.h"
 
@@ -30,6 +35,20 @@ bool has_vulkan() {
   return false;
 }
 
+/// The combinations of variants that no plan uses: a block holds a whole number of vectors.
+bool is_ever_asked_for(const std::string& key) {
+  static const std::regex kNever("linear_.*-q[48]_0-1(-.*)?");
+  return !std::regex_match(key, kNever);
+}
+
+Extent extent() {
+  const std::string name = environment("HEED_EXTENT");
+  if (name.empty() || name == "brief") return Extent::Brief;
+  if (name == "modules") return Extent::Modules;
+  REQUIRE_MESSAGE(name == "whole", "HEED_EXTENT is '", name, "', expected brief, whole or modules");
+  return Extent::Whole;
+}
+
 }  // namespace
 
 TEST_CASE("case names are unique within an op") {
@@ -42,7 +61,7 @@ TEST_CASE("case names are unique within an op") {
   }
 }
 
-TEST_CASE("every op agrees with the reference in double") {
+TEST_CASE("every op agrees with the reference in double, and every shader module runs") {
   const std::string index = environment("HEED_DEVICE_INDEX");
   if (!has_vulkan() && index.empty()) {
     MESSAGE("SKIPPED: no usable Vulkan device");
@@ -50,13 +69,23 @@ TEST_CASE("every op agrees with the reference in double") {
   }
   const Device device(index);
   MESSAGE("device: ", device.info().name, ", ", device.info().driver);
+  const std::string filter = environment("HEED_CASES");
   int cases = 0;
-  for (const ConformRow& row : conform(device.gpu(), environment("HEED_CASES"), 2, nullptr)) {
+  std::set<std::string> modules;
+  for (const ConformRow& row : conform(device.gpu(), filter, extent(), 2, nullptr)) {
     cases += row.cases;
+    modules.insert(row.modules.begin(), row.modules.end());
     MESSAGE(row.op, " [", row.variant, "]: ", row.cases, " cases, worst error ", row.worst_error);
     for (const std::string& message : row.messages) FAIL_CHECK(row.op, " [", row.variant, "] ", message);
   }
   CHECK(cases > 0);
+  MESSAGE(cases, " runs of cases, ", modules.size(), " of ", shader_modules().size(), " shader modules");
+  const DeviceCaps& caps = device.gpu().caps();
+  if (!filter.empty() || caps.max_texel_buffer_elements == 0 || !caps.subgroup_arithmetic) return;
+  for (const ShaderModuleCode& module : shader_modules()) {
+    const std::string key(module.key);
+    CHECK_MESSAGE(modules.contains(key) == is_ever_asked_for(key), key);
+  }
 }
 
 }  // namespace heed::op_cases
