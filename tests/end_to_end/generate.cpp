@@ -206,7 +206,10 @@ TEST_CASE("damaged weights are refused") {
     std::string flipped = content;
     flipped[at] = static_cast<char>(flipped[at] ^ 1);
     const std::string path = folder.write("damaged.heed", flipped).string();
-    check_error(run_heed({"generate", path, "--tokens", "1"}), "the file is damaged");
+    const Finished finished = run_heed({"generate", path, "--tokens", "1"});
+    check_error(finished, "'" + path + "': tensor '");
+    check_error(finished, "' is damaged: checksum ");
+    check_error(finished, "; fetch or convert the file again");
   }
 }
 
