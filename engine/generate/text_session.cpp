@@ -8,6 +8,7 @@
 
 #include "heed/error.h"
 #include "ops/op.h"
+#include "plan/infer.h"
 
 namespace heed {
 namespace {
@@ -56,6 +57,14 @@ TextSession::TextSession(Gpu& gpu, const ModelFile& file, std::int64_t context)
                             context, context_));
   }
   if (context > 0) context_ = context;
+  const std::vector<TensorType> types = infer_all(graph_, {{"tokens", 1}, {"outputs", 1}, {"context", context_}});
+  const Shape& logits = types[static_cast<std::size_t>(graph_.find("logits"))].shape;
+  if (logits != Shape{1, vocabulary_}) {
+    throw Error(
+        fmt::format("{}: the graph makes logits {} for one token, but metadata 'vocabulary' is {}; convert the model "
+                    "again",
+                    file.path().string(), to_string(logits), vocabulary_));
+  }
   session_.reserve("tokens", static_cast<std::uint64_t>(std::min(kChunk, context_)) * 4);
   session_.reserve("position", 4);
   session_.reserve("history", static_cast<std::uint64_t>(context_) * 4);
@@ -202,14 +211,15 @@ std::vector<float> TextSession::logits(const std::vector<std::int32_t>& tokens) 
 
 std::vector<DispatchTime> TextSession::profile(std::int64_t tokens) {
   constexpr int kRepeats = 9;
+  if (tokens < 1 || tokens > context_) {
+    throw Error(fmt::format("{} tokens cannot be profiled in a context of {}", tokens, context_));
+  }
   mode_ = Mode{};
   cached_.clear();
-  const std::int64_t last = (std::min(tokens, context_ - kRepeats) - 1) % kChunk + 1;
-  const std::vector<std::int32_t> prompt(static_cast<std::size_t>(last), 0);
-  feed(prompt, 0);
-  Executable& step = executable(last, 1, true);
-  session_.run(step);
-  const std::vector<double> seconds = session_.time_dispatches(step, kRepeats);
+  const std::int64_t done = (tokens - 1) / kChunk * kChunk;
+  const std::vector<std::int32_t> chunk(static_cast<std::size_t>(tokens - done), 0);
+  Executable& step = executable(tokens - done, 1, true);
+  const std::vector<double> seconds = session_.time_dispatches(step, kRepeats, [&] { feed(chunk, done); });
   std::vector<DispatchTime> times;
   for (std::size_t i = 0; i < seconds.size(); ++i) {
     const Dispatch& dispatch = step.plan().dispatches[i];

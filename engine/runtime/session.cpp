@@ -6,15 +6,11 @@
 #include <set>
 
 #include "heed/error.h"
+#include "plan/submissions.h"
 #include "vulkan/queries.h"
 
 namespace heed {
 namespace {
-
-// A submission holds at most this much work, so that a slow integrated GPU (100 GFLOP/s, 20 GB/s) is done with it in
-// about a tenth of a second; drivers reset the device after two.
-constexpr std::uint64_t kSubmissionFlops = 10'000'000'000;
-constexpr std::uint64_t kSubmissionBytes = 2'000'000'000;
 
 VkFormat format_of(View view) {
   switch (view) {
@@ -140,8 +136,6 @@ std::unique_ptr<Executable> Session::prepare(Plan plan) {
 
 void Session::record(Executable& executable, int repeats) {
   std::vector<vk::CommandBuffer>& recorded = executable.recorded_[repeats];
-  std::uint64_t flops = 0;
-  std::uint64_t bytes = 0;
   const auto start = [&] {
     recorded.push_back(gpu_.commands().allocate());
     recorded.back().begin(vk::Recording::Reusable);
@@ -152,29 +146,17 @@ void Session::record(Executable& executable, int repeats) {
     recorded.back().barrier(vk::Stage::Compute, vk::Stage::Host | vk::Stage::Transfer);
     recorded.back().end();
   };
-  start();
-  for (int repeat = 0; repeat < repeats; ++repeat) {
-    bool first = repeat > 0;  // a repeat waits for the one before
-    for (std::size_t i = 0; i < executable.plan_.dispatches.size(); ++i) {
-      const Dispatch& dispatch = executable.plan_.dispatches[i];
-      if (flops + dispatch.flops > kSubmissionFlops || bytes + dispatch.bytes > kSubmissionBytes) {
-        if (flops + bytes > 0) {
-          finish();
-          start();
-          flops = bytes = 0;
-          first = false;
-        }
-      } else if (dispatch.barrier_before || first) {
-        recorded.back().barrier(vk::Stage::Compute, vk::Stage::Compute);
-        first = false;
-      }
-      flops += dispatch.flops;
-      bytes += dispatch.bytes;
-      recorded.back().bind(gpu_.pipeline(dispatch), executable.sets_[i], dispatch.push_constants);
-      recorded.back().dispatch(dispatch.groups[0], dispatch.groups[1], dispatch.groups[2]);
+  for (const Recorded& next : split_into_submissions(executable.plan_, repeats)) {
+    const Dispatch& dispatch = executable.plan_.dispatches[next.dispatch];
+    if (next.new_submission) {
+      if (!recorded.empty()) finish();
+      start();
     }
+    if (next.barrier) recorded.back().barrier(vk::Stage::Compute, vk::Stage::Compute);
+    recorded.back().bind(gpu_.pipeline(dispatch), executable.sets_[next.dispatch], dispatch.push_constants);
+    recorded.back().dispatch(dispatch.groups[0], dispatch.groups[1], dispatch.groups[2]);
   }
-  finish();
+  if (!recorded.empty()) finish();
 }
 
 void Session::run(Executable& executable, int repeats) {
@@ -185,7 +167,8 @@ void Session::run(Executable& executable, int repeats) {
   gpu_.check_validation();
 }
 
-std::vector<double> Session::time_dispatches(Executable& executable, int repeats) {
+std::vector<double> Session::time_dispatches(Executable& executable, int repeats,
+                                             const std::function<void()>& before_each) {
   const std::vector<Dispatch>& dispatches = executable.plan_.dispatches;
   const vk::TimestampQueries queries(gpu_.device(), static_cast<std::uint32_t>(dispatches.size()) + 1);
   vk::CommandBuffer commands = gpu_.commands().allocate();
@@ -202,6 +185,7 @@ std::vector<double> Session::time_dispatches(Executable& executable, int repeats
   commands.end();
   std::vector<std::vector<double>> runs(dispatches.size());
   for (int repeat = 0; repeat < repeats; ++repeat) {
+    before_each();
     gpu_.submit_and_wait(commands, executable.plan_.graph_name);
     const std::vector<double> times = queries.nanoseconds();
     for (std::size_t i = 0; i < runs.size(); ++i) runs[i].push_back((times[i + 1] - times[i]) * 1e-9);
@@ -243,6 +227,8 @@ void Session::clear(const std::string& name) {
 
 void Session::read_output(const Executable& executable, const std::string& name, std::span<std::byte> bytes) {
   const std::size_t tensor = executable.plan_.tensor_named(name);
+  const std::uint64_t size = executable.tensor_buffers_[tensor]->size();
+  if (bytes.size() > size) throw Error(fmt::format("output '{}' holds {} bytes, not {}", name, size, bytes.size()));
   gpu_.download(*executable.tensor_buffers_[tensor], 0, bytes);
 }
 

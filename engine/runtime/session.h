@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <span>
@@ -39,7 +40,8 @@ class Session {
 
   /// Makes room for an input or state ahead of the graphs that use it: the largest size it will have.
   void reserve(const std::string& name, std::uint64_t bytes);
-  /// Plans, compiles and records a graph for bound dimensions, once for each graph name and binding.
+  /// Plans and compiles a graph for bound dimensions, once for each graph name and binding. What it returns lives until
+  /// an input or state is reserved larger than it was.
   Executable& prepare(const Graph& graph, const Bindings& dims);
   /// The same for a plan made elsewhere; not kept by the session.
   std::unique_ptr<Executable> prepare(Plan plan);
@@ -60,8 +62,9 @@ class Session {
   void run(Executable& executable, int repeats = 1);
 
   /// Seconds of each dispatch by the device's clock, with a barrier between all of them: the median of `repeats` runs,
-  /// each of which has the effects of run(). Throws Error on devices without timestamps.
-  std::vector<double> time_dispatches(Executable& executable, int repeats);
+  /// each of which has the effects of run(). `before_each` is called before each, to set the inputs back. Throws Error
+  /// on devices without timestamps.
+  std::vector<double> time_dispatches(Executable& executable, int repeats, const std::function<void()>& before_each);
 
  private:
   std::shared_ptr<const vk::Buffer> named(const std::string& name, std::uint64_t bytes);

@@ -1,0 +1,28 @@
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "plan/plan.h"
+
+namespace heed {
+
+/// Work that one submission may hold, so that a slow integrated GPU (100 GFLOP/s, 20 GB/s) is done with it in about a
+/// tenth of a second; drivers reset the device after two.
+struct SubmissionLimits {
+  std::uint64_t flops = 10'000'000'000;
+  std::uint64_t bytes = 2'000'000'000;
+};
+
+/// One dispatch in the order of recording.
+struct Recorded {
+  std::size_t dispatch = 0;     // index into Plan::dispatches
+  bool new_submission = false;  // begins one; the host has waited for those before
+  bool barrier = false;         // waits for the dispatches before it in its submission
+};
+
+/// The dispatches of `repeats` runs of a plan, one after the other. A dispatch that alone is over the limits gets a
+/// submission of its own.
+std::vector<Recorded> split_into_submissions(const Plan& plan, int repeats, const SubmissionLimits& limits = {});
+
+}  // namespace heed
