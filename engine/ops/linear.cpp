@@ -17,7 +17,7 @@ namespace heed::ops {
 namespace {
 
 // The kernel for one row reads x once a weight row block; from here on rows of x share weights in registers.
-constexpr std::int64_t kMatrixRows = 4;
+constexpr std::uint32_t kMatrixRows = 4;
 
 constexpr std::uint32_t kFewestGroups = 8;  // worth having, so that a CPU driver's threads have about equal work
 // Bindings of all its kernels.
@@ -114,8 +114,10 @@ void choose_same(const Lowering& l, Dispatch& d) {
   if (storage) d.bindings[kX].view = d.bindings[kNormWeight].view = View::None;
 }
 
-/// Many rows of x: tiles of x rows and output columns in registers.
-void choose_matrix(const Lowering& l, const Product& p, Dispatch& d) {
+/// Many rows of x: tiles of x rows and output columns in registers. False where the device's loops are too short for
+/// that.
+bool choose_matrix(const Lowering& l, const Product& p, Dispatch& d) {
+  if (p.rows < kMatrixRows || l.has(4) || std::uint64_t{p.row_words} + 64 > l.caps().max_loop_iterations) return false;
   d.shader = "linear_matrix";
   choose_same(l, d);
   const std::uint32_t tile_rows = p.rows >= 8 ? 8 : 4;
@@ -124,6 +126,7 @@ void choose_matrix(const Lowering& l, const Product& p, Dispatch& d) {
   d.specialization = {lanes, tile_rows};
   d.push_constants.push_back(row_groups);
   d.groups = l.spread(std::uint64_t{ceil_div(p.count, lanes * (p.gate ? 2 : 4))} * row_groups);
+  return true;
 }
 
 /// Few rows of x, a lane has weight rows of its own. False where the device's loops are too short for that.
@@ -197,11 +200,7 @@ void lower(Lowering& l) {
                         static_cast<std::uint32_t>(n),
                         std::bit_cast<std::uint32_t>(static_cast<float>(l.attributes().real("norm_eps", 0.0)))};
     d.variant = {std::string(dtype_name(dtype)), whole_units ? "4" : "1"};
-    if (rows >= kMatrixRows && !l.has(4)) {
-      choose_matrix(l, product, d);
-    } else if (!choose_lanes(l, product, d)) {
-      choose_vector(l, product, d);
-    }
+    if (!choose_matrix(l, product, d) && !choose_lanes(l, product, d)) choose_vector(l, product, d);
     const std::uint32_t flags[] = {activation, l.has(2), l.has(3),
                                    l.has(4),   gate,     static_cast<std::uint32_t>(l.tuning().weight_band())};
     d.specialization.insert(d.specialization.end(), std::begin(flags), std::end(flags));

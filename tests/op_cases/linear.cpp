@@ -109,6 +109,9 @@ std::vector<OpCase> cases_linear() {
   }
   // More texels than "small limits" allows, in rows of no whole vectors.
   cases.push_back(linear({.rows = 1, .columns = 45, .n = 67}));
+  cases.push_back(linear({.rows = 5, .columns = 45, .n = 67}));
+  // Longer rows than some drivers let a loop run.
+  cases.push_back(linear({.rows = 4, .columns = 270336, .n = 3}));
   // More output columns than workgroups in one dimension.
   for (const DType dtype : {DType::F32, DType::Q4_0}) {
     cases.push_back(linear({.dtype = dtype, .rows = 1, .columns = 32, .n = 65537, .bias = true}));
