@@ -9,6 +9,7 @@
 #include <thread>
 #include <unordered_map>
 
+#include "file/model_file.h"
 #include "heed/error.h"
 #include "runtime/cache_folder.h"
 #include "runtime/tuner.h"
@@ -76,8 +77,13 @@ DeviceCaps device_caps(const vk::PhysicalDevice& physical) {
 
 std::string Gpu::cache_name(std::string_view kind) const {
   const vk::PhysicalDevice& physical = device_.physical();
-  return fmt::format("{}-{:04x}-{:04x}-{:x}-{}", kind, physical.vendor_id, physical.device_id,
-                     physical.driver_version_number, vk::uuid_text(physical.pipeline_cache_uuid));
+  // Versions of Mesa's CPU driver differ in nothing but their names and subgroups.
+  Checksum driver;
+  driver.update(std::as_bytes(std::span(physical.driver_name)));
+  driver.update(std::as_bytes(std::span(physical.driver_info)));
+  return fmt::format("{}-{:04x}-{:04x}-{:x}-{}-{}-{:016x}", kind, physical.vendor_id, physical.device_id,
+                     physical.driver_version_number, vk::uuid_text(physical.pipeline_cache_uuid),
+                     physical.subgroup_size, driver.digest());
 }
 
 Gpu::Gpu(std::shared_ptr<const vk::Instance> instance, const vk::PhysicalDevice& physical)

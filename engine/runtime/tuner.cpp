@@ -137,8 +137,9 @@ std::optional<Tuning> tuning_from_bytes(std::span<const std::byte> bytes, const 
   std::memcpy(words, bytes.data(), sizeof(words));
   const Tuning tuning{words[1] != 0, words[2] != 0, words[3] != 0, words[4], words[5], words[6]};
   const bool fits = words[0] == kVersion && tuning.lanes >= 1 && tuning.lanes <= caps.max_workgroup_invocations &&
-                    tuning.lanes <= caps.max_workgroup_size[0] && tuning.rows >= 1 && tuning.rows <= 16 &&
-                    tuning.max_groups >= 1 && tuning.max_groups <= caps.max_workgroup_count[0] &&
+                    tuning.lanes <= caps.max_workgroup_size[0] &&
+                    (!caps.subgroup_arithmetic || tuning.lanes % caps.subgroup_size == 0) && tuning.rows >= 1 &&
+                    tuning.rows <= 16 && tuning.max_groups >= 1 && tuning.max_groups <= caps.max_workgroup_count[0] &&
                     (!tuning.texel || caps.max_texel_buffer_elements > 0);
   return fits ? std::optional<Tuning>(tuning) : std::nullopt;
 }

@@ -1,4 +1,4 @@
-// Sums and maxima over a workgroup of any size and any subgroup size, in a fixed order. Include after the layout with
+// Sums and maxima over a workgroup, in a fixed order: of any size without subgroups, of whole subgroups with them. Include after the layout with
 // local_size_x_id = 0. Variant SUBGROUP_1 uses subgroup arithmetic, SUBGROUP_0 shared memory alone.
 //   float workgroup_sum(float x), workgroup_max(float x): every invocation gets the result; all must call it.
 #ifndef HEED_REDUCE_GLSL

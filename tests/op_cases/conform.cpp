@@ -56,7 +56,8 @@ std::vector<ConformRow> conform(Gpu& gpu, std::string_view filter, Extent extent
     }
   }
 
-  const std::vector<Variant> variants = variants_of(gpu.caps());
+  std::vector<Variant> variants = variants_of(gpu.caps());
+  variants.push_back({"as tuned", gpu.caps(), gpu.tuning()});
   std::vector<ConformRow> rows;
   std::map<std::pair<std::string_view, std::string>, std::size_t> row_of;
   Seen seen;
