@@ -332,11 +332,11 @@ void lower(Lowering& l) {
     l.emit(std::move(weights));
   }
   if (!l.wants_output(0)) return;
-  const Pass pass = pass_over_keys(l, s, vectors);
   d.bindings.push_back(l.write(0));
   d.flops = 2 * static_cast<std::uint64_t>(s.queries * s.heads * (s.d + s.dv) * (cached ? s.queries : s.length));
   d.bytes = cached ? 0 : keys.size + values.size;
   if (in_one) {
+    const Pass pass = pass_over_keys(l, s, vectors);
     d.shader = "attention_step";
     Binding write_k = l.update(4);
     Binding write_v = l.update(5);
@@ -357,6 +357,7 @@ void lower(Lowering& l) {
         lanes, cached, s.causal, l.has(3), u32(s.d / 4), u32(s.dv / 4), std::max(s.d, s.dv) <= 64 ? 4u : 2u};
     d.groups = l.spread(static_cast<std::uint64_t>(s.heads) * ((u32(s.queries) + lanes - 1) / lanes));
   } else {
+    const Pass pass = pass_over_keys(l, s, vectors);
     d.shader = "attention";
     d.specialization = {pass.lanes, cached, s.causal, l.has(3), pass.tile, pass.slots, pass.d_elements};
   }

@@ -2,7 +2,7 @@
 // a recorded decode step can be resubmitted without the host.
 //
 // inputs: logits [R, V]; states tokens [T] i32, position [1] i32, history [C] i32, sampler [16] i32
-// (ops/sampler_state.h). output: token [1] i32. It goes to tokens[0] and history[position + T]; position grows by T
+// (ops/sample.h). output: token [1] i32. It goes to tokens[0] and history[position + T]; position grows by T
 // (attribute rows = "tokens" names the dimension that says T), the sampler's step by one. A row of logits without a
 // finite number gives -1. attributes: greedy (1: the largest logit, the first of equals), penalty (1: the repetition
 // penalty is applied first).

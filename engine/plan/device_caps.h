@@ -15,8 +15,8 @@ struct DeviceCaps {
   DeviceType type = DeviceType::Other;
   std::uint64_t max_storage_buffer_range = std::uint64_t{1} << 27;
   std::uint64_t max_texel_buffer_elements = 65536;
-  /// That one kernel binds. Vulkan guarantees 4 only, with which nothing here would run; no driver is known to have less
-  /// than this.
+  /// That one kernel binds. Vulkan guarantees 4 only, with which nothing here would run; no driver is known to have
+  /// less than this.
   std::uint32_t max_storage_buffers = 8;
   std::uint64_t max_memory_allocation = std::uint64_t{1} << 30;  // of one allocation and of one buffer
   std::uint64_t buffer_alignment = 256;  // of every binding: storage and texel offset alignment, whichever is larger

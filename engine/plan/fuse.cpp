@@ -65,13 +65,17 @@ std::optional<Value> stack(const Graph& graph, const std::vector<ValueId>& ids, 
     weight.row_count = rows;
     weight.band = kWidestBand;
     lay_out(weight);
-    if (weight.bytes > std::min(caps.max_storage_buffer_range, caps.max_memory_allocation)) return std::nullopt;
+    if (weight.bytes > std::min(caps.max_storage_buffer_range, caps.max_memory_allocation - kPlaneAlignment)) {
+      return std::nullopt;
+    }
   }
   return stacked;
 }
 
 ValueId add_weight(Graph& graph, Value value) {
-  if (const ValueId known = graph.find(value.name); known != kNoValue) return known;
+  for (ValueId known; (known = graph.find(value.name)) != kNoValue; value.name += "'") {
+    if (graph.value(known).parts == value.parts) return known;  // else another value happens to be called so
+  }
   graph.values.push_back(std::move(value));
   return static_cast<ValueId>(graph.values.size() - 1);
 }

@@ -74,7 +74,6 @@ class Lowering {
   void begin(const Node& node) { node_ = &node; }
   /// Gives outputs a tensor that no dispatch writes, because they are empty: they can be read all the same.
   void place_outputs();
-  const std::vector<int>& tensor_of_value() const { return tensor_of_value_; }
 
  private:
   struct Place {

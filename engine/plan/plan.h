@@ -60,7 +60,7 @@ struct Dispatch {
   std::array<std::uint32_t, 3> groups = {1, 1, 1};
   bool barrier_before = false;  // waits for all earlier dispatches and sees their writes
   std::uint64_t flops = 0;      // for `heed bench` and for splitting submissions
-  std::uint64_t bytes = 0;      // weights and caches read, likewise
+  std::uint64_t bytes = 0;      // weights read, likewise; caches, whose length a plan does not know, are left out
 
   std::string module_key() const;  // of shader_table.h
 };

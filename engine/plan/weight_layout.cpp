@@ -13,7 +13,6 @@ namespace heed {
 namespace {
 
 constexpr std::uint64_t kWord = 16;
-constexpr std::uint64_t kPlaneAlignment = 256;  // the largest offset alignment that Vulkan allows a device to ask for
 
 bool quantised(DType dtype) { return dtype_info(dtype).block_elements > 1; }
 /// Words of four scales in a row of a quantised matrix.

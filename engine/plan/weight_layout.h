@@ -11,6 +11,9 @@
 
 namespace heed {
 
+/// Of the planes of a quantised matrix: the largest offset alignment that Vulkan allows a device to ask for.
+inline constexpr std::uint64_t kPlaneAlignment = 256;
+
 /// How a weight lies in device memory.
 enum class WeightLayout : std::uint8_t {
   /// Rows of a matrix for linear and embedding. f32, f16 and bf16: every row padded with zeros to whole 16-byte words.

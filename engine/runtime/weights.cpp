@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cassert>
 #include <cstring>
+#include <set>
 
 #include "heed/error.h"
 #include "runtime/gpu.h"
@@ -54,8 +55,9 @@ WeightStore::Place WeightStore::find(const DeviceWeight& weight) const { return 
 
 void WeightStore::ensure(const Plan& plan) {
   std::vector<const DeviceWeight*> missing;
+  std::set<std::string> seen;
   for (const DeviceWeight& weight : plan.weights) {
-    if (places_.try_emplace(weight.key(), Place{nullptr, 0}).second) missing.push_back(&weight);
+    if (!places_.contains(weight.key()) && seen.insert(weight.key()).second) missing.push_back(&weight);
   }
   // Pack them into blocks first, then upload: a block is one buffer.
   std::vector<std::uint64_t> block_sizes;
@@ -73,12 +75,7 @@ void WeightStore::ensure(const Plan& plan) {
   }
   for (std::size_t i = 0; i < missing.size(); ++i) {
     const Place place{blocks_[first_block + at[i].first].get(), at[i].second};
-    try {
-      upload(*missing[i], place);
-    } catch (...) {
-      for (std::size_t left = i; left < missing.size(); ++left) places_.erase(missing[left]->key());
-      throw;
-    }
+    upload(*missing[i], place);
     places_[missing[i]->key()] = place;
   }
 }

@@ -1,5 +1,5 @@
-// What attention.comp, attention_step.comp and attention_weights.comp share: bindings 1 to 4, which keys a query sees, and
-// their scores (engine/ops/attention.cpp says what they mean). Lanes are keys.
+// What the attention kernels share: bindings 1 to 4, which keys a query sees, and their scores (engine/ops/attention.cpp
+// says what they mean).
 #ifndef HEED_ATTENTION_GLSL
 #define HEED_ATTENTION_GLSL
 

@@ -20,8 +20,9 @@ struct Variant {
   bool cut_weights = false;  // bindings no larger than the case's activations need, at least 64 KiB
 };
 
-/// The variants for a device, the plainest first: storage buffers, texel buffers, either without subgroup arithmetic, 1,
-/// 2 and 8 weight rows a workgroup, wider and narrower workgroups, few workgroups, small bindings (weights cut in pieces).
+/// The variants for a device, the plainest first: storage buffers, texel buffers, either without subgroup arithmetic,
+/// 1, 2 and 8 weight rows a workgroup, wider and narrower workgroups, few workgroups, small bindings (weights cut in
+/// pieces).
 std::vector<Variant> variants_of(const DeviceCaps& caps);
 
 /// How a case went on a device.

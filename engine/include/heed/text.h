@@ -51,7 +51,7 @@ struct DispatchTime {
   std::string label;   // the node of the graph that it belongs to
   std::string kernel;  // the variant of the shader
   double seconds = 0;
-  std::uint64_t bytes = 0;  // of weights and caches that it reads
+  std::uint64_t bytes = 0;  // of weights that it reads
   std::uint64_t flops = 0;
 };
 
@@ -73,7 +73,8 @@ class TextModel {
   std::string detokenize(const std::vector<std::int32_t>& tokens) const;
 
   /// Continues a prompt. `on_text` gets the text as it comes, in whole UTF-8 characters. The same model, device, prompt
-  /// and options give the same bytes. Throws Error when the prompt does not leave room for one token in the context.
+  /// and options give the same bytes, with the same tuning verdict in the cache folder. Throws Error when the prompt
+  /// does not leave room for one token in the context.
   Generation generate(std::string_view prompt, const GenerationOptions& options,
                       const std::function<void(std::string_view)>& on_text = {});
   Generation generate(const std::vector<std::int32_t>& prompt, const GenerationOptions& options,
