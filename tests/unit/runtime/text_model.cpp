@@ -34,7 +34,7 @@ std::optional<Device> test_device() {
 /// The counting model in a folder of its own, removed at the end.
 class CountingModel {
  public:
-  explicit CountingModel(const Ids& end_tokens = {}) {
+  explicit CountingModel(const Ids& end_tokens = {}, std::int32_t said_vocabulary = kVocabulary) {
     std::string pattern = (fs::temp_directory_path() / "heed-runtime-XXXXXX").string();
     REQUIRE(::mkdtemp(pattern.data()) != nullptr);
     folder_ = pattern;
@@ -51,7 +51,7 @@ class CountingModel {
       header.tensors.push_back({name, DType::F32, {kVocabulary, kVocabulary}, 0, 0, 0});
     }
     header.metadata = {
-        {"task", "text-generation"}, {"graph", "decode"}, {"context", kContext}, {"vocabulary", kVocabulary}};
+        {"task", "text-generation"}, {"graph", "decode"}, {"context", kContext}, {"vocabulary", said_vocabulary}};
     if (!end_tokens.empty()) header.metadata["end_tokens"] = end_tokens;
     write_model_file(path(), header, {}, [](const TensorInfo& tensor, const auto& sink) {
       std::vector<float> values(kVocabulary * kVocabulary);
@@ -139,6 +139,31 @@ TEST_CASE("a long prompt can be cancelled between its chunks, and be begun again
     CHECK(made.tokens == count_up(6, 10));
     prompt[0] = 2;  // or all but the last chunk would be in the cache
   }
+}
+
+TEST_CASE("a vocabulary that is not the graph's is refused") {
+  const std::optional<Device> device = test_device();
+  if (!device) return;
+  for (const std::int32_t said : {kVocabulary - 1, kVocabulary + 1, 1 << 20}) {
+    const CountingModel model({}, said);
+    CHECK_THROWS_WITH_AS(TextModel(*device, model.path()), doctest::Contains("but metadata 'vocabulary' is"), Error);
+  }
+}
+
+TEST_CASE("profiles cover the whole step and leave the model as it was") {
+  const std::optional<Device> device = test_device();
+  if (!device) return;
+  const CountingModel file;
+  TextModel model(*device, file.path());
+  const std::vector<DispatchTime> step = model.profile(1);
+  CHECK(step.size() == model.dispatches_per_token());
+  CHECK(step.front().label == "embedding");
+  CHECK(!model.profile(kContext).empty());
+  CHECK_THROWS_AS(model.profile(kContext + 1), Error);
+  GenerationOptions options;
+  options.sampling.temperature = 0;
+  options.max_tokens = 3;
+  CHECK(model.generate(Ids{4}, options).tokens == Ids{5, 6, 7});
 }
 
 }  // namespace heed
