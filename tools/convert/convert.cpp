@@ -143,11 +143,26 @@ ModelHeader make_header(Checkpoint& checkpoint, std::optional<DType> type) {
   return header;
 }
 
-ConvertSummary convert_checkpoint(const ConvertOptions& options) {
+namespace {
+
+/// Throws Error when the output is something that is read, by whatever name: the input, the tokenizer, or a file of the
+/// input's folder, where only .heed files are not read.
+void check_output(const ConvertOptions& options) {
   std::error_code ignored;
-  if (fs::equivalent(options.input, options.output, ignored)) {
-    throw Error(fmt::format("{}: input and output are the same file", options.output.string()));
+  std::vector<fs::path> read = {options.input, options.tokenizer};
+  for (const fs::directory_entry& entry : fs::directory_iterator(options.input, ignored)) {
+    if (entry.path().extension() != ".heed") read.push_back(entry.path());
   }
+  for (const fs::path& path : read) {
+    if (!fs::equivalent(path, options.output, ignored)) continue;
+    throw Error(fmt::format("{}: the input would be written over; choose another output", options.output.string()));
+  }
+}
+
+}  // namespace
+
+ConvertSummary convert_checkpoint(const ConvertOptions& options) {
+  check_output(options);
   Checkpoint checkpoint = read_checkpoint(options.input, options.tokenizer);
   const ModelHeader header = make_header(checkpoint, options.type);
 
@@ -180,6 +195,7 @@ ConvertSummary convert_checkpoint(const ConvertOptions& options) {
                        if (options.progress) options.progress(done, total);
                      });
                    });
+  std::error_code ignored;
   summary.file_bytes = fs::file_size(options.output, ignored);
   summary.notes = std::move(checkpoint.notes);
   return summary;

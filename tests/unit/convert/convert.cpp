@@ -206,7 +206,38 @@ TEST_CASE("a failed conversion leaves the output as it was") {
                  "'output_norm.weight' [8]: element 3"));
   CHECK(read_whole(output) == "precious");
   CHECK(std::distance(std::filesystem::directory_iterator(folder.path()), {}) == 2);
-  CHECK(contains(error_of([&] { convert_checkpoint({input, input, {}, {}, {}}); }), "the same file"));
+  CHECK(contains(error_of([&] { convert_checkpoint({input, input, {}, {}, {}}); }), "would be written over"));
+}
+
+TEST_CASE("nothing that is read is written over, by whatever name") {
+  namespace fs = std::filesystem;
+  TempFolder model;
+  model.write("config.json", tiny_llama_config().dump());
+  model.write("model.safetensors", safetensors(tiny_llama_tensors()));
+  TempFolder folder;
+  const auto gguf = folder.write("tiny.gguf", tiny_gguf().bytes());
+  const auto bin = folder.write("tiny.bin", tiny_llama2c(0, true));
+  const auto tokenizer = folder.write("tokenizer.bin", tiny_tokenizer_bin());
+  fs::create_hard_link(gguf, folder.path() / "hard.gguf");
+  fs::create_symlink("tiny.gguf", folder.path() / "soft.gguf");
+  fs::create_symlink(model.path() / "model.safetensors", folder.path() / "weights");
+  const auto check = [&](const fs::path& input, const fs::path& with, const fs::path& output) {
+    CAPTURE(output);
+    const std::string before = read_whole(output);
+    const std::string message = error_of([&] { convert_checkpoint({input, output, with, {}, {}}); });
+    CHECK_MESSAGE(contains(message, "would be written over"), message);
+    CHECK(read_whole(output) == before);
+  };
+  check(gguf, {}, gguf);
+  check(gguf, {}, folder.path() / "hard.gguf");
+  check(gguf, {}, folder.path() / "soft.gguf");
+  check(bin, tokenizer, bin);
+  check(bin, tokenizer, tokenizer);
+  check(model.path(), {}, model.path() / "config.json");
+  check(model.path(), {}, model.path() / "model.safetensors");
+  check(model.path(), {}, folder.path() / "weights");
+  // A model made from a folder may lie in it, and be made again.
+  for (int i = 0; i < 2; ++i) convert_checkpoint({model.path(), model.path() / "made.heed", {}, {}, {}});
 }
 
 TEST_CASE("inputs that are none are refused with what they look like") {
