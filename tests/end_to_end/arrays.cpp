@@ -129,6 +129,15 @@ TEST_CASE("run takes int64, and refuses what does not fit the graph") {
   check_error(inputs.run(bad), "encode");
 }
 
+TEST_CASE("run leaves no half-written array") {
+  const RunInputs inputs;
+  std::vector<std::string> arguments = {"run", models().without_tokenizer(), "--outputs", inputs.out};
+  for (const std::string& argument : inputs.given()) arguments.push_back(argument);
+  const Finished finished = run_heed(arguments, {.file_size_limit = 1000});
+  check_error(finished, "logits.npy");
+  CHECK(fs::is_empty(inputs.out));
+}
+
 TEST_CASE("damaged .npy files are refused") {
   const RunInputs inputs;
   const std::string content = convert_test::read_whole(inputs.tokens);
@@ -151,11 +160,11 @@ TEST_CASE("damaged .npy files are refused") {
 }
 
 TEST_CASE("conform: a table, a verdict, JSON, and exit code 0 where all is well") {
-  const Finished text = run_heed({"conform", "--op", "softmax", "--repeats", "2"});
+  const Finished text = run_heed({"conform", "--op", "rotary", "--repeats", "2"});
   CHECK_MESSAGE(text.exit_code == 0, text.both());
   CHECK(text.out.find("worst error") != std::string::npos);
   CHECK(text.out.find("\nconforms: all ") != std::string::npos);
-  const Finished json_run = run_heed({"conform", "--op", "softmax", "--repeats", "1", "--json"});
+  const Finished json_run = run_heed({"conform", "--op", "rotary", "--repeats", "1", "--json"});
   CHECK(json_run.exit_code == 0);
   const nlohmann::json json = nlohmann::json::parse(json_run.out);
   CHECK(json.at("conforms") == true);

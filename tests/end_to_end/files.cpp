@@ -21,7 +21,7 @@ std::string path_in(const TempFolder& folder, const std::string& name) { return 
 /// Places spread over a file: its first bytes one by one, where counts and offsets stand, then ever farther apart.
 std::vector<std::size_t> places(std::size_t size) {
   std::vector<std::size_t> places;
-  for (std::size_t at = 0; at < size; at += 1 + at / 12) places.push_back(at);
+  for (std::size_t at = 0; at < size; at += HEED_SLOWNESS * (1 + at / 12)) places.push_back(at);
   return places;
 }
 
@@ -125,6 +125,43 @@ TEST_CASE("a file that outgrows the disk leaves nothing behind, and what was the
   check_error(finished, "model.heed");
   CHECK(read_whole(output) == "what was there");
   CHECK(std::distance(fs::directory_iterator(folder.path()), fs::directory_iterator()) == 1);
+}
+
+TEST_CASE("a full disk is told at whatever byte of the output it shows") {
+  const TempFolder folder;
+  const std::string input = folder.write("in.gguf", convert_test::tiny_gguf().bytes()).string();
+  const std::string output = path_in(folder, "out.heed");
+  REQUIRE(run_heed({"convert", input, "-o", output}).exit_code == 0);
+  const std::uint64_t size = fs::file_size(output);
+  fs::remove(output);
+  for (const std::uint64_t limit : {std::uint64_t{1}, size / 4, size / 2, size - 1}) {
+    CAPTURE(limit);
+    check_error(run_heed({"convert", input, "-o", output}, {.file_size_limit = limit}), "out.heed");
+    CHECK(std::distance(fs::directory_iterator(folder.path()), fs::directory_iterator()) == 1);
+  }
+  if (!fs::is_character_file("/dev/full")) {
+    MESSAGE("SKIPPED: no /dev/full here");
+    return;
+  }
+  check_error(run_heed({"inspect", models().llama()}, {.output_file = "/dev/full"}), "standard output");
+  check_error(run_heed({"inspect", models().llama(), "--json"}, {.output_file = "/dev/full"}), "standard output");
+  check_error(run_heed({"--help"}, {.output_file = "/dev/full"}), "standard output");
+  // The model is made by the time that this cannot be said.
+  check_error(run_heed({"convert", input, "-o", output}, {.output_file = "/dev/full"}), "standard output");
+  CHECK(run_heed({"inspect", "--check", output}).exit_code == 0);
+  CHECK(fs::is_character_file("/dev/full"));
+}
+
+TEST_CASE("convert does not write over what it reads") {
+  const TempFolder folder;
+  for (const char* name : {"config.json", "tokenizer.json", "model.safetensors"}) {
+    fs::copy_file(golden_folder() / "gpt2" / name, folder.path() / name);
+  }
+  for (const char* name : {"config.json", "tokenizer.json", "model.safetensors"}) {
+    const std::string before = read_whole(folder.path() / name);
+    check_error(run_heed({"convert", folder.path().string(), "-o", path_in(folder, name)}), name);
+    CHECK(read_whole(folder.path() / name) == before);
+  }
 }
 
 TEST_CASE("a .heed file that is cut short or has a bit flipped is refused") {

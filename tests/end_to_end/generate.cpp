@@ -187,6 +187,10 @@ TEST_CASE("the context is a limit: generation ends at it, longer prompts are ref
 TEST_CASE("bad prompts and files are one line") {
   check_error(run_heed(greedy({"\xff\xfe"})), "UTF-8");
   check_error(run_heed(greedy({}), {.input = "ab\xc3"}), "UTF-8");
+  const std::string broken = models().path("broken.txt");
+  std::ofstream(broken) << "\xe2\x82\n";
+  check_error(run_heed(greedy({"--prompts", broken})), "UTF-8");
+  check_error(run_heed(greedy({"a", "--stop", "\xff"})), "UTF-8");
   check_error(run_heed(greedy({"a", "--tokens", "1"})), "give one of them");
   check_error(run_heed(greedy({"--prompts", models().path("none.txt")})), "none.txt");
   check_error(run_heed(greedy({"--prompts", models().path("")})), "read");

@@ -90,6 +90,10 @@ TEST_CASE("a device is chosen by index, name and UUID; one that is not there is 
   CHECK(generate_on(device.at("name")).out == first.out);
   check_error(generate_on("99"), "no device 99");
   check_error(generate_on("GeForce 9999"), "no device 'GeForce 9999'");
+  check_error(generate_on("-1"), "-1");
+  check_error(generate_on("99999999999999999999"), "no device");
+  check_error(run_heed({"bench", model, "--device", "99"}), "no device 99");
+  check_error(run_heed({"conform", "--op", "softmax", "--device", "99"}), "no device 99");
 }
 
 TEST_CASE("a CPU driver is announced") {

@@ -68,6 +68,13 @@ TEST_CASE("a llama2.c model without or with another tokenizer is refused") {
   }
 }
 
+TEST_CASE("a tokenizer.bin whose pieces are not UTF-8 is refused") {
+  std::string tokenizer = tiny_tokenizer_bin();
+  tokenizer.back() = '\xff';
+  const std::string message = complaint(tiny_llama2c(0, true), tokenizer);
+  CHECK_MESSAGE(contains(message, "UTF-8"), message);
+}
+
 TEST_CASE("versions and headers that heed does not read are refused by name") {
   std::string version2 = tiny_llama2c(1, true);
   version2.replace(4, 4, bytes_of(std::int32_t{2}));

@@ -83,7 +83,7 @@ TEST_CASE("a truncated or damaged safetensors file gives an error or a table, ne
   for (std::size_t size = 0; size < good.size(); size += 7) {
     CHECK(!error_of([&] { read_safetensors(*file(good.substr(0, size))); }).empty());
   }
-  for (std::size_t bit = 0; bit < std::min<std::size_t>(good.size(), 1700) * 8; ++bit) {
+  for (std::size_t bit = 0; bit < std::min<std::size_t>(good.size(), 1700) * 8; bit += HEED_SLOWNESS) {
     std::string bytes = good;
     bytes[bit / 8] = static_cast<char>(bytes[bit / 8] ^ (1 << bit % 8));
     error_of([&] { read_safetensors(*file(bytes)); });

@@ -51,7 +51,7 @@ TEST_CASE("every flipped bit is detected") {
   const Sample sample;
   REQUIRE(error_of(sample.bytes) == "");
   const std::size_t header_end = kPreambleBytes + header_of(sample.bytes).size();
-  for (std::size_t i = 0; i < sample.bytes.size(); ++i) {
+  for (std::size_t i = 0; i < sample.bytes.size(); i += HEED_SLOWNESS) {
     for (int bit = 0; bit < 8; ++bit) {
       if (i >= kPreambleBytes && i < header_end && bit != static_cast<int>(i % 8)) continue;  // one bit a byte of JSON
       std::vector<std::byte> damaged = sample.bytes;
