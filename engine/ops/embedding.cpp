@@ -38,7 +38,7 @@ void lower(Lowering& l) {
   const auto tokens = static_cast<std::uint32_t>(element_count(l.input(0).shape));
   const std::uint32_t lanes = std::min(l.caps().max_workgroup_invocations, std::max(8u, l.caps().subgroup_size));
   const auto words = static_cast<std::uint32_t>(matrix_row_words(dtype, table[1]));
-  for (const MatrixPiece& piece : l.matrix(1, std::min<std::int64_t>(table[0], 32))) {
+  for (const MatrixPiece& piece : l.matrix(1, table[0], false)) {
     Dispatch d;
     d.shader = "embedding";
     d.variant = {std::string(dtype_name(dtype))};
@@ -50,7 +50,7 @@ void lower(Lowering& l) {
                         static_cast<std::uint32_t>(piece.row_count),
                         static_cast<std::uint32_t>(table[0]),
                         std::bit_cast<std::uint32_t>(static_cast<float>(l.attributes().real("scale", 1.0)))};
-    d.specialization = {lanes, static_cast<std::uint32_t>(l.tuning().weight_band())};
+    d.specialization = {lanes, piece.band};
     d.groups = l.spread((std::uint64_t{tokens} * words + lanes - 1) / lanes);
     l.emit(std::move(d));
   }

@@ -19,7 +19,6 @@ namespace {
 // The kernel for one row reads x once a weight row block; from here on rows of x share weights in registers.
 constexpr std::uint32_t kMatrixRows = 4;
 
-constexpr std::uint32_t kFewestGroups = 8;  // worth having, so that a CPU driver's threads have about equal work
 // Bindings of all its kernels.
 enum : std::size_t { kX = 0, kWords, kScales, kBias, kResidual, kNormWeight };
 
@@ -101,6 +100,7 @@ std::int64_t unit_columns(DType dtype) {
 struct Product {
   std::uint32_t rows;       // of x
   std::uint32_t count;      // output columns
+  std::uint32_t width;      // output columns of all pieces
   std::uint32_t row_words;  // 16-byte words of a weight row
   bool gate;
 };
@@ -136,10 +136,7 @@ bool choose_lanes(const Lowering& l, const Product& p, Dispatch& d) {
   d.shader = "linear_lanes";
   choose_same(l, d);
   d.bindings[kScales].view = View::F32x4;
-  // A narrow output gets fewer rows a lane rather than too few workgroups.
-  std::uint32_t rows = tuning.rows;
-  while (rows > 1 && p.count < rows * tuning.lanes * kFewestGroups) rows /= 2;
-  if (p.gate && rows > 1) rows /= 2;
+  const std::uint32_t rows = tuning.rows_a_lane(p.width, p.gate);
   const std::uint32_t blocks = ceil_div(p.count, rows * tuning.lanes);
   d.specialization = {tuning.lanes, rows};
   d.push_constants.push_back(blocks);
@@ -180,8 +177,9 @@ void lower(Lowering& l) {
   const View view = whole_units ? View::F32x4 : View::F32;
   const auto activation =
       static_cast<std::uint32_t>(activation_named(l.attributes().text(gate ? "gate" : "activation", "none")));
-  for (const MatrixPiece& piece : l.matrix(1, gate ? w[0] : std::min<std::int64_t>(w[0], 32))) {
+  for (const MatrixPiece& piece : l.matrix(1, n, gate)) {
     const Product product = {static_cast<std::uint32_t>(rows), static_cast<std::uint32_t>(gate ? n : piece.row_count),
+                             static_cast<std::uint32_t>(n),
                              static_cast<std::uint32_t>(matrix_row_words(dtype, columns)), gate};
     Dispatch d;
     const Binding x = l.read(kX, view);
@@ -197,12 +195,11 @@ void lower(Lowering& l) {
                         product.row_words,
                         product.count,
                         static_cast<std::uint32_t>(piece.row_begin),
-                        static_cast<std::uint32_t>(n),
+                        product.width,
                         std::bit_cast<std::uint32_t>(static_cast<float>(l.attributes().real("norm_eps", 0.0)))};
     d.variant = {std::string(dtype_name(dtype)), whole_units ? "4" : "1"};
     if (!choose_matrix(l, product, d) && !choose_lanes(l, product, d)) choose_vector(l, product, d);
-    const std::uint32_t flags[] = {activation, l.has(2), l.has(3),
-                                   l.has(4),   gate,     static_cast<std::uint32_t>(l.tuning().weight_band())};
+    const std::uint32_t flags[] = {activation, l.has(2), l.has(3), l.has(4), gate, piece.band};
     d.specialization.insert(d.specialization.end(), std::begin(flags), std::end(flags));
     d.flops = 2 * static_cast<std::uint64_t>(rows) * static_cast<std::uint64_t>(columns) *
               static_cast<std::uint64_t>(gate ? w[0] : piece.row_count);

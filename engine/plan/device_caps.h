@@ -32,9 +32,6 @@ struct DeviceCaps {
   std::uint64_t max_loop_iterations = UINT64_MAX;
 };
 
-/// Most rows of weights that lie interleaved in memory (DeviceWeight::band).
-inline constexpr std::int64_t kWidestBand = 8;
-
 /// Choices between equally correct kernels, found by measurement on the device (runtime/tuner.h); the defaults are
 /// those for a GPU nobody has measured.
 struct Tuning {
@@ -46,8 +43,14 @@ struct Tuning {
   std::uint32_t max_groups = 65535;  // spread larger work over loops inside this many workgroups
   bool operator==(const Tuning&) const = default;
 
-  /// Rows of weights that lie interleaved in memory (DeviceWeight::band): those that lanes read at the same time.
-  std::int64_t weight_band() const { return lane_rows ? kWidestBand : 1; }
+  /// Weight rows of each lane where `lane_rows` and a product has so many output columns: fewer for a narrow output
+  /// rather than too few workgroups. A gated product reads two rows for each, so it takes half as many.
+  std::uint32_t rows_a_lane(std::int64_t outputs, bool gate) const;
+  /// Rows of such a product's weight that lie interleaved in memory (DeviceWeight::band): those of a workgroup, so that
+  /// it reads memory from front to back.
+  std::int64_t weight_band(std::int64_t outputs, bool gate) const {
+    return lane_rows ? std::int64_t{lanes} * rows_a_lane(outputs, gate) : 1;
+  }
 };
 
 }  // namespace heed

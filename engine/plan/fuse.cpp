@@ -38,7 +38,8 @@ bool plain_linear(const Node& node) {
 
 /// The weights stacked along their first dimension, or nothing when they cannot be: other types or row lengths, vectors
 /// in blocks, or more bytes than one binding holds.
-std::optional<Value> stack(const Graph& graph, const std::vector<ValueId>& ids, const DeviceCaps& caps) {
+std::optional<Value> stack(const Graph& graph, const std::vector<ValueId>& ids, const DeviceCaps& caps,
+                           const Tuning& tuning) {
   Value stacked = graph.value(ids.front());
   stacked.parts.clear();
   stacked.name.clear();
@@ -63,7 +64,7 @@ std::optional<Value> stack(const Graph& graph, const std::vector<ValueId>& ids, 
     weight.dtype = stacked.dtype;
     weight.columns = stacked.shape[1].size;
     weight.row_count = rows;
-    weight.band = kWidestBand;
+    weight.band = tuning.weight_band(rows, false);
     lay_out(weight);
     if (weight.bytes > std::min(caps.max_storage_buffer_range, caps.max_memory_allocation - kPlaneAlignment)) {
       return std::nullopt;
@@ -81,7 +82,8 @@ ValueId add_weight(Graph& graph, Value value) {
 }
 
 /// One linear in place of several with the same input: the nodes' weights and biases stacked; nothing when they differ.
-std::optional<Node> merge_linears(Graph& graph, const std::vector<const Node*>& nodes, const DeviceCaps& caps) {
+std::optional<Node> merge_linears(Graph& graph, const std::vector<const Node*>& nodes, const DeviceCaps& caps,
+                                  const Tuning& tuning) {
   std::vector<ValueId> weights;
   std::vector<ValueId> biases;
   for (const Node* node : nodes) {
@@ -90,11 +92,11 @@ std::optional<Node> merge_linears(Graph& graph, const std::vector<const Node*>& 
     if (input_of(*node, 2) != kNoValue) biases.push_back(node->inputs[2]);
   }
   if (!biases.empty() && biases.size() != nodes.size()) return std::nullopt;
-  const std::optional<Value> weight = stack(graph, weights, caps);
+  const std::optional<Value> weight = stack(graph, weights, caps, tuning);
   if (!weight) return std::nullopt;
   ValueId bias = kNoValue;
   if (!biases.empty()) {
-    const std::optional<Value> stacked = stack(graph, biases, caps);
+    const std::optional<Value> stacked = stack(graph, biases, caps, tuning);
     if (!stacked) return std::nullopt;
     bias = add_weight(graph, *stacked);
   }
@@ -116,7 +118,7 @@ std::vector<int> count_uses(const Graph& graph) {
   return uses;
 }
 
-void fuse_gate(Graph& graph, const DeviceCaps& caps) {
+void fuse_gate(Graph& graph, const DeviceCaps& caps, const Tuning& tuning) {
   const std::map<ValueId, std::size_t> made_by = makers(graph);
   const std::vector<int> uses = count_uses(graph);
   std::set<std::size_t> dead;
@@ -132,7 +134,7 @@ void fuse_gate(Graph& graph, const DeviceCaps& caps) {
     if (!plain_linear(first) || !plain_linear(second)) continue;
     // A gate broadcasts; only halves of equal width can be told apart in one weight.
     if (graph.value(first.inputs[1]).shape != graph.value(second.inputs[1]).shape) continue;
-    std::optional<Node> merged = merge_linears(graph, {&first, &second}, caps);
+    std::optional<Node> merged = merge_linears(graph, {&first, &second}, caps, tuning);
     if (!merged) continue;
     dead.insert({a->second, b->second});
     merged->name = gate.name;
@@ -176,7 +178,7 @@ void fuse_rotary(Graph& graph) {
   erase_nodes(graph, dead);
 }
 
-void fuse_packed_attention(Graph& graph, const DeviceCaps& caps) {
+void fuse_packed_attention(Graph& graph, const DeviceCaps& caps, const Tuning& tuning) {
   const std::map<ValueId, std::size_t> made_by = makers(graph);
   const std::vector<int> uses = count_uses(graph);
   std::set<std::size_t> dead;
@@ -191,7 +193,7 @@ void fuse_packed_attention(Graph& graph, const DeviceCaps& caps) {
       indices.push_back(maker->second);
     }
     if (linears.size() != 3) continue;
-    std::optional<Node> merged = merge_linears(graph, linears, caps);
+    std::optional<Node> merged = merge_linears(graph, linears, caps, tuning);
     if (!merged) continue;
     // The last of the three stands where all their inputs are ready and nobody has read them yet.
     const std::size_t last = *std::max_element(indices.begin(), indices.end());
@@ -239,10 +241,10 @@ void fuse_norm(Graph& graph, const Bindings& dims) {
   erase_nodes(graph, dead);
 }
 
-void fuse(Graph& graph, const Bindings& dims, const DeviceCaps& caps) {
-  fuse_gate(graph, caps);
+void fuse(Graph& graph, const Bindings& dims, const DeviceCaps& caps, const Tuning& tuning) {
+  fuse_gate(graph, caps, tuning);
   fuse_rotary(graph);
-  fuse_packed_attention(graph, caps);
+  fuse_packed_attention(graph, caps, tuning);
   fuse_norm(graph, dims);
 }
 

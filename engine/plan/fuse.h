@@ -9,10 +9,10 @@
 namespace heed {
 
 /// Runs the fusion passes below, in this order, on a validated graph. Each pass leaves a graph that computes the same.
-void fuse(Graph& graph, const Bindings& dims, const DeviceCaps& caps);
+void fuse(Graph& graph, const Bindings& dims, const DeviceCaps& caps, const Tuning& tuning);
 
 /// linear(x, A), linear(x, B) and gate(a, b) become one linear with the rows of A and B stacked and attribute `gate`.
-void fuse_gate(Graph& graph, const DeviceCaps& caps);
+void fuse_gate(Graph& graph, const DeviceCaps& caps, const Tuning& tuning);
 
 /// attention(rotary(q), rotary(k), v) with a cache takes over the rotation (attributes rotary_*), which then happens
 /// where keys enter the cache.
@@ -20,7 +20,7 @@ void fuse_rotary(Graph& graph);
 
 /// attention whose q, k and v are linears of the same x gets one linear with stacked rows; attribute `packed` = 1 says
 /// that input 0 holds q, k and v side by side.
-void fuse_packed_attention(Graph& graph, const DeviceCaps& caps);
+void fuse_packed_attention(Graph& graph, const DeviceCaps& caps, const Tuning& tuning);
 
 /// rms_norm whose result goes into linears alone is done inside them (input 4, attribute norm_eps). Only where x is a
 /// single row: every workgroup repeats the sum of squares.

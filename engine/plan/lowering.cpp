@@ -140,16 +140,18 @@ void Lowering::place_outputs() {
   }
 }
 
-std::vector<MatrixPiece> Lowering::matrix(std::size_t i, std::int64_t rows_multiple) {
+std::vector<MatrixPiece> Lowering::matrix(std::size_t i, std::int64_t outputs, bool gate) {
   const ValueId id = node_->inputs[i];
   const Value& value = graph_.value(id);
   const TensorType& type = types_[static_cast<std::size_t>(id)];
   if (value.kind != ValueKind::Weight) fail(fmt::format("'{}' is not a weight", value.name));
   DeviceWeight whole = describe_weight(value, type, WeightLayout::Matrix);
-  whole.band = tuning_.weight_band();
+  whole.band = band_within(type.dtype, whole.columns, tuning_.weight_band(outputs, gate), caps_);
   std::int64_t step = 0;
   try {
-    step = rows_per_piece(type.dtype, whole.columns, whole.band, rows_multiple, caps_);
+    const std::int64_t whole_bands = (32 + whole.band - 1) / whole.band * whole.band;
+    step = rows_per_piece(type.dtype, whole.columns, whole.band,
+                          gate ? whole.row_count : std::min(whole.row_count, whole_bands), caps_);
   } catch (const Error& error) {
     fail(error.what());
   }
@@ -164,7 +166,7 @@ std::vector<MatrixPiece> Lowering::matrix(std::size_t i, std::int64_t rows_multi
     const std::uint64_t bytes = weight.bytes;
     const std::int64_t rows = weight.row_count;
     const std::size_t tensor = weight_tensor(std::move(weight), value);
-    MatrixPiece piece{begin, rows, {}, {}};
+    MatrixPiece piece{begin, rows, static_cast<std::uint32_t>(whole.band), {}, {}};
     piece.words = {tensor, 0, words, Access::Read, type.dtype == DType::F32 ? View::F32x4 : View::U32x4};
     piece.scales = {tensor, 0, std::min<std::uint64_t>(words, 256), Access::Read, View::F32};
     if (scales != 0) piece.scales = {tensor, scales, bytes - scales, Access::Read, View::F32};

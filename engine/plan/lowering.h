@@ -13,8 +13,9 @@ namespace heed {
 struct MatrixPiece {
   std::int64_t row_begin = 0;
   std::int64_t row_count = 0;
-  Binding words;   // View::F32x4 for f32, U32x4 for the others
-  Binding scales;  // View::F32; for plain types the words once more, so that the binding is never empty
+  std::uint32_t band = 1;  // DeviceWeight::band
+  Binding words;           // View::F32x4 for f32, U32x4 for the others
+  Binding scales;          // View::F32; for plain types the words once more, so that the binding is never empty
 };
 
 /// What an op's lower() works with: the types of its node, the device, and a Plan to which it appends dispatches.
@@ -40,9 +41,10 @@ class Lowering {
   Binding write(std::size_t i = 0);
   /// A state that the shader changes in place.
   Binding update(std::size_t i);
-  /// An input that is a weight, cut into pieces of whole `rows_multiple`s where limits ask for it; for linear and
-  /// embedding.
-  std::vector<MatrixPiece> matrix(std::size_t i, std::int64_t rows_multiple);
+  /// An input that is a weight for products with so many output columns (Tuning::weight_band); for linear and
+  /// embedding. Cut into pieces of whole bands of at least 32 rows where limits ask for it, but never
+  /// a gate's weight.
+  std::vector<MatrixPiece> matrix(std::size_t i, std::int64_t outputs, bool gate);
   /// Memory that lives within this node.
   Binding scratch(std::string name, std::uint64_t bytes);
   /// A table that the plan brings; equal names share one.

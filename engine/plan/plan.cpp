@@ -61,7 +61,7 @@ std::uint64_t Plan::bytes() const {
 
 Plan make_plan(const Graph& graph, const Bindings& dims, const DeviceCaps& caps, const Tuning& tuning) {
   Graph fused = graph;
-  fuse(fused, dims, caps);
+  fuse(fused, dims, caps, tuning);
   const std::vector<TensorType> types = infer_all(fused, dims);
 
   Plan plan;

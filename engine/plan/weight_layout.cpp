@@ -32,6 +32,24 @@ std::uint64_t align_up(std::uint64_t value, std::uint64_t alignment) {
   return (value + alignment - 1) / alignment * alignment;
 }
 
+DeviceWeight matrix_rows(DType dtype, std::int64_t columns, std::int64_t band, std::int64_t rows) {
+  DeviceWeight weight;
+  weight.layout = WeightLayout::Matrix;
+  weight.dtype = dtype;
+  weight.columns = columns;
+  weight.row_count = rows;
+  weight.band = band;
+  lay_out(weight);
+  return weight;
+}
+
+/// How often a weight fits one binding and one buffer. Planes are bound on their own, so only the larger one counts for
+/// the binding; a buffer holds both.
+std::uint64_t times_within(const DeviceWeight& weight, const DeviceCaps& caps) {
+  const std::uint64_t range = weight.scales_offset == 0 ? weight.bytes : weight.scales_offset;
+  return std::min(caps.max_storage_buffer_range / range, (caps.max_memory_allocation - kPlaneAlignment) / weight.bytes);
+}
+
 }  // namespace
 
 std::string DeviceWeight::key() const {
@@ -77,19 +95,15 @@ void lay_out(DeviceWeight& weight) {
   }
 }
 
+std::int64_t band_within(DType dtype, std::int64_t columns, std::int64_t band, const DeviceCaps& caps) {
+  while (band > 1 && times_within(matrix_rows(dtype, columns, band, band), caps) == 0) band /= 2;
+  return band;
+}
+
 std::int64_t rows_per_piece(DType dtype, std::int64_t columns, std::int64_t band, std::int64_t rows_multiple,
                             const DeviceCaps& caps) {
-  DeviceWeight rows;
-  rows.layout = WeightLayout::Matrix;
-  rows.dtype = dtype;
-  rows.columns = columns;
-  rows.row_count = rows_multiple;
-  rows.band = band;
-  lay_out(rows);
-  // Planes are bound on their own, so only the larger one counts for the range; a buffer holds both.
-  const std::uint64_t range = rows.scales_offset == 0 ? rows.bytes : rows.scales_offset;
-  const std::uint64_t pieces =
-      std::min(caps.max_storage_buffer_range / range, (caps.max_memory_allocation - kPlaneAlignment) / rows.bytes);
+  const DeviceWeight rows = matrix_rows(dtype, columns, band, rows_multiple);
+  const std::uint64_t pieces = times_within(rows, caps);
   if (pieces == 0) {
     throw Error(fmt::format("{} rows of {} elements ({}) need {} bytes, but {} binds {} and allocates {} at a time",
                             rows_multiple, columns, dtype_name(dtype), rows.bytes, caps.name,

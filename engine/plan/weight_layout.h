@@ -35,7 +35,7 @@ struct DeviceWeight {
   std::int64_t columns = 0;        // elements of a row; Dense: of everything after the first dimension
   std::int64_t row_begin = 0;      // of the stacked rows
   std::int64_t row_count = 0;
-  std::int64_t band = 1;            // rows, a power of two
+  std::int64_t band = 1;            // rows
   std::uint64_t scales_offset = 0;  // quantised matrices
   std::uint64_t bytes = 0;
 
@@ -47,6 +47,9 @@ std::int64_t matrix_row_words(DType dtype, std::int64_t columns);
 
 /// Fills in scales_offset and bytes.
 void lay_out(DeviceWeight& weight);
+
+/// The widest band up to `band` rows whose rows fit one binding and one buffer; 1 where nothing fits.
+std::int64_t band_within(DType dtype, std::int64_t columns, std::int64_t band, const DeviceCaps& caps);
 
 /// Rows of a matrix that fit one binding and one buffer: whole `rows_multiple`s. Throws Error when not even those fit.
 std::int64_t rows_per_piece(DType dtype, std::int64_t columns, std::int64_t band, std::int64_t rows_multiple,

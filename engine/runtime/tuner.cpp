@@ -12,7 +12,7 @@
 namespace heed {
 namespace {
 
-constexpr std::uint32_t kVersion = 3;  // of the kernels that were measured
+constexpr std::uint32_t kVersion = 4;  // of the kernels that were measured
 constexpr int kRounds = 6;
 constexpr std::size_t kWords = 7;  // of a verdict in the cache
 

@@ -38,7 +38,7 @@ bool well_formed(const Graph& graph) {
 /// What fuse() makes of a graph; checked to be well formed and to compute the same.
 Graph fused(const Graph& graph, const Bindings& dims = {}, double position = 0, const DeviceCaps& caps = {}) {
   Graph result = graph;
-  fuse(result, dims, caps);
+  fuse(result, dims, caps, {});
   REQUIRE(well_formed(result));
   const auto before = run_graph(graph, dims, position);
   const auto after = run_graph(result, dims, position);

@@ -270,6 +270,11 @@ TEST_CASE("lanes get rows of their own where tuned so, fewer for narrow outputs,
   CHECK(plan(288, 256).specialization.at(1) == 4);
   CHECK(plan(7, 256).specialization.at(1) == 1);
   CHECK(plan(7, 256).groups[0] == 1);
+  // What a workgroup reads lies together, in every plan that reads the weight.
+  CHECK(plan(32000, 256).specialization.back() == 128);
+  CHECK(plan(32000, 256, true).specialization.back() == 64);
+  CHECK(plan(288, 256).specialization.back() == 32);
+  CHECK(plan(7, 256).specialization.back() == 8);
   caps.max_loop_iterations = 1000;
   CHECK(plan(320, 4096).shader == "linear_lanes");
   CHECK(plan(320, 8192).shader == "linear_vector");

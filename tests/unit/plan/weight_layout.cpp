@@ -84,7 +84,8 @@ TEST_CASE("a packed matrix reads as the file decodes") {
     const bool blocks = dtype_info(type).block_elements > 1;
     for (const std::int64_t columns :
          blocks ? std::vector<std::int64_t>{32, 64, 96, 288} : std::vector<std::int64_t>{1, 3, 4, 5, 8, 36, 44, 172}) {
-      for (const auto& [rows, band] : {std::pair{1, 1}, {2, 1}, {7, 1}, {33, 1}, {1, 8}, {7, 8}, {33, 8}, {40, 8}}) {
+      for (const auto& [rows, band] :
+           {std::pair{1, 1}, {2, 1}, {7, 1}, {33, 1}, {1, 8}, {7, 8}, {33, 8}, {40, 8}, {40, 12}, {200, 128}}) {
         CAPTURE(dtype_name(type));
         CAPTURE(columns);
         CAPTURE(rows);
@@ -165,6 +166,16 @@ TEST_CASE("pieces fit the range and the allocation, and larger ones do not") {
       }
     }
   }
+}
+
+TEST_CASE("bands narrow until they fit") {
+  DeviceCaps caps;
+  caps.max_storage_buffer_range = 256 * 100;  // a hundred rows of 64 floats
+  CHECK(band_within(DType::F32, 64, 128, caps) == 64);
+  CHECK(band_within(DType::F32, 64, 96, caps) == 96);
+  CHECK(band_within(DType::F32, 64, 1, caps) == 1);
+  caps.max_storage_buffer_range = 100;
+  CHECK(band_within(DType::F32, 64, 128, caps) == 1);
 }
 
 TEST_CASE("rows that do not fit at all are refused with the numbers") {
