@@ -5,9 +5,8 @@
 // variant SAME: read storage
 //
 // y[t, n] = act(sum_k x[t, k] W[n, k] + bias[n]) + residual[t, n], for few rows t (engine/ops/linear.cpp).
-// A lane owns ROWS weight rows and goes along k alone: nothing is summed across lanes, which CPU drivers are slow at. A
-// workgroup takes gl_WorkGroupSize.x * ROWS weight rows and one t. A 16-byte word of each weight row is fetched once; x
-// once a workgroup, at the same place by all lanes.
+// A lane owns ROWS weight rows (lanes.glsl). A workgroup takes gl_WorkGroupSize.x * ROWS weight rows and one t. A 16-byte
+// word of each weight row is fetched once; x once a workgroup, at the same place by all lanes.
 #extension GL_GOOGLE_include_directive : require
 layout(local_size_x_id = 0) in;
 layout(constant_id = 1) const uint ROWS = 4;
@@ -51,11 +50,24 @@ WRITE_F32(6, y);
 
 const uint SUMS = ROWS * (1 + GATED);
 
-float total(vec4 v) { return (v.x + v.y) + (v.z + v.w); }
+#include "lanes.glsl"
+
+uint t;
+vec4 squares = vec4(0.0);
+
+void fetch_x(uint unit, bool second, out vec4 xs[UNIT_VECTORS]) {
+  for (uint j = 0; j < UNIT_VECTORS; ++j) {
+    xs[j] = LOAD_4(x, t, unit * UNIT_VECTORS + j);
+    if (HAS_NORM == 1) {
+      squares += xs[j] * xs[j];
+      xs[j] *= LOAD_4(norm_weight, 0, unit * UNIT_VECTORS + j);
+    }
+  }
+}
 
 void main() {
   const uint group = workgroup_index();
-  const uint t = group / blocks;
+  t = group / blocks;
   if (t >= rows) return;
   const uint own = group % blocks * gl_WorkGroupSize.x * ROWS + gl_LocalInvocationID.x;
   float sums[SUMS];
@@ -65,43 +77,9 @@ void main() {
     // Rows past the end repeat the last one and are not written.
     row_of[r] = weight_row(min(own + (r % ROWS) * gl_WorkGroupSize.x, count - 1) + (r / ROWS) * width, row_words);
   }
-  vec4 squares = vec4(0.0);
+  multiply(row_of, 0, row_words, false, sums);
 
-  for (uint part = 0; part < row_words; part += SCALED_UNITS) {
-#ifdef UNIT_SCALED
-    vec4 scales_of[SUMS];
-    for (uint r = 0; r < SUMS; ++r) scales_of[r] = load_scales(row_of[r], part);
-    const uint part_end = min(part + SCALED_UNITS, row_words);
-    for (uint unit = part; unit < part_end; ++unit) {
-#else
-    const uint unit = part;
-    {
-#endif
-      // All fetches first: CPU drivers call a function for each, and what is alive then is spilled.
-      Unit units[SUMS];
-      for (uint r = 0; r < SUMS; ++r) units[r] = load_unit(row_of[r], unit);
-      vec4 xs[UNIT_VECTORS];
-      for (uint j = 0; j < UNIT_VECTORS; ++j) {
-        xs[j] = LOAD_4(x, t, unit * UNIT_VECTORS + j);
-        if (HAS_NORM == 1) {
-          squares += xs[j] * xs[j];
-          xs[j] *= LOAD_4(norm_weight, 0, unit * UNIT_VECTORS + j);
-        }
-      }
-      for (uint r = 0; r < SUMS; ++r) {
-        const Unit u = units[r];
-        vec4 partial = xs[0] * unit_vector(u, 0);
-        for (uint j = 1; j < UNIT_VECTORS; ++j) partial = fma(xs[j], unit_vector(u, j), partial);
-#ifdef UNIT_SCALED
-        sums[r] = fma(total(partial), scales_of[r][(unit - part) / BLOCK_UNITS], sums[r]);
-#else
-        sums[r] += total(partial);
-#endif
-      }
-    }
-  }
-
-  const float scale = HAS_NORM == 1 ? inversesqrt(total(squares) / float(columns) + norm_eps) : 1.0;
+  const float scale = HAS_NORM == 1 ? inversesqrt(sum_of(squares) / float(columns) + norm_eps) : 1.0;
   for (uint r = 0; r < ROWS; ++r) {
     if (own + r * gl_WorkGroupSize.x >= count) break;
     const uint n = first + own + r * gl_WorkGroupSize.x;

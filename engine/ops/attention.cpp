@@ -9,6 +9,8 @@
 // (0, or c in c tanh(score / c)). The mask is added to the scores; -infinity (anything below -1e30) drops a key. A
 // query with no key at all yields zeros. By fusion: packed (input 0 holds q, k, v side by side), rotary_* (q and k are
 // turned here).
+#include "ops/attention.h"
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -24,39 +26,9 @@
 namespace heed::ops {
 namespace {
 
+using Sizes = AttentionSizes;
+
 constexpr double kMasked = -1e30;  // scores at and below are dropped
-
-struct Sizes {
-  std::int64_t heads, kv_heads, queries, d, dv;
-  std::int64_t length;  // keys there can be: cache rows or S
-  bool cached, packed;
-  double scale, softcap;
-  std::int64_t window;
-  bool causal;
-  std::int64_t q_width() const { return heads * d; }
-  std::int64_t k_width() const { return kv_heads * d; }
-  std::int64_t v_width() const { return kv_heads * dv; }
-};
-
-Sizes sizes(const Attributes& a, const Shape& q, const Shape* k, const Shape* v, const Shape* cache_k,
-            const Shape* cache_v) {
-  Sizes s{};
-  s.heads = a.integer("heads");
-  s.kv_heads = a.integer("kv_heads", s.heads);
-  s.packed = a.integer("packed", 0) != 0;
-  s.cached = cache_k != nullptr;
-  s.queries = q[0];
-  const Shape& keys = s.cached ? *cache_k : *k;
-  const Shape& values = s.cached ? *cache_v : *v;
-  s.d = keys[1] / s.kv_heads;
-  s.dv = values[1] / s.kv_heads;
-  s.length = keys[0];
-  s.scale = a.real("scale", 1.0 / std::sqrt(static_cast<double>(std::max<std::int64_t>(1, s.d))));
-  s.softcap = a.real("softcap", 0.0);
-  s.causal = a.integer("causal", 0) != 0;
-  s.window = a.integer("window", 0);
-  return s;
-}
 
 std::vector<TensorType> infer(const InferContext& c) {
   const Attributes& a = c.node.attributes;
@@ -83,9 +55,9 @@ std::vector<TensorType> infer(const InferContext& c) {
       c.fail(fmt::format("a width of {} is not made of {} heads", c.input(i).shape[1], kv_heads));
     }
   }
-  const Sizes s =
-      sizes(a, c.input(0).shape, c.has(1) ? &c.input(1).shape : nullptr, c.has(2) ? &c.input(2).shape : nullptr,
-            cached ? &c.input(4).shape : nullptr, cached ? &c.input(5).shape : nullptr);
+  const Sizes s = AttentionSizes::from(a, c.input(0).shape, c.has(1) ? &c.input(1).shape : nullptr,
+                                       c.has(2) ? &c.input(2).shape : nullptr, cached ? &c.input(4).shape : nullptr,
+                                       cached ? &c.input(5).shape : nullptr);
   const std::int64_t rows = s.queries;
   c.expect_shape(0, {rows, packed ? s.q_width() + s.k_width() + s.v_width() : s.q_width()}, "q");
   if (!packed) {
@@ -117,9 +89,9 @@ std::vector<TensorType> infer(const InferContext& c) {
 
 void reference(const ReferenceContext& c) {
   const bool cached = c.has(4);
-  const Sizes s =
-      sizes(c.node.attributes, c.shape(0), c.has(1) ? &c.shape(1) : nullptr, c.has(2) ? &c.shape(2) : nullptr,
-            cached ? &c.shape(4) : nullptr, cached ? &c.shape(5) : nullptr);
+  const Sizes s = AttentionSizes::from(c.node.attributes, c.shape(0), c.has(1) ? &c.shape(1) : nullptr,
+                                       c.has(2) ? &c.shape(2) : nullptr, cached ? &c.shape(4) : nullptr,
+                                       cached ? &c.shape(5) : nullptr);
   const std::int64_t position = cached ? c.position(6) : 0;
   std::vector<double> q = c.in(0);
   std::vector<double> k = c.has(1) ? c.in(1) : std::vector<double>();
@@ -247,20 +219,12 @@ struct Pass {
 
 Pass pass_over_keys(const Lowering& l, const Sizes& s, bool vectors) {
   const auto value_elements = static_cast<std::uint64_t>(vectors ? s.dv / 4 : s.dv);
-  const auto elements = static_cast<std::uint64_t>(vectors ? s.d / 4 : s.d);
-  const auto tile_of = [](std::uint32_t lanes) { return std::max(lanes, 128u); };
   Pass pass{};
-  pass.lanes = l.lanes_within_loops([&](std::uint32_t many) {
-    const std::uint64_t tile = tile_of(many);
-    const std::uint64_t tiles = (static_cast<std::uint64_t>(s.length) + tile - 1) / tile;
-    return tiles * ((tile + many - 1) / many * (elements + 2) + (value_elements + many - 1) / many * (tile + 1) +
-                    2 * Lowering::reduce_iterations(many) + 1) +
-           2 * elements + 2 * value_elements + Lowering::reduce_iterations(many);
-  });
-  pass.tile = tile_of(pass.lanes);
+  pass.lanes = l.lanes_within_loops([&](std::uint32_t many) { return attention_iterations(s, vectors, many); });
+  pass.tile = attention_tile(pass.lanes);
   pass.slots = static_cast<std::uint32_t>((value_elements + pass.lanes - 1) / pass.lanes);
-  pass.d_elements = static_cast<std::uint32_t>(elements);
-  const std::uint64_t shared = (pass.tile + pass.lanes) * 4 + 2 * static_cast<std::uint64_t>(s.d) * 4;
+  pass.d_elements = u32(vectors ? s.d / 4 : s.d);
+  const std::uint64_t shared = attention_shared(s, pass.lanes);
   if (shared > l.caps().max_shared_memory) {
     l.fail(fmt::format("heads of {} elements need {} bytes of shared memory; the device has {}", s.d, shared,
                        l.caps().max_shared_memory));
@@ -278,9 +242,9 @@ bool wants_rows(const Lowering& l, const Sizes& s) {
 
 void lower(Lowering& l) {
   const bool cached = l.has(4);
-  const Sizes s = sizes(l.attributes(), l.input(0).shape, l.has(1) ? &l.input(1).shape : nullptr,
-                        l.has(2) ? &l.input(2).shape : nullptr, cached ? &l.input(4).shape : nullptr,
-                        cached ? &l.input(5).shape : nullptr);
+  const Sizes s = AttentionSizes::from(l.attributes(), l.input(0).shape, l.has(1) ? &l.input(1).shape : nullptr,
+                                       l.has(2) ? &l.input(2).shape : nullptr, cached ? &l.input(4).shape : nullptr,
+                                       cached ? &l.input(5).shape : nullptr);
   if (s.queries == 0) return;
   const bool in_one = cached && s.queries == 1 && !l.wants_output(1) && l.caps().max_storage_buffers >= kStepBindings;
   std::optional<Binding> turned;
@@ -365,6 +329,42 @@ void lower(Lowering& l) {
 }
 
 }  // namespace
+
+AttentionSizes AttentionSizes::from(const Attributes& a, const Shape& q, const Shape* k, const Shape* v,
+                                    const Shape* cache_k, const Shape* cache_v) {
+  AttentionSizes s{};
+  s.heads = a.integer("heads");
+  s.kv_heads = a.integer("kv_heads", s.heads);
+  s.packed = a.integer("packed", 0) != 0;
+  s.cached = cache_k != nullptr;
+  s.queries = q[0];
+  const Shape& keys = s.cached ? *cache_k : *k;
+  const Shape& values = s.cached ? *cache_v : *v;
+  s.d = keys[1] / s.kv_heads;
+  s.dv = values[1] / s.kv_heads;
+  s.length = keys[0];
+  s.scale = a.real("scale", 1.0 / std::sqrt(static_cast<double>(std::max<std::int64_t>(1, s.d))));
+  s.softcap = a.real("softcap", 0.0);
+  s.causal = a.integer("causal", 0) != 0;
+  s.window = a.integer("window", 0);
+  return s;
+}
+
+std::uint32_t attention_tile(std::uint32_t lanes) { return std::max(lanes, 128u); }
+
+std::uint64_t attention_iterations(const AttentionSizes& s, bool vectors, std::uint32_t lanes) {
+  const auto value_elements = static_cast<std::uint64_t>(vectors ? s.dv / 4 : s.dv);
+  const auto elements = static_cast<std::uint64_t>(vectors ? s.d / 4 : s.d);
+  const std::uint64_t tile = attention_tile(lanes);
+  const std::uint64_t tiles = (static_cast<std::uint64_t>(s.length) + tile - 1) / tile;
+  return tiles * ((tile + lanes - 1) / lanes * (elements + 2) + (value_elements + lanes - 1) / lanes * (tile + 1) +
+                  2 * Lowering::reduce_iterations(lanes) + 1) +
+         2 * elements + 2 * value_elements + Lowering::reduce_iterations(lanes);
+}
+
+std::uint64_t attention_shared(const AttentionSizes& s, std::uint32_t lanes) {
+  return (attention_tile(lanes) + lanes) * 4 + 2 * static_cast<std::uint64_t>(s.d) * 4;
+}
 
 extern const Op op_attention;
 const Op op_attention = {{"attention"}, infer, reference, lower};

@@ -1,8 +1,12 @@
 // op linear: y = act(x W^T + bias) + residual.
 //
-// inputs: x [.., K], weight [N, K], bias [N]?, residual [.., N]?, norm_weight [K]? (made by fuse_norm)
+// inputs: x [.., K], weight [N, K], bias [N]?, residual [.., N]?; by fusion: norm_weight [K]?, and a second product of
+// y, which has no residual then: weight2 [M, N], bias2 [M]?, residual2 [.., M]?
+//
 // attributes: activation (default none); by fusion: gate (the weight holds 2N rows, y = act_gate(x A^T) * (x B^T)),
-// norm_eps (x is RMS-normalised first).
+// norm_eps (x is RMS-normalised first), head_rows (so many rows of the weight are an attention head).
+#include "ops/linear.h"
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -21,11 +25,12 @@ constexpr std::uint32_t kMatrixRows = 4;
 
 // Bindings of all its kernels.
 enum : std::size_t { kX = 0, kWords, kScales, kBias, kResidual, kNormWeight };
+constexpr std::uint32_t kPairBindings = 12;  // of linear_pair.comp
 
 bool gated(const Node& node) { return node.attributes.has("gate"); }
 
 std::vector<TensorType> infer(const InferContext& c) {
-  c.expect_only(5, {"activation", "gate", "norm_eps"});
+  c.expect_only(8, {"activation", "gate", "norm_eps", "head_rows"});
   c.expect_rank(1, 2, "weight");
   const Shape& x = c.input(0).shape;
   const Shape& w = c.input(1).shape;
@@ -38,7 +43,27 @@ std::vector<TensorType> infer(const InferContext& c) {
   if (c.has(2)) c.expect_shape(2, {w[0]}, "bias");
   if (c.has(3)) c.expect_shape(3, y, "residual");
   if (c.has(4)) c.expect_shape(4, {w[1]}, "norm weight");
-  constexpr std::string_view kNames[] = {"x", "the weight", "the bias", "the residual", "the norm weight"};
+  if (c.has(5)) {
+    if (c.has(3)) c.fail("has both a residual and a second weight");
+    c.expect_rank(5, 2, "second weight");
+    const Shape& second = c.input(5).shape;
+    if (second[1] != y.back()) {
+      c.fail(fmt::format("the second weight {} needs a last dimension of {}", to_string(second), y.back()));
+    }
+    y.back() = second[0];
+    if (c.has(6)) c.expect_shape(6, {second[0]}, "second bias");
+    if (c.has(7)) c.expect_shape(7, y, "second residual");
+  } else if (c.has(6) || c.has(7)) {
+    c.fail("has a second bias or residual, but no second weight");
+  }
+  constexpr std::string_view kNames[] = {"x",
+                                         "the weight",
+                                         "the bias",
+                                         "the residual",
+                                         "the norm weight",
+                                         "the second weight",
+                                         "the second bias",
+                                         "the second residual"};
   for (std::size_t i = 0; i < std::size(kNames); ++i) {
     if (i < 2 || c.has(i)) c.expect_floats(i, kNames[i]);
   }
@@ -59,6 +84,7 @@ void reference(const ReferenceContext& c) {
   const std::size_t rows = columns == 0 ? 0 : c.in(0).size() / columns;
   const Activation activation = activation_named(c.node.attributes.text("activation", "none"));
   std::vector<double> x(columns);
+  std::vector<double> h(n);
   for (std::size_t t = 0; t < rows; ++t) {
     std::copy_n(c.in(0).begin() + static_cast<std::ptrdiff_t>(t * columns), columns, x.begin());
     if (c.has(4)) {
@@ -77,22 +103,18 @@ void reference(const ReferenceContext& c) {
       if (gated(c.node)) {
         y = activate(activation_named(c.node.attributes.text("gate")), y) * product(n + i);
       }
-      c.out(0)[t * n + i] = activate(activation, y) + (c.has(3) ? c.in(3)[t * n + i] : 0.0);
+      h[i] = activate(activation, y) + (c.has(3) ? c.in(3)[t * n + i] : 0.0);
     }
-  }
-}
-
-/// Columns that a lane takes at a time: what one 16-byte word of the weight holds.
-std::int64_t unit_columns(DType dtype) {
-  switch (dtype) {
-    case DType::F32:
-      return 4;
-    case DType::Q8_0:
-      return 16;
-    case DType::Q4_0:
-      return 32;
-    default:
-      return 8;
+    if (!c.has(5)) {
+      std::copy(h.begin(), h.end(), c.out(0).begin() + static_cast<std::ptrdiff_t>(t * n));
+      continue;
+    }
+    const std::size_t width = static_cast<std::size_t>(c.shape(5)[0]);
+    for (std::size_t i = 0; i < width; ++i) {
+      double y = (c.has(6) ? c.in(6)[i] : 0.0) + (c.has(7) ? c.in(7)[t * width + i] : 0.0);
+      for (std::size_t k = 0; k < n; ++k) y += h[k] * c.in(5)[i * n + k];
+      c.out(0)[t * width + i] = y;
+    }
   }
 }
 
@@ -103,6 +125,7 @@ struct Product {
   std::uint32_t width;      // output columns of all pieces
   std::uint32_t row_words;  // 16-byte words of a weight row
   bool gate;
+  std::int64_t together;  // rows, see Tuning::rows_a_lane
 };
 
 std::uint32_t ceil_div(std::uint32_t a, std::uint32_t b) { return (a + b - 1) / b; }
@@ -136,7 +159,7 @@ bool choose_lanes(const Lowering& l, const Product& p, Dispatch& d) {
   d.shader = "linear_lanes";
   choose_same(l, d);
   d.bindings[kScales].view = View::F32x4;
-  const std::uint32_t rows = tuning.rows_a_lane(p.width, p.gate);
+  const std::uint32_t rows = tuning.rows_a_lane(p.width, p.gate, p.together);
   const std::uint32_t blocks = ceil_div(p.count, rows * tuning.lanes);
   d.specialization = {tuning.lanes, rows};
   d.push_constants.push_back(blocks);
@@ -163,8 +186,66 @@ void choose_vector(const Lowering& l, const Product& p, Dispatch& d) {
   d.groups = {ceil_div(blocks, per_group), p.rows, 1};
 }
 
+/// Columns that the lanes of linear_pair.comp hold together.
+std::int64_t chunk_columns(const Tuning& tuning) { return 4 * std::int64_t{tuning.lanes}; }
+
+/// Columns between the products that one of its workgroups makes.
+std::int64_t columns_a_group(const LinearPair& pair, const Tuning& tuning) {
+  const std::int64_t chunks = pair.hidden / chunk_columns(tuning);
+  return (chunks + Tuning::kFewestGroups - 1) / Tuning::kFewestGroups * chunk_columns(tuning);
+}
+
+void lower_pair(Lowering& l, const LinearPair& pair) {
+  if (!fits_one_dispatch(pair, l.caps(), l.tuning()) || element_count(l.input(0).shape) != pair.columns) {
+    l.fail("cannot run with a second weight; write two linear nodes, which are joined where the device can");
+  }
+  const std::vector<MatrixPiece> first = l.matrix(1, pair.hidden, pair.gate, 0);
+  const std::vector<MatrixPiece> second = l.matrix(5, pair.width, false, 0);
+  if (first.size() != 1 || second.size() != 1) l.fail("a weight of a pair of products does not fit one binding");
+  const std::int64_t columns = columns_a_group(pair, l.tuning());
+  const auto groups = static_cast<std::uint32_t>((pair.hidden + columns - 1) / columns);
+  Dispatch d;
+  d.shader = "linear_pair";
+  d.variant = {std::string(dtype_name(pair.dtype))};
+  const Binding x = l.read(0, View::F32x4);
+  d.bindings = {x,
+                first[0].words,
+                first[0].scales,
+                second[0].words,
+                second[0].scales,
+                l.read_or(2, View::F32, x),
+                l.read_or(4, View::F32x4, x),
+                l.read_or(6, View::F32, x),
+                l.read_or(7, View::F32, x),
+                l.scratch("parts", std::uint64_t{groups} * static_cast<std::uint64_t>(pair.width) * 4),
+                l.counter(),
+                l.write()};
+  d.bindings[2].view = d.bindings[4].view = View::F32x4;
+  const auto u32 = [](std::int64_t value) { return static_cast<std::uint32_t>(value); };
+  d.push_constants = {
+      u32(pair.columns), u32(matrix_row_words(pair.dtype, pair.columns)),
+      u32(pair.hidden),  u32(matrix_row_words(pair.dtype, pair.hidden)),
+      u32(pair.width),   std::bit_cast<std::uint32_t>(static_cast<float>(l.attributes().real("norm_eps", 0.0)))};
+  const Activation activation = activation_named(l.attributes().text(pair.gate ? "gate" : "activation", "none"));
+  d.specialization = {l.tuning().lanes, static_cast<std::uint32_t>(activation),
+                      l.has(2),         l.has(4),
+                      pair.gate,        first[0].band,
+                      second[0].band,   l.has(6),
+                      l.has(7),         u32(columns)};
+  d.groups = {groups, 1, 1};
+  d.flops = 2 * static_cast<std::uint64_t>(pair.hidden * (pair.columns * (pair.gate ? 2 : 1) + pair.width));
+  for (const MatrixPiece& piece : {first[0], second[0]}) {
+    d.bytes += piece.words.size + (dtype_info(pair.dtype).block_elements > 1 ? piece.scales.size : 0);
+  }
+  l.emit(std::move(d));
+}
+
 void lower(Lowering& l) {
   const bool gate = gated(l.node());
+  if (l.has(5)) {
+    const Shape& w = l.input(1).shape;
+    return lower_pair(l, {l.input(1).dtype, w[1], gate ? w[0] / 2 : w[0], l.input(5).shape[0], gate});
+  }
   const Shape& w = l.input(1).shape;
   const DType dtype = l.input(1).dtype;
   const std::int64_t columns = w[1];
@@ -177,10 +258,14 @@ void lower(Lowering& l) {
   const View view = whole_units ? View::F32x4 : View::F32;
   const auto activation =
       static_cast<std::uint32_t>(activation_named(l.attributes().text(gate ? "gate" : "activation", "none")));
-  for (const MatrixPiece& piece : l.matrix(1, n, gate)) {
-    const Product product = {static_cast<std::uint32_t>(rows), static_cast<std::uint32_t>(gate ? n : piece.row_count),
+  const std::int64_t together = l.attributes().integer("head_rows", 0);
+  for (const MatrixPiece& piece : l.matrix(1, n, gate, together)) {
+    const Product product = {static_cast<std::uint32_t>(rows),
+                             static_cast<std::uint32_t>(gate ? n : piece.row_count),
                              static_cast<std::uint32_t>(n),
-                             static_cast<std::uint32_t>(matrix_row_words(dtype, columns)), gate};
+                             static_cast<std::uint32_t>(matrix_row_words(dtype, columns)),
+                             gate,
+                             together};
     Dispatch d;
     const Binding x = l.read(kX, view);
     d.bindings = {x,
@@ -209,6 +294,57 @@ void lower(Lowering& l) {
 }
 
 }  // namespace
+
+std::int64_t unit_columns(DType dtype) {
+  switch (dtype) {
+    case DType::F32:
+      return 4;
+    case DType::Q8_0:
+      return 16;
+    case DType::Q4_0:
+      return 32;
+    default:
+      return 8;
+  }
+}
+
+std::uint64_t file_bytes(DType dtype, std::int64_t rows, std::int64_t columns) {
+  const DTypeInfo& type = dtype_info(dtype);
+  return static_cast<std::uint64_t>(rows * columns) / type.block_elements * type.block_bytes;
+}
+
+bool lanes_hand_on(DType dtype, const DeviceCaps& caps, const Tuning& tuning) {
+  // A workgroup is a subgroup, whose lanes hold whole units of x together.
+  return tuning.pairs && tuning.lane_rows && caps.subgroup_arithmetic && caps.subgroup_shuffle &&
+         tuning.lanes == caps.subgroup_size && chunk_columns(tuning) % unit_columns(dtype) == 0;
+}
+
+bool small_enough_to_join(std::uint64_t weights, const DeviceCaps& caps) {
+  constexpr std::uint64_t kLarge = 4'000'000;
+  // On the device a weight takes up to twice the space.
+  return weights < kLarge && 2 * weights <= std::min(caps.max_storage_buffer_range, caps.max_memory_allocation);
+}
+
+bool fits_one_dispatch(const LinearPair& pair, const DeviceCaps& caps, const Tuning& tuning) {
+  const std::int64_t unit = unit_columns(pair.dtype);
+  const std::int64_t chunk = chunk_columns(tuning);
+  if (!lanes_hand_on(pair.dtype, caps, tuning) || kPairBindings > caps.max_storage_buffers ||
+      pair.columns % unit != 0 || pair.hidden % chunk != 0 || pair.hidden == 0) {
+    return false;
+  }
+  if (!small_enough_to_join(file_bytes(pair.dtype, pair.hidden * (pair.gate ? 2 : 1), pair.columns) +
+                                file_bytes(pair.dtype, pair.width, pair.hidden),
+                            caps)) {
+    return false;
+  }
+  const std::int64_t columns = columns_a_group(pair, tuning);
+  if (columns * 4 + 16 > caps.max_shared_memory) return false;
+  const std::int64_t rows_at_a_time = tuning.lanes * (pair.gate ? 8 : 4);
+  const std::int64_t iterations = columns / chunk * (2 * matrix_row_words(pair.dtype, pair.columns) + 128) +
+                                  (pair.width / rows_at_a_time + 1) * (2 * columns / unit + 128) +
+                                  (pair.width / tuning.lanes + 1) * (Tuning::kFewestGroups + 1);
+  return static_cast<std::uint64_t>(iterations) <= caps.max_loop_iterations;
+}
 
 extern const Op op_linear;
 const Op op_linear = {{"linear"}, infer, reference, lower};

@@ -27,6 +27,7 @@ struct DeviceCaps {
   std::uint32_t max_shared_memory = 16384;
   std::uint32_t subgroup_size = 1;
   bool subgroup_arithmetic = false;  // subgroupAdd and subgroupMax in compute shaders
+  bool subgroup_shuffle = false;     // subgroupShuffle
   /// Loop iterations that an invocation may run, all its loops together. Older Mesa's llvmpipe leaves every loop,
   /// without a word, after 65535; other drivers know no such end.
   std::uint64_t max_loop_iterations = UINT64_MAX;
@@ -41,15 +42,20 @@ struct Tuning {
   std::uint32_t lanes = 64;          // invocations of a matrix-vector workgroup
   std::uint32_t rows = 4;            // weight rows that such a workgroup, or lane, multiplies at a time
   std::uint32_t max_groups = 65535;  // spread larger work over loops inside this many workgroups
+  bool pairs = false;                // small products of one row, one after the other, in one dispatch
   bool operator==(const Tuning&) const = default;
 
+  static constexpr std::int64_t kFewestGroups = 8;  // worth having, so that a CPU driver's threads have equal work
+
   /// Weight rows of each lane where `lane_rows` and a product has so many output columns: fewer for a narrow output
-  /// rather than too few workgroups. A gated product reads two rows for each, so it takes half as many.
-  std::uint32_t rows_a_lane(std::int64_t outputs, bool gate) const;
+  /// rather than too few workgroups. A gated product reads two rows for each, so it takes half as many. Where
+  /// `together` rows from a multiple of them on are read by one workgroup (an attention head), as many as divide them
+  /// evenly.
+  std::uint32_t rows_a_lane(std::int64_t outputs, bool gate, std::int64_t together) const;
   /// Rows of such a product's weight that lie interleaved in memory (DeviceWeight::band): those of a workgroup, so that
   /// it reads memory from front to back.
-  std::int64_t weight_band(std::int64_t outputs, bool gate) const {
-    return lane_rows ? std::int64_t{lanes} * rows_a_lane(outputs, gate) : 1;
+  std::int64_t weight_band(std::int64_t outputs, bool gate, std::int64_t together) const {
+    return lane_rows ? std::int64_t{lanes} * rows_a_lane(outputs, gate, together) : 1;
   }
 };
 

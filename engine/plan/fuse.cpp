@@ -2,9 +2,12 @@
 
 #include <algorithm>
 #include <map>
+#include <numeric>
 #include <optional>
 #include <set>
 
+#include "ops/attention_block.h"
+#include "ops/linear.h"
 #include "plan/infer.h"
 #include "plan/weight_layout.h"
 
@@ -31,10 +34,13 @@ void erase_nodes(Graph& graph, const std::set<std::size_t>& dead) {
   graph.nodes = std::move(kept);
 }
 
-bool plain_linear(const Node& node) {
-  return node.op == "linear" && input_of(node, 3) == kNoValue && input_of(node, 4) == kNoValue &&
+/// A product with nothing but perhaps a bias and a residual.
+bool product_alone(const Node& node) {
+  return node.op == "linear" && input_of(node, 4) == kNoValue && input_of(node, 5) == kNoValue &&
          node.attributes.text("activation", "none") == "none" && !node.attributes.has("gate");
 }
+
+bool plain_linear(const Node& node) { return product_alone(node) && input_of(node, 3) == kNoValue; }
 
 /// The weights stacked along their first dimension, or nothing when they cannot be: other types or row lengths, vectors
 /// in blocks, or more bytes than one binding holds.
@@ -64,7 +70,7 @@ std::optional<Value> stack(const Graph& graph, const std::vector<ValueId>& ids, 
     weight.dtype = stacked.dtype;
     weight.columns = stacked.shape[1].size;
     weight.row_count = rows;
-    weight.band = tuning.weight_band(rows, false);
+    weight.band = tuning.weight_band(rows, false, 0);
     lay_out(weight);
     if (weight.bytes > std::min(caps.max_storage_buffer_range, caps.max_memory_allocation - kPlaneAlignment)) {
       return std::nullopt;
@@ -103,6 +109,15 @@ std::optional<Node> merge_linears(Graph& graph, const std::vector<const Node*>& 
   Node merged = *nodes.front();
   merged.inputs = {nodes.front()->inputs[0], add_weight(graph, *weight), bias};
   return merged;
+}
+
+/// Rows of the stacked weight of q, k and v that belong to one head, or to a part of one if heads of k and v differ.
+std::int64_t head_rows(const Graph& graph, const Node& attention) {
+  const std::int64_t kv_heads = attention.attributes.integer("kv_heads", attention.attributes.integer("heads"));
+  const auto rows = [&](std::size_t input) {
+    return graph.value(attention.inputs[input]).shape[1].size / kv_heads;  // of caches [C, KVH*d]
+  };
+  return std::gcd(rows(4), rows(5));
 }
 
 }  // namespace
@@ -202,6 +217,7 @@ void fuse_packed_attention(Graph& graph, const DeviceCaps& caps, const Tuning& t
     }
     Node& attention = graph.nodes[i];
     merged->name = attention.name + ".qkv";
+    merged->attributes.set("head_rows", head_rows(graph, attention));
     const ValueId q = attention.inputs[0];
     attention.attributes.set("packed", std::int64_t{1});
     attention.inputs[1] = attention.inputs[2] = kNoValue;
@@ -241,11 +257,96 @@ void fuse_norm(Graph& graph, const Bindings& dims) {
   erase_nodes(graph, dead);
 }
 
+void fuse_attention_blocks(Graph& graph, const Bindings& dims, const DeviceCaps& caps, const Tuning& tuning) {
+  const std::vector<TensorType> types = infer_all(graph, dims);
+  const std::map<ValueId, std::size_t> made_by = makers(graph);
+  const std::vector<int> uses = count_uses(graph);
+  const auto type_of = [&](ValueId id) -> const TensorType& { return types[static_cast<std::size_t>(id)]; };
+  // The node that makes input 0 of another one, for nobody else.
+  const auto only_maker = [&](const Node& node) -> std::optional<std::size_t> {
+    const auto maker = made_by.find(node.inputs[0]);
+    if (maker == made_by.end() || uses[static_cast<std::size_t>(node.inputs[0])] != 1) return std::nullopt;
+    return maker->second;
+  };
+  std::set<std::size_t> dead;
+  for (Node& output : graph.nodes) {
+    if (!product_alone(output)) continue;
+    const std::optional<std::size_t> attention_at = only_maker(output);
+    if (!attention_at) continue;
+    const Node& attention = graph.nodes[*attention_at];
+    if (attention.op != "attention" || attention.attributes.integer("packed", 0) == 0 ||
+        input_of(attention, 3) != kNoValue || attention.outputs.size() > 1) {
+      continue;
+    }
+    const std::optional<std::size_t> projection_at = only_maker(attention);
+    if (!projection_at) continue;
+    const Node& projection = graph.nodes[*projection_at];
+    if (projection.op != "linear" || input_of(projection, 3) != kNoValue || input_of(projection, 5) != kNoValue ||
+        projection.attributes.text("activation", "none") != "none" || projection.attributes.has("gate")) {
+      continue;
+    }
+    const Shape& x = type_of(projection.inputs[0]).shape;
+    const TensorType& w = type_of(projection.inputs[1]);
+    const TensorType& w2 = type_of(output.inputs[1]);
+    if (x.size() != 2 || x[0] != 1 || w.dtype != w2.dtype) continue;
+    const ops::AttentionBlock block = {w.dtype,
+                                       x[1],
+                                       w2.shape[0],
+                                       &attention.attributes,
+                                       type_of(attention.inputs[4]).shape,
+                                       type_of(attention.inputs[5]).shape};
+    if (!ops::fits_one_dispatch(block, caps, tuning)) continue;
+    Node merged{"attention_block", attention.name, {}, output.outputs, attention.attributes};
+    merged.inputs = {projection.inputs[0], projection.inputs[1], input_of(projection, 2), input_of(projection, 4),
+                     attention.inputs[4],  attention.inputs[5],  attention.inputs[6],     output.inputs[1],
+                     input_of(output, 2),  input_of(output, 3)};
+    if (projection.attributes.has("norm_eps")) {
+      merged.attributes.set("norm_eps", projection.attributes.real("norm_eps"));
+    }
+    dead.insert({*attention_at, *projection_at});
+    output = std::move(merged);
+  }
+  erase_nodes(graph, dead);
+}
+
+void fuse_pairs(Graph& graph, const Bindings& dims, const DeviceCaps& caps, const Tuning& tuning) {
+  const std::vector<TensorType> types = infer_all(graph, dims);
+  const std::map<ValueId, std::size_t> made_by = makers(graph);
+  const std::vector<int> uses = count_uses(graph);
+  const auto type_of = [&](ValueId id) -> const TensorType& { return types[static_cast<std::size_t>(id)]; };
+  std::set<std::size_t> dead;
+  for (Node& node : graph.nodes) {
+    if (!product_alone(node)) continue;
+    const ValueId between = node.inputs[0];
+    const auto maker = made_by.find(between);
+    if (maker == made_by.end() || uses[static_cast<std::size_t>(between)] != 1) continue;
+    const Node& first = graph.nodes[maker->second];
+    if (first.op != "linear" || input_of(first, 3) != kNoValue || input_of(first, 5) != kNoValue) continue;
+    const Shape& h = type_of(between).shape;
+    if (h.empty() || element_count(h) != h.back()) continue;
+    const TensorType& w = type_of(first.inputs[1]);
+    const TensorType& w2 = type_of(node.inputs[1]);
+    const ops::LinearPair pair = {w.dtype, w.shape[1], h.back(), w2.shape[0], first.attributes.has("gate")};
+    if (w.dtype != w2.dtype || !ops::fits_one_dispatch(pair, caps, tuning)) continue;
+    Node merged = first;
+    merged.inputs.resize(8, kNoValue);
+    merged.inputs[5] = node.inputs[1];
+    merged.inputs[6] = input_of(node, 2);
+    merged.inputs[7] = input_of(node, 3);
+    merged.outputs = node.outputs;
+    dead.insert(maker->second);
+    node = std::move(merged);
+  }
+  erase_nodes(graph, dead);
+}
+
 void fuse(Graph& graph, const Bindings& dims, const DeviceCaps& caps, const Tuning& tuning) {
   fuse_gate(graph, caps, tuning);
   fuse_rotary(graph);
   fuse_packed_attention(graph, caps, tuning);
   fuse_norm(graph, dims);
+  fuse_attention_blocks(graph, dims, caps, tuning);
+  fuse_pairs(graph, dims, caps, tuning);
 }
 
 }  // namespace heed

@@ -26,6 +26,14 @@ void fuse_packed_attention(Graph& graph, const DeviceCaps& caps, const Tuning& t
 /// single row: every workgroup repeats the sum of squares.
 void fuse_norm(Graph& graph, const Bindings& dims);
 
+/// linear(attention(linear(x))) of a single row with a cache becomes one attention_block where
+/// ops::fits_one_dispatch().
+void fuse_attention_blocks(Graph& graph, const Bindings& dims, const DeviceCaps& caps, const Tuning& tuning);
+
+/// linear(linear(x)) of a single row becomes one linear with two weights (inputs 5 to 7) where
+/// ops::fits_one_dispatch().
+void fuse_pairs(Graph& graph, const Bindings& dims, const DeviceCaps& caps, const Tuning& tuning);
+
 /// Uses of each value: node inputs and graph outputs.
 std::vector<int> count_uses(const Graph& graph);
 

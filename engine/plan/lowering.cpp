@@ -140,13 +140,13 @@ void Lowering::place_outputs() {
   }
 }
 
-std::vector<MatrixPiece> Lowering::matrix(std::size_t i, std::int64_t outputs, bool gate) {
+std::vector<MatrixPiece> Lowering::matrix(std::size_t i, std::int64_t outputs, bool gate, std::int64_t together) {
   const ValueId id = node_->inputs[i];
   const Value& value = graph_.value(id);
   const TensorType& type = types_[static_cast<std::size_t>(id)];
   if (value.kind != ValueKind::Weight) fail(fmt::format("'{}' is not a weight", value.name));
   DeviceWeight whole = describe_weight(value, type, WeightLayout::Matrix);
-  whole.band = band_within(type.dtype, whole.columns, tuning_.weight_band(outputs, gate), caps_);
+  whole.band = band_within(type.dtype, whole.columns, tuning_.weight_band(outputs, gate, together), caps_);
   std::int64_t step = 0;
   try {
     const std::int64_t whole_bands = (32 + whole.band - 1) / whole.band * whole.band;
@@ -200,6 +200,12 @@ Binding Lowering::constant(const std::string& name, std::span<const float> value
   const std::uint64_t size = tensor.bytes;
   const std::size_t index = tensor_of_key_[key] = add_tensor(std::move(tensor));
   return {index, 0, size, Access::Read, view};
+}
+
+Binding Lowering::counter() {
+  Binding binding = constant(node_->name + ".counter", std::array{0.0f}, View::None);
+  binding.access = Access::ReadWrite;
+  return binding;
 }
 
 bool Lowering::alias(std::size_t i, std::size_t from, std::uint64_t offset) {

@@ -44,9 +44,11 @@ class Lowering {
   /// An input that is a weight for products with so many output columns (Tuning::weight_band); for linear and
   /// embedding. Cut into pieces of whole bands of at least 32 rows where limits ask for it, but never
   /// a gate's weight.
-  std::vector<MatrixPiece> matrix(std::size_t i, std::int64_t outputs, bool gate);
+  std::vector<MatrixPiece> matrix(std::size_t i, std::int64_t outputs, bool gate, std::int64_t together);
   /// Memory that lives within this node.
   Binding scratch(std::string name, std::uint64_t bytes);
+  /// A counter of this node alone, 0 at first; a kernel that changes it leaves it 0.
+  Binding counter();
   /// A table that the plan brings; equal names share one.
   Binding constant(const std::string& name, std::span<const float> values, View view);
 

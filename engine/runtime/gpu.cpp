@@ -72,6 +72,8 @@ DeviceCaps device_caps(const vk::PhysicalDevice& physical) {
   if (physical.driver_name == "llvmpipe") caps.max_loop_iterations = 65535;
   caps.subgroup_arithmetic =
       physical.has_subgroup_operations(VK_SUBGROUP_FEATURE_BASIC_BIT | VK_SUBGROUP_FEATURE_ARITHMETIC_BIT);
+  caps.subgroup_shuffle =
+      physical.has_subgroup_operations(VK_SUBGROUP_FEATURE_BASIC_BIT | VK_SUBGROUP_FEATURE_SHUFFLE_BIT);
   return caps;
 }
 

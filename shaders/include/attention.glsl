@@ -15,9 +15,16 @@ layout(push_constant) uniform Push {
   float scale;
   float softcap;
   uint mask_heads;  // 1 when the mask has its own rows for every head
-  // attention_step.comp alone:
+  // attention_newest.glsl alone:
   uint k_first, v_first;  // first elements of k and v in their buffers
   uint dims;              // turned elements of a head, 0 for none
+#ifdef ATTENTION_BLOCK
+  uint columns;      // of x
+  uint row_words;    // 16-byte words of a row of W
+  uint row_words_2;  // of W2
+  uint width;        // columns of y
+  float norm_eps;
+#endif
 };
 
 #ifdef VECTOR_4

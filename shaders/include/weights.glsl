@@ -1,38 +1,53 @@
 // Weight matrices as engine/plan/weight_layout.h lays them out: rows of 16-byte words, in bands of BAND rows (a constant to
-// define before). A unit is what one word holds: UNIT_VECTORS vec4s of consecutive columns. Declares binding 1 (words) and
-// 2 (scales of quantised types).
-//   Row weight_row(row, row_words)   where a row is
+// define before). A unit is what one word holds: UNIT_VECTORS vec4s of consecutive columns. Declares bindings
+// FIRST_WEIGHT (words; 1 if not defined before) and the next one (scales of quantised types).
+//   Row weight_row(row, row_words)   where a row is; weight_row_2 of the second matrix, see below
 //   Unit load_unit(row, unit)        fetches a word (and its scale)
 //   vec4 unit_vector(u, j)           its j-th vec4, still to be multiplied by the scale if UNIT_SCALED is defined
 // With SCALES_BY_FOUR defined before, scales do not come with their units but by load_scales(row, unit): those of
-// SCALED_UNITS units from `unit` on, of BLOCK_UNITS units each.
+// SCALED_UNITS units from `unit` on, of BLOCK_UNITS units each. With SECOND_WEIGHT defined as a binding before, that one
+// and the next hold another matrix of the same type, in bands of BAND_2 rows.
 #ifndef HEED_WEIGHTS_GLSL
 #define HEED_WEIGHTS_GLSL
 
-// The place of the first word of a row in a plane of `row_words` words a row; word i comes i * BAND later.
-uint first_word(uint row, uint row_words) { return row / BAND * BAND * row_words + row % BAND; }
-
-#if defined(WEIGHT_q8_0) || defined(WEIGHT_q4_0)
-struct Row { uint words; uint scales; };
-#else
-struct Row { uint words; };
-Row weight_row(uint row, uint row_words) { return Row(first_word(row, row_words)); }
+#ifndef FIRST_WEIGHT
+#define FIRST_WEIGHT 1
 #endif
 
+struct Row { uint words; uint scales; bool second; };
+
+#ifdef SECOND_WEIGHT
+#define IN_PLANE(row, load, plane, i) ((row).second ? load(plane##_2, i) : load(plane, i))
+#define BAND_OF(row) ((row).second ? BAND_2 : BAND)
+#else
+#define IN_PLANE(row, load, plane, i) load(plane, i)
+#define BAND_OF(row) BAND
+#endif
+
+// The place of the first word of a row in a plane of `row_words` words a row; word i comes `band` words later for each.
+uint first_word(uint row, uint row_words, uint band) { return row / band * band * row_words + row % band; }
+
 #ifdef WEIGHT_f32
-READ_F32X4(1, words);
+READ_F32X4(FIRST_WEIGHT, words);
+#ifdef SECOND_WEIGHT
+READ_F32X4(SECOND_WEIGHT, words_2);
+#endif
 const uint UNIT_VECTORS = 1;
 struct Unit { vec4 word; };
-Unit load_unit(Row row, uint unit) { return Unit(load_f32x4(words, row.words + unit * BAND)); }
+Unit load_unit(Row row, uint unit) { return Unit(IN_PLANE(row, load_f32x4, words, row.words + unit * BAND_OF(row))); }
 vec4 unit_vector(Unit u, uint j) { return u.word; }
 #else
-READ_U32X4(1, words);
+READ_U32X4(FIRST_WEIGHT, words);
+#ifdef SECOND_WEIGHT
+READ_U32X4(SECOND_WEIGHT, words_2);
+#endif
+uvec4 load_word(Row row, uint unit) { return IN_PLANE(row, load_u32x4, words, row.words + unit * BAND_OF(row)); }
 #endif
 
 #ifdef WEIGHT_f16
 const uint UNIT_VECTORS = 2;
 struct Unit { uvec4 word; };
-Unit load_unit(Row row, uint unit) { return Unit(load_u32x4(words, row.words + unit * BAND)); }
+Unit load_unit(Row row, uint unit) { return Unit(load_word(row, unit)); }
 vec4 unit_vector(Unit u, uint j) {
   return j == 0 ? vec4(unpackHalf2x16(u.word.x), unpackHalf2x16(u.word.y))
                 : vec4(unpackHalf2x16(u.word.z), unpackHalf2x16(u.word.w));
@@ -42,7 +57,7 @@ vec4 unit_vector(Unit u, uint j) {
 #ifdef WEIGHT_bf16
 const uint UNIT_VECTORS = 2;
 struct Unit { uvec4 word; };
-Unit load_unit(Row row, uint unit) { return Unit(load_u32x4(words, row.words + unit * BAND)); }
+Unit load_unit(Row row, uint unit) { return Unit(load_word(row, unit)); }
 vec4 unit_vector(Unit u, uint j) {
   const uvec2 pair = j == 0 ? u.word.xy : u.word.zw;
   return uintBitsToFloat(uvec4(pair.x << 16, pair.x & 0xffff0000u, pair.y << 16, pair.y & 0xffff0000u));
@@ -58,21 +73,23 @@ const uint BLOCK_UNITS = 1;
 
 #if defined(WEIGHT_q8_0) || defined(WEIGHT_q4_0)
 #define UNIT_SCALED
-Row weight_row(uint row, uint row_words) {
-  return Row(first_word(row, row_words), first_word(row, (row_words / BLOCK_UNITS + 3) / 4));
-}
 #ifdef SCALES_BY_FOUR
 const uint SCALED_UNITS = 4 * BLOCK_UNITS;  // that one vec4 of scales serves
-READ_F32X4(2, scales);
-vec4 load_scales(Row row, uint unit) { return load_f32x4(scales, row.scales + unit / SCALED_UNITS * BAND); }
+READ_F32X4(FIRST_WEIGHT + 1, scales);
+#ifdef SECOND_WEIGHT
+READ_F32X4(SECOND_WEIGHT + 1, scales_2);
+#endif
+vec4 load_scales(Row row, uint unit) {
+  return IN_PLANE(row, load_f32x4, scales, row.scales + unit / SCALED_UNITS * BAND_OF(row));
+}
 struct Unit { uvec4 word; };
-Unit load_unit(Row row, uint unit) { return Unit(load_u32x4(words, row.words + unit * BAND)); }
+Unit load_unit(Row row, uint unit) { return Unit(load_word(row, unit)); }
 #else
-READ_F32(2, scales);
+READ_F32(FIRST_WEIGHT + 1, scales);
 struct Unit { uvec4 word; float scale; };
 Unit load_unit(Row row, uint unit) {
   const uint block = unit / BLOCK_UNITS;
-  return Unit(load_u32x4(words, row.words + unit * BAND),
+  return Unit(load_word(row, unit),
               load_f32(scales, (row.scales + block / 4 * BAND) * 4 + block % 4));
 }
 #endif
@@ -98,6 +115,15 @@ vec4 unit_vector(Unit u, uint j) {
   const uint bytes = k == 0 ? u.word.x : k == 1 ? u.word.y : k == 2 ? u.word.z : u.word.w;
   const uint nibbles = (j < 4 ? bytes : bytes >> 4);
   return vec4(ivec4((uvec4(nibbles) >> uvec4(0, 8, 16, 24)) & 15u) - 8);
+}
+#endif
+
+Row weight_row(uint row, uint row_words) {
+  return Row(first_word(row, row_words, BAND), first_word(row, (row_words / BLOCK_UNITS + 3) / 4, BAND), false);
+}
+#ifdef SECOND_WEIGHT
+Row weight_row_2(uint row, uint row_words) {
+  return Row(first_word(row, row_words, BAND_2), first_word(row, (row_words / BLOCK_UNITS + 3) / 4, BAND_2), true);
 }
 #endif
 

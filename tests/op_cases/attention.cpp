@@ -105,6 +105,8 @@ struct Cached {
   double softcap = 0.0;
   int mask = 0;
   bool weights = false;
+  bool norm = false;     // of x before those products
+  std::int64_t out = 0;  // columns of a product of the result, with a residual; 0 for none
 };
 
 /// With a cache whose rows up to the position hold random numbers, and the ones behind NaN, which nobody may read.
@@ -115,7 +117,8 @@ OpCase cached(const Cached& c) {
   const ValueId position = b.state("position", DType::I32, {1});
   ValueId q, k, v;
   if (c.projected) {
-    const ValueId x = b.input("x", DType::F32, {"tokens", 32});
+    ValueId x = b.input("x", DType::F32, {"tokens", 32});
+    if (c.norm) x = b.add("rms_norm", "norm", {x, b.weight("norm.weight", DType::F32, {32})}, {{"eps", 1e-5}});
     const auto product = [&](const std::string& name, std::int64_t n) {
       return b.add("linear", name,
                    {x, b.weight(name + ".weight", c.dtype, {n, 32}),
@@ -147,7 +150,14 @@ OpCase cached(const Cached& c) {
   const auto outputs =
       b.add_many("attention", "attend", {q, k, v, mask, cache_k, cache_v, position},
                  attributes_of(c.heads, c.kv_heads, c.causal, c.window, c.softcap, 0.0), c.weights ? 2 : 1);
-  b.output(outputs[0], "y");
+  ValueId y = outputs[0];
+  if (c.out > 0) {
+    y = b.add("linear", "output",
+              {y, b.weight("output.weight", c.dtype, {c.out, c.heads * c.dv}),
+               c.bias ? b.weight("output.bias", DType::F32, {c.out}) : kNoValue,
+               b.input("residual", DType::F32, {"tokens", c.out})});
+  }
+  b.output(y, "y");
   if (c.weights) b.output(outputs[1], "weights");
 
   result.values["position"] = {c.position};
@@ -169,6 +179,8 @@ OpCase cached(const Cached& c) {
   if (c.softcap > 0.0) result.name += fmt::format(", softcap {}", c.softcap);
   if (c.mask > 0) result.name += fmt::format(", mask of {} dimensions", c.mask);
   if (c.weights) result.name += ", weights";
+  if (c.norm) result.name += ", norm";
+  if (c.out > 0) result.name += fmt::format(", to {}", c.out);
   result.graph = std::move(b).finish();
   result.dims = {{"tokens", c.rows}, {"context", c.context}};
   result.tolerance = 1e-5;
@@ -255,6 +267,32 @@ std::vector<OpCase> cases_attention() {
   cases.push_back(cached({.rows = 4, .position = 10, .softcap = 1.5}));
   cases.push_back(cached({.rows = 6, .position = 10, .mask = 2, .weights = true}));
   cases.push_back(cached({.rows = 6, .position = 10, .projected = true, .causal = false, .mask = 3}));
+  // Decoder layers' attention halves, which become one dispatch where the device does that.
+  for (const DType dtype : {DType::F32, DType::F16, DType::BF16, DType::Q8_0, DType::Q4_0}) {
+    cases.push_back(cached({.position = 5,
+                            .d = 32,
+                            .dv = 32,
+                            .rotary = "half",
+                            .projected = true,
+                            .dtype = dtype,
+                            .norm = true,
+                            .out = 32}));
+    cases.push_back(cached({.context = 200,
+                            .position = 199,
+                            .heads = 6,
+                            .kv_heads = 3,
+                            .d = 48,
+                            .dv = 64,
+                            .rotary = "interleaved",
+                            .projected = true,
+                            .bias = true,
+                            .dtype = dtype,
+                            .out = 300}));
+  }
+  cases.push_back(cached({.d = 8, .projected = true, .norm = true, .out = 7}));
+  cases.push_back(cached({.position = 31, .d = 4, .dv = 12, .projected = true, .bias = true, .norm = true, .out = 33}));
+  cases.push_back(cached({.position = 20, .projected = true, .window = 3, .softcap = 2.0, .out = 5}));
+  cases.push_back(cached({.rows = 3, .position = 2, .projected = true, .norm = true, .out = 5}));
   // A single row, which is done in one dispatch, and heads for which lanes are query rows.
   cases.push_back(cached({.position = 20, .projected = true, .window = 3}));
   cases.push_back(cached({.position = 10, .softcap = 1.5, .mask = 2}));

@@ -67,6 +67,45 @@ OpCase gated(DType dtype, std::int64_t rows, std::int64_t columns, std::int64_t 
           tolerance_of(columns)};
 }
 
+struct Pair {
+  DType dtype = DType::F32;
+  std::int64_t columns = 64;
+  std::int64_t hidden = 64;
+  std::int64_t width = 33;
+  std::string gate = "";  // none
+  std::string activation = "none";
+  bool norm = false;
+  bool bias = false;
+};
+
+/// A product of what another product made, for one row and with x as residual, which becomes one dispatch where the
+/// device does that.
+OpCase pair(const Pair& c) {
+  GraphBuilder b("pair");
+  ValueId x = b.input("x", DType::F32, {1, c.columns});
+  const ValueId residual = c.width == c.columns ? x : b.input("residual", DType::F32, {1, c.width});
+  if (c.norm) x = b.add("rms_norm", "norm", {x, b.weight("norm.weight", DType::F32, {c.columns})}, {{"eps", 1e-5}});
+  const auto product = [&](const std::string& name, const std::string& activation) {
+    return b.add("linear", name,
+                 {x, b.weight(name + ".weight", c.dtype, {c.hidden, c.columns}),
+                  c.bias ? b.weight(name + ".bias", DType::F32, {c.hidden}) : kNoValue},
+                 {{"activation", activation}});
+  };
+  ValueId h = product("first", c.activation);
+  if (!c.gate.empty()) h = b.add("gate", "gate", {h, product("other", "none")}, {{"activation", c.gate}});
+  b.output(b.add("linear", "second",
+                 {h, b.weight("second.weight", c.dtype, {c.width, c.hidden}),
+                  c.bias ? b.weight("second.bias", DType::F16, {c.width}) : kNoValue, residual}),
+           "y");
+  return {fmt::format("pair {} {} -> {} -> {}{}{}{}{}", dtype_name(c.dtype), c.columns, c.hidden, c.width,
+                      c.gate.empty() ? "" : ", gate " + c.gate, c.activation == "none" ? "" : ", " + c.activation,
+                      c.norm ? ", norm" : "", c.bias ? ", bias" : ""),
+          std::move(b).finish(),
+          {},
+          {},
+          2 * tolerance_of(c.columns + c.hidden)};
+}
+
 /// One norm feeding two products, one of them with everything else besides.
 OpCase normed(DType dtype, std::int64_t rows, std::int64_t columns, double eps) {
   GraphBuilder b("normed");
@@ -111,6 +150,15 @@ std::vector<OpCase> cases_linear() {
     for (const std::int64_t rows : {1, 8}) {
       cases.push_back(linear({.dtype = dtype, .rows = rows, .columns = 65536, .n = 3}));
     }
+  }
+  for (const DType dtype : kTypes) {
+    cases.push_back(pair({.dtype = dtype, .gate = "silu", .norm = true}));
+    cases.push_back(pair({.dtype = dtype, .columns = 288, .hidden = 768, .width = 288, .gate = "silu", .norm = true}));
+    cases.push_back(
+        pair({.dtype = dtype, .columns = 96, .hidden = 320, .width = 7, .activation = "relu", .bias = true}));
+    cases.push_back(pair({.dtype = dtype, .hidden = 32, .width = 300, .gate = "gelu", .norm = true, .bias = true}));
+    // Not whole chunks, so not in one dispatch.
+    cases.push_back(pair({.dtype = dtype, .columns = 32, .hidden = dtype == DType::F32 ? 20 : 96, .width = 5}));
   }
   // More texels than "small limits" allows, in rows of no whole vectors.
   cases.push_back(linear({.rows = 1, .columns = 45, .n = 67}));

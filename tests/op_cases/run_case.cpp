@@ -118,6 +118,15 @@ std::vector<Variant> variants_of(const DeviceCaps& caps) {
     add("4 rows a lane, texel, same by storage").tuning = own;
     variants.back().tuning.same_storage = true;
   }
+  if (caps.subgroup_shuffle && caps.subgroup_size >= 4) {
+    Tuning& pairs = add("pairs").tuning;
+    pairs.lane_rows = pairs.pairs = true;
+    pairs.lanes = caps.subgroup_size;
+    if (caps.max_texel_buffer_elements > 0) {
+      add("pairs, texel").tuning = pairs;
+      variants.back().tuning.texel = true;
+    }
+  }
   add("3 workgroups").tuning.max_groups = 3;
   const auto add_small = [&](std::string name) -> Variant& {
     Variant& small = add(std::move(name));

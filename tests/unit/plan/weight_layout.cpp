@@ -84,8 +84,10 @@ TEST_CASE("a packed matrix reads as the file decodes") {
     const bool blocks = dtype_info(type).block_elements > 1;
     for (const std::int64_t columns :
          blocks ? std::vector<std::int64_t>{32, 64, 96, 288} : std::vector<std::int64_t>{1, 3, 4, 5, 8, 36, 44, 172}) {
-      for (const auto& [rows, band] :
+      for (const auto& rows_and_band :
            {std::pair{1, 1}, {2, 1}, {7, 1}, {33, 1}, {1, 8}, {7, 8}, {33, 8}, {40, 8}, {40, 12}, {200, 128}}) {
+        const std::int64_t rows = rows_and_band.first;
+        const std::int64_t band = rows_and_band.second;
         CAPTURE(dtype_name(type));
         CAPTURE(columns);
         CAPTURE(rows);

@@ -16,6 +16,7 @@ Tuning some_tuning() {
   tuning.lanes = 8;
   tuning.rows = 16;
   tuning.max_groups = 256;
+  tuning.pairs = true;
   return tuning;
 }
 
@@ -42,12 +43,11 @@ TEST_CASE("bytes that are no verdict, or one this device cannot follow, are not 
   longer.push_back(std::byte{0});
   CHECK(!tuning_from_bytes(longer, caps).has_value());
   // Word 0 is the version of the kernels, 4 the lanes, 5 the rows, 6 the workgroups.
-  for (const auto& [word, value] :
-       {std::pair{0u, 0u}, {4u, 0u}, {4u, 129u}, {5u, 0u}, {5u, 17u}, {6u, 0u}, {6u, 65536u}}) {
+  for (const auto& change : {std::pair{0u, 0u}, {4u, 0u}, {4u, 129u}, {5u, 0u}, {5u, 17u}, {6u, 0u}, {6u, 65536u}}) {
     std::vector<std::byte> bad = good;
-    set_word(bad, word, value);
-    CAPTURE(word);
-    CAPTURE(value);
+    set_word(bad, change.first, change.second);
+    CAPTURE(change.first);
+    CAPTURE(change.second);
     CHECK(!tuning_from_bytes(bad, caps).has_value());
   }
   DeviceCaps without_texels = caps;

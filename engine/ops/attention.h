@@ -1,0 +1,32 @@
+#pragma once
+
+#include <cstdint>
+
+#include "graph/graph.h"
+
+namespace heed::ops {
+
+/// What an attention node works on; the shapes are those of its inputs (attention.cpp), nullptr where absent.
+struct AttentionSizes {
+  std::int64_t heads, kv_heads, queries, d, dv;
+  std::int64_t length;  // keys there can be: cache rows or S
+  bool cached, packed;
+  double scale, softcap;
+  std::int64_t window;
+  bool causal;
+
+  static AttentionSizes from(const Attributes& attributes, const Shape& q, const Shape* k, const Shape* v,
+                             const Shape* cache_k, const Shape* cache_v);
+  std::int64_t q_width() const { return heads * d; }
+  std::int64_t k_width() const { return kv_heads * d; }
+  std::int64_t v_width() const { return kv_heads * dv; }
+};
+
+/// Keys that a pass over them by so many lanes scores at a time.
+std::uint32_t attention_tile(std::uint32_t lanes);
+/// Loop iterations that an invocation of such a pass runs.
+std::uint64_t attention_iterations(const AttentionSizes& sizes, bool vectors, std::uint32_t lanes);
+/// Bytes of shared memory that it uses.
+std::uint64_t attention_shared(const AttentionSizes& sizes, std::uint32_t lanes);
+
+}  // namespace heed::ops

@@ -1,0 +1,223 @@
+// op attention_block: y = attention(rms_norm(x) W^T + bias) W2^T + bias2 + residual for a single row with a cache; made
+// by fuse_attention_blocks of nodes that compute the same one by one.
+//
+// inputs: x [1, K], weight [q + k + v, K], bias [q + k + v]?, norm_weight [K]?, cache_k, cache_v, position as
+// attention, weight2 [M, H*dv], bias2 [M]?, residual [1, M]?
+//
+// outputs: y [1, M]
+//
+// attributes: those of attention with packed = 1; norm_eps.
+#include "ops/attention_block.h"
+
+#include <algorithm>
+#include <bit>
+#include <numeric>
+
+#include "ops/attention.h"
+#include "ops/linear.h"
+#include "ops/op.h"
+#include "ops/rotary.h"
+#include "plan/lowering.h"
+
+namespace heed::ops {
+namespace {
+
+enum : std::size_t { kX = 0, kWeight, kBias, kNorm, kCacheK, kCacheV, kPosition, kWeight2, kBias2, kResidual, kInputs };
+constexpr std::uint32_t kBindings = 19;  // of attention_block.comp
+constexpr std::size_t kNone = static_cast<std::size_t>(-1);
+
+/// One of the three nodes that the block stands for: which of the block's inputs are its own, kNone for an absent one.
+/// The first input is what the node before it made, for all but the first.
+struct Part {
+  Node node;
+  std::vector<std::size_t> inputs;
+};
+
+std::vector<Part> parts_of(const Node& block) {
+  Part projection{{"linear", block.name + ".qkv", {}, {}, {}}, {kX, kWeight, kBias, kNone, kNorm}};
+  Part attention{{"attention", block.name, {}, {}, {}}, {kNone, kNone, kNone, kNone, kCacheK, kCacheV, kPosition}};
+  Part output{{"linear", block.name + ".output", {}, {}, {}}, {kNone, kWeight2, kBias2, kResidual}};
+  for (const auto& [name, value] : block.attributes) {
+    (name == "norm_eps" ? projection : attention).node.attributes.set(name, value);
+  }
+  return {std::move(projection), std::move(attention), std::move(output)};
+}
+
+std::vector<TensorType> infer(const InferContext& c) {
+  c.expect_only(kInputs, {"heads", "kv_heads", "scale", "causal", "window", "softcap", "packed", "rotary_layout",
+                          "rotary_base", "rotary_dims", "rotary_freq_factors", "norm_eps"});
+  if (c.node.attributes.integer("packed", 0) == 0) c.fail("needs packed");
+  c.expect_rank(kX, 2, "x");
+  if (c.input(kX).shape[0] != 1) c.fail("takes a single row");
+  std::vector<TensorType> made;
+  for (const Part& part : parts_of(c.node)) {
+    InferContext own{part.node, {}, c.dims};
+    for (const std::size_t i : part.inputs) own.inputs.push_back(i != kNone && c.has(i) ? c.inputs[i] : nullptr);
+    if (!made.empty()) own.inputs[0] = &made.front();
+    made = infer_types(own);
+  }
+  return made;
+}
+
+void reference(const ReferenceContext& c) {
+  const Bindings no_dims;  // shapes are bound here
+  HostTensor before;
+  for (const Part& part : parts_of(c.node)) {
+    std::vector<HostTensor*> inputs;
+    std::vector<const TensorType*> types;
+    for (const std::size_t i : part.inputs) inputs.push_back(i != kNone && c.has(i) ? c.inputs[i] : nullptr);
+    if (part.inputs[0] == kNone) inputs[0] = &before;
+    for (const HostTensor* tensor : inputs) types.push_back(tensor == nullptr ? nullptr : &tensor->type);
+    HostTensor made;
+    made.type = infer_types({part.node, types, no_dims}).front();
+    made.data.resize(static_cast<std::size_t>(element_count(made.type.shape)));
+    find_op(part.node.op)->reference({part.node, inputs, {&made}});
+    before = std::move(made);
+  }
+  c.out(0) = before.data;
+}
+
+/// Weight rows that a lane takes at a time: few are left over where a head's rows end.
+std::int64_t rows_a_lane(std::int64_t rows, std::int64_t lanes) {
+  std::int64_t best = 8;
+  const auto taken = [&](std::int64_t at_a_time) {
+    return (rows + lanes * at_a_time - 1) / (lanes * at_a_time) * at_a_time;
+  };
+  for (const std::int64_t fewer : {7, 6, 5, 4}) {
+    if (taken(fewer) < taken(best)) best = fewer;
+  }
+  return best;
+}
+
+std::uint32_t u32(std::int64_t value) { return static_cast<std::uint32_t>(value); }
+std::uint32_t bits(double value) { return std::bit_cast<std::uint32_t>(static_cast<float>(value)); }
+
+void lower(Lowering& l) {
+  const Attributes& a = l.attributes();
+  const Shape& w = l.input(kWeight).shape;
+  const std::int64_t width = l.input(kWeight2).shape[0];
+  const DType dtype = l.input(kWeight).dtype;
+  const Shape row = {1, w[0]};
+  const AttentionSizes s =
+      AttentionSizes::from(a, row, nullptr, nullptr, &l.input(kCacheK).shape, &l.input(kCacheV).shape);
+  const AttentionBlock block = {dtype, w[1], width, &a, l.input(kCacheK).shape, l.input(kCacheV).shape};
+  if (!fits_one_dispatch(block, l.caps(), l.tuning())) {
+    l.fail("cannot run as one; write linear, attention and linear, which are joined where the device can");
+  }
+  const std::vector<MatrixPiece> first = l.matrix(kWeight, w[0], false, std::gcd(s.d, s.dv));
+  const std::vector<MatrixPiece> second = l.matrix(kWeight2, width, false, 0);
+  if (first.size() != 1 || second.size() != 1) l.fail("a weight of an attention block does not fit one binding");
+
+  const Binding x = l.read(kX, View::F32x4);
+  Rotary rotary;
+  Binding table = x;
+  if (a.has("rotary_layout")) {
+    rotary = Rotary::from(a, "rotary_", s.d);
+    table = rotary.table(l, s.length);
+  }
+  table.view = View::F32;
+  const auto cache = [&](std::size_t input, Access access, View view) {
+    Binding binding = l.update(input);
+    binding.access = access;
+    binding.view = view;
+    return binding;
+  };
+  Dispatch d;
+  d.shader = "attention_block";
+  d.variant = {std::string(dtype_name(dtype))};
+  d.bindings = {x,
+                cache(kCacheK, Access::Read, View::F32x4),
+                cache(kCacheV, Access::Read, View::F32x4),
+                l.read_or(kNone, View::F32, x),
+                l.read(kPosition, View::I32),
+                first[0].words,
+                first[0].scales,
+                second[0].words,
+                second[0].scales,
+                table,
+                cache(kCacheK, Access::Write, View::None),
+                cache(kCacheV, Access::Write, View::None),
+                l.read_or(kBias, View::F32, x),
+                l.read_or(kNorm, View::F32x4, x),
+                l.read_or(kBias2, View::F32, x),
+                l.read_or(kResidual, View::F32, x),
+                l.scratch("parts", static_cast<std::uint64_t>(s.heads * width) * 4),
+                l.counter(),
+                l.write()};
+  d.bindings[6].view = d.bindings[8].view = View::F32x4;
+  d.push_constants = {1,
+                      u32(s.heads),
+                      u32(s.kv_heads),
+                      u32(s.d),
+                      u32(s.dv),
+                      u32(s.length),
+                      u32(w[0]),
+                      u32(s.window),
+                      bits(s.scale),
+                      bits(s.softcap),
+                      0,
+                      u32(s.q_width()),
+                      u32(s.q_width() + s.k_width()),
+                      u32(rotary.dims),
+                      u32(w[1]),
+                      u32(matrix_row_words(dtype, w[1])),
+                      u32(matrix_row_words(dtype, s.heads * s.dv)),
+                      u32(width),
+                      bits(a.real("norm_eps", 0.0))};
+  const std::uint32_t lanes = l.tuning().lanes;
+  d.specialization = {lanes,
+                      attention_tile(lanes),
+                      u32((s.dv / 4 + lanes - 1) / lanes),
+                      u32(s.d / 4),
+                      rotary.half,
+                      u32(s.dv),
+                      u32(rows_a_lane(2 * s.d + s.dv, lanes)),
+                      l.has(kBias),
+                      l.has(kNorm),
+                      first[0].band,
+                      second[0].band,
+                      l.has(kBias2),
+                      l.has(kResidual)};
+  d.groups = {u32(s.heads), 1, 1};
+  d.flops = 2 * static_cast<std::uint64_t>(w[0] * w[1] + width * s.heads * s.dv);
+  for (const MatrixPiece& piece : {first[0], second[0]}) {
+    d.bytes += piece.words.size + (dtype_info(dtype).block_elements > 1 ? piece.scales.size : 0);
+  }
+  l.emit(std::move(d));
+}
+
+}  // namespace
+
+bool fits_one_dispatch(const AttentionBlock& block, const DeviceCaps& caps, const Tuning& tuning) {
+  const AttentionSizes s =
+      AttentionSizes::from(*block.attributes, {1, 0}, nullptr, nullptr, &block.cache_k, &block.cache_v);
+  const std::int64_t unit = unit_columns(block.dtype);
+  const std::int64_t lanes = tuning.lanes;
+  if (!lanes_hand_on(block.dtype, caps, tuning) || block.columns % unit != 0 || s.d % 4 != 0 || s.dv % unit != 0 ||
+      s.dv == 0 || s.heads > caps.max_workgroup_count[0]) {
+    return false;
+  }
+  const std::int64_t rows = s.q_width() + s.k_width() + s.v_width();
+  const std::uint64_t weights =
+      file_bytes(block.dtype, rows, block.columns) + file_bytes(block.dtype, block.width, s.heads * s.dv);
+  if (!small_enough_to_join(weights, caps)) return false;
+  // So many storage buffers are not everywhere; then everything read must fit texel buffers.
+  const std::uint64_t cache = static_cast<std::uint64_t>(s.length * std::max(s.k_width(), s.v_width()));
+  const std::uint64_t table = static_cast<std::uint64_t>((s.length / kRotaryFineRows + 1 + kRotaryFineRows) * s.d);
+  const bool texel = tuning.texel && std::max({2 * weights / 16, cache / 4, table, static_cast<std::uint64_t>(rows)}) <=
+                                         caps.max_texel_buffer_elements;
+  if (caps.max_storage_buffers < kBindings && !(texel && caps.max_storage_buffers >= 8)) return false;
+  const std::uint64_t shared =
+      attention_shared(s, tuning.lanes) + static_cast<std::uint64_t>(2 * s.d + 2 * s.dv) * 4 + 16;
+  if (shared > caps.max_shared_memory) return false;
+  const std::int64_t at_a_time = lanes * rows_a_lane(2 * s.d + s.dv, lanes);
+  const std::int64_t products =
+      ((2 * s.d + s.dv) / at_a_time + 1) * (2 * matrix_row_words(block.dtype, block.columns) + 128) +
+      (block.width / at_a_time + 1) * (2 * s.dv / unit + 128) + (block.width / lanes + 1) * (s.heads + 1);
+  return attention_iterations(s, true, tuning.lanes) + static_cast<std::uint64_t>(products) <= caps.max_loop_iterations;
+}
+
+extern const Op op_attention_block;
+const Op op_attention_block = {{"attention_block"}, infer, reference, lower};
+
+}  // namespace heed::ops

@@ -1,0 +1,154 @@
+#version 450
+// variant ACCESS: storage texel
+// variant WEIGHT: f32 f16 bf16 q8_0 q4_0
+//
+// The attention half of a decoder layer in one dispatch, for a single row of x with a cache: q, k and v = norm(x) W^T +
+// bias, attention_newest.glsl, and y = o W2^T + bias2 + residual (engine/ops/attention_block.cpp). A workgroup, which is
+// one subgroup, takes a head: its rows of W, and its columns of W2; the last one adds up what all of them made. Saves two
+// dispatches, as linear_pair.comp does one.
+#extension GL_GOOGLE_include_directive : require
+#extension GL_KHR_shader_subgroup_basic : require
+#extension GL_KHR_shader_subgroup_arithmetic : require
+#extension GL_KHR_shader_subgroup_shuffle : require
+layout(local_size_x_id = 0) in;
+layout(constant_id = 1) const uint TILE = 128;  // as in attention_step.comp
+layout(constant_id = 2) const uint SLOTS = 1;
+layout(constant_id = 3) const uint Q_LENGTH = 1;
+layout(constant_id = 4) const uint HALF_SPLIT = 0;
+layout(constant_id = 5) const uint V_LENGTH = 1;  // elements of a head of v
+layout(constant_id = 6) const uint SUMS = 4;      // weight rows of a lane at a time
+layout(constant_id = 7) const uint HAS_BIAS = 0;
+layout(constant_id = 8) const uint HAS_NORM = 0;
+layout(constant_id = 9) const uint BAND = 1;
+layout(constant_id = 10) const uint BAND_2 = 1;
+layout(constant_id = 11) const uint HAS_BIAS_2 = 0;
+layout(constant_id = 12) const uint HAS_RESIDUAL = 0;
+const uint MASKED = 0;
+const uint CACHED = 1;
+const uint CAUSAL = 0;
+
+#define VECTOR_4
+#define SUBGROUP_1
+#define ATTENTION_BLOCK
+#define SCALES_BY_FOUR
+#define FIRST_WEIGHT 5
+#define SECOND_WEIGHT 7
+#define PARTS 16
+#include "memory.glsl"
+#include "reduce.glsl"
+#include "rotary.glsl"
+#include "attention.glsl"
+#include "weights.glsl"
+
+READ_F32X4(0, x);
+READ_F32(9, table);
+WRITE_F32(10, cache_k);
+WRITE_F32(11, cache_v);
+READ_F32(12, bias);
+READ_F32X4(13, norm_weight);
+READ_F32(14, bias_2);
+READ_F32(15, residual);
+#include "split_sum.glsl"
+WRITE_F32(18, y);
+#include "attention_pass.glsl"
+
+shared float projected[2 * Q_LENGTH * WIDTH + V_LENGTH];  // q, k and v of the head, not yet turned
+#define NEWEST_Q(head, e) projected[e]
+#define NEWEST_K(kv_head, e) projected[head_dim + (e)]
+#define NEWEST_V(kv_head, e) projected[2 * head_dim + (e)]
+#include "attention_newest.glsl"
+#include "lanes.glsl"
+
+shared vec4 attended[V_LENGTH / 4];
+vec4 chunk;
+vec4 squares = vec4(0.0);
+uint first_unit_2;  // of the head's columns of W2
+
+void fetch_x(uint unit, bool second, out vec4 xs[UNIT_VECTORS]) {
+  const uint lanes = gl_WorkGroupSize.x;
+  const uint lane = gl_SubgroupInvocationID;
+  const uint at = (second ? unit - first_unit_2 : unit) * UNIT_VECTORS;  // in vec4s
+  if (at % lanes == 0) {
+    chunk = vec4(0.0);
+    if (second) {
+      if (at + lane < V_LENGTH / 4) chunk = attended[at + lane];
+    } else if (at + lane < columns / 4) {
+      chunk = load_f32x4(x, at + lane);
+      if (HAS_NORM == 1) {
+        squares += chunk * chunk;
+        chunk *= load_f32x4(norm_weight, at + lane);
+      }
+    }
+  }
+  for (uint j = 0; j < UNIT_VECTORS; ++j) xs[j] = subgroupShuffle(chunk, at % lanes + j);
+}
+
+// The row of W that makes element i of `projected`.
+uint projection_row(uint head, uint i) {
+  const uint kv_head = head / (heads / kv_heads);
+  if (i < head_dim) return head * head_dim + i;
+  if (i < 2 * head_dim) return k_first + kv_head * head_dim + i - head_dim;
+  return v_first + kv_head * value_dim + i - 2 * head_dim;
+}
+
+void main() {
+  const uint lanes = gl_WorkGroupSize.x;
+  const uint lane = gl_SubgroupInvocationID;
+  const uint head = gl_WorkGroupID.x;
+  const uint count = 2 * head_dim + value_dim;
+
+  float norm_scale = 1.0;
+  for (uint first = 0; first < count; first += SUMS * lanes) {
+    float products[SUMS];
+    Row row_of[SUMS];
+    for (uint r = 0; r < SUMS; ++r) {
+      products[r] = 0.0;
+      // Past the end the last one is repeated and not written.
+      row_of[r] = weight_row(projection_row(head, min(first + r * lanes + lane, count - 1)), row_words);
+    }
+    multiply(row_of, 0, row_words, false, products);
+    // All of x has been seen once now.
+    if (HAS_NORM == 1 && first == 0) {
+      norm_scale = inversesqrt(subgroupAdd(sum_of(squares)) / float(columns) + norm_eps);
+    }
+    for (uint r = 0; r < SUMS; ++r) {
+      const uint i = first + r * lanes + lane;
+      if (i >= count) break;
+      projected[i] = products[r] * norm_scale + (HAS_BIAS == 1 ? load_f32(bias, projection_row(head, i)) : 0.0);
+    }
+  }
+  barrier();
+
+  attend_step(head);
+  const float attended_scale = total > 0.0 ? 1.0 / total : 0.0;  // no key at all yields zeros
+  for (uint s = 0; s < SLOTS; ++s) {
+    const uint e = s * lanes + lane;
+    if (e >= V_LENGTH / 4) break;
+    attended[e] = sums[s] * attended_scale;
+  }
+  barrier();
+
+  const uint unit_columns = 4 * UNIT_VECTORS;
+  first_unit_2 = head * value_dim / unit_columns;
+  for (uint first = 0; first < width; first += SUMS * lanes) {
+    float products[SUMS];
+    Row row_of[SUMS];
+    for (uint r = 0; r < SUMS; ++r) {
+      products[r] = 0.0;
+      row_of[r] = weight_row_2(min(first + r * lanes + lane, width - 1), row_words_2);
+    }
+    multiply(row_of, first_unit_2, first_unit_2 + value_dim / unit_columns, true, products);
+    for (uint r = 0; r < SUMS; ++r) {
+      const uint n = first + r * lanes + lane;
+      if (n < width) parts[head * width + n] = products[r];
+    }
+  }
+
+  if (!arrives_last()) return;
+  for (uint n = lane; n < width; n += lanes) {
+    float value = sum_of_parts(n, width);
+    if (HAS_BIAS_2 == 1) value += load_f32(bias_2, n);
+    if (HAS_RESIDUAL == 1) value += load_f32(residual, n);
+    y[n] = value;
+  }
+}

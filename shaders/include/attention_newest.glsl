@@ -1,0 +1,77 @@
+// One head's attention of a single query row with a cache: the newest key and value begin the online softmax; those before
+// them come from the cache. The first head of those that share a key/value head writes the newest ones to the cache, from
+// where nobody reads them in this dispatch. Include after attention_pass.glsl, rotary.glsl, reduce.glsl, `table`, `cache_k`
+// and `cache_v`; element e of the newest rows, not yet turned, are the macros NEWEST_Q(head, e), NEWEST_K(kv_head, e) and
+// NEWEST_V(kv_head, e).
+#ifndef HEED_ATTENTION_NEWEST_GLSL
+#define HEED_ATTENTION_NEWEST_GLSL
+
+shared Element k_shared[Q_LENGTH];
+
+#ifdef VECTOR_4
+#define SET(array, e, value) array[(e) / 4][(e) % 4] = value
+#else
+#define SET(array, e, value) array[e] = value
+#endif
+
+void attend_step(uint head) {
+  const uint group_heads = heads / kv_heads;
+  const uint kv_head = head / group_heads;
+  const uint lane = gl_LocalInvocationID.x;
+  const uint d = head_dim / WIDTH;
+  const uint dv = value_dim / WIDTH;
+  const uint at = uint(load_i32(position, 0));
+  const bool writes = head % group_heads == 0 && at < key_rows;
+  const uint cache_at = at * kv_heads + kv_head;
+
+  for (uint pair = lane; pair < (head_dim + 1) / 2; pair += gl_WorkGroupSize.x) {
+    const uvec2 e = rotary_elements(HALF_SPLIT == 1, dims, pair);
+    const bool whole = e.y < head_dim;  // false for an odd head's last element
+    vec2 own_q = vec2(NEWEST_Q(head, e.x), whole ? NEWEST_Q(head, e.y) : 0.0);
+    vec2 own_k = vec2(NEWEST_K(kv_head, e.x), whole ? NEWEST_K(kv_head, e.y) : 0.0);
+    if (pair < dims / 2) {
+      const vec2 turn = rotary_turn(table, dims / 2, at, pair);
+      own_q = rotary_multiply(own_q, turn);
+      own_k = rotary_multiply(own_k, turn);
+    }
+    SET(q_shared, e.x, own_q.x);
+    SET(k_shared, e.x, own_k.x);
+    if (whole) {
+      SET(q_shared, e.y, own_q.y);
+      SET(k_shared, e.y, own_k.y);
+    }
+    if (writes) {
+      cache_k[cache_at * head_dim + e.x] = own_k.x;
+      if (whole) cache_k[cache_at * head_dim + e.y] = own_k.y;
+    }
+  }
+  barrier();
+
+  Element product = Element(0.0);
+  for (uint e = lane; e < d; e += gl_WorkGroupSize.x) product += q_shared[e] * k_shared[e];
+  const float newest = finish_score(workgroup_sum(dot(product, Element(1.0))), head, 0, min(at, key_rows - 1));
+  const bool sees_newest = newest > kMasked && at < key_rows;
+  largest = sees_newest ? newest : kMasked;
+  total = sees_newest ? 1.0 : 0.0;
+  for (uint s = 0; s < SLOTS; ++s) {
+    const uint e = s * gl_WorkGroupSize.x + lane;
+    sums[s] = Element(0.0);
+    if (e >= dv) break;
+    for (uint c = 0; c < WIDTH; ++c) {
+      const uint element = e * WIDTH + c;
+      const float value = NEWEST_V(kv_head, element);
+      if (writes) cache_v[cache_at * value_dim + element] = value;
+#ifdef VECTOR_4
+      if (sees_newest) sums[s][c] = value;
+#else
+      if (sees_newest) sums[s] = value;
+#endif
+    }
+  }
+
+  uvec2 range = visible_keys(0);
+  range.y = min(range.y, at);
+  attend(range, head, 0, kv_head);
+}
+
+#endif

@@ -1,0 +1,133 @@
+#version 450
+// variant ACCESS: storage texel
+// variant WEIGHT: f32 f16 bf16 q8_0 q4_0
+//
+// Two products in one dispatch, for a single row of x: y = h W2^T + bias2 + residual with h = act(x W^T + bias), gated or
+// after a norm as in linear_lanes.comp (engine/ops/linear.cpp). A workgroup makes some columns of h and multiplies them by
+// those columns of W2; the last one adds up what all of them made. Saves a dispatch, which on CPU drivers costs as much as
+// a small product. A workgroup is one subgroup: x and h go from lane to lane.
+#extension GL_GOOGLE_include_directive : require
+#extension GL_KHR_shader_subgroup_basic : require
+#extension GL_KHR_shader_subgroup_arithmetic : require
+#extension GL_KHR_shader_subgroup_shuffle : require
+layout(local_size_x_id = 0) in;
+layout(constant_id = 1) const uint ACTIVATION = 0;
+layout(constant_id = 2) const uint HAS_BIAS = 0;
+layout(constant_id = 3) const uint HAS_NORM = 0;
+layout(constant_id = 4) const uint GATED = 0;
+layout(constant_id = 5) const uint BAND = 1;
+layout(constant_id = 6) const uint BAND_2 = 1;
+layout(constant_id = 7) const uint HAS_BIAS_2 = 0;
+layout(constant_id = 8) const uint HAS_RESIDUAL = 0;
+layout(constant_id = 9) const uint COLUMNS = 32;  // of h that a workgroup makes, a multiple of a chunk
+
+#define SCALES_BY_FOUR
+#define SECOND_WEIGHT 3
+#define PARTS 9
+#include "memory.glsl"
+#include "activation.glsl"
+#include "weights.glsl"
+
+layout(push_constant) uniform Push {
+  uint columns;      // of x
+  uint row_words;    // 16-byte words of a row of W
+  uint hidden;       // columns of h; a gated W has twice as many rows
+  uint row_words_2;  // of W2
+  uint width;        // columns of y
+  float norm_eps;
+};
+
+READ_F32X4(0, x);
+READ_F32(5, bias);
+READ_F32X4(6, norm_weight);
+READ_F32(7, bias_2);
+READ_F32(8, residual);
+#include "split_sum.glsl"
+WRITE_F32(11, y);
+
+// A chunk is the columns that the lanes hold together, a vec4 each.
+const uint CHUNK = 4;  // rows of W a lane takes at a time, which make a chunk of h
+const uint SUMS = CHUNK * (1 + GATED);
+#include "lanes.glsl"
+
+shared float h_shared[COLUMNS];
+vec4 chunk;
+vec4 squares = vec4(0.0);
+uint h_first;  // columns of h before this workgroup's
+
+void fetch_x(uint unit, bool second, out vec4 xs[UNIT_VECTORS]) {
+  const uint lanes = gl_WorkGroupSize.x;
+  const uint lane = gl_SubgroupInvocationID;
+  const uint at = (second ? unit - h_first / (4 * UNIT_VECTORS) : unit) * UNIT_VECTORS;  // in vec4s
+  if (at % lanes == 0) {
+    if (second) {
+      const uint k = (at + lane) * 4;
+      chunk = vec4(h_shared[k], h_shared[k + 1], h_shared[k + 2], h_shared[k + 3]);
+    } else {
+      chunk = at + lane < columns / 4 ? load_f32x4(x, at + lane) : vec4(0.0);
+      if (HAS_NORM == 1) {
+        squares += chunk * chunk;
+        if (at + lane < columns / 4) chunk *= load_f32x4(norm_weight, at + lane);
+      }
+    }
+  }
+  for (uint j = 0; j < UNIT_VECTORS; ++j) xs[j] = subgroupShuffle(chunk, at % lanes + j);
+}
+
+void main() {
+  const uint lanes = gl_WorkGroupSize.x;
+  const uint lane = gl_SubgroupInvocationID;
+  h_first = gl_WorkGroupID.x * COLUMNS;
+  const uint h_end = min(h_first + COLUMNS, hidden);
+
+  float scale = 1.0;
+  for (uint first = h_first; first < h_end; first += CHUNK * lanes) {
+    float sums[SUMS];
+    Row row_of[SUMS];
+    for (uint r = 0; r < SUMS; ++r) {
+      sums[r] = 0.0;
+      row_of[r] = weight_row(first + (r % CHUNK) * lanes + lane + (r / CHUNK) * hidden, row_words);
+    }
+    multiply(row_of, 0, row_words, false, sums);
+    // All of x has been seen once now.
+    if (HAS_NORM == 1 && first == h_first) {
+      scale = inversesqrt(subgroupAdd(sum_of(squares)) / float(columns) + norm_eps);
+    }
+    for (uint r = 0; r < CHUNK; ++r) {
+      const uint n = first + r * lanes + lane;
+      float value = sums[r] * scale;
+      if (HAS_BIAS == 1) value += load_f32(bias, n);
+      value = activate(ACTIVATION, value);
+      if (GATED == 1) {
+        float linear_part = sums[(r + CHUNK) % SUMS] * scale;
+        if (HAS_BIAS == 1) linear_part += load_f32(bias, n + hidden);
+        value *= linear_part;
+      }
+      h_shared[n - h_first] = value;
+    }
+  }
+  barrier();
+
+  for (uint first = 0; first < width; first += SUMS * lanes) {
+    float sums[SUMS];
+    Row row_of[SUMS];
+    for (uint r = 0; r < SUMS; ++r) {
+      sums[r] = 0.0;
+      // Rows past the end repeat the last one and are not written.
+      row_of[r] = weight_row_2(min(first + r * lanes + lane, width - 1), row_words_2);
+    }
+    multiply(row_of, h_first / (4 * UNIT_VECTORS), h_end / (4 * UNIT_VECTORS), true, sums);
+    for (uint r = 0; r < SUMS; ++r) {
+      const uint n = first + r * lanes + lane;
+      if (n < width) parts[gl_WorkGroupID.x * width + n] = sums[r];
+    }
+  }
+
+  if (!arrives_last()) return;
+  for (uint n = lane; n < width; n += lanes) {
+    float value = sum_of_parts(n, width);
+    if (HAS_BIAS_2 == 1) value += load_f32(bias_2, n);
+    if (HAS_RESIDUAL == 1) value += load_f32(residual, n);
+    y[n] = value;
+  }
+}
