@@ -48,7 +48,6 @@ READ_F32(12, bias);
 READ_F32X4(13, norm_weight);
 READ_F32(14, bias_2);
 READ_F32(15, residual);
-#include "split_sum.glsl"
 WRITE_F32(18, y);
 #include "attention_pass.glsl"
 
@@ -58,6 +57,7 @@ shared float projected[2 * Q_LENGTH * WIDTH + V_LENGTH];  // q, k and v of the h
 #define NEWEST_V(kv_head, e) projected[2 * head_dim + (e)]
 #include "attention_newest.glsl"
 #include "lanes.glsl"
+#include "second_product.glsl"
 
 shared vec4 attended[V_LENGTH / 4];
 vec4 chunk;
@@ -130,25 +130,5 @@ void main() {
 
   const uint unit_columns = 4 * UNIT_VECTORS;
   first_unit_2 = head * value_dim / unit_columns;
-  for (uint first = 0; first < width; first += SUMS * lanes) {
-    float products[SUMS];
-    Row row_of[SUMS];
-    for (uint r = 0; r < SUMS; ++r) {
-      products[r] = 0.0;
-      row_of[r] = weight_row_2(min(first + r * lanes + lane, width - 1), row_words_2);
-    }
-    multiply(row_of, first_unit_2, first_unit_2 + value_dim / unit_columns, true, products);
-    for (uint r = 0; r < SUMS; ++r) {
-      const uint n = first + r * lanes + lane;
-      if (n < width) parts[head * width + n] = products[r];
-    }
-  }
-
-  if (!arrives_last()) return;
-  for (uint n = lane; n < width; n += lanes) {
-    float value = sum_of_parts(n, width);
-    if (HAS_BIAS_2 == 1) value += load_f32(bias_2, n);
-    if (HAS_RESIDUAL == 1) value += load_f32(residual, n);
-    y[n] = value;
-  }
+  second_product(first_unit_2, first_unit_2 + value_dim / unit_columns);
 }

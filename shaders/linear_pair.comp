@@ -42,13 +42,13 @@ READ_F32(5, bias);
 READ_F32X4(6, norm_weight);
 READ_F32(7, bias_2);
 READ_F32(8, residual);
-#include "split_sum.glsl"
 WRITE_F32(11, y);
 
 // A chunk is the columns that the lanes hold together, a vec4 each.
 const uint CHUNK = 4;  // rows of W a lane takes at a time, which make a chunk of h
 const uint SUMS = CHUNK * (1 + GATED);
 #include "lanes.glsl"
+#include "second_product.glsl"
 
 shared float h_shared[COLUMNS];
 vec4 chunk;
@@ -108,26 +108,5 @@ void main() {
   }
   barrier();
 
-  for (uint first = 0; first < width; first += SUMS * lanes) {
-    float sums[SUMS];
-    Row row_of[SUMS];
-    for (uint r = 0; r < SUMS; ++r) {
-      sums[r] = 0.0;
-      // Rows past the end repeat the last one and are not written.
-      row_of[r] = weight_row_2(min(first + r * lanes + lane, width - 1), row_words_2);
-    }
-    multiply(row_of, h_first / (4 * UNIT_VECTORS), h_end / (4 * UNIT_VECTORS), true, sums);
-    for (uint r = 0; r < SUMS; ++r) {
-      const uint n = first + r * lanes + lane;
-      if (n < width) parts[gl_WorkGroupID.x * width + n] = sums[r];
-    }
-  }
-
-  if (!arrives_last()) return;
-  for (uint n = lane; n < width; n += lanes) {
-    float value = sum_of_parts(n, width);
-    if (HAS_BIAS_2 == 1) value += load_f32(bias_2, n);
-    if (HAS_RESIDUAL == 1) value += load_f32(residual, n);
-    y[n] = value;
-  }
+  second_product(h_first / (4 * UNIT_VECTORS), h_end / (4 * UNIT_VECTORS));
 }
