@@ -195,7 +195,7 @@ std::optional<Binding> prepare(Lowering& l, const Sizes& s) {
                       // Row widths and first elements of q, k and v in their buffers.
                       row_width, s.packed ? row_width : u32(s.k_width()), s.packed ? row_width : u32(s.v_width()),
                       s.packed ? u32(s.q_width()) : 0, s.packed ? u32(s.q_width() + s.k_width()) : 0};
-  const std::uint32_t lanes = std::min(l.caps().max_workgroup_invocations, std::max(64u, l.caps().subgroup_size));
+  const std::uint32_t lanes = l.lanes(64);
   d.specialization = {lanes, rotary.half};
   const std::uint64_t pairs = static_cast<std::uint64_t>(s.queries) *
                               static_cast<std::uint64_t>(((turns ? s.heads : 0) + s.kv_heads) * ((s.d + 1) / 2) +

@@ -148,7 +148,7 @@ void lower(Lowering& l) {
   for (std::size_t i = 1; i < 4; ++i) d.push_constants.push_back(sizes[i]);
   d.push_constants.insert(d.push_constants.end(), a.begin(), a.end());
   d.push_constants.insert(d.push_constants.end(), b.begin(), b.end());
-  const std::uint32_t lanes = std::min(l.caps().max_workgroup_invocations, std::max(64u, l.caps().subgroup_size));
+  const std::uint32_t lanes = l.lanes(64);
   const std::uint32_t activation =
       l.node().op == "gate" ? static_cast<std::uint32_t>(activation_named(l.attributes().text("activation"))) : 0;
   d.specialization = {lanes, static_cast<std::uint32_t>(function_of(l.node())), activation};

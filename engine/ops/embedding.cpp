@@ -36,7 +36,7 @@ void lower(Lowering& l) {
   const Shape& table = l.input(1).shape;
   const DType dtype = l.input(1).dtype;
   const auto tokens = static_cast<std::uint32_t>(element_count(l.input(0).shape));
-  const std::uint32_t lanes = std::min(l.caps().max_workgroup_invocations, std::max(8u, l.caps().subgroup_size));
+  const std::uint32_t lanes = l.lanes(8);
   const auto words = static_cast<std::uint32_t>(matrix_row_words(dtype, table[1]));
   for (const MatrixPiece& piece : l.matrix(1, table[0], false, 0)) {
     Dispatch d;

@@ -144,7 +144,7 @@ bool choose_matrix(const Lowering& l, const Product& p, Dispatch& d) {
   d.shader = "linear_matrix";
   choose_same(l, d);
   const std::uint32_t tile_rows = p.rows >= 8 ? 8 : 4;
-  const std::uint32_t lanes = std::min(l.caps().max_workgroup_invocations, std::max(8u, l.caps().subgroup_size));
+  const std::uint32_t lanes = l.lanes(8);
   const std::uint32_t row_groups = ceil_div(p.rows, tile_rows);
   d.specialization = {lanes, tile_rows};
   d.push_constants.push_back(row_groups);

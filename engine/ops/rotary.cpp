@@ -114,7 +114,7 @@ void lower(Lowering& l) {
   dispatch.shader = "rotary";
   dispatch.bindings = {l.read(0, View::F32), l.read(1, View::I32), rotary.table(l, context->second), l.write()};
   dispatch.push_constants = {rows, heads, d, static_cast<std::uint32_t>(rotary.dims)};
-  const std::uint32_t lanes = std::min(l.caps().max_workgroup_invocations, std::max(64u, l.caps().subgroup_size));
+  const std::uint32_t lanes = l.lanes(64);
   dispatch.specialization = {lanes, rotary.half};
   // One invocation a pair; those past dims copy.
   dispatch.groups = l.spread((std::uint64_t{rows} * heads * ((d + 1) / 2) + lanes - 1) / lanes);

@@ -51,7 +51,7 @@ void lower(Lowering& l) {
   // Copied as words, so floats keep their bits.
   d.bindings = {l.read(0, View::I32), l.write()};
   d.push_constants = {static_cast<std::uint32_t>(count), skip};
-  const std::uint32_t lanes = std::min(l.caps().max_workgroup_invocations, std::max(64u, l.caps().subgroup_size));
+  const std::uint32_t lanes = l.lanes(64);
   d.specialization = {lanes, positions};
   d.groups = l.spread((count + lanes - 1) / lanes);
   l.emit(std::move(d));

@@ -159,7 +159,7 @@ void lower(Lowering& l) {
     copy.bindings = {l.read(0, View::I32), adjusted};
     copy.bindings.back().access = Access::Write;
     copy.push_constants = {vocabulary, skip};
-    copy.specialization = {std::min(l.caps().max_workgroup_invocations, 64u), 0};
+    copy.specialization = {l.lanes(64), 0};
     copy.groups = l.spread((vocabulary + copy.specialization[0] - 1) / copy.specialization[0]);
     l.emit(std::move(copy));
     Dispatch penalise;

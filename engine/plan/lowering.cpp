@@ -230,6 +230,10 @@ std::array<std::uint32_t, 3> Lowering::spread(std::uint64_t count) const {
   return {static_cast<std::uint32_t>(x), static_cast<std::uint32_t>(y), 1};
 }
 
+std::uint32_t Lowering::lanes(std::uint32_t wanted) const {
+  return std::min({caps_.max_workgroup_invocations, caps_.max_workgroup_size[0], std::max(wanted, caps_.subgroup_size)});
+}
+
 std::uint32_t Lowering::wider(std::uint32_t lanes) const {
   const std::uint32_t most = std::min(caps_.max_workgroup_invocations, caps_.max_workgroup_size[0]);
   if (lanes >= most) {

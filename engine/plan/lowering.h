@@ -61,6 +61,8 @@ class Lowering {
   /// Spreads `count` workgroups over x and y so that no dimension exceeds the device; the shader uses workgroup_index()
   /// and checks it against the count.
   std::array<std::uint32_t, 3> spread(std::uint64_t count) const;
+  /// Invocations of a workgroup for work of any width: at least `wanted` and a subgroup, where the device allows it.
+  std::uint32_t lanes(std::uint32_t wanted) const;
   /// How wide a workgroup is whose invocations each run about `iterations(lanes)` loop iterations: as tuned, or doubled
   /// until DeviceCaps::max_loop_iterations holds. Throws Error when the widest workgroup passes it too.
   template <typename Iterations>

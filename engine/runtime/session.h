@@ -23,7 +23,6 @@ class Executable {
   friend class Session;
   Plan plan_;
   std::vector<std::shared_ptr<const vk::Buffer>> tensor_buffers_;  // by tensor; null for weights
-  std::vector<std::shared_ptr<const vk::Buffer>> constants_;
   std::vector<vk::BufferView> views_;
   std::unique_ptr<vk::DescriptorPool> pool_;
   std::vector<VkDescriptorSet> sets_;  // by dispatch

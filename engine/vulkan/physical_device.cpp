@@ -62,7 +62,6 @@ void fill_properties(PhysicalDevice& device) {
   vkGetPhysicalDeviceProperties2(device.handle, &properties);
 
   std::copy_n(id.deviceUUID, VK_UUID_SIZE, device.device_uuid.begin());
-  std::copy_n(id.driverUUID, VK_UUID_SIZE, device.driver_uuid.begin());
   device.driver_name = driver.driverName;
   device.driver_info = driver.driverInfo;
   device.max_memory_allocation_size = maintenance3.maxMemoryAllocationSize;

@@ -47,7 +47,6 @@ struct PhysicalDevice {
   std::uint32_t api_version = 0;
   std::uint32_t driver_version_number = 0;
   std::array<std::uint8_t, VK_UUID_SIZE> device_uuid{};
-  std::array<std::uint8_t, VK_UUID_SIZE> driver_uuid{};
   std::array<std::uint8_t, VK_UUID_SIZE> pipeline_cache_uuid{};
   std::vector<std::string> extensions;  // sorted
 

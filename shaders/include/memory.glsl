@@ -11,12 +11,10 @@
 #define READ_F32X4(number, name) layout(set = 0, binding = number) uniform samplerBuffer name
 #define READ_U32X4(number, name) layout(set = 0, binding = number) uniform usamplerBuffer name
 #define READ_F32(number, name) layout(set = 0, binding = number) uniform samplerBuffer name
-#define READ_U32(number, name) layout(set = 0, binding = number) uniform usamplerBuffer name
 #define READ_I32(number, name) layout(set = 0, binding = number) uniform isamplerBuffer name
 #define load_f32x4(name, i) texelFetch(name, int(i))
 #define load_u32x4(name, i) texelFetch(name, int(i))
 #define load_f32(name, i) texelFetch(name, int(i)).x
-#define load_u32(name, i) texelFetch(name, int(i)).x
 #define load_i32(name, i) texelFetch(name, int(i)).x
 #else
 #define HEED_READ(number, type, name) \
@@ -24,12 +22,10 @@
 #define READ_F32X4(number, name) HEED_READ(number, vec4, name)
 #define READ_U32X4(number, name) HEED_READ(number, uvec4, name)
 #define READ_F32(number, name) HEED_READ(number, float, name)
-#define READ_U32(number, name) HEED_READ(number, uint, name)
 #define READ_I32(number, name) HEED_READ(number, int, name)
 #define load_f32x4(name, i) name[i]
 #define load_u32x4(name, i) name[i]
 #define load_f32(name, i) name[i]
-#define load_u32(name, i) name[i]
 #define load_i32(name, i) name[i]
 #endif
 
