@@ -277,18 +277,18 @@ std::vector<OpCase> cases_attention() {
                             .dtype = dtype,
                             .norm = true,
                             .out = 32}));
-    cases.push_back(cached({.context = 200,
-                            .position = 199,
-                            .heads = 6,
-                            .kv_heads = 3,
-                            .d = 48,
-                            .dv = 64,
-                            .rotary = "interleaved",
-                            .projected = true,
-                            .bias = true,
-                            .dtype = dtype,
-                            .out = 300}));
   }
+  cases.push_back(cached({.context = 200,
+                          .position = 199,
+                          .heads = 6,
+                          .kv_heads = 3,
+                          .d = 48,
+                          .dv = 64,
+                          .rotary = "interleaved",
+                          .projected = true,
+                          .bias = true,
+                          .dtype = DType::Q8_0,
+                          .out = 300}));
   cases.push_back(cached({.d = 8, .projected = true, .norm = true, .out = 7}));
   cases.push_back(cached({.position = 31, .d = 4, .dv = 12, .projected = true, .bias = true, .norm = true, .out = 33}));
   cases.push_back(cached({.position = 20, .projected = true, .window = 3, .softcap = 2.0, .out = 5}));
