@@ -73,12 +73,14 @@ function(heed_shader_library target)
       set(key ${CMAKE_MATCH_1})
       separate_arguments(defines UNIX_COMMAND "${CMAKE_MATCH_2}")
       string(MAKE_C_IDENTIFIER "${key}" symbol)
-      set(header ${output}/${key}.h)
-      add_custom_command(OUTPUT ${header}
-        COMMAND ${GLSLANG} -V --quiet --target-env vulkan1.1 -I${CMAKE_SOURCE_DIR}/shaders/include ${defines}
-                --vn spirv_${symbol} -o ${header} ${shader}
-        DEPENDS ${shader} ${includes} VERBATIM)
-      list(APPEND headers ${header})
+      if(NOT HEED_SHADERS_FROM)
+        set(header ${output}/${key}.h)
+        add_custom_command(OUTPUT ${header}
+          COMMAND ${GLSLANG} -V --quiet --target-env vulkan1.1 -I${CMAKE_SOURCE_DIR}/shaders/include ${defines}
+                  --vn spirv_${symbol} -o ${header} ${shader}
+          DEPENDS ${shader} ${includes} VERBATIM)
+        list(APPEND headers ${header})
+      endif()
       string(APPEND table_includes "#include \"${key}.h\"\n")
       string(APPEND table_rows "    {\"${key}\", spirv_${symbol}},\n")
     endforeach()
@@ -120,4 +122,7 @@ std::span<const ShaderModuleCode> shader_modules();
 ]])
   add_library(${target} STATIC ${output}/shader_table.cpp ${headers})
   target_include_directories(${target} PUBLIC ${output})
+  if(HEED_SHADERS_FROM)
+    target_include_directories(${target} PRIVATE ${HEED_SHADERS_FROM}/shaders)
+  endif()
 endfunction()

@@ -107,7 +107,7 @@ build_checked() {
   # shellcheck disable=SC2086  # lists of words
   cmake -S . -B "$checked" $generator -DCMAKE_CXX_COMPILER="$compiler" -DCMAKE_BUILD_TYPE=Debug \
     -DCMAKE_CXX_FLAGS_DEBUG='-O0 -g1' -DCMAKE_CXX_COMPILER_LAUNCHER="$(command -v ccache || true)" \
-    -DHEED_SANITIZE=ON -DHEED_FUZZ="$fuzz" >"$checked/configure.log" 2>&1 || { cat "$checked/configure.log"; return 1; }
+    -DHEED_SANITIZE=ON -DHEED_FUZZ="$fuzz" -DHEED_SHADERS_FROM="$PWD/build" >"$checked/configure.log" 2>&1 || { cat "$checked/configure.log"; return 1; }
   # shellcheck disable=SC2086
   cmake --build "$checked" --parallel "$jobs" --target $targets
 }
