@@ -231,7 +231,8 @@ std::array<std::uint32_t, 3> Lowering::spread(std::uint64_t count) const {
 }
 
 std::uint32_t Lowering::lanes(std::uint32_t wanted) const {
-  return std::min({caps_.max_workgroup_invocations, caps_.max_workgroup_size[0], std::max(wanted, caps_.subgroup_size)});
+  return std::min(
+      {caps_.max_workgroup_invocations, caps_.max_workgroup_size[0], std::max(wanted, caps_.subgroup_size)});
 }
 
 std::uint32_t Lowering::wider(std::uint32_t lanes) const {
