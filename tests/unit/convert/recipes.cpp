@@ -69,7 +69,7 @@ TEST_CASE("the llama graph is well formed and says what the hyperparameters say"
   CHECK(graph.value(graph.find("cache.v.1")).shape == SymbolicShape{"context", 12});
   CHECK(graph.value(graph.find("token_embd.weight")).dtype == DType::Q8_0);
 
-  const Node& attention = node(graph, "layer1.attention");
+  const Node attention = node(graph, "layer1.attention");
   CHECK(attention.attributes == Attributes({{"heads", std::int64_t{4}},
                                             {"kv_heads", std::int64_t{2}},
                                             {"causal", std::int64_t{1}},
@@ -78,7 +78,7 @@ TEST_CASE("the llama graph is well formed and says what the hyperparameters say"
   CHECK(input_name(graph, attention, 2) == "layer1.v");
   CHECK(input_name(graph, attention, 4) == "cache.k.1");
   CHECK(input_name(graph, attention, 6) == "position");
-  const Node& rotary = node(graph, "layer0.k_rotary");
+  const Node rotary = node(graph, "layer0.k_rotary");
   CHECK(rotary.inputs.size() == 2);
   CHECK(rotary.attributes ==
         Attributes(
