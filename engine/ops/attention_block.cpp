@@ -9,6 +9,8 @@
 // attributes: those of attention with packed = 1; norm_eps.
 #include "ops/attention_block.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <bit>
 #include <numeric>
@@ -49,6 +51,10 @@ std::vector<TensorType> infer(const InferContext& c) {
   if (c.node.attributes.integer("packed", 0) == 0) c.fail("needs packed");
   c.expect_rank(kX, 2, "x");
   if (c.input(kX).shape[0] != 1) c.fail("takes a single row");
+  if (c.has(kWeight) && c.has(kWeight2) && c.input(kWeight).dtype != c.input(kWeight2).dtype) {
+    c.fail(fmt::format("the weights are {} and {}, but need one type", dtype_name(c.input(kWeight).dtype),
+                       dtype_name(c.input(kWeight2).dtype)));
+  }
   std::vector<TensorType> made;
   for (const Part& part : parts_of(c.node)) {
     InferContext own{part.node, {}, c.dims};

@@ -47,6 +47,10 @@ std::vector<TensorType> infer(const InferContext& c) {
     if (c.has(3)) c.fail("has both a residual and a second weight");
     c.expect_rank(5, 2, "second weight");
     const Shape& second = c.input(5).shape;
+    if (c.input(5).dtype != c.input(1).dtype) {
+      c.fail(fmt::format("the weights are {} and {}, but need one type", dtype_name(c.input(1).dtype),
+                         dtype_name(c.input(5).dtype)));
+    }
     if (second[1] != y.back()) {
       c.fail(fmt::format("the second weight {} needs a last dimension of {}", to_string(second), y.back()));
     }
@@ -314,9 +318,11 @@ std::uint64_t file_bytes(DType dtype, std::int64_t rows, std::int64_t columns) {
 }
 
 bool lanes_hand_on(DType dtype, const DeviceCaps& caps, const Tuning& tuning) {
-  // A workgroup is a subgroup, whose lanes hold whole units of x together.
-  return tuning.pairs && tuning.lane_rows && caps.subgroup_arithmetic && caps.subgroup_shuffle &&
-         tuning.lanes == caps.subgroup_size && chunk_columns(tuning) % unit_columns(dtype) == 0;
+  // A workgroup is a subgroup, whose lanes hold whole units of x together. Some GPUs run narrower subgroups than they
+  // say; and their dispatches are cheap.
+  return caps.type == DeviceType::Cpu && tuning.pairs && tuning.lane_rows && caps.subgroup_arithmetic &&
+         caps.subgroup_shuffle && tuning.lanes == caps.subgroup_size &&
+         chunk_columns(tuning) % unit_columns(dtype) == 0;
 }
 
 bool small_enough_to_join(std::uint64_t weights, const DeviceCaps& caps) {

@@ -20,6 +20,12 @@ Range range_of(const Plan& plan, const Binding& binding) {
   return {arena, arena ? tensor.arena_block : binding.tensor, begin, begin + binding.size};
 }
 
+/// Weights, and tables; but a constant may be a counter (Lowering::counter).
+bool never_changes(const Plan& plan, const Binding& binding) {
+  const Storage storage = plan.tensors[binding.tensor].storage;
+  return storage == Storage::Weight || (storage == Storage::Constant && binding.access == Access::Read);
+}
+
 bool hits(const std::vector<Range>& ranges, const Range& range) {
   return std::any_of(ranges.begin(), ranges.end(), [&](const Range& other) {
     return other.arena == range.arena && other.memory == range.memory && other.begin < range.end &&
@@ -35,8 +41,7 @@ void place_barriers(Plan& plan) {
   for (Dispatch& dispatch : plan.dispatches) {
     bool hazard = false;
     for (const Binding& binding : dispatch.bindings) {
-      const Storage storage = plan.tensors[binding.tensor].storage;
-      if (storage == Storage::Weight || storage == Storage::Constant) continue;
+      if (never_changes(plan, binding)) continue;
       const Range range = range_of(plan, binding);
       hazard = hazard || hits(written, range) || (binding.access != Access::Read && hits(read, range));
     }
@@ -46,8 +51,7 @@ void place_barriers(Plan& plan) {
       read.clear();
     }
     for (const Binding& binding : dispatch.bindings) {
-      const Storage storage = plan.tensors[binding.tensor].storage;
-      if (storage == Storage::Weight || storage == Storage::Constant) continue;
+      if (never_changes(plan, binding)) continue;
       if (binding.access != Access::Write) read.push_back(range_of(plan, binding));
       if (binding.access != Access::Read) written.push_back(range_of(plan, binding));
     }

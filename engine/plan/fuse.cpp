@@ -247,7 +247,7 @@ void fuse_norm(Graph& graph, const Bindings& dims) {
     }
     if (!fits || users.empty()) continue;
     for (Node* user : users) {
-      user->inputs.resize(5, kNoValue);
+      user->inputs.resize(std::max<std::size_t>(user->inputs.size(), 5), kNoValue);
       user->inputs[0] = norm.inputs[0];
       user->inputs[4] = norm.inputs[1];
       user->attributes.set("norm_eps", norm.attributes.real("eps"));
@@ -268,12 +268,26 @@ void fuse_attention_blocks(Graph& graph, const Bindings& dims, const DeviceCaps&
     if (maker == made_by.end() || uses[static_cast<std::size_t>(node.inputs[0])] != 1) return std::nullopt;
     return maker->second;
   };
+  // Whether a node after `from` and before `to` sees a state, which changes when it is read later.
+  const auto state_is_used_between = [&](std::size_t from, std::size_t to, const Node& node) {
+    for (std::size_t i = from + 1; i < to; ++i) {
+      for (const ValueId id : graph.nodes[i].inputs) {
+        if (id != kNoValue && graph.value(id).kind == ValueKind::State &&
+            std::find(node.inputs.begin(), node.inputs.end(), id) != node.inputs.end()) {
+          return true;
+        }
+      }
+    }
+    return false;
+  };
   std::set<std::size_t> dead;
-  for (Node& output : graph.nodes) {
+  for (std::size_t output_at = 0; output_at < graph.nodes.size(); ++output_at) {
+    Node& output = graph.nodes[output_at];
     if (!product_alone(output)) continue;
     const std::optional<std::size_t> attention_at = only_maker(output);
     if (!attention_at) continue;
     const Node& attention = graph.nodes[*attention_at];
+    if (state_is_used_between(*attention_at, output_at, attention)) continue;
     if (attention.op != "attention" || attention.attributes.integer("packed", 0) == 0 ||
         input_of(attention, 3) != kNoValue || attention.outputs.size() > 1) {
       continue;
@@ -285,6 +299,7 @@ void fuse_attention_blocks(Graph& graph, const Bindings& dims, const DeviceCaps&
         projection.attributes.text("activation", "none") != "none" || projection.attributes.has("gate")) {
       continue;
     }
+    if (graph.value(projection.inputs[0]).kind == ValueKind::State) continue;
     const Shape& x = type_of(projection.inputs[0]).shape;
     const TensorType& w = type_of(projection.inputs[1]);
     const TensorType& w2 = type_of(output.inputs[1]);
@@ -322,6 +337,7 @@ void fuse_pairs(Graph& graph, const Bindings& dims, const DeviceCaps& caps, cons
     if (maker == made_by.end() || uses[static_cast<std::size_t>(between)] != 1) continue;
     const Node& first = graph.nodes[maker->second];
     if (first.op != "linear" || input_of(first, 3) != kNoValue || input_of(first, 5) != kNoValue) continue;
+    if (graph.value(first.inputs[0]).kind == ValueKind::State) continue;
     const Shape& h = type_of(between).shape;
     if (h.empty() || element_count(h) != h.back()) continue;
     const TensorType& w = type_of(first.inputs[1]);

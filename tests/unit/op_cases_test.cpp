@@ -40,6 +40,8 @@ bool is_ever_asked_for(const std::string& key, const DeviceCaps& caps) {
   static const std::regex kNever("linear_.*-q[48]_0-1(-.*)?");
   // A block of q4_0 is more than lanes of narrow subgroups hold together.
   static const std::regex kWide("(linear_pair|attention_block)-.*-q4_0");
+  static const std::regex kJoined("(linear_pair|attention_block)-.*");
+  if (caps.type != DeviceType::Cpu && std::regex_match(key, kJoined)) return false;
   return !std::regex_match(key, kNever) && (caps.subgroup_size >= 8 || !std::regex_match(key, kWide));
 }
 

@@ -93,6 +93,8 @@ TEST_CASE("what does not fit is refused with op, node and sizes") {
   CHECK(message("positions", {{2}}, {{"rows", "rows"}}, {DType::I32}) ==
         "positions 'n': position is [2], expected [1]");
   CHECK(message("positions", {{1}}, {{"rows", "rows"}}).find("positions 'n': ") == 0);
+  CHECK(message("linear", {{1, 4}, {4, 4}, {4}, {1, 4}, {4}, {3, 4}}, {}, {DType::F32, DType::F16}, {2, 3, 4}) ==
+        "linear 'n': the weights are f16 and f32, but need one type");
   CHECK(message("nothing", {{2, 3}}) == "nothing 'n': no such op");
 }
 

@@ -269,6 +269,7 @@ TEST_CASE("uses count inputs and outputs") {
 /// A device on which small products are joined, and the choices that do so.
 DeviceCaps joining_caps() {
   DeviceCaps caps;
+  caps.type = DeviceType::Cpu;
   caps.subgroup_size = 8;
   caps.subgroup_arithmetic = caps.subgroup_shuffle = true;
   caps.max_storage_buffers = 32;
@@ -346,6 +347,9 @@ TEST_CASE("the halves of a decoder layer become one node each where the device g
   CHECK(is_apart({.head = 6}, caps, tuning));
   CHECK(is_apart({}, caps, Tuning{}));
   DeviceCaps other = caps;
+  other.type = DeviceType::Discrete;
+  CHECK(is_apart({}, other, tuning));
+  other = caps;
   other.subgroup_shuffle = false;
   CHECK(is_apart({}, other, tuning));
   other = caps;
@@ -360,6 +364,36 @@ TEST_CASE("the halves of a decoder layer become one node each where the device g
   // Not whole chunks, and a function of the second product.
   CHECK(joined({.hidden = 36}, caps, tuning).nodes.size() == 3);
   CHECK(joined({.activation = "relu"}, caps, tuning).nodes.size() == 3);
+}
+
+TEST_CASE("an attention block stays apart where somebody reads its cache before it would be written") {
+  Graph graph = layer_graph({});
+  // The reader stands between the attention and the product of what it gives.
+  const auto attend =
+      std::find_if(graph.nodes.begin(), graph.nodes.end(), [](const Node& node) { return node.op == "attention"; });
+  const ValueId cache = attend->inputs[4];
+  Value copy;
+  copy.name = "copy";
+  copy.kind = ValueKind::Intermediate;
+  copy.dtype = DType::F32;
+  graph.values.push_back(copy);
+  const auto id = static_cast<ValueId>(graph.values.size() - 1);
+  graph.nodes.insert(attend + 1, Node{"neg", "read", {cache}, {id}, {}});
+  graph.outputs.push_back(id);
+  CHECK(count_ops(fused(graph, {}, 3, joining_caps(), joining_tuning()), "attention_block") == 0);
+}
+
+TEST_CASE("a norm before two products in one keeps the second") {
+  GraphBuilder b("pair");
+  ValueId x = b.input("x", DType::F32, {1, 4});
+  x = b.add("rms_norm", "norm", {x, b.weight("n", DType::F32, {4})}, {{"eps", 1e-5}});
+  b.output(
+      b.add("linear", "pair",
+            {x, b.weight("w", DType::F32, {4, 4}), kNoValue, kNoValue, kNoValue, b.weight("w2", DType::F32, {4, 4})}),
+      "y");
+  const Graph graph = fused(std::move(b).finish());
+  REQUIRE(graph.nodes.size() == 1);
+  CHECK(graph.nodes[0].inputs.size() == 6);
 }
 
 }  // namespace heed
