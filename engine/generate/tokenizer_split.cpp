@@ -19,7 +19,7 @@ namespace {
 constexpr std::size_t kBaseSteps = 100'000;
 constexpr std::size_t kStepsPerByte = 100;
 constexpr std::size_t kMaxSteps = 2'000'000'000;
-constexpr std::uint32_t kMaxHeapKibibytes = 256 * 1024;
+constexpr std::uint32_t kMaxHeapKibibytes = 512 * 1024;
 constexpr std::size_t kJitStackStart = 32 * 1024;
 constexpr std::size_t kJitStackMost = 16 * 1024 * 1024;
 
