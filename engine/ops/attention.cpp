@@ -14,7 +14,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <bit>
 #include <cmath>
 #include <limits>
 #include <optional>
@@ -162,9 +161,6 @@ void reference(const ReferenceContext& c) {
     }
   }
 }
-
-std::uint32_t u32(std::int64_t value) { return static_cast<std::uint32_t>(value); }
-std::uint32_t bits(double value) { return std::bit_cast<std::uint32_t>(static_cast<float>(value)); }
 
 /// Rows of k and v enter the cache and q and k are turned. Returns the turned q, where there was anything to turn.
 std::optional<Binding> prepare(Lowering& l, const Sizes& s) {

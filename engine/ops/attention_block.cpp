@@ -12,7 +12,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <bit>
 #include <numeric>
 
 #include "ops/attention.h"
@@ -84,7 +83,7 @@ void reference(const ReferenceContext& c) {
 }
 
 /// Weight rows that a lane takes at a time: few are left over where a head's rows end.
-std::int64_t rows_a_lane(std::int64_t rows, std::int64_t lanes) {
+std::int64_t rows_at_a_time(std::int64_t rows, std::int64_t lanes) {
   std::int64_t best = 8;
   const auto taken = [&](std::int64_t at_a_time) {
     return (rows + lanes * at_a_time - 1) / (lanes * at_a_time) * at_a_time;
@@ -94,9 +93,6 @@ std::int64_t rows_a_lane(std::int64_t rows, std::int64_t lanes) {
   }
   return best;
 }
-
-std::uint32_t u32(std::int64_t value) { return static_cast<std::uint32_t>(value); }
-std::uint32_t bits(double value) { return std::bit_cast<std::uint32_t>(static_cast<float>(value)); }
 
 void lower(Lowering& l) {
   const Attributes& a = l.attributes();
@@ -177,7 +173,7 @@ void lower(Lowering& l) {
                       u32(s.d / 4),
                       rotary.half,
                       u32(s.dv),
-                      u32(rows_a_lane(2 * s.d + s.dv, lanes)),
+                      u32(rows_at_a_time(2 * s.d + s.dv, lanes)),
                       l.has(kBias),
                       l.has(kNorm),
                       first[0].band,
@@ -186,9 +182,7 @@ void lower(Lowering& l) {
                       l.has(kResidual)};
   d.groups = {u32(s.heads), 1, 1};
   d.flops = 2 * static_cast<std::uint64_t>(w[0] * w[1] + width * s.heads * s.dv);
-  for (const MatrixPiece& piece : {first[0], second[0]}) {
-    d.bytes += piece.words.size + (dtype_info(dtype).block_elements > 1 ? piece.scales.size : 0);
-  }
+  d.bytes = first[0].bytes + second[0].bytes;
   l.emit(std::move(d));
 }
 
@@ -216,7 +210,7 @@ bool fits_one_dispatch(const AttentionBlock& block, const DeviceCaps& caps, cons
   const std::uint64_t shared =
       attention_shared(s, tuning.lanes) + static_cast<std::uint64_t>(2 * s.d + 2 * s.dv) * 4 + 16;
   if (shared > caps.max_shared_memory) return false;
-  const std::int64_t at_a_time = lanes * rows_a_lane(2 * s.d + s.dv, lanes);
+  const std::int64_t at_a_time = lanes * rows_at_a_time(2 * s.d + s.dv, lanes);
   const std::int64_t products =
       ((2 * s.d + s.dv) / at_a_time + 1) * (2 * matrix_row_words(block.dtype, block.columns) + 128) +
       (block.width / at_a_time + 1) * (2 * s.dv / unit + 128) + (block.width / lanes + 1) * (s.heads + 1);

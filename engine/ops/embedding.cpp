@@ -1,7 +1,6 @@
 // op embedding: rows of a table. ids [T] i32, table [V, D] -> [T, D] times attribute scale (default 1). An id outside
 // [0, V) gives a row of zeros; hosts check ids before they feed them.
 #include <algorithm>
-#include <bit>
 
 #include "ops/op.h"
 #include "plan/lowering.h"
@@ -49,7 +48,7 @@ void lower(Lowering& l) {
                         static_cast<std::uint32_t>(piece.row_begin),
                         static_cast<std::uint32_t>(piece.row_count),
                         static_cast<std::uint32_t>(table[0]),
-                        std::bit_cast<std::uint32_t>(static_cast<float>(l.attributes().real("scale", 1.0)))};
+                        bits(l.attributes().real("scale", 1.0))};
     d.specialization = {lanes, piece.band};
     d.groups = l.spread((std::uint64_t{tokens} * words + lanes - 1) / lanes);
     l.emit(std::move(d));

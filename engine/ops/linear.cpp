@@ -10,7 +10,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <bit>
 #include <cmath>
 
 #include "ops/activation.h"
@@ -225,11 +224,9 @@ void lower_pair(Lowering& l, const LinearPair& pair) {
                 l.counter(),
                 l.write()};
   d.bindings[2].view = d.bindings[4].view = View::F32x4;
-  const auto u32 = [](std::int64_t value) { return static_cast<std::uint32_t>(value); };
-  d.push_constants = {
-      u32(pair.columns), u32(matrix_row_words(pair.dtype, pair.columns)),
-      u32(pair.hidden),  u32(matrix_row_words(pair.dtype, pair.hidden)),
-      u32(pair.width),   std::bit_cast<std::uint32_t>(static_cast<float>(l.attributes().real("norm_eps", 0.0)))};
+  d.push_constants = {u32(pair.columns), u32(matrix_row_words(pair.dtype, pair.columns)),
+                      u32(pair.hidden),  u32(matrix_row_words(pair.dtype, pair.hidden)),
+                      u32(pair.width),   bits(l.attributes().real("norm_eps", 0.0))};
   const Activation activation = activation_named(l.attributes().text(pair.gate ? "gate" : "activation", "none"));
   d.specialization = {l.tuning().lanes, static_cast<std::uint32_t>(activation),
                       l.has(2),         l.has(4),
@@ -238,22 +235,17 @@ void lower_pair(Lowering& l, const LinearPair& pair) {
                       l.has(7),         u32(columns)};
   d.groups = {groups, 1, 1};
   d.flops = 2 * static_cast<std::uint64_t>(pair.hidden * (pair.columns * (pair.gate ? 2 : 1) + pair.width));
-  for (const MatrixPiece& piece : {first[0], second[0]}) {
-    d.bytes += piece.words.size + (dtype_info(pair.dtype).block_elements > 1 ? piece.scales.size : 0);
-  }
+  d.bytes = first[0].bytes + second[0].bytes;
   l.emit(std::move(d));
 }
 
 void lower(Lowering& l) {
   const bool gate = gated(l.node());
-  if (l.has(5)) {
-    const Shape& w = l.input(1).shape;
-    return lower_pair(l, {l.input(1).dtype, w[1], gate ? w[0] / 2 : w[0], l.input(5).shape[0], gate});
-  }
   const Shape& w = l.input(1).shape;
   const DType dtype = l.input(1).dtype;
   const std::int64_t columns = w[1];
   const std::int64_t n = gate ? w[0] / 2 : w[0];
+  if (l.has(5)) return lower_pair(l, {dtype, columns, n, l.input(5).shape[0], gate});
   const std::int64_t rows = columns == 0 ? 0 : element_count(l.input(0).shape) / columns;
   if (columns == 0) l.fail("the weight has no columns");
   if (rows == 0 || n == 0) return;
@@ -285,14 +277,14 @@ void lower(Lowering& l) {
                         product.count,
                         static_cast<std::uint32_t>(piece.row_begin),
                         product.width,
-                        std::bit_cast<std::uint32_t>(static_cast<float>(l.attributes().real("norm_eps", 0.0)))};
+                        bits(l.attributes().real("norm_eps", 0.0))};
     d.variant = {std::string(dtype_name(dtype)), whole_units ? "4" : "1"};
     if (!choose_matrix(l, product, d) && !choose_lanes(l, product, d)) choose_vector(l, product, d);
     const std::uint32_t flags[] = {activation, l.has(2), l.has(3), l.has(4), gate, piece.band};
     d.specialization.insert(d.specialization.end(), std::begin(flags), std::end(flags));
     d.flops = 2 * static_cast<std::uint64_t>(rows) * static_cast<std::uint64_t>(columns) *
               static_cast<std::uint64_t>(gate ? w[0] : piece.row_count);
-    d.bytes = piece.words.size + (dtype_info(dtype).block_elements > 1 ? piece.scales.size : 0);
+    d.bytes = piece.bytes;
     l.emit(std::move(d));
   }
 }

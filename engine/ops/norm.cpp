@@ -2,7 +2,6 @@
 // rms_norm (Zhang and Sennrich 2019): x / sqrt(mean(x^2) + eps) * weight. layer_norm (Ba et al. 2016):
 // (x - mean) / sqrt(variance + eps) * weight + bias, the variance without Bessel's correction.
 #include <algorithm>
-#include <bit>
 #include <cmath>
 
 #include "ops/op.h"
@@ -56,8 +55,7 @@ void lower(Lowering& l) {
   const View view = vectors ? View::F32x4 : View::F32;
   const Binding weight = l.read(1, view);
   d.bindings = {l.read(0, view), weight, l.read_or(2, view, weight), l.write()};
-  d.push_constants = {width, static_cast<std::uint32_t>(rows),
-                      std::bit_cast<std::uint32_t>(static_cast<float>(l.attributes().real("eps")))};
+  d.push_constants = {width, static_cast<std::uint32_t>(rows), bits(l.attributes().real("eps"))};
   const std::uint32_t lanes = l.lanes_within_loops([&](std::uint32_t many) {
     return 3 * (std::uint64_t{width} / (vectors ? 4 : 1) / many + 1) + 2 * Lowering::reduce_iterations(many);
   });

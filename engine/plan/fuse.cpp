@@ -16,13 +16,26 @@ namespace {
 
 ValueId input_of(const Node& node, std::size_t i) { return i < node.inputs.size() ? node.inputs[i] : kNoValue; }
 
-std::map<ValueId, std::size_t> makers(const Graph& graph) {
-  std::map<ValueId, std::size_t> made_by;
-  for (std::size_t i = 0; i < graph.nodes.size(); ++i) {
-    for (const ValueId id : graph.nodes[i].outputs) made_by[id] = i;
+/// Who makes each value, and for how many, when a pass begins.
+class Wiring {
+ public:
+  explicit Wiring(const Graph& graph) : uses_(count_uses(graph)) {
+    for (std::size_t i = 0; i < graph.nodes.size(); ++i) {
+      for (const ValueId id : graph.nodes[i].outputs) made_by_[id] = i;
+    }
   }
-  return made_by;
-}
+
+  /// The node that makes a value which is used once; nothing for other values.
+  std::optional<std::size_t> only_maker(ValueId id) const {
+    const auto maker = made_by_.find(id);
+    if (id == kNoValue || maker == made_by_.end() || uses_[static_cast<std::size_t>(id)] != 1) return std::nullopt;
+    return maker->second;
+  }
+
+ private:
+  std::map<ValueId, std::size_t> made_by_;
+  std::vector<int> uses_;
+};
 
 /// Removes nodes and, with them, the promise that somebody makes their outputs: those values stay in the list, unused.
 void erase_nodes(Graph& graph, const std::set<std::size_t>& dead) {
@@ -65,13 +78,8 @@ std::optional<Value> stack(const Graph& graph, const std::vector<ValueId>& ids, 
   if (stacked.shape.size() == 1 && dtype_info(stacked.dtype).block_elements > 1) return std::nullopt;
   stacked.shape[0] = Dim(rows);
   if (stacked.shape.size() == 2) {
-    DeviceWeight weight;
-    weight.layout = WeightLayout::Matrix;
-    weight.dtype = stacked.dtype;
-    weight.columns = stacked.shape[1].size;
-    weight.row_count = rows;
-    weight.band = tuning.weight_band(rows, false, 0);
-    lay_out(weight);
+    const DeviceWeight weight =
+        matrix_weight(stacked.dtype, rows, stacked.shape[1].size, tuning.weight_band(rows, false, 0));
     if (weight.bytes > std::min(caps.max_storage_buffer_range, caps.max_memory_allocation - kPlaneAlignment)) {
       return std::nullopt;
     }
@@ -134,24 +142,21 @@ std::vector<int> count_uses(const Graph& graph) {
 }
 
 void fuse_gate(Graph& graph, const DeviceCaps& caps, const Tuning& tuning) {
-  const std::map<ValueId, std::size_t> made_by = makers(graph);
-  const std::vector<int> uses = count_uses(graph);
+  const Wiring wiring(graph);
   std::set<std::size_t> dead;
   for (Node& gate : graph.nodes) {
     if (gate.op != "gate") continue;
-    const auto a = made_by.find(gate.inputs[0]);
-    const auto b = made_by.find(gate.inputs[1]);
-    if (a == made_by.end() || b == made_by.end() || a == b) continue;
-    if (uses[static_cast<std::size_t>(gate.inputs[0])] != 1 || uses[static_cast<std::size_t>(gate.inputs[1])] != 1)
-      continue;
-    const Node& first = graph.nodes[a->second];
-    const Node& second = graph.nodes[b->second];
+    const std::optional<std::size_t> a = wiring.only_maker(gate.inputs[0]);
+    const std::optional<std::size_t> b = wiring.only_maker(gate.inputs[1]);
+    if (!a || !b || a == b) continue;
+    const Node& first = graph.nodes[*a];
+    const Node& second = graph.nodes[*b];
     if (!plain_linear(first) || !plain_linear(second)) continue;
     // A gate broadcasts; only halves of equal width can be told apart in one weight.
     if (graph.value(first.inputs[1]).shape != graph.value(second.inputs[1]).shape) continue;
     std::optional<Node> merged = merge_linears(graph, {&first, &second}, caps, tuning);
     if (!merged) continue;
-    dead.insert({a->second, b->second});
+    dead.insert({*a, *b});
     merged->name = gate.name;
     merged->outputs = gate.outputs;
     merged->attributes.set("gate", gate.attributes.text("activation"));
@@ -161,20 +166,16 @@ void fuse_gate(Graph& graph, const DeviceCaps& caps, const Tuning& tuning) {
 }
 
 void fuse_rotary(Graph& graph) {
-  const std::map<ValueId, std::size_t> made_by = makers(graph);
-  const std::vector<int> uses = count_uses(graph);
+  const Wiring wiring(graph);
   std::set<std::size_t> dead;
   for (Node& attention : graph.nodes) {
     if (attention.op != "attention" || input_of(attention, 4) == kNoValue) continue;
-    const auto q = made_by.find(attention.inputs[0]);
-    const auto k = made_by.find(attention.inputs[1]);
-    if (q == made_by.end() || k == made_by.end()) continue;
-    const Node& rotate_q = graph.nodes[q->second];
-    const Node& rotate_k = graph.nodes[k->second];
+    const std::optional<std::size_t> q = wiring.only_maker(attention.inputs[0]);
+    const std::optional<std::size_t> k = wiring.only_maker(attention.inputs[1]);
+    if (!q || !k) continue;
+    const Node& rotate_q = graph.nodes[*q];
+    const Node& rotate_k = graph.nodes[*k];
     if (rotate_q.op != "rotary" || rotate_k.op != "rotary") continue;
-    if (uses[static_cast<std::size_t>(attention.inputs[0])] != 1 ||
-        uses[static_cast<std::size_t>(attention.inputs[1])] != 1)
-      continue;
     if (rotate_q.inputs[1] != attention.inputs[6] || rotate_k.inputs[1] != attention.inputs[6]) continue;
     Attributes of_q = rotate_q.attributes;
     Attributes of_k = rotate_k.attributes;
@@ -188,24 +189,23 @@ void fuse_rotary(Graph& graph) {
     for (const auto& [name, value] : of_q) attention.attributes.set("rotary_" + name, value);
     attention.inputs[0] = rotate_q.inputs[0];
     attention.inputs[1] = rotate_k.inputs[0];
-    dead.insert({q->second, k->second});
+    dead.insert({*q, *k});
   }
   erase_nodes(graph, dead);
 }
 
 void fuse_packed_attention(Graph& graph, const DeviceCaps& caps, const Tuning& tuning) {
-  const std::map<ValueId, std::size_t> made_by = makers(graph);
-  const std::vector<int> uses = count_uses(graph);
+  const Wiring wiring(graph);
   std::set<std::size_t> dead;
   for (std::size_t i = 0; i < graph.nodes.size(); ++i) {
     if (graph.nodes[i].op != "attention" || input_of(graph.nodes[i], 4) == kNoValue) continue;
     std::vector<const Node*> linears;
     std::vector<std::size_t> indices;
     for (std::size_t input = 0; input < 3; ++input) {
-      const auto maker = made_by.find(graph.nodes[i].inputs[input]);
-      if (maker == made_by.end() || uses[static_cast<std::size_t>(graph.nodes[i].inputs[input])] != 1) break;
-      linears.push_back(&graph.nodes[maker->second]);
-      indices.push_back(maker->second);
+      const std::optional<std::size_t> maker = wiring.only_maker(graph.nodes[i].inputs[input]);
+      if (!maker) break;
+      linears.push_back(&graph.nodes[*maker]);
+      indices.push_back(*maker);
     }
     if (linears.size() != 3) continue;
     std::optional<Node> merged = merge_linears(graph, linears, caps, tuning);
@@ -259,15 +259,8 @@ void fuse_norm(Graph& graph, const Bindings& dims) {
 
 void fuse_attention_blocks(Graph& graph, const Bindings& dims, const DeviceCaps& caps, const Tuning& tuning) {
   const std::vector<TensorType> types = infer_all(graph, dims);
-  const std::map<ValueId, std::size_t> made_by = makers(graph);
-  const std::vector<int> uses = count_uses(graph);
+  const Wiring wiring(graph);
   const auto type_of = [&](ValueId id) -> const TensorType& { return types[static_cast<std::size_t>(id)]; };
-  // The node that makes input 0 of another one, for nobody else.
-  const auto only_maker = [&](const Node& node) -> std::optional<std::size_t> {
-    const auto maker = made_by.find(node.inputs[0]);
-    if (maker == made_by.end() || uses[static_cast<std::size_t>(node.inputs[0])] != 1) return std::nullopt;
-    return maker->second;
-  };
   // Whether a node after `from` and before `to` sees a state, which changes when it is read later.
   const auto state_is_used_between = [&](std::size_t from, std::size_t to, const Node& node) {
     for (std::size_t i = from + 1; i < to; ++i) {
@@ -284,7 +277,7 @@ void fuse_attention_blocks(Graph& graph, const Bindings& dims, const DeviceCaps&
   for (std::size_t output_at = 0; output_at < graph.nodes.size(); ++output_at) {
     Node& output = graph.nodes[output_at];
     if (!product_alone(output)) continue;
-    const std::optional<std::size_t> attention_at = only_maker(output);
+    const std::optional<std::size_t> attention_at = wiring.only_maker(output.inputs[0]);
     if (!attention_at) continue;
     const Node& attention = graph.nodes[*attention_at];
     if (state_is_used_between(*attention_at, output_at, attention)) continue;
@@ -292,7 +285,7 @@ void fuse_attention_blocks(Graph& graph, const Bindings& dims, const DeviceCaps&
         input_of(attention, 3) != kNoValue || attention.outputs.size() > 1) {
       continue;
     }
-    const std::optional<std::size_t> projection_at = only_maker(attention);
+    const std::optional<std::size_t> projection_at = wiring.only_maker(attention.inputs[0]);
     if (!projection_at) continue;
     const Node& projection = graph.nodes[*projection_at];
     if (projection.op != "linear" || input_of(projection, 3) != kNoValue || input_of(projection, 5) != kNoValue ||
@@ -326,16 +319,15 @@ void fuse_attention_blocks(Graph& graph, const Bindings& dims, const DeviceCaps&
 
 void fuse_pairs(Graph& graph, const Bindings& dims, const DeviceCaps& caps, const Tuning& tuning) {
   const std::vector<TensorType> types = infer_all(graph, dims);
-  const std::map<ValueId, std::size_t> made_by = makers(graph);
-  const std::vector<int> uses = count_uses(graph);
+  const Wiring wiring(graph);
   const auto type_of = [&](ValueId id) -> const TensorType& { return types[static_cast<std::size_t>(id)]; };
   std::set<std::size_t> dead;
   for (Node& node : graph.nodes) {
     if (!product_alone(node)) continue;
     const ValueId between = node.inputs[0];
-    const auto maker = made_by.find(between);
-    if (maker == made_by.end() || uses[static_cast<std::size_t>(between)] != 1) continue;
-    const Node& first = graph.nodes[maker->second];
+    const std::optional<std::size_t> maker = wiring.only_maker(between);
+    if (!maker) continue;
+    const Node& first = graph.nodes[*maker];
     if (first.op != "linear" || input_of(first, 3) != kNoValue || input_of(first, 5) != kNoValue) continue;
     if (graph.value(first.inputs[0]).kind == ValueKind::State) continue;
     const Shape& h = type_of(between).shape;
@@ -350,7 +342,7 @@ void fuse_pairs(Graph& graph, const Bindings& dims, const DeviceCaps& caps, cons
     merged.inputs[6] = input_of(node, 2);
     merged.inputs[7] = input_of(node, 3);
     merged.outputs = node.outputs;
-    dead.insert(maker->second);
+    dead.insert(*maker);
     node = std::move(merged);
   }
   erase_nodes(graph, dead);

@@ -166,7 +166,7 @@ std::vector<MatrixPiece> Lowering::matrix(std::size_t i, std::int64_t outputs, b
     const std::uint64_t bytes = weight.bytes;
     const std::int64_t rows = weight.row_count;
     const std::size_t tensor = weight_tensor(std::move(weight), value);
-    MatrixPiece piece{begin, rows, static_cast<std::uint32_t>(whole.band), {}, {}};
+    MatrixPiece piece{begin, rows, static_cast<std::uint32_t>(whole.band), bytes, {}, {}};
     piece.words = {tensor, 0, words, Access::Read, type.dtype == DType::F32 ? View::F32x4 : View::U32x4};
     piece.scales = {tensor, 0, std::min<std::uint64_t>(words, 256), Access::Read, View::F32};
     if (scales != 0) piece.scales = {tensor, scales, bytes - scales, Access::Read, View::F32};

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <bit>
 #include <map>
 #include <span>
 #include <string>
@@ -14,9 +15,14 @@ struct MatrixPiece {
   std::int64_t row_begin = 0;
   std::int64_t row_count = 0;
   std::uint32_t band = 1;  // DeviceWeight::band
-  Binding words;           // View::F32x4 for f32, U32x4 for the others
-  Binding scales;          // View::F32; for plain types the words once more, so that the binding is never empty
+  std::uint64_t bytes = 0;
+  Binding words;   // View::F32x4 for f32, U32x4 for the others
+  Binding scales;  // View::F32; for plain types the words once more, so that the binding is never empty
 };
+
+/// Words of push constants and specialisations.
+inline std::uint32_t u32(std::int64_t value) { return static_cast<std::uint32_t>(value); }
+inline std::uint32_t bits(double value) { return std::bit_cast<std::uint32_t>(static_cast<float>(value)); }
 
 /// What an op's lower() works with: the types of its node, the device, and a Plan to which it appends dispatches.
 class Lowering {

@@ -32,17 +32,6 @@ std::uint64_t align_up(std::uint64_t value, std::uint64_t alignment) {
   return (value + alignment - 1) / alignment * alignment;
 }
 
-DeviceWeight matrix_rows(DType dtype, std::int64_t columns, std::int64_t band, std::int64_t rows) {
-  DeviceWeight weight;
-  weight.layout = WeightLayout::Matrix;
-  weight.dtype = dtype;
-  weight.columns = columns;
-  weight.row_count = rows;
-  weight.band = band;
-  lay_out(weight);
-  return weight;
-}
-
 /// How often a weight fits one binding and one buffer. Planes are bound on their own, so only the larger one counts for
 /// the binding; a buffer holds both.
 std::uint64_t times_within(const DeviceWeight& weight, const DeviceCaps& caps) {
@@ -95,14 +84,25 @@ void lay_out(DeviceWeight& weight) {
   }
 }
 
+DeviceWeight matrix_weight(DType dtype, std::int64_t rows, std::int64_t columns, std::int64_t band) {
+  DeviceWeight weight;
+  weight.layout = WeightLayout::Matrix;
+  weight.dtype = dtype;
+  weight.columns = columns;
+  weight.row_count = rows;
+  weight.band = band;
+  lay_out(weight);
+  return weight;
+}
+
 std::int64_t band_within(DType dtype, std::int64_t columns, std::int64_t band, const DeviceCaps& caps) {
-  while (band > 1 && times_within(matrix_rows(dtype, columns, band, band), caps) == 0) band /= 2;
+  while (band > 1 && times_within(matrix_weight(dtype, band, columns, band), caps) == 0) band /= 2;
   return band;
 }
 
 std::int64_t rows_per_piece(DType dtype, std::int64_t columns, std::int64_t band, std::int64_t rows_multiple,
                             const DeviceCaps& caps) {
-  const DeviceWeight rows = matrix_rows(dtype, columns, band, rows_multiple);
+  const DeviceWeight rows = matrix_weight(dtype, rows_multiple, columns, band);
   const std::uint64_t pieces = times_within(rows, caps);
   if (pieces == 0) {
     throw Error(fmt::format("{} rows of {} elements ({}) need {} bytes, but {} binds {} and allocates {} at a time",

@@ -48,6 +48,9 @@ std::int64_t matrix_row_words(DType dtype, std::int64_t columns);
 /// Fills in scales_offset and bytes.
 void lay_out(DeviceWeight& weight);
 
+/// A matrix of so many rows, laid out; its parts are not named yet.
+DeviceWeight matrix_weight(DType dtype, std::int64_t rows, std::int64_t columns, std::int64_t band);
+
 /// The widest band up to `band` rows whose rows fit one binding and one buffer; 1 where nothing fits.
 std::int64_t band_within(DType dtype, std::int64_t columns, std::int64_t band, const DeviceCaps& caps);
 

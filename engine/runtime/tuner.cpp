@@ -5,6 +5,7 @@
 #include <cstring>
 #include <limits>
 
+#include "ops/linear.h"
 #include "runtime/gpu.h"
 #include "runtime/session.h"
 #include "runtime/weights.h"
@@ -135,10 +136,12 @@ Tuning tune(Gpu& gpu) {
   if (best.lane_rows) {
     for (const std::uint32_t rows : {4u, 16u}) consider(with(&Tuning::rows, rows));
     if (best.texel) consider(with(&Tuning::same_storage, true));
-    Probe chain(gpu);
-    probe_chain(chain);
     const Tuning pairs = with(&Tuning::pairs, true);
-    best.pairs = chain.faster(*chain.prepare(pairs), *chain.prepare(best));
+    if (ops::lanes_hand_on(DType::F32, caps, pairs)) {
+      Probe chain(gpu);
+      probe_chain(chain);
+      best.pairs = chain.faster(*chain.prepare(pairs), *chain.prepare(best));
+    }
     return best;
   }
   for (const std::uint32_t lanes : {caps.subgroup_size, 32u, 64u, 128u}) {

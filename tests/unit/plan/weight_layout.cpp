@@ -66,17 +66,6 @@ float element(const DeviceWeight& weight, const std::vector<std::byte>& memory, 
   }
 }
 
-DeviceWeight matrix(DType type, std::int64_t rows, std::int64_t columns, std::int64_t band = 1) {
-  DeviceWeight weight;
-  weight.layout = WeightLayout::Matrix;
-  weight.dtype = type;
-  weight.columns = columns;
-  weight.row_count = rows;
-  weight.band = band;
-  lay_out(weight);
-  return weight;
-}
-
 }  // namespace
 
 TEST_CASE("a packed matrix reads as the file decodes") {
@@ -92,7 +81,7 @@ TEST_CASE("a packed matrix reads as the file decodes") {
         CAPTURE(columns);
         CAPTURE(rows);
         CAPTURE(band);
-        const DeviceWeight weight = matrix(type, rows, columns, band);
+        const DeviceWeight weight = matrix_weight(type, rows, columns, band);
         CHECK(weight.bytes % 16 == 0);
         CHECK(weight.scales_offset % 256 == 0);
         const std::vector<std::byte> file = random_file(type, rows, columns);
@@ -119,7 +108,7 @@ TEST_CASE("a packed matrix reads as the file decodes") {
 
 TEST_CASE("rows of odd widths are padded with zeros") {
   for (const DType type : {DType::F32, DType::F16, DType::BF16}) {
-    const DeviceWeight weight = matrix(type, 3, 5);
+    const DeviceWeight weight = matrix_weight(type, 3, 5, 1);
     std::vector<std::byte> memory(weight.bytes, kStale);
     pack_rows(weight, 0, 3, random_file(type, 3, 5), memory);
     const std::size_t padded = 8;  // two words of four, or one of eight
@@ -159,12 +148,12 @@ TEST_CASE("pieces fit the range and the allocation, and larger ones do not") {
         CHECK(rows > 0);
         CHECK(rows % 32 == 0);
         const auto quants = [&](std::int64_t count) {
-          const DeviceWeight piece = matrix(type, count, 64);
+          const DeviceWeight piece = matrix_weight(type, count, 64, 1);
           return piece.scales_offset == 0 ? piece.bytes : piece.scales_offset;
         };
         CHECK(quants(rows) <= range);
-        CHECK(matrix(type, rows, 64).bytes <= allocation);
-        CHECK((quants(rows + 32) > range || matrix(type, rows + 32, 64).bytes + 256 > allocation));
+        CHECK(matrix_weight(type, rows, 64, 1).bytes <= allocation);
+        CHECK((quants(rows + 32) > range || matrix_weight(type, rows + 32, 64, 1).bytes + 256 > allocation));
       }
     }
   }
@@ -188,7 +177,7 @@ TEST_CASE("rows that do not fit at all are refused with the numbers") {
 }
 
 TEST_CASE("different weights have different keys") {
-  DeviceWeight a = matrix(DType::F32, 4, 8);
+  DeviceWeight a = matrix_weight(DType::F32, 4, 8, 1);
   a.parts = {"a", "b"};
   DeviceWeight b = a;
   CHECK(a.key() == b.key());
