@@ -73,7 +73,7 @@ function(heed_shader_library target)
       set(key ${CMAKE_MATCH_1})
       separate_arguments(defines UNIX_COMMAND "${CMAKE_MATCH_2}")
       string(MAKE_C_IDENTIFIER "${key}" symbol)
-      if(NOT HEED_SHADERS_FROM)
+      if(NOT HEED_BUILT)
         set(header ${output}/${key}.h)
         add_custom_command(OUTPUT ${header}
           COMMAND ${GLSLANG} -V --quiet --target-env vulkan1.1 -I${CMAKE_SOURCE_DIR}/shaders/include ${defines}
@@ -122,7 +122,7 @@ std::span<const ShaderModuleCode> shader_modules();
 ]])
   add_library(${target} STATIC ${output}/shader_table.cpp ${headers})
   target_include_directories(${target} PUBLIC ${output})
-  if(HEED_SHADERS_FROM)
-    target_include_directories(${target} PRIVATE ${HEED_SHADERS_FROM}/shaders)
+  if(HEED_BUILT)
+    target_include_directories(${target} PRIVATE ${HEED_BUILT}/shaders)
   endif()
 endfunction()

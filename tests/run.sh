@@ -2,8 +2,8 @@
 # Installs what is missing, builds heed and runs every test there is; safe to repeat.
 # usage: sh tests/run.sh
 #
-# In order: ctest on a Release build; the tests that need no device, and those of the program, once more under the address
-# and undefined-behaviour sanitizers; every fuzz target for HEED_FUZZ_SECONDS (default 5); every shader module and a
+# In order: op cases, goldens and the program with a Release build; the units that need no device, and the program once
+# more, under the address and undefined-behaviour sanitizers; every fuzz target for HEED_FUZZ_SECONDS (default 5); every shader module and a
 # generation under Vulkan's validation layers; formatting. What cannot run here is named and skipped. The last line is
 # `N passed, N failed`; the exit code is 1 if anything failed.
 set -u
@@ -72,17 +72,21 @@ run_ctest() {
 }
 
 headline "set-up and build"
-if ! sh tools/setup.sh --tests || ! cmake --build build --parallel "$jobs"; then
+if ! sh tools/setup.sh --tests ||
+  ! cmake --build build --parallel "$jobs" --target heed op_cases unit_vulkan unit_runtime golden end_to_end; then
   failed=1
   echo "FAILED: build"
   finish
 fi
 
+# Only sanitized, or they would have to be built twice.
+device_free='unit_graph unit_file unit_tokenizer unit_convert unit_ops unit_plan'
+device_free_tests="^($(echo "$device_free" | tr ' ' '|'))\$"
+
 headline "tests"
-run_ctest build -j "$jobs"
+run_ctest build -j "$jobs" -E "$device_free_tests"
 
 headline "sanitizers"
-device_free='unit_graph unit_file unit_tokenizer unit_convert unit_ops unit_plan'
 can_fuzz() {
   command -v clang++ >/dev/null || return 1
   echo 'extern "C" int LLVMFuzzerTestOneInput(const unsigned char*, unsigned long) { return 0; }' >build/can_fuzz.cpp
@@ -98,7 +102,7 @@ else
   compiler=g++
   fuzz=OFF
 fi
-targets="$device_free end_to_end"
+targets="$device_free heed"
 [ "$fuzz" = OFF ] || targets="$targets fuzz_targets"
 generator=
 [ -e "$checked/CMakeCache.txt" ] || generator='-G Ninja'
@@ -107,12 +111,15 @@ build_checked() {
   # shellcheck disable=SC2086  # lists of words
   cmake -S . -B "$checked" $generator -DCMAKE_CXX_COMPILER="$compiler" -DCMAKE_BUILD_TYPE=Debug \
     -DCMAKE_CXX_FLAGS_DEBUG='-O0 -g1' -DCMAKE_CXX_COMPILER_LAUNCHER="$(command -v ccache || true)" \
-    -DHEED_SANITIZE=ON -DHEED_FUZZ="$fuzz" -DHEED_SHADERS_FROM="$PWD/build" >"$checked/configure.log" 2>&1 || { cat "$checked/configure.log"; return 1; }
+    -DHEED_SANITIZE=ON -DHEED_FUZZ="$fuzz" -DHEED_BUILT="$PWD/build" >"$checked/configure.log" 2>&1 || {
+    cat "$checked/configure.log"
+    return 1
+  }
   # shellcheck disable=SC2086
   cmake --build "$checked" --parallel "$jobs" --target $targets
 }
 if build_checked; then
-  run_ctest "$checked" -j "$jobs" -R "^($(echo "$device_free" | tr ' ' '|')|end_to_end_.*)\$"
+  run_ctest "$checked" -j "$jobs" -R "$device_free_tests|^end_to_end_"
 else
   failed=$((failed + 1))
   echo "FAILED: build with sanitizers"

@@ -103,13 +103,15 @@ std::string as_json(const std::vector<ConformRow>& rows, const DeviceInfo& devic
 int run_conform(const ConformArguments& arguments) {
   const Device device = open_device(arguments.device);
   std::vector<ConformRow> rows;
+  const auto wanted = [&](std::string_view op, std::string_view case_name) {
+    return fmt::format("{} {}", op, case_name).find(arguments.op) != std::string::npos;
+  };
   {
     Progress progress("testing");
-    rows =
-        op_cases::conform(device.gpu(), arguments.op, op_cases::Extent::Whole, arguments.repeats,
-                          [&](const op_cases::ConformProgress& at) {
-                            progress.update(static_cast<std::uint64_t>(at.done), static_cast<std::uint64_t>(at.total));
-                          });
+    rows = op_cases::conform(
+        device.gpu(), wanted, op_cases::Extent::Whole, arguments.repeats, [&](const op_cases::ConformProgress& at) {
+          progress.update(static_cast<std::uint64_t>(at.done), static_cast<std::uint64_t>(at.total));
+        });
   }
   if (rows.empty()) {
     std::string known;

@@ -10,6 +10,7 @@
 #include <array>
 #include <chrono>
 #include <csignal>
+#include <cstdlib>
 
 namespace heed::end_to_end {
 namespace {
@@ -32,8 +33,14 @@ struct Pipe {
   }
 };
 
+/// HEED_PROGRAM in the environment is the program to test, where it is not the one this was built with.
+const char* program() {
+  const char* other = std::getenv("HEED_PROGRAM");
+  return other == nullptr ? HEED_BUILT_PROGRAM : other;
+}
+
 // Between fork and exec: only calls that are safe there.
-[[noreturn]] void become_heed(char** argv, const RunOptions& options, int in, int out, int error) {
+[[noreturn]] void become_heed(const char* path, char** argv, const RunOptions& options, int in, int out, int error) {
   if (!options.output_file.empty()) {
     out = ::open(options.output_file.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0666);
     if (out < 0) ::_exit(126);
@@ -45,7 +52,7 @@ struct Pipe {
   ::dup2(in, STDIN_FILENO);
   ::dup2(out, STDOUT_FILENO);
   ::dup2(error, STDERR_FILENO);
-  ::execv(HEED_PROGRAM, argv);
+  ::execv(path, argv);
   ::_exit(127);
 }
 
@@ -65,10 +72,11 @@ Finished run_heed(const std::vector<std::string>& arguments, const RunOptions& o
   argv.push_back(nullptr);
   std::signal(SIGPIPE, SIG_IGN);
 
+  const char* const path = program();
   Pipe in, out, error;
   const pid_t child = ::fork();
   REQUIRE(child >= 0);
-  if (child == 0) become_heed(argv.data(), options, in.ends[0], out.ends[1], error.ends[1]);
+  if (child == 0) become_heed(path, argv.data(), options, in.ends[0], out.ends[1], error.ends[1]);
   in.close_read();
   out.close_write();
   error.close_write();

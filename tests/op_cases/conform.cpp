@@ -40,9 +40,15 @@ bool brings_something_new(const Plan& plan, const std::string& variant, Seen& se
   return seen.algorithms.emplace(variant, shaders).second || found;
 }
 
+std::vector<Variant> variants_with_tuned(const Gpu& gpu) {
+  std::vector<Variant> variants = variants_of(gpu.caps());
+  variants.push_back({"as tuned", gpu.caps(), gpu.tuning()});
+  return variants;
+}
+
 }  // namespace
 
-std::vector<ConformRow> conform(Gpu& gpu, std::string_view filter, Extent extent, int repeats,
+std::vector<ConformRow> conform(Gpu& gpu, const CaseFilter& wanted, Extent extent, int repeats,
                                 const std::function<void(const ConformProgress&)>& progress) {
   struct Selected {
     std::string_view op;
@@ -51,13 +57,11 @@ std::vector<ConformRow> conform(Gpu& gpu, std::string_view filter, Extent extent
   std::vector<Selected> selected;
   for (const CaseFamily& family : all_families()) {
     for (OpCase& op_case : family.cases()) {
-      const std::string full_name = std::string(family.name) + " " + op_case.name;
-      if (full_name.find(filter) != std::string::npos) selected.push_back({family.name, std::move(op_case)});
+      if (wanted(family.name, op_case.name)) selected.push_back({family.name, std::move(op_case)});
     }
   }
 
-  std::vector<Variant> variants = variants_of(gpu.caps());
-  variants.push_back({"as tuned", gpu.caps(), gpu.tuning()});
+  const std::vector<Variant> variants = variants_with_tuned(gpu);
   std::vector<ConformRow> rows;
   std::map<std::pair<std::string_view, std::string>, std::size_t> row_of;
   Seen seen;
@@ -93,6 +97,19 @@ std::vector<ConformRow> conform(Gpu& gpu, std::string_view filter, Extent extent
     }
   }
   return rows;
+}
+
+std::set<std::string> planned_modules(const Gpu& gpu) {
+  std::set<std::string> modules;
+  const std::vector<Variant> variants = variants_with_tuned(gpu);
+  for (const CaseFamily& family : all_families()) {
+    for (const OpCase& op_case : family.cases()) {
+      for (const Variant& variant : variants) {
+        for (const Dispatch& dispatch : plan_case(op_case, variant).dispatches) modules.insert(dispatch.module_key());
+      }
+    }
+  }
+  return modules;
 }
 
 }  // namespace heed::op_cases

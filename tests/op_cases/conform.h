@@ -36,11 +36,16 @@ struct ConformProgress {
   int total = 0;
 };
 
-/// Runs the op cases whose "OP CASE" contains `filter` on a device in all variants (run_case.h) as far as `extent`
-/// says, each `repeats` times, and returns a row for each op and variant that had anything to run. All extents run the
-/// same shader modules. `progress` may be empty. An Error that planning or running a case throws counts as its failure;
-/// a lost device passes through.
-std::vector<ConformRow> conform(Gpu& gpu, std::string_view filter, Extent extent, int repeats,
+using CaseFilter = std::function<bool(std::string_view op, std::string_view case_name)>;
+
+/// Runs the op cases that `wanted` takes on a device in all variants (run_case.h) as far as `extent` says, each
+/// `repeats` times, and returns a row for each op and variant that had anything to run. All extents run the same shader
+/// modules. `progress` may be empty. An Error that planning or running a case throws counts as its failure; a lost
+/// device passes through.
+std::vector<ConformRow> conform(Gpu& gpu, const CaseFilter& wanted, Extent extent, int repeats,
                                 const std::function<void(const ConformProgress&)>& progress);
+
+/// The keys of the shader modules that the plans of all cases in all variants use.
+std::set<std::string> planned_modules(const Gpu& gpu);
 
 }  // namespace heed::op_cases

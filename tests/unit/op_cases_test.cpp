@@ -1,13 +1,16 @@
 // Op cases in the variants of their kernels on one device.
 //
-// HEED_DEVICE_INDEX chooses the device (default: the best one), HEED_CASES narrows the cases to those with this in
-// their name, and HEED_EXTENT says how far they go: brief (default), whole, or modules (conform.h).
+// HEED_DEVICE_INDEX chooses the device (default: the best one), HEED_OP narrows the cases to those of one op,
+// HEED_CASES to those with this in their name, and HEED_EXTENT says how far they go: brief (default), whole, or modules
+// (conform.h).
 #include <doctest/doctest.h>
 
 #include <cstdlib>
+#include <optional>
 #include <regex>
 #include <set>
 #include <string>
+#include <string_view>
 
 #include "heed/device.h"
 #include "heed/error.h"
@@ -33,6 +36,17 @@ bool has_vulkan() {
     // No loader or no driver: the same as no device.
   }
   return false;
+}
+
+std::optional<Device> open_device() {
+  const std::string index = environment("HEED_DEVICE_INDEX");
+  if (!has_vulkan() && index.empty()) {
+    MESSAGE("SKIPPED: no usable Vulkan device");
+    return std::nullopt;
+  }
+  std::optional<Device> device(std::in_place, index);
+  MESSAGE("device: ", device->info().name, ", ", device->info().driver);
+  return device;
 }
 
 /// The combinations of variants that no plan uses: a block holds a whole number of vectors.
@@ -65,18 +79,17 @@ TEST_CASE("case names are unique within an op") {
   }
 }
 
-TEST_CASE("every op agrees with the reference in double, and every shader module runs") {
-  const std::string index = environment("HEED_DEVICE_INDEX");
-  if (!has_vulkan() && index.empty()) {
-    MESSAGE("SKIPPED: no usable Vulkan device");
-    return;
-  }
-  const Device device(index);
-  MESSAGE("device: ", device.info().name, ", ", device.info().driver);
+TEST_CASE("every op agrees with the reference in double") {
+  const std::optional<Device> device = open_device();
+  if (!device) return;
+  const std::string op = environment("HEED_OP");
   const std::string filter = environment("HEED_CASES");
+  const auto wanted = [&](std::string_view family, std::string_view name) {
+    return (op.empty() || op == family) && name.find(filter) != std::string_view::npos;
+  };
   int cases = 0;
   std::set<std::string> modules;
-  for (const ConformRow& row : conform(device.gpu(), filter, extent(), 2, nullptr)) {
+  for (const ConformRow& row : conform(device->gpu(), wanted, extent(), 2, nullptr)) {
     cases += row.cases;
     modules.insert(row.modules.begin(), row.modules.end());
     MESSAGE(row.op, " [", row.variant, "]: ", row.cases, " cases, worst error ", row.worst_error);
@@ -84,8 +97,14 @@ TEST_CASE("every op agrees with the reference in double, and every shader module
   }
   CHECK(cases > 0);
   MESSAGE(cases, " runs of cases, ", modules.size(), " of ", shader_modules().size(), " shader modules");
-  const DeviceCaps& caps = device.gpu().caps();
-  if (!filter.empty() || caps.max_texel_buffer_elements == 0 || !caps.subgroup_arithmetic) return;
+}
+
+TEST_CASE("every shader module that can run on this device is in a plan of a case") {
+  const std::optional<Device> device = open_device();
+  if (!device) return;
+  const DeviceCaps& caps = device->gpu().caps();
+  if (caps.max_texel_buffer_elements == 0 || !caps.subgroup_arithmetic) return;
+  const std::set<std::string> modules = planned_modules(device->gpu());
   for (const ShaderModuleCode& module : shader_modules()) {
     const std::string key(module.key);
     CHECK_MESSAGE(modules.contains(key) == is_ever_asked_for(key, caps), key);
