@@ -1,54 +1,77 @@
 #version 450
 // variant ACCESS: storage texel
+// variant KIND: real test integer number
 //
-// y = f(a) or f(a, b) with broadcasting (engine/ops/elementwise.cpp numbers the functions). One element an invocation;
-// a stride of 0 repeats an operand along a dimension.
+// y = f(a) or f(a, b) with broadcasting (engine/ops/functions.cpp numbers the functions). One element an invocation; a
+// stride of 0 repeats an operand along a dimension. KIND says what goes in and comes out: real numbers to real ones, to
+// integers (comparisons, conversions), integers to integers, and integers to real numbers (conversions).
 #extension GL_GOOGLE_include_directive : require
 layout(local_size_x_id = 0) in;
 layout(constant_id = 1) const uint FUNCTION = 0;
 layout(constant_id = 2) const uint ACTIVATION = 0;
+layout(constant_id = 3) const uint BINARY = 0;
+layout(constant_id = 4) const uint LOOPS = 6;  // dimensions of the result that are not 1
+layout(constant_id = 5) const uint WRAP = 0;
 #include "memory.glsl"
-#include "activation.glsl"
+#include "functions.glsl"
 
 layout(push_constant) uniform Push {
   uint count;
-  uint size1, size2, size3;  // of the three inner dimensions of the result
-  uint a0, a1, a2, a3;       // strides
-  uint b0, b1, b2, b3;
+  uint size1, size2, size3, size4, size5;  // of the five inner dimensions of the result
+  uint a0, a1, a2, a3, a4, a5;             // strides
+  uint b0, b1, b2, b3, b4, b5;
+  float alpha, beta;
 };
 
+#if defined(KIND_real) || defined(KIND_test)
 READ_F32(0, a);
 READ_F32(1, b);
+#define load load_f32
+#define Operand float
+#else
+READ_I32(0, a);
+READ_I32(1, b);
+#define load load_i32
+#define Operand int
+#endif
+#if defined(KIND_real) || defined(KIND_number)
 WRITE_F32(2, y);
-
-float apply(float x, float z) {
-  switch (FUNCTION) {
-    case 0: return activate(kSilu, x);
-    case 1: return activate(kGelu, x);
-    case 2: return activate(kGeluTanh, x);
-    case 3: return activate(kRelu, x);
-    case 4: return activate(kTanh, x);
-    case 5: return activate(kSigmoid, x);
-    case 6: return exp(x);
-    case 7: return -x;
-    case 8: return sqrt(x);
-    case 9: return x + z;
-    case 10: return x - z;
-    case 11: return x * z;
-    case 12: return x / z;
-    case 13: return max(x, z);
-    case 14: return min(x, z);
-    default: return activate(ACTIVATION, x) * z;
-  }
-}
+#else
+WRITE_I32(2, y);
+#endif
 
 void main() {
   const uint i = workgroup_index() * gl_WorkGroupSize.x + gl_LocalInvocationID.x;
   if (i >= count) return;
-  const uint i3 = i % size3;
-  const uint i2 = i / size3 % size2;
-  const uint i1 = i / (size3 * size2) % size1;
-  const uint i0 = i / (size3 * size2 * size1);
-  y[i] = apply(load_f32(a, i0 * a0 + i1 * a1 + i2 * a2 + i3 * a3),
-               FUNCTION < 9 ? 0.0 : load_f32(b, i0 * b0 + i1 * b1 + i2 * b2 + i3 * b3));
+  uint rest = i;
+  uint at_a = 0;
+  uint at_b = 0;
+#define STEP(size, stride_a, stride_b)  \
+  {                                     \
+    const uint whole = rest / size;     \
+    const uint part = rest - whole * size; \
+    at_a += part * stride_a;            \
+    at_b += part * stride_b;            \
+    rest = whole;                       \
+  }
+  if (LOOPS > 1) STEP(size5, a5, b5)
+  if (LOOPS > 2) STEP(size4, a4, b4)
+  if (LOOPS > 3) STEP(size3, a3, b3)
+  if (LOOPS > 4) STEP(size2, a2, b2)
+  if (LOOPS > 5) STEP(size1, a1, b1)
+  const uint outermost_a = LOOPS > 5 ? a0 : LOOPS > 4 ? a1 : LOOPS > 3 ? a2 : LOOPS > 2 ? a3 : LOOPS > 1 ? a4 : a5;
+  const uint outermost_b = LOOPS > 5 ? b0 : LOOPS > 4 ? b1 : LOOPS > 3 ? b2 : LOOPS > 2 ? b3 : LOOPS > 1 ? b4 : b5;
+  at_a += rest * outermost_a;
+  at_b += rest * outermost_b;
+  const Operand left = load(a, at_a);
+  const Operand right = BINARY == 1 ? load(b, at_b) : Operand(0);
+#if defined(KIND_real)
+  y[i] = BINARY == 1 ? apply_real(FUNCTION, ACTIVATION, left, right) : apply_real(FUNCTION, left, alpha, beta);
+#elif defined(KIND_test)
+  y[i] = wrap(WRAP, test_real(FUNCTION, left, right, alpha, beta));
+#elif defined(KIND_integer)
+  y[i] = wrap(WRAP, apply_integer(FUNCTION, left, right));
+#else
+  y[i] = float(left);
+#endif
 }

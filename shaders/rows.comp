@@ -1,10 +1,11 @@
 #version 450
 // variant ACCESS: storage texel
 //
-// y[i] = x[skip + i] as 32-bit words (tail), or y[i] = x[0] + i (positions): engine/ops/rows.cpp.
+// y[i] = x[skip + i] as 32-bit words, x[0] + i, or x[0], by KIND: engine/ops/rows.cpp (tail, positions), and
+// engine/ops/constant.cpp.
 #extension GL_GOOGLE_include_directive : require
 layout(local_size_x_id = 0) in;
-layout(constant_id = 1) const uint POSITIONS = 0;
+layout(constant_id = 1) const uint KIND = 0;
 #include "memory.glsl"
 
 layout(push_constant) uniform Push {
@@ -18,5 +19,5 @@ WRITE_I32(1, y);
 void main() {
   const uint i = workgroup_index() * gl_WorkGroupSize.x + gl_LocalInvocationID.x;
   if (i >= count) return;
-  y[i] = POSITIONS == 1 ? load_i32(x, 0) + int(i) : load_i32(x, skip + i);
+  y[i] = KIND == 0 ? load_i32(x, skip + i) : load_i32(x, 0) + (KIND == 1 ? int(i) : 0);
 }

@@ -177,6 +177,9 @@ void decode_to_f32(DType type, std::span<const std::byte> from, std::size_t coun
         for (std::size_t i = 0; i < kBlock; ++i) to[b * kBlock + i] = scale * static_cast<float>(block.values[i]);
       }
       return;
+    case DType::F64:
+      for (std::size_t i = 0; i < count; ++i) to[i] = static_cast<float>(load<double>(bytes + i * sizeof(double)));
+      return;
     case DType::Q4_0:
       for (std::size_t b = 0; b < count / kBlock; ++b) {
         const auto block = load<BlockQ4>(bytes + b * sizeof(BlockQ4));
@@ -187,10 +190,7 @@ void decode_to_f32(DType type, std::span<const std::byte> from, std::size_t coun
         for (std::size_t i = 0; i < kBlock / 2; ++i) high[i] = scale * static_cast<float>((block.nibbles[i] >> 4) - 8);
       }
       return;
-    case DType::I32:
-    case DType::I64:
-    case DType::U8:
-    case DType::Bool:
+    default:
       break;  // refused by check_sizes
   }
 }
@@ -211,16 +211,16 @@ void encode_from_f32(DType type, std::span<const float> from, std::span<std::byt
     case DType::BF16:
       for (std::size_t i = 0; i < from.size(); ++i) store(i, f32_to_bf16(from[i]));
       return;
+    case DType::F64:
+      for (std::size_t i = 0; i < from.size(); ++i) store(i, static_cast<double>(from[i]));
+      return;
     case DType::Q8_0:
       for (std::size_t b = 0; b < from.size() / kBlock; ++b) store(b, quantise_q8(from.data() + b * kBlock));
       return;
     case DType::Q4_0:
       for (std::size_t b = 0; b < from.size() / kBlock; ++b) store(b, quantise_q4(from.data() + b * kBlock));
       return;
-    case DType::I32:
-    case DType::I64:
-    case DType::U8:
-    case DType::Bool:
+    default:
       break;  // refused by check_sizes
   }
 }

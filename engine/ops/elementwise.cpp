@@ -1,157 +1,149 @@
-// op elementwise: unary functions, and binary functions with numpy's broadcasting; gate(a, b) = activation(a) * b.
+// op elementwise: the functions of ops/functions.h, binary ones with NumPy's broadcasting; gate(a, b) = activation(a) *
+// b; cast(x), attribute to. Real results are f32, those of integers have the operands' type, comparisons give booleans.
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
 #include <optional>
 
+#include "heed/error.h"
 #include "ops/activation.h"
+#include "ops/functions.h"
+#include "ops/loops.h"
 #include "ops/op.h"
 #include "plan/lowering.h"
 
 namespace heed::ops {
 namespace {
 
-// Numbers of shaders/elementwise.comp.
-constexpr std::string_view kFunctions[] = {"silu", "gelu", "gelu_tanh", "relu", "tanh", "sigmoid", "exp", "neg",
-                                           "sqrt", "add",  "sub",       "mul",  "div",  "max",     "min", "gate"};
-constexpr std::size_t kFirstBinary = 9;
+constexpr std::size_t kLoops = 6;  // of shaders/elementwise.comp
 
-std::size_t function_of(const Node& node) {
-  return static_cast<std::size_t>(std::find(std::begin(kFunctions), std::end(kFunctions), node.op) -
-                                  std::begin(kFunctions));
-}
-
-bool binary(const Node& node) { return function_of(node) >= kFirstBinary; }
-
-std::optional<Shape> broadcast(const Shape& a, const Shape& b) {
-  Shape y(std::max(a.size(), b.size()));
-  for (std::size_t i = 0; i < y.size(); ++i) {
-    const std::int64_t from_a = i < a.size() ? a[a.size() - 1 - i] : 1;
-    const std::int64_t from_b = i < b.size() ? b[b.size() - 1 - i] : 1;
-    if (from_a != from_b && from_a != 1 && from_b != 1) return std::nullopt;
-    y[y.size() - 1 - i] = from_a == 1 ? from_b : from_a;
-  }
-  return y;
-}
-
-/// Elements to advance in an operand for one step in each dimension of the result; 0 where it is broadcast.
-std::vector<std::uint32_t> strides_of(const Shape& operand, const Shape& result) {
-  std::vector<std::uint32_t> strides(result.size(), 0);
-  std::int64_t stride = 1;
-  for (std::size_t i = 0; i < operand.size(); ++i) {
-    const std::int64_t size = operand[operand.size() - 1 - i];
-    strides[result.size() - 1 - i] = size == 1 ? 0 : static_cast<std::uint32_t>(stride);
-    stride *= size;
-  }
-  return strides;
+DType cast_type(const Node& node) {
+  const std::string name = node.attributes.text("to");
+  const std::optional<DType> type = dtype_from_name(name);
+  if (!type || dtype_info(*type).block_elements > 1) throw Error(fmt::format("there are no values of type '{}'", name));
+  return *type;
 }
 
 std::vector<TensorType> infer(const InferContext& c) {
+  if (c.node.op == "cast") {
+    c.expect_only(1, {"to"});
+    return {{cast_type(c.node), c.input(0).shape}};
+  }
+  const Function& f = *find_function(c.node.op);
   if (c.node.op == "gate") {
     c.expect_only(2, {"activation"});
+    activation_named(c.node.attributes.text("activation"));
   } else {
-    c.expect_only(binary(c.node) ? 2 : 1, {});
+    c.expect_only(f.operands, {f.parameters[0], f.parameters[1]});
   }
-  for (std::size_t i = 0; i < (binary(c.node) ? 2u : 1u); ++i) {
-    if (!dtype_info(c.input(i).dtype).floating)
-      c.fail(fmt::format("computes with floats, not {}", dtype_name(c.input(i).dtype)));
+  const bool real = is_floating(c.input(0).dtype);
+  for (std::size_t i = 0; i < f.operands; ++i) {
+    const DType type = c.input(i).dtype;
+    const bool fits = f.domain == Domain::Integer                                ? !is_floating(type)
+                      : f.domain == Domain::Real || f.domain == Domain::RealTest ? is_floating(type)
+                                                                                 : true;
+    if (!fits) {
+      c.fail(fmt::format("computes with {}, not {}", f.domain == Domain::Integer ? "integers" : "floats",
+                         dtype_name(type)));
+    }
+    if (is_floating(type) != real || (!real && type != c.input(0).dtype)) {
+      c.fail(fmt::format("operands are {} and {}, expected the same type", dtype_name(c.input(0).dtype),
+                         dtype_name(type)));
+    }
   }
-  if (!binary(c.node)) return {{DType::F32, c.input(0).shape}};
-  if (c.node.op == "gate") activation_named(c.node.attributes.text("activation"));
+  const DType result = f.domain == Domain::RealTest || f.domain == Domain::Comparison ? DType::Bool
+                       : real                                                         ? DType::F32
+                                                                                      : c.input(0).dtype;
+  if (f.operands == 1) return {{result, c.input(0).shape}};
   const std::optional<Shape> y = broadcast(c.input(0).shape, c.input(1).shape);
   if (!y) {
     c.fail(fmt::format("{} and {} do not broadcast", to_string(c.input(0).shape), to_string(c.input(1).shape)));
   }
-  return {{DType::F32, *y}};
+  return {{result, *y}};
 }
 
-double compute(const Node& node, double a, double b) {
-  switch (function_of(node)) {
-    case 6:
-      return std::exp(a);
-    case 7:
-      return -a;
-    case 8:
-      return std::sqrt(a);
-    case 9:
-      return a + b;
-    case 10:
-      return a - b;
-    case 11:
-      return a * b;
-    case 12:
-      return a / b;
-    case 13:
-      return std::max(a, b);
-    case 14:
-      return std::min(a, b);
-    case 15:
-      return activate(activation_named(node.attributes.text("activation")), a) * b;
-    default:
-      return activate(activation_named(node.op), a);
-  }
+Loops loops_of(const Shape& y, const Shape& a, const Shape* b) {
+  return {y, {broadcast_strides(a, y), broadcast_strides(b == nullptr ? a : *b, y)}};
 }
 
 void reference(const ReferenceContext& c) {
-  const Shape& y = c.outputs[0]->type.shape;
-  const std::vector<std::uint32_t> a = strides_of(c.shape(0), y);
-  const std::vector<std::uint32_t> b = binary(c.node) ? strides_of(c.shape(1), y) : a;
-  for (std::size_t i = 0; i < c.out(0).size(); ++i) {
-    std::size_t rest = i;
-    std::size_t at_a = 0;
-    std::size_t at_b = 0;
-    for (std::size_t d = y.size(); d-- > 0;) {
-      const std::size_t coordinate = rest % static_cast<std::size_t>(y[d]);
-      rest /= static_cast<std::size_t>(y[d]);
-      at_a += coordinate * a[d];
-      at_b += coordinate * b[d];
-    }
-    c.out(0)[i] = compute(c.node, c.in(0)[at_a], binary(c.node) ? c.in(1)[at_b] : 0.0);
+  const TensorType& y = c.outputs[0]->type;
+  const DType type = c.inputs[0]->type.dtype;
+  if (c.node.op == "cast") {
+    for (std::size_t i = 0; i < c.out(0).size(); ++i) c.out(0)[i] = convert_number(type, y.dtype, c.in(0)[i]);
+    return;
+  }
+  const Function& f = *find_function(c.node.op);
+  const Loops loops = loops_of(y.shape, c.shape(0), f.operands == 2 ? &c.shape(1) : nullptr);
+  LoopCounter at(loops);
+  for (double& value : c.out(0)) {
+    const double a = c.in(0)[static_cast<std::size_t>(at.at(0))];
+    const double b = f.operands == 2 ? c.in(1)[static_cast<std::size_t>(at.at(1))] : 0.0;
+    value = apply_function(f, c.node, type, a, b);
+    at.next();
   }
 }
 
+std::uint32_t wrap_number(DType type) {
+  switch (type) {
+    case DType::Bool:
+      return 1;
+    case DType::I8:
+      return 2;
+    case DType::U8:
+      return 3;
+    case DType::I16:
+      return 4;
+    case DType::U16:
+      return 5;
+    default:
+      return 0;
+  }
+}
+
+/// The number of a conversion in shaders/include/functions.glsl; 0xffff leaves a number as it is.
+std::uint32_t cast_number(DType from, DType to) {
+  if (is_floating(from) && !is_floating(to)) return to == DType::Bool ? 101 : 100;
+  return to == DType::F16 ? 105 : to == DType::BF16 ? 106 : 0xffff;
+}
+
 void lower(Lowering& l) {
-  const Shape& shape = l.output().shape;
-  const auto count = static_cast<std::uint64_t>(element_count(shape));
+  const TensorType& y = l.output();
+  const auto count = static_cast<std::uint64_t>(element_count(y.shape));
   if (count == 0) return;
   if (count > 0xffffffffu) l.fail("more than 2^32 elements");
-  std::vector<std::uint32_t> a = strides_of(l.input(0).shape, shape);
-  std::vector<std::uint32_t> b = binary(l.node()) ? strides_of(l.input(1).shape, shape) : a;
-  std::vector<std::uint32_t> sizes(shape.begin(), shape.end());
-  // Neighbouring dimensions that advance alike are one; what is left has at most four, as the shader expects.
-  for (std::size_t d = sizes.size(); d-- > 1;) {
-    if (sizes[d - 1] == 1 || (a[d - 1] == a[d] * sizes[d] && b[d - 1] == b[d] * sizes[d])) {
-      sizes[d] *= sizes[d - 1];
-    } else if (sizes[d] == 1) {
-      sizes[d] = sizes[d - 1];
-      a[d] = a[d - 1];
-      b[d] = b[d - 1];
-    } else {
-      continue;
-    }
-    sizes.erase(sizes.begin() + static_cast<std::ptrdiff_t>(d) - 1);
-    a.erase(a.begin() + static_cast<std::ptrdiff_t>(d) - 1);
-    b.erase(b.begin() + static_cast<std::ptrdiff_t>(d) - 1);
+  const bool cast = l.node().op == "cast";
+  const Function* f = cast ? nullptr : find_function(l.node().op);
+  const bool binary = !cast && f->operands == 2;
+  Loops loops = loops_of(y.shape, l.input(0).shape, binary ? &l.input(1).shape : nullptr);
+  loops.merge();
+  if (loops.count() > kLoops) {
+    l.fail(fmt::format("broadcasting to {} needs more than {} loops", to_string(y.shape), kLoops));
   }
-  if (sizes.size() > 4) l.fail(fmt::format("broadcasting to {} needs more than four loops", to_string(shape)));
-  const std::size_t missing = 4 - sizes.size();
-  sizes.insert(sizes.begin(), missing, 1);
-  a.insert(a.begin(), missing, 0);
-  b.insert(b.begin(), missing, 0);
+  const std::uint32_t used = std::max(1u, u32(static_cast<std::int64_t>(loops.count())));
+  loops.pad(kLoops);
 
+  const bool from_real = is_floating(l.input(0).dtype);
+  const bool to_real = is_floating(y.dtype);
+  const View view = from_real ? View::F32 : View::I32;
   Dispatch d;
   d.shader = "elementwise";
-  const Binding first = l.read(0, View::F32);
-  d.bindings = {first, binary(l.node()) ? l.read(1, View::F32) : first, l.write()};
+  d.variant = {from_real ? (to_real ? "real" : "test") : (to_real ? "number" : "integer")};
+  const Binding first = l.read(0, view);
+  d.bindings = {first, binary ? l.read(1, view) : first, l.write()};
   d.push_constants = {static_cast<std::uint32_t>(count)};
-  for (std::size_t i = 1; i < 4; ++i) d.push_constants.push_back(sizes[i]);
-  d.push_constants.insert(d.push_constants.end(), a.begin(), a.end());
-  d.push_constants.insert(d.push_constants.end(), b.begin(), b.end());
+  for (std::size_t i = 1; i < kLoops; ++i) d.push_constants.push_back(u32(loops.sizes[i]));
+  for (const Shape& strides : loops.strides) {
+    for (const std::int64_t stride : strides) d.push_constants.push_back(u32(stride));
+  }
+  for (std::size_t i = 0; i < 2; ++i) {
+    d.push_constants.push_back(bits(cast ? 0.0 : function_parameter(*f, l.node(), i)));
+  }
   const std::uint32_t lanes = l.lanes(64);
   const std::uint32_t activation =
       l.node().op == "gate" ? static_cast<std::uint32_t>(activation_named(l.attributes().text("activation"))) : 0;
-  d.specialization = {lanes, static_cast<std::uint32_t>(function_of(l.node())), activation};
+  d.specialization = {
+      lanes, cast ? cast_number(l.input(0).dtype, y.dtype) : f->number, activation, binary, used, wrap_number(y.dtype)};
   d.groups = l.spread((count + lanes - 1) / lanes);
   l.emit(std::move(d));
 }
@@ -159,6 +151,10 @@ void lower(Lowering& l) {
 }  // namespace
 
 extern const Op op_elementwise;
-const Op op_elementwise = {{std::begin(kFunctions), std::end(kFunctions)}, infer, reference, lower};
+const Op op_elementwise = [] {
+  Op op{{"cast"}, infer, reference, lower};
+  for (const Function& function : all_functions()) op.names.push_back(function.name);
+  return op;
+}();
 
 }  // namespace heed::ops

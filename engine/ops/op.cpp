@@ -6,6 +6,7 @@
 #include <map>
 
 #include "heed/error.h"
+#include "ops/loops.h"
 
 namespace heed::ops {
 
@@ -56,6 +57,50 @@ std::int64_t InferContext::dim(std::string_view attribute) const {
   const auto found = dims.find(name);
   if (found == dims.end()) fail(fmt::format("dimension '{}' has no size", name));
   return found->second;
+}
+
+static const HostTensor& known_input(const InferContext& c, std::size_t i, std::string_view what) {
+  c.input(i);
+  if (i >= c.known.size() || c.known[i] == nullptr) {
+    c.fail(fmt::format("{} (input {}) decides on sizes, but is only known when the graph runs", what, i));
+  }
+  return *c.known[i];
+}
+
+std::vector<std::int64_t> InferContext::known_integers(std::size_t i, std::string_view what) const {
+  const HostTensor& tensor = known_input(*this, i, what);
+  if (is_floating(tensor.type.dtype)) {
+    fail(fmt::format("{} is {}, expected integers", what, dtype_name(tensor.type.dtype)));
+  }
+  std::vector<std::int64_t> values;
+  for (const double element : tensor.data) values.push_back(to_integer(element));
+  return values;
+}
+
+std::vector<double> InferContext::known_reals(std::size_t i, std::string_view what) const {
+  return known_input(*this, i, what).data;
+}
+
+std::size_t InferContext::axis(std::int64_t axis, std::size_t i) const {
+  const Shape& shape = input(i).shape;
+  const std::optional<std::size_t> found = axis_of(axis, shape.size());
+  if (!found) fail(fmt::format("axis {} is outside {}", axis, to_string(shape)));
+  return *found;
+}
+
+std::int64_t to_integer(double element) {
+  constexpr double kMost = 9007199254740992.0;
+  return static_cast<std::int64_t>(std::clamp(element, -kMost, kMost));
+}
+
+bool Op::plans_by(std::string_view name, std::size_t input) const {
+  return std::ranges::any_of(planned, [&](const PlannedInputs& inputs) {
+    return inputs.op == name && input >= inputs.first && input <= inputs.last;
+  });
+}
+
+bool Op::reads_sizes_alone(std::string_view name) const {
+  return std::ranges::find(sizes_alone, name) != sizes_alone.end();
 }
 
 std::int64_t ReferenceContext::position(std::size_t i) const {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <initializer_list>
+#include <limits>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -19,11 +20,16 @@ struct HostTensor {
 
 namespace ops {
 
+/// The nearest integer within +-2^53; for elements that stand for sizes and positions, where ONNX writes 2^63 - 1 for
+/// "to the end".
+std::int64_t to_integer(double element);
+
 /// What an op sees when its output types are inferred. Absent inputs are nullptr.
 struct InferContext {
   const Node& node;
   std::vector<const TensorType*> inputs;
   const Bindings& dims;
+  std::vector<const HostTensor*> known = {};  // the inputs' elements where they are known; else nullptr
 
   bool has(std::size_t i) const { return i < inputs.size() && inputs[i] != nullptr; }
   const TensorType& input(std::size_t i) const;  // throws Error when absent
@@ -37,6 +43,11 @@ struct InferContext {
   void expect_shape(std::size_t i, const Shape& shape, std::string_view what) const;
   void expect_rank(std::size_t i, std::size_t rank, std::string_view what) const;
   std::int64_t dim(std::string_view attribute) const;  // the bound size of the dimension that the attribute names
+  /// Elements of an input on which sizes depend. Throw Error when they are not known at plan time.
+  std::vector<std::int64_t> known_integers(std::size_t i, std::string_view what) const;
+  std::vector<double> known_reals(std::size_t i, std::string_view what) const;
+  /// Throws Error when there is no such axis in input `i`.
+  std::size_t axis(std::int64_t axis, std::size_t i) const;
 };
 
 /// What an op sees when the reference runs it. Absent inputs are nullptr; state inputs may be changed.
@@ -52,6 +63,13 @@ struct ReferenceContext {
   std::int64_t position(std::size_t i) const;
 };
 
+/// Inputs [first, last] of an op whose elements it must know when it is planned.
+struct PlannedInputs {
+  std::string_view op;
+  std::size_t first = 0;
+  std::size_t last = 0;
+};
+
 /// An op, or a family that shares its code. Defined once in engine/ops/STEM.cpp as `extern const Op op_STEM`; the build
 /// collects them (cmake/ops.cmake).
 struct Op {
@@ -59,6 +77,11 @@ struct Op {
   std::vector<TensorType> (*infer)(const InferContext&);
   void (*reference)(const ReferenceContext&);
   void (*lower)(Lowering&);
+  std::vector<PlannedInputs> planned = {};
+  std::vector<std::string_view> sizes_alone = {};  // ops that read the types of their inputs, never their elements
+
+  bool plans_by(std::string_view name, std::size_t input) const;
+  bool reads_sizes_alone(std::string_view name) const;
 };
 
 std::span<const Op* const> all_ops();

@@ -4,7 +4,7 @@
 
 #include <algorithm>
 #include <cassert>
-#include <cstring>
+#include <limits>
 
 #include "heed/error.h"
 
@@ -18,11 +18,12 @@ std::uint64_t device_bytes(const TensorType& type) {
 
 }  // namespace
 
-Lowering::Lowering(Plan& plan, const Graph& graph, const std::vector<TensorType>& types, const DeviceCaps& caps,
-                   const Tuning& tuning)
+Lowering::Lowering(Plan& plan, const Graph& graph, const std::vector<TensorType>& types, const KnownValues& known,
+                   const DeviceCaps& caps, const Tuning& tuning)
     : plan_(plan),
       graph_(graph),
       types_(types),
+      known_(known),
       caps_(caps),
       tuning_(tuning),
       tensor_of_value_(graph.values.size(), -1),
@@ -41,6 +42,20 @@ const TensorType& Lowering::output(std::size_t i) const {
 }
 
 bool Lowering::wants_output(std::size_t i) const { return i < node_->outputs.size() && node_->outputs[i] != kNoValue; }
+
+bool Lowering::is_graph_output(std::size_t i) const {
+  return std::find(graph_.outputs.begin(), graph_.outputs.end(), node_->outputs[i]) != graph_.outputs.end();
+}
+
+const HostTensor* Lowering::known(std::size_t input) const {
+  const auto found = has(input) ? known_.find(node_->inputs[input]) : known_.end();
+  return found == known_.end() ? nullptr : &found->second;
+}
+
+const HostTensor* Lowering::known_output(std::size_t i) const {
+  const auto found = known_.find(node_->outputs[i]);
+  return found == known_.end() ? nullptr : &found->second;
+}
 
 void Lowering::fail(std::string_view message) const {
   throw Error(fmt::format("{} '{}' on {}: {}", node_->op, node_->name, caps_.name, message));
@@ -112,6 +127,7 @@ Lowering::Place Lowering::place(ValueId id, bool dense_weight) {
 
 Binding Lowering::read(std::size_t i, View view) {
   if (!has(i)) fail(fmt::format("input {} is missing", i));
+  if (const HostTensor* tensor = known(i)) return constant(graph_.value(node_->inputs[i]).name, *tensor, view);
   const Place at = place(node_->inputs[i], true);
   return {at.tensor, at.offset, at.size, Access::Read, view};
 }
@@ -184,6 +200,27 @@ Binding Lowering::scratch(std::string name, std::uint64_t bytes) {
 }
 
 Binding Lowering::constant(const std::string& name, std::span<const float> values, View view) {
+  return constant_words(name, std::as_bytes(values), DType::F32, view);
+}
+
+Binding Lowering::constant(const std::string& name, std::span<const std::int32_t> values, View view) {
+  return constant_words(name, std::as_bytes(values), DType::I32, view);
+}
+
+Binding Lowering::constant(const std::string& name, const HostTensor& tensor, View view) {
+  if (is_floating(tensor.type.dtype)) {
+    return constant(name, std::vector<float>(tensor.data.begin(), tensor.data.end()), view);
+  }
+  std::vector<std::int32_t> words;
+  for (const double element : tensor.data) {
+    // Ends of slices and the like reach beyond, and mean as far as there is.
+    constexpr std::int64_t kMost = std::numeric_limits<std::int32_t>::max();
+    words.push_back(static_cast<std::int32_t>(std::clamp<std::int64_t>(ops::to_integer(element), -kMost - 1, kMost)));
+  }
+  return constant(name, words, view);
+}
+
+Binding Lowering::constant_words(const std::string& name, std::span<const std::byte> words, DType dtype, View view) {
   const std::string key = "constant:" + name;
   if (const auto known = tensor_of_key_.find(key); known != tensor_of_key_.end()) {
     return {known->second, 0, plan_.tensors[known->second].bytes, Access::Read, view};
@@ -191,11 +228,11 @@ Binding Lowering::constant(const std::string& name, std::span<const float> value
   PlanTensor tensor;
   tensor.name = name;
   tensor.storage = Storage::Constant;
-  tensor.type = {DType::F32, {static_cast<std::int64_t>(values.size())}};
-  tensor.bytes = (values.size_bytes() + 15) / 16 * 16;
+  tensor.type = {dtype, {static_cast<std::int64_t>(words.size() / 4)}};
+  tensor.bytes = std::max<std::uint64_t>(16, (words.size() + 15) / 16 * 16);
   tensor.source = plan_.constants.size();
   std::vector<std::byte> data(tensor.bytes);
-  std::memcpy(data.data(), values.data(), values.size_bytes());
+  std::ranges::copy(words, data.begin());
   plan_.constants.push_back(std::move(data));
   const std::uint64_t size = tensor.bytes;
   const std::size_t index = tensor_of_key_[key] = add_tensor(std::move(tensor));
@@ -203,7 +240,7 @@ Binding Lowering::constant(const std::string& name, std::span<const float> value
 }
 
 Binding Lowering::counter() {
-  Binding binding = constant(node_->name + ".counter", std::array{0.0f}, View::None);
+  Binding binding = constant(node_->name + ".counter", std::array<std::int32_t, 1>{0}, View::None);
   binding.access = Access::ReadWrite;
   return binding;
 }
@@ -212,7 +249,7 @@ bool Lowering::alias(std::size_t i, std::size_t from, std::uint64_t offset) {
   const ValueId source = node_->inputs[from];
   const ValueId target = node_->outputs[i];
   const bool is_output = std::find(graph_.outputs.begin(), graph_.outputs.end(), target) != graph_.outputs.end();
-  if (graph_.value(source).kind != ValueKind::Intermediate || is_output) return false;
+  if (graph_.value(source).kind != ValueKind::Intermediate || is_output || known(from) != nullptr) return false;
   const Place at = place(source, false);
   if ((at.offset + offset) % caps_.buffer_alignment != 0) return false;
   tensor_of_value_[static_cast<std::size_t>(target)] = static_cast<int>(at.tensor);

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "plan/infer.h"
 #include "plan/plan.h"
 
 namespace heed {
@@ -27,8 +28,8 @@ inline std::uint32_t bits(double value) { return std::bit_cast<std::uint32_t>(st
 /// What an op's lower() works with: the types of its node, the device, and a Plan to which it appends dispatches.
 class Lowering {
  public:
-  Lowering(Plan& plan, const Graph& graph, const std::vector<TensorType>& types, const DeviceCaps& caps,
-           const Tuning& tuning);
+  Lowering(Plan& plan, const Graph& graph, const std::vector<TensorType>& types, const KnownValues& known,
+           const DeviceCaps& caps, const Tuning& tuning);
 
   const Node& node() const { return *node_; }
   const Attributes& attributes() const { return node_->attributes; }
@@ -39,6 +40,10 @@ class Lowering {
   const TensorType& input(std::size_t i) const;
   const TensorType& output(std::size_t i = 0) const;
   bool wants_output(std::size_t i) const;
+  bool is_graph_output(std::size_t i = 0) const;
+  /// Elements of an input or output that is known (plan/infer.h); nullptr for others.
+  const HostTensor* known(std::size_t input) const;
+  const HostTensor* known_output(std::size_t i = 0) const;
 
   /// An input as a shader reads it. Weights are dense f32 here.
   Binding read(std::size_t i, View view);
@@ -57,6 +62,9 @@ class Lowering {
   Binding counter();
   /// A table that the plan brings; equal names share one.
   Binding constant(const std::string& name, std::span<const float> values, View view);
+  Binding constant(const std::string& name, std::span<const std::int32_t> values, View view);
+  /// A known tensor as such a table.
+  Binding constant(const std::string& name, const HostTensor& tensor, View view);
 
   /// Makes output `i` the bytes of input `from` starting at `offset`, without a dispatch. False where the alignment of
   /// bindings forbids it or the input is not an intermediate; then the op copies.
@@ -94,6 +102,7 @@ class Lowering {
     std::uint64_t size;
   };
   Place place(ValueId id, bool dense_weight);
+  Binding constant_words(const std::string& name, std::span<const std::byte> words, DType dtype, View view);
   std::uint32_t wider(std::uint32_t lanes) const;
   std::size_t add_tensor(PlanTensor tensor);
   std::size_t weight_tensor(DeviceWeight weight, const Value& value);
@@ -102,6 +111,7 @@ class Lowering {
   Plan& plan_;
   const Graph& graph_;
   const std::vector<TensorType>& types_;
+  const KnownValues& known_;
   const DeviceCaps& caps_;
   const Tuning& tuning_;
   const Node* node_ = nullptr;

@@ -60,14 +60,15 @@ std::uint64_t Plan::bytes() const {
 }
 
 Plan make_plan(const Graph& graph, const Bindings& dims, const DeviceCaps& caps, const Tuning& tuning) {
-  Graph fused = graph;
+  Graph fused = fold(graph, dims);
   fuse(fused, dims, caps, tuning);
-  const std::vector<TensorType> types = infer_all(fused, dims);
+  KnownValues known;
+  const std::vector<TensorType> types = infer_all(fused, dims, &known);
 
   Plan plan;
   plan.graph_name = graph.name;
   plan.dims = dims;
-  Lowering lowering(plan, fused, types, caps, tuning);
+  Lowering lowering(plan, fused, types, known, caps, tuning);
   for (const Node& node : fused.nodes) {
     lowering.begin(node);
     ops::find_op(node.op)->lower(lowering);

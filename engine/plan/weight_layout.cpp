@@ -121,6 +121,10 @@ void pack_rows(const DeviceWeight& weight, std::int64_t first, std::int64_t rows
   assert(from.size() == file_row * static_cast<std::size_t>(rows));
   if (weight.layout == WeightLayout::Dense) {
     if (rows * weight.columns == 0) return;
+    if (weight.dtype == DType::I32) {
+      std::memcpy(to.data() + static_cast<std::size_t>(first) * file_row, from.data(), from.size());
+      return;
+    }
     float* out = reinterpret_cast<float*>(to.data()) + first * weight.columns;
     decode_to_f32(weight.dtype, from, static_cast<std::size_t>(rows) * columns, out);
     return;

@@ -61,6 +61,14 @@ CaseData make_case_data(const OpCase& op_case) {
     if (value.kind == ValueKind::Intermediate) continue;
     const TensorType type{value.dtype, bind(value.shape, op_case.dims)};
     const auto count = static_cast<std::size_t>(element_count(type.shape));
+    if (value.kind == ValueKind::Weight && type.dtype == DType::I32) {
+      const std::vector<double> integers = integers_for(op_case, value, count);
+      const std::vector<std::int32_t> words(integers.begin(), integers.end());
+      const auto bytes = std::as_bytes(std::span(words));
+      data.weights.add(value.name, type, {bytes.begin(), bytes.end()});
+      decoded[value.name] = integers;
+      continue;
+    }
     if (value.kind == ValueKind::Weight) {
       std::vector<float> numbers = numbers_for(op_case, value, count);
       std::vector<std::byte> bytes(byte_size(type.dtype, type.shape));
@@ -73,7 +81,7 @@ CaseData make_case_data(const OpCase& op_case) {
       continue;
     }
     HostTensor tensor{type, {}};
-    if (type.dtype == DType::I32) {
+    if (!is_floating(type.dtype)) {
       tensor.data = integers_for(op_case, value, count);
     } else {
       const std::vector<float> numbers = numbers_for(op_case, value, count);

@@ -31,6 +31,116 @@ OpCase binary(const std::string& op, const SymbolicShape& a, const SymbolicShape
           2e-6};
 }
 
+/// What ONNX asks for besides the activations, where each is defined and where it is not.
+void add_functions(std::vector<OpCase>& cases, const std::vector<double>& ordinary,
+                   const std::vector<double>& near_zero) {
+  for (const std::string op : {"abs",
+                               "ceil",
+                               "floor",
+                               "round",
+                               "sign",
+                               "sin",
+                               "cos",
+                               "atan",
+                               "asinh",
+                               "erf",
+                               "softplus",
+                               "softsign",
+                               "elu",
+                               "celu",
+                               "selu",
+                               "leaky_relu",
+                               "hard_sigmoid",
+                               "hard_swish",
+                               "thresholded_relu",
+                               "shrink",
+                               "mish",
+                               "swish",
+                               "isnan",
+                               "isinf"}) {
+    cases.push_back(unary(op, "-10 to 10", ordinary, 4e-6));
+    cases.push_back(unary(op, "near zero", near_zero, 4e-6));
+  }
+  for (const std::string op : {"tan", "sinh", "cosh"}) cases.push_back(unary(op, "near zero", near_zero, 4e-6));
+  cases.push_back(unary("sinh", "-10 to 10", ordinary, 4e-6));
+  cases.push_back(unary("cosh", "-10 to 10", ordinary, 4e-6));
+  cases.push_back(unary("tan", "-1.5 to 1.5", {-1.5, -1.0, -0.7, -0.3, 0.0, 0.3, 0.7, 1.0, 1.5}, 4e-6));
+  cases.push_back(unary("sin", "large", {100.0, -1000.0, 12345.0, 1e5, kInfinity}, 4e-6));
+  cases.push_back(unary("cos", "large", {100.0, -1000.0, 12345.0, 1e5, -kInfinity}, 4e-6));
+  const std::vector<double> unit = {-1.0, -0.999, -0.75, -0.5, -0.25, -0.001, 0.0,
+                                    1e-5, 0.3,    0.5,   0.7,  0.999, 1.0,    1.5};
+  for (const std::string op : {"asin", "acos", "atanh"}) cases.push_back(unary(op, "-1 to 1", unit, 4e-6));
+  cases.push_back(unary("acosh", "1 to 1e10", {1.0, 1.0001, 1.5, 2.0, 10.0, 1e3, 1e10, 0.5}, 4e-6));
+  cases.push_back(
+      unary("log", "0 to 1e30", {0.0, 1e-30, 0.1, 0.5, 0.9, 0.999, 1.0, 1.001, 1.2, 2.0, 1e30, -1.0}, 4e-6));
+  cases.push_back(unary("log", "near one", {0.998, 0.9999, 1.0, 1.0001, 1.002}, 4e-6));
+  cases.push_back(unary("reciprocal", "", {0.5, -4.0, 1e10, kInfinity, 0.0}, 4e-6));
+  cases.push_back(unary("atan", "large", {1e3, -1e10, kInfinity, -kInfinity, 2.4, 2.5, 0.41, 0.42}, 4e-6));
+  const double nan = std::numeric_limits<double>::quiet_NaN();
+  for (const std::string op : {"isnan", "isinf"}) {
+    cases.push_back(unary(op, "of none and infinities", {nan, kInfinity, -kInfinity, 0.0, -1.0, 3e38}, 0.0));
+  }
+  for (const std::string op :
+       {"pow", "mod", "fmod", "prelu", "equal", "less", "less_equal", "greater", "greater_equal"}) {
+    cases.push_back(binary(op, {3, 5}, {5}));
+    cases.back().tolerance = 4e-6;
+    cases.back().name += ", signs";
+    cases.back().values = {{"a", {1, -2, 3, -4, 0, 5.5, 2, 2, -7, 6, 0.5, 10, 100, 0, -1}}, {"b", {2, -2, 3, -3, 1}}};
+  }
+  cases.push_back(binary("pow", {8}, {8}));
+  cases.back().tolerance = 4e-6;
+  cases.back().name += ", fractions";
+  cases.back().values = {{"a", {2.0, 0.5, 10.0, 0.0, 3.0, 1.0, -8.0, 100.0}},
+                         {"b", {0.5, 2.5, -1.5, 0.5, 70.0, 1e10, 1.0 / 3.0, 0.0}}};
+  for (const std::string to : {"f16", "bf16", "f64", "bool", "i32", "i8", "u8"}) {
+    GraphBuilder b("cast");
+    b.output(b.add("cast", "c", {b.input("x", DType::F32, {12})}, {{"to", to}}), "y");
+    cases.push_back({"cast f32 to " + to,
+                     std::move(b).finish(),
+                     {},
+                     {{"x", {0.0, 1.0, -1.0, 2.5, -2.7, 3.14159265, 100.7, 1e-6, 65504.0, 1e-8, 0.1, -0.333}}},
+                     1e-12});
+    if (to == "i8" || to == "u8")
+      cases.back().values["x"] = {0.0, 1.0, -1.0, 2.5, -2.7, 3.1, 100.7, 127.0, 126.9, 0.999, 5, 7};
+  }
+}
+
+void add_integers(std::vector<OpCase>& cases) {
+  const std::vector<double> left = {7, -7, 0, 1, 100, -100, 31, 5};
+  const std::vector<double> right = {2, 2, 3, -1, 7, 7, 31, -3};
+  for (const DType type : {DType::I32, DType::U8, DType::I8}) {
+    const auto values = [&](const std::vector<double>& from) {
+      std::vector<double> wrapped;
+      for (const double value : from) wrapped.push_back(wrap_integer(type, value));
+      return wrapped;
+    };
+    for (const std::string op : {"add", "sub", "mul", "div", "max", "min", "mod", "fmod", "pow", "equal", "less",
+                                 "greater", "bitwise_and", "bitwise_or", "bitwise_xor", "and", "or", "xor"}) {
+      GraphBuilder b("integers");
+      b.output(b.add(op, "f", {b.input("a", type, {8}), b.input("b", type, {8})}), "y");
+      OpCase c{fmt::format("{} of {}", op, dtype_name(type)),
+               std::move(b).finish(),
+               {},
+               {{"a", values(left)}, {"b", values(right)}},
+               0.0};
+      if (op == "pow") c.values["b"] = {2, 1, 0, 3, 1, 1, 1, 2};
+      cases.push_back(std::move(c));
+    }
+    for (const std::string op : {"neg", "abs", "relu", "sign", "not", "bitwise_not"}) {
+      GraphBuilder b("integers");
+      b.output(b.add(op, "f", {b.input("a", type, {8})}), "y");
+      cases.push_back(
+          {fmt::format("{} of {}", op, dtype_name(type)), std::move(b).finish(), {}, {{"a", values(left)}}, 0.0});
+    }
+    for (const std::string to : {"f32", "bool", "i64", "i16", "u16"}) {
+      GraphBuilder b("cast");
+      b.output(b.add("cast", "c", {b.input("a", type, {8})}, {{"to", to}}), "y");
+      cases.push_back(
+          {fmt::format("cast {} to {}", dtype_name(type), to), std::move(b).finish(), {}, {{"a", values(left)}}, 0.0});
+    }
+  }
+}
+
 }  // namespace
 
 std::vector<OpCase> cases_elementwise() {
@@ -62,6 +172,8 @@ std::vector<OpCase> cases_elementwise() {
   cases.push_back(unary("exp", "overflow", {89.0, 100.0, 1e30, kInfinity, 80.0}, 2e-5));
   cases.push_back(unary("sqrt", "0 to 1e30", {0.0, 1.0, 2.0, 0.25, 1e-20, 1e10, 1e30, kInfinity}, 2e-6));
   cases.push_back(unary("neg", "none", {}, 0.0));
+  add_functions(cases, ordinary, near_zero);
+  add_integers(cases);
 
   for (const std::string op : {"add", "sub", "mul", "div", "max", "min"}) {
     cases.push_back(binary(op, {3, 5}, {3, 5}));
@@ -77,6 +189,7 @@ std::vector<OpCase> cases_elementwise() {
   cases.push_back(binary("sub", {2, 3, 4, 5}, {3, 1, 5}));
   cases.push_back(binary("sub", {2, 1, 3, 1}, {1, 4, 1, 5}));  // four loops
   cases.push_back(binary("sub", {2, 1, 3, 1, 1, 5}, {1, 4, 1, 1, 1, 5}));
+  cases.push_back(binary("sub", {2, 1, 3, 1, 2, 1}, {1, 4, 1, 5, 1, 2}));              // six loops
   cases.push_back(binary("sub", {1, 1, 2, 3, 4, 5, 1, 2}, {1, 1, 2, 3, 4, 5, 1, 1}));  // eight dimensions, few loops
   cases.push_back(binary("sub", {3, 1, 1}, {3, 4, 5}));
   cases.push_back(binary("sub", {300, 1}, {1, 300}));

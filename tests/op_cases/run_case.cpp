@@ -23,7 +23,7 @@ Words to_words(const HostTensor& tensor) {
   words.reserve(tensor.data.size());
   for (const double value : tensor.data) {
     // int64 first: a double that stands for -1 must become 0xffffffff, and one for 2^31 and above its bits.
-    words.push_back(tensor.type.dtype == DType::I32 ? static_cast<std::uint32_t>(static_cast<std::int64_t>(value))
+    words.push_back(!is_floating(tensor.type.dtype) ? static_cast<std::uint32_t>(static_cast<std::int64_t>(value))
                                                     : std::bit_cast<std::uint32_t>(static_cast<float>(value)));
   }
   return words;
@@ -42,7 +42,7 @@ void compare(const std::string& name, const HostTensor& expected, const Words& a
   for (const double value : expected.data) {
     if (std::isfinite(static_cast<float>(value))) magnitude = std::max(magnitude, std::abs(value));
   }
-  const bool integers = expected.type.dtype == DType::I32;
+  const bool integers = !is_floating(expected.type.dtype);
   for (std::size_t i = 0; i < actual.size(); ++i) {
     double error = 0.0;
     std::string wanted;

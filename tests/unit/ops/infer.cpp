@@ -83,7 +83,7 @@ TEST_CASE("what does not fit is refused with op, node and sizes") {
   CHECK(message("add", {{2, 3}, {2}}) == "add 'n': [2, 3] and [2] do not broadcast");
   CHECK(message("add", {{2, 3}}).find("add 'n': input 1 is missing") == 0);
   CHECK(message("add", {{2, 3}, {3}}, {}, {DType::I32}).find("add 'n': ") == 0);
-  CHECK(message("neg", {{2, 3}}, {}, {DType::I32}).find("neg 'n': ") == 0);
+  CHECK(message("exp", {{2, 3}}, {}, {DType::I32}).find("exp 'n': ") == 0);
   CHECK(message("gate", {{3}, {3}}).find("gate 'n': ") == 0);
   CHECK(message("embedding", {{3}, {9, 3}}) == "embedding 'n': ids must be i32");
   CHECK(message("embedding", {{3}, {std::int64_t{0}, 3}}, {}, {DType::I32}).find("embedding 'n': ") == 0);
@@ -103,7 +103,7 @@ TEST_CASE("every op refuses inputs and attributes that it does not know, before 
   for (const ops::Op* op : ops::all_ops()) {
     for (const std::string_view name : op->names) {
       const std::string start = fmt::format("{} 'n': ", name);
-      CHECK(message(std::string(name), many).find(start + "has an input ") == 0);
+      if (name != "concat") CHECK(message(std::string(name), many).find(start + "has an input ") == 0);
       CHECK(message(std::string(name), {}, {{"nonsense", std::int64_t{1}}}) ==
             start + "attribute 'nonsense' is not known to this version of heed");
     }

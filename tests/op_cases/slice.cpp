@@ -1,0 +1,65 @@
+// cases slice: parts with every kind of step, and tensors of parts.
+#include <fmt/format.h>
+
+#include "tests/op_cases/op_case.h"
+
+namespace heed::op_cases {
+namespace {
+
+ValueId list(GraphBuilder& b, const std::string& name, std::vector<std::int64_t> values) {
+  const auto count = static_cast<std::int64_t>(values.size());
+  return b.add("constant", name, {}, {{"dtype", "i64"}, {"shape", Shape{count}}, {"integers", std::move(values)}});
+}
+
+}  // namespace
+
+std::vector<OpCase> cases_slice() {
+  std::vector<OpCase> cases;
+  const auto slice = [&](const SymbolicShape& shape, const std::vector<std::vector<std::int64_t>>& lists) {
+    GraphBuilder b("slice");
+    std::vector<ValueId> inputs = {b.input("x", DType::F32, shape)};
+    std::string name = "slice " + to_string(shape);
+    for (std::size_t i = 0; i < lists.size(); ++i) {
+      inputs.push_back(list(b, fmt::format("list {}", i), lists[i]));
+      name += " " + to_string(lists[i]);
+    }
+    b.output(b.add("slice", "s", inputs), "y");
+    cases.push_back({name, std::move(b).finish(), {}, {}, 0.0});
+  };
+  constexpr std::int64_t kEnd = 9007199254740992;
+  slice({20, 10, 5}, {{0, 0}, {3, 10}, {0, 1}, {1, 1}});
+  slice({20, 10, 5}, {{1}, {1000}});
+  slice({20, 10, 5}, {{-1}, {-kEnd}, {0}, {-1}});
+  slice({20, 10, 5}, {{0, -5}, {-1, kEnd}, {-1, 1}, {2, 3}});
+  slice({20, 10}, {{5}, {5}});
+  slice({4, 6}, {{1}, {3}});  // rows: no copy where alignment allows
+  {
+    GraphBuilder b("split");
+    const ValueId x = b.add("neg", "n", {b.input("x", DType::F32, {64, 7})});
+    const std::vector<ValueId> parts = b.add_many("split", "s", {x}, {{"axis", std::int64_t{0}}}, 4);
+    for (std::size_t i = 0; i < parts.size(); ++i)
+      b.output(b.add("exp", fmt::format("e{}", i), {parts[i]}), fmt::format("y{}", i));
+    cases.push_back({"split in four equal parts", std::move(b).finish(), {}, {}, 5e-6});
+  }
+  {
+    GraphBuilder b("split");
+    const ValueId x = b.input("x", DType::F32, {3, 7});
+    const std::vector<ValueId> parts =
+        b.add_many("split", "s", {x, list(b, "sizes", {2, 0, 5})}, {{"axis", std::int64_t{-1}}}, 3);
+    for (std::size_t i = 0; i < parts.size(); ++i) b.output(parts[i], fmt::format("y{}", i));
+    cases.push_back({"split in columns", std::move(b).finish(), {}, {}, 0.0});
+  }
+  for (const std::int64_t axis : {0, 1, -1}) {
+    GraphBuilder b("concat");
+    const auto input = [&](const std::string& name, std::int64_t size) {
+      SymbolicShape shape = {2, 3, 4};
+      shape[static_cast<std::size_t>(axis < 0 ? axis + 3 : axis)] = size;
+      return b.input(name, DType::F32, shape);
+    };
+    b.output(b.add("concat", "c", {input("a", 5), input("b", 0), input("c", 1), input("d", 2)}, {{"axis", axis}}), "y");
+    cases.push_back({fmt::format("concat along {}", axis), std::move(b).finish(), {}, {}, 0.0});
+  }
+  return cases;
+}
+
+}  // namespace heed::op_cases
