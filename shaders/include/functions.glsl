@@ -23,9 +23,9 @@ float log_1p(float x) {
   return log(1.0 + x);
 }
 
-// ln(x): log() may be 2^-21 off near one, and finite for 0 (SwiftShader).
+// ln(x): log() may be 2^-21 off near one, and a number for 0 and below (SwiftShader).
 float natural_log(float x) {
-  if (x == 0.0) return -kInfinity;
+  if (!(x > 0.0)) return x == 0.0 ? -kInfinity : kNan;
   return x > 0.75 && x < 1.25 ? log_1p(x - 1.0) : log(x);
 }
 
