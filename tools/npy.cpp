@@ -2,15 +2,16 @@
 
 #include <fmt/format.h>
 
-#include <array>
 #include <bit>
 #include <charconv>
 #include <cmath>
 #include <cstring>
 #include <fstream>
 #include <limits>
+#include <utility>
 
 #include "file/output_file.h"
+#include "graph/convert_dtype.h"
 #include "heed/error.h"
 
 namespace heed::tools {
@@ -21,13 +22,18 @@ static_assert(std::endian::native == std::endian::little, "arrays are copied as 
 constexpr std::string_view kNpyMagic = "\x93NUMPY";
 constexpr std::size_t kHeaderAlignment = 64;
 
-struct TypeInfo {
-  std::string_view code;
-  std::size_t bytes;
-};
-constexpr std::array<TypeInfo, 4> kTypes = {{{"<f4", 4}, {"<f8", 8}, {"<i4", 4}, {"<i8", 8}}};
+// "<V2" is how arrays of bfloat16 (ml_dtypes) are written.
+constexpr std::pair<std::string_view, DType> kTypes[] = {
+    {"<f4", DType::F32},  {"<f8", DType::F64}, {"<i4", DType::I32}, {"<i8", DType::I64}, {"<f2", DType::F16},
+    {"|b1", DType::Bool}, {"|u1", DType::U8},  {"|i1", DType::I8},  {"<u2", DType::U16}, {"<i2", DType::I16},
+    {"<u4", DType::U32},  {"<u8", DType::U64}, {"<V2", DType::BF16}};
 
-const TypeInfo& type_info(NpyArray::Type type) { return kTypes[static_cast<std::size_t>(type)]; }
+std::string_view code_of(DType type) {
+  for (const auto& [code, known] : kTypes) {
+    if (known == type && type != DType::BF16) return code;
+  }
+  return kTypes[0].first;
+}
 
 /// Reads the Python dictionary of the header; NumPy writes its three keys in this order, but promises none.
 class HeaderParser {
@@ -98,11 +104,11 @@ class HeaderParser {
     }
     return text;
   }
-  NpyArray::Type element_type(const std::string& code) const {
-    for (std::size_t i = 0; i < kTypes.size(); ++i) {
-      if (kTypes[i].code == code) return static_cast<NpyArray::Type>(i);
+  DType element_type(const std::string& code) const {
+    for (const auto& [known, type] : kTypes) {
+      if (known == code) return type;
     }
-    fail(fmt::format("has elements of type '{}', expected <f4, <f8, <i4 or <i8", code));
+    fail(fmt::format("has elements of type '{}', expected numbers of 8 to 64 bits, little-endian, or booleans", code));
   }
   Shape shape() {
     Shape shape;
@@ -134,12 +140,14 @@ std::vector<To> elements(const NpyArray& array, const std::string& where) {
   std::vector<To> made(stored.size());
   for (std::size_t i = 0; i < stored.size(); ++i) {
     bool fits;
-    if constexpr (std::is_floating_point_v<To>) {
+    if constexpr (std::is_floating_point_v<To> && std::is_integral_v<From>) {
+      fits = true;
+    } else if constexpr (std::is_floating_point_v<To>) {
       fits = !std::isfinite(stored[i]) || std::abs(stored[i]) <= static_cast<From>(std::numeric_limits<To>::max());
     } else {
-      fits = stored[i] >= std::numeric_limits<To>::min() && stored[i] <= std::numeric_limits<To>::max();
+      fits = std::in_range<To>(stored[i]);
     }
-    if (!fits) throw Error(fmt::format("{}: element {} is {}, too large for 32 bits", where, i, stored[i]));
+    if (!fits) throw Error(fmt::format("{}: element {} is {}, too large for 32 bits", where, i, +stored[i]));
     made[i] = static_cast<To>(stored[i]);
   }
   return made;
@@ -148,15 +156,47 @@ std::vector<To> elements(const NpyArray& array, const std::string& where) {
 }  // namespace
 
 std::vector<float> NpyArray::floats(const std::string& where) const {
-  if (type == Type::F32) return elements<float, float>(*this, where);
-  if (type == Type::F64) return elements<float, double>(*this, where);
-  throw Error(fmt::format("{}: the array holds integers, expected real numbers (float32 or float64)", where));
+  if (type == DType::F64) return elements<float, double>(*this, where);
+  if (!is_floating(type)) {
+    throw Error(fmt::format("{}: the array holds integers, expected real numbers (float32 or float64)", where));
+  }
+  std::vector<float> values(data.size() / dtype_info(type).block_bytes);
+  if (!values.empty()) decode_to_f32(type, data, values.size(), values.data());
+  return values;
 }
 
 std::vector<std::int32_t> NpyArray::integers(const std::string& where) const {
-  if (type == Type::I32) return elements<std::int32_t, std::int32_t>(*this, where);
-  if (type == Type::I64) return elements<std::int32_t, std::int64_t>(*this, where);
-  throw Error(fmt::format("{}: the array holds real numbers, expected integers (int32 or int64)", where));
+  switch (type) {
+    case DType::I32:
+      return elements<std::int32_t, std::int32_t>(*this, where);
+    case DType::I64:
+      return elements<std::int32_t, std::int64_t>(*this, where);
+    case DType::U8:
+      return elements<std::int32_t, std::uint8_t>(*this, where);
+    case DType::I8:
+      return elements<std::int32_t, std::int8_t>(*this, where);
+    case DType::U16:
+      return elements<std::int32_t, std::uint16_t>(*this, where);
+    case DType::I16:
+      return elements<std::int32_t, std::int16_t>(*this, where);
+    case DType::U32:
+      return elements<std::int32_t, std::uint32_t>(*this, where);
+    case DType::U64:
+      return elements<std::int32_t, std::uint64_t>(*this, where);
+    case DType::Bool: {
+      std::vector<std::int32_t> values;
+      for (const std::byte byte : data) values.push_back(byte != std::byte{0});
+      return values;
+    }
+    default:
+      throw Error(fmt::format("{}: the array holds real numbers, expected integers (int32 or int64)", where));
+  }
+}
+
+std::vector<double> NpyArray::wide_integers(const std::string& where) const {
+  if (type == DType::I64) return elements<double, std::int64_t>(*this, where);
+  const std::vector<std::int32_t> values = integers(where);
+  return {values.begin(), values.end()};
 }
 
 NpyArray parse_npy(std::span<const std::byte> bytes, const std::string& where) {
@@ -177,7 +217,8 @@ NpyArray parse_npy(std::span<const std::byte> bytes, const std::string& where) {
   if (length > text.size() - begin) throw Error(fmt::format("{}: the file is cut short in its header", where));
   NpyArray array = HeaderParser(text.substr(begin, length), where).parse();
   begin += length;
-  const std::uint64_t expected = static_cast<std::uint64_t>(element_count(array.shape)) * type_info(array.type).bytes;
+  const std::uint64_t expected =
+      static_cast<std::uint64_t>(element_count(array.shape)) * dtype_info(array.type).block_bytes;
   if (bytes.size() - begin != expected) {
     throw Error(fmt::format("{}: {} bytes of elements, expected {} for {}", where, bytes.size() - begin, expected,
                             to_string(array.shape)));
@@ -201,14 +242,32 @@ NpyArray read_npy(const std::filesystem::path& path) {
   return parse_npy(bytes, path.string());
 }
 
-void write_npy(const std::filesystem::path& path, NpyArray::Type type, const Shape& shape,
-               std::span<const std::byte> data) {
+std::vector<std::byte> from_words(DType type, std::span<const std::byte> words) {
+  const std::size_t count = words.size() / 4;
+  const std::size_t size = type == DType::BF16 ? 4 : dtype_info(type).block_bytes;
+  std::vector<std::byte> data(count * size);
+  if (is_floating(type)) {
+    std::vector<float> values(count);
+    std::memcpy(values.data(), words.data(), words.size());
+    encode_from_f32(type == DType::BF16 ? DType::F32 : type, values, data);
+    return data;
+  }
+  for (std::size_t i = 0; i < count; ++i) {
+    std::int32_t word;
+    std::memcpy(&word, words.data() + i * 4, 4);
+    // Little-endian: the low bytes first, and for the wider types the sign behind them.
+    const std::int64_t wide = word;
+    std::memcpy(data.data() + i * size, &wide, size);
+  }
+  return data;
+}
+
+void write_npy(const std::filesystem::path& path, DType type, const Shape& shape, std::span<const std::byte> data) {
   std::string sizes;
   for (const std::int64_t size : shape) sizes += fmt::format("{}, ", size);
   if (shape.size() > 1) sizes.resize(sizes.size() - 2);  // only a single size needs its comma
   if (shape.size() == 1) sizes.pop_back();
-  std::string header =
-      fmt::format("{{'descr': '{}', 'fortran_order': False, 'shape': ({}), }}", type_info(type).code, sizes);
+  std::string header = fmt::format("{{'descr': '{}', 'fortran_order': False, 'shape': ({}), }}", code_of(type), sizes);
   const std::size_t before = kNpyMagic.size() + 4;
   while ((before + header.size() + 1) % kHeaderAlignment != 0) header += ' ';
   header += '\n';

@@ -120,12 +120,28 @@ std::map<std::string, NpyArray> read_inputs(const Graph& graph, const RunArgumen
   return arrays;
 }
 
-/// On the device integers are i32 and everything else is f32, a word an element.
-bool is_integer(DType type) { return type == DType::I32 || type == DType::I64; }
+/// Elements of inputs on whose values sizes depend.
+std::map<std::string, HostTensor> fixed_inputs(const Graph& graph, const std::map<std::string, NpyArray>& arrays) {
+  std::map<std::string, HostTensor> fixed;
+  for (const ValueId id : inputs_to_fix(graph)) {
+    const Value& input = graph.value(id);
+    const NpyArray& array = arrays.at(input.name);
+    HostTensor tensor{{input.dtype, array.shape}, {}};
+    const std::string where = fmt::format("input '{}'", input.name);
+    if (is_floating(input.dtype)) {
+      const std::vector<float> values = array.floats(where);
+      tensor.data.assign(values.begin(), values.end());
+    } else {
+      tensor.data = array.wide_integers(where);
+    }
+    fixed.emplace(input.name, std::move(tensor));
+  }
+  return fixed;
+}
 
 void write_input(Session& session, const Value& input, const NpyArray& array) {
   const std::string where = fmt::format("input '{}'", input.name);
-  if (is_integer(input.dtype)) {
+  if (!is_floating(input.dtype)) {
     const std::vector<std::int32_t> values = array.integers(where);
     session.write(input.name, std::as_bytes(std::span(values)));
   } else {
@@ -136,10 +152,11 @@ void write_input(Session& session, const Value& input, const NpyArray& array) {
 
 int run_graph(const RunArguments& arguments) {
   const ModelFile file = ModelFile::open(arguments.model);
-  const Graph& graph = choose_graph(file, arguments.graph);
-  validate(graph, ops::is_op);
-  const std::map<std::string, NpyArray> arrays = read_inputs(graph, arguments);
-  const Bindings dims = bind_dims(file, graph, arguments, arrays);
+  const Graph& stored = choose_graph(file, arguments.graph);
+  validate(stored, ops::is_op);
+  const std::map<std::string, NpyArray> arrays = read_inputs(stored, arguments);
+  const Bindings dims = bind_dims(file, stored, arguments, arrays);
+  const Graph graph = fix_inputs(stored, fixed_inputs(stored, arrays));
   const std::vector<TensorType> types = infer_all(graph, dims);
 
   const Device device = open_device(arguments.device);
@@ -166,9 +183,8 @@ int run_graph(const RunArguments& arguments) {
     std::replace(file_name.begin(), file_name.end(), '/', '_');
     if (!written.insert(file_name).second) throw Error(fmt::format("two outputs would be written to {}", file_name));
     const fs::path path = fs::path(arguments.outputs) / file_name;
-    write_npy(path, is_integer(type.dtype) ? NpyArray::Type::I32 : NpyArray::Type::F32, type.shape, data);
-    write_output(fmt::format("{} {} {}: {}\n", name, is_integer(type.dtype) ? "i32" : "f32", to_string(type.shape),
-                             path.string()));
+    write_npy(path, type.dtype, type.shape, from_words(type.dtype, data));
+    write_output(fmt::format("{} {} {}: {}\n", name, dtype_name(type.dtype), to_string(type.shape), path.string()));
   }
   return 0;
 }

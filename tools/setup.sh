@@ -23,6 +23,8 @@ libcli11-dev         command line
 libfmt-dev           text formatting
 libxxhash-dev        checksums
 libpcre2-dev         tokenizers
+libonnx-dev          ONNX models
+libprotobuf-dev      ONNX models
 '
 test_required='
 doctest-dev          unit tests

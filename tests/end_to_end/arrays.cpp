@@ -20,7 +20,7 @@ using convert_test::TempFolder;
 using tools::NpyArray;
 
 std::string write_integers(const fs::path& path, const std::vector<std::int32_t>& values) {
-  tools::write_npy(path, NpyArray::Type::I32, {static_cast<std::int64_t>(values.size())},
+  tools::write_npy(path, DType::I32, {static_cast<std::int64_t>(values.size())},
                    std::as_bytes(std::span(values)));
   return path.string();
 }
@@ -99,7 +99,7 @@ TEST_CASE("run takes int64, and refuses what does not fit the graph") {
   const RunInputs inputs;
   std::vector<std::int64_t> wide = inputs.golden.at("prompt_tokens").get<std::vector<std::int64_t>>();
   const fs::path path = inputs.folder.path() / "wide.npy";
-  const auto write_wide = [&] { tools::write_npy(path, NpyArray::Type::I64, {12}, std::as_bytes(std::span(wide))); };
+  const auto write_wide = [&] { tools::write_npy(path, DType::I64, {12}, std::as_bytes(std::span(wide))); };
   const std::vector<std::string> given = {"--input", "tokens=" + path.string(), "--input",
                                           "position=" + inputs.position};
   write_wide();
@@ -109,9 +109,9 @@ TEST_CASE("run takes int64, and refuses what does not fit the graph") {
   check_error(inputs.run(given), "element 3 is 4294967296");
 
   const std::vector<float> reals = {1, 2, 3};
-  tools::write_npy(path, NpyArray::Type::F32, {3}, std::as_bytes(std::span(reals)));
+  tools::write_npy(path, DType::F32, {3}, std::as_bytes(std::span(reals)));
   check_error(inputs.run(given), "holds real numbers");
-  tools::write_npy(path, NpyArray::Type::I32, {3, 1}, std::as_bytes(std::span(reals)));
+  tools::write_npy(path, DType::I32, {3, 1}, std::as_bytes(std::span(reals)));
   check_error(inputs.run(given), "[3, 1], expected [tokens]");
 
   check_error(inputs.run({"--input", "tokens=" + inputs.tokens}), "input 'position'");

@@ -45,7 +45,7 @@ Matrix read_npz(const std::filesystem::path& path, const std::string& name) {
 
   const tools::NpyArray array = tools::parse_npy(bytes, path.string() + ":" + entry);
   Matrix matrix{1, 0, {}};
-  if (array.type == tools::NpyArray::Type::F64) {
+  if (array.type == DType::F64) {
     REQUIRE(array.shape.size() == 2);
     matrix.rows = static_cast<std::size_t>(array.shape[0]);
     matrix.values.resize(array.data.size() / sizeof(double));

@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <functional>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -19,6 +20,7 @@ struct SourceTensor {
   DType dtype = DType::F32;
   Shape shape;
   std::function<std::vector<std::byte>()> read;
+  bool any_number = false;  // infinities and NaN are no damage (masks of ONNX models)
 };
 
 /// A tensor of values that a reader computed.
@@ -33,6 +35,7 @@ struct Checkpoint {
   std::string name;    // the model's own, for the metadata; may be empty
   nlohmann::json parameters = nlohmann::json::object();
   std::vector<SourceTensor> tensors;
+  std::optional<Graph> graph;            // formats that bring their own; then there is no recipe
   std::string tokenizer;                 // tokenizer.json in heed's own form; empty when there is none
   std::vector<std::int32_t> end_tokens;  // ids at which generation ends, also where there is no tokenizer
   std::vector<std::string> notes;        // for the user: what was assumed or left out, a line each

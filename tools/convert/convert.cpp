@@ -13,6 +13,7 @@
 #include "tools/convert/gguf.h"
 #include "tools/convert/huggingface.h"
 #include "tools/convert/llama2c.h"
+#include "tools/convert/onnx.h"
 #include "tools/convert/source_file.h"
 #include "tools/convert/text.h"
 
@@ -26,6 +27,7 @@ bool is_quantised(DType type) { return dtype_info(type).block_elements > 1; }
 
 /// The element type in which a tensor is stored.
 DType stored_type(const SourceTensor& tensor, std::optional<DType> type, std::vector<std::string>& kept) {
+  if (!is_floating(tensor.dtype)) return tensor.dtype;
   if (tensor.shape.size() < 2) return DType::F32;
   const DType wanted = type.value_or(tensor.dtype);
   if (!is_quantised(wanted) || tensor.shape.back() % dtype_info(wanted).block_elements == 0) return wanted;
@@ -68,6 +70,14 @@ Graph make_graph(const Checkpoint& checkpoint, const models::TensorTable& table,
   throw Error(fmt::format("there is no recipe for models of family {}", in_quotes(checkpoint.family)));
 }
 
+/// A graph with the element types in which its weights are stored.
+Graph with_types(Graph graph, const models::TensorTable& table) {
+  for (Value& value : graph.values) {
+    if (value.kind == ValueKind::Weight) value.dtype = table.at(value.name).dtype;
+  }
+  return graph;
+}
+
 /// Says what a file that is not recognised looks like, when that helps.
 [[noreturn]] void not_recognised(const fs::path& input, const SourceFile* file) {
   std::string what = "is none of them";
@@ -105,6 +115,7 @@ Checkpoint read_checkpoint(const fs::path& input, const fs::path& tokenizer) {
                     tokenizer.string()));
   }
   if (file != nullptr && is_gguf(*file)) return read_gguf(file);
+  if (file != nullptr && is_onnx(*file)) return read_onnx(file);
   if (is_folder && is_huggingface(input)) return read_huggingface(input);
   not_recognised(input, file.get());
 }
@@ -124,17 +135,23 @@ ModelHeader make_header(Checkpoint& checkpoint, std::optional<DType> type) {
   if (type) note_kept(kept, *type, checkpoint.notes);
 
   ModelHeader header;
-  nlohmann::json parameters;
-  header.graphs.push_back(make_graph(checkpoint, table, parameters));
+  nlohmann::json parameters = checkpoint.parameters;
+  header.graphs.push_back(checkpoint.graph ? with_types(*checkpoint.graph, table)
+                                           : make_graph(checkpoint, table, parameters));
   for (const Value& value : header.graphs.front().values) {
     if (value.kind != ValueKind::Weight) continue;
     const TensorType& found = table.at(value.name);
     header.tensors.push_back({value.name, found.dtype, found.shape, 0, 0, 0});
   }
-  header.metadata = {{"task", "text-generation"},         {"graph", header.graphs.front().name},
-                     {"architecture", checkpoint.family}, {"source", checkpoint.source},
-                     {"context", parameters["context"]},  {"vocabulary", parameters["vocabulary"]},
+  header.metadata = {{"graph", header.graphs.front().name},
+                     {"architecture", checkpoint.family},
+                     {"source", checkpoint.source},
                      {"parameters", parameters}};
+  if (!checkpoint.graph) {
+    header.metadata["task"] = "text-generation";
+    header.metadata["context"] = parameters["context"];
+    header.metadata["vocabulary"] = parameters["vocabulary"];
+  }
   if (!checkpoint.name.empty()) header.metadata["name"] = checkpoint.name;
   // With a tokenizer they stand in it, and only there.
   if (checkpoint.tokenizer.empty() && !checkpoint.end_tokens.empty()) {

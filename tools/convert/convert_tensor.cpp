@@ -37,6 +37,7 @@ void convert_tensor(const SourceTensor& tensor, DType type,
     throw Error(fmt::format("tensor '{}' has {} bytes; expected {} for {} {}", tensor.name, bytes.size(),
                             byte_size(tensor.dtype, tensor.shape), dtype_name(tensor.dtype), to_string(tensor.shape)));
   }
+  if (!is_floating(tensor.dtype)) return sink(bytes);
   const DTypeInfo& from = dtype_info(tensor.dtype);
   const DTypeInfo& to = dtype_info(type);
   const auto elements = static_cast<std::size_t>(element_count(tensor.shape));
@@ -48,7 +49,7 @@ void convert_tensor(const SourceTensor& tensor, DType type,
                                                 count / from.block_elements * from.block_bytes);
     const std::span<float> decoded = std::span(values).first(count);
     decode_to_f32(tensor.dtype, piece, count, decoded.data());
-    if (const std::size_t bad = first_not_finite(decoded); bad < count) {
+    if (const std::size_t bad = tensor.any_number ? count : first_not_finite(decoded); bad < count) {
       not_finite(tensor, begin + bad, decoded[bad], "; the checkpoint is damaged or was not trained to an end");
     }
     if (type == tensor.dtype) {
@@ -61,7 +62,7 @@ void convert_tensor(const SourceTensor& tensor, DType type,
     } catch (const Error& error) {
       throw Error(fmt::format("tensor '{}': {}", tensor.name, error.what()));
     }
-    if (type == DType::F16 || type == DType::BF16) {
+    if ((type == DType::F16 || type == DType::BF16) && !tensor.any_number) {
       std::vector<float> check(count);
       decode_to_f32(type, encoded, count, check.data());
       if (const std::size_t bad = first_not_finite(check); bad < count) {

@@ -1,0 +1,22 @@
+#pragma once
+
+#include <filesystem>
+#include <memory>
+
+#include "tools/convert/checkpoint.h"
+#include "tools/convert/source_file.h"
+
+namespace heed::convert {
+
+/// Whether a file looks like an ONNX model: a protobuf message that begins with its ir_version.
+bool is_onnx(const SourceFile& file);
+
+/// Reads an ONNX model (opsets 1 to 25 of the default domain): a checkpoint that brings its graph. Nodes of constants
+/// alone are computed here, functions of the model are put in place of their calls, and branches whose condition is a
+/// constant are taken. Names and shapes of inputs and outputs are those of the file.
+///
+/// Throws Error naming the node for an operator, attribute, type or opset that heed does not have, for cycles and
+/// values that nobody makes, and naming the tensor for data that is missing or of another size than its shape says.
+Checkpoint read_onnx(const std::shared_ptr<const SourceFile>& file);
+
+}  // namespace heed::convert

@@ -1,0 +1,393 @@
+#include "tools/convert/onnx_import.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "heed/error.h"
+#include "tools/convert/onnx_tensor.h"
+#include "tools/convert/text.h"
+
+namespace heed::convert {
+namespace {
+
+constexpr std::int64_t kOldestOpset = 1;
+constexpr std::int64_t kNewestOpset = 25;
+constexpr int kMaxDepth = 32;  // of functions that call functions, and branches in branches
+// Larger constants are tensors of the file, smaller ones stand in the graph. Integers may decide on sizes.
+constexpr std::size_t kMostReals = 16;
+constexpr std::size_t kMostIntegers = 4096;
+// Results that cost more memory than the constants they come from are left for the device.
+constexpr std::int64_t kMostFolded = std::int64_t{1} << 26;
+
+/// The types that ONNX gives the outputs of a node of heed's.
+DType result_type(std::string_view op, const std::vector<Operand>& inputs, const Attributes& attributes,
+                  std::size_t output) {
+  if (op == "cast") return *dtype_from_name(attributes.text("to"));
+  if (op == "constant_of_shape") return *dtype_from_name(attributes.text("dtype"));
+  if (op == "shape" || op == "size" || op == "arg_max" || op == "arg_min") return DType::I64;
+  if ((op == "top_k" || op == "max_pool") && output == 1) return DType::I64;
+  for (const std::string_view test : {"equal", "less", "less_equal", "greater", "greater_equal", "isnan", "isinf"}) {
+    if (op == test) return DType::Bool;
+  }
+  if (op == "where") return inputs[1].dtype;
+  if (op == "one_hot") return inputs[2].dtype;
+  return inputs.empty() ? DType::F32 : inputs[0].dtype;
+}
+
+}  // namespace
+
+OnnxImporter::OnnxImporter(const onnx::ModelProto& model, std::filesystem::path folder)
+    : model_(model), folder_(std::move(folder)), builder_("main") {
+  for (const auto& rows : {elementwise_operators(), shape_operators(), reduce_operators(), matrix_operators(),
+                           image_operators(), norm_operators(), attention_operators(), quantise_operators()}) {
+    for (const OperatorRow& row : rows) operators_.emplace(row.name, row.import);
+  }
+}
+
+std::string OnnxImporter::unique(std::string name) {
+  if (name.empty()) name = "node";
+  std::string found = name;
+  for (int i = 1; !names_.insert(found).second; ++i) found = fmt::format("{}.{}", name, i);
+  return found;
+}
+
+Operand OnnxImporter::tensor(HostTensor tensor, std::string name) {
+  Operand operand;
+  operand.dtype = tensor.type.dtype;
+  operand.name = std::move(name);
+  operand.constant = std::make_shared<const HostTensor>(std::move(tensor));
+  return operand;
+}
+
+Operand OnnxImporter::integers(const std::vector<std::int64_t>& values) {
+  return tensor({{DType::I64, {static_cast<std::int64_t>(values.size())}}, {values.begin(), values.end()}});
+}
+
+Operand OnnxImporter::integer(std::int64_t value) { return number(static_cast<double>(value), DType::I64); }
+
+Operand OnnxImporter::number(double value, DType type) { return tensor({{type, {}}, {value}}); }
+
+Operand OnnxImporter::shape(const OnnxNode& node, const Operand& x) { return add(node, "shape", {x}); }
+
+Operand OnnxImporter::rank(const OnnxNode& node, const Operand& x) { return add(node, "size", {shape(node, x)}); }
+
+Operand OnnxImporter::size_of(const OnnxNode& node, const Operand& x, std::int64_t axis) {
+  Attributes attributes{{"start", axis}};
+  if (axis != -1) attributes.set("end", axis + 1);
+  return add(node, "shape", {x}, attributes);
+}
+
+Operand OnnxImporter::axes_from(const OnnxNode& node, const Operand& x, std::int64_t first) {
+  const Operand end = first < 0 ? integer(0) : rank(node, x);
+  return add(node, "range", {integer(first), end, integer(1)});
+}
+
+Operand OnnxImporter::cast(const OnnxNode& node, const Operand& x, DType type) {
+  if (x.dtype == type) return x;
+  return add(node, "cast", {x}, {{"to", std::string(dtype_name(type))}});
+}
+
+const Operand& OnnxImporter::required(const OnnxNode& node, const std::vector<Operand>& inputs, std::size_t i) {
+  if (i >= inputs.size() || inputs[i].absent()) node.fail(fmt::format("input {} is missing", i));
+  return inputs[i];
+}
+
+ValueId OnnxImporter::materialise(const Operand& operand) {
+  if (operand.absent()) return kNoValue;
+  if (operand.constant == nullptr) return operand.id;
+  const HostTensor& constant = *operand.constant;
+  if (const auto known = placed_.find(operand.constant); known != placed_.end()) return known->second;
+  const std::string name = unique(operand.name.empty() ? "constant" : operand.name);
+  ValueId id = kNoValue;
+  const bool real = is_floating(constant.type.dtype);
+  if (constant.data.size() <= (real ? kMostReals : kMostIntegers)) {
+    HostTensor small = constant;
+    if (real) small.type.dtype = DType::F32;
+    Attributes attributes{{"dtype", std::string(dtype_name(small.type.dtype))}, {"shape", small.type.shape}};
+    if (real) {
+      attributes.set("values", small.data);
+    } else {
+      std::vector<std::int64_t> values;
+      for (const double value : small.data) values.push_back(ops::to_integer(value));
+      attributes.set("integers", std::move(values));
+    }
+    id = builder_.add("constant", name, {}, std::move(attributes));
+  } else {
+    tensors_.push_back(source_of(name, operand.constant));
+    const SourceTensor& source = tensors_.back();
+    id = builder_.weight(name, source.dtype, SymbolicShape(source.shape.begin(), source.shape.end()));
+  }
+  placed_.emplace(operand.constant, id);
+  return id;
+}
+
+std::vector<Operand> OnnxImporter::add_many(const OnnxNode& node, std::string_view op,
+                                            const std::vector<Operand>& inputs, Attributes attributes,
+                                            std::size_t outputs) {
+  std::vector<Operand> results(outputs);
+  for (std::size_t i = 0; i < outputs; ++i) results[i].dtype = result_type(op, inputs, attributes, i);
+  const bool constant = op != "constant" && std::ranges::all_of(inputs, [](const Operand& operand) {
+                          return operand.absent() || operand.constant != nullptr;
+                        });
+  if (constant) {
+    // The node computes with what the constants are.
+    Node alone{std::string(op), node.label(), {}, {}, attributes};
+    static const Bindings kNone;
+    ops::InferContext context{alone, {}, kNone};
+    ops::ReferenceContext reference{alone, {}, {}};
+    std::vector<HostTensor> given;
+    given.reserve(inputs.size());
+    for (std::size_t i = 0; i < inputs.size(); ++i) {
+      alone.inputs.push_back(inputs[i].absent() ? kNoValue : static_cast<ValueId>(i));
+      given.push_back(inputs[i].absent() ? HostTensor{} : *inputs[i].constant);
+      HostTensor* tensor = inputs[i].absent() ? nullptr : &given.back();
+      context.inputs.push_back(tensor == nullptr ? nullptr : &tensor->type);
+      context.known.push_back(tensor);
+      reference.inputs.push_back(tensor);
+    }
+    for (std::size_t i = 0; i < outputs; ++i) alone.outputs.push_back(static_cast<ValueId>(inputs.size() + i));
+    std::vector<TensorType> types;
+    try {
+      types = ops::infer_types(context);
+    } catch (const Error& error) {
+      node.fail(error.what());
+    }
+    if (types.size() < outputs) node.fail(fmt::format("has {} outputs, expected at most {}", outputs, types.size()));
+    std::int64_t elements = 0;
+    for (const TensorType& type : types) elements += element_count(type.shape);
+    if (elements <= kMostFolded) {
+      std::vector<HostTensor> made;
+      made.reserve(outputs);
+      for (std::size_t i = 0; i < outputs; ++i) {
+        made.push_back({types[i], std::vector<double>(static_cast<std::size_t>(element_count(types[i].shape)))});
+        reference.outputs.push_back(&made.back());
+      }
+      ops::find_op(op)->reference(reference);
+      for (std::size_t i = 0; i < outputs; ++i) {
+        const DType dtype = results[i].dtype;
+        if (is_floating(dtype) == is_floating(made[i].type.dtype)) made[i].type.dtype = dtype;
+        results[i] = tensor(std::move(made[i]), node.label());
+        results[i].dtype = dtype;
+      }
+      return results;
+    }
+  }
+  std::vector<ValueId> ids;
+  for (const Operand& operand : inputs) ids.push_back(materialise(operand));
+  while (!ids.empty() && ids.back() == kNoValue) ids.pop_back();
+  const std::vector<ValueId> made =
+      builder_.add_many(std::string(op), unique(node.label()), std::move(ids), std::move(attributes), outputs);
+  for (std::size_t i = 0; i < outputs; ++i) {
+    results[i].id = made[i];
+    results[i].name = node.label();
+  }
+  return results;
+}
+
+void OnnxImporter::add_inputs(const onnx::GraphProto& graph, Scope& scope) {
+  for (const onnx::ValueInfoProto& input : graph.input()) {
+    if (scope.contains(input.name())) continue;  // an initializer's default, which is what heed takes
+    const std::string what = "input " + in_quotes(input.name());
+    if (!input.type().has_tensor_type()) throw Error(what + ": is no tensor; heed has no sequences, maps or optionals");
+    const auto& type = input.type().tensor_type();
+    Operand operand;
+    operand.name = input.name();
+    operand.dtype = onnx_type(type.elem_type(), what);
+    SymbolicShape shape;
+    if (!type.has_shape()) throw Error(what + ": has no shape; export the model with one (dimensions may be named)");
+    for (int i = 0; i < type.shape().dim_size(); ++i) {
+      const auto& dim = type.shape().dim(i);
+      if (dim.has_dim_value()) {
+        if (dim.dim_value() < 0) throw Error(fmt::format("{}: a dimension is {}", what, dim.dim_value()));
+        shape.emplace_back(dim.dim_value());
+      } else {
+        shape.emplace_back(dim.dim_param().empty() ? fmt::format("{}.{}", input.name(), i) : dim.dim_param());
+      }
+    }
+    if (!names_.insert(input.name()).second) throw Error(what + ": is named twice");
+    operand.id = builder_.input(input.name(), operand.dtype, std::move(shape));
+    scope[input.name()] = std::move(operand);
+  }
+}
+
+void OnnxImporter::add_outputs(const onnx::GraphProto& graph, Scope& scope) {
+  std::set<std::string> seen;
+  for (const onnx::ValueInfoProto& output : graph.output()) {
+    const std::string what = "output " + in_quotes(output.name());
+    const auto found = scope.find(output.name());
+    if (found == scope.end()) throw Error(what + ": no node makes it");
+    if (!seen.insert(output.name()).second) throw Error(what + ": is named twice");
+    const Operand& operand = found->second;
+    ValueId id = materialise(operand);
+    // In the type that the file says. What is an input, a constant or another output as well is copied.
+    const auto& outputs = builder_.graph().outputs;
+    const bool own = operand.constant == nullptr && builder_.graph().value(id).kind == ValueKind::Intermediate &&
+                     std::ranges::find(outputs, id) == outputs.end();
+    if (operand.dtype != DType::F32 && is_floating(operand.dtype)) {
+      id = builder_.add("cast", unique("type of " + output.name()), {id},
+                        {{"to", std::string(dtype_name(operand.dtype))}});
+    } else if (!own) {
+      id = builder_.add("identity", unique("copy to " + output.name()), {id});
+    }
+    builder_.output(id, output.name());
+  }
+}
+
+void OnnxImporter::import_graph(const onnx::GraphProto& graph, Scope& scope, const std::string& prefix) {
+  if (graph.sparse_initializer_size() > 0) throw Error("the model has sparse tensors, which heed does not read");
+  for (const onnx::TensorProto& initializer : graph.initializer()) {
+    const std::string what = "tensor " + in_quotes(initializer.name());
+    if (initializer.name().empty()) throw Error(what + ": has no name");
+    if (prefix.empty() && scope.contains(initializer.name())) throw Error(what + ": is there twice");
+    scope[initializer.name()] = tensor(onnx_elements(initializer, what, folder_), initializer.name());
+  }
+  if (prefix.empty()) add_inputs(graph, scope);
+  for (const onnx::NodeProto& node : graph.node()) import_node(node, scope, prefix, opset_);
+}
+
+void OnnxImporter::import_node(const onnx::NodeProto& proto, Scope& scope, const std::string& prefix,
+                               std::int64_t opset) {
+  const std::string name = proto.name().empty()
+                               ? fmt::format("{} {}", proto.op_type(), proto.output_size() > 0 ? proto.output(0) : "")
+                               : proto.name();
+  const OnnxNode node(proto, opset, prefix + name);
+  const auto function = functions_.find(proto.domain() + "/" + proto.op_type());
+  std::vector<Operand> results;
+  if (function != functions_.end()) {
+    if (++depth_ > kMaxDepth) node.fail("functions call each other too deeply");
+    import_call(*function->second, proto, scope, node.label() + "/");
+    --depth_;
+    return;
+  }
+  if (!proto.domain().empty() && proto.domain() != "ai.onnx") {
+    node.fail(fmt::format("heed has no operators of domain {}", in_quotes(proto.domain())));
+  }
+  std::vector<Operand> inputs;
+  for (const std::string& input : proto.input()) {
+    if (input.empty()) {
+      inputs.emplace_back();
+      continue;
+    }
+    const auto found = scope.find(input);
+    if (found == scope.end()) {
+      node.fail(fmt::format("reads {}, which no node before it makes: nodes out of order, a cycle, or a missing tensor",
+                            in_quotes(input)));
+    }
+    inputs.push_back(found->second);
+  }
+  if (proto.op_type() == "If") {
+    results = take_branch(node, required(node, inputs, 0), scope, node.label() + "/");
+  } else {
+    const auto row = operators_.find(proto.op_type());
+    if (row == operators_.end()) node.fail("heed does not have this operator");
+    results = row->second(*this, node, inputs);
+    node.refuse_unread();
+  }
+  for (int i = 0; i < proto.output_size(); ++i) {
+    if (proto.output(i).empty()) continue;
+    const auto at = static_cast<std::size_t>(i);
+    if (at >= results.size() || results[at].absent()) node.fail(fmt::format("heed does not make output {}", i));
+    if (prefix.empty() && scope.contains(proto.output(i))) {
+      node.fail(fmt::format("makes {}, which is there already", in_quotes(proto.output(i))));
+    }
+    scope[proto.output(i)] = results[at];
+  }
+}
+
+void OnnxImporter::import_call(const onnx::FunctionProto& function, const onnx::NodeProto& call, Scope& scope,
+                               const std::string& prefix) {
+  Scope own;
+  for (int i = 0; i < function.input_size(); ++i) {
+    if (i >= call.input_size() || call.input(i).empty()) {
+      own[function.input(i)] = Operand{};
+      continue;
+    }
+    const auto found = scope.find(call.input(i));
+    if (found == scope.end()) {
+      throw Error(fmt::format("node {}: reads {}, which no node before it makes", in_quotes(call.name()),
+                              in_quotes(call.input(i))));
+    }
+    own[function.input(i)] = found->second;
+  }
+  std::int64_t opset = opset_;
+  for (const auto& import : function.opset_import()) {
+    if (import.domain().empty() || import.domain() == "ai.onnx") opset = import.version();
+  }
+  for (const onnx::NodeProto& node : function.node()) {
+    // Attributes may stand for those of the call.
+    onnx::NodeProto bound = node;
+    bound.clear_attribute();
+    for (const onnx::AttributeProto& attribute : node.attribute()) {
+      if (attribute.ref_attr_name().empty()) {
+        *bound.add_attribute() = attribute;
+        continue;
+      }
+      for (const onnx::AttributeProto& given : call.attribute()) {
+        if (given.name() != attribute.ref_attr_name()) continue;
+        onnx::AttributeProto* copy = bound.add_attribute();
+        *copy = given;
+        copy->set_name(attribute.name());
+      }
+    }
+    import_node(bound, own, prefix, opset);
+  }
+  for (int i = 0; i < std::min(call.output_size(), function.output_size()); ++i) {
+    if (call.output(i).empty()) continue;
+    const auto found = own.find(function.output(i));
+    if (found == own.end()) {
+      throw Error(fmt::format("function {}: nothing makes its output {}", in_quotes(function.name()),
+                              in_quotes(function.output(i))));
+    }
+    scope[call.output(i)] = found->second;
+  }
+}
+
+std::vector<Operand> OnnxImporter::take_branch(const OnnxNode& node, const Operand& condition, Scope& scope,
+                                               const std::string& prefix) {
+  if (condition.constant == nullptr || condition.constant->data.size() != 1) {
+    node.fail("the condition is only known when the model runs; heed has no control flow");
+  }
+  const bool taken = condition.constant->data[0] != 0.0;
+  const onnx::AttributeProto* branch = node.find(taken ? "then_branch" : "else_branch");
+  if (branch == nullptr || !branch->has_g()) node.fail(fmt::format("has no {}", taken ? "then_branch" : "else_branch"));
+  if (++depth_ > kMaxDepth) node.fail("branches are nested too deeply");
+  Scope own = scope;
+  import_graph(branch->g(), own, prefix);
+  --depth_;
+  std::vector<Operand> results;
+  for (const onnx::ValueInfoProto& output : branch->g().output()) {
+    const auto found = own.find(output.name());
+    if (found == own.end()) node.fail(fmt::format("nothing makes {} of the branch", in_quotes(output.name())));
+    results.push_back(found->second);
+  }
+  return results;
+}
+
+Checkpoint OnnxImporter::import() {
+  for (const auto& import : model_.opset_import()) {
+    if (import.domain().empty() || import.domain() == "ai.onnx") opset_ = import.version();
+  }
+  if (opset_ < kOldestOpset || opset_ > kNewestOpset) {
+    throw Error(fmt::format("the model uses opset {}; heed reads {} to {}", opset_, kOldestOpset, kNewestOpset));
+  }
+  for (const onnx::FunctionProto& function : model_.functions()) {
+    functions_.emplace(function.domain() + "/" + function.name(), &function);
+  }
+  const onnx::GraphProto& graph = model_.graph();
+  for (const onnx::ValueInfoProto& output : graph.output()) names_.insert(output.name());
+  Scope scope;
+  import_graph(graph, scope, "");
+  add_outputs(graph, scope);
+
+  Checkpoint checkpoint;
+  checkpoint.family = "onnx";
+  checkpoint.source = "onnx";
+  checkpoint.name = valid_utf8(graph.name());
+  checkpoint.parameters = {{"opset", opset_}, {"producer", valid_utf8(model_.producer_name())}};
+  checkpoint.tensors = std::move(tensors_);
+  checkpoint.graph = std::move(builder_).finish();
+  return checkpoint;
+}
+
+}  // namespace heed::convert
