@@ -1,0 +1,173 @@
+// op conv, conv_transpose: y = activation(x * w + bias), over one to three spatial dimensions.
+//
+// conv(x [B, C, in..], w [O, C / groups, kernel..], bias [O]?) -> [B, O, out..]:
+//   y[b, o, i] = bias[o] + sum over c, k of w[o, c, k] x[b, group of o and c, i * stride - begin + k * dilation]
+// conv_transpose(x [B, C, in..], w [C, O / groups, kernel..], bias [O]?): every element of x adds w times it to y,
+//   y[b, o, i * stride - begin + k * dilation] += w[c, o, k] x[b, c, i]
+// Attributes strides, dilations, pads, auto_pad, and for conv_transpose output_padding and output_shape, as ONNX has
+// them (ops/window.h); groups (default 1), activation (default "none").
+#include "ops/conv.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "ops/activation.h"
+#include "ops/op.h"
+#include "plan/lowering.h"
+
+namespace heed::ops {
+namespace {
+
+/// Of types that infer() has checked, or checks with it.
+Convolution convolution_of(const Node& node, const Shape& x, const Shape& w) {
+  Convolution c;
+  const std::span<const std::int64_t> kernel = std::span(w).subspan(2);
+  c.transposed = node.op == "conv_transpose";
+  c.window = c.transposed ? transposed_window(node, x, kernel) : sliding_window(node, x, kernel);
+  c.batch = x[0];
+  c.groups = node.attributes.integer("groups", 1);
+  c.channels = c.transposed ? w[0] / c.groups : w[1];
+  c.outputs = c.transposed ? w[1] : w[0] / c.groups;
+  return c;
+}
+
+std::vector<TensorType> infer(const InferContext& c) {
+  if (c.node.op == "conv") {
+    c.expect_only(3, {"strides", "dilations", "pads", "auto_pad", "groups", "activation"});
+  } else {
+    c.expect_only(
+        3, {"strides", "dilations", "pads", "auto_pad", "groups", "activation", "output_padding", "output_shape"});
+  }
+  const Shape& x = c.input(0).shape;
+  const Shape& w = c.input(1).shape;
+  if (x.size() < 3 || x.size() > 5) {
+    c.fail(fmt::format("x is {}, expected [batch, channels, and 1 to 3 spatial dimensions]", to_string(x)));
+  }
+  c.expect_rank(1, x.size(), "the weight");
+  const std::int64_t groups = c.node.attributes.integer("groups", 1);
+  const bool transposed = c.node.op == "conv_transpose";
+  if (groups < 1 || w[0] % groups != 0 || x[1] % groups != 0) {
+    c.fail(fmt::format("{} groups of x {} and the weight {}", groups, to_string(x), to_string(w)));
+  }
+  if (x[1] != (transposed ? w[0] : w[1] * groups)) {
+    c.fail(fmt::format("x is {}, but the weight {} needs {} channels", to_string(x), to_string(w),
+                       transposed ? w[0] : w[1] * groups));
+  }
+  const Convolution conv = convolution_of(c.node, x, w);
+  if (c.has(2)) c.expect_shape(2, {conv.groups * conv.outputs}, "bias");
+  c.expect_floats(0, "x");
+  c.expect_floats(1, "the weight");
+  if (c.has(2)) c.expect_floats(2, "the bias");
+  activation_named(c.node.attributes.text("activation", "none"));
+  return {{DType::F32, conv.window.shape(conv.batch, conv.groups * conv.outputs)}};
+}
+
+/// Calls f(tap, element of x's spatial dimensions) for the taps of output o that lie within x.
+template <typename F>
+void for_taps(const Convolution& c, const Triple& o, F f) {
+  const Window& w = c.window;
+  std::int64_t tap = 0;
+  for (Triple k = {0, 0, 0}; k[0] < w.kernel[0]; ++k[0]) {
+    for (k[1] = 0; k[1] < w.kernel[1]; ++k[1]) {
+      for (k[2] = 0; k[2] < w.kernel[2]; ++k[2], ++tap) {
+        std::int64_t element = 0;
+        bool inside = true;
+        for (std::size_t d = 0; d < 3; ++d) {
+          std::int64_t at = o[d] * w.stride[d] - w.begin[d] + k[d] * w.dilation[d];
+          if (c.transposed) {
+            const std::int64_t steps = o[d] + w.begin[d] - k[d] * w.dilation[d];
+            at = steps % w.stride[d] == 0 ? steps / w.stride[d] : -1;
+          }
+          inside = inside && at >= 0 && at < w.in[d];
+          element = element * w.in[d] + at;
+        }
+        if (inside) f(tap, element);
+      }
+    }
+  }
+}
+
+void reference(const ReferenceContext& c) {
+  const Convolution conv = convolution_of(c.node, c.shape(0), c.shape(1));
+  const Activation activation = activation_named(c.node.attributes.text("activation", "none"));
+  const Window& w = conv.window;
+  std::size_t i = 0;
+  for (std::int64_t row = 0; row < conv.batch * conv.groups * conv.outputs; ++row) {
+    const std::int64_t output = row % (conv.groups * conv.outputs);
+    const std::int64_t group = output / conv.outputs;
+    const std::int64_t first = (row / (conv.groups * conv.outputs) * conv.groups + group) * conv.channels;
+    for (Triple o = {0, 0, 0}; o[0] < w.out[0]; ++o[0]) {
+      for (o[1] = 0; o[1] < w.out[1]; ++o[1]) {
+        for (o[2] = 0; o[2] < w.out[2]; ++o[2]) {
+          double sum = c.has(2) ? c.in(2)[static_cast<std::size_t>(output)] : 0.0;
+          for_taps(conv, o, [&](std::int64_t tap, std::int64_t element) {
+            for (std::int64_t channel = 0; channel < conv.channels; ++channel) {
+              const std::int64_t matrix = conv.transposed
+                                              ? (group * conv.channels + channel) * conv.outputs + output % conv.outputs
+                                              : output * conv.channels + channel;
+              sum += c.in(0)[static_cast<std::size_t>((first + channel) * w.in_count() + element)] *
+                     c.in(1)[static_cast<std::size_t>(matrix * w.taps() + tap)];
+            }
+          });
+          c.out(0)[i++] = activate(activation, sum);
+        }
+      }
+    }
+  }
+}
+
+void lower_plain(Lowering& l, const Convolution& c) {
+  const Window& w = c.window;
+  const auto count = static_cast<std::uint64_t>(element_count(l.output().shape));
+  if (count > 0x7fffffffu || static_cast<std::uint64_t>(element_count(l.input(0).shape)) > 0x7fffffffu) {
+    l.fail("more than 2^31 elements");
+  }
+  const auto tap_iterations = static_cast<std::uint64_t>(1 + w.kernel[0] * (1 + w.kernel[1] * (1 + w.kernel[2])));
+  const std::uint64_t most = l.caps().max_loop_iterations / tap_iterations;
+  if (most == 0) {
+    l.fail(fmt::format("kernels of {} elements need more than {} loop iterations; use a newer driver", w.taps(),
+                       l.caps().max_loop_iterations));
+  }
+  const auto channels = static_cast<std::uint64_t>(c.channels);
+  const std::uint64_t step = std::max<std::uint64_t>(1, std::min(most, channels));
+  for (std::uint64_t first = 0; first == 0 || first < channels; first += step) {
+    const std::uint64_t end = std::min(channels, first + step);
+    Dispatch d;
+    d.shader = "conv_plain";
+    const Binding x = l.read(0, View::F32);
+    d.bindings = {x, l.read(1, View::F32), l.read_or(2, View::F32, x), l.write()};
+    if (step < channels) d.bindings[3].access = Access::ReadWrite;
+    d.push_constants = {static_cast<std::uint32_t>(count)};
+    for (const Triple* triple : {&w.in, &w.out, &w.kernel, &w.stride, &w.dilation, &w.begin}) {
+      for (const std::int64_t value : *triple) d.push_constants.push_back(u32(value));
+    }
+    for (const std::int64_t value : {c.groups, c.channels, c.outputs}) d.push_constants.push_back(u32(value));
+    d.push_constants.push_back(static_cast<std::uint32_t>(first));
+    d.push_constants.push_back(static_cast<std::uint32_t>(end));
+    const std::uint32_t lanes = l.lanes(64);
+    const auto activation = static_cast<std::uint32_t>(activation_named(l.attributes().text("activation", "none")));
+    d.specialization = {lanes, c.transposed, l.has(2), activation};
+    d.groups = l.spread((count + lanes - 1) / lanes);
+    d.flops = channels == 0 ? 0 : c.flops() / channels * (end - first);
+    l.emit(std::move(d));
+  }
+}
+
+void lower(Lowering& l) {
+  if (element_count(l.output().shape) == 0) return;
+  const Convolution conv = convolution_of(l.node(), l.input(0).shape, l.input(1).shape);
+  if (!lower_tiles(l, conv)) lower_plain(l, conv);
+}
+
+}  // namespace
+
+std::uint64_t Convolution::flops() const {
+  const std::int64_t places = transposed ? window.in_count() : window.out_count();
+  return 2 * static_cast<std::uint64_t>(batch * groups * channels * outputs * places * window.taps());
+}
+
+extern const Op op_conv;
+const Op op_conv = {{"conv", "conv_transpose"}, infer, reference, lower};
+
+}  // namespace heed::ops

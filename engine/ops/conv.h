@@ -1,0 +1,27 @@
+#pragma once
+
+#include "ops/window.h"
+
+namespace heed {
+class Lowering;
+
+namespace ops {
+
+/// What conv and conv_transpose compute: x [batch, groups * channels, in..] to y [batch, groups * outputs, out..].
+struct Convolution {
+  Window window;
+  std::int64_t batch = 0;
+  std::int64_t groups = 1;
+  std::int64_t channels = 0;  // of a group
+  std::int64_t outputs = 0;   // of a group
+  bool transposed = false;  // w is [groups * channels, outputs, kernel..], else [groups * outputs, channels, kernel..]
+
+  std::uint64_t flops() const;
+};
+
+/// Appends the dispatches of shaders/conv.comp, with those that pad x and lay out the weights. False, and nothing is
+/// appended, where that kernel does not fit.
+bool lower_tiles(Lowering& l, const Convolution& conv);
+
+}  // namespace ops
+}  // namespace heed

@@ -1,0 +1,293 @@
+// How convolutions run fast: x with its padding, the weights with output channels innermost, then one dispatch of
+// shaders/conv.comp. A transposed convolution is as many ordinary ones as its strides have places, each giving every
+// stride-th output with the taps that reach it.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <numeric>
+
+#include "ops/activation.h"
+#include "ops/conv.h"
+#include "ops/loops.h"
+#include "ops/pad.h"
+#include "plan/lowering.h"
+
+namespace heed::ops {
+namespace {
+
+constexpr std::int64_t kMostPasses = 64;  // of a transposed convolution
+constexpr std::int64_t kMostTaps = 16;    // of a row of the kernel, in registers
+constexpr std::int64_t kMostWords = 16;   // of a row of x, in registers
+
+std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
+
+/// One ordinary convolution: output o < out lies at element y_first + o . y_step of a channel of y, and tap k of it
+/// reads element first + o * stride + k * dilation of x, and element w_first + k . w_step of the kernel.
+struct Pass {
+  Triple out = {1, 1, 1};
+  Triple first = {0, 0, 0};
+  Triple stride = {1, 1, 1};
+  Triple kernel = {1, 1, 1};
+  Triple dilation = {1, 1, 1};
+  std::int64_t y_first = 0;
+  Triple y_step = {0, 0, 0};
+  std::int64_t w_first = 0;
+  Triple w_step = {0, 0, 0};
+
+  bool empty() const { return kernel[0] * kernel[1] * kernel[2] == 0; }
+};
+
+Triple strides_of(const Triple& sizes) { return {sizes[1] * sizes[2], sizes[2], 1}; }
+
+Pass forward_pass(const Window& w) {
+  Pass pass;
+  pass.out = w.out;
+  for (std::size_t d = 0; d < 3; ++d) pass.first[d] = -w.begin[d];
+  pass.stride = w.stride;
+  pass.kernel = w.kernel;
+  pass.dilation = w.dilation;
+  pass.y_step = strides_of(w.out);
+  pass.w_step = strides_of(w.kernel);
+  return pass;
+}
+
+/// Outputs `place`, `place` + stride, ...: output o of them gets x[i] w[k] where o * stride + place + begin = i *
+/// stride
+/// + k * dilation. The taps that solve this lie evenly; from the last to the first they read x forwards.
+Pass transposed_pass(const Window& w, const Triple& place) {
+  Pass pass;
+  const Triple y = strides_of(w.out);
+  const Triple k = strides_of(w.kernel);
+  for (std::size_t d = 0; d < 3; ++d) {
+    const std::int64_t from = place[d] + w.begin[d];
+    const std::int64_t step = w.stride[d] / std::gcd(w.stride[d], w.dilation[d]);
+    std::int64_t tap = 0;
+    while (tap < step && (from - tap * w.dilation[d]) % w.stride[d] != 0) ++tap;
+    const std::int64_t taps = tap == step || tap >= w.kernel[d] ? 0 : (w.kernel[d] - 1 - tap) / step + 1;
+    pass.out[d] = ceil_div(w.out[d] - place[d], w.stride[d]);
+    pass.kernel[d] = taps;
+    pass.dilation[d] = step * w.dilation[d] / w.stride[d];
+    pass.first[d] = taps == 0 ? 0 : (from - tap * w.dilation[d]) / w.stride[d] - (taps - 1) * pass.dilation[d];
+    pass.y_first += place[d] * y[d];
+    pass.y_step[d] = w.stride[d] * y[d];
+    pass.w_first += (tap + (taps - 1) * step) * k[d];
+    pass.w_step[d] = -step * k[d];
+  }
+  return pass;
+}
+
+std::vector<Pass> passes_of(const Convolution& c) {
+  const Window& w = c.window;
+  if (!c.transposed) return {forward_pass(w)};
+  Triple places;
+  for (std::size_t d = 0; d < 3; ++d) places[d] = std::min(w.stride[d], w.out[d]);
+  if (places[0] > kMostPasses || places[1] > kMostPasses || places[2] > kMostPasses) return {};
+  if (places[0] * places[1] * places[2] > kMostPasses) return {};
+  std::vector<Pass> passes;
+  for (Triple p = {0, 0, 0}; p[0] < places[0]; ++p[0]) {
+    for (p[1] = 0; p[1] < places[1]; ++p[1]) {
+      for (p[2] = 0; p[2] < places[2]; ++p[2]) passes.push_back(transposed_pass(w, p));
+    }
+  }
+  return passes;
+}
+
+/// A kernel of one element at every place: the spatial dimensions are one.
+Convolution flattened(Convolution c) {
+  Window& w = c.window;
+  const bool everywhere = w.taps() == 1 && w.stride == Triple{1, 1, 1} && w.begin == Triple{0, 0, 0} && w.in == w.out;
+  if (everywhere) w.in = w.out = {1, 1, w.in_count()};
+  return c;
+}
+
+/// How a pass meets the padded rows of x.
+struct Tiling {
+  std::int64_t pixels = 8;
+  std::int64_t tiles = 1;  // of a row
+  std::int64_t shift = 0;
+  std::int64_t first_word = 0;
+  std::int64_t words = 1;      // that a tile reads
+  std::int64_t row_words = 1;  // that a row needs
+};
+
+Tiling tiling_of(const Pass& pass, std::int64_t before) {
+  Tiling t;
+  t.pixels = pass.out[2] > 4 ? 8 : 4;
+  t.tiles = ceil_div(pass.out[2], t.pixels);
+  const std::int64_t first = pass.first[2] + before;
+  t.shift = first % 4;
+  t.first_word = first / 4;
+  t.words =
+      (t.shift + (t.pixels - 1) * pass.stride[2] + (std::max<std::int64_t>(1, pass.kernel[2]) - 1) * pass.dilation[2]) /
+          4 +
+      1;
+  t.row_words = t.first_word + (t.tiles - 1) * t.pixels * pass.stride[2] / 4 + t.words;
+  return t;
+}
+
+/// x as the passes read it: slices, rows, and vec4s of a row, with what lies around it.
+struct PaddedX {
+  Triple before = {0, 0, 0};
+  Triple size = {1, 1, 1};  // in elements
+
+  std::int64_t row_words() const { return size[2] / 4; }
+};
+
+PaddedX padded_x(const std::vector<Pass>& passes) {
+  PaddedX x;
+  for (const Pass& pass : passes) {
+    for (std::size_t d = 0; d < 3; ++d) x.before[d] = std::max(x.before[d], -pass.first[d]);
+  }
+  for (const Pass& pass : passes) {
+    if (pass.empty()) continue;
+    for (std::size_t d = 0; d < 2; ++d) {
+      x.size[d] = std::max(x.size[d], x.before[d] + pass.first[d] + (pass.out[d] - 1) * pass.stride[d] +
+                                          (pass.kernel[d] - 1) * pass.dilation[d] + 1);
+    }
+    x.size[2] = std::max(x.size[2], 4 * tiling_of(pass, x.before[2]).row_words);
+  }
+  return x;
+}
+
+Binding place_x(Lowering& l, const Convolution& c, PaddedX& x, const Binding& zero) {
+  const Triple& in = c.window.in;
+  const bool whole =
+      x.before == Triple{0, 0, 0} && x.size[0] <= in[0] && x.size[1] <= in[1] && x.size[2] <= in[2] && in[2] % 4 == 0;
+  if (whole) {
+    x.size = in;
+    return l.read(0, View::F32x4);
+  }
+  const std::int64_t planes = c.batch * c.groups * c.channels;
+  Padding padding;
+  padding.y = {planes, x.size[0], x.size[1], x.size[2]};
+  padding.x = {planes, in[0], in[1], in[2]};
+  padding.begin = {0, x.before[0], x.before[1], x.before[2]};
+  padding.stride = dense_strides(padding.x);
+  const Binding padded = l.scratch("x", static_cast<std::uint64_t>(element_count(padding.y)) * 4);
+  Binding write = padded;
+  write.access = Access::Write;
+  emit_pad(l, l.read(0, View::I32), write, std::move(padding), PadMode::Constant, zero);
+  Binding read = padded;
+  read.access = Access::Read;
+  read.view = View::F32x4;
+  return read;
+}
+
+/// The weights of a pass: [groups, channels, taps.., outputs], the last padded to whole vec4s unless it is 1.
+Binding place_weights(Lowering& l, const Convolution& c, const Pass& pass, std::size_t number, const Binding& zero) {
+  const bool one = c.outputs == 1;
+  const View view = one ? View::F32 : View::F32x4;
+  const std::int64_t taps = c.window.taps();
+  if (one && !c.transposed) return l.read(1, view);
+  const std::int64_t outputs = one ? 1 : ceil_div(c.outputs, 4) * 4;
+  const std::int64_t of_channel = c.transposed ? c.outputs * taps : taps;
+  const std::int64_t of_output = c.transposed ? taps : c.channels * taps;
+  Padding padding;
+  padding.y = {c.groups, c.channels, pass.kernel[0], pass.kernel[1], pass.kernel[2], outputs};
+  padding.x = padding.y;
+  padding.x.back() = c.outputs;
+  padding.begin = Shape(6, 0);
+  padding.stride = {
+      c.channels * c.outputs * taps, of_channel, pass.w_step[0], pass.w_step[1], pass.w_step[2], of_output};
+  padding.x_first = pass.w_first;
+  const Binding placed =
+      l.scratch(fmt::format("w{}", number), static_cast<std::uint64_t>(element_count(padding.y)) * 4);
+  Binding write = placed;
+  write.access = Access::Write;
+  emit_pad(l, l.read(1, View::I32), write, std::move(padding), PadMode::Constant, zero);
+  Binding read = placed;
+  read.access = Access::Read;
+  read.view = view;
+  return read;
+}
+
+void emit_pass(Lowering& l, const Convolution& c, const Pass& pass, const PaddedX& x, const Binding& read_x,
+               const Binding& weights) {
+  const Tiling t = tiling_of(pass, x.before[2]);
+  const std::int64_t blocks = c.outputs == 1 ? 1 : ceil_div(c.outputs, 4);
+  const std::int64_t count = c.batch * c.groups * pass.out[0] * pass.out[1] * t.tiles * blocks;
+  const Triple kernel = pass.empty() ? Triple{0, 0, 1} : pass.kernel;
+  const std::int64_t channels = c.channels;
+  const auto rows = static_cast<std::uint64_t>(1 + kernel[0] * (1 + kernel[1]));
+  const auto most =
+      static_cast<std::int64_t>(std::min<std::uint64_t>((l.caps().max_loop_iterations - 1024) / 8 / rows, 0x7fffffff));
+  const std::int64_t step = std::max<std::int64_t>(1, std::min(most, channels));
+  const std::int64_t x_first =
+      ((pass.first[0] + x.before[0]) * x.size[1] + pass.first[1] + x.before[1]) * x.row_words() + t.first_word;
+  for (std::int64_t first = 0; first == 0 || first < channels; first += step) {
+    const std::int64_t end = std::min(channels, first + step);
+    Dispatch d;
+    d.shader = "conv";
+    d.variant = {c.outputs == 1 ? "1" : "4"};
+    d.bindings = {read_x, weights, l.read_or(2, View::F32, read_x), l.write()};
+    if (step < channels) d.bindings[3].access = Access::ReadWrite;
+    for (const std::int64_t value : {count,
+                                     blocks,
+                                     t.tiles,
+                                     pass.out[2],
+                                     pass.out[1],
+                                     pass.out[0],
+                                     c.groups,
+                                     channels,
+                                     kernel[1],
+                                     kernel[0],
+                                     pass.stride[1],
+                                     pass.stride[0],
+                                     pass.dilation[1],
+                                     pass.dilation[0],
+                                     pass.empty() ? 0 : x_first,
+                                     x.row_words(),
+                                     x.size[1],
+                                     x.size[0],
+                                     pass.y_first,
+                                     pass.y_step[2],
+                                     pass.y_step[1],
+                                     pass.y_step[0],
+                                     c.window.out_count(),
+                                     c.outputs,
+                                     first,
+                                     end}) {
+      d.push_constants.push_back(u32(value));
+    }
+    const std::uint32_t lanes = l.lanes(8);
+    const auto activation = static_cast<std::uint32_t>(activation_named(l.attributes().text("activation", "none")));
+    d.specialization = {lanes,        u32(t.pixels), u32(kernel[2]), u32(pass.stride[2]), u32(pass.dilation[2]),
+                        u32(t.shift), l.has(2),      activation};
+    d.groups = l.spread(static_cast<std::uint64_t>(ceil_div(count, lanes)));
+    d.flops = 2 * static_cast<std::uint64_t>(c.batch * c.groups * c.outputs * pass.out[0] * pass.out[1] * pass.out[2] *
+                                             (end - first) * kernel[0] * kernel[1] * kernel[2]);
+    l.emit(std::move(d));
+  }
+}
+
+}  // namespace
+
+bool lower_tiles(Lowering& l, const Convolution& convolution) {
+  const Convolution c = flattened(convolution);
+  const std::vector<Pass> passes = passes_of(c);
+  if (passes.empty() || c.channels == 0 || c.window.in_count() == 0) return false;
+  PaddedX x = padded_x(passes);
+  for (const Pass& pass : passes) {
+    const Tiling t = tiling_of(pass, x.before[2]);
+    const auto rows = static_cast<std::uint64_t>(1 + pass.kernel[0] * (1 + pass.kernel[1]));
+    if (pass.kernel[2] > kMostTaps || t.words > kMostWords || rows + 1024 > l.caps().max_loop_iterations) return false;
+    const std::int64_t lanes = c.batch * c.groups * pass.out[0] * pass.out[1] * t.tiles * ceil_div(c.outputs, 4);
+    if (lanes > 0x7fffffff) return false;
+  }
+  const std::int64_t padded = c.batch * c.groups * c.channels * x.size[0] * x.size[1] * x.size[2];
+  const std::uint64_t most = std::min(l.caps().max_storage_buffer_range, l.caps().max_memory_allocation);
+  if (static_cast<std::uint64_t>(padded) * 4 > most) return false;
+
+  const Binding zero = l.constant("pad.zero", std::array<std::int32_t, 1>{0}, View::I32);
+  const Binding read_x = place_x(l, c, x, zero);
+  std::vector<Binding> weights;
+  for (std::size_t i = 0; i < passes.size(); ++i) {
+    weights.push_back(passes[i].empty() ? read_x : place_weights(l, c, passes[i], i, zero));
+    if (c.outputs == 1) weights.back().view = View::F32;
+  }
+  for (std::size_t i = 0; i < passes.size(); ++i) emit_pass(l, c, passes[i], x, read_x, weights[i]);
+  return true;
+}
+
+}  // namespace heed::ops

@@ -1,0 +1,110 @@
+#version 450
+// variant ACCESS: storage texel
+// variant OUTPUTS: 4 1
+//
+// Convolution (engine/ops/conv_tiles.cpp). A lane owns PIXELS neighbours of a row of the output and OUTPUTS channels in
+// registers. For each channel and row of the kernel it fetches what its pixels need of a row of x in vec4s, padding
+// included, and KERNEL words of weights: with a 3x3 kernel and 8 pixels 3 to 4 fetches and 3 for 192 flops. Lanes go
+// through the output channels first, so that neighbours read the same x and neighbouring weights.
+#extension GL_GOOGLE_include_directive : require
+layout(local_size_x_id = 0) in;
+layout(constant_id = 1) const uint PIXELS = 8;
+layout(constant_id = 2) const uint KERNEL = 3;    // along a row
+layout(constant_id = 3) const uint STRIDE = 1;    // PIXELS * STRIDE is a multiple of 4
+layout(constant_id = 4) const uint DILATION = 1;
+layout(constant_id = 5) const uint SHIFT = 0;     // elements of the first vec4 that come before the first tap
+layout(constant_id = 6) const uint HAS_BIAS = 0;
+layout(constant_id = 7) const uint ACTIVATION = 0;
+#include "memory.glsl"
+#include "activation.glsl"
+
+layout(push_constant) uniform Push {
+  uint count;   // lanes with work
+  uint blocks;  // of OUTPUTS output channels in a group
+  uint tiles;   // of PIXELS in a row of the output
+  uint width, height, depth;  // of the output
+  uint groups;
+  uint channels;            // of a group
+  uint kernel_y, kernel_z;  // 0: there are no taps
+  uint stride_y, stride_z;
+  uint dilation_y, dilation_z;
+  uint x_first;                  // in vec4s
+  uint row_words, rows, slices;  // of padded x: vec4s in a row, and so on
+  uint y_first, y_step, y_row, y_slice, y_channel;  // where outputs lie, in elements
+  uint outputs;                                     // of a group
+  uint first_channel, end_channel;                  // that this dispatch adds
+};
+
+READ_F32X4(0, x);
+#ifdef OUTPUTS_4
+READ_F32X4(1, w);
+#define Sum vec4
+#define load_weight load_f32x4
+const uint OUTPUTS = 4;
+#define part(sum, o) sum[o]
+#else
+READ_F32(1, w);
+#define Sum float
+#define load_weight load_f32
+const uint OUTPUTS = 1;
+#define part(sum, o) sum
+#endif
+READ_F32(2, bias);
+UPDATE_F32(3, y);
+
+const uint WORDS = (SHIFT + (PIXELS - 1) * STRIDE + (KERNEL - 1) * DILATION) / 4 + 1;
+
+void main() {
+  const uint id = workgroup_index() * gl_WorkGroupSize.x + gl_LocalInvocationID.x;
+  if (id >= count) return;
+  const uint block = id % blocks;
+  uint rest = id / blocks;
+  const uint tile = rest % tiles;
+  rest /= tiles;
+  const uint oy = rest % height;
+  rest /= height;
+  const uint oz = rest % depth;
+  rest /= depth;  // batch and group
+  const uint group = rest % groups;
+
+  Sum sums[PIXELS];
+  for (uint p = 0; p < PIXELS; ++p) sums[p] = Sum(0.0);
+
+  const uint channel_words = row_words * rows * slices;
+  uint x_channel = x_first + (rest * channels + first_channel) * channel_words +
+                   (oz * stride_z * rows + oy * stride_y) * row_words + tile * (PIXELS * STRIDE / 4);
+  uint w_at = (group * channels + first_channel) * kernel_z * kernel_y * KERNEL * blocks + block;
+  for (uint c = first_channel; c < end_channel; ++c) {
+    for (uint kz = 0; kz < kernel_z; ++kz) {
+      uint x_at = x_channel + kz * dilation_z * rows * row_words;
+      for (uint ky = 0; ky < kernel_y; ++ky) {
+        vec4 xs[WORDS];
+        for (uint v = 0; v < WORDS; ++v) xs[v] = load_f32x4(x, x_at + v);
+        Sum ws[KERNEL];
+        for (uint k = 0; k < KERNEL; ++k) ws[k] = load_weight(w, w_at + k * blocks);
+        for (uint k = 0; k < KERNEL; ++k) {
+          for (uint p = 0; p < PIXELS; ++p) {
+            const uint e = SHIFT + p * STRIDE + k * DILATION;
+            sums[p] += ws[k] * xs[e / 4][e % 4];
+          }
+        }
+        x_at += dilation_y * row_words;
+        w_at += KERNEL * blocks;
+      }
+    }
+    x_channel += channel_words;
+  }
+
+  for (uint o = 0; o < OUTPUTS; ++o) {
+    const uint n = block * OUTPUTS + o;
+    if (n >= outputs) break;
+    const uint at = y_first + (rest * outputs + n) * y_channel + oz * y_slice + oy * y_row;
+    const float before = HAS_BIAS == 1 ? load_f32(bias, group * outputs + n) : 0.0;
+    for (uint p = 0; p < PIXELS; ++p) {
+      const uint ox = tile * PIXELS + p;
+      if (ox >= width) break;
+      const float sum = part(sums[p], o) + (first_channel > 0 ? y[at + ox * y_step] : before);
+      y[at + ox * y_step] = end_channel == channels ? activate(ACTIVATION, sum) : sum;
+    }
+  }
+}

@@ -1,0 +1,131 @@
+// cases conv: kernels, strides, dilations, padding, and groups of every kind, over one to three dimensions, forwards
+// and transposed; small ones run as they are, larger ones in tiles.
+#include <fmt/format.h>
+
+#include "tests/op_cases/op_case.h"
+
+namespace heed::op_cases {
+namespace {
+
+using Sizes = std::vector<std::int64_t>;
+
+struct Conv {
+  std::string op = "conv";
+  Sizes x;
+  Sizes w;
+  Attributes attributes = {};
+  bool bias = true;
+  bool weights_known = true;
+};
+
+SymbolicShape symbolic(const Sizes& sizes) { return {sizes.begin(), sizes.end()}; }
+
+OpCase make(const Conv& c) {
+  GraphBuilder b("conv");
+  std::vector<ValueId> inputs = {
+      b.input("x", DType::F32, symbolic(c.x)),
+      c.weights_known ? b.weight("w", DType::F32, symbolic(c.w)) : b.input("w", DType::F32, symbolic(c.w))};
+  const std::int64_t groups = c.attributes.integer("groups", 1);
+  if (c.bias) inputs.push_back(b.weight("bias", DType::F32, {c.op == "conv" ? c.w[0] : c.w[1] * groups}));
+  b.output(b.add(c.op, "c", inputs, c.attributes), "y");
+  std::string name = fmt::format("{} {} {}", c.op, to_string(c.x), to_string(c.w));
+  for (const auto& [key, value] : c.attributes) {
+    if (const auto* list = std::get_if<Sizes>(&value)) name += fmt::format(" {} {}", key, to_string(*list));
+    if (const auto* number = std::get_if<std::int64_t>(&value)) name += fmt::format(" {} {}", key, *number);
+    if (const auto* text = std::get_if<std::string>(&value)) name += fmt::format(" {}", *text);
+  }
+  return {name, std::move(b).finish(), {}, {}, 1e-5};
+}
+
+const Attribute kTwo = std::int64_t{2};
+
+void add_forward(std::vector<OpCase>& cases) {
+  const auto add = [&](const Sizes& x, const Sizes& w, const Attributes& attributes = {}, bool bias = true) {
+    cases.push_back(make({"conv", x, w, attributes, bias}));
+  };
+  // One, few, and no elements.
+  add({1, 1, 1}, {1, 1, 1});
+  add({2, 3, 7}, {5, 3, 3});
+  add({1, 2, 5, 5}, {3, 2, 3, 3}, {{"pads", Sizes{1, 1, 1, 1}}}, false);
+  add({0, 3, 8, 8}, {4, 3, 3, 3});
+  add({1, 0, 4, 4}, {3, 0, 2, 2});
+  add({1, 3, 4, 4}, {0, 3, 2, 2});
+  // Tiles of pixels and of output channels, whole and not.
+  add({1, 8, 20, 24}, {16, 8, 3, 3}, {{"pads", Sizes{1, 1, 1, 1}}});
+  add({2, 5, 9, 11}, {7, 5, 3, 3}, {{"pads", Sizes{1, 0, 2, 1}}});
+  add({1, 16, 16, 16}, {12, 16, 1, 1});
+  add({2, 16, 5, 7}, {13, 16, 1, 1}, {{"activation", "relu"}});
+  add({1, 16, 4, 4}, {32, 16, 3, 3}, {{"pads", Sizes{1, 1, 1, 1}}, {"activation", "silu"}});
+  add({3, 24, 4, 4}, {10, 24, 4, 4});
+  add({1, 3, 32, 32}, {8, 3, 7, 7}, {{"strides", Sizes{2, 2}}, {"pads", Sizes{3, 3, 3, 3}}});
+  add({1, 6, 17, 19}, {9, 6, 3, 2}, {{"strides", Sizes{1, 2}}, {"auto_pad", "same_upper"}});
+  add({1, 6, 17, 19}, {9, 6, 2, 3}, {{"strides", Sizes{2, 1}}, {"auto_pad", "same_lower"}});
+  add({1, 6, 17, 19}, {9, 6, 3, 3}, {{"auto_pad", "valid"}, {"dilations", Sizes{2, 3}}});
+  add({1, 4, 12, 40}, {4, 4, 1, 5}, {{"strides", Sizes{1, 3}}, {"dilations", Sizes{1, 2}}});
+  add({1, 4, 9, 100}, {8, 4, 2, 20});  // too many taps for registers
+  add({2, 20, 50}, {10, 20, 10}, {{"strides", Sizes{5}}, {"activation", "gelu"}});
+  add({1, 80, 60}, {24, 80, 3}, {{"pads", Sizes{1, 1}}});
+  add({1, 3, 6, 7, 9}, {6, 3, 3, 3, 3}, {{"pads", Sizes{1, 1, 1, 1, 1, 1}}});
+  add({1, 3, 6, 7, 9}, {6, 3, 2, 3, 1}, {{"strides", Sizes{2, 1, 2}}, {"dilations", Sizes{3, 2, 1}}});
+  // Groups.
+  add({1, 8, 16, 16}, {8, 1, 3, 3}, {{"groups", std::int64_t{8}}, {"pads", Sizes{1, 1, 1, 1}}});
+  add({1, 8, 16, 16}, {16, 1, 3, 3}, {{"groups", std::int64_t{8}}, {"strides", Sizes{2, 2}}});
+  add({2, 12, 10, 10}, {10, 6, 3, 3}, {{"groups", kTwo}, {"pads", Sizes{1, 1, 1, 1}}}, false);
+  // Loops longer than some drivers can.
+  add({1, 70000, 1}, {1, 70000, 1});
+  cases.back().tolerance = 1e-3;
+  add({1, 2, 100, 101}, {3, 2, 70, 80});
+  cases.back().tolerance = 1e-3;
+  {
+    OpCase c = make({"conv", {1, 8, 12, 12}, {8, 8, 3, 3}, {{"pads", Sizes{1, 1, 1, 1}}}, true, false});
+    c.name += ", weights of a graph's input";
+    cases.push_back(std::move(c));
+  }
+  {
+    // A chain: what one makes the other reads, padded anew.
+    GraphBuilder b("chain");
+    ValueId x = b.input("x", DType::F32, {1, 8, 10, 10});
+    for (int i = 0; i < 3; ++i) {
+      x = b.add("conv", fmt::format("c{}", i), {x, b.weight(fmt::format("w{}", i), DType::F16, {8, 8, 3, 3})},
+                {{"pads", Sizes{1, 1, 1, 1}}});
+    }
+    b.output(x, "y");
+    cases.push_back({"a chain of three, f16 weights", std::move(b).finish(), {}, {}, 1e-5});
+  }
+}
+
+void add_transposed(std::vector<OpCase>& cases) {
+  const auto add = [&](const Sizes& x, const Sizes& w, const Attributes& attributes = {}, bool bias = true) {
+    cases.push_back(make({"conv_transpose", x, w, attributes, bias}));
+  };
+  add({1, 1, 1}, {1, 1, 1});
+  add({1, 1, 3}, {1, 2, 3}, {}, false);
+  add({0, 3, 4, 4}, {3, 2, 4, 4});
+  add({1, 2, 0, 4}, {2, 2, 4, 4});
+  add({1, 16, 8, 8}, {16, 8, 4, 4}, {{"strides", Sizes{2, 2}}, {"pads", Sizes{1, 1, 1, 1}}});
+  add({2, 16, 8, 8}, {16, 3, 4, 4}, {{"strides", Sizes{2, 2}}, {"pads", Sizes{1, 1, 1, 1}}, {"activation", "tanh"}});
+  add({3, 32, 1, 1}, {32, 20, 4, 4});
+  add({1, 9, 7, 6}, {9, 5, 3, 3}, {{"strides", Sizes{2, 3}}, {"output_padding", Sizes{1, 2}}});
+  add({1, 9, 7, 6}, {9, 5, 2, 2}, {{"strides", Sizes{3, 2}}});  // places that no tap reaches
+  add({1, 9, 7, 6}, {9, 5, 3, 3}, {{"dilations", Sizes{2, 3}}, {"strides", Sizes{2, 2}}});
+  add({1, 9, 7, 6}, {9, 5, 3, 4}, {{"strides", Sizes{2, 2}}, {"auto_pad", "same_upper"}});
+  add({1, 9, 7, 6}, {9, 5, 3, 4}, {{"strides", Sizes{2, 2}}, {"auto_pad", "same_lower"}});
+  add({1, 9, 7, 6}, {9, 5, 3, 3}, {{"strides", Sizes{3, 2}}, {"output_shape", Sizes{21, 13}}});
+  add({1, 9, 7, 6}, {9, 5, 3, 3}, {{"strides", Sizes{3, 2}}, {"output_shape", Sizes{24, 14}}});
+  add({1, 16, 30}, {16, 12, 5}, {{"strides", Sizes{3}}, {"pads", Sizes{2, 1}}});
+  add({1, 6, 4, 5, 6}, {6, 4, 2, 3, 4}, {{"strides", Sizes{2, 1, 2}}, {"pads", Sizes{0, 1, 1, 1, 0, 1}}});
+  add({1, 8, 9, 9}, {8, 1, 3, 3}, {{"groups", std::int64_t{8}}, {"strides", Sizes{2, 2}}});
+  add({1, 8, 9, 9}, {8, 6, 3, 3}, {{"groups", kTwo}, {"pads", Sizes{1, 1, 1, 1}}});
+  add({1, 2, 5, 5}, {2, 3, 9, 9}, {{"strides", Sizes{9, 9}}});  // more places than there are dispatches
+}
+
+}  // namespace
+
+std::vector<OpCase> cases_conv() {
+  std::vector<OpCase> cases;
+  add_forward(cases);
+  add_transposed(cases);
+  return cases;
+}
+
+}  // namespace heed::op_cases
