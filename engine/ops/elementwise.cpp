@@ -10,6 +10,7 @@
 #include "ops/functions.h"
 #include "ops/loops.h"
 #include "ops/op.h"
+#include "ops/words.h"
 #include "plan/lowering.h"
 
 namespace heed::ops {
@@ -81,23 +82,6 @@ void reference(const ReferenceContext& c) {
     const double b = f.operands == 2 ? c.in(1)[static_cast<std::size_t>(at.at(1))] : 0.0;
     value = apply_function(f, c.node, type, a, b);
     at.next();
-  }
-}
-
-std::uint32_t wrap_number(DType type) {
-  switch (type) {
-    case DType::Bool:
-      return 1;
-    case DType::I8:
-      return 2;
-    case DType::U8:
-      return 3;
-    case DType::I16:
-      return 4;
-    case DType::U16:
-      return 5;
-    default:
-      return 0;
   }
 }
 

@@ -4,6 +4,7 @@
 #ifndef HEED_FUNCTIONS_GLSL
 #define HEED_FUNCTIONS_GLSL
 #include "activation.glsl"
+#include "wrap.glsl"
 
 #define kInfinity uintBitsToFloat(0x7f800000u)
 #define kNan uintBitsToFloat(0x7fc00000u)
@@ -255,23 +256,6 @@ int test_real(uint function, float a, float b, float alpha, float beta) {
     case 41: return int(is_infinite(a) && (a < 0.0 ? alpha : beta) != 0.0);
     case 100: return int(trunc(a));
     default: return int(a != 0.0);
-  }
-}
-
-// An integer in the range of a narrower type.
-const uint kWrapBool = 1;
-const uint kWrapI8 = 2;
-const uint kWrapU8 = 3;
-const uint kWrapI16 = 4;
-const uint kWrapU16 = 5;
-int wrap(uint type, int x) {
-  switch (type) {
-    case kWrapBool: return int(x != 0);
-    case kWrapI8: return bitfieldExtract(x, 0, 8);
-    case kWrapU8: return x & 0xff;
-    case kWrapI16: return bitfieldExtract(x, 0, 16);
-    case kWrapU16: return x & 0xffff;
-    default: return x;
   }
 }
 

@@ -1,0 +1,49 @@
+// cases where: choices of reals and integers, broadcasting of every kind.
+#include <fmt/format.h>
+
+#include <limits>
+
+#include "tests/op_cases/op_case.h"
+
+namespace heed::op_cases {
+namespace {
+
+OpCase where(const Shape& condition, const SymbolicShape& a, const SymbolicShape& b, DType type) {
+  GraphBuilder builder("where");
+  const std::vector<ValueId> inputs = {
+      builder.input("c", DType::Bool, SymbolicShape(condition.begin(), condition.end())), builder.input("a", type, a),
+      builder.input("b", type, b)};
+  builder.output(builder.add("where", "w", inputs), "y");
+  std::vector<double> choices;
+  for (std::int64_t i = 0; i < element_count(condition); ++i) choices.push_back(i % 3 == 1 || i % 7 == 2 ? 1.0 : 0.0);
+  return {fmt::format("{} {} {} {}", dtype_name(type), to_string(condition), to_string(a), to_string(b)),
+          std::move(builder).finish(),
+          {},
+          {{"c", choices}},
+          0.0};
+}
+
+}  // namespace
+
+std::vector<OpCase> cases_where() {
+  constexpr double kInfinity = std::numeric_limits<double>::infinity();
+  const std::int64_t none = 0;
+  std::vector<OpCase> cases;
+  cases.push_back(where({7}, {7}, {7}, DType::F32));
+  cases.back().values["a"] = {1, -kInfinity, kInfinity, 3e38, 0, -1, 2};
+  cases.push_back(where({}, {}, {}, DType::F32));
+  cases.push_back(where({}, {5}, {1}, DType::F32));
+  cases.push_back(where({1000}, {1}, {}, DType::F32));
+  cases.push_back(where({3, 1, 5}, {4, 1}, {2, 1, 1, 1}, DType::F32));
+  cases.push_back(where({2, 1, 2, 1}, {2, 1, 2, 1, 2, 1, 2}, {3, 1, 3, 1, 1, 1, 1, 1}, DType::F32));  // eight loops
+  cases.push_back(where({none, 3}, {3}, {1}, DType::F32));
+  cases.push_back(where({257, 129}, {129}, {257, 1}, DType::F32));
+  for (const DType type : {DType::I32, DType::I64, DType::U8, DType::Bool}) {
+    cases.push_back(where({2, 3}, {3}, {2, 1}, type));
+    cases.back().values["a"] = {1, 0, 1};
+    cases.back().values["b"] = {0, 1};
+  }
+  return cases;
+}
+
+}  // namespace heed::op_cases
