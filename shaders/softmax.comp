@@ -2,12 +2,18 @@
 // variant ACCESS: storage texel
 // variant SUBGROUP: 1 0
 //
-// Softmax over one dimension (engine/ops/softmax.cpp). A workgroup takes one row of `length` elements that lie `inner`
-// apart, its lanes go along it three times: maximum, sum, result.
+// Softmax over one dimension, its logarithm, or 1 where the first maximum is (engine/ops/softmax.cpp). A workgroup takes
+// one row of `length` elements that lie `inner` apart, its lanes go along it three times: maximum, sum (or the place of
+// the maximum), result.
 #extension GL_GOOGLE_include_directive : require
 layout(local_size_x_id = 0) in;
+layout(constant_id = 1) const uint RESULT = 0;
+#include "functions.glsl"
 #include "memory.glsl"
 #include "reduce.glsl"
+
+const uint kLogarithm = 1;
+const uint kHard = 2;
 
 layout(push_constant) uniform Push {
   uint rows;
@@ -27,9 +33,26 @@ void main() {
   float largest = load_f32(x, base);
   for (uint i = lane; i < length; i += gl_WorkGroupSize.x) largest = max(largest, load_f32(x, base + i * inner));
   largest = workgroup_max(largest);
+  if (RESULT == kHard) {
+    float place = -float(length);
+    for (uint i = lane; i < length; i += gl_WorkGroupSize.x) {
+      if (load_f32(x, base + i * inner) == largest) place = max(place, -float(i));
+    }
+    place = workgroup_max(place);
+    for (uint i = lane; i < length; i += gl_WorkGroupSize.x) y[base + i * inner] = float(i) == -place ? 1.0 : 0.0;
+    return;
+  }
   float sum = 0.0;
   for (uint i = lane; i < length; i += gl_WorkGroupSize.x) sum += exp(load_f32(x, base + i * inner) - largest);
-  const float scale = 1.0 / workgroup_sum(sum);
+  sum = workgroup_sum(sum);
+  if (RESULT == kLogarithm) {
+    const float shift = natural_log(sum);
+    for (uint i = lane; i < length; i += gl_WorkGroupSize.x) {
+      y[base + i * inner] = load_f32(x, base + i * inner) - largest - shift;
+    }
+    return;
+  }
+  const float scale = 1.0 / sum;
   for (uint i = lane; i < length; i += gl_WorkGroupSize.x) {
     y[base + i * inner] = exp(load_f32(x, base + i * inner) - largest) * scale;
   }

@@ -1,4 +1,5 @@
-// op softmax: exp(x - max) / sum over one dimension, attribute axis (default -1).
+// op softmax, log_softmax, hardmax: over one dimension, attribute axis (default -1), exp(x - max) / sum, its logarithm,
+// and 1 for the first largest element beside zeros.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -47,8 +48,16 @@ void reference(const ReferenceContext& c) {
     for (std::size_t i = 1; i < s.length; ++i) largest = std::max(largest, c.in(0)[base + i * s.inner]);
     double sum = 0.0;
     for (std::size_t i = 0; i < s.length; ++i) sum += std::exp(c.in(0)[base + i * s.inner] - largest);
+    bool first = true;
     for (std::size_t i = 0; i < s.length; ++i) {
-      c.out(0)[base + i * s.inner] = std::exp(c.in(0)[base + i * s.inner] - largest) / sum;
+      const double x = c.in(0)[base + i * s.inner];
+      double& y = c.out(0)[base + i * s.inner];
+      if (c.node.op == "softmax") y = std::exp(x - largest) / sum;
+      if (c.node.op == "log_softmax") y = x - largest - std::log(sum);
+      if (c.node.op == "hardmax") {
+        y = first && x == largest ? 1.0 : 0.0;
+        first = first && x != largest;
+      }
     }
   }
 }
@@ -56,14 +65,18 @@ void reference(const ReferenceContext& c) {
 void lower(Lowering& l) {
   const Split s = split(l.input(0).shape, axis_of(l.node(), l.input(0).shape));
   if (s.outer * s.length * s.inner == 0) return;
+  const bool hard = l.node().op == "hardmax";
+  // Its positions go through floats.
+  if (hard && s.length > (std::size_t{1} << 24)) l.fail("more than 2^24 elements along a dimension");
   Dispatch d;
   d.shader = "softmax";
   d.variant = {l.caps().subgroup_arithmetic ? "1" : "0"};
   d.bindings = {l.read(0, View::F32), l.write()};
   d.push_constants = {static_cast<std::uint32_t>(s.outer * s.inner), static_cast<std::uint32_t>(s.length),
                       static_cast<std::uint32_t>(s.inner)};
-  d.specialization = {l.lanes_within_loops(
-      [&](std::uint32_t lanes) { return 3 * (s.length / lanes + 1) + 2 * Lowering::reduce_iterations(lanes); })};
+  const std::uint32_t lanes = l.lanes_within_loops(
+      [&](std::uint32_t width) { return 3 * (s.length / width + 1) + 2 * Lowering::reduce_iterations(width); });
+  d.specialization = {lanes, l.node().op == "softmax" ? 0u : hard ? 2u : 1u};
   d.groups = l.spread(s.outer * s.inner);
   l.emit(std::move(d));
 }
@@ -71,6 +84,6 @@ void lower(Lowering& l) {
 }  // namespace
 
 extern const Op op_softmax;
-const Op op_softmax = {{"softmax"}, infer, reference, lower};
+const Op op_softmax = {{"softmax", "log_softmax", "hardmax"}, infer, reference, lower};
 
 }  // namespace heed::ops

@@ -10,11 +10,11 @@ namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
-OpCase softmax(const SymbolicShape& shape, std::int64_t axis, std::vector<double> x = {},
-               const std::string& what = "") {
+OpCase softmax(const SymbolicShape& shape, std::int64_t axis, std::vector<double> x = {}, const std::string& what = "",
+               const std::string& op = "softmax") {
   GraphBuilder b("softmax");
-  b.output(b.add("softmax", "softmax", {b.input("x", DType::F32, shape)}, {{"axis", axis}}), "y");
-  OpCase c{fmt::format("{} axis {}{}{}", to_string(shape), axis, what.empty() ? "" : ", ", what),
+  b.output(b.add(op, "softmax", {b.input("x", DType::F32, shape)}, {{"axis", axis}}), "y");
+  OpCase c{fmt::format("{} {} axis {}{}{}", op, to_string(shape), axis, what.empty() ? "" : ", ", what),
            std::move(b).finish(),
            {},
            {},
@@ -40,6 +40,14 @@ std::vector<OpCase> cases_softmax() {
       softmax({2, 4}, 1, {0.5, -kInfinity, 1.0, -kInfinity, -kInfinity, -kInfinity, -kInfinity, -2.0}, "masked"));
   cases.push_back(softmax({1, 4}, 1, {-1e30, 0.0, -1e30, 0.0}, "masked by -1e30"));
   cases.push_back(softmax({1, 3}, 1, {-kInfinity, -kInfinity, -kInfinity}, "nothing left"));
+  for (const std::string op : {"log_softmax", "hardmax"}) {
+    for (const std::int64_t axis : {0, 1, -1}) cases.push_back(softmax({4, 5, 6}, axis, {}, "", op));
+    cases.push_back(softmax({3, 257}, -1, {}, "", op));
+    cases.push_back(softmax({4, std::int64_t{0}}, 1, {}, "", op));
+    cases.push_back(softmax({2, 5}, 1, {1, 7, 7, 7, 2, -3, -3, -3, -4, -3}, "equal ones", op));
+    cases.push_back(softmax({1, 4}, 1, {-kInfinity, 0.5, -kInfinity, -200.0}, "masked", op));
+  }
+  cases.push_back(softmax({1, 3}, 1, {-kInfinity, -kInfinity, -kInfinity}, "nothing left", "hardmax"));
   return cases;
 }
 

@@ -1,0 +1,54 @@
+// cases arg_max: every dimension, equal elements, infinities, rows longer than an invocation takes.
+#include <fmt/format.h>
+
+#include <limits>
+
+#include "tests/op_cases/op_case.h"
+
+namespace heed::op_cases {
+namespace {
+
+OpCase arg_max(const std::string& op, const SymbolicShape& shape, std::int64_t axis, std::vector<double> x = {},
+               DType type = DType::F32, Attributes attributes = {}) {
+  GraphBuilder b("arg_max");
+  attributes.set("axis", axis);
+  b.output(b.add(op, "a", {b.input("x", type, shape)}, attributes), "y");
+  OpCase c{
+      fmt::format("{} {} {} axis {}, {} attributes", op, dtype_name(type), to_string(shape), axis, attributes.size()),
+      std::move(b).finish(),
+      {},
+      {},
+      0.0};
+  if (!x.empty()) c.values["x"] = std::move(x);
+  return c;
+}
+
+}  // namespace
+
+std::vector<OpCase> cases_arg_max() {
+  constexpr double kInfinity = std::numeric_limits<double>::infinity();
+  const std::int64_t none = 0;
+  const std::int64_t one = 1;
+  std::vector<OpCase> cases;
+  for (const std::string op : {"arg_max", "arg_min"}) {
+    for (const std::int64_t axis : {0, 1, -1}) cases.push_back(arg_max(op, {3, 4, 5}, axis));
+    for (const std::int64_t last : {0, 1}) {
+      const Attributes attributes = {{"select_last_index", last}, {"keep_dims", none}};
+      cases.push_back(arg_max(op, {2, 6}, 1, {1, -2, -2, 5, 5, 1, 0, -0.0, 0, 0, -0.0, 0}, DType::F32, attributes));
+      cases.push_back(arg_max(op, {6}, 0, {3, -128, 127, 127, -128, 0}, DType::I8, attributes));
+      std::vector<double> steps;
+      for (int i = 0; i < 2000; ++i) steps.push_back(i % 7 == 3 ? 2.0 : i % 5 == 2 ? -2.0 : 0.5);
+      cases.push_back(arg_max(op, {2, 1000}, 1, steps, DType::F32, attributes));
+    }
+    cases.push_back(arg_max(op, {4}, 0, {-kInfinity, kInfinity, kInfinity, -kInfinity}));
+    cases.push_back(arg_max(op, {2}, 0, {-kInfinity, -kInfinity}));
+    cases.push_back(arg_max(op, {none, one}, 1));
+    cases.push_back(arg_max(op, {one}, 0));
+    cases.push_back(arg_max(op, {100000}, 0));
+    cases.push_back(arg_max(op, {500, 9}, 0));
+    cases.push_back(arg_max(op, {5000, 3}, 1));
+  }
+  return cases;
+}
+
+}  // namespace heed::op_cases
