@@ -1,0 +1,22 @@
+#pragma once
+
+#include "ops/loops.h"
+#include "ops/op.h"
+#include "plan/plan.h"
+
+namespace heed::ops {
+
+/// Matrices wherever they lie in a tensor: loops, with one operand, over their number, their rows and their columns.
+struct Matrices {
+  Binding x;
+  Loops batch;
+  Loops rows;
+  Loops columns;
+};
+
+/// Appends the dispatches of y = alpha a b, where y is dense [batch.., rows of a.., columns of b..]. Both have the same
+/// batch sizes (a stride of 0 repeats a matrix), and as many columns in a as rows in b. Operands that are not made of
+/// whole vec4s are copied to where they are.
+void emit_product(Lowering& l, const Matrices& a, const Matrices& b, const Binding& y, double alpha);
+
+}  // namespace heed::ops

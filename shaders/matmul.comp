@@ -1,0 +1,90 @@
+#version 450
+// variant ACCESS: storage texel
+// variant SAME: read storage
+//
+// y[batch, m, n] = alpha sum_k a[batch, m, k] b[batch, k, n] (engine/ops/matmul.cpp), for rows of a and b that are whole
+// vec4s. A lane owns ROWS rows and 4 columns of y in registers; for four k it fetches a vec4 of each row of a and of 4
+// rows of b: 16 (ROWS + 4) bytes for 32 ROWS flops. No shared memory. A workgroup's lanes lie side by side along n, and
+// where y is NARROW the rest of them along m. Workgroups: rows vary fastest, so that neighbours share b.
+#extension GL_GOOGLE_include_directive : require
+layout(local_size_x_id = 0) in;
+layout(constant_id = 1) const uint ROWS = 8;
+layout(constant_id = 2) const uint NARROW = 0;
+layout(constant_id = 3) const uint ACCUMULATE = 0;  // adds to y
+#include "memory.glsl"
+
+layout(push_constant) uniform Push {
+  uint batches;
+  uint rows, columns;
+  uint k_begin, k_end;      // in vec4s
+  uint a_row, b_row;        // vec4s from row to row
+  uint row_groups, column_groups;
+  uint width;               // lanes along n
+  float alpha;
+  uint sizes[5];            // of the inner loops over batches
+  uint a_strides[6];        // in vec4s
+  uint b_strides[6];
+};
+
+SAME_F32X4(0, a);
+READ_F32X4(1, b);
+UPDATE_F32(2, y);
+
+void main() {
+  const uint lane = gl_LocalInvocationID.x;
+  const uint group = workgroup_index();
+  const uint batch = group / (row_groups * column_groups);
+  if (batch >= batches) return;
+  const uint within = group - batch * (row_groups * column_groups);
+  const uint column_group = within / row_groups;
+  const uint row_group = within - column_group * row_groups;
+  const uint tiles = gl_WorkGroupSize.x / width;
+  const uint m0 = (NARROW == 1 ? row_group * tiles + lane / width : row_group) * ROWS;
+  const uint quad = column_group * width + (NARROW == 1 ? lane % width : lane);
+  const uint n0 = quad * 4;
+  if (m0 >= rows || n0 >= columns) return;
+
+  uint a_base = 0;
+  uint b_base = quad;
+  uint rest = batch;
+  for (uint loop = 0; loop < 5; ++loop) {
+    const uint whole = rest / sizes[4 - loop];
+    const uint part = rest - whole * sizes[4 - loop];
+    a_base += part * a_strides[5 - loop];
+    b_base += part * b_strides[5 - loop];
+    rest = whole;
+  }
+  a_base += rest * a_strides[0];
+  b_base += rest * b_strides[0];
+
+  uint a_rows[ROWS];
+  for (uint r = 0; r < ROWS; ++r) a_rows[r] = a_base + min(m0 + r, rows - 1) * a_row;
+  vec4 sums[ROWS];
+  for (uint r = 0; r < ROWS; ++r) sums[r] = vec4(0.0);
+  for (uint k = k_begin; k < k_end; ++k) {
+    const uint at = b_base + k * 4 * b_row;
+    const vec4 b0 = load_f32x4(b, at);
+    const vec4 b1 = load_f32x4(b, at + b_row);
+    const vec4 b2 = load_f32x4(b, at + 2 * b_row);
+    const vec4 b3 = load_f32x4(b, at + 3 * b_row);
+    vec4 as[ROWS];
+    for (uint r = 0; r < ROWS; ++r) as[r] = load_same_f32x4(a, a_rows[r] + k);
+    for (uint r = 0; r < ROWS; ++r) {
+      sums[r] = fma(vec4(as[r].x), b0, sums[r]);
+      sums[r] = fma(vec4(as[r].y), b1, sums[r]);
+      sums[r] = fma(vec4(as[r].z), b2, sums[r]);
+      sums[r] = fma(vec4(as[r].w), b3, sums[r]);
+    }
+  }
+
+  for (uint r = 0; r < ROWS; ++r) {
+    if (m0 + r >= rows) break;
+    const uint to = (batch * rows + m0 + r) * columns + n0;
+    for (uint c = 0; c < 4; ++c) {
+      if (n0 + c >= columns) break;
+      float value = alpha * sums[r][c];
+      if (ACCUMULATE == 1) value += y[to + c];
+      y[to + c] = value;
+    }
+  }
+}
