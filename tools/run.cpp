@@ -12,6 +12,7 @@
 #include "heed/device.h"
 #include "heed/error.h"
 #include "ops/op.h"
+#include "graph/bind.h"
 #include "plan/infer.h"
 #include "runtime/session.h"
 #include "tools/npy.h"
@@ -49,32 +50,12 @@ const Graph& choose_graph(const ModelFile& file, const std::string& name) {
   return file.graph("");  // says which there are
 }
 
-void bind_dim(Bindings& dims, const std::string& name, std::int64_t size, const std::string& where) {
-  const auto [known, added] = dims.try_emplace(name, size);
-  if (!added && known->second != size) {
-    throw Error(fmt::format("{}: dimension '{}' is {} here, but {} elsewhere", where, name, size, known->second));
-  }
-}
-
 /// Sizes of all named dimensions: what the arrays' shapes say, what --bind says, and two that can be guessed.
 Bindings bind_dims(const ModelFile& file, const Graph& graph, const RunArguments& arguments,
                    const std::map<std::string, NpyArray>& arrays) {
-  Bindings dims;
-  for (const ValueId id : graph.inputs) {
-    const Value& input = graph.value(id);
-    const Shape& shape = arrays.at(input.name).shape;
-    const std::string where = fmt::format("input '{}'", input.name);
-    bool fits = shape.size() == input.shape.size();
-    for (std::size_t i = 0; fits && i < shape.size(); ++i) {
-      if (input.shape[i].name.empty()) {
-        fits = shape[i] == input.shape[i].size;
-      } else {
-        bind_dim(dims, input.shape[i].name, shape[i], where);
-      }
-    }
-    if (!fits)
-      throw Error(fmt::format("{} has shape {}, expected {}", where, to_string(shape), to_string(input.shape)));
-  }
+  std::map<std::string, Shape> shapes;
+  for (const auto& [name, array] : arrays) shapes.emplace(name, array.shape);
+  Bindings dims = bind_inputs(graph, shapes);
   for (const std::string& text : arguments.binds) {
     const auto [name, value] = split(text, "--bind", "DIM=N, such as outputs=1");
     std::int64_t size = 0;

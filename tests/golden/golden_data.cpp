@@ -32,9 +32,18 @@ Matrix matrix_of(const nlohmann::json& rows) {
   return matrix;
 }
 
-Matrix read_npz(const std::filesystem::path& path, const std::string& name) {
-  const std::unique_ptr<zip_t, void (*)(zip_t*)> archive(zip_open(path.c_str(), ZIP_RDONLY, nullptr), zip_discard);
+namespace {
+
+using Archive = std::unique_ptr<zip_t, void (*)(zip_t*)>;
+
+Archive open_npz(const std::filesystem::path& path) {
+  Archive archive(zip_open(path.c_str(), ZIP_RDONLY, nullptr), zip_discard);
   REQUIRE_MESSAGE(archive != nullptr, path.string());
+  return archive;
+}
+
+tools::NpyArray read_array(const std::filesystem::path& path, const std::string& name) {
+  const Archive archive = open_npz(path);
   const std::string entry = name + ".npy";
   zip_stat_t stat;
   REQUIRE_MESSAGE(zip_stat(archive.get(), entry.c_str(), 0, &stat) == 0, entry);
@@ -42,8 +51,13 @@ Matrix read_npz(const std::filesystem::path& path, const std::string& name) {
   const std::unique_ptr<zip_file_t, int (*)(zip_file_t*)> file(zip_fopen(archive.get(), entry.c_str(), 0), zip_fclose);
   REQUIRE(file != nullptr);
   REQUIRE(zip_fread(file.get(), bytes.data(), bytes.size()) == static_cast<zip_int64_t>(bytes.size()));
+  return tools::parse_npy(bytes, path.string() + ":" + entry);
+}
 
-  const tools::NpyArray array = tools::parse_npy(bytes, path.string() + ":" + entry);
+}  // namespace
+
+Matrix read_npz(const std::filesystem::path& path, const std::string& name) {
+  const tools::NpyArray array = read_array(path, name);
   Matrix matrix{1, 0, {}};
   if (array.type == DType::F64) {
     REQUIRE(array.shape.size() == 2);
@@ -51,10 +65,32 @@ Matrix read_npz(const std::filesystem::path& path, const std::string& name) {
     matrix.values.resize(array.data.size() / sizeof(double));
     std::memcpy(matrix.values.data(), array.data.data(), array.data.size());
   } else {
-    for (const std::int32_t value : array.integers(entry)) matrix.values.push_back(value);
+    for (const std::int32_t value : array.integers(name)) matrix.values.push_back(value);
   }
   matrix.columns = matrix.values.size() / matrix.rows;
   return matrix;
+}
+
+HostTensor read_npz_tensor(const std::filesystem::path& path, const std::string& name) {
+  const tools::NpyArray array = read_array(path, name);
+  HostTensor tensor{{array.type, array.shape}, {}};
+  if (is_floating(array.type)) {
+    const std::vector<float> values = array.floats(name);
+    tensor.data.assign(values.begin(), values.end());
+  } else {
+    tensor.data = array.wide_integers(name);
+  }
+  return tensor;
+}
+
+std::vector<std::string> names_in_npz(const std::filesystem::path& path) {
+  const Archive archive = open_npz(path);
+  std::vector<std::string> names;
+  for (zip_int64_t i = 0; i < zip_get_num_entries(archive.get(), 0); ++i) {
+    const std::string name = zip_get_name(archive.get(), static_cast<zip_uint64_t>(i), 0);
+    names.push_back(name.substr(0, name.rfind(".npy")));
+  }
+  return names;
 }
 
 const Device& device() {

@@ -11,6 +11,7 @@
 
 #include "graph/dtype.h"
 #include "heed/text.h"
+#include "ops/op.h"
 #include "tests/unit/convert/sample_files.h"
 
 /// What the tests that compare with other programs' outputs share.
@@ -29,6 +30,11 @@ struct Matrix {
 Matrix matrix_of(const nlohmann::json& rows);
 /// An array of float64 with two dimensions, or of integers with one (a single row then), out of an .npz file.
 Matrix read_npz(const std::filesystem::path& path, const std::string& name);
+
+/// An array of real numbers or integers, decoded, with its shape.
+HostTensor read_npz_tensor(const std::filesystem::path& path, const std::string& name);
+/// Names of the arrays in an .npz file.
+std::vector<std::string> names_in_npz(const std::filesystem::path& path);
 
 /// The device that all golden tests run on: the best one there is.
 const Device& device();

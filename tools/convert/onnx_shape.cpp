@@ -225,6 +225,28 @@ Operands import_center_crop_pad(OnnxImporter& import, const OnnxNode& node, cons
   return {import.add(node, "pad", {cut, pads, Operand{}, axes}, {{"mode", "constant"}})};
 }
 
+/// Rows of `update` take the place of those of a cache, for each batch from its own position on.
+Operands import_tensor_scatter(OnnxImporter& import, const OnnxNode& node, const Operands& inputs) {
+  const Operand& cache = import.required(node, inputs, 0);
+  const Operand& update = import.required(node, inputs, 1);
+  const std::int64_t axis = node.integer("axis", -2);
+  const std::string mode = node.text("mode", "linear");
+  if (mode != "linear" && mode != "circular") node.fail("mode is '" + mode + "', expected linear or circular");
+  const auto one = [&](std::int64_t value) { return import.integer(value); };
+  const Operand rows =
+      import.add(node, "range", {one(0), import.add(node, "squeeze", {import.size_of(node, update, axis)}), one(1)});
+  // [rows, 1, ..]: as many dimensions as lie behind the axis.
+  const Operand behind = axis < 0 ? one(-axis) : import.add(node, "sub", {import.rank(node, update), one(axis)});
+  Operand index = import.add(node, "unsqueeze", {rows, import.add(node, "range", {one(1), behind, one(1)})});
+  if (const Operand first = OnnxImporter::optional(inputs, 2); !first.absent()) {
+    const Operand axes = import.add(node, "range", {one(1), import.rank(node, update), one(1)});
+    index = import.add(node, "add", {index, import.add(node, "unsqueeze", {first, axes})});
+  }
+  if (mode == "circular") index = import.add(node, "mod", {index, import.size_of(node, cache, axis)});
+  index = import.add(node, "expand", {index, import.shape(node, update)});
+  return {import.add(node, "scatter_elements", {cache, index, update}, {{"axis", axis}, {"reduction", "none"}})};
+}
+
 }  // namespace
 
 std::vector<OperatorRow> shape_operators() {
@@ -245,6 +267,7 @@ std::vector<OperatorRow> shape_operators() {
                                    {"DepthToSpace", import_depth_to_space},
                                    {"SpaceToDepth", import_depth_to_space},
                                    {"Dropout", import_dropout},
+                                   {"TensorScatter", import_tensor_scatter},
                                    {"Trilu", import_trilu},
                                    {"CenterCropPad", import_center_crop_pad}};
   for (const Plain& row : plain()) rows.push_back({row.name, import_plain});
