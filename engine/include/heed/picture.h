@@ -1,0 +1,80 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "heed/device.h"
+
+namespace heed {
+
+/// A picture: `channels` planes (1 grey, 3 red-green-blue) of height * width values, row by row, 0 black to 1 full.
+struct Picture {
+  std::int64_t width = 0;
+  std::int64_t height = 0;
+  std::int64_t channels = 3;
+  std::vector<float> values;  // channels * height * width
+
+  float& at(std::int64_t channel, std::int64_t y, std::int64_t x) {
+    return values[static_cast<std::size_t>((channel * height + y) * width + x)];
+  }
+  float at(std::int64_t channel, std::int64_t y, std::int64_t x) const {
+    return values[static_cast<std::size_t>((channel * height + y) * width + x)];
+  }
+};
+
+struct TransformOptions {
+  /// Side of the square parts in which a picture is worked on, in pixels of the input; 0: the whole picture where it
+  /// fits the device, else the largest parts that do.
+  std::int64_t tile = 0;
+  /// Pixels by which parts overlap on each side; they are blended there.
+  std::int64_t overlap = 16;
+  std::function<void(std::int64_t done, std::int64_t total)> progress;  // parts
+  std::function<bool()> cancelled;  // asked between parts; true throws nothing, see transform
+};
+
+struct DrawOptions {
+  std::uint64_t seed = 0;
+  std::int64_t label = -1;  // class number; -1: each picture the next one, or none where the model has none
+  double truncation = 1.0;  // factor of the noise
+  int steps = 0;            // of models that draw in steps; 0: as the model says
+  double guidance = -1.0;   // how far to go beyond what the class changes; below 0: as the model says
+  std::function<void(std::int64_t done, std::int64_t total)> progress;  // steps
+  std::function<bool()> cancelled;
+};
+
+/// A model that makes pictures: from noise, or from pictures. Used by one thread at a time.
+class PictureModel {
+ public:
+  /// Opens a .heed file whose metadata has the task "draw" or "image-to-image". Throws Error when it has not.
+  PictureModel(const Device& device, const std::filesystem::path& file);
+  ~PictureModel();
+  PictureModel(PictureModel&&) noexcept;
+  PictureModel& operator=(PictureModel&&) noexcept;
+
+  bool draws() const;
+  const std::vector<std::string>& classes() const;
+  /// The number of a class by its name or its number. Throws Error listing what there is.
+  std::int64_t class_named(std::string_view name) const;
+
+  /// Numbers of the noise that one picture is drawn from, standard normal; picture `index` of a seed always has the
+  /// same.
+  std::vector<float> noise(std::uint64_t seed, std::uint64_t index) const;
+  /// Draws one picture for each noise; `labels` are as many class numbers, -1 for none. Throws Error for classes that
+  /// do not exist.
+  std::vector<Picture> draw(const std::vector<std::vector<float>>& noises, const std::vector<std::int64_t>& labels,
+                            const DrawOptions& options);
+
+  /// A picture from a picture. Throws Error when not even the smallest part fits the device.
+  Picture transform(const Picture& picture, const TransformOptions& options);
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace heed
