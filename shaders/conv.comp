@@ -13,8 +13,10 @@ layout(constant_id = 2) const uint KERNEL = 3;    // along a row
 layout(constant_id = 3) const uint STRIDE = 1;    // PIXELS * STRIDE is a multiple of 4
 layout(constant_id = 4) const uint DILATION = 1;
 layout(constant_id = 5) const uint SHIFT = 0;     // elements of the first vec4 that come before the first tap
-layout(constant_id = 6) const uint HAS_BIAS = 0;
-layout(constant_id = 7) const uint ACTIVATION = 0;
+layout(constant_id = 6) const uint ROWS = 3;      // of x and the kernel, or channels, that are fetched together
+layout(constant_id = 7) const uint DEEP = 0;      // 0: those are all rows of the kernel
+layout(constant_id = 8) const uint HAS_BIAS = 0;
+layout(constant_id = 9) const uint ACTIVATION = 0;
 #include "memory.glsl"
 #include "activation.glsl"
 
@@ -25,9 +27,12 @@ layout(push_constant) uniform Push {
   uint width, height, depth;  // of the output
   uint groups;
   uint channels;            // of a group
-  uint kernel_y, kernel_z;  // 0: there are no taps
+  uint kernel_y, kernel_z;  // in ROWS; 0: there are no taps
   uint stride_y, stride_z;
-  uint dilation_y, dilation_z;
+  uint word_step;           // from one of ROWS to the next, in vec4s of x
+  uint y_step_words, z_step_words;  // from ROWS to the next
+  uint channel_step;                // channels that ROWS hold, at least 1
+  uint weight_step;                 // words of weights of a channel
   uint x_first;                  // in vec4s
   uint row_words, rows, slices;  // of padded x: vec4s in a row, and so on
   uint y_first, y_step, y_row, y_slice, y_channel;  // where outputs lie, in elements
@@ -54,6 +59,25 @@ UPDATE_F32(3, y);
 
 const uint WORDS = (SHIFT + (PIXELS - 1) * STRIDE + (KERNEL - 1) * DILATION) / 4 + 1;
 
+// Adds what ROWS rows of x give. All fetches come first: CPU drivers call a function for each, and what is alive then is
+// spilled.
+void add_rows(uint x_at, uint w_at, inout Sum sums[PIXELS]) {
+  vec4 xs[ROWS * WORDS];
+  Sum ws[ROWS * KERNEL];
+  for (uint r = 0; r < ROWS; ++r) {
+    for (uint v = 0; v < WORDS; ++v) xs[r * WORDS + v] = load_f32x4(x, x_at + r * word_step + v);
+  }
+  for (uint k = 0; k < ROWS * KERNEL; ++k) ws[k] = load_weight(w, w_at + k * blocks);
+  for (uint r = 0; r < ROWS; ++r) {
+    for (uint k = 0; k < KERNEL; ++k) {
+      for (uint p = 0; p < PIXELS; ++p) {
+        const uint e = SHIFT + p * STRIDE + k * DILATION;
+        sums[p] += ws[r * KERNEL + k] * xs[r * WORDS + e / 4][e % 4];
+      }
+    }
+  }
+}
+
 void main() {
   const uint id = workgroup_index() * gl_WorkGroupSize.x + gl_LocalInvocationID.x;
   if (id >= count) return;
@@ -73,26 +97,21 @@ void main() {
   const uint channel_words = row_words * rows * slices;
   uint x_channel = x_first + (rest * channels + first_channel) * channel_words +
                    (oz * stride_z * rows + oy * stride_y) * row_words + tile * (PIXELS * STRIDE / 4);
-  uint w_at = (group * channels + first_channel) * kernel_z * kernel_y * KERNEL * blocks + block;
-  for (uint c = first_channel; c < end_channel; ++c) {
-    for (uint kz = 0; kz < kernel_z; ++kz) {
-      uint x_at = x_channel + kz * dilation_z * rows * row_words;
-      for (uint ky = 0; ky < kernel_y; ++ky) {
-        vec4 xs[WORDS];
-        for (uint v = 0; v < WORDS; ++v) xs[v] = load_f32x4(x, x_at + v);
-        Sum ws[KERNEL];
-        for (uint k = 0; k < KERNEL; ++k) ws[k] = load_weight(w, w_at + k * blocks);
-        for (uint k = 0; k < KERNEL; ++k) {
-          for (uint p = 0; p < PIXELS; ++p) {
-            const uint e = SHIFT + p * STRIDE + k * DILATION;
-            sums[p] += ws[k] * xs[e / 4][e % 4];
-          }
+  uint w_channel = (group * channels + first_channel) * weight_step + block;
+  for (uint c = first_channel; c < end_channel; c += channel_step) {
+    if (DEEP == 0) {
+      add_rows(x_channel, w_channel, sums);
+    } else {
+      uint w_at = w_channel;
+      for (uint kz = 0; kz < kernel_z; ++kz) {
+        for (uint ky = 0; ky < kernel_y; ++ky) {
+          add_rows(x_channel + kz * z_step_words + ky * y_step_words, w_at, sums);
+          w_at += ROWS * KERNEL * blocks;
         }
-        x_at += dilation_y * row_words;
-        w_at += KERNEL * blocks;
       }
     }
-    x_channel += channel_words;
+    x_channel += channel_step * channel_words;
+    w_channel += channel_step * weight_step;
   }
 
   for (uint o = 0; o < OUTPUTS; ++o) {

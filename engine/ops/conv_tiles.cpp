@@ -16,9 +16,10 @@
 namespace heed::ops {
 namespace {
 
-constexpr std::int64_t kMostPasses = 64;  // of a transposed convolution
-constexpr std::int64_t kMostTaps = 16;    // of a row of the kernel, in registers
-constexpr std::int64_t kMostWords = 16;   // of a row of x, in registers
+constexpr std::int64_t kMostPasses = 64;         // of a transposed convolution
+constexpr std::int64_t kMostTaps = 16;           // of a row of the kernel, in registers
+constexpr std::int64_t kMostWords = 16;          // of a row of x, in registers
+constexpr std::uint64_t kOtherIterations = 256;  // of loops that a lane runs besides those over x
 
 std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
 
@@ -202,20 +203,51 @@ Binding place_weights(Lowering& l, const Convolution& c, const Pass& pass, std::
   return read;
 }
 
+/// What a lane fetches before it computes: rows of the kernel, or channels where the kernel has one row.
+struct Together {
+  std::int64_t rows = 1;
+  std::int64_t channels = 1;
+  bool deep = false;             // the kernel has more rows
+  std::uint64_t iterations = 1;  // of loops, for so many channels, the ones that leave them included
+};
+
+Together together(const Convolution& c, const Pass& pass, const Tiling& t) {
+  constexpr std::int64_t kMostFetches = 24;
+  const std::int64_t fetches = t.words + pass.kernel[2];
+  Together rows;
+  if (pass.empty()) {
+    rows.deep = true;
+  } else if (pass.kernel[0] * pass.kernel[1] == 1) {
+    while (c.channels % (2 * rows.rows) == 0 && 2 * rows.rows * fetches <= kMostFetches) rows.rows *= 2;
+    rows.channels = rows.rows;
+  } else {
+    if (pass.kernel[1] * fetches <= kMostFetches) rows.rows = pass.kernel[1];
+    rows.deep = rows.rows < pass.kernel[0] * pass.kernel[1];
+  }
+  if (rows.deep) {
+    const std::int64_t inner = pass.kernel[1] / rows.rows;
+    rows.iterations = static_cast<std::uint64_t>(2 + pass.kernel[0] * (2 + inner));
+  }
+  return rows;
+}
+
 void emit_pass(Lowering& l, const Convolution& c, const Pass& pass, const PaddedX& x, const Binding& read_x,
                const Binding& weights) {
   const Tiling t = tiling_of(pass, x.before[2]);
   const std::int64_t blocks = c.outputs == 1 ? 1 : ceil_div(c.outputs, 4);
   const std::int64_t count = c.batch * c.groups * pass.out[0] * pass.out[1] * t.tiles * blocks;
+  const Together rows = together(c, pass, t);
   const Triple kernel = pass.empty() ? Triple{0, 0, 1} : pass.kernel;
   const std::int64_t channels = c.channels;
-  const auto rows = static_cast<std::uint64_t>(1 + kernel[0] * (1 + kernel[1]));
-  const auto most =
-      static_cast<std::int64_t>(std::min<std::uint64_t>((l.caps().max_loop_iterations - 1024) / 8 / rows, 0x7fffffff));
-  const std::int64_t step = std::max<std::int64_t>(1, std::min(most, channels));
+  const auto most = static_cast<std::int64_t>(
+      std::min<std::uint64_t>((l.caps().max_loop_iterations - kOtherIterations) / rows.iterations, 0x7fffff00));
+  const std::int64_t step = std::min(most * rows.channels, channels);
   const std::int64_t x_first =
       ((pass.first[0] + x.before[0]) * x.size[1] + pass.first[1] + x.before[1]) * x.row_words() + t.first_word;
-  for (std::int64_t first = 0; first == 0 || first < channels; first += step) {
+  const std::int64_t y_words = pass.dilation[1] * x.row_words();
+  const std::int64_t z_words = pass.dilation[0] * x.size[1] * x.row_words();
+  const std::int64_t channel_words = x.size[0] * x.size[1] * x.row_words();
+  for (std::int64_t first = 0; first < channels; first += step) {
     const std::int64_t end = std::min(channels, first + step);
     Dispatch d;
     d.shader = "conv";
@@ -230,12 +262,15 @@ void emit_pass(Lowering& l, const Convolution& c, const Pass& pass, const Padded
                                      pass.out[0],
                                      c.groups,
                                      channels,
-                                     kernel[1],
+                                     kernel[1] / (rows.deep ? rows.rows : 1),
                                      kernel[0],
                                      pass.stride[1],
                                      pass.stride[0],
-                                     pass.dilation[1],
-                                     pass.dilation[0],
+                                     rows.channels > 1 ? channel_words : y_words,
+                                     rows.rows * y_words,
+                                     z_words,
+                                     rows.channels,
+                                     kernel[0] * kernel[1] * kernel[2] * blocks,
                                      pass.empty() ? 0 : x_first,
                                      x.row_words(),
                                      x.size[1],
@@ -252,8 +287,9 @@ void emit_pass(Lowering& l, const Convolution& c, const Pass& pass, const Padded
     }
     const std::uint32_t lanes = l.lanes(8);
     const auto activation = static_cast<std::uint32_t>(activation_named(l.attributes().text("activation", "none")));
-    d.specialization = {lanes,        u32(t.pixels), u32(kernel[2]), u32(pass.stride[2]), u32(pass.dilation[2]),
-                        u32(t.shift), l.has(2),      activation};
+    d.specialization = {
+        lanes,          u32(t.pixels), u32(kernel[2]), u32(pass.stride[2]), u32(pass.dilation[2]), u32(t.shift),
+        u32(rows.rows), rows.deep,     l.has(2),       activation};
     d.groups = l.spread(static_cast<std::uint64_t>(ceil_div(count, lanes)));
     d.flops = 2 * static_cast<std::uint64_t>(c.batch * c.groups * c.outputs * pass.out[0] * pass.out[1] * pass.out[2] *
                                              (end - first) * kernel[0] * kernel[1] * kernel[2]);
@@ -270,8 +306,10 @@ bool lower_tiles(Lowering& l, const Convolution& convolution) {
   PaddedX x = padded_x(passes);
   for (const Pass& pass : passes) {
     const Tiling t = tiling_of(pass, x.before[2]);
-    const auto rows = static_cast<std::uint64_t>(1 + pass.kernel[0] * (1 + pass.kernel[1]));
-    if (pass.kernel[2] > kMostTaps || t.words > kMostWords || rows + 1024 > l.caps().max_loop_iterations) return false;
+    if (pass.kernel[2] > kMostTaps || t.words > kMostWords ||
+        together(c, pass, t).iterations + kOtherIterations > l.caps().max_loop_iterations) {
+      return false;
+    }
     const std::int64_t lanes = c.batch * c.groups * pass.out[0] * pass.out[1] * t.tiles * ceil_div(c.outputs, 4);
     if (lanes > 0x7fffffff) return false;
   }

@@ -155,19 +155,26 @@ void emit_pad(Lowering& l, const Binding& x, const Binding& y, Padding padding, 
   if (count == 0) return;
   if (count > 0x7fffffffu) l.fail("more than 2^31 elements");
   merge(padding, mode);
+  if (padding.y.empty()) {
+    for (Shape* s : {&padding.y, &padding.x, &padding.stride}) s->push_back(1);
+    padding.begin.push_back(0);
+  }
   const std::size_t used = padding.y.size();
+  const std::uint32_t run = padding.y.back() < 8 ? 1 : 8;
+  const std::uint64_t runs = (static_cast<std::uint64_t>(padding.y.back()) + run - 1) / run;
+  const std::uint64_t invocations = count / static_cast<std::uint64_t>(padding.y.back()) * runs;
   if (used > kLoops) l.fail(fmt::format("pads more than {} dimensions", kLoops));
   Dispatch d;
   d.shader = "pad";
   d.bindings = {x, y, value};
-  d.push_constants = {static_cast<std::uint32_t>(count), u32(padding.x_first), static_cast<std::uint32_t>(mode),
+  d.push_constants = {static_cast<std::uint32_t>(invocations), u32(padding.x_first), static_cast<std::uint32_t>(mode),
                       static_cast<std::uint32_t>(used)};
   for (const Shape* list : {&padding.y, &padding.x, &padding.begin, &padding.stride}) {
     for (std::size_t i = 0; i < kLoops; ++i) d.push_constants.push_back(i < used ? u32((*list)[i]) : 0);
   }
   const std::uint32_t lanes = l.lanes(64);
-  d.specialization = {lanes};
-  d.groups = l.spread((count + lanes - 1) / lanes);
+  d.specialization = {lanes, run};
+  d.groups = l.spread((invocations + lanes - 1) / lanes);
   l.emit(std::move(d));
 }
 
