@@ -5,18 +5,19 @@
 // y[batch, m, n] = alpha sum_k a[batch, m, k] b[batch, k, n] (engine/ops/matmul.cpp), for rows of a and b that are whole
 // vec4s. A lane owns ROWS rows and 4 columns of y in registers; for four k it fetches a vec4 of each row of a and of 4
 // rows of b: 16 (ROWS + 4) bytes for 32 ROWS flops. No shared memory. A workgroup's lanes lie side by side along n, and
-// where y is NARROW the rest of them along m. Workgroups: rows vary fastest, so that neighbours share b.
+// where y is NARROW the rest of them along m. Workgroups: rows vary fastest, so that neighbours share b. Long sums of few
+// elements come in parts.
 #extension GL_GOOGLE_include_directive : require
 layout(local_size_x_id = 0) in;
 layout(constant_id = 1) const uint ROWS = 8;
 layout(constant_id = 2) const uint NARROW = 0;
-layout(constant_id = 3) const uint ACCUMULATE = 0;  // adds to y
 #include "memory.glsl"
 
 layout(push_constant) uniform Push {
   uint batches;
   uint rows, columns;
-  uint k_begin, k_end;      // in vec4s
+  uint parts;               // of the sums, each with a y of its own
+  uint part_length, length;  // of one and of all, in vec4s
   uint a_row, b_row;        // vec4s from row to row
   uint row_groups, column_groups;
   uint width;               // lanes along n
@@ -28,14 +29,15 @@ layout(push_constant) uniform Push {
 
 SAME_F32X4(0, a);
 READ_F32X4(1, b);
-UPDATE_F32(2, y);
+WRITE_F32(2, y);
 
 void main() {
   const uint lane = gl_LocalInvocationID.x;
   const uint group = workgroup_index();
-  const uint batch = group / (row_groups * column_groups);
+  const uint matrix = group / (row_groups * column_groups);
+  const uint batch = matrix / parts;
   if (batch >= batches) return;
-  const uint within = group - batch * (row_groups * column_groups);
+  const uint within = group - matrix * (row_groups * column_groups);
   const uint column_group = within / row_groups;
   const uint row_group = within - column_group * row_groups;
   const uint tiles = gl_WorkGroupSize.x / width;
@@ -61,6 +63,8 @@ void main() {
   for (uint r = 0; r < ROWS; ++r) a_rows[r] = a_base + min(m0 + r, rows - 1) * a_row;
   vec4 sums[ROWS];
   for (uint r = 0; r < ROWS; ++r) sums[r] = vec4(0.0);
+  const uint k_begin = (matrix - batch * parts) * part_length;
+  const uint k_end = min(k_begin + part_length, length);
   for (uint k = k_begin; k < k_end; ++k) {
     const uint at = b_base + k * 4 * b_row;
     const vec4 b0 = load_f32x4(b, at);
@@ -79,12 +83,10 @@ void main() {
 
   for (uint r = 0; r < ROWS; ++r) {
     if (m0 + r >= rows) break;
-    const uint to = (batch * rows + m0 + r) * columns + n0;
+    const uint to = (matrix * rows + m0 + r) * columns + n0;
     for (uint c = 0; c < 4; ++c) {
       if (n0 + c >= columns) break;
-      float value = alpha * sums[r][c];
-      if (ACCUMULATE == 1) value += y[to + c];
-      y[to + c] = value;
+      y[to + c] = alpha * sums[r][c];
     }
   }
 }

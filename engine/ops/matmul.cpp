@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <bit>
 
+#include "ops/reduce.h"
 #include "plan/lowering.h"
 
 namespace heed::ops {
@@ -208,34 +209,40 @@ void emit_product(Lowering& l, const Matrices& a, const Matrices& b, const Bindi
   const std::int64_t row_groups = ceil_div(rows, tile * (lanes / width));
   const std::int64_t column_groups = ceil_div(quads, width);
 
+  // So do long sums of few elements, in parts that are added up; and older llvmpipe's loops end.
+  constexpr std::int64_t kFewWords = 64;
   const std::int64_t words = ceil_div(inner, 4);
   const auto most = static_cast<std::int64_t>(std::min<std::uint64_t>(l.caps().max_loop_iterations, 1u << 30)) - 128;
-  std::int64_t begin = 0;
-  do {
-    const std::int64_t end = std::min(words, begin + most);
-    Dispatch d;
-    d.shader = "matmul";
-    const bool storage = l.tuning().texel && l.tuning().same_storage && !narrow;
-    d.variant = {storage ? "storage" : "read"};
-    d.bindings = {left.x, right.x, y};
-    d.bindings[0].access = d.bindings[1].access = Access::Read;
-    d.bindings[0].view = storage ? View::None : View::F32x4;
-    d.bindings[1].view = View::F32x4;
-    d.bindings[2].access = begin == 0 ? Access::Write : Access::ReadWrite;
-    d.push_constants = {u32(batches),      u32(rows),          u32(columns),    u32(begin),         u32(end),
-                        u32(left.row / 4), u32(right.row / 4), u32(row_groups), u32(column_groups), width,
-                        bits(alpha)};
-    for (std::size_t i = 1; i < kBatchLoops; ++i) d.push_constants.push_back(u32(batch.sizes[i]));
-    for (const Shape& strides : batch.strides) {
-      for (const std::int64_t stride : strides) d.push_constants.push_back(u32(stride / 4));
-    }
-    d.specialization = {lanes, u32(tile), narrow, begin > 0};
-    d.groups = l.spread(static_cast<std::uint64_t>(batches * row_groups * column_groups));
-    d.flops = 2 * static_cast<std::uint64_t>(batches * rows * columns) *
-              static_cast<std::uint64_t>(std::min(inner, end * 4) - begin * 4);
-    l.emit(std::move(d));
-    begin = end;
-  } while (begin < words);
+  const std::int64_t enough = kFewLanes / (batches * ceil_div(rows, tile) * quads);
+  const std::int64_t parts = std::max({std::min(enough, words / kFewWords), ceil_div(words, most), std::int64_t{1}});
+  if (batches * parts * rows * columns > 0xffffffff) l.fail("has more than 2^32 parts of sums");
+  const Binding sums =
+      parts == 1 ? y : l.scratch("parts", static_cast<std::uint64_t>(batches * parts * rows * columns) * 4);
+
+  Dispatch d;
+  d.shader = "matmul";
+  const bool storage = l.tuning().texel && l.tuning().same_storage && !narrow;
+  d.variant = {storage ? "storage" : "read"};
+  d.bindings = {left.x, right.x, sums};
+  d.bindings[0].access = d.bindings[1].access = Access::Read;
+  d.bindings[0].view = storage ? View::None : View::F32x4;
+  d.bindings[1].view = View::F32x4;
+  d.bindings[2].access = Access::Write;
+  d.push_constants = {u32(batches), u32(rows),         u32(columns),       u32(parts),      u32(ceil_div(words, parts)),
+                      u32(words),   u32(left.row / 4), u32(right.row / 4), u32(row_groups), u32(column_groups),
+                      width,        bits(alpha)};
+  for (std::size_t i = 1; i < kBatchLoops; ++i) d.push_constants.push_back(u32(batch.sizes[i]));
+  for (const Shape& strides : batch.strides) {
+    for (const std::int64_t stride : strides) d.push_constants.push_back(u32(stride / 4));
+  }
+  d.specialization = {lanes, u32(tile), narrow};
+  d.groups = l.spread(static_cast<std::uint64_t>(batches * parts * row_groups * column_groups));
+  d.flops = 2 * static_cast<std::uint64_t>(batches * rows * columns) * static_cast<std::uint64_t>(inner);
+  l.emit(std::move(d));
+  if (parts == 1) return;
+  const std::int64_t elements = rows * columns;
+  emit_reduction(l, Reduction::Sum, DType::F32, sums, y, {{batches, elements}, {{parts * elements, 1}}},
+                 {{parts}, {{elements}}});
 }
 
 extern const Op op_matmul;
