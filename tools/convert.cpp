@@ -19,6 +19,7 @@ struct ConvertArguments {
   std::string output;
   std::string type;
   std::string tokenizer;
+  std::string describe;
 };
 
 std::string describe(const convert::ConvertSummary& summary, const std::string& output) {
@@ -37,6 +38,7 @@ int run_convert(const ConvertArguments& arguments) {
   options.input = arguments.input;
   options.output = arguments.output;
   options.tokenizer = arguments.tokenizer;
+  options.description = arguments.describe;
   if (!arguments.type.empty()) options.type = dtype_from_name(arguments.type);
 
   convert::ConvertSummary summary;
@@ -63,9 +65,11 @@ void add_convert(Program& program) {
       "Examples:\n"
       "  heed convert stories15M.gguf -o stories.heed --type q8_0\n"
       "  heed convert stories15M.bin --tokenizer tokenizer.bin -o stories.heed\n"
-      "  heed convert TinyLlama-1.1B/ -o tinyllama.heed");
+      "  heed convert TinyLlama-1.1B/ -o tinyllama.heed\n"
+      "  heed convert model.onnx -o upscale.heed --describe upscale.json");
   auto arguments = std::make_shared<ConvertArguments>();
-  verb->add_option("INPUT", arguments->input, "A GGUF file, a llama2.c .bin, or a Hugging Face folder")->required();
+  verb->add_option("INPUT", arguments->input, "A GGUF file, a llama2.c .bin, an ONNX model, or a Hugging Face folder")
+      ->required();
   verb->add_option("-o,--output", arguments->output, "The .heed file; replaced when it exists")
       ->required()
       ->type_name("FILE");
@@ -73,6 +77,9 @@ void add_convert(Program& program) {
       ->check(CLI::IsMember({"f32", "f16", "bf16", "q8_0", "q4_0"}))
       ->type_name("TYPE");
   verb->add_option("--tokenizer", arguments->tokenizer, "llama2.c only: its tokenizer.bin")->type_name("FILE");
+  verb->add_option("--describe", arguments->describe,
+                   "ONNX only: a JSON file that says what inputs and outputs mean (engine/file/format.md)")
+      ->type_name("FILE");
   verb->callback([&program, arguments] { program.run = [arguments] { return run_convert(*arguments); }; });
 }
 

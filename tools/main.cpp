@@ -66,6 +66,8 @@ int run_program(int argc, char** argv) {
   add_generate(program);
   add_run(program);
   add_conform(program);
+  add_draw(program);
+  add_upscale(program);
   add_bench(program);
 
   try {

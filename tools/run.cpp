@@ -9,10 +9,10 @@
 #include <set>
 
 #include "file/model_file.h"
+#include "graph/bind.h"
 #include "heed/device.h"
 #include "heed/error.h"
 #include "ops/op.h"
-#include "graph/bind.h"
 #include "plan/infer.h"
 #include "runtime/session.h"
 #include "tools/npy.h"

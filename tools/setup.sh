@@ -25,6 +25,7 @@ libxxhash-dev        checksums
 libpcre2-dev         tokenizers
 libonnx-dev          ONNX models
 libprotobuf-dev      ONNX models
+libstb-dev           PNG and JPEG files
 '
 test_required='
 doctest-dev          unit tests

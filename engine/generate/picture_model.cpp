@@ -51,7 +51,7 @@ struct PictureModel::State {
         session(device.gpu(), weights) {
     const auto named = file.metadata().find("graph");
     graph = &file.graph(named != file.metadata().end() && named->is_string() ? named->get<std::string>() : "");
-    if (!roles.schedule.decode.empty()) decoder = &file.graph(roles.schedule.decode);
+    if (!roles.decode.empty()) decoder = &file.graph(roles.decode);
     const Graph& last = decoder == nullptr ? *graph : *decoder;
     result = need_output(last, "image");
     if (roles.task == "image-to-image") {
@@ -120,6 +120,9 @@ struct PictureModel::State {
 
   std::vector<float> draw_in_steps(Executable& executable, std::vector<float> x,
                                    const std::vector<std::int64_t>& labels, const DrawOptions& options);
+  /// Makes pictures of the main graph's result, where another graph does that.
+  void decode(std::vector<float>& values, Shape& shape);
+  static Shape output_shape(const Graph& of, const Role& role, const Bindings& dims);
   Picture picture_of(const std::vector<float>& values, const Shape& shape, std::size_t index) const;
 
   Device device;
@@ -216,6 +219,20 @@ std::vector<float> PictureModel::State::draw_in_steps(Executable& executable, st
   return x;
 }
 
+void PictureModel::State::decode(std::vector<float>& values, Shape& shape) {
+  if (decoder == nullptr) return;
+  const Role* input = need_input(*decoder, "latent");
+  const Bindings dims = bind_inputs(*decoder, {{input->name, shape}});
+  Executable& executable = session.prepare(*decoder, dims);
+  session.write(input->name, bytes_of(values));
+  shape = output_shape(*decoder, *result, dims);
+  values = run(executable, result->name, static_cast<std::size_t>(element_count(shape)));
+}
+
+Shape PictureModel::State::output_shape(const Graph& of, const Role& role, const Bindings& dims) {
+  return infer_all(of, dims)[static_cast<std::size_t>(of.find(role.name))].shape;
+}
+
 Picture PictureModel::State::picture_of(const std::vector<float>& values, const Shape& shape, std::size_t index) const {
   if (shape.size() != 4 || (shape[1] != 1 && shape[1] != 3)) {
     throw Error(fmt::format("{}: output '{}' is {}, expected pictures [batch, 1 or 3, height, width]", where,
@@ -259,28 +276,18 @@ std::vector<Picture> PictureModel::draw(const std::vector<std::vector<float>>& n
   }
   const Bindings dims = bind_inputs(*s.graph, shapes);
   Executable& executable = s.session.prepare(*s.graph, dims);
-  const auto output_shape = [&](const Graph& graph, const Bindings& bound) {
-    return infer_all(graph, bound)[static_cast<std::size_t>(graph.find(s.result->name))].shape;
-  };
   std::vector<float> values;
   Shape shape;
   if (s.roles.schedule.steps == 0) {
     s.session.write(s.latent->name, bytes_of(x));
     s.write_labels(labels);
-    shape = output_shape(*s.graph, dims);
+    shape = State::output_shape(*s.graph, *s.result, dims);
     values = s.run(executable, s.result->name, static_cast<std::size_t>(element_count(shape)));
   } else {
     values = s.draw_in_steps(executable, std::move(x), labels, options);
     shape = shapes[s.latent->name];
   }
-  if (s.decoder != nullptr) {
-    const Role* input = s.need_input(*s.decoder, "latent");
-    const Bindings bound = bind_inputs(*s.decoder, {{input->name, shape}});
-    Executable& decode = s.session.prepare(*s.decoder, bound);
-    s.session.write(input->name, bytes_of(values));
-    shape = output_shape(*s.decoder, bound);
-    values = s.run(decode, s.result->name, static_cast<std::size_t>(element_count(shape)));
-  }
+  s.decode(values, shape);
   std::vector<Picture> pictures;
   for (std::size_t i = 0; i < noises.size(); ++i) pictures.push_back(s.picture_of(values, shape, i));
   return pictures;
@@ -331,8 +338,11 @@ Picture PictureModel::transform(const Picture& picture, const TransformOptions& 
       value = static_cast<float>(s.image->least + value * (s.image->most - s.image->least));
     }
     s.session.write(input.name, bytes_of(values));
-    const Shape shape = infer_all(*s.graph, dims)[static_cast<std::size_t>(s.graph->find(s.result->name))].shape;
-    return s.picture_of(s.run(executable, s.result->name, static_cast<std::size_t>(element_count(shape))), shape, 0);
+    const Role& made = s.decoder == nullptr ? *s.result : *s.need_output(*s.graph, "latent");
+    Shape shape = State::output_shape(*s.graph, made, dims);
+    std::vector<float> result = s.run(executable, made.name, static_cast<std::size_t>(element_count(shape)));
+    s.decode(result, shape);
+    return s.picture_of(result, shape, 0);
   };
   return apply_in_tiles(given, tiling, apply, options);
 }

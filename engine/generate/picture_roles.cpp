@@ -105,8 +105,8 @@ PictureRoles PictureRoles::of(const nlohmann::json& metadata, const std::string&
     result.schedule.guidance = s.real("guidance", 1.0, 0.0, 1000.0);
     result.schedule.guidance_from = s.real("guidance_from", 0.0, 0.0, 1.0);
     result.schedule.guidance_to = s.real("guidance_to", 1.0, 0.0, 1.0);
-    result.schedule.decode = s.text("decode");
   }
+  result.decode = reader.text("decode");
   return result;
 }
 

@@ -24,7 +24,6 @@ struct Schedule {
   double guidance = 1.0;        // velocity = without + guidance * (with - without the class)
   double guidance_from = 0.0;   // where in t it is applied
   double guidance_to = 1.0;
-  std::string decode;  // the graph that makes pictures of the result; empty for none
 };
 
 /// A model's metadata for pictures, checked against its graphs.
@@ -33,6 +32,7 @@ struct PictureRoles {
   std::vector<Role> roles;
   std::vector<std::string> classes;
   Schedule schedule;
+  std::string decode;  // the graph that makes pictures of what the main one gives; empty for none
 
   /// Throws Error, naming the key, when the metadata do not say what is needed.
   static PictureRoles of(const nlohmann::json& metadata, const std::string& where);

@@ -1,6 +1,6 @@
 // op group_norm: x [B, C, ..] normalised over each of `groups` runs of C / groups channels and all that is inside them
 // (Wu and He 2018): (x - mean) / sqrt(variance + eps) * scale[c] + bias[c]; scale [C]?, bias [C]?. Attributes groups,
-// eps (default 1e-5). With as many groups as channels it is the instance norm.
+// eps (default 1e-5). Groups 0 are as many as channels: the instance norm.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -17,7 +17,7 @@ std::vector<TensorType> infer(const InferContext& c) {
   const Shape& x = c.input(0).shape;
   if (x.size() < 2) c.fail(fmt::format("x is {}, expected [batch, channels, ..]", to_string(x)));
   const std::int64_t groups = c.node.attributes.integer("groups");
-  if (groups < 1 || x[1] % groups != 0) c.fail(fmt::format("{} groups of {} channels", groups, x[1]));
+  if (groups < 0 || (groups > 0 && x[1] % groups != 0)) c.fail(fmt::format("{} groups of {} channels", groups, x[1]));
   constexpr std::string_view kNames[] = {"x", "scale", "bias"};
   for (std::size_t i = 0; i < std::size(kNames); ++i) {
     if (i > 0 && !c.has(i)) continue;
@@ -39,8 +39,9 @@ struct Groups {
 Groups groups_of(const Node& node, const Shape& x) {
   Groups g;
   g.groups = node.attributes.integer("groups");
+  if (g.groups == 0) g.groups = x[1];
   g.rows = x[0] * g.groups;
-  g.channels = x[1] / g.groups;
+  g.channels = g.groups == 0 ? 0 : x[1] / g.groups;
   for (std::size_t d = 2; d < x.size(); ++d) g.inner *= x[d];
   g.length = g.channels * g.inner;
   return g;

@@ -3,7 +3,6 @@
 #include <filesystem>
 #include <functional>
 #include <nlohmann/json.hpp>
-#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -35,10 +34,11 @@ struct Checkpoint {
   std::string name;    // the model's own, for the metadata; may be empty
   nlohmann::json parameters = nlohmann::json::object();
   std::vector<SourceTensor> tensors;
-  std::optional<Graph> graph;            // formats that bring their own; then there is no recipe
-  std::string tokenizer;                 // tokenizer.json in heed's own form; empty when there is none
-  std::vector<std::int32_t> end_tokens;  // ids at which generation ends, also where there is no tokenizer
-  std::vector<std::string> notes;        // for the user: what was assumed or left out, a line each
+  std::vector<Graph> graphs;  // of formats that bring their own, the main one first; then there is no recipe
+  nlohmann::json metadata = nlohmann::json::object();  // more of it, as the user described it
+  std::string tokenizer;                               // tokenizer.json in heed's own form; empty when there is none
+  std::vector<std::int32_t> end_tokens;                // ids at which generation ends, also where there is no tokenizer
+  std::vector<std::string> notes;                      // for the user: what was assumed or left out, a line each
 };
 
 }  // namespace heed::convert

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <set>
 #include <unordered_map>
 
 #include "graph/shape.h"
@@ -136,23 +137,28 @@ ModelHeader make_header(Checkpoint& checkpoint, std::optional<DType> type) {
 
   ModelHeader header;
   nlohmann::json parameters = checkpoint.parameters;
-  header.graphs.push_back(checkpoint.graph ? with_types(*checkpoint.graph, table)
-                                           : make_graph(checkpoint, table, parameters));
-  for (const Value& value : header.graphs.front().values) {
-    if (value.kind != ValueKind::Weight) continue;
-    const TensorType& found = table.at(value.name);
-    header.tensors.push_back({value.name, found.dtype, found.shape, 0, 0, 0});
+  const bool recipe = checkpoint.graphs.empty();
+  if (recipe) header.graphs.push_back(make_graph(checkpoint, table, parameters));
+  for (const Graph& graph : checkpoint.graphs) header.graphs.push_back(with_types(graph, table));
+  std::set<std::string> listed;
+  for (const Graph& graph : header.graphs) {
+    for (const Value& value : graph.values) {
+      if (value.kind != ValueKind::Weight || !listed.insert(value.name).second) continue;
+      const TensorType& found = table.at(value.name);
+      header.tensors.push_back({value.name, found.dtype, found.shape, 0, 0, 0});
+    }
   }
   header.metadata = {{"graph", header.graphs.front().name},
                      {"architecture", checkpoint.family},
                      {"source", checkpoint.source},
                      {"parameters", parameters}};
-  if (!checkpoint.graph) {
+  if (recipe) {
     header.metadata["task"] = "text-generation";
     header.metadata["context"] = parameters["context"];
     header.metadata["vocabulary"] = parameters["vocabulary"];
   }
-  if (!checkpoint.name.empty()) header.metadata["name"] = checkpoint.name;
+  header.metadata.update(checkpoint.metadata);
+  if (!checkpoint.name.empty() && !header.metadata.contains("name")) header.metadata["name"] = checkpoint.name;
   // With a tokenizer they stand in it, and only there.
   if (checkpoint.tokenizer.empty() && !checkpoint.end_tokens.empty()) {
     header.metadata["end_tokens"] = checkpoint.end_tokens;
@@ -166,7 +172,7 @@ namespace {
 /// input's folder, where only .heed files are not read.
 void check_output(const ConvertOptions& options) {
   std::error_code ignored;
-  std::vector<fs::path> read = {options.input, options.tokenizer};
+  std::vector<fs::path> read = {options.input, options.tokenizer, options.description};
   for (const fs::directory_entry& entry : fs::directory_iterator(options.input, ignored)) {
     if (entry.path().extension() != ".heed") read.push_back(entry.path());
   }
@@ -180,7 +186,8 @@ void check_output(const ConvertOptions& options) {
 
 ConvertSummary convert_checkpoint(const ConvertOptions& options) {
   check_output(options);
-  Checkpoint checkpoint = read_checkpoint(options.input, options.tokenizer);
+  Checkpoint checkpoint = options.description.empty() ? read_checkpoint(options.input, options.tokenizer)
+                                                      : read_described_onnx(options.input, options.description);
   const ModelHeader header = make_header(checkpoint, options.type);
 
   ConvertSummary summary;

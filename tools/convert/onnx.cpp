@@ -3,8 +3,10 @@
 #include <fmt/format.h>
 #include <google/protobuf/io/coded_stream.h>
 
+#include <algorithm>
 #include <limits>
 
+#include "generate/picture_roles.h"
 #include "heed/error.h"
 #include "tools/convert/onnx_import.h"
 
@@ -37,6 +39,61 @@ Checkpoint read_onnx(const std::shared_ptr<const SourceFile>& file) {
   } catch (const Error& error) {
     throw Error(fmt::format("{}: {}", file->name(), error.what()));
   }
+}
+
+Checkpoint read_described_onnx(const std::filesystem::path& input, const std::filesystem::path& description) {
+  constexpr std::uint64_t kMostBytes = 1 << 24;
+  const std::string where = description.string();
+  nlohmann::json metadata;
+  try {
+    metadata = nlohmann::json::parse(SourceFile::open(description)->read_all(kMostBytes));
+  } catch (const nlohmann::json::exception&) {
+    throw Error(fmt::format("{}: is no JSON", where));
+  }
+  if (!metadata.is_object()) throw Error(fmt::format("{}: is no JSON object", where));
+  const auto read = [](const std::filesystem::path& path) {
+    const auto file = SourceFile::open(path);
+    if (!is_onnx(*file)) throw Error(fmt::format("{}: is no ONNX model; only those are described", path.string()));
+    return read_onnx(file);
+  };
+  Checkpoint all;
+  const nlohmann::json graphs = metadata.value("graphs", nlohmann::json::object());
+  metadata.erase("graphs");
+  if (!graphs.is_object()) throw Error(fmt::format("{}: 'graphs' is no object", where));
+  if (graphs.empty()) all = read(input);
+  for (const auto& [name, file] : graphs.items()) {
+    if (!file.is_string()) throw Error(fmt::format("{}: graph '{}' names no file", where, name));
+    Checkpoint one = read(input.parent_path() / file.get<std::string>());
+    Graph& graph = one.graphs.front();
+    graph.name = name;
+    // Files have tensors of the same names.
+    for (Value& value : graph.values) {
+      if (value.kind == ValueKind::Weight) value.name = name + "." + value.name;
+    }
+    for (SourceTensor& tensor : one.tensors) {
+      tensor.name = name + "." + tensor.name;
+      all.tensors.push_back(std::move(tensor));
+    }
+    if (all.graphs.empty()) {
+      one.tensors = std::move(all.tensors);
+      all = std::move(one);
+    } else {
+      all.graphs.push_back(std::move(graph));
+    }
+  }
+  if (const auto roles = metadata.find("roles"); roles != metadata.end() && roles->is_object()) {
+    for (const auto& [name, role] : roles->items()) {
+      const bool known = std::ranges::any_of(all.graphs, [&, &wanted = name](const Graph& graph) {
+        const ValueId id = graph.find(wanted);
+        return id != kNoValue && (graph.value(id).kind == ValueKind::Input ||
+                                  std::ranges::find(graph.outputs, id) != graph.outputs.end());
+      });
+      if (!known) throw Error(fmt::format("{}: 'roles' names '{}', which is no input or output", where, name));
+    }
+  }
+  if (metadata.contains("task")) PictureRoles::of(metadata, where);
+  all.metadata = std::move(metadata);
+  return all;
 }
 
 }  // namespace heed::convert

@@ -19,4 +19,10 @@ bool is_onnx(const SourceFile& file);
 /// values that nobody makes, and naming the tensor for data that is missing or of another size than its shape says.
 Checkpoint read_onnx(const std::shared_ptr<const SourceFile>& file);
 
+/// The same with what a user says of it: a JSON object of metadata (engine/file/format.md). Its key `graphs`, which
+/// does not become metadata, maps names of graphs to ONNX files beside `input`, all of which are read; without it the
+/// only graph is the one of `input`. Throws Error when the description is no such object or names inputs or outputs
+/// that no graph has.
+Checkpoint read_described_onnx(const std::filesystem::path& input, const std::filesystem::path& description);
+
 }  // namespace heed::convert

@@ -386,7 +386,7 @@ Checkpoint OnnxImporter::import() {
   checkpoint.name = valid_utf8(graph.name());
   checkpoint.parameters = {{"opset", opset_}, {"producer", valid_utf8(model_.producer_name())}};
   checkpoint.tensors = std::move(tensors_);
-  checkpoint.graph = std::move(builder_).finish();
+  checkpoint.graphs.push_back(std::move(builder_).finish());
   return checkpoint;
 }
 

@@ -63,7 +63,6 @@ const std::vector<Plain>& plain() {
       {"Gather", "gather", 2, {{"axis", 0}}},
       {"GatherElements", "gather_elements", 2, {{"axis", 0}}},
       {"GatherND", "gather_nd", 2, {{"batch_dims", 0}}},
-      {"OneHot", "one_hot", 3, {{"axis", -1}}},
       {"CumSum", "cumsum", 2, {{"exclusive", 0}, {"reverse", 0}}},
   };
   return kRows;
@@ -201,6 +200,15 @@ Operands import_dropout(OnnxImporter& import, const OnnxNode& node, const Operan
   return results;
 }
 
+/// Indices and depth may be of any type; the values of `values` are the result's.
+Operands import_one_hot(OnnxImporter& import, const OnnxNode& node, const Operands& inputs) {
+  return {
+      import.add(node, "one_hot",
+                 {import.cast(node, import.required(node, inputs, 0), DType::I64),
+                  import.cast(node, import.required(node, inputs, 1), DType::I64), import.required(node, inputs, 2)},
+                 {{"axis", node.integer("axis", -1)}})};
+}
+
 Operands import_trilu(OnnxImporter& import, const OnnxNode& node, const Operands& inputs) {
   return {import.add(node, "triangle", {import.required(node, inputs, 0), OnnxImporter::optional(inputs, 1)},
                      {{"upper", node.integer("upper", 1)}})};
@@ -267,6 +275,7 @@ std::vector<OperatorRow> shape_operators() {
                                    {"DepthToSpace", import_depth_to_space},
                                    {"SpaceToDepth", import_depth_to_space},
                                    {"Dropout", import_dropout},
+                                   {"OneHot", import_one_hot},
                                    {"TensorScatter", import_tensor_scatter},
                                    {"Trilu", import_trilu},
                                    {"CenterCropPad", import_center_crop_pad}};

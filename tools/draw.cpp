@@ -1,0 +1,151 @@
+// heed draw: pictures from noise.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+#include <memory>
+#include <random>
+
+#include "heed/error.h"
+#include "heed/picture.h"
+#include "tools/interrupt.h"
+#include "tools/output.h"
+#include "tools/picture_file.h"
+#include "tools/program.h"
+#include "tools/progress.h"
+
+namespace heed::tools {
+namespace {
+
+struct DrawArguments {
+  std::string model;
+  std::string output;
+  std::string device;
+  std::string label;
+  DrawOptions options;
+  bool has_seed = false;
+  std::uint64_t count = 1;
+  bool grid = false;
+  std::vector<std::uint64_t> interpolate;  // two seeds and how many steps
+};
+
+/// From one noise to another along the sphere on which such noise lies (Shoemake 1985).
+std::vector<float> between(const std::vector<float>& a, const std::vector<float>& b, double t) {
+  double dot = 0.0;
+  double length_a = 0.0;
+  double length_b = 0.0;
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    dot += static_cast<double>(a[i]) * b[i];
+    length_a += static_cast<double>(a[i]) * a[i];
+    length_b += static_cast<double>(b[i]) * b[i];
+  }
+  const double angle = std::acos(std::clamp(dot / std::sqrt(length_a * length_b), -1.0, 1.0));
+  const bool straight = angle < 1e-4;
+  const double from = straight ? 1.0 - t : std::sin((1.0 - t) * angle) / std::sin(angle);
+  const double to = straight ? t : std::sin(t * angle) / std::sin(angle);
+  std::vector<float> mixed(a.size());
+  for (std::size_t i = 0; i < a.size(); ++i) mixed[i] = static_cast<float>(from * a[i] + to * b[i]);
+  return mixed;
+}
+
+/// "out.png" for one picture, "out-3.png" for the third of several.
+std::string numbered(const std::string& output, std::size_t i, std::size_t count) {
+  if (count == 1) return output;
+  const std::filesystem::path path(output);
+  return (path.parent_path() / fmt::format("{}-{}{}", path.stem().string(), i + 1, path.extension().string())).string();
+}
+
+int run_draw(const DrawArguments& arguments) {
+  PictureModel model(open_device(arguments.device), arguments.model);
+  DrawOptions options = arguments.options;
+  if (!arguments.has_seed) options.seed = std::random_device()();
+  const bool walks = !arguments.interpolate.empty();
+  const std::size_t count = walks ? arguments.interpolate[2] : arguments.count;
+  std::vector<std::vector<float>> noises;
+  std::vector<std::int64_t> labels;
+  const auto classes = static_cast<std::int64_t>(model.classes().size());
+  const std::int64_t label = arguments.label.empty() ? -1 : model.class_named(arguments.label);
+  for (std::size_t i = 0; i < count; ++i) {
+    if (walks) {
+      const double t = count == 1 ? 0.0 : static_cast<double>(i) / static_cast<double>(count - 1);
+      noises.push_back(between(model.noise(arguments.interpolate[0], 0), model.noise(arguments.interpolate[1], 0), t));
+    } else {
+      noises.push_back(model.noise(options.seed, i));
+    }
+    const bool each_next = label < 0 && classes > 0;
+    labels.push_back(each_next ? (walks ? 0 : static_cast<std::int64_t>(i) % classes) : label);
+  }
+  std::vector<Picture> pictures;
+  {
+    const InterruptFlag interrupt;
+    Progress progress("drawing");
+    options.progress = [&](std::int64_t done, std::int64_t total) {
+      if (interrupt.raised()) throw Interrupted();
+      progress.update(static_cast<std::uint64_t>(done), static_cast<std::uint64_t>(total));
+    };
+    pictures = model.draw(noises, labels, options);
+  }
+  if (arguments.grid || walks) {
+    const auto columns =
+        static_cast<std::size_t>(walks ? static_cast<double>(count) : std::ceil(std::sqrt(static_cast<double>(count))));
+    const bool rows_of_classes = !walks && label < 0 && classes > 0 && count % static_cast<std::size_t>(classes) == 0;
+    write_png(arguments.output, grid_of(pictures, rows_of_classes ? static_cast<std::size_t>(classes) : columns));
+  } else {
+    for (std::size_t i = 0; i < pictures.size(); ++i) write_png(numbered(arguments.output, i, count), pictures[i]);
+  }
+  write_error(fmt::format("{}: {} picture{} of {}x{}, seed {}\n", arguments.output, count, count == 1 ? "" : "s",
+                          pictures[0].width, pictures[0].height, options.seed));
+  return 0;
+}
+
+}  // namespace
+
+void add_draw(Program& program) {
+  CLI::App* verb = program.app.add_subcommand("draw", "Draw pictures from noise");
+  verb->footer(
+      "Without --class each picture is of the next class. Several pictures are numbered: out-1.png, out-2.png.\n"
+      "Examples:\n"
+      "  heed draw digits.heed -o seven.png --class 7 --seed 1\n"
+      "  heed draw digits.heed -o grid.png --count 100 --grid\n"
+      "  heed draw digits.heed -o walk.png --class 3 --interpolate 1 2 8");
+  auto arguments = std::make_shared<DrawArguments>();
+  DrawOptions& options = arguments->options;
+  verb->add_option("MODEL", arguments->model, "A .heed file with the task draw")->required();
+  verb->add_option("-o,--output", arguments->output, "The PNG file; replaced when it exists")
+      ->required()
+      ->type_name("FILE");
+  CLI::Option* seed =
+      verb->add_option("--seed", options.seed, "Of the noise (default: another one each time)")->type_name("N");
+  verb->add_option("--class", arguments->label, "Name or number of the class to draw")->type_name("NAME|N");
+  verb->add_option("--count", arguments->count, "How many pictures")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 4096))
+      ->type_name("N");
+  verb->add_flag("--grid", arguments->grid, "All pictures in one");
+  verb->add_option("--interpolate", arguments->interpolate,
+                   "A row of STEPS pictures from the noise of seed A to that of seed B")
+      ->expected(3)
+      ->type_name("A B STEPS");
+  verb->add_option("--truncation", options.truncation, "Factor of the noise: below 1 pictures are more alike")
+      ->capture_default_str()
+      ->check(CLI::Range(0.0, 10.0))
+      ->type_name("X");
+  verb->add_option("--steps", options.steps, "Of models that draw in steps (default: as the model says)")
+      ->check(CLI::Range(1, 10000))
+      ->type_name("N");
+  verb->add_option("--guidance", options.guidance,
+                   "How far to follow the class, 1 is plainly (default: as the model says)")
+      ->check(CLI::Range(0.0, 1000.0))
+      ->type_name("X");
+  add_device_option(*verb, arguments->device);
+  verb->callback([&program, arguments, seed] {
+    arguments->has_seed = seed->count() > 0;
+    if (!arguments->interpolate.empty() && (arguments->interpolate[2] < 1 || arguments->interpolate[2] > 4096)) {
+      throw CLI::ValidationError("--interpolate", "STEPS must be 1 to 4096");
+    }
+    program.run = [arguments] { return run_draw(*arguments); };
+  });
+}
+
+}  // namespace heed::tools

@@ -1,0 +1,108 @@
+#include "tools/picture_file.h"
+
+#include <fmt/format.h>
+#include <stb/stb_image.h>
+#include <stb/stb_image_write.h>
+
+#include <algorithm>
+#include <cmath>
+#include <fstream>
+#include <memory>
+
+#include "file/output_file.h"
+#include "heed/error.h"
+
+namespace heed::tools {
+namespace {
+
+constexpr int kMostPixels = 16384;  // on a side
+constexpr std::streamoff kMostBytes = std::streamoff{1} << 30;
+
+}  // namespace
+
+Picture read_picture(const std::filesystem::path& path) {
+  std::ifstream file(path, std::ios::binary | std::ios::ate);
+  if (!file || !std::filesystem::is_regular_file(path)) throw Error(fmt::format("{}: cannot open", path.string()));
+  const auto size = static_cast<std::streamoff>(file.tellg());
+  if (size > kMostBytes) throw Error(fmt::format("{}: {} bytes are too many for a picture", path.string(), size));
+  std::vector<unsigned char> bytes(static_cast<std::size_t>(size));
+  file.seekg(0);
+  if (!file.read(reinterpret_cast<char*>(bytes.data()), size))
+    throw Error(fmt::format("{}: cannot read", path.string()));
+
+  const bool png = bytes.size() > 8 && bytes[0] == 0x89 && bytes[1] == 'P' && bytes[2] == 'N' && bytes[3] == 'G';
+  const bool jpeg = bytes.size() > 3 && bytes[0] == 0xff && bytes[1] == 0xd8;
+  if (!png && !jpeg) throw Error(fmt::format("{}: is neither PNG nor JPEG", path.string()));
+  int width = 0;
+  int height = 0;
+  int channels = 0;
+  const auto length = static_cast<int>(bytes.size());
+  if (stbi_info_from_memory(bytes.data(), length, &width, &height, &channels) == 0) {
+    throw Error(fmt::format("{}: the picture is damaged: {}", path.string(), stbi_failure_reason()));
+  }
+  if (width < 1 || height < 1 || width > kMostPixels || height > kMostPixels) {
+    throw Error(
+        fmt::format("{}: {}x{} pixels, expected 1 to {} on each side", path.string(), width, height, kMostPixels));
+  }
+  const int wanted = channels <= 2 ? 1 : 3;
+  const std::unique_ptr<stbi_uc, void (*)(void*)> pixels(
+      stbi_load_from_memory(bytes.data(), length, &width, &height, &channels, wanted), stbi_image_free);
+  if (pixels == nullptr) {
+    throw Error(fmt::format("{}: the picture is damaged: {}", path.string(), stbi_failure_reason()));
+  }
+  Picture picture{width, height, wanted, {}};
+  const auto count = static_cast<std::size_t>(width) * static_cast<std::size_t>(height);
+  picture.values.resize(count * static_cast<std::size_t>(wanted));
+  for (std::size_t i = 0; i < picture.values.size(); ++i) {
+    const std::size_t channel = i / count;
+    picture.values[i] =
+        static_cast<float>(pixels.get()[i % count * static_cast<std::size_t>(wanted) + channel]) / 255.0f;
+  }
+  return picture;
+}
+
+void write_png(const std::filesystem::path& path, const Picture& picture) {
+  const auto channels = static_cast<std::size_t>(picture.channels);
+  const auto count = static_cast<std::size_t>(picture.width * picture.height);
+  std::vector<unsigned char> pixels(count * channels);
+  for (std::size_t i = 0; i < count; ++i) {
+    for (std::size_t c = 0; c < channels; ++c) {
+      const float value = picture.values[c * count + i];
+      if (std::isnan(value)) throw Error(fmt::format("{}: the model made pixels that are no numbers", path.string()));
+      pixels[i * channels + c] = static_cast<unsigned char>(std::lround(std::clamp(value, 0.0f, 1.0f) * 255.0f));
+    }
+  }
+  OutputFile file(path);
+  const auto append = [](void* context, void* data, int size) {
+    static_cast<OutputFile*>(context)->append({static_cast<const std::byte*>(data), static_cast<std::size_t>(size)});
+  };
+  const int width = static_cast<int>(picture.width);
+  const int height = static_cast<int>(picture.height);
+  const int planes = static_cast<int>(channels);
+  if (stbi_write_png_to_func(append, &file, width, height, planes, pixels.data(), width * planes) == 0) {
+    throw Error(fmt::format("{}: cannot be packed as PNG", path.string()));
+  }
+  file.commit();
+}
+
+Picture grid_of(const std::vector<Picture>& pictures, std::size_t columns) {
+  const Picture& first = pictures.front();
+  const std::size_t rows = (pictures.size() + columns - 1) / columns;
+  Picture grid{static_cast<std::int64_t>(columns) * (first.width + 1) - 1,
+               static_cast<std::int64_t>(rows) * (first.height + 1) - 1,
+               first.channels,
+               {}};
+  grid.values.assign(static_cast<std::size_t>(grid.width * grid.height * grid.channels), 0.0f);
+  for (std::size_t i = 0; i < pictures.size(); ++i) {
+    const auto left = static_cast<std::int64_t>(i % columns) * (first.width + 1);
+    const auto top = static_cast<std::int64_t>(i / columns) * (first.height + 1);
+    for (std::int64_t c = 0; c < first.channels; ++c) {
+      for (std::int64_t y = 0; y < first.height; ++y) {
+        for (std::int64_t x = 0; x < first.width; ++x) grid.at(c, top + y, left + x) = pictures[i].at(c, y, x);
+      }
+    }
+  }
+  return grid;
+}
+
+}  // namespace heed::tools

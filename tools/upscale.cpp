@@ -1,0 +1,72 @@
+// heed upscale: a picture from a picture, larger or in another style, as the model has learnt it.
+#include <fmt/format.h>
+
+#include <memory>
+
+#include "heed/error.h"
+#include "heed/picture.h"
+#include "tools/interrupt.h"
+#include "tools/output.h"
+#include "tools/picture_file.h"
+#include "tools/program.h"
+#include "tools/progress.h"
+
+namespace heed::tools {
+namespace {
+
+struct UpscaleArguments {
+  std::string input;
+  std::string output;
+  std::string model;
+  std::string device;
+  TransformOptions options;
+};
+
+int run_upscale(const UpscaleArguments& arguments) {
+  const Picture picture = read_picture(arguments.input);
+  PictureModel model(open_device(arguments.device), arguments.model);
+  Picture made;
+  {
+    const InterruptFlag interrupt;
+    Progress progress("working");
+    TransformOptions options = arguments.options;
+    options.progress = [&](std::int64_t done, std::int64_t total) {
+      if (interrupt.raised()) throw Interrupted();
+      progress.update(static_cast<std::uint64_t>(done), static_cast<std::uint64_t>(total));
+    };
+    made = model.transform(picture, options);
+  }
+  write_png(arguments.output, made);
+  write_error(
+      fmt::format("{}: {}x{} from {}x{}\n", arguments.output, made.width, made.height, picture.width, picture.height));
+  return 0;
+}
+
+}  // namespace
+
+void add_upscale(Program& program) {
+  CLI::App* verb = program.app.add_subcommand("upscale", "Make a picture of a picture: larger, or in another style");
+  verb->footer(
+      "Pictures too large for the device are worked on in overlapping parts, which are blended.\n"
+      "Example:\n  heed upscale photo.png --model rfdn.heed -o large.png");
+  auto arguments = std::make_shared<UpscaleArguments>();
+  verb->add_option("INPUT", arguments->input, "A PNG or JPEG file")->required();
+  verb->add_option("-o,--output", arguments->output, "The PNG file; replaced when it exists")
+      ->required()
+      ->type_name("FILE");
+  verb->add_option("--model", arguments->model, "A .heed file with the task image-to-image")
+      ->required()
+      ->type_name("MODEL");
+  verb->add_option("--tile", arguments->options.tile,
+                   "Side of the parts in pixels of the input (default: as large as fits)")
+      ->check(CLI::Range(1, 16384))
+      ->type_name("N");
+  verb->add_option("--overlap", arguments->options.overlap, "Pixels by which parts overlap on each side")
+      ->capture_default_str()
+      ->check(CLI::Range(0, 4096))
+      ->type_name("N");
+  add_device_option(*verb, arguments->device);
+  verb->callback([&program, arguments] { program.run = [arguments] { return run_upscale(*arguments); }; });
+}
+
+}  // namespace heed::tools
