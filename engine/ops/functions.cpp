@@ -7,6 +7,7 @@
 
 #include "graph/convert_dtype.h"
 #include "ops/activation.h"
+#include "ops/op.h"
 
 namespace heed::ops {
 namespace {
@@ -173,8 +174,8 @@ double apply_real(unsigned number, double x, double alpha, double beta) {
 }
 
 double apply_binary(unsigned number, bool integer, double a, double b) {
-  const auto ia = static_cast<std::int64_t>(integer ? a : 0.0);
-  const auto ib = static_cast<std::int64_t>(integer ? b : 0.0);
+  const std::int64_t ia = integer ? to_integer(a) : 0;
+  const std::int64_t ib = integer ? to_integer(b) : 0;
   switch (number) {
     case 64:
       return a + b;
@@ -257,20 +258,21 @@ double apply_function(const Function& function, const Node& node, DType type, do
   } else if (function.number == 42) {
     y = a == 0.0;
   } else if (function.number == 43) {
-    y = static_cast<double>(~static_cast<std::int64_t>(a));
+    y = static_cast<double>(~to_integer(a));
   } else if (function.operands == 1) {
     y = apply_real(function.number, a, function_parameter(function, node, 0), function_parameter(function, node, 1));
   } else {
     y = apply_binary(function.number, integer, a, b);
   }
   const bool same = function.domain == Domain::Integer || function.domain == Domain::Number;
-  return integer && same ? wrap_integer(type, y) : y;
+  return integer && same && std::isfinite(y) ? wrap_integer(type, y) : y;
 }
 
 double convert_number(DType from, DType to, double value) {
   if (to == DType::F16) return f16_to_f32(f32_to_f16(static_cast<float>(value)));
   if (to == DType::BF16) return bf16_to_f32(f32_to_bf16(static_cast<float>(value)));
   if (is_floating(to)) return value;
+  if (!std::isfinite(value) && to != DType::Bool) return 0.0;
   return wrap_integer(to, is_floating(from) && to != DType::Bool ? std::trunc(value) : value);
 }
 

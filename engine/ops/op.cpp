@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <map>
 
 #include "heed/error.h"
@@ -90,6 +91,7 @@ std::size_t InferContext::axis(std::int64_t axis, std::size_t i) const {
 
 std::int64_t to_integer(double element) {
   constexpr double kMost = 9007199254740992.0;
+  if (std::isnan(element)) return 0;
   return static_cast<std::int64_t>(std::clamp(element, -kMost, kMost));
 }
 

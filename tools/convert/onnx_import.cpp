@@ -17,7 +17,7 @@ constexpr int kMaxDepth = 32;  // of functions that call functions, and branches
 // Larger constants are tensors of the file, smaller ones stand in the graph. Integers may decide on sizes.
 constexpr std::size_t kMostReals = 16;
 constexpr std::size_t kMostIntegers = 4096;
-// Results that cost more memory than the constants they come from are left for the device.
+// Elements that are computed at conversion; what is beyond is left for the device.
 constexpr std::int64_t kMostFolded = std::int64_t{1} << 26;
 
 /// The types that ONNX gives the outputs of a node of heed's.
@@ -156,7 +156,8 @@ std::vector<Operand> OnnxImporter::add_many(const OnnxNode& node, std::string_vi
     if (types.size() < outputs) node.fail(fmt::format("has {} outputs, expected at most {}", outputs, types.size()));
     std::int64_t elements = 0;
     for (const TensorType& type : types) elements += element_count(type.shape);
-    if (elements <= kMostFolded) {
+    if (folded_ + elements <= kMostFolded) {
+      folded_ += elements;
       std::vector<HostTensor> made;
       made.reserve(outputs);
       for (std::size_t i = 0; i < outputs; ++i) {

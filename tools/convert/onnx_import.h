@@ -138,6 +138,7 @@ class OnnxImporter {
   std::map<std::string, const onnx::FunctionProto*> functions_;
   std::map<std::string_view, ImportOperator> operators_;
   int depth_ = 0;
+  std::int64_t folded_ = 0;  // elements of constants that were computed
 };
 
 }  // namespace heed::convert

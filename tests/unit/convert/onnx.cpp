@@ -1,0 +1,210 @@
+#include "tools/convert/onnx.h"
+
+#include <doctest/doctest.h>
+#include <fmt/format.h>
+
+#include <cmath>
+
+#include "heed/error.h"
+#include "ops/op.h"
+#include "plan/infer.h"
+#include "tests/unit/convert/sample_files.h"
+#include "tools/convert/convert.h"
+#include "tools/convert/onnx_proto.h"
+
+namespace heed::convert {
+namespace {
+
+using namespace convert_test;
+
+/// A model that is put together node by node.
+struct ModelFile {
+  onnx::ModelProto model;
+
+  explicit ModelFile(int opset = 17) {
+    model.set_ir_version(8);
+    model.add_opset_import()->set_version(opset);
+    model.mutable_graph()->set_name("test");
+  }
+  onnx::GraphProto& graph() { return *model.mutable_graph(); }
+  static void describe(onnx::ValueInfoProto& value, const std::string& name, const std::vector<std::string>& shape,
+                       int type = onnx::TensorProto::FLOAT) {
+    value.set_name(name);
+    auto& tensor = *value.mutable_type()->mutable_tensor_type();
+    tensor.set_elem_type(type);
+    tensor.mutable_shape();
+    for (const std::string& dim : shape) {
+      auto& added = *tensor.mutable_shape()->add_dim();
+      if (dim.find_first_not_of("-0123456789") == std::string::npos) {
+        added.set_dim_value(std::stoll(dim));
+      } else {
+        added.set_dim_param(dim);
+      }
+    }
+  }
+  void input(const std::string& name, const std::vector<std::string>& shape, int type = onnx::TensorProto::FLOAT) {
+    describe(*graph().add_input(), name, shape, type);
+  }
+  void output(const std::string& name) { describe(*graph().add_output(), name, {}); }
+  onnx::TensorProto& tensor(const std::string& name, const std::vector<std::int64_t>& shape,
+                            const std::vector<float>& values) {
+    onnx::TensorProto& added = *graph().add_initializer();
+    added.set_name(name);
+    added.set_data_type(onnx::TensorProto::FLOAT);
+    for (const std::int64_t dim : shape) added.add_dims(dim);
+    for (const float value : values) added.add_float_data(value);
+    return added;
+  }
+  onnx::NodeProto& node(const std::string& op, const std::vector<std::string>& inputs, const std::string& output) {
+    onnx::NodeProto& added = *graph().add_node();
+    added.set_op_type(op);
+    added.set_name("the " + op);
+    for (const std::string& name : inputs) added.add_input(name);
+    added.add_output(output);
+    return added;
+  }
+  Checkpoint read() const { return read_onnx(SourceFile::from_bytes("test.onnx", model.SerializeAsString())); }
+  std::string complaint() const {
+    return error_of([&] { read(); });
+  }
+};
+
+void set_integer(onnx::NodeProto& node, const std::string& name, std::int64_t value) {
+  onnx::AttributeProto& attribute = *node.add_attribute();
+  attribute.set_name(name);
+  attribute.set_type(onnx::AttributeProto::INT);
+  attribute.set_i(value);
+}
+
+/// x [batch, 3] -> Relu -> y
+ModelFile relu_model() {
+  ModelFile file;
+  file.input("x", {"batch", "3"});
+  file.node("Relu", {"x"}, "y");
+  file.output("y");
+  return file;
+}
+
+}  // namespace
+
+TEST_CASE("onnx: named dimensions stay named, inputs and outputs keep their names") {
+  const Checkpoint checkpoint = relu_model().read();
+  REQUIRE(checkpoint.graphs.size() == 1);
+  const Graph& graph = checkpoint.graphs[0];
+  validate(graph, ops::is_op);
+  CHECK(graph.value(graph.inputs.at(0)).name == "x");
+  CHECK(graph.value(graph.inputs.at(0)).shape == SymbolicShape{"batch", 3});
+  CHECK(graph.value(graph.outputs.at(0)).name == "y");
+  CHECK(infer_all(graph, {{"batch", 5}}).at(static_cast<std::size_t>(graph.outputs[0])).shape == Shape{5, 3});
+}
+
+TEST_CASE("onnx: what reads constants alone is computed, and a matrix on the right becomes a weight") {
+  ModelFile file = relu_model();
+  file.graph().clear_output();
+  std::vector<float> values;
+  for (int i = 0; i < 60; ++i) values.push_back(static_cast<float>(i));
+  file.tensor("w", {20, 3}, values);
+  onnx::NodeProto& transpose = file.node("Transpose", {"w"}, "wt");
+  onnx::AttributeProto& perm = *transpose.add_attribute();
+  perm.set_name("perm");
+  perm.set_type(onnx::AttributeProto::INTS);
+  perm.add_ints(1);
+  perm.add_ints(0);
+  file.node("MatMul", {"y", "wt"}, "z");
+  file.output("z");
+  const Checkpoint checkpoint = file.read();
+  const Graph& graph = checkpoint.graphs[0];
+  REQUIRE(graph.nodes.size() == 2);
+  CHECK(graph.nodes[1].op == "linear");
+  REQUIRE(checkpoint.tensors.size() == 1);
+  CHECK(checkpoint.tensors[0].shape == Shape{20, 3});
+  CHECK(f32_values(checkpoint.tensors[0].read()) == values);  // transposed twice
+}
+
+TEST_CASE("onnx: what heed does not know is refused by the node's name") {
+  const auto with = [](const std::function<void(ModelFile&)>& change) {
+    ModelFile file = relu_model();
+    change(file);
+    return file.complaint();
+  };
+  CHECK(contains(with([](ModelFile& f) { f.node("NonZero", {"y"}, "z"); }),
+                 "node \"the NonZero\" (NonZero): heed does not have this operator"));
+  CHECK(contains(with([](ModelFile& f) { set_integer(f.node("Relu", {"y"}, "z"), "strange", 1); }),
+                 "(Relu): attribute \"strange\" is not known to heed"));
+  CHECK(contains(with([](ModelFile& f) { f.node("Relu", {"y"}, "z").set_domain("com.example"); }),
+                 "no operators of domain \"com.example\""));
+  CHECK(contains(with([](ModelFile& f) { f.model.mutable_opset_import(0)->set_version(99); }), "opset 99; heed reads"));
+  CHECK(contains(with([](ModelFile& f) { f.input("s", {"2"}, onnx::TensorProto::STRING); }), "type string"));
+  CHECK(contains(
+      with([](ModelFile& f) { f.graph().mutable_input(0)->mutable_type()->mutable_tensor_type()->clear_shape(); }),
+      "has no shape"));
+  CHECK(contains(with([](ModelFile& f) {
+                   onnx::NodeProto& node = f.node("If", {"y"}, "z");
+                   node.add_attribute()->set_name("then_branch");
+                 }),
+                 "heed has no control flow"));
+  CHECK(contains(with([](ModelFile& f) { f.node("Loop", {"y"}, "z"); }), "(Loop): heed does not have this operator"));
+}
+
+TEST_CASE("onnx: graphs that do not hang together are refused") {
+  ModelFile cycle = relu_model();
+  cycle.graph().clear_node();
+  cycle.node("Add", {"x", "b"}, "a");
+  cycle.node("Relu", {"a"}, "b");
+  cycle.node("Relu", {"b"}, "y");
+  CHECK(contains(cycle.complaint(), "node \"the Add\" (Add): reads \"b\", which no node before it makes"));
+
+  ModelFile missing = relu_model();
+  missing.node("Add", {"y", "weight"}, "z");
+  CHECK(contains(missing.complaint(), "reads \"weight\""));
+
+  ModelFile no_output = relu_model();
+  no_output.output("nothing");
+  CHECK(contains(no_output.complaint(), "output \"nothing\": no node makes it"));
+
+  ModelFile twice = relu_model();
+  twice.node("Relu", {"x"}, "y");
+  CHECK(contains(twice.complaint(), "makes \"y\", which is there already"));
+}
+
+TEST_CASE("onnx: tensors whose data is missing, too short, elsewhere or absurd are refused") {
+  const auto with = [](const std::function<void(onnx::TensorProto&)>& change) {
+    ModelFile file = relu_model();
+    change(file.tensor("w", {2, 2}, {1, 2, 3, 4}));
+    return file.complaint();
+  };
+  CHECK(with([](onnx::TensorProto&) {}).empty());
+  CHECK(contains(with([](onnx::TensorProto& t) { t.clear_float_data(); }),
+                 "tensor \"w\": 0 elements of data, expected 4"));
+  CHECK(contains(with([](onnx::TensorProto& t) { t.set_raw_data("abc"); }), "3 bytes of data, expected 16"));
+  CHECK(contains(with([](onnx::TensorProto& t) { t.set_dims(0, -2); }), "tensor \"w\": "));
+  CHECK(contains(with([](onnx::TensorProto& t) { t.set_dims(0, std::int64_t{1} << 62); }), "tensor \"w\": "));
+  const auto external = [&](const std::string& location) {
+    return with([&](onnx::TensorProto& t) {
+      t.clear_float_data();
+      t.set_data_location(onnx::TensorProto::EXTERNAL);
+      auto& entry = *t.add_external_data();
+      entry.set_key("location");
+      entry.set_value(location);
+    });
+  };
+  CHECK(contains(external("../secret"), "not beside the model"));
+  CHECK(contains(external("/etc/passwd"), "not beside the model"));
+  CHECK(contains(external("not_there.bin"), "not_there.bin"));
+}
+
+TEST_CASE("onnx: files cut short or with flipped bits end in an error or in a graph") {
+  const std::string good = relu_model().model.SerializeAsString();
+  for (std::size_t size = 0; size < good.size(); ++size) {
+    const auto file = SourceFile::from_bytes("cut.onnx", good.substr(0, size));
+    if (is_onnx(*file)) error_of([&] { read_onnx(file); });
+  }
+  for (std::size_t bit = 0; bit < good.size() * 8; ++bit) {
+    std::string flipped = good;
+    flipped[bit / 8] = static_cast<char>(flipped[bit / 8] ^ (1 << (bit % 8)));
+    const auto file = SourceFile::from_bytes("flipped.onnx", flipped);
+    if (is_onnx(*file)) error_of([&] { read_onnx(file); });
+  }
+}
+
+}  // namespace heed::convert
