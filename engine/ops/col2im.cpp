@@ -75,8 +75,8 @@ void lower(Lowering& l) {
   if (count == 0) return;
   if (count > 0x7fffffff || element_count(x) > 0x7fffffff) l.fail("more than 2^31 elements");
   const Window w = blocks_of(l.node(), x, l.known(1)->data, l.known(2)->data).window;
-  const auto iterations = static_cast<std::uint64_t>(w.kernel[0] * (1 + w.kernel[1] * (1 + w.kernel[2])));
-  if (iterations > l.caps().max_loop_iterations) {
+  const auto iterations = static_cast<std::uint64_t>(w.kernel[0] * (2 + w.kernel[1] * (2 + w.kernel[2])));
+  if (iterations > l.caps().max_loop_iterations / 2) {
     l.fail(fmt::format("blocks of {} elements need more than {} loop iterations; use a newer driver", w.taps(),
                        l.caps().max_loop_iterations));
   }

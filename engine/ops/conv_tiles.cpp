@@ -192,6 +192,9 @@ Binding place_weights(Lowering& l, const Convolution& c, const Pass& pass, std::
   padding.stride = {
       c.channels * c.outputs * taps, of_channel, pass.w_step[0], pass.w_step[1], pass.w_step[2], of_output};
   padding.x_first = pass.w_first;
+  if (std::optional<Binding> ordered = l.ordered(1, {padding.y, padding.x, padding.stride, padding.x_first}, view)) {
+    return *ordered;
+  }
   const Binding placed =
       l.scratch(fmt::format("w{}", number), static_cast<std::uint64_t>(element_count(padding.y)) * 4);
   Binding write = placed;
@@ -226,7 +229,8 @@ Together together(const Convolution& c, const Pass& pass, const Tiling& t) {
   }
   if (rows.deep) {
     const std::int64_t inner = pass.kernel[1] / rows.rows;
-    rows.iterations = static_cast<std::uint64_t>(2 + pass.kernel[0] * (2 + inner));
+    // Twice what they are: llvmpipe counts more of nested loops than their rounds and their ends.
+    rows.iterations = 2 * static_cast<std::uint64_t>(2 + pass.kernel[0] * (2 + inner));
   }
   return rows;
 }

@@ -79,7 +79,7 @@ DeviceWeight Lowering::describe_weight(const Value& value, const TensorType& typ
   const bool rows = !type.shape.empty() && type.shape[0] > 0;
   weight.row_count = rows ? type.shape[0] : 1;
   weight.columns = rows ? count / type.shape[0] : count;
-  if (layout == WeightLayout::Dense && value.parts.empty()) {
+  if (layout != WeightLayout::Matrix && value.parts.empty()) {
     weight.row_count = 1;  // one run of elements, whatever the shape
     weight.columns = count;
   }
@@ -189,6 +189,16 @@ std::vector<MatrixPiece> Lowering::matrix(std::size_t i, std::int64_t outputs, b
     pieces.push_back(piece);
   }
   return pieces;
+}
+
+std::optional<Binding> Lowering::ordered(std::size_t i, WeightOrder order, View view) {
+  const ValueId id = node_->inputs[i];
+  const Value& value = graph_.value(id);
+  if (value.kind != ValueKind::Weight || !value.parts.empty() || known(i) != nullptr) return std::nullopt;
+  DeviceWeight weight = describe_weight(value, types_[static_cast<std::size_t>(id)], WeightLayout::Ordered);
+  weight.order = std::move(order);
+  const std::size_t tensor = weight_tensor(std::move(weight), value);
+  return Binding{tensor, 0, plan_.tensors[tensor].bytes, Access::Read, view};
 }
 
 Binding Lowering::scratch(std::string name, std::uint64_t bytes) {

@@ -2,6 +2,7 @@
 
 #include <bit>
 #include <map>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -56,6 +57,9 @@ class Lowering {
   /// embedding. Cut into pieces of whole bands of at least 32 rows where limits ask for it, but never
   /// a gate's weight.
   std::vector<MatrixPiece> matrix(std::size_t i, std::int64_t outputs, bool gate, std::int64_t together);
+  /// A weight with its elements in another order, made so when it is uploaded. Nothing where the input is no weight of
+  /// the file, or made of several.
+  std::optional<Binding> ordered(std::size_t i, WeightOrder order, View view);
   /// Memory that lives within this node.
   Binding scratch(std::string name, std::uint64_t bytes);
   /// A counter of this node alone, 0 at first; a kernel that changes it leaves it 0.

@@ -32,6 +32,26 @@ std::uint64_t align_up(std::uint64_t value, std::uint64_t alignment) {
   return (value + alignment - 1) / alignment * alignment;
 }
 
+/// Gives the elements of a whole weight their places.
+void place_elements(const WeightOrder& order, std::span<const float> from, float* to) {
+  const std::size_t rank = order.sizes.size();
+  Shape index(rank, 0);
+  for (std::int64_t i = element_count(order.sizes); i > 0; --i) {
+    std::int64_t at = order.first;
+    bool within = true;
+    for (std::size_t d = 0; d < rank; ++d) {
+      at += index[d] * order.strides[d];
+      within = within && index[d] < order.within[d];
+    }
+    assert(!within || (at >= 0 && static_cast<std::size_t>(at) < from.size()));
+    *to++ = within ? from[static_cast<std::size_t>(at)] : 0.0f;
+    for (std::size_t d = rank; d-- > 0;) {
+      if (++index[d] < order.sizes[d]) break;
+      index[d] = 0;
+    }
+  }
+}
+
 /// How often a weight fits one binding and one buffer. Planes are bound on their own, so only the larger one counts for
 /// the binding; a buffer holds both.
 std::uint64_t times_within(const DeviceWeight& weight, const DeviceCaps& caps) {
@@ -45,6 +65,10 @@ std::string DeviceWeight::key() const {
   std::string key =
       fmt::format("{}:{}:{}:{}+{}", static_cast<int>(layout), dtype_name(dtype), band, row_begin, row_count);
   for (const std::string& part : parts) key += "|" + part;
+  if (layout == WeightLayout::Ordered) {
+    key += fmt::format("|{}{}{}{}", to_string(order.sizes), to_string(order.within), to_string(order.strides),
+                       order.first);
+  }
   return key;
 }
 
@@ -67,6 +91,11 @@ std::int64_t matrix_row_words(DType dtype, std::int64_t columns) {
 
 void lay_out(DeviceWeight& weight) {
   const auto rows = static_cast<std::uint64_t>(weight.row_count);
+  if (weight.layout == WeightLayout::Ordered) {
+    weight.scales_offset = 0;
+    weight.bytes = align_up(static_cast<std::uint64_t>(element_count(weight.order.sizes)) * 4, kWord);
+    return;
+  }
   if (weight.layout == WeightLayout::Dense) {
     weight.scales_offset = 0;
     weight.bytes = align_up(rows * static_cast<std::uint64_t>(weight.columns) * 4, kWord);
@@ -127,6 +156,13 @@ void pack_rows(const DeviceWeight& weight, std::int64_t first, std::int64_t rows
     }
     float* out = reinterpret_cast<float*>(to.data()) + first * weight.columns;
     decode_to_f32(weight.dtype, from, static_cast<std::size_t>(rows) * columns, out);
+    return;
+  }
+  if (weight.layout == WeightLayout::Ordered) {
+    assert(first == 0 && rows == weight.row_count);
+    std::vector<float> elements(static_cast<std::size_t>(rows) * columns);
+    decode_to_f32(weight.dtype, from, elements.size(), elements.data());
+    place_elements(weight.order, elements, reinterpret_cast<float*>(to.data()));
     return;
   }
   // Row by row, in device order first, then to its places.

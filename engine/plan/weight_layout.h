@@ -24,6 +24,17 @@ enum class WeightLayout : std::uint8_t {
   Matrix,
   /// Any shape as dense f32, decoded at upload: norms, biases, small tables.
   Dense,
+  /// The same with its elements in another order, see WeightOrder.
+  Ordered,
+};
+
+/// Element i of the device's tensor of `sizes` is element first + i . strides of the file's, or 0 where i is not within
+/// `within` (at most sizes). Strides may be negative; the elements that are meant exist.
+struct WeightOrder {
+  Shape sizes;
+  Shape within;
+  Shape strides;
+  std::int64_t first = 0;
 };
 
 /// A weight, or some rows of it, or rows of several stacked, as a plan wants it on the device. Equal descriptions are
@@ -37,6 +48,7 @@ struct DeviceWeight {
   std::int64_t row_count = 0;
   std::int64_t band = 1;            // rows
   std::uint64_t scales_offset = 0;  // quantised matrices
+  WeightOrder order;                // Ordered, which are one row
   std::uint64_t bytes = 0;
 
   std::string key() const;  // equal for equal weights
@@ -59,7 +71,7 @@ std::int64_t rows_per_piece(DType dtype, std::int64_t columns, std::int64_t band
                             const DeviceCaps& caps);
 
 /// Packs `rows` rows of file bytes (`from`: rows * bytes of a row in the file) that become rows [first, first + rows)
-/// of the device weight into `to`, its whole device memory.
+/// of the device weight into `to`, its whole device memory. Ordered weights come whole.
 void pack_rows(const DeviceWeight& weight, std::int64_t first, std::int64_t rows, std::span<const std::byte> from,
                std::span<std::byte> to);
 

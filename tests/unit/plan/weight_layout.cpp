@@ -137,6 +137,31 @@ TEST_CASE("a dense weight is decoded, whatever its type") {
   }
 }
 
+TEST_CASE("an ordered weight is decoded to its places, with zeros around it") {
+  for (const DType type : kTypes) {
+    DeviceWeight weight;
+    weight.layout = WeightLayout::Ordered;
+    weight.dtype = type;
+    weight.columns = 96;
+    weight.row_count = 1;
+    // Rows 2 and 0 of 3 x 32, as columns padded to 4.
+    weight.order = {{32, 4}, {32, 2}, {1, -64}, 64};
+    lay_out(weight);
+    CHECK(weight.bytes == 32 * 4 * 4);
+    const std::vector<std::byte> file = random_file(type, 1, 96);
+    std::vector<float> elements(96);
+    decode_to_f32(type, file, elements.size(), elements.data());
+    std::vector<float> memory(32 * 4, 7.0f);
+    pack_rows(weight, 0, 1, file, std::as_writable_bytes(std::span(memory)));
+    for (std::size_t i = 0; i < 32; ++i) {
+      CHECK(memory[4 * i] == elements[64 + i]);
+      CHECK(memory[4 * i + 1] == elements[i]);
+      CHECK(memory[4 * i + 2] == 0.0f);
+      CHECK(memory[4 * i + 3] == 0.0f);
+    }
+  }
+}
+
 TEST_CASE("pieces fit the range and the allocation, and larger ones do not") {
   DeviceCaps caps;
   for (const DType type : kTypes) {
@@ -188,6 +213,10 @@ TEST_CASE("different weights have different keys") {
   CHECK(a.key() != b.key());
   b = a;
   b.layout = WeightLayout::Dense;
+  CHECK(a.key() != b.key());
+  a.layout = b.layout = WeightLayout::Ordered;
+  CHECK(a.key() == b.key());
+  b.order.first = 1;
   CHECK(a.key() != b.key());
 }
 
