@@ -245,6 +245,10 @@ void emit_product(Lowering& l, const Matrices& a, const Matrices& b, const Bindi
                  {{parts}, {{elements}}});
 }
 
+Binding emit_packed(Lowering& l, const Matrices& matrices, const std::string& name) {
+  return pack(l, matrices, name, false).x;
+}
+
 extern const Op op_matmul;
 const Op op_matmul = {{"matmul"}, infer, reference, lower};
 

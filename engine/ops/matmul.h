@@ -1,5 +1,7 @@
 #pragma once
 
+#include <string>
+
 #include "ops/loops.h"
 #include "ops/op.h"
 #include "plan/plan.h"
@@ -18,5 +20,9 @@ struct Matrices {
 /// batch sizes (a stride of 0 repeats a matrix), and as many columns in a as rows in b. Operands that are not made of
 /// whole vec4s are copied to where they are.
 void emit_product(Lowering& l, const Matrices& a, const Matrices& b, const Binding& y, double alpha);
+
+/// Appends the dispatch that copies matrices to memory of this node, dense, each row filled up with zeros to whole
+/// vec4s. A batch stride of 0 adds no matrix.
+Binding emit_packed(Lowering& l, const Matrices& matrices, const std::string& name);
 
 }  // namespace heed::ops
