@@ -52,12 +52,27 @@ UPDATE_F32(5, state);     // [batch, width]: the cells of an LSTM, the update ga
 WRITE_F32(6, h_after);
 WRITE_F32(7, y);
 
+// Those that ONNX names, of the functions numbered in engine/ops/functions.cpp.
+float activation(uint function, float v, float alpha, float beta) {
+  switch (function) {
+    case 3: return max(v, 0.0);
+    case 4: return stable_tanh(v);
+    case 5: return sigmoid(v);
+    case 28: return softplus(v);
+    case 29: return v / (1.0 + abs(v));
+    case 30: return v < 0.0 ? alpha * exp_m1(v) : v;
+    case 33: return v < 0.0 ? alpha * v : v;
+    case 34: return clamp(alpha * v + beta, 0.0, 1.0);
+    default: return v > alpha ? v : 0.0;
+  }
+}
+
 bool is_set(uint flag) { return (flags & flag) != 0; }
 
 float clipped(float v) { return is_set(kClips) ? clamp(v, -clip, clip) : v; }
-float function_f(float v) { return apply_real(FUNCTION_F, clipped(v), alphas[0], betas[0]); }
-float function_g(float v) { return apply_real(FUNCTION_G, clipped(v), alphas[1], betas[1]); }
-float function_h(float v) { return apply_real(FUNCTION_H, clipped(v), alphas[2], betas[2]); }
+float function_f(float v) { return activation(FUNCTION_F, clipped(v), alphas[0], betas[0]); }
+float function_g(float v) { return activation(FUNCTION_G, clipped(v), alphas[1], betas[1]); }
+float function_h(float v) { return activation(FUNCTION_H, clipped(v), alphas[2], betas[2]); }
 
 float parameter(uint row, uint h) {
   return load_f32(parameters, (direction * (2 * GATES + 3) + row) * width + h);

@@ -8,7 +8,7 @@ namespace {
 
 struct Layer {
   std::string op = "lstm";
-  std::int64_t steps = 4, batch = 3, inputs = 5, width = 6;
+  std::int64_t steps = 3, batch = 3, inputs = 5, width = 6;
   std::string direction = "forward";
   std::int64_t layout = 0;
   bool bias = true, lengths = false, initial = true, peepholes = false;
@@ -75,7 +75,7 @@ std::vector<OpCase> cases_recurrent() {
     add({.op = op, .bias = false, .initial = false});
     add({.op = op, .direction = "bidirectional", .bias = false, .lengths = true, .initial = false});
     add({.op = op, .steps = 1, .batch = 1, .inputs = 1, .width = 1});
-    add({.op = op, .steps = 5, .batch = 2, .inputs = 40, .width = 70});
+    add({.op = op, .batch = 2, .inputs = 40, .width = 70});
     add({.op = op, .batch = 0});
     add({.op = op, .more = {{"clip", 0.3}}, .what = "clip"});
   }
@@ -96,7 +96,7 @@ std::vector<OpCase> cases_recurrent() {
         "lstm", "l", {x, b.weight("w", DType::F32, {1, 12, 4}), b.weight("r", DType::F32, {1, 12, 3})}, {}, 3);
     b.output(outputs[2], "c");
     b.graph().nodes.back().outputs[0] = b.graph().nodes.back().outputs[1] = kNoValue;
-    cases.push_back({"lstm, cells alone", std::move(b).finish(), {}, {}, 4e-6});
+    cases.push_back({"lstm, cells alone", std::move(b).finish(), {}, {}, 1e-5});
   }
   return cases;
 }
