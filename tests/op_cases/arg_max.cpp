@@ -32,7 +32,7 @@ std::vector<OpCase> cases_arg_max() {
   std::vector<OpCase> cases;
   for (const std::string op : {"arg_max", "arg_min"}) {
     for (const std::int64_t axis : {0, 1, -1}) cases.push_back(arg_max(op, {3, 4, 5}, axis));
-    for (const std::int64_t last : {0, 1}) {
+    for (const std::int64_t last : {none, one}) {
       const Attributes attributes = {{"select_last_index", last}, {"keep_dims", none}};
       cases.push_back(arg_max(op, {2, 6}, 1, {1, -2, -2, 5, 5, 1, 0, -0.0, 0, 0, -0.0, 0}, DType::F32, attributes));
       cases.push_back(arg_max(op, {6}, 0, {3, -128, 127, 127, -128, 0}, DType::I8, attributes));
