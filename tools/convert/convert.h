@@ -52,7 +52,7 @@ struct ConvertSummary {
 ConvertSummary convert_checkpoint(const ConvertOptions& options);
 
 /// The parts of the above, for tests and for tools that make checkpoints of their own.
-/// Recognises the input and reads everything but the bytes of tensors.
+/// Recognises the input and reads everything but the bytes of tensors (of a tied output matrix those too).
 Checkpoint read_checkpoint(const std::filesystem::path& input, const std::filesystem::path& tokenizer);
 /// The graph, metadata and table of tensors (in the order in which the graph uses them) of a .heed file. Reads the
 /// tensors that become attributes, and adds to the checkpoint's notes.

@@ -18,15 +18,27 @@ namespace heed::convert {
 
 namespace {
 
-/// Keys that change nothing of what the model computes: names, training, defaults of generate(), classification heads.
-constexpr auto kHarmless = std::to_array<std::string_view>({"_attn_implementation_autoset",
+/// Keys that change nothing of what the model computes, whatever their value: names, training, defaults of generate(),
+/// classification heads, the kernel that attention runs in, code for those who trust it (transformers has its own for
+/// the architectures that are read here).
+constexpr auto kHarmless = std::to_array<std::string_view>({"_attn_implementation",
+                                                            "_attn_implementation_autoset",
+                                                            "_attn_implementation_internal",
+                                                            "_commit_hash",
+                                                            "_flash_attn_2_enabled",
                                                             "_from_model_config",
                                                             "_name_or_path",
+                                                            "_num_labels",
                                                             "attention_dropout",
+                                                            "attn_implementation",
                                                             "attn_pdrop",
+                                                            "auto_map",
                                                             "bad_words_ids",
                                                             "begin_suppress_tokens",
                                                             "bos_token_id",
+                                                            "cache_implementation",
+                                                            "classifier_dropout",
+                                                            "cls_token_id",
                                                             "decoder_start_token_id",
                                                             "diversity_penalty",
                                                             "do_sample",
@@ -35,34 +47,51 @@ constexpr auto kHarmless = std::to_array<std::string_view>({"_attn_implementatio
                                                             "embd_pdrop",
                                                             "encoder_no_repeat_ngram_size",
                                                             "eos_token_id",
+                                                            "epsilon_cutoff",
+                                                            "eta_cutoff",
                                                             "exponential_decay_length_penalty",
                                                             "finetuning_task",
                                                             "forced_bos_token_id",
                                                             "forced_eos_token_id",
                                                             "gradient_checkpointing",
+                                                            "guidance_scale",
+                                                            "hidden_dropout",
                                                             "id2label",
                                                             "initializer_range",
                                                             "label2id",
                                                             "length_penalty",
+                                                            "low_memory",
+                                                            "mask_token_id",
                                                             "max_length",
+                                                            "max_new_tokens",
                                                             "max_sequence_length",
+                                                            "max_time",
                                                             "min_length",
+                                                            "min_new_tokens",
+                                                            "min_p",
+                                                            "model_max_length",
                                                             "model_type",
                                                             "n_ctx",
                                                             "n_special",
+                                                            "neftune_noise_alpha",
                                                             "no_repeat_ngram_size",
                                                             "num_beam_groups",
                                                             "num_beams",
+                                                            "num_labels",
                                                             "num_return_sequences",
                                                             "output_attentions",
                                                             "output_hidden_states",
+                                                            "output_logits",
+                                                            "output_past",
                                                             "output_scores",
                                                             "pad_token_id",
+                                                            "penalty_alpha",
                                                             "predict_special_tokens",
                                                             "prefix",
                                                             "pretraining_tp",
                                                             "problem_type",
                                                             "remove_invalid_values",
+                                                            "renormalize_logits",
                                                             "reorder_and_upcast_attn",
                                                             "repetition_penalty",
                                                             "resid_pdrop",
@@ -78,15 +107,24 @@ constexpr auto kHarmless = std::to_array<std::string_view>({"_attn_implementatio
                                                             "task_specific_params",
                                                             "temperature",
                                                             "tf_legacy_loss",
+                                                            "token_healing",
                                                             "tokenizer_class",
+                                                            "tokenizer_padding_side",
                                                             "top_k",
                                                             "top_p",
                                                             "torch_dtype",
                                                             "torchscript",
+                                                            "transformers.js_config",
                                                             "transformers_version",
                                                             "typical_p",
+                                                            "unk_token_id",
+                                                            "unsloth_fixed",
+                                                            "unsloth_version",
                                                             "use_bfloat16",
-                                                            "use_cache"});
+                                                            "use_cache",
+                                                            "use_flash_attention_2",
+                                                            "use_return_dict",
+                                                            "xla_device"});
 
 /// Hands out the keys of a JSON object and remembers which were asked for. Null counts as absent: transformers writes
 /// it for options that are not used.
@@ -268,7 +306,13 @@ void read_llama(ConfigReader& config, bool mistral, HuggingFaceConfig& result) {
   if (mistral) {
     if (!config.has("sliding_window")) config.fail("sliding_window", "a number or null");
     result.parameters["window"] = config.find_size("sliding_window").value_or(0);
+    config.expect("attention_bias", false);
+    config.expect("mlp_bias", false);
   } else {
+    config.expect("sliding_window", false);
+    config.expect("use_sliding_window", false);
+    config.expect("rope_interleaved", false);
+    config.boolean("is_llama_config", false);  // of a converter, either way
     result.attention_bias = config.boolean("attention_bias", false);
     result.ffn_bias = config.boolean("mlp_bias", false);
   }

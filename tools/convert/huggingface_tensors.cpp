@@ -10,8 +10,10 @@
 #include <set>
 #include <string_view>
 
+#include "file/model_file.h"
 #include "graph/dtype.h"
 #include "heed/error.h"
+#include "tools/convert/convert.h"
 
 namespace heed::convert {
 
@@ -129,9 +131,7 @@ void map_gpt2(const HuggingFaceConfig& config, std::vector<SourceTensor> tensors
   for (SourceTensor& tensor : tensors) {
     const auto name = rename(without_prefix(tensor.name, "transformer."), "h.", kGpt2Layer, kGpt2Outer);
     if (!name) unknown_tensor(tensor.name);
-    if (*name == "output.weight" && config.tied) {
-      checkpoint.notes.push_back("'lm_head.weight' is left out: config.json ties it to the embedding");
-    } else if (name->find("attn_qkv") != std::string::npos || name->find("attn_output") != std::string::npos) {
+    if (name->find("attn_qkv") != std::string::npos || name->find("attn_output") != std::string::npos) {
       add_conv1d(tensor, *name, width, width, checkpoint);
     } else if (name->find("ffn_up") != std::string::npos) {
       add_conv1d(tensor, *name, width, ffn_width, checkpoint);
@@ -155,10 +155,6 @@ void map_llama(const HuggingFaceConfig& config, std::vector<SourceTensor> tensor
         throw Error(fmt::format("tensor '{}' exists, but config.json says there are no such biases", tensor.name));
       }
     }
-    if (*name == "output.weight" && config.tied) {
-      checkpoint.notes.push_back("'lm_head.weight' is left out: config.json ties it to the embedding");
-      continue;
-    }
     names.insert(*name);
     tensor.name = std::move(*name);
     checkpoint.tensors.push_back(std::move(tensor));
@@ -178,6 +174,29 @@ void map_llama(const HuggingFaceConfig& config, std::vector<SourceTensor> tensor
   if (!config.rope_factors.empty()) {
     checkpoint.tensors.push_back(make_f32_tensor(
         "rope_freqs.weight", {static_cast<std::int64_t>(config.rope_factors.size())}, config.rope_factors));
+  }
+}
+
+/// Stands for the values of a tensor, in whatever type they are stored. One tensor at a time is in memory.
+std::uint64_t digest_of_values(const SourceTensor& tensor) {
+  Checksum checksum;
+  convert_tensor(tensor, DType::F32, [&](std::span<const std::byte> values) { checksum.update(values); });
+  return checksum.digest();
+}
+
+/// A tied output matrix that the file holds all the same repeats the embedding, as a rule. Where it does not,
+/// transformers ties nothing and computes with what the file says.
+void resolve_tied_output(Checkpoint& checkpoint) {
+  const auto output = std::ranges::find(checkpoint.tensors, "output.weight", &SourceTensor::name);
+  const auto embedding = std::ranges::find(checkpoint.tensors, "token_embd.weight", &SourceTensor::name);
+  if (output == checkpoint.tensors.end() || embedding == checkpoint.tensors.end()) return;
+  if (output->shape == embedding->shape && digest_of_values(*output) == digest_of_values(*embedding)) {
+    checkpoint.tensors.erase(output);
+    checkpoint.notes.push_back("'lm_head.weight' is left out: it repeats the embedding, to which config.json ties it");
+  } else {
+    checkpoint.notes.push_back(
+        "config.json ties 'lm_head.weight' to the embedding, but 'lm_head.weight' holds other values than the "
+        "embedding: they are used, as transformers does");
   }
 }
 
@@ -223,6 +242,7 @@ void map_huggingface_tensors(const HuggingFaceConfig& config, std::vector<Source
   } else {
     map_llama(config, std::move(tensors), checkpoint);
   }
+  if (config.tied) resolve_tied_output(checkpoint);
 }
 
 }  // namespace heed::convert

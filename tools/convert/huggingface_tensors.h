@@ -8,7 +8,8 @@
 namespace heed::convert {
 
 /// Renames, splits and transposes the tensors of a Hugging Face model into what the recipe of its family expects.
-/// Known buffers that hold no weights are dropped. Throws Error naming a tensor that is not known.
+/// Known buffers that hold no weights are dropped, and so is a tied lm_head that has the values of the embedding; both
+/// are read to tell. Throws Error naming a tensor that is not known.
 void map_huggingface_tensors(const HuggingFaceConfig& config, std::vector<SourceTensor> tensors,
                              Checkpoint& checkpoint);
 

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 
 #include "generate/tokenizer_description.h"
@@ -109,12 +110,39 @@ TEST_CASE("f16 Conv1D weights are transposed by elements of two bytes") {
   CHECK(bytes[(3 * 8 + 5) * 2] == std::byte{5 * 8 + 3});
 }
 
-TEST_CASE("a tied output matrix that the file holds all the same is left out, with a note") {
+TEST_CASE("a tied output matrix is left out where it repeats the embedding, and used where it does not, with a note") {
   Json config = tiny_llama_config();
   config["tie_word_embeddings"] = true;
-  const Checkpoint checkpoint = read(config, tiny_llama_tensors());
+  Items same = tiny_llama_tensors();
+  item(same, "lm_head.weight").bytes = item(same, "model.embed_tokens.weight").bytes;
+  const Checkpoint checkpoint = read(config, same);
   CHECK(checkpoint.tensors.size() == 11);
   CHECK(contains(checkpoint.notes.at(0), "'lm_head.weight' is left out"));
+
+  const Checkpoint other = read(config, tiny_llama_tensors());
+  CHECK(other.tensors.size() == 12);
+  CHECK(f32_values(tensor(other, "output.weight").read()) == ramp(48, 11));
+  CHECK(contains(other.notes.at(0), "'lm_head.weight' holds other values than the embedding"));
+  // The last element alone, and the same values in another type.
+  same = tiny_llama_tensors();
+  std::vector<float> values = f32_values(tensor(checkpoint, "token_embd.weight").read());
+  std::string halves;
+  for (const float value : values) halves += bytes_of(std::bit_cast<std::uint32_t>(value)).substr(2);
+  item(same, "lm_head.weight").dtype = "BF16";
+  item(same, "lm_head.weight").bytes = halves;  // ramps have few enough bits
+  CHECK(read(config, same).tensors.size() == 11);
+  values.back() += 1;
+  item(same, "lm_head.weight") = {"lm_head.weight", "F32", {6, 8}, f32_bytes(values)};
+  CHECK(read(config, same).tensors.size() == 12);
+  item(same, "lm_head.weight") = {"lm_head.weight", "F32", {8, 6}, item(same, "model.embed_tokens.weight").bytes};
+  CHECK(contains(complaint(config, same), "output.weight"));
+
+  Items gpt2 = tiny_gpt2_tensors();
+  gpt2.push_back({"lm_head.weight", "F32", {6, 8}, item(gpt2, "transformer.wte.weight").bytes});
+  CHECK(contains(read(tiny_gpt2_config(), gpt2).notes.at(0), "is left out"));
+  gpt2.back().bytes = f32_bytes(ramp(48, 5));
+  CHECK(f32_values(tensor(read(tiny_gpt2_config(), gpt2), "output.weight").read()) == ramp(48, 5));
+
   Items without = tiny_llama_tensors();
   without.pop_back();
   CHECK(complaint(config, without).empty());
@@ -231,7 +259,10 @@ TEST_CASE("Mistral has a window that must be spelled out") {
   config["sliding_window"] = nullptr;
   CHECK(read_huggingface_config(config, {}).parameters["window"] == 0);
   config["attention_bias"] = false;
-  CHECK(contains(error_of([&] { read_huggingface_config(config, {}); }), "\"attention_bias\""));
+  config["mlp_bias"] = false;
+  CHECK(read_huggingface_config(config, {}).parameters["window"] == 0);
+  config["attention_bias"] = true;
+  CHECK(contains(error_of([&] { read_huggingface_config(config, {}); }), "'attention_bias' is true"));
   config.erase("attention_bias");
   config.erase("num_key_value_heads");
   CHECK(contains(error_of([&] { read_huggingface_config(config, {}); }), "'num_key_value_heads' is missing"));
@@ -245,9 +276,12 @@ TEST_CASE("keys of config.json that change the computation are refused by name, 
       {{{"architectures", nullptr}}, "'architectures' is null"},
       {{{"quantization_config", {{"bits", 4}}}}, "\"quantization_config\""},
       {{{"logit_scale", 0.5}}, "\"logit_scale\""},
-      {{{"rope_interleaved", true}}, "\"rope_interleaved\""},
-      {{{"sliding_window", 5}}, "\"sliding_window\""},
-      {{{"auto_map", Json::object()}}, "\"auto_map\""},
+      {{{"quantization", {{"bits", 4}}}}, "\"quantization\""},
+      {{{"rope_interleaved", true}}, "'rope_interleaved' is true"},
+      {{{"is_llama_config", 1}}, "'is_llama_config' is 1"},
+      {{{"sliding_window", 5}}, "'sliding_window' is 5"},
+      {{{"sliding_window", true}}, "'sliding_window' is true"},
+      {{{"use_sliding_window", true}}, "'use_sliding_window' is true"},
       {{{"is_decoder", true}}, "'is_decoder' is true"},
       {{{"add_cross_attention", true}}, "'add_cross_attention' is true"},
       {{{"pruned_heads", {{"0", {1}}}}}, "'pruned_heads'"},
@@ -275,6 +309,19 @@ TEST_CASE("keys of config.json that change the computation are refused by name, 
                   {"pretraining_tp", 1},
                   {"id2label", {{"0", "x"}}},
                   {"something_unset", nullptr},
+                  {"is_llama_config", true},  // SmolLM2
+                  {"rope_interleaved", false},
+                  {"transformers.js_config", {{"dtype", "q4"}}},
+                  {"unsloth_version", "2024.9"},
+                  {"unsloth_fixed", true},
+                  {"auto_map", {{"AutoConfig", "configuration_llama.LlamaConfig"}}},
+                  {"sliding_window", false},
+                  {"use_sliding_window", false},
+                  {"problem_type", "single_label_classification"},
+                  {"_attn_implementation", "eager"},
+                  {"num_labels", 2},
+                  {"max_new_tokens", 20},
+                  {"quantization_config", nullptr},
                   {"is_encoder_decoder", false},
                   {"chunk_size_feed_forward", 0}})
             .empty());
@@ -288,6 +335,7 @@ TEST_CASE("keys of config.json that change the computation are refused by name, 
     return read_huggingface_config(config, {}).parameters;
   };
   CHECK(gpt2({{"n_inner", 20}})["ffn_width"] == 20);
+  CHECK(gpt2({{"_num_labels", 1}, {"output_past", true}})["ffn_width"] == 32);  // distilgpt2
   CHECK(gpt2({{"scale_attn_weights", false}})["scale_attention"] == false);
   CHECK(gpt2({{"activation_function", "relu"}, {"summary_type", "cls_index"}, {"n_ctx", 16}})["activation"] == "relu");
   CHECK(contains(error_of([&] {
