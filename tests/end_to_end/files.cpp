@@ -114,8 +114,13 @@ TEST_CASE("inputs that are none are one line") {
               "no/such");
   check_error(run_heed({"inspect", path_in(folder, "none.heed")}), "none.heed");
   check_error(run_heed({"inspect", (golden_folder() / "llama" / "config.json").string()}), "config.json");
-  check_error(run_heed({"convert", path_in(folder, "empty.bin"), "-o", output, "--tokenizer", "missing.bin"}),
-              "heed: ");
+  const auto with_tokenizer = [&](const std::string& input) {
+    return run_heed({"convert", input, "-o", output, "--tokenizer", "missing.bin"});
+  };
+  check_error(with_tokenizer(path_in(folder, "empty.bin")), "empty.bin: heed converts");
+  check_error(with_tokenizer(path_in(folder, "text.bin")), "this is none of them");
+  check_error(with_tokenizer(folder.path().string()), "without a config.json");
+  check_error(with_tokenizer((golden_folder() / "llama").string()), "only for llama2.c models");
   CHECK(!fs::exists(output));
 }
 

@@ -110,15 +110,15 @@ Checkpoint read_checkpoint(const fs::path& input, const fs::path& tokenizer) {
     const auto tokenizer_file = tokenizer.empty() ? nullptr : SourceFile::open(tokenizer);
     return read_llama2c(file, tokenizer_file.get());
   }
+  const bool gguf = file != nullptr && is_gguf(*file);
+  const bool onnx = file != nullptr && !gguf && is_onnx(*file);
+  if (!gguf && !onnx && !(is_folder && is_huggingface(input))) not_recognised(input, file.get());
   if (!tokenizer.empty()) {
-    throw Error(
-        fmt::format("{}: a tokenizer of its own is only for llama2.c models; this input brings its tokenizer along",
-                    tokenizer.string()));
+    throw Error(fmt::format("{}: a tokenizer of its own is only for llama2.c models, which {} is not",
+                            tokenizer.string(), input.string()));
   }
-  if (file != nullptr && is_gguf(*file)) return read_gguf(file);
-  if (file != nullptr && is_onnx(*file)) return read_onnx(file);
-  if (is_folder && is_huggingface(input)) return read_huggingface(input);
-  not_recognised(input, file.get());
+  if (gguf) return read_gguf(file);
+  return onnx ? read_onnx(file) : read_huggingface(input);
 }
 
 ModelHeader make_header(Checkpoint& checkpoint, std::optional<DType> type) {
