@@ -9,6 +9,7 @@ layout(local_size_x_id = 0) in;
 layout(constant_id = 1) const uint KIND = 0;
 layout(constant_id = 2) const uint SHARED = 0;
 layout(constant_id = 3) const uint HAS_INDICES = 0;
+layout(constant_id = 4) const uint DILATED = 0;
 #include "memory.glsl"
 #include "functions.glsl"
 
@@ -45,10 +46,13 @@ WRITE_I32(2, indices);
 shared Number shared_value[gl_WorkGroupSize.x];
 shared int shared_index[gl_WorkGroupSize.x];
 
+// Divisions are slow on CPU drivers, which take both sides of a branch.
+int steps(int distance, uint d) { return DILATED == 1 ? distance / dilation[d] : distance; }
+
 // Taps [first, end) of a window that lie in [0, size), when the window begins at `start`.
 ivec2 taps_within(int start, uint d, int size) {
-  const int first = start >= 0 ? 0 : min(kernel[d], (-start + dilation[d] - 1) / dilation[d]);
-  const int end = size <= start ? 0 : min(kernel[d], (size - 1 - start) / dilation[d] + 1);
+  const int first = start >= 0 ? 0 : min(kernel[d], steps(-start + dilation[d] - 1, d));
+  const int end = size <= start ? 0 : min(kernel[d], steps(size - 1 - start, d) + 1);
   return ivec2(first, max(first, end));
 }
 
@@ -57,6 +61,19 @@ void keep_larger(inout Number best, inout int best_index, Number value, int inde
   if (index >= 0 && (best_index < 0 || value > best || (value == best && index < best_index))) {
     best = value;
     best_index = index;
+  }
+}
+
+// Adds an element of x to what a window gives.
+void add(int plane, int i0, int i1, int i2, inout Number best, inout int best_index) {
+  const int element = (i0 * in_size[1] + i1) * in_size[2] + i2;
+  const Number value = load(x, plane + element);
+  if (KIND == kMax) {
+    keep_larger(best, best_index, value, column_major == 1 ? (i2 * in_size[1] + i1) * in_size[0] + i0 : element);
+  } else if (KIND == kAverage) {
+    best += value;
+  } else {
+    best += Number(p == 1.0 ? abs(float(value)) : p == 2.0 ? float(value * value) : power(abs(float(value)), p));
   }
 }
 
@@ -80,7 +97,7 @@ void main() {
     width[d] = taps.y - taps.x;
     elements *= width[d];
     if (counted[d] > 0) {
-      divisor *= max(0, min(kernel[d], (counted[d] - 1 - start) / dilation[d] + 1));
+      divisor *= max(0, min(kernel[d], steps(counted[d] - 1 - start, d) + 1));
     } else {
       divisor *= width[d];
     }
@@ -88,22 +105,19 @@ void main() {
 
   Number best = Number(0);
   int best_index = -1;
-  const int first = SHARED == 1 ? int(lane) : 0;
-  const int stride_of_lanes = SHARED == 1 ? int(gl_WorkGroupSize.x) : 1;
-  for (int t = first; t < elements; t += stride_of_lanes) {
-    const int i2 = at[2] + t % width[2] * dilation[2];
-    const int row = t / width[2];
-    const int i1 = at[1] + row % width[1] * dilation[1];
-    const int i0 = at[0] + row / width[1] * dilation[0];
-    const int element = (i0 * in_size[1] + i1) * in_size[2] + i2;
-    const Number value = load(x, plane + element);
-    if (KIND == kMax) {
-      const int index = column_major == 1 ? (i2 * in_size[1] + i1) * in_size[0] + i0 : element;
-      keep_larger(best, best_index, value, index);
-    } else if (KIND == kAverage) {
-      best += value;
-    } else {
-      best += Number(p == 1.0 ? abs(float(value)) : p == 2.0 ? float(value * value) : power(abs(float(value)), p));
+  if (SHARED == 1) {
+    for (int t = int(lane); t < elements; t += int(gl_WorkGroupSize.x)) {
+      const int row = t / width[2];
+      add(plane, at[0] + row / width[1] * dilation[0], at[1] + row % width[1] * dilation[1],
+          at[2] + t % width[2] * dilation[2], best, best_index);
+    }
+  } else {
+    for (int k0 = 0; k0 < width[0]; ++k0) {
+      for (int k1 = 0; k1 < width[1]; ++k1) {
+        for (int k2 = 0; k2 < width[2]; ++k2) {
+          add(plane, at[0] + k0 * dilation[0], at[1] + k1 * dilation[1], at[2] + k2 * dilation[2], best, best_index);
+        }
+      }
     }
   }
 

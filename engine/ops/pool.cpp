@@ -129,7 +129,7 @@ void lower(Lowering& l) {
   const std::uint32_t lanes =
       shared ? l.lanes_within_loops([&](std::uint32_t n) { return static_cast<std::uint64_t>(w.taps()) / n + 64; })
              : l.lanes(64);
-  d.specialization = {lanes, static_cast<std::uint32_t>(kind), shared, indices};
+  d.specialization = {lanes, static_cast<std::uint32_t>(kind), shared, indices, w.dilation != Triple{1, 1, 1}};
   d.groups = l.spread(static_cast<std::uint64_t>(shared ? count : (count + lanes - 1) / lanes));
   l.emit(std::move(d));
 }
