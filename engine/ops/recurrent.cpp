@@ -48,7 +48,8 @@ struct Layer {
   bool reverse(std::int64_t direction) const { return first_reverse || direction == 1; }
 };
 
-const Function* activation(std::string name) {
+const Function* activation(const std::string& written) {
+  std::string name = written;
   std::ranges::transform(name, name.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
   constexpr std::pair<std::string_view, std::string_view> kNames[] = {{"relu", "relu"},
                                                                       {"tanh", "tanh"},
@@ -62,7 +63,7 @@ const Function* activation(std::string name) {
   for (const auto& [onnx, own] : kNames) {
     if (name == onnx) return find_function(own);
   }
-  throw Error(fmt::format("unknown activation '{}' of a recurrent layer", name));
+  throw Error(fmt::format("unknown activation '{}' of a recurrent layer", written));
 }
 
 Layer layer_of(const Node& node) {

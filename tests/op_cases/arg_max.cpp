@@ -13,12 +13,12 @@ OpCase arg_max(const std::string& op, const SymbolicShape& shape, std::int64_t a
   GraphBuilder b("arg_max");
   attributes.set("axis", axis);
   b.output(b.add(op, "a", {b.input("x", type, shape)}, attributes), "y");
-  OpCase c{
-      fmt::format("{} {} {} axis {}, {} attributes", op, dtype_name(type), to_string(shape), axis, attributes.size()),
-      std::move(b).finish(),
-      {},
-      {},
-      0.0};
+  OpCase c{fmt::format("{} {} {} axis {}{}", op, dtype_name(type), to_string(shape), axis,
+                       attributes.integer("select_last_index", 0) != 0 ? ", the last" : ""),
+           std::move(b).finish(),
+           {},
+           {},
+           0.0};
   if (!x.empty()) c.values["x"] = std::move(x);
   return c;
 }
