@@ -170,6 +170,7 @@ void lower(Lowering& l) {
     TupleGather g = tuple_gather(l.node(), x, indices);
     push({g.inner, g.tuples, g.batch_stride, static_cast<std::int64_t>(g.sizes.size())});
     g.sizes.resize(8);
+    g.strides.resize(8);
     push(g.sizes);
     push(g.strides);
     d.variant = {"tuple"};

@@ -160,6 +160,7 @@ void lower(Lowering& l) {
     if (tuples) {
       push({length});
       s.sizes.resize(8);
+      s.strides.resize(8);
       push(s.sizes);
       push(s.strides);
     } else {
