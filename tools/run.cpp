@@ -50,18 +50,43 @@ const Graph& choose_graph(const ModelFile& file, const std::string& name) {
   return file.graph("");  // says which there are
 }
 
+/// The named dimensions whose sizes a graph's run can depend on.
+std::set<std::string, std::less<>> dims_of(const Graph& graph) {
+  std::set<std::string, std::less<>> names;
+  for (const Value& value : graph.values) {
+    if (value.kind == ValueKind::Intermediate) continue;
+    for (const Dim& dim : value.shape) {
+      if (!dim.name.empty()) names.insert(dim.name);
+    }
+  }
+  for (const Node& node : graph.nodes) {
+    for (const auto& [key, attribute] : node.attributes) {
+      // Ops that keep some rows name the dimension that says how many.
+      if (const auto* text = std::get_if<std::string>(&attribute); text != nullptr && key == "rows")
+        names.insert(*text);
+    }
+    if (node.op == "rotary") names.insert("context");
+  }
+  return names;
+}
+
 /// Sizes of all named dimensions: what the arrays' shapes say, what --bind says, and two that can be guessed.
 Bindings bind_dims(const ModelFile& file, const Graph& graph, const RunArguments& arguments,
                    const std::map<std::string, NpyArray>& arrays) {
   std::map<std::string, Shape> shapes;
   for (const auto& [name, array] : arrays) shapes.emplace(name, array.shape);
   Bindings dims = bind_inputs(graph, shapes);
+  const std::set<std::string, std::less<>> known = dims_of(graph);
   for (const std::string& text : arguments.binds) {
     const auto [name, value] = split(text, "--bind", "DIM=N, such as outputs=1");
     std::int64_t size = 0;
     const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), size);
     if (error != std::errc() || end != value.data() + value.size() || size < 0 || size > kMaxElements) {
       throw Error(fmt::format("--bind '{}': '{}' is no size", text, value));
+    }
+    if (!known.contains(name)) {
+      throw Error(fmt::format("--bind '{}': graph '{}' has no dimension '{}'; {}", text, graph.name, name,
+                              known.empty() ? "none has a name" : fmt::format("there are {}", fmt::join(known, ", "))));
     }
     bind_dim(dims, name, size, "--bind");
   }
@@ -131,6 +156,46 @@ void write_input(Session& session, const Value& input, const NpyArray& array) {
   }
 }
 
+/// Throws Error where an input that serves as row numbers of a table names a row that is not there: the op gives zeros
+/// for it, which nobody means.
+void check_ids(const Graph& graph, const std::vector<TensorType>& types,
+               const std::map<std::string, NpyArray>& arrays) {
+  for (const Node& node : graph.nodes) {
+    if (node.op != "embedding") continue;
+    const Value& ids = graph.value(node.inputs[0]);
+    if (ids.kind != ValueKind::Input) continue;
+    const std::int64_t rows = types[static_cast<std::size_t>(node.inputs[1])].shape[0];
+    const std::vector<std::int32_t> values = arrays.at(ids.name).integers(fmt::format("input '{}'", ids.name));
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      if (values[i] >= 0 && values[i] < rows) continue;
+      throw Error(fmt::format("input '{}': element {} is {}; '{}' has rows 0 to {}", ids.name, i, values[i],
+                              graph.value(node.inputs[1]).name, rows - 1));
+    }
+  }
+}
+
+/// The same for the position of a text model, beyond whose context there is no room in the cache.
+void check_position(const ModelFile& file, const Graph& graph, const Bindings& dims,
+                    const std::map<std::string, NpyArray>& arrays) {
+  const auto said = file.metadata().find("context");
+  const ValueId id = graph.find("position");
+  if (said == file.metadata().end() || !said->is_number_integer() || id == kNoValue) return;
+  const Value& position = graph.value(id);
+  if (position.kind != ValueKind::Input || is_floating(position.dtype)) return;
+  const auto bound = dims.find("context");
+  auto context = said->get<std::int64_t>();
+  if (bound != dims.end()) context = std::min(context, bound->second);
+  const auto tokens = dims.find("tokens");
+  const std::int64_t count = tokens == dims.end() ? 1 : tokens->second;
+  for (const std::int32_t value : arrays.at(position.name).integers("input 'position'")) {
+    if (value < 0 || value + count > context) {
+      throw Error(
+          fmt::format("input 'position' is {}, and there are {} tokens; a context of {} holds positions 0 to {}", value,
+                      count, context, context - 1));
+    }
+  }
+}
+
 int run_graph(const RunArguments& arguments) {
   const ModelFile file = ModelFile::open(arguments.model);
   const Graph& stored = choose_graph(file, arguments.graph);
@@ -139,6 +204,8 @@ int run_graph(const RunArguments& arguments) {
   const Bindings dims = bind_dims(file, stored, arguments, arrays);
   const Graph graph = fix_inputs(stored, fixed_inputs(stored, arrays));
   const std::vector<TensorType> types = infer_all(graph, dims);
+  check_ids(graph, types, arrays);
+  check_position(file, graph, dims, arrays);
 
   const Device device = open_device(arguments.device);
   const FileWeights source(file);
