@@ -135,6 +135,7 @@ Merger::Merger(const Vocabulary& vocabulary, const MergeTable& table, const Toke
       fuse_unknown_(flags.fuse_unknown) {}
 
 void Merger::encode(std::string_view stretch, std::vector<TokenId>& ids) {
+  stretch_ = stretch;
   make_nodes(stretch);
   merge_all();
   after_unknown_ = false;
@@ -209,6 +210,20 @@ void Merger::name(Symbol symbol, std::string_view bytes, std::vector<TokenId>& i
   ids.push_back(symbol);
 }
 
+std::string Merger::of_character(std::string_view bytes) const {
+  // A byte of the text belongs to the character that begins at or before it.
+  if (bytes.data() >= stretch_.data() && bytes.data() < stretch_.data() + stretch_.size()) {
+    auto at = static_cast<std::size_t>(bytes.data() - stretch_.data());
+    while (at > 0 && (static_cast<unsigned char>(stretch_[at]) & 0xC0) == 0x80) --at;
+    bytes = stretch_.substr(at);
+  }
+  const ScannedCharacter character = scan_character(bytes, 0);
+  if (character.state != ScannedCharacter::State::Valid) return "";
+  bytes = bytes.substr(0, character.size);
+  const auto first = static_cast<unsigned char>(bytes.front());
+  return first < 0x20 || first == 0x7F ? "" : fmt::format(" of '{}'", bytes);
+}
+
 void Merger::name_unspelled(std::string_view bytes, std::vector<TokenId>& ids) {
   const std::size_t before = ids.size();
   for (const char byte : bytes) {
@@ -225,9 +240,9 @@ void Merger::name_unspelled(std::string_view bytes, std::vector<TokenId>& ids) {
     std::string hexadecimal;
     for (const char byte : bytes) hexadecimal += fmt::format(" {:02X}", static_cast<unsigned char>(byte));
     throw Error(
-        fmt::format("cannot encode the text: the vocabulary has no piece for the bytes{} and no unknown piece; "
+        fmt::format("cannot encode the text: the vocabulary has no piece for the bytes{}{} and no unknown piece; "
                     "leave that character out",
-                    hexadecimal));
+                    hexadecimal, of_character(bytes)));
   }
   if (!(fuse_unknown_ && after_unknown_)) ids.push_back(*vocabulary_.unknown());
   after_unknown_ = true;

@@ -80,11 +80,14 @@ class Merger {
   void merge_all();
   void name(Symbol symbol, std::string_view bytes, std::vector<TokenId>& ids);
   void name_unspelled(std::string_view bytes, std::vector<TokenId>& ids);
+  /// " of 'x'" for the character that the bytes are or belong to; nothing where it cannot be printed.
+  std::string of_character(std::string_view bytes) const;
 
   const Vocabulary& vocabulary_;
   const MergeTable& table_;
   const bool bytes_alphabet_;
   const bool fuse_unknown_;
+  std::string_view stretch_;  // what is encoded; only while it is
   std::vector<Node> nodes_;
   std::vector<Candidate> candidates_;                                // a heap
   std::unordered_map<Symbol, std::pair<Symbol, Symbol>> made_from_;  // of unused pieces: what to take them apart to

@@ -64,10 +64,14 @@ TEST_CASE("tokenizer: a list of characters") {
   CHECK(build(json)->decode({3, 2, 4}) == "éab ");
   CHECK_THROWS_WITH_AS(
       encode(json, "ax"),
-      "cannot encode the text: the vocabulary has no piece for the bytes 78 and no unknown piece; leave "
+      "cannot encode the text: the vocabulary has no piece for the bytes 78 of 'x' and no unknown piece; leave "
       "that character out",
       Error);
-  CHECK_THROWS_AS(encode(json, "\n"), Error);
+  CHECK_THROWS_WITH_AS(encode(json, "\n"), doctest::Contains("the bytes 0A and no"), Error);
+  CHECK_THROWS_WITH_AS(encode(json, "a日"), doctest::Contains("the bytes E6 97 A5 of '日' and no"), Error);
+  Json bytes = description({"a", "Ã"});
+  bytes["alphabet"] = "bytes";
+  CHECK_THROWS_WITH_AS(encode(bytes, "aé"), doctest::Contains("the bytes A9 of 'é' and no"), Error);
 }
 
 TEST_CASE("tokenizer: of equal scores the leftmost pair merges first") {
