@@ -129,7 +129,7 @@ nlohmann::json graph_json(const Graph& graph) {
   return json;
 }
 
-std::string as_json(const ModelFile& file) {
+std::string as_json(const ModelFile& file, bool checked) {
   nlohmann::json json = {
       {"file", file.path().string()},    {"format_version", kFormatVersion},  {"bytes", file.size()},
       {"metadata", file.metadata()},     {"graphs", nlohmann::json::array()}, {"tensors", nlohmann::json::array()},
@@ -145,6 +145,7 @@ std::string as_json(const ModelFile& file) {
   for (const std::string& name : file.file_names()) {
     json["files"].push_back({{"name", name}, {"bytes", file.read_file(name).size()}});
   }
+  if (checked) json["checksums"] = "agree";
   return json_text(json, 2) + "\n";
 }
 
@@ -168,7 +169,11 @@ struct InspectArguments {
 int run_inspect(const InspectArguments& arguments) {
   const ModelFile file = ModelFile::open(arguments.model);
   if (arguments.check) check_tensors(file);
-  write_output(arguments.json ? as_json(file) : as_text(file));
+  std::string text = arguments.json ? as_json(file, arguments.check) : as_text(file);
+  if (arguments.check && !arguments.json) {
+    text += fmt::format("\nchecked: the checksums of {} tensors agree\n", file.header().tensors.size());
+  }
+  write_output(text);
   return 0;
 }
 

@@ -83,6 +83,11 @@ TEST_CASE("convert says what it made, and inspect shows it") {
   }
   CHECK(text.out.find("-> ?") == std::string::npos);
 
+  const Finished checked = run_heed({"inspect", output, "--check"});
+  CHECK(checked.exit_code == 0);
+  CHECK(checked.out == text.out + "\nchecked: the checksums of 21 tensors agree\n");
+  CHECK(nlohmann::json::parse(run_heed({"inspect", output, "--json", "--check"}).out).at("checksums") == "agree");
+
   const nlohmann::json json = nlohmann::json::parse(run_heed({"inspect", output, "--json"}).out);
   CHECK(json.at("bytes") == fs::file_size(output));
   CHECK(json.at("metadata").at("vocabulary") == 370);
