@@ -1,7 +1,9 @@
 #include "runtime/cache_folder.h"
 
+#include <fmt/format.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
@@ -21,6 +23,16 @@ std::optional<fs::path> cache_folder() {
   if (const char* home = std::getenv("HOME"); home != nullptr && *home != '\0')
     return fs::path(home) / ".cache" / "heed";
   return std::nullopt;
+}
+
+std::string cache_folder_problem() {
+  const char* own = std::getenv("HEED_CACHE_DIR");
+  if (own == nullptr || *own == '\0') return {};
+  std::error_code error;
+  fs::create_directories(own, error);
+  if (!error && !fs::is_directory(own, error) && !error) error = std::make_error_code(std::errc::not_a_directory);
+  if (!error && ::access(own, W_OK | X_OK) != 0) error = std::error_code(errno, std::generic_category());
+  return error ? fmt::format("{}: {}", own, error.message()) : std::string();
 }
 
 namespace {

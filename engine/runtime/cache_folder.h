@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <optional>
 #include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -12,6 +13,10 @@ namespace heed {
 /// Where pipeline caches and tuner verdicts are kept: $HEED_CACHE_DIR, else $XDG_CACHE_HOME/heed, else ~/.cache/heed.
 /// Nothing when none of them is known or HEED_CACHE_DIR is empty: then nothing is kept.
 std::optional<std::filesystem::path> cache_folder();
+
+/// Why nothing can be kept in the folder that HEED_CACHE_DIR names; empty when it can, or when none is named. Makes the
+/// folder.
+std::string cache_folder_problem();
 
 /// The content of a cache file; empty when it is absent or its checksum is wrong (a cache is never trusted).
 std::vector<std::byte> read_cache_file(std::string_view name);

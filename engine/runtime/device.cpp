@@ -78,12 +78,13 @@ std::string lower_case(std::string_view text) {
   return lower;
 }
 
+/// "there is only 0: NAME".
 std::string listing(const Found& found) {
   std::string text;
   for (std::size_t i = 0; i < found.physical.size(); ++i) {
     text += fmt::format("{}{}: {}", i == 0 ? "" : ", ", i, found.physical[i].name);
   }
-  return text;
+  return (found.physical.size() == 1 ? "there is only " : "there are ") + text;
 }
 
 std::size_t choose(const Found& found, std::string_view which) {
@@ -95,16 +96,16 @@ std::size_t choose(const Found& found, std::string_view which) {
   const auto [end, error] = std::from_chars(which.data(), which.data() + which.size(), index);
   if (error == std::errc() && end == which.data() + which.size()) {
     if (index < found.physical.size()) return index;
-    throw Error(fmt::format("no device {}; there are {}", which, listing(found)));
+    throw Error(fmt::format("no device {}; {}", which, listing(found)));
   }
   std::optional<std::size_t> match;
   for (std::size_t i = 0; i < found.physical.size(); ++i) {
     if (vk::uuid_text(found.physical[i].device_uuid) == which) return i;
     if (lower_case(found.physical[i].name).find(lower_case(which)) == std::string::npos) continue;
-    if (match) throw Error(fmt::format("device '{}' is ambiguous; there are {}", which, listing(found)));
+    if (match) throw Error(fmt::format("device '{}' is ambiguous; {}", which, listing(found)));
     match = i;
   }
-  if (!match) throw Error(fmt::format("no device '{}'; there are {}", which, listing(found)));
+  if (!match) throw Error(fmt::format("no device '{}'; {}", which, listing(found)));
   return *match;
 }
 
