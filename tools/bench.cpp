@@ -44,13 +44,19 @@ double median(std::vector<double> values) {
   return values.size() % 2 == 1 ? values[middle] : (values[middle - 1] + values[middle]) / 2;
 }
 
-/// The type that most bytes of the weights have.
+/// The type that most elements of the matrices have (not bytes: a few that stay f32 outweigh many that are quantised);
+/// of all tensors where there is no matrix.
 std::string main_type(const ModelFile& file) {
-  std::map<DType, std::uint64_t> bytes;
-  for (const TensorInfo& tensor : file.header().tensors) bytes[tensor.dtype] += tensor.size;
-  if (bytes.empty()) return "none";
-  const auto most =
-      std::max_element(bytes.begin(), bytes.end(), [](const auto& a, const auto& b) { return a.second < b.second; });
+  const std::vector<TensorInfo>& tensors = file.header().tensors;
+  const auto is_matrix = [](const TensorInfo& tensor) { return tensor.shape.size() == 2; };
+  const bool has_matrix = std::any_of(tensors.begin(), tensors.end(), is_matrix);
+  std::map<DType, std::int64_t> elements;
+  for (const TensorInfo& tensor : tensors) {
+    if (is_matrix(tensor) || !has_matrix) elements[tensor.dtype] += element_count(tensor.shape);
+  }
+  if (elements.empty()) return "none";
+  const auto most = std::max_element(elements.begin(), elements.end(),
+                                     [](const auto& a, const auto& b) { return a.second < b.second; });
   return std::string(dtype_name(most->first));
 }
 
@@ -224,15 +230,15 @@ void add_bench(Program& program) {
   verb->add_option("MODEL", arguments->model, "A .heed file")->required();
   verb->add_option("-p", arguments->prompt_tokens, "Tokens of the prompt")
       ->capture_default_str()
-      ->check(CLI::Range(std::int64_t{1}, std::int64_t{1} << 31))
+      ->transform(integers(1, INT32_MAX))
       ->type_name("N");
   verb->add_option("-n", arguments->generated_tokens, "Tokens to generate")
       ->capture_default_str()
-      ->check(CLI::Range(std::int64_t{1}, std::int64_t{1} << 31))
+      ->transform(integers(1, INT32_MAX))
       ->type_name("N");
   verb->add_option("-r,--repeats", arguments->repeats, "How often to measure")
       ->capture_default_str()
-      ->check(CLI::Range(1, 1000000))
+      ->transform(integers(1, 1000000))
       ->type_name("N");
   CLI::Option* json = verb->add_flag("--json", arguments->json, "Print JSON");
   verb->add_flag("--profile", arguments->profile, "Show which kernels take the time")->excludes(json);

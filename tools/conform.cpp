@@ -138,7 +138,7 @@ void add_conform(Program& program) {
   verb->add_option("--op", arguments->op, "Only cases with this in their name")->type_name("NAME");
   verb->add_option("--repeats", arguments->repeats, "Run each case this often; all runs must give the same bits")
       ->capture_default_str()
-      ->check(CLI::Range(1, 1000000))
+      ->transform(integers(1, 1000000))
       ->type_name("N");
   verb->add_flag("--json", arguments->json, "Print JSON, to attach to a bug report");
   verb->callback([&program, arguments] { program.run = [arguments] { return run_conform(*arguments); }; });

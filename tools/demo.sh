@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs what is missing, builds heed, and generates text from the model in models/shakespeare.
 # For Debian 12, Debian 13 and Ubuntu 24.04, as root or with sudo; safe to repeat.
-# usage: sh tools/demo.sh [options of heed generate]
+# usage: sh tools/demo.sh [options of heed generate, which replace those below]
 set -eu
 cd "$(dirname "$0")/.."
 

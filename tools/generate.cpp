@@ -3,7 +3,9 @@
 
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <random>
+#include <utility>
 
 #include "heed/error.h"
 #include "heed/text.h"
@@ -68,21 +70,31 @@ class Generating {
     GenerationOptions options = arguments_.options;
     options.sampling.seed += index;  // so that each can be had alone
     options.cancelled = [&] { return interrupt.raised(); };
-    const auto* text = std::get_if<std::string>(&prompt);
-    const std::vector<std::int32_t> tokens =
-        text != nullptr ? model_.tokenize(*text) : std::get<std::vector<std::int32_t>>(prompt);
+    bool begun = false;
+    // What goes wrong before the first token is told of the prompt, where that is one of many.
+    const auto of_prompt = [&](const auto& action) {
+      try {
+        return action();
+      } catch (const Error& error) {
+        if (prompt.where.empty() || begun) throw;
+        throw Error(fmt::format("{}: {}", prompt.where, error.what()));
+      }
+    };
+    const auto* text = std::get_if<std::string>(&prompt.content);
+    const std::vector<std::int32_t> tokens = text != nullptr ? of_prompt([&] { return model_.tokenize(*text); })
+                                                             : std::get<std::vector<std::int32_t>>(prompt.content);
     const bool streams = model_.has_tokenizer() && !arguments_.json;
     const auto echoed = [&] { return text != nullptr ? *text : model_.detokenize(tokens); };
-    bool begun = false;
     const auto begin = [&] {
-      if (!begun && arguments_.echo && streams) write_output(echoed());
-      begun = true;
+      if (!std::exchange(begun, true) && arguments_.echo && streams) write_output(echoed());
     };
 
     // The echo waits for the first token, so that a prompt that is refused leaves standard output empty.
-    const Generation made = model_.generate(tokens, options, [&](std::string_view piece) {
-      begin();
-      if (streams) write_output(piece);
+    const Generation made = of_prompt([&] {
+      return model_.generate(tokens, options, [&](std::string_view piece) {
+        begin();
+        if (streams) write_output(piece);
+      });
     });
     begin();
     if (arguments_.json) {
@@ -98,12 +110,15 @@ class Generating {
     if (!made.tokens.empty()) steps_ += made.tokens.size() - 1;
   }
 
-  static double rate(std::size_t steps, double seconds) {
-    return steps == 0 || seconds <= 0 ? 0 : static_cast<double>(steps) / seconds;
+  /// Tokens a second; nothing where no step was measured.
+  static std::optional<double> rate(std::size_t steps, double seconds) {
+    if (steps == 0 || seconds <= 0) return {};
+    return static_cast<double>(steps) / seconds;
   }
 
   nlohmann::json describe(const Generation& made, const std::string& prompt, const GenerationOptions& options) const {
     const std::size_t steps = made.tokens.empty() ? 0 : made.tokens.size() - 1;
+    const std::optional<double> speed = rate(steps, made.generate_seconds);
     return {{"prompt", prompt},
             {"prompt_tokens", made.prompt_tokens},
             {"text", made.text},
@@ -112,7 +127,7 @@ class Generating {
             {"stop_reason", stop_reason_name(made.reason)},
             {"prompt_seconds", made.prompt_seconds},
             {"generate_seconds", made.generate_seconds},
-            {"generated_tokens_per_second", rate(steps, made.generate_seconds)},
+            {"generated_tokens_per_second", speed ? nlohmann::json(*speed) : nlohmann::json()},
             {"device", device_.info().name},
             {"driver", device_.info().driver},
             {"model", arguments_.model}};
@@ -120,9 +135,9 @@ class Generating {
 
   std::string statistics() const {
     const auto plural = [](std::size_t count) { return count == 1 ? "" : "s"; };
-    std::string line = fmt::format("{}: {} prompt token{} in {:.3f} s, {} token{}, {:.1f} tokens/s",
-                                   device_.info().name, prompt_tokens_, plural(prompt_tokens_), prompt_seconds_,
-                                   tokens_, plural(tokens_), rate(steps_, generate_seconds_));
+    std::string line = fmt::format("{}: {} prompt token{} in {:.3f} s, {} token{}", device_.info().name, prompt_tokens_,
+                                   plural(prompt_tokens_), prompt_seconds_, tokens_, plural(tokens_));
+    if (const auto speed = rate(steps_, generate_seconds_)) line += fmt::format(", {:.1f} tokens/s", *speed);
     if (arguments_.options.sampling.temperature > 0) line += fmt::format(", seed {}", arguments_.options.sampling.seed);
     return line + "\n";
   }
@@ -157,7 +172,7 @@ void add_generate(Program& program) {
   verb->footer(
       "Standard output carries the continuation and nothing else, token ids where a model has no tokenizer; several "
       "are\n"
-      "a newline apart. Exit code 130 after Ctrl-C.\n"
+      "a newline apart. Of an option given twice the last counts. Exit code 130 after Ctrl-C.\n"
       "Examples:\n"
       "  heed generate stories.heed \"Once upon a time\" -n 200 --seed 7\n"
       "  heed generate stories.heed --prompts prompts.txt --temperature 0 --json > results.jsonl");
@@ -174,7 +189,7 @@ void add_generate(Program& program) {
       verb->add_option("--tokens", a.prompt.tokens, "Token ids instead of text: 1,15,27")->type_name("IDS");
   verb->add_option("-n,--max-tokens", a.options.max_tokens, "How many tokens to make at most")
       ->capture_default_str()
-      ->check(CLI::PositiveNumber)
+      ->transform(integers(1))
       ->type_name("N");
   verb->add_option("--temperature", sampling.temperature, "0 takes the most probable token, always")
       ->capture_default_str()
@@ -197,23 +212,25 @@ void add_generate(Program& program) {
       ->type_name("N");
   CLI::Option* seed =
       verb->add_option("--seed", sampling.seed, "The same seed gives the same text (default: random, told at the end)")
-          ->check([](const std::string& text) {  // strtoull would take it, and wrap around
-            return text.starts_with('-') ? "a seed is 0 or more" : "";
-          })
+          ->transform(integers(0, UINT64_MAX))
           ->type_name("SEED");
   CLI::Option* stop = verb->add_option("--stop", a.stop, "End before this text; \\n and \\t are understood; repeatable")
                           ->type_name("TEXT")
                           ->allow_extra_args(false);
   verb->add_option("--count", a.count, "How many continuations of each prompt; number i has seed + i, from 0")
       ->capture_default_str()
-      ->check(CLI::PositiveNumber)
+      ->transform(integers(1))
       ->type_name("N");
   verb->add_option("--context", a.context, "Keep at most this many tokens (default: the model's own)")
-      ->check(CLI::PositiveNumber)
+      ->transform(integers(1))
       ->type_name("N");
   verb->add_flag("--echo", a.echo, "Print the prompt before its continuation");
   verb->add_flag("--json", a.json, "Print a JSON object for each continuation, a line each");
   add_device_option(*verb, a.device);
+  // Of an option that is given twice the last counts, so that scripts can have defaults (tools/demo.sh).
+  for (CLI::Option* option : verb->get_options()) {
+    if (option->nonpositional() && option != stop) option->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
+  }
   verb->callback([&program, arguments, prompt, tokens, seed, stop] {
     arguments->prompt.has_text = prompt->count() > 0;
     arguments->prompt.has_tokens = tokens->count() > 0;

@@ -2,15 +2,37 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <charconv>
 #include <csignal>
 #include <new>
 
 #include "heed/error.h"
+#include "runtime/cache_folder.h"
 #include "tools/interrupt.h"
 #include "tools/output.h"
 #include "tools/program.h"
 
 namespace heed::tools {
+
+CLI::Validator integers(std::uint64_t min, std::uint64_t max) {
+  return CLI::Validator(
+      [min, max](std::string& text) -> std::string {
+        std::uint64_t value = 0;
+        const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+        const bool whole = !text.empty() && end == text.data() + text.size();
+        if (whole && (error == std::errc::result_out_of_range || (error == std::errc() && value > max))) {
+          return fmt::format("{} is too large, expected at most {}", text, max);
+        }
+        if (!whole || error != std::errc() || value < min) {
+          return max == INT64_MAX || max == UINT64_MAX
+                     ? fmt::format("'{}' is not an integer of {} or more", text, min)
+                     : fmt::format("'{}' is not an integer from {} to {}", text, min, max);
+        }
+        text = std::to_string(value);  // CLI11 would take "010" for 8
+        return {};
+      },
+      "");
+}
 
 void add_device_option(CLI::App& verb, std::string& device) {
   verb.add_option("--device", device,
@@ -23,6 +45,10 @@ Device open_device(const std::string& device) {
   if (opened.is_cpu()) {
     write_error(
         fmt::format("{} is a CPU driver: everything runs on the processor, no GPU is used\n", opened.info().name));
+  }
+  if (const std::string problem = cache_folder_problem(); !problem.empty()) {
+    write_error(
+        fmt::format("HEED_CACHE_DIR cannot be written ({}): what is measured and compiled is not kept\n", problem));
   }
   return opened;
 }

@@ -2,6 +2,7 @@
 
 #include <CLI/CLI.hpp>
 #include <chrono>
+#include <cstdint>
 #include <functional>
 #include <string>
 
@@ -35,9 +36,14 @@ void add_draw(Program& program);
 void add_upscale(Program& program);
 void add_bench(Program& program);
 
+/// For transform() of an option: an integer of `min` to `max`, in decimal and as large as it is written. CLI11's own
+/// check compares as floating point, and what does not fit 64 bits becomes the largest that does.
+CLI::Validator integers(std::uint64_t min, std::uint64_t max = INT64_MAX);
+
 /// Adds --device to a verb.
 void add_device_option(CLI::App& verb, std::string& device);
-/// Opens what --device asked for, and says so on standard error when it is a CPU driver.
+/// Opens what --device asked for. Says on standard error when it is a CPU driver, and when HEED_CACHE_DIR is no folder
+/// that can be written.
 Device open_device(const std::string& device);
 
 }  // namespace heed::tools

@@ -46,16 +46,18 @@ std::vector<Prompt> read_lines(const std::string& path) {
   const std::string content = read_file(path);
   std::vector<Prompt> prompts;
   std::size_t blank = 0;
+  std::size_t number = 0;
   for (std::size_t begin = 0; begin < content.size();) {
     std::size_t end = content.find('\n', begin);
     end = end == std::string::npos ? content.size() : end + 1;
     std::string line = content.substr(begin, end - begin);
     begin = end;
+    ++number;
     drop_line_end(line);
     if (line.find_first_not_of(" \t") == std::string::npos) {
       ++blank;
     } else {
-      prompts.emplace_back(std::move(line));
+      prompts.push_back({std::move(line), fmt::format("{}:{}", path, number)});
     }
   }
   if (prompts.empty()) throw Error(fmt::format("{}: no prompt in it, expected one a line", path));
@@ -69,15 +71,15 @@ std::vector<Prompt> collect_prompts(const PromptArguments& arguments) {
   if (arguments.has_text + arguments.has_tokens + !arguments.file.empty() > 1) {
     throw Error("PROMPT, --prompts and --tokens say the same thing in three ways; give one of them");
   }
-  if (arguments.has_tokens) return {parse_tokens(arguments.tokens)};
+  if (arguments.has_tokens) return {{parse_tokens(arguments.tokens)}};
   if (!arguments.file.empty()) return read_lines(arguments.file);
-  if (arguments.has_text && arguments.text != "-") return {arguments.text};
+  if (arguments.has_text && arguments.text != "-") return {{arguments.text}};
   if (!arguments.has_text && ::isatty(STDIN_FILENO) == 1) {
     throw Error("no prompt; give PROMPT, --prompts FILE, --tokens IDS, or text on standard input");
   }
   std::string text = read_stream(stdin, "standard input");
   drop_line_end(text);  // the shell's, not the prompt's
-  return {std::move(text)};
+  return {{std::move(text)}};
 }
 
 std::vector<std::int32_t> parse_tokens(std::string_view text) {

@@ -8,8 +8,10 @@
 
 namespace heed::tools {
 
-/// Text, or token ids.
-using Prompt = std::variant<std::string, std::vector<std::int32_t>>;
+struct Prompt {
+  std::variant<std::string, std::vector<std::int32_t>> content;  // text, or token ids
+  std::string where = {};                                        // "FILE:LINE" of one from a file, for messages
+};
 
 /// Where `heed generate` is told to take prompts from; empty where an option was not given.
 struct PromptArguments {

@@ -123,6 +123,23 @@ TEST_CASE("the same seed gives the same bytes, alone and among several") {
   CHECK(sampled("7", {"--count", "4"}) == joined);
 }
 
+TEST_CASE("of an option that is given twice the last counts") {
+  const std::string expected = output_of(greedy({kPrompt}));  // -n 12 at its end
+  CHECK(output_of(greedy({kPrompt, "--echo", "--echo", "-n", "3", "--temperature", "1"})) == kPrompt + expected);
+  CHECK(objects_of(output_of(greedy({kPrompt, "--json", "--seed", "1", "--seed", "010"}))).at(0).at("seed") == 10);
+}
+
+TEST_CASE("one token has no speed") {
+  const std::vector<std::string> one = {kPrompt, "-n", "1", "--temperature", "0"};
+  const Finished finished = run_heed(generate(models().llama(), one));
+  REQUIRE(finished.exit_code == 0);
+  CHECK(lines_of(finished.error).back().ends_with(" s, 1 token"));
+  std::vector<std::string> json = one;
+  json.push_back("--json");
+  const nlohmann::json object = objects_of(output_of(generate(models().llama(), json))).at(0);
+  CHECK(object.at("generated_tokens_per_second").is_null());
+}
+
 TEST_CASE("without --seed the seed is random, and told so that the text can be had again") {
   const auto sampled = [](std::vector<std::string> more) {
     more.insert(more.begin(), {kPrompt, "-n", "16", "--temperature", "1.5"});
@@ -189,7 +206,12 @@ TEST_CASE("bad prompts and files are one line") {
   check_error(run_heed(greedy({}), {.input = "ab\xc3"}), "UTF-8");
   const std::string broken = models().path("broken.txt");
   std::ofstream(broken) << "\xe2\x82\n";
-  check_error(run_heed(greedy({"--prompts", broken})), "UTF-8");
+  check_error(run_heed(greedy({"--prompts", broken})), broken + ":1: cannot encode the text");
+  std::ofstream(broken) << "\n\n" << std::string(1000, 'x') << " y z\n";
+  const Finished long_line = run_heed(greedy({"--prompts", broken}));
+  CHECK(long_line.exit_code == 1);
+  CHECK(long_line.out.empty());
+  CHECK(lines_of(long_line.error).back().find(broken + ":3: the prompt has ") != std::string::npos);
   check_error(run_heed(greedy({"a", "--stop", "\xff"})), "UTF-8");
   check_error(run_heed(greedy({"a", "--tokens", "1"})), "give one of them");
   check_error(run_heed(greedy({"--prompts", models().path("none.txt")})), "none.txt");

@@ -1,5 +1,6 @@
 // The command line itself: verbs, help, errors.
 #include <doctest/doctest.h>
+#include <stdlib.h>
 
 #include <nlohmann/json.hpp>
 
@@ -41,11 +42,25 @@ TEST_CASE("wrong usage is one line that says what and where to look") {
   check_error(run_heed({"generate"}), "MODEL is required; see 'heed generate --help'");
   check_error(run_heed({"generate", "m.heed", "x", "--tmperature", "1"}), "--tmperature");
   check_error(run_heed({"generate", "m.heed", "x", "-n", "many"}), "many");
-  check_error(run_heed({"generate", "m.heed", "x", "-n", "0"}), "see 'heed generate --help'");
-  check_error(run_heed({"generate", "m.heed", "x", "--seed", "-1"}), "--seed");
+  check_error(run_heed({"generate", "m.heed", "x", "-n", "0"}),
+              "--max-tokens: '0' is not an integer of 1 or more; see 'heed generate --help'");
+  check_error(run_heed({"generate", "m.heed", "x", "--seed", "-1"}), "--seed: '-1' is not an integer of 0 or more");
   check_error(run_heed({"convert", "in", "-o", "out", "--type", "q5_k"}), "q5_k");
   check_error(run_heed({"convert", "in"}), "--output is required");
-  check_error(run_heed({"conform", "--repeats", "0"}), "see 'heed conform --help'");
+  check_error(run_heed({"conform", "--repeats", "0"}),
+              "'0' is not an integer from 1 to 1000000; see 'heed conform --help'");
+  check_error(run_heed({"bench", "m.heed", "-p", "0"}), "-p: '0' is not an integer from 1 to 2147483647");
+  check_error(run_heed({"bench", "m.heed", "-n", "3.5"}), "'3.5' is not an integer");
+  check_error(run_heed({"generate", "m.heed", "x", "--context", ""}), "--context: '' is not an integer");
+  // Nothing that does not fit becomes something that does.
+  const std::string huge = "99999999999999999999999";
+  for (const char* option : {"--seed", "--count", "-n", "--context", "--top-k", "--penalty-window"}) {
+    CAPTURE(std::string(option));
+    check_error(run_heed({"generate", "m.heed", "x", option, huge}), huge);
+  }
+  check_error(run_heed({"generate", "m.heed", "x", "--seed", "18446744073709551616"}),
+              "too large, expected at most 18446744073709551615");
+  check_error(run_heed({"bench", "m.heed", "-r", huge}), "too large, expected at most 1000000");
   check_error(run_heed({"devices", "extra"}), "extra");
 }
 
@@ -88,7 +103,8 @@ TEST_CASE("a device is chosen by index, name and UUID; one that is not there is 
   CHECK_MESSAGE(first.exit_code == 0, first.both());
   CHECK(generate_on(device.at("uuid")).out == first.out);
   CHECK(generate_on(device.at("name")).out == first.out);
-  check_error(generate_on("99"), "no device 99");
+  check_error(generate_on("99"), "no device 99; there ");
+  check_error(generate_on("99"), " 0: " + device.at("name").get<std::string>());
   check_error(generate_on("GeForce 9999"), "no device 'GeForce 9999'");
   check_error(generate_on("-1"), "-1");
   check_error(generate_on("99999999999999999999"), "no device");
@@ -100,6 +116,26 @@ TEST_CASE("a CPU driver is announced") {
   const nlohmann::json device = nlohmann::json::parse(run_heed({"devices", "--json"}).out).at(0);
   const Finished finished = run_heed({"generate", models().llama(), "Alice", "-n", "1"});
   CHECK((finished.error.find("is a CPU driver") != std::string::npos) == (device.at("type") == "CPU"));
+}
+
+TEST_CASE("a cache folder that cannot be used is one line, not an error") {
+  const convert_test::TempFolder folder;
+  const std::string file = folder.write("file", "x").string();
+  const char* before = std::getenv("HEED_CACHE_DIR");
+  const std::string kept = before == nullptr ? "" : before;
+  ::setenv("HEED_CACHE_DIR", file.c_str(), 1);
+  const Finished refused = run_heed({"generate", models().llama(), "Alice", "-n", "1"});
+  ::setenv("HEED_CACHE_DIR", (folder.path() / "new" / "folder").c_str(), 1);
+  const Finished made = run_heed({"generate", models().llama(), "Alice", "-n", "1"});
+  if (before == nullptr) {
+    ::unsetenv("HEED_CACHE_DIR");
+  } else {
+    ::setenv("HEED_CACHE_DIR", kept.c_str(), 1);
+  }
+  CHECK(refused.exit_code == 0);
+  CHECK(refused.error.find("HEED_CACHE_DIR cannot be written (" + file + ": Not a directory)") != std::string::npos);
+  CHECK(made.exit_code == 0);
+  CHECK(made.error.find("HEED_CACHE_DIR") == std::string::npos);
 }
 
 }  // namespace heed::end_to_end
