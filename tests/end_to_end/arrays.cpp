@@ -20,8 +20,7 @@ using convert_test::TempFolder;
 using tools::NpyArray;
 
 std::string write_integers(const fs::path& path, const std::vector<std::int32_t>& values) {
-  tools::write_npy(path, DType::I32, {static_cast<std::int64_t>(values.size())},
-                   std::as_bytes(std::span(values)));
+  tools::write_npy(path, DType::I32, {static_cast<std::int64_t>(values.size())}, std::as_bytes(std::span(values)));
   return path.string();
 }
 
@@ -125,9 +124,31 @@ TEST_CASE("run takes int64, and refuses what does not fit the graph") {
   check_error(inputs.run(bad), "tail");
   bad.back() = "outputs=x";
   check_error(inputs.run(bad), "'x' is no size");
+  bad.back() = "output=1";
+  check_error(inputs.run(bad), "no dimension 'output'; there are context, outputs, tokens");
   bad = inputs.given();
   bad.insert(bad.end(), {"--graph", "encode"});
   check_error(inputs.run(bad), "encode");
+}
+
+TEST_CASE("run refuses ids and positions that are not there") {
+  const RunInputs inputs;
+  std::vector<std::int32_t> ids = inputs.golden.at("prompt_tokens").get<std::vector<std::int32_t>>();
+  const fs::path path = inputs.folder.path() / "ids.npy";
+  const auto with = [&](std::int32_t id, std::int32_t position) {
+    ids.back() = id;
+    return inputs.run({"--input", "tokens=" + write_integers(path, ids), "--input",
+                       "position=" + write_integers(inputs.folder.path() / "at.npy", {position})});
+  };
+  check_error(with(160, 0), "input 'tokens': element 11 is 160; 'token_embd.weight' has rows 0 to 159");
+  check_error(with(-1, 0), "element 11 is -1");
+  check_error(with(1, -1), "input 'position' is -1");
+  check_error(with(1, 53), "a context of 64");
+  CHECK(with(159, 52).exit_code == 0);
+  const std::string fifth = write_integers(inputs.folder.path() / "fifth.npy", {5});
+  check_error(
+      inputs.run({"--input", "tokens=" + path.string(), "--input", "position=" + fifth, "--bind", "context=16"}),
+      "a context of 16");
 }
 
 TEST_CASE("run leaves no half-written array") {
@@ -217,6 +238,22 @@ TEST_CASE("bench measures a model, with or without a tokenizer") {
   CHECK(nlohmann::json::parse(ended.out).at("tokens").empty());
   const Finished measured = run_heed({"bench", ending, "-p", "4", "-n", "4", "-r", "1"});
   CHECK_MESSAGE(measured.exit_code == 0, measured.both());
+
+  // The type is that of most elements of matrices, though those whose rows cannot be quantised have more bytes.
+  config.update({{"hidden_size", 32}, {"intermediate_size", 40}});
+  std::vector<convert_test::SafetensorsItem> tensors = convert_test::tiny_llama_tensors();
+  for (convert_test::SafetensorsItem& tensor : tensors) {
+    for (std::int64_t& size : tensor.shape) size = size == 8 ? 32 : size == 12 ? 40 : size;
+    const auto count = static_cast<std::size_t>(element_count(tensor.shape));
+    tensor.bytes = convert_test::f32_bytes(convert_test::ramp(count, 1));
+  }
+  folder.write("config.json", config.dump());
+  folder.write("model.safetensors", convert_test::safetensors(tensors));
+  const std::string mixed = (folder.path() / "mixed.heed").string();
+  REQUIRE(run_heed({"convert", folder.path().string(), "-o", mixed, "--type", "q4_0"}).exit_code == 0);
+  const Finished quantised = run_heed({"bench", mixed, "-p", "4", "-n", "4", "-r", "1", "--json"});
+  REQUIRE_MESSAGE(quantised.exit_code == 0, quantised.both());
+  CHECK(nlohmann::json::parse(quantised.out).at("type") == "q4_0");
 
   const Finished text = run_heed({"bench", models().llama(), "-p", "8", "-n", "4", "-r", "1"});
   CHECK(text.exit_code == 0);

@@ -1,5 +1,5 @@
-// heed's reader of SentencePiece models against the library itself. A program of its own: Debian 12's library brings parts
-// of an older protobuf along, which break the protobuf that the ONNX reader links.
+// heed's reader of SentencePiece models against the library itself. A program of its own: Debian 12's library brings
+// parts of an older protobuf along, which break the protobuf that the ONNX reader links.
 #include <doctest/doctest.h>
 #include <sentencepiece_processor.h>
 
