@@ -17,7 +17,8 @@ namespace heed::ops {
 namespace {
 
 constexpr std::int64_t kMostPasses = 64;         // of a transposed convolution
-constexpr std::int64_t kMostTaps = 16;           // of a row of the kernel, in registers
+constexpr std::int64_t kMostTaps = 32;           // of a row of the kernel, in registers
+constexpr std::int64_t kMostProducts = 128;      // of these with the pixels of a lane
 constexpr std::int64_t kMostWords = 16;          // of a row of x, in registers
 constexpr std::uint64_t kOtherIterations = 256;  // of loops that a lane runs besides those over x
 
@@ -114,15 +115,21 @@ struct Tiling {
 
 Tiling tiling_of(const Pass& pass, std::int64_t before) {
   Tiling t;
-  t.pixels = pass.out[2] > 4 ? 8 : 4;
-  t.tiles = ceil_div(pass.out[2], t.pixels);
   const std::int64_t first = pass.first[2] + before;
   t.shift = first % 4;
   t.first_word = first / 4;
-  t.words =
-      (t.shift + (t.pixels - 1) * pass.stride[2] + (std::max<std::int64_t>(1, pass.kernel[2]) - 1) * pass.dilation[2]) /
-          4 +
-      1;
+  const std::int64_t taps = std::max<std::int64_t>(1, pass.kernel[2]);
+  const auto words = [&](std::int64_t pixels) {
+    return (t.shift + (pixels - 1) * pass.stride[2] + (taps - 1) * pass.dilation[2]) / 4 + 1;
+  };
+  t.pixels = pass.out[2] > 4 ? 8 : 4;
+  // Fewer for long strides and kernels; tiles begin at whole vec4s.
+  while (t.pixels > 1 && t.pixels / 2 * pass.stride[2] % 4 == 0 &&
+         (words(t.pixels) > kMostWords || t.pixels * taps > kMostProducts)) {
+    t.pixels /= 2;
+  }
+  t.words = words(t.pixels);
+  t.tiles = ceil_div(pass.out[2], t.pixels);
   t.row_words = t.first_word + (t.tiles - 1) * t.pixels * pass.stride[2] / 4 + t.words;
   return t;
 }

@@ -62,7 +62,11 @@ void add_forward(std::vector<OpCase>& cases) {
   add({1, 6, 17, 19}, {9, 6, 2, 3}, {{"strides", Sizes{2, 1}}, {"auto_pad", "same_lower"}});
   add({1, 6, 17, 19}, {9, 6, 3, 3}, {{"auto_pad", "valid"}, {"dilations", Sizes{2, 3}}});
   add({1, 4, 12, 40}, {4, 4, 1, 5}, {{"strides", Sizes{1, 3}}, {"dilations", Sizes{1, 2}}});
-  add({1, 4, 9, 100}, {8, 4, 2, 20});  // too many taps for registers
+  add({1, 4, 9, 100}, {8, 4, 2, 20});
+  add({1, 4, 9, 100}, {8, 4, 2, 40});                                  // too many taps for registers
+  add({1, 3, 64, 64}, {20, 3, 16, 16}, {{"strides", Sizes{16, 16}}});  // patches
+  add({1, 3, 70, 70}, {20, 3, 14, 14}, {{"strides", Sizes{14, 14}}});
+  add({1, 3, 96, 96}, {20, 3, 32, 32}, {{"strides", Sizes{32, 32}}});
   add({2, 20, 50}, {10, 20, 10}, {{"strides", Sizes{5}}, {"activation", "gelu"}});
   add({1, 80, 60}, {24, 80, 3}, {{"pads", Sizes{1, 1}}});
   add({1, 3, 6, 7, 9}, {6, 3, 3, 3, 3}, {{"pads", Sizes{1, 1, 1, 1, 1, 1}}});
