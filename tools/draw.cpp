@@ -120,7 +120,7 @@ void add_draw(Program& program) {
   verb->add_option("--class", arguments->label, "Name or number of the class to draw")->type_name("NAME|N");
   verb->add_option("--count", arguments->count, "How many pictures")
       ->capture_default_str()
-      ->check(CLI::Range(1, 4096))
+      ->transform(integers(1, 4096))
       ->type_name("N");
   verb->add_flag("--grid", arguments->grid, "All pictures in one");
   verb->add_option("--interpolate", arguments->interpolate,
@@ -132,7 +132,7 @@ void add_draw(Program& program) {
       ->check(CLI::Range(0.0, 10.0))
       ->type_name("X");
   verb->add_option("--steps", options.steps, "Of models that draw in steps (default: as the model says)")
-      ->check(CLI::Range(1, 10000))
+      ->transform(integers(1, 10000))
       ->type_name("N");
   verb->add_option("--guidance", options.guidance,
                    "How far to follow the class, 1 is plainly (default: as the model says)")

@@ -59,11 +59,11 @@ void add_upscale(Program& program) {
       ->type_name("MODEL");
   verb->add_option("--tile", arguments->options.tile,
                    "Side of the parts in pixels of the input (default: as large as fits)")
-      ->check(CLI::Range(1, 16384))
+      ->transform(integers(1, 16384))
       ->type_name("N");
   verb->add_option("--overlap", arguments->options.overlap, "Pixels by which parts overlap on each side")
       ->capture_default_str()
-      ->check(CLI::Range(0, 4096))
+      ->transform(integers(0, 4096))
       ->type_name("N");
   add_device_option(*verb, arguments->device);
   verb->callback([&program, arguments] { program.run = [arguments] { return run_upscale(*arguments); }; });
