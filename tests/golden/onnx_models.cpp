@@ -8,6 +8,7 @@
 
 #include "file/model_file.h"
 #include "graph/bind.h"
+#include "heed/picture.h"
 #include "runtime/session.h"
 #include "tests/golden/golden_data.h"
 #include "tools/convert/convert.h"
@@ -108,6 +109,52 @@ TEST_CASE("onnx models: outputs within 1e-3 of their range of PyTorch's") {
         CHECK(error < kTolerance);
       }
     }
+  }
+}
+
+TEST_CASE("onnx models: pictures drawn in steps from given noise are PyTorch's") {
+  const fs::path models = fs::path(HEED_SOURCE_DIR) / ".." / "shared" / "models";
+  if (!fs::exists(models / "digits-dit")) {
+    MESSAGE("SKIPPED: shared/models is not here");
+    return;
+  }
+  for (const auto& [folder_name, file] :
+       {std::pair("digits-dit", "model.onnx"), std::pair("letters-latent", "denoise.onnx")}) {
+    CAPTURE(std::string(folder_name));
+    const convert_test::TempFolder folder;
+    convert::ConvertOptions options;
+    options.input = models / folder_name / file;
+    options.output = folder.path() / "model.heed";
+    options.description = fs::path(HEED_SOURCE_DIR) / "models" / "descriptions" / (std::string(folder_name) + ".json");
+    convert::convert_checkpoint(options);
+    PictureModel model(device(), options.output);
+    const fs::path golden = models / folder_name / "golden_loop.npz";
+    const HostTensor noise = read_npz_tensor(golden, "noise");
+    const HostTensor label = read_npz_tensor(golden, "label");
+    const HostTensor image = read_npz_tensor(golden, "image");
+    const auto count = static_cast<std::size_t>(noise.type.shape[0]);
+    const std::size_t size = noise.data.size() / count;
+    const std::size_t columns = label.data.size() / count;
+    std::vector<std::vector<float>> noises;
+    std::vector<std::int64_t> labels;
+    for (std::size_t i = 0; i < count; ++i) {
+      const auto begin = noise.data.begin() + static_cast<std::ptrdiff_t>(i * size);
+      noises.emplace_back(begin, begin + static_cast<std::ptrdiff_t>(size));
+      const auto row = label.data.begin() + static_cast<std::ptrdiff_t>(i * columns);
+      labels.push_back(columns == 1 ? static_cast<std::int64_t>(*row)
+                                    : std::max_element(row, row + static_cast<std::ptrdiff_t>(columns)) - row);
+    }
+    const std::vector<Picture> pictures = model.draw(noises, labels, {});
+    double worst = 0.0;
+    std::size_t at = 0;
+    for (const Picture& picture : pictures) {
+      for (const float value : picture.values) {
+        worst = std::max(worst, std::abs(static_cast<double>(value) - image.data.at(at++)));
+      }
+    }
+    CHECK(at == image.data.size());
+    MESSAGE(folder_name << ": within " << worst << " after all steps");
+    CHECK(worst < kTolerance);
   }
 }
 
