@@ -47,7 +47,7 @@ std::vector<TensorType> infer(const InferContext& c) {
   c.expect_rank(1, x.size(), "the weight");
   const std::int64_t groups = c.node.attributes.integer("groups", 1);
   const bool transposed = c.node.op == "conv_transpose";
-  if (groups < 1 || w[0] % groups != 0 || x[1] % groups != 0) {
+  if (groups < 1 || groups > 1 << 30 || w[0] % groups != 0 || x[1] % groups != 0) {
     c.fail(fmt::format("{} groups of x {} and the weight {}", groups, to_string(x), to_string(w)));
   }
   if (x[1] != (transposed ? w[0] : w[1] * groups)) {

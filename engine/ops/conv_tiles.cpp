@@ -65,7 +65,7 @@ Pass transposed_pass(const Window& w, const Triple& place) {
     const std::int64_t from = place[d] + w.begin[d];
     const std::int64_t step = w.stride[d] / std::gcd(w.stride[d], w.dilation[d]);
     std::int64_t tap = 0;
-    while (tap < step && (from - tap * w.dilation[d]) % w.stride[d] != 0) ++tap;
+    while (tap < step && tap < w.kernel[d] && (from - tap * w.dilation[d]) % w.stride[d] != 0) ++tap;
     const std::int64_t taps = tap == step || tap >= w.kernel[d] ? 0 : (w.kernel[d] - 1 - tap) / step + 1;
     pass.out[d] = ceil_div(w.out[d] - place[d], w.stride[d]);
     pass.kernel[d] = taps;

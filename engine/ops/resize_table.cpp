@@ -83,11 +83,12 @@ std::vector<Axis> resized_axes(const Node& node, const Shape& x, const ResizeInp
     if (crop) {
       axis.roi_start = (*inputs.roi)[i];
       axis.roi_end = (*inputs.roi)[axes.size() + i];
+      if (!std::isfinite(axis.roi_start) || !std::isfinite(axis.roi_end)) fail(node, "roi is not finite");
     }
     constexpr double kMost = 1 << 30;
     if (inputs.scales != nullptr) {
       axis.scale = given[i];
-      if (!(axis.scale > 0.0) || axis.scale * static_cast<double>(axis.in) > kMost) {
+      if (!std::isfinite(axis.scale) || axis.scale <= 0.0 || axis.scale * static_cast<double>(axis.in) > kMost) {
         fail(node, fmt::format("a scale of {}", axis.scale));
       }
       // In float, as shapes are computed elsewhere: 10 * 0.7 is 7.
@@ -145,6 +146,22 @@ double kernel(bool cubic, double a, double distance) {
   return x < 2.0 ? ((a * x - 5.0 * a) * x + 8.0 * a) * x - 4.0 * a : 0.0;
 }
 
+/// 1, or less where the kernel is stretched because it samples down.
+double kernel_scale(const Node& node, const Axis& axis) {
+  return node.attributes.integer("antialias", 0) != 0 ? std::min(axis.scale, 1.0) : 1.0;
+}
+
+/// The first element that the kernel reaches, from the one before a coordinate.
+std::int64_t first_tap(const Node& node, const Axis& axis) {
+  const double reach = node.attributes.text("mode", "nearest") == "cubic" ? 2.0 : 1.0;
+  const double first = std::floor(-reach / kernel_scale(node, axis)) + 1.0;
+  return static_cast<std::int64_t>(std::max(first, -1e12));
+}
+
+std::int64_t taps_of(const Node& node, const Axis& axis) {
+  return node.attributes.text("mode", "nearest") == "nearest" ? 1 : 2 - 2 * first_tap(node, axis);
+}
+
 ResizeAxis table(const Node& node, const Axis& axis) {
   ResizeAxis t{axis.axis, axis.in, axis.out, 1, {}, {}};
   const std::string mode = node.attributes.text("mode", "nearest");
@@ -154,12 +171,11 @@ ResizeAxis table(const Node& node, const Axis& axis) {
   const bool exclude = node.attributes.integer("exclude_outside", 0) != 0;
   const bool antialias = node.attributes.integer("antialias", 0) != 0;
   const bool cubic = mode == "cubic";
-  // How far the kernel reaches; stretched when it samples down.
-  const double scale = antialias ? std::min(axis.scale, 1.0) : 1.0;
-  const std::int64_t first = static_cast<std::int64_t>(std::floor((cubic ? -2.0 : -1.0) / scale)) + 1;
-  if (mode != "nearest") t.taps = 2 - 2 * first;
+  const double scale = kernel_scale(node, axis);
+  const std::int64_t first = first_tap(node, axis);
+  t.taps = taps_of(node, axis);
   for (std::int64_t o = 0; o < axis.out; ++o) {
-    const double x = coordinate(coordinates, axis, o);
+    const double x = std::clamp(coordinate(coordinates, axis, o), -1e12, 1e12);
     const bool outside = coordinates == "tf_crop_and_resize" && (x < 0.0 || x > static_cast<double>(axis.in - 1));
     // The element before x, never x itself.
     const auto base = static_cast<std::int64_t>(std::ceil(x)) - 1;
@@ -203,7 +219,14 @@ Shape resized_shape(const Node& node, const Shape& x, const ResizeInputs& inputs
                  "tf_crop_and_resize"});
   if (mode == "nearest" && node.attributes.integer("antialias", 0) != 0) fail(node, "antialias in mode 'nearest'");
   Shape y = x;
-  for (const Axis& axis : resized_axes(node, x, inputs)) y[axis.axis] = axis.out;
+  for (const Axis& axis : resized_axes(node, x, inputs)) {
+    constexpr std::int64_t kMost = 1 << 26;
+    const std::int64_t taps = taps_of(node, axis);
+    if (axis.out > 0 && taps > kMost / axis.out) {
+      fail(node, fmt::format("{} elements made of {} each need more than {} weights", axis.out, taps, kMost));
+    }
+    y[axis.axis] = axis.out;
+  }
   return y;
 }
 

@@ -9,6 +9,8 @@
 namespace heed::ops {
 namespace {
 
+constexpr std::int64_t kMost = 1 << 30;  // of sizes, so that nothing computed of them overflows
+
 enum class AutoPad : std::uint8_t { NotSet, SameUpper, SameLower, Valid };
 
 [[noreturn]] void fail(const Node& node, std::string_view message) {
@@ -36,6 +38,7 @@ Window given_window(const Node& node, const Shape& x, std::span<const std::int64
   if (kernel.size() != w.rank) {
     fail(node, fmt::format("a kernel of {} dimensions over {} spatial dimensions", kernel.size(), w.rank));
   }
+  element_count(Shape(kernel.begin(), kernel.end()));  // throws for sizes without sense
   const std::vector<std::int64_t> strides = integers_or(node, "strides", w.rank, 1, 1);
   const std::vector<std::int64_t> dilations = integers_or(node, "dilations", w.rank, 1, 1);
   const std::vector<std::int64_t> pads = integers_or(node, "pads", 2 * w.rank, 0, 0);
@@ -48,7 +51,6 @@ Window given_window(const Node& node, const Shape& x, std::span<const std::int64
     w.begin[d] = pads[i];
     w.end[d] = pads[w.rank + i];
     if (kernel[i] < 1) fail(node, fmt::format("a kernel of {} elements", kernel[i]));
-    constexpr std::int64_t kMost = 1 << 30;
     if (std::max({w.in[d], w.begin[d], w.end[d], w.stride[d]}) > kMost || kernel[i] > kMost / dilations[i]) {
       fail(node, "sizes above 2^30");
     }
@@ -114,6 +116,7 @@ Window transposed_window(const Node& node, const Shape& x, std::span<const std::
   const std::vector<std::int64_t> sizes = integers_or(node, "output_shape", w.rank, 0, 1);
   for (std::size_t i = 0; i < w.rank; ++i) {
     const std::size_t d = 3 - w.rank + i;
+    if (std::max(more[i], sizes[i]) > kMost) fail(node, "sizes above 2^30");
     const std::int64_t whole = w.stride[d] * (w.in[d] - 1) + more[i] + w.span(d);
     const bool same = auto_pad == AutoPad::SameUpper || auto_pad == AutoPad::SameLower;
     if (given || same) {

@@ -179,6 +179,17 @@ TEST_CASE("spatial ops refuse what does not fit") {
         "conv_transpose 'n': padding takes all of 6 elements");
   CHECK(refusal("max_pool", {kImage}, {{"kernel", Sizes{2}}}) ==
         "max_pool 'n': a kernel of 1 dimensions over 2 spatial dimensions");
+  constexpr std::int64_t kHuge = std::int64_t{1} << 62;
+  const Attributes hostile[] = {{{"strides", Sizes{kHuge, 1}}},        {{"dilations", Sizes{kHuge, 1}}},
+                                {{"pads", Sizes{kHuge, 1, 1, 1}}},     {{"groups", kHuge}},
+                                {{"output_padding", Sizes{kHuge, 1}}}, {{"output_shape", Sizes{kHuge, 1}}}};
+  for (const Attributes& attributes : hostile) {
+    CHECK(refusal("conv_transpose", {kImage, kKernel}, attributes).find("conv_transpose 'n': ") == 0);
+  }
+  constexpr std::int64_t kLarge = 1 << 30;
+  CHECK(refusal("max_pool", {{{1, 1, 4, 4, 4}, counted(64)}},
+                {{"kernel", Sizes{kLarge, kLarge, kLarge}}, {"pads", Sizes(6, kLarge)}}) != "no error");
+  CHECK(refusal("resize", {{{4}, counted(4)}, kNone, kNone, integers({kLarge})}, {{"mode", "linear"}}) != "no error");
   CHECK(refusal("pad", {{{4}, counted(4)}, integers({1})}) == "pad 'n': has 1 pads, expected 2");
   CHECK(refusal("pad", {{{4}, counted(4)}, integers({-3, -2})}) ==
         "pad 'n': takes more than the 4 elements of dimension 0 away");
