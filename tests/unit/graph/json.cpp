@@ -122,7 +122,7 @@ TEST_CASE("graphs of another form are refused, with the place") {
   check_refused("/name", std::string(kMaxNameBytes + 1, 'x'), "1025 bytes");
   check_refused("/values", 5, "graph 'decode'.values: expected an array");
   check_refused("/values/0/kind", "constant", "values[0].kind: 'constant'");
-  check_refused("/values/0/dtype", "f64", "'f64' is not a type");
+  check_refused("/values/0/dtype", "f80", "'f80' is not a type");
   check_refused("/values/0/dtype", nullptr, "expected a string");
   check_refused("/values/0/shape", {1, 1, 1, 1, 1, 1, 1, 1, 1}, "9 elements");
   check_refused("/values/0/shape/0", -1, "values[0].shape[0]");
