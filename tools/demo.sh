@@ -1,5 +1,6 @@
 #!/bin/sh
-# Installs what is missing, builds heed, and generates text from the model in models/shakespeare.
+# Installs what is missing, builds heed, draws a grid of pictures with the model in models/fashion, and generates text from
+# the model in models/shakespeare.
 # For Debian 12, Debian 13 and Ubuntu 24.04, as root or with sudo; safe to repeat.
 # usage: sh tools/demo.sh [options of heed generate, which replace those below]
 set -eu
@@ -8,11 +9,16 @@ cd "$(dirname "$0")/.."
 sh tools/setup.sh
 cmake --build build --target heed --parallel "$(nproc)"
 
-source=models/shakespeare
-model=build/shakespeare.heed
-if [ ! -e "$model" ] || find "$source" build/heed -type f -newer "$model" | grep -q .; then
-  build/heed convert "$source" -o "$model"
-fi
+# Converts a model of models/ unless build/ has it already, from this program and these files.
+convert() {
+  model=build/$1.heed
+  if [ ! -e "$model" ] || find "models/$1" build/heed -type f -newer "$model" | grep -q .; then
+    build/heed convert "models/$1" -o "$model"
+  fi
+}
+convert fashion
+build/heed draw "$model" -o build/fashion.png --count 50 --grid --seed 1 2>&1 | tail -n 1
+convert shakespeare
 # What is for standard error comes after the text, on lines of its own wherever both go; Ctrl-C ends heed, which then still
 # has its statistics to tell.
 trap : INT

@@ -9,8 +9,10 @@
 
 #include "graph/shape.h"
 #include "heed/error.h"
+#include "models/generator.h"
 #include "models/gpt2.h"
 #include "models/llama.h"
+#include "tools/convert/generator.h"
 #include "tools/convert/gguf.h"
 #include "tools/convert/huggingface.h"
 #include "tools/convert/llama2c.h"
@@ -68,6 +70,7 @@ Graph make_graph(const Checkpoint& checkpoint, const models::TensorTable& table,
     parameters = gpt2.to_json();
     return models::gpt2_decode_graph(gpt2, table);
   }
+  if (checkpoint.family == "generator") return models::generator_graph(checkpoint.parameters, table);
   throw Error(fmt::format("there is no recipe for models of family {}", in_quotes(checkpoint.family)));
 }
 
@@ -112,12 +115,14 @@ Checkpoint read_checkpoint(const fs::path& input, const fs::path& tokenizer) {
   }
   const bool gguf = file != nullptr && is_gguf(*file);
   const bool onnx = file != nullptr && !gguf && is_onnx(*file);
-  if (!gguf && !onnx && !(is_folder && is_huggingface(input))) not_recognised(input, file.get());
+  const bool generator = is_folder && is_generator(input);
+  if (!gguf && !onnx && !generator && !(is_folder && is_huggingface(input))) not_recognised(input, file.get());
   if (!tokenizer.empty()) {
     throw Error(fmt::format("{}: a tokenizer of its own is only for llama2.c models, which {} is not",
                             tokenizer.string(), input.string()));
   }
   if (gguf) return read_gguf(file);
+  if (generator) return read_generator(input);
   return onnx ? read_onnx(file) : read_huggingface(input);
 }
 
@@ -152,7 +157,9 @@ ModelHeader make_header(Checkpoint& checkpoint, std::optional<DType> type) {
                      {"architecture", checkpoint.family},
                      {"source", checkpoint.source},
                      {"parameters", parameters}};
-  if (recipe) {
+  if (checkpoint.family == "generator") {
+    header.metadata.update(models::generator_metadata(checkpoint.parameters));
+  } else if (recipe) {
     header.metadata["task"] = "text-generation";
     header.metadata["context"] = parameters["context"];
     header.metadata["vocabulary"] = parameters["vocabulary"];

@@ -1,0 +1,43 @@
+#include "tools/convert/generator.h"
+
+#include <fmt/format.h>
+
+#include "heed/error.h"
+#include "tools/convert/json_text.h"
+#include "tools/convert/safetensors.h"
+#include "tools/convert/source_file.h"
+
+namespace heed::convert {
+namespace {
+
+constexpr std::uint64_t kMaxConfigBytes = 16 << 20;
+
+nlohmann::json read_config(const std::filesystem::path& folder) {
+  const std::filesystem::path path = folder / "config.json";
+  return parse_json(path.string(), SourceFile::open(path)->read_all(kMaxConfigBytes));
+}
+
+}  // namespace
+
+bool is_generator(const std::filesystem::path& folder) {
+  std::error_code ignored;
+  if (!std::filesystem::exists(folder / "config.json", ignored)) return false;
+  const nlohmann::json config = read_config(folder);
+  return config.is_object() && config.value("model_type", nlohmann::json()) == "generator";
+}
+
+Checkpoint read_generator(const std::filesystem::path& folder) {
+  Checkpoint checkpoint;
+  checkpoint.family = "generator";
+  checkpoint.source = "safetensors";
+  checkpoint.parameters = read_config(folder);
+  const auto name = checkpoint.parameters.find("name");
+  if (name != checkpoint.parameters.end() && name->is_string()) checkpoint.name = name->get<std::string>();
+  const auto file = SourceFile::open(folder / "model.safetensors");
+  for (const SafetensorsEntry& entry : read_safetensors(*file)) {
+    checkpoint.tensors.push_back(safetensors_tensor(file, entry));
+  }
+  return checkpoint;
+}
+
+}  // namespace heed::convert
