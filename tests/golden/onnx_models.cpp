@@ -124,14 +124,14 @@ TEST_CASE("onnx models: pictures drawn in steps from given noise are PyTorch's")
     MESSAGE("SKIPPED: shared/models is not here");
     return;
   }
-  for (const auto& [folder_name, file] :
-       {std::pair("digits-dit", "model.onnx"), std::pair("letters-latent", "denoise.onnx")}) {
-    CAPTURE(std::string(folder_name));
+  for (const auto& loop : {std::pair("digits-dit", "model.onnx"), std::pair("letters-latent", "denoise.onnx")}) {
+    const std::string folder_name = loop.first;
+    CAPTURE(folder_name);
     const convert_test::TempFolder folder;
     convert::ConvertOptions options;
-    options.input = models / folder_name / file;
+    options.input = models / folder_name / loop.second;
     options.output = folder.path() / "model.heed";
-    options.description = fs::path(HEED_SOURCE_DIR) / "models" / "descriptions" / (std::string(folder_name) + ".json");
+    options.description = fs::path(HEED_SOURCE_DIR) / "models" / "descriptions" / (folder_name + ".json");
     convert::convert_checkpoint(options);
     PictureModel model(device(), options.output);
     const fs::path golden = models / folder_name / "golden_loop.npz";
@@ -159,7 +159,7 @@ TEST_CASE("onnx models: pictures drawn in steps from given noise are PyTorch's")
       }
     }
     CHECK(at == image.data.size());
-    MESSAGE(std::string(folder_name) << ": within " << worst << " after all steps");
+    MESSAGE(folder_name << ": within " << worst << " after all steps");
     CHECK(worst < kTolerance);
   }
 }
