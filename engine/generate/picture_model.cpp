@@ -13,7 +13,6 @@
 #include "heed/error.h"
 #include "heed/picture.h"
 #include "ops/sample.h"
-#include "plan/infer.h"
 #include "runtime/session.h"
 
 namespace heed {
@@ -122,7 +121,7 @@ struct PictureModel::State {
                                    const std::vector<std::int64_t>& labels, const DrawOptions& options);
   /// Makes pictures of the main graph's result, where another graph does that.
   void decode(std::vector<float>& values, Shape& shape);
-  static Shape output_shape(const Graph& of, const Role& role, const Bindings& dims);
+  static Shape output_shape(const Executable& executable, const Role& role);
   Picture picture_of(const std::vector<float>& values, const Shape& shape, std::size_t index) const;
 
   Device device;
@@ -203,7 +202,6 @@ std::vector<float> PictureModel::State::draw_in_steps(Executable& executable, st
   };
   for (int step = 0; step < steps; ++step) {
     if (options.progress) options.progress(step, steps);
-    if (options.cancelled && options.cancelled()) break;
     const double t = static_cast<double>(step) / steps;
     session.write(latent->name, bytes_of(x));
     session.write(time->name, bytes_of(std::vector<float>(labels.size(), static_cast<float>(t))));
@@ -225,12 +223,13 @@ void PictureModel::State::decode(std::vector<float>& values, Shape& shape) {
   const Bindings dims = bind_inputs(*decoder, {{input->name, shape}});
   Executable& executable = session.prepare(*decoder, dims);
   session.write(input->name, bytes_of(values));
-  shape = output_shape(*decoder, *result, dims);
+  shape = output_shape(executable, *result);
   values = run(executable, result->name, static_cast<std::size_t>(element_count(shape)));
 }
 
-Shape PictureModel::State::output_shape(const Graph& of, const Role& role, const Bindings& dims) {
-  return infer_all(of, dims)[static_cast<std::size_t>(of.find(role.name))].shape;
+Shape PictureModel::State::output_shape(const Executable& executable, const Role& role) {
+  const Plan& plan = executable.plan();
+  return plan.tensors[plan.tensor_named(role.name)].type.shape;
 }
 
 Picture PictureModel::State::picture_of(const std::vector<float>& values, const Shape& shape, std::size_t index) const {
@@ -281,7 +280,7 @@ std::vector<Picture> PictureModel::draw(const std::vector<std::vector<float>>& n
   if (s.roles.schedule.steps == 0) {
     s.session.write(s.latent->name, bytes_of(x));
     s.write_labels(labels);
-    shape = State::output_shape(*s.graph, *s.result, dims);
+    shape = State::output_shape(executable, *s.result);
     values = s.run(executable, s.result->name, static_cast<std::size_t>(element_count(shape)));
   } else {
     values = s.draw_in_steps(executable, std::move(x), labels, options);
@@ -339,7 +338,7 @@ Picture PictureModel::transform(const Picture& picture, const TransformOptions& 
     }
     s.session.write(input.name, bytes_of(values));
     const Role& made = s.decoder == nullptr ? *s.result : *s.need_output(*s.graph, "latent");
-    Shape shape = State::output_shape(*s.graph, made, dims);
+    Shape shape = State::output_shape(executable, made);
     std::vector<float> result = s.run(executable, made.name, static_cast<std::size_t>(element_count(shape)));
     s.decode(result, shape);
     return s.picture_of(result, shape, 0);

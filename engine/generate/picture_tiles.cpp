@@ -65,7 +65,6 @@ Picture apply_in_tiles(const Picture& picture, const Tiling& tiling,
   for (const std::int64_t y : ys) {
     for (const std::int64_t x : xs) {
       if (options.progress) options.progress(done, total);
-      if (options.cancelled && options.cancelled()) throw Error("cancelled");
       const Picture made = apply(cut(picture, x, y, width, height));
       if (result.width == 0) {
         scale = std::max<std::int64_t>(

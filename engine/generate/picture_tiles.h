@@ -16,7 +16,7 @@ struct Tiling {
 /// Applies a function to overlapping parts of a picture and puts the results together, blended linearly where they
 /// overlap. What comes out of a part is an integer number of times as large (rounded: some networks round sizes up;
 /// what is beyond is cut off). A picture of one part is given whole. Throws Error when the overlap leaves nothing of a
-/// part, and "cancelled" when options.cancelled says so.
+/// part.
 Picture apply_in_tiles(const Picture& picture, const Tiling& tiling,
                        const std::function<Picture(const Picture&)>& apply, const TransformOptions& options);
 

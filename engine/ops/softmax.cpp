@@ -1,28 +1,22 @@
 // op softmax, log_softmax, hardmax: over one dimension, attribute axis (default -1), exp(x - max) / sum, its logarithm,
 // and 1 for the first largest element beside zeros.
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <cmath>
 
+#include "ops/loops.h"
 #include "ops/op.h"
 #include "plan/lowering.h"
 
 namespace heed::ops {
 namespace {
 
-std::size_t axis_of(const Node& node, const Shape& shape) {
-  const std::int64_t axis = node.attributes.integer("axis", -1);
-  const auto rank = static_cast<std::int64_t>(shape.size());
-  return static_cast<std::size_t>(axis < 0 ? axis + rank : axis);
+std::size_t axis_in(const Node& node, const Shape& shape) {
+  return *axis_of(node.attributes.integer("axis", -1), shape.size());
 }
 
 std::vector<TensorType> infer(const InferContext& c) {
   c.expect_only(1, {"axis"});
-  const Shape& shape = c.input(0).shape;
-  if (axis_of(c.node, shape) >= shape.size()) {
-    c.fail(fmt::format("axis {} is outside {}", c.node.attributes.integer("axis", -1), to_string(shape)));
-  }
+  c.axis(c.node.attributes.integer("axis", -1), 0);
   c.expect_floats(0, "x");
   return {c.input(0)};
 }
@@ -40,7 +34,7 @@ Split split(const Shape& shape, std::size_t axis) {
 }
 
 void reference(const ReferenceContext& c) {
-  const Split s = split(c.shape(0), axis_of(c.node, c.shape(0)));
+  const Split s = split(c.shape(0), axis_in(c.node, c.shape(0)));
   if (s.length == 0) return;
   for (std::size_t row = 0; row < s.outer * s.inner; ++row) {
     const std::size_t base = row / s.inner * s.length * s.inner + row % s.inner;
@@ -63,7 +57,7 @@ void reference(const ReferenceContext& c) {
 }
 
 void lower(Lowering& l) {
-  const Split s = split(l.input(0).shape, axis_of(l.node(), l.input(0).shape));
+  const Split s = split(l.input(0).shape, axis_in(l.node(), l.input(0).shape));
   if (s.outer * s.length * s.inner == 0) return;
   const bool hard = l.node().op == "hardmax";
   // Its positions go through floats.

@@ -12,6 +12,7 @@
 #include <filesystem>
 #include <fstream>
 #include <map>
+#include <optional>
 #include <set>
 
 #include "graph/convert_dtype.h"
@@ -42,9 +43,9 @@ std::string environment(const char* name) {
   return value == nullptr ? "" : value;
 }
 
-fs::path cases_folder() {
+std::optional<fs::path> cases_folder() {
   const std::string other = environment("HEED_ONNX_CASES");
-  return other.empty() ? fs::path(HEED_SOURCE_DIR) / ".." / "shared" / "onnx-cases" : fs::path(other);
+  return other.empty() ? convert_test::shared_file("onnx-cases") : fs::path(other);
 }
 
 HostTensor read_tensor(const fs::path& path) {
@@ -154,14 +155,11 @@ Result run_case(const fs::path& folder) {
 }  // namespace
 
 TEST_CASE("ONNX's node tests: at least 95 of 100 pass, and no answer is wrong") {
-  const fs::path folder = cases_folder();
-  if (!fs::exists(folder)) {
-    MESSAGE("SKIPPED: shared/onnx-cases is not here");
-    return;
-  }
+  const std::optional<fs::path> folder = cases_folder();
+  if (!folder) return;
   std::vector<fs::path> cases;
   const std::string filter = environment("HEED_ONNX_CASE");
-  for (const fs::directory_entry& entry : fs::directory_iterator(folder)) {
+  for (const fs::directory_entry& entry : fs::directory_iterator(*folder)) {
     if (fs::exists(entry.path() / "model.onnx") && entry.path().filename().string().find(filter) != std::string::npos) {
       cases.push_back(entry.path());
     }

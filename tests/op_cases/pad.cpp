@@ -4,23 +4,15 @@
 #include "tests/op_cases/op_case.h"
 
 namespace heed::op_cases {
-namespace {
-
-ValueId list(GraphBuilder& b, const std::string& name, std::vector<std::int64_t> values) {
-  const auto count = static_cast<std::int64_t>(values.size());
-  return b.add("constant", name, {}, {{"dtype", "i64"}, {"shape", Shape{count}}, {"integers", std::move(values)}});
-}
-
-}  // namespace
 
 std::vector<OpCase> cases_pad() {
   std::vector<OpCase> cases;
   const auto pad = [&](const std::string& mode, const SymbolicShape& shape, const std::vector<std::int64_t>& pads,
                        const std::vector<std::int64_t>& axes = {}, bool value = false, DType type = DType::F32) {
     GraphBuilder b("pad");
-    std::vector<ValueId> inputs = {b.input("x", type, shape), list(b, "pads", pads)};
+    std::vector<ValueId> inputs = {b.input("x", type, shape), integer_list(b, "pads", pads)};
     if (value || !axes.empty()) inputs.push_back(value ? b.input("value", type, {}) : kNoValue);
-    if (!axes.empty()) inputs.push_back(list(b, "axes", axes));
+    if (!axes.empty()) inputs.push_back(integer_list(b, "axes", axes));
     b.output(b.add("pad", "p", inputs, {{"mode", mode}}), "y");
     std::string name = fmt::format("{} {} {}", mode, to_string(shape), to_string(pads));
     if (!axes.empty()) name += " axes " + to_string(axes);

@@ -5,10 +5,6 @@ namespace heed::op_cases {
 
 std::vector<OpCase> cases_reshape() {
   std::vector<OpCase> cases;
-  const auto list = [](GraphBuilder& b, const std::string& name, std::vector<std::int64_t> values) {
-    const auto count = static_cast<std::int64_t>(values.size());
-    return b.add("constant", name, {}, {{"dtype", "i64"}, {"shape", Shape{count}}, {"integers", std::move(values)}});
-  };
   for (const bool inside : {false, true}) {
     const auto add = [&](const std::string& name, const std::string& op, const SymbolicShape& shape,
                          std::vector<std::int64_t> values, Attributes attributes = {}) {
@@ -16,7 +12,7 @@ std::vector<OpCase> cases_reshape() {
       ValueId x = b.input("x", DType::F32, shape);
       if (inside) x = b.add("neg", "before", {x});
       std::vector<ValueId> inputs = {x};
-      if (op != "flatten" && op != "identity") inputs.push_back(list(b, "list", std::move(values)));
+      if (op != "flatten" && op != "identity") inputs.push_back(integer_list(b, "list", std::move(values)));
       ValueId y = b.add(op, "op", inputs, std::move(attributes));
       if (inside) y = b.add("exp", "after", {y});
       b.output(y, "y");

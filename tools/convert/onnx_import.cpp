@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "heed/error.h"
+#include "ops/constant.h"
 #include "tools/convert/onnx_tensor.h"
 #include "tools/convert/text.h"
 
@@ -104,15 +105,7 @@ ValueId OnnxImporter::materialise(const Operand& operand) {
   if (constant.data.size() <= (real ? kMostReals : kMostIntegers)) {
     HostTensor small = constant;
     if (real) small.type.dtype = DType::F32;
-    Attributes attributes{{"dtype", std::string(dtype_name(small.type.dtype))}, {"shape", small.type.shape}};
-    if (real) {
-      attributes.set("values", small.data);
-    } else {
-      std::vector<std::int64_t> values;
-      for (const double value : small.data) values.push_back(ops::to_integer(value));
-      attributes.set("integers", std::move(values));
-    }
-    id = builder_.add("constant", name, {}, std::move(attributes));
+    id = builder_.add("constant", name, {}, ops::constant_node(name, small, kNoValue).attributes);
   } else {
     tensors_.push_back(source_of(name, operand.constant));
     const SourceTensor& source = tensors_.back();

@@ -34,7 +34,6 @@ struct TransformOptions {
   /// Pixels by which parts overlap on each side; they are blended there.
   std::int64_t overlap = 16;
   std::function<void(std::int64_t done, std::int64_t total)> progress;  // parts
-  std::function<bool()> cancelled;  // asked between parts; true throws nothing, see transform
 };
 
 struct DrawOptions {
@@ -44,7 +43,6 @@ struct DrawOptions {
   int steps = 0;            // of models that draw in steps; 0: as the model says
   double guidance = -1.0;   // how far to go beyond what the class changes; below 0: as the model says
   std::function<void(std::int64_t done, std::int64_t total)> progress;  // steps
-  std::function<bool()> cancelled;
 };
 
 /// A model that makes pictures: from noise, or from pictures. Used by one thread at a time.
