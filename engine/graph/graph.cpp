@@ -151,6 +151,12 @@ std::vector<ValueId> GraphBuilder::add_many(std::string op, std::string name, st
   return node.outputs;
 }
 
+ValueId GraphBuilder::integers(std::string name, std::vector<std::int64_t> values) {
+  const auto count = static_cast<std::int64_t>(values.size());
+  return add("constant", std::move(name), {},
+             {{"dtype", "i64"}, {"shape", Shape{count}}, {"integers", std::move(values)}});
+}
+
 void GraphBuilder::output(ValueId value, std::string name) {
   graph_.value(value).name = std::move(name);
   graph_.outputs.push_back(value);

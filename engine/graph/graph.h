@@ -100,6 +100,8 @@ class GraphBuilder {
   ValueId weight(std::string name, DType dtype, SymbolicShape shape);  // the same name twice gives the same value
   ValueId state(std::string name, DType dtype, SymbolicShape shape);
   ValueId add(std::string op, std::string name, std::vector<ValueId> inputs, Attributes attributes = {});
+  /// A list of integers that stands in the graph: sizes, axes.
+  ValueId integers(std::string name, std::vector<std::int64_t> values);
   std::vector<ValueId> add_many(std::string op, std::string name, std::vector<ValueId> inputs, Attributes attributes,
                                 std::size_t output_count);
   /// Marks a value as an output of the graph under a new name (an intermediate is renamed to it).

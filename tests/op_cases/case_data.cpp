@@ -54,12 +54,6 @@ std::vector<double> integers_for(const OpCase& op_case, const Value& value, std:
 
 }  // namespace
 
-ValueId integer_list(GraphBuilder& builder, const std::string& name, std::vector<std::int64_t> values) {
-  const auto count = static_cast<std::int64_t>(values.size());
-  return builder.add("constant", name, {},
-                     {{"dtype", "i64"}, {"shape", Shape{count}}, {"integers", std::move(values)}});
-}
-
 CaseData make_case_data(const OpCase& op_case) {
   CaseData data;
   std::map<std::string, std::vector<double>> decoded;

@@ -10,16 +10,8 @@ std::vector<OpCase> cases_col2im() {
   using Sizes = std::vector<std::int64_t>;
   const auto add = [&](const Sizes& x, const Sizes& image, const Sizes& block, const Attributes& attributes = {}) {
     GraphBuilder b("col2im");
-    const auto list = [&](const std::string& name, const Sizes& values) {
-      return b.add(
-          "constant", name, {},
-          {{"dtype", "i64"}, {"shape", Shape{static_cast<std::int64_t>(values.size())}}, {"integers", values}});
-    };
-    b.output(
-        b.add("col2im", "c",
-              {b.input("x", DType::F32, SymbolicShape(x.begin(), x.end())), list("image", image), list("block", block)},
-              attributes),
-        "y");
+    const ValueId input = b.input("x", DType::F32, SymbolicShape(x.begin(), x.end()));
+    b.output(b.add("col2im", "c", {input, b.integers("image", image), b.integers("block", block)}, attributes), "y");
     std::string name = fmt::format("{} {} {}", to_string(x), to_string(image), to_string(block));
     for (const auto& [key, value] : attributes) name += fmt::format(" {} {}", key, to_string(std::get<Sizes>(value)));
     cases.push_back({name, std::move(b).finish(), {}, {}, 2e-6});

@@ -14,7 +14,7 @@ std::vector<OpCase> cases_constant() {
     b.output(b.add("constant", "c", {},
                    {{"dtype", "f32"}, {"shape", Shape{2, 3}}, {"values", std::vector<double>{1, -2, 0.5, 1024, 0, 7}}}),
              "real");
-    b.output(integer_list(b, "i", {1, -2, 70000}), "integers");
+    b.output(b.integers("i", {1, -2, 70000}), "integers");
     const ValueId x = b.input("x", DType::F32, {"rows", 5});
     b.output(b.add("shape", "s", {x}), "shape");
     b.output(b.add("shape", "t", {x}, {{"start", std::int64_t{-1}}}), "last");
@@ -28,18 +28,15 @@ std::vector<OpCase> cases_constant() {
     const ValueId rows = b.add("shape", "s", {x}, {{"end", std::int64_t{1}}});
     const ValueId real = b.add("cast", "real", {rows}, {{"to", "f32"}});
     b.output(b.add("add", "sum", {x, real}), "y");
-    const ValueId twice =
-        b.add("concat", "both", {rows, integer_list(b, "minus", {-1, 2})}, {{"axis", std::int64_t{0}}});
+    const ValueId twice = b.add("concat", "both", {rows, b.integers("minus", {-1, 2})}, {{"axis", std::int64_t{0}}});
     b.output(b.add("reshape", "r", {x, twice}), "z");
     cases.push_back({"as operands and sizes", std::move(b).finish(), {{"rows", 4}}, {}, 1e-6});
   }
   {
     GraphBuilder b("many");
-    b.output(b.add("constant_of_shape", "c", {integer_list(b, "s", {300, 400})}, {{"dtype", "f32"}, {"value", -1.5}}),
-             "y");
-    b.output(
-        b.add("constant_of_shape", "d", {integer_list(b, "t", {3, 2})}, {{"dtype", "i64"}, {"value", std::int64_t{7}}}),
-        "z");
+    b.output(b.add("constant_of_shape", "c", {b.integers("s", {300, 400})}, {{"dtype", "f32"}, {"value", -1.5}}), "y");
+    b.output(b.add("constant_of_shape", "d", {b.integers("t", {3, 2})}, {{"dtype", "i64"}, {"value", std::int64_t{7}}}),
+             "z");
     cases.push_back({"more than is kept, and less", std::move(b).finish(), {}, {}, 0.0});
   }
   {

@@ -22,9 +22,6 @@ struct OpCase {
   double tolerance = 1e-5;
 };
 
-/// A constant list of i64: axes, sizes, places.
-ValueId integer_list(GraphBuilder& builder, const std::string& name, std::vector<std::int64_t> values);
-
 /// The cases of tests/op_cases/STEM.cpp, which defines cases_STEM(); cmake/ops.cmake collects them.
 struct CaseFamily {
   std::string_view name;

@@ -10,9 +10,9 @@ std::vector<OpCase> cases_pad() {
   const auto pad = [&](const std::string& mode, const SymbolicShape& shape, const std::vector<std::int64_t>& pads,
                        const std::vector<std::int64_t>& axes = {}, bool value = false, DType type = DType::F32) {
     GraphBuilder b("pad");
-    std::vector<ValueId> inputs = {b.input("x", type, shape), integer_list(b, "pads", pads)};
+    std::vector<ValueId> inputs = {b.input("x", type, shape), b.integers("pads", pads)};
     if (value || !axes.empty()) inputs.push_back(value ? b.input("value", type, {}) : kNoValue);
-    if (!axes.empty()) inputs.push_back(integer_list(b, "axes", axes));
+    if (!axes.empty()) inputs.push_back(b.integers("axes", axes));
     b.output(b.add("pad", "p", inputs, {{"mode", mode}}), "y");
     std::string name = fmt::format("{} {} {}", mode, to_string(shape), to_string(pads));
     if (!axes.empty()) name += " axes " + to_string(axes);

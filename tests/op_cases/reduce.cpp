@@ -15,7 +15,7 @@ OpCase reduce(const std::string& kind, const SymbolicShape& shape, const std::ve
   GraphBuilder b("reduce");
   attributes.set("kind", kind);
   std::vector<ValueId> inputs = {b.input("x", type, shape)};
-  if (!axes.empty()) inputs.push_back(integer_list(b, "axes", axes));
+  if (!axes.empty()) inputs.push_back(b.integers("axes", axes));
   b.output(b.add("reduce", "r", inputs, attributes), "y");
   OpCase c{fmt::format("{} {} {} {}, {} attributes", kind, dtype_name(type), to_string(shape), to_string(axes),
                        attributes.size()),

@@ -12,7 +12,7 @@ std::vector<OpCase> cases_reshape() {
       ValueId x = b.input("x", DType::F32, shape);
       if (inside) x = b.add("neg", "before", {x});
       std::vector<ValueId> inputs = {x};
-      if (op != "flatten" && op != "identity") inputs.push_back(integer_list(b, "list", std::move(values)));
+      if (op != "flatten" && op != "identity") inputs.push_back(b.integers("list", std::move(values)));
       ValueId y = b.add(op, "op", inputs, std::move(attributes));
       if (inside) y = b.add("exp", "after", {y});
       b.output(y, "y");

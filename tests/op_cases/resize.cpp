@@ -8,11 +8,6 @@ namespace {
 
 using Sizes = std::vector<std::int64_t>;
 
-ValueId integers(GraphBuilder& b, const std::string& name, const Sizes& values) {
-  return b.add("constant", name, {},
-               {{"dtype", "i64"}, {"shape", Shape{static_cast<std::int64_t>(values.size())}}, {"integers", values}});
-}
-
 ValueId reals(GraphBuilder& b, const std::string& name, const std::vector<double>& values) {
   return b.add("constant", name, {},
                {{"dtype", "f32"}, {"shape", Shape{static_cast<std::int64_t>(values.size())}}, {"values", values}});
@@ -32,7 +27,7 @@ OpCase make(const Resize& r) {
   std::vector<ValueId> inputs = {b.input("x", r.type, SymbolicShape(r.x.begin(), r.x.end()))};
   inputs.push_back(r.roi.empty() ? kNoValue : reals(b, "roi", r.roi));
   inputs.push_back(r.scales.empty() ? kNoValue : reals(b, "scales", r.scales));
-  if (!r.sizes.empty()) inputs.push_back(integers(b, "sizes", r.sizes));
+  if (!r.sizes.empty()) inputs.push_back(b.integers("sizes", r.sizes));
   b.output(b.add("resize", "r", inputs, r.attributes), "y");
   std::string name = to_string(r.x);
   for (const double scale : r.scales) name += fmt::format(" x{}", scale);

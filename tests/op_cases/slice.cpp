@@ -12,7 +12,7 @@ std::vector<OpCase> cases_slice() {
     std::vector<ValueId> inputs = {b.input("x", DType::F32, shape)};
     std::string name = "slice " + to_string(shape);
     for (std::size_t i = 0; i < lists.size(); ++i) {
-      inputs.push_back(integer_list(b, fmt::format("list {}", i), lists[i]));
+      inputs.push_back(b.integers(fmt::format("list {}", i), lists[i]));
       name += " " + to_string(lists[i]);
     }
     b.output(b.add("slice", "s", inputs), "y");
@@ -37,7 +37,7 @@ std::vector<OpCase> cases_slice() {
     GraphBuilder b("split");
     const ValueId x = b.input("x", DType::F32, {3, 7});
     const std::vector<ValueId> parts =
-        b.add_many("split", "s", {x, integer_list(b, "sizes", {2, 0, 5})}, {{"axis", std::int64_t{-1}}}, 3);
+        b.add_many("split", "s", {x, b.integers("sizes", {2, 0, 5})}, {{"axis", std::int64_t{-1}}}, 3);
     for (std::size_t i = 0; i < parts.size(); ++i) b.output(parts[i], fmt::format("y{}", i));
     cases.push_back({"split in columns", std::move(b).finish(), {}, {}, 0.0});
   }

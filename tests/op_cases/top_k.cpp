@@ -13,8 +13,7 @@ enum class Wanted { Both, Values, Indices };
 OpCase top_k(const SymbolicShape& shape, std::int64_t k, std::int64_t axis, std::int64_t largest,
              std::vector<double> x = {}, DType type = DType::F32, Wanted wanted = Wanted::Both) {
   GraphBuilder b("top_k");
-  const ValueId count =
-      b.add("constant", "k", {}, {{"dtype", "i64"}, {"shape", Shape{1}}, {"integers", std::vector<std::int64_t>{k}}});
+  const ValueId count = b.integers("k", {k});
   const std::vector<ValueId> outputs =
       b.add_many("top_k", "t", {b.input("x", type, shape), count}, {{"axis", axis}, {"largest", largest}}, 2);
   if (wanted != Wanted::Indices) b.output(outputs[0], "values");

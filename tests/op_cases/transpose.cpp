@@ -27,7 +27,7 @@ std::vector<OpCase> cases_transpose() {
   const auto repeat = [&](const std::string& op, const SymbolicShape& shape, std::vector<std::int64_t> list) {
     GraphBuilder b("repeat");
     const std::string name = fmt::format("{} {} {}", op, to_string(shape), to_string(list));
-    const ValueId c = integer_list(b, "c", std::move(list));
+    const ValueId c = b.integers("c", std::move(list));
     b.output(b.add(op, "r", {b.input("x", DType::F32, shape), c}), "y");
     cases.push_back({name, std::move(b).finish(), {}, {}, 0.0});
   };

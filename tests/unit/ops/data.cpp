@@ -143,16 +143,12 @@ TEST_CASE("what does not fit ops that move, choose and reduce is refused") {
 
 TEST_CASE("sizes are computed when a graph is planned") {
   GraphBuilder b("g");
-  const auto constant = [&](const std::string& name, std::vector<std::int64_t> values) {
-    const auto count = static_cast<std::int64_t>(values.size());
-    return b.add("constant", name, {}, {{"dtype", "i64"}, {"shape", Shape{count}}, {"integers", std::move(values)}});
-  };
   const ValueId shape = b.add("shape", "shape", {b.input("x", DType::F32, {2, 3, 5})});
-  const ValueId tail = b.add("gather", "tail", {shape, constant("places", {1, -1})});
+  const ValueId tail = b.add("gather", "tail", {shape, b.integers("places", {1, -1})});
   const ValueId product = b.add("reduce", "product", {tail}, {{"kind", "prod"}});
-  const ValueId chosen =
-      b.add("where", "chosen", {b.add("equal", "is_two", {shape, constant("two", {2})}), constant("ones", {1}), shape});
-  const ValueId sums = b.add("cumsum", "sums", {shape, constant("axis", {0})});
+  const ValueId chosen = b.add(
+      "where", "chosen", {b.add("equal", "is_two", {shape, b.integers("two", {2})}), b.integers("ones", {1}), shape});
+  const ValueId sums = b.add("cumsum", "sums", {shape, b.integers("axis", {0})});
   KnownValues known;
   infer_all(std::move(b).finish(), {}, &known);
   CHECK(known.at(product).data == std::vector<double>{15});
