@@ -210,11 +210,11 @@ Binding Lowering::scratch(std::string name, std::uint64_t bytes) {
 }
 
 Binding Lowering::constant(const std::string& name, std::span<const float> values, View view) {
-  return constant_words(name, std::as_bytes(values), DType::F32, view);
+  return constant_words("constant:", name, std::as_bytes(values), DType::F32, view);
 }
 
 Binding Lowering::constant(const std::string& name, std::span<const std::int32_t> values, View view) {
-  return constant_words(name, std::as_bytes(values), DType::I32, view);
+  return constant_words("constant:", name, std::as_bytes(values), DType::I32, view);
 }
 
 Binding Lowering::constant(const std::string& name, const HostTensor& tensor, View view) {
@@ -230,10 +230,16 @@ Binding Lowering::constant(const std::string& name, const HostTensor& tensor, Vi
   return constant(name, words, view);
 }
 
-Binding Lowering::constant_words(const std::string& name, std::span<const std::byte> words, DType dtype, View view) {
-  const std::string key = "constant:" + name;
-  if (const auto known = tensor_of_key_.find(key); known != tensor_of_key_.end()) {
-    return {known->second, 0, plan_.tensors[known->second].bytes, Access::Read, view};
+Binding Lowering::constant_words(const char* kind, const std::string& name, std::span<const std::byte> words,
+                                 DType dtype, View view) {
+  std::string key = kind + name;
+  for (auto known = tensor_of_key_.find(key); known != tensor_of_key_.end(); known = tensor_of_key_.find(key += "'")) {
+    const PlanTensor& tensor = plan_.tensors[known->second];
+    const std::vector<std::byte>& data = plan_.constants[tensor.source];
+    const bool same = tensor.type.dtype == dtype &&
+                      tensor.type.shape[0] * 4 == static_cast<std::int64_t>(words.size()) &&
+                      std::ranges::equal(words, std::span(data).first(words.size()));
+    if (same) return {known->second, 0, tensor.bytes, Access::Read, view};
   }
   PlanTensor tensor;
   tensor.name = name;
@@ -250,7 +256,9 @@ Binding Lowering::constant_words(const std::string& name, std::span<const std::b
 }
 
 Binding Lowering::counter() {
-  Binding binding = constant(node_->name + ".counter", std::array<std::int32_t, 1>{0}, View::None);
+  const std::array<std::int32_t, 1> zero = {0};
+  // Not among the constants, whatever their names: a kernel writes here.
+  Binding binding = constant_words("counter:", node_->name, std::as_bytes(std::span(zero)), DType::I32, View::None);
   binding.access = Access::ReadWrite;
   return binding;
 }

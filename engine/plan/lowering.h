@@ -64,7 +64,7 @@ class Lowering {
   Binding scratch(std::string name, std::uint64_t bytes);
   /// A counter of this node alone, 0 at first; a kernel that changes it leaves it 0.
   Binding counter();
-  /// A table that the plan brings; equal names share one.
+  /// A table that the plan brings; equal ones of one name share their memory.
   Binding constant(const std::string& name, std::span<const float> values, View view);
   Binding constant(const std::string& name, std::span<const std::int32_t> values, View view);
   /// A known tensor as such a table.
@@ -106,7 +106,8 @@ class Lowering {
     std::uint64_t size;
   };
   Place place(ValueId id, bool dense_weight);
-  Binding constant_words(const std::string& name, std::span<const std::byte> words, DType dtype, View view);
+  Binding constant_words(const char* kind, const std::string& name, std::span<const std::byte> words, DType dtype,
+                         View view);
   std::uint32_t wider(std::uint32_t lanes) const;
   std::size_t add_tensor(PlanTensor tensor);
   std::size_t weight_tensor(DeviceWeight weight, const Value& value);
