@@ -1,42 +1,21 @@
-// heed bench: how fast a text model runs. Needs no tokenizer: it feeds token ids.
+// heed bench: how fast a model runs, and what memory it takes.
+#include "tools/bench.h"
+
 #include <fmt/format.h>
 #include <sys/resource.h>
 
 #include <algorithm>
 #include <map>
 #include <memory>
-#include <nlohmann/json.hpp>
 #include <tuple>
 
-#include "file/model_file.h"
 #include "heed/error.h"
-#include "heed/text.h"
 #include "tools/output.h"
 #include "tools/program.h"
 
 namespace heed::tools {
-namespace {
-
-using Clock = std::chrono::steady_clock;
 
 double seconds_since(Clock::time_point begin) { return std::chrono::duration<double>(Clock::now() - begin).count(); }
-
-struct BenchArguments {
-  std::string model;
-  std::string device;
-  std::int64_t prompt_tokens = 64;
-  std::int64_t generated_tokens = 16;
-  int repeats = 3;
-  bool json = false;
-  bool profile = false;
-};
-
-struct BenchResult {
-  double load_seconds = 0;
-  double startup_seconds = 0;
-  double prompt_rate = 0;
-  double generated_rate = 0;
-};
 
 double median(std::vector<double> values) {
   std::sort(values.begin(), values.end());
@@ -44,8 +23,6 @@ double median(std::vector<double> values) {
   return values.size() % 2 == 1 ? values[middle] : (values[middle - 1] + values[middle]) / 2;
 }
 
-/// The type that most elements of the matrices have (not bytes: a few that stay f32 outweigh many that are quantised);
-/// of all tensors where there is no matrix.
 std::string main_type(const ModelFile& file) {
   const std::vector<TensorInfo>& tensors = file.header().tensors;
   const auto is_matrix = [](const TensorInfo& tensor) { return tensor.shape.size() == 2; };
@@ -66,57 +43,6 @@ std::uint64_t peak_memory() {
   return static_cast<std::uint64_t>(usage.ru_maxrss) * 1024;  // kilobytes on Linux
 }
 
-/// Runs the same work again and again on one model.
-class Bench {
- public:
-  Bench(TextModel& model, const BenchArguments& arguments) : model_(model), arguments_(arguments) {
-    const std::int64_t needed = std::max(arguments.prompt_tokens, arguments.generated_tokens + 1) + 1;
-    if (needed > model.context()) {
-      throw Error(fmt::format("-p {} and -n {} need a context of {} tokens, but the model has {}; ask for less",
-                              arguments.prompt_tokens, arguments.generated_tokens, needed, model.context()));
-    }
-    greedy_.sampling.temperature = 0;
-    greedy_.ignore_end = true;
-  }
-
-  void first_token() {
-    greedy_.max_tokens = 1;
-    model_.generate(prompt(1), greedy_);
-  }
-
-  /// Tokens a second of a prompt.
-  double time_prompt() {
-    greedy_.max_tokens = 1;
-    const Generation made = model_.generate(prompt(arguments_.prompt_tokens), greedy_);
-    return static_cast<double>(arguments_.prompt_tokens) / made.prompt_seconds;
-  }
-
-  /// Tokens a second of the steps after a prompt of one token.
-  double time_generation() {
-    // One more, for the first comes with the prompt.
-    greedy_.max_tokens = arguments_.generated_tokens + 1;
-    return static_cast<double>(arguments_.generated_tokens) / model_.generate(prompt(1), greedy_).generate_seconds;
-  }
-
- private:
-  /// Other ids every time, from the first token on: a prompt that begins like the last one would be taken from the
-  /// cache.
-  std::vector<std::int32_t> prompt(std::int64_t count) {
-    std::vector<std::int32_t> tokens;
-    for (std::int64_t i = 0; i < count; ++i) {
-      seed_ = seed_ * 6364136223846793005u + 1442695040888963407u;
-      tokens.push_back(static_cast<std::int32_t>((seed_ >> 33) % static_cast<std::uint64_t>(model_.vocabulary())));
-    }
-    return tokens;
-  }
-
-  TextModel& model_;
-  const BenchArguments& arguments_;
-  GenerationOptions greedy_;
-  std::uint64_t seed_ = 0;
-};
-
-/// A table of the dispatches that take longest, those of equal kernels and work taken together.
 std::string profile_table(const std::vector<DispatchTime>& times, const std::string& heading) {
   struct Sum {
     std::string label;
@@ -153,79 +79,29 @@ std::string profile_table(const std::vector<DispatchTime>& times, const std::str
   return fmt::format("\n{}: {} dispatches, {:.1f} microseconds\n{}", heading, times.size(), total * 1e6, table.text());
 }
 
+namespace {
+
 int run_bench(const BenchArguments& arguments, Clock::time_point start) {
-  const Device device = open_device(arguments.device);
-  const Clock::time_point loading = Clock::now();
-  TextModel model(device, arguments.model);
-  BenchResult result;
-  result.load_seconds = seconds_since(loading);
-  Bench bench(model, arguments);
-  bench.first_token();
-  result.startup_seconds = seconds_since(start);
-
-  // Once without the clock: plans are made and recorded for these sizes.
-  bench.time_prompt();
-  bench.time_generation();
-  std::vector<double> prompt_rates;
-  std::vector<double> generated_rates;
-  for (int i = 0; i < arguments.repeats; ++i) {
-    prompt_rates.push_back(bench.time_prompt());
-    generated_rates.push_back(bench.time_generation());
-  }
-  result.prompt_rate = median(prompt_rates);
-  result.generated_rate = median(generated_rates);
-
-  const std::uint64_t bytes = model.bytes_per_token();
-  const double bandwidth = static_cast<double>(bytes) * result.generated_rate;
-  const std::uint64_t memory = peak_memory();
-  const std::string type = main_type(ModelFile::open(arguments.model));
-  if (arguments.json) {
-    write_output(json_text({{"prompt_tokens_per_second", result.prompt_rate},
-                            {"generated_tokens_per_second", result.generated_rate},
-                            {"prompt_tokens", arguments.prompt_tokens},
-                            {"generated_tokens", arguments.generated_tokens},
-                            {"repeats", arguments.repeats},
-                            {"bytes_per_token", bytes},
-                            {"bandwidth_bytes_per_second", bandwidth},
-                            {"dispatches_per_token", model.dispatches_per_token()},
-                            {"load_seconds", result.load_seconds},
-                            {"startup_seconds", result.startup_seconds},
-                            {"peak_memory_bytes", memory},
-                            {"device", device.info().name},
-                            {"driver", device.info().driver},
-                            {"model", arguments.model},
-                            {"type", type}},
-                           2) +
-                 "\n");
-    return 0;
-  }
-  std::string text = fmt::format("{}, {}, {}\n", arguments.model, type, device.info().name);
-  const auto line = [&](const char* what, const std::string& value) { text += fmt::format("{:<24}{}\n", what, value); };
-  line("prompt", fmt::format("{:.1f} tokens/s ({} tokens)", result.prompt_rate, arguments.prompt_tokens));
-  line("generation", fmt::format("{:.1f} tokens/s ({} tokens)", result.generated_rate, arguments.generated_tokens));
-  line("read a token",
-       fmt::format("{}, {}/s", format_bytes(bytes), format_bytes(static_cast<std::uint64_t>(bandwidth))));
-  line("dispatches a token", std::to_string(model.dispatches_per_token()));
-  line("loading", fmt::format("{:.3f} s", result.load_seconds));
-  line("start to first token", fmt::format("{:.3f} s", result.startup_seconds));
-  line("peak memory", format_bytes(memory));
-  if (arguments.profile) {
-    text += profile_table(model.profile(1), "a step");
-    text += profile_table(model.profile(arguments.prompt_tokens), "the last run of the prompt");
-  }
-  write_output(text);
-  return 0;
+  const ModelFile file = ModelFile::open(arguments.model);
+  const auto task = file.metadata().find("task");
+  const bool text = task != file.metadata().end() && *task == "text-generation";
+  if (text && arguments.graph.empty() && arguments.binds.empty()) return bench_text(arguments, start);
+  return bench_graph(file, arguments, start);
 }
 
 }  // namespace
 
 void add_bench(Program& program) {
-  CLI::App* verb = program.app.add_subcommand("bench", "Measure the speed and memory of a text model");
+  CLI::App* verb = program.app.add_subcommand("bench", "Measure the speed and memory of a model");
   verb->footer(
-      "Speeds are medians. Generation starts after a prompt of one token. 'start to first token' counts from the "
-      "start\n"
-      "of the program, for a prompt of one token.\n"
-      "Example:\n  heed bench stories.heed -p 64 -n 16 --json");
+      "Speeds are medians. Of a text model, generation starts after a prompt of one token; 'start to first token'\n"
+      "counts from the start of the program, for a prompt of one token. Of other models, and with --graph or --bind, "
+      "a\n"
+      "graph runs on random numbers; flops are those of convolutions and products, two for each multiplication and\n"
+      "addition. The dimension 'batch' is 1 where --bind does not say otherwise.\n"
+      "Examples:\n"
+      "  heed bench stories.heed -p 64 -n 16 --json\n"
+      "  heed bench rfdn.heed --bind height=128 --bind width=128 --profile");
   auto arguments = std::make_shared<BenchArguments>();
   verb->add_option("MODEL", arguments->model, "A .heed file")->required();
   verb->add_option("-p", arguments->prompt_tokens, "Tokens of the prompt")
@@ -236,6 +112,10 @@ void add_bench(Program& program) {
       ->capture_default_str()
       ->transform(integers(1, INT32_MAX))
       ->type_name("N");
+  verb->add_option("--graph", arguments->graph, "Which graph (default: the model's main one)")->type_name("NAME");
+  CLI::Option* binds = verb->add_option("--bind", arguments->binds, "The size of a named dimension; repeatable")
+                           ->type_name("DIM=N")
+                           ->allow_extra_args(false);
   verb->add_option("-r,--repeats", arguments->repeats, "How often to measure")
       ->capture_default_str()
       ->transform(integers(1, 1000000))
@@ -243,7 +123,8 @@ void add_bench(Program& program) {
   CLI::Option* json = verb->add_flag("--json", arguments->json, "Print JSON");
   verb->add_flag("--profile", arguments->profile, "Show which kernels take the time")->excludes(json);
   add_device_option(*verb, arguments->device);
-  verb->callback([&program, arguments] {
+  verb->callback([&program, arguments, binds] {
+    arguments->binds = binds->results();
     program.run = [arguments, start = program.start] { return run_bench(*arguments, start); };
   });
 }

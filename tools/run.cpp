@@ -2,7 +2,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
 #include <filesystem>
 #include <map>
 #include <memory>
@@ -15,6 +14,7 @@
 #include "ops/op.h"
 #include "plan/infer.h"
 #include "runtime/session.h"
+#include "tools/graph_arguments.h"
 #include "tools/npy.h"
 #include "tools/output.h"
 #include "tools/program.h"
@@ -33,84 +33,10 @@ struct RunArguments {
   std::string outputs;
 };
 
-/// Splits "NAME=VALUE" at the last "=": names may hold one, and files that do can be called by another path.
-std::pair<std::string, std::string> split(const std::string& text, const char* option, const char* form) {
-  const std::size_t at = text.rfind('=');
-  if (at == std::string::npos || at == 0 || at + 1 == text.size()) {
-    throw Error(fmt::format("{} '{}': expected {}", option, text, form));
-  }
-  return {text.substr(0, at), text.substr(at + 1)};
-}
-
-const Graph& choose_graph(const ModelFile& file, const std::string& name) {
-  if (!name.empty()) return file.graph(name);
-  const auto named = file.metadata().find("graph");
-  if (named != file.metadata().end() && named->is_string()) return file.graph(named->get<std::string>());
-  if (file.header().graphs.size() == 1) return file.header().graphs.front();
-  return file.graph("");  // says which there are
-}
-
-/// The named dimensions whose sizes a graph's run can depend on.
-std::set<std::string, std::less<>> dims_of(const Graph& graph) {
-  std::set<std::string, std::less<>> names;
-  for (const Value& value : graph.values) {
-    if (value.kind == ValueKind::Intermediate) continue;
-    for (const Dim& dim : value.shape) {
-      if (!dim.name.empty()) names.insert(dim.name);
-    }
-  }
-  for (const Node& node : graph.nodes) {
-    for (const auto& [key, attribute] : node.attributes) {
-      // Ops that keep some rows name the dimension that says how many.
-      if (const auto* text = std::get_if<std::string>(&attribute); text != nullptr && key == "rows")
-        names.insert(*text);
-    }
-    if (node.op == "rotary") names.insert("context");
-  }
-  return names;
-}
-
-/// Sizes of all named dimensions: what the arrays' shapes say, what --bind says, and two that can be guessed.
-Bindings bind_dims(const ModelFile& file, const Graph& graph, const RunArguments& arguments,
-                   const std::map<std::string, NpyArray>& arrays) {
-  std::map<std::string, Shape> shapes;
-  for (const auto& [name, array] : arrays) shapes.emplace(name, array.shape);
-  Bindings dims = bind_inputs(graph, shapes);
-  const std::set<std::string, std::less<>> known = dims_of(graph);
-  for (const std::string& text : arguments.binds) {
-    const auto [name, value] = split(text, "--bind", "DIM=N, such as outputs=1");
-    std::int64_t size = 0;
-    const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), size);
-    if (error != std::errc() || end != value.data() + value.size() || size < 0 || size > kMaxElements) {
-      throw Error(fmt::format("--bind '{}': '{}' is no size", text, value));
-    }
-    if (!known.contains(name)) {
-      throw Error(fmt::format("--bind '{}': graph '{}' has no dimension '{}'; {}", text, graph.name, name,
-                              known.empty() ? "none has a name" : fmt::format("there are {}", fmt::join(known, ", "))));
-    }
-    bind_dim(dims, name, size, "--bind");
-  }
-  if (dims.contains("tokens")) dims.try_emplace("outputs", dims.find("tokens")->second);
-  const auto context = file.metadata().find("context");
-  if (context != file.metadata().end() && context->is_number_integer()) {
-    dims.try_emplace("context", context->get<std::int64_t>());
-  }
-  for (const Value& value : graph.values) {
-    if (value.kind == ValueKind::Intermediate) continue;
-    for (const Dim& dim : value.shape) {
-      if (!dim.name.empty() && !dims.contains(dim.name)) {
-        throw Error(fmt::format("dimension '{}' of '{}' follows from no input; give --bind {}=N", dim.name, value.name,
-                                dim.name));
-      }
-    }
-  }
-  return dims;
-}
-
 std::map<std::string, NpyArray> read_inputs(const Graph& graph, const RunArguments& arguments) {
   std::map<std::string, NpyArray> arrays;
   for (const std::string& text : arguments.inputs) {
-    const auto [name, path] = split(text, "--input", "NAME=FILE.npy");
+    const auto [name, path] = split_assignment(text, "--input", "NAME=FILE.npy");
     const bool known = std::any_of(graph.inputs.begin(), graph.inputs.end(),
                                    [&, &wanted = name](ValueId id) { return graph.value(id).name == wanted; });
     if (!known) throw Error(fmt::format("graph '{}' has no input '{}'", graph.name, name));
@@ -201,7 +127,9 @@ int run_graph(const RunArguments& arguments) {
   const Graph& stored = choose_graph(file, arguments.graph);
   validate(stored, ops::is_op);
   const std::map<std::string, NpyArray> arrays = read_inputs(stored, arguments);
-  const Bindings dims = bind_dims(file, stored, arguments, arrays);
+  std::map<std::string, Shape> shapes;
+  for (const auto& [name, array] : arrays) shapes.emplace(name, array.shape);
+  const Bindings dims = bind_dims(file, stored, arguments.binds, bind_inputs(stored, shapes));
   const Graph graph = fix_inputs(stored, fixed_inputs(stored, arrays));
   const std::vector<TensorType> types = infer_all(graph, dims);
   check_ids(graph, types, arrays);

@@ -219,13 +219,7 @@ std::vector<DispatchTime> TextSession::profile(std::int64_t tokens) {
   const std::int64_t done = (tokens - 1) / kChunk * kChunk;
   const std::vector<std::int32_t> chunk(static_cast<std::size_t>(tokens - done), 0);
   Executable& step = executable(tokens - done, 1, true);
-  const std::vector<double> seconds = session_.time_dispatches(step, kRepeats, [&] { feed(chunk, done); });
-  std::vector<DispatchTime> times;
-  for (std::size_t i = 0; i < seconds.size(); ++i) {
-    const Dispatch& dispatch = step.plan().dispatches[i];
-    times.push_back({dispatch.label, dispatch.module_key(), seconds[i], dispatch.bytes, dispatch.flops});
-  }
-  return times;
+  return session_.time_dispatches(step, kRepeats, [&] { feed(chunk, done); });
 }
 
 const Plan& TextSession::decode_plan() {

@@ -167,8 +167,8 @@ void Session::run(Executable& executable, int repeats) {
   gpu_.check_validation();
 }
 
-std::vector<double> Session::time_dispatches(Executable& executable, int repeats,
-                                             const std::function<void()>& before_each) {
+std::vector<DispatchTime> Session::time_dispatches(Executable& executable, int repeats,
+                                                   const std::function<void()>& before_each) {
   const std::vector<Dispatch>& dispatches = executable.plan_.dispatches;
   const vk::TimestampQueries queries(gpu_.device(), static_cast<std::uint32_t>(dispatches.size()) + 1);
   vk::CommandBuffer commands = gpu_.commands().allocate();
@@ -191,12 +191,14 @@ std::vector<double> Session::time_dispatches(Executable& executable, int repeats
     for (std::size_t i = 0; i < runs.size(); ++i) runs[i].push_back((times[i + 1] - times[i]) * 1e-9);
   }
   gpu_.check_validation();
-  std::vector<double> seconds;
-  for (std::vector<double>& times : runs) {
+  std::vector<DispatchTime> medians;
+  for (std::size_t i = 0; i < runs.size(); ++i) {
+    std::vector<double>& times = runs[i];
     std::nth_element(times.begin(), times.begin() + static_cast<std::ptrdiff_t>(times.size() / 2), times.end());
-    seconds.push_back(times[times.size() / 2]);
+    const Dispatch& dispatch = dispatches[i];
+    medians.push_back({dispatch.label, dispatch.module_key(), times[times.size() / 2], dispatch.bytes, dispatch.flops});
   }
-  return seconds;
+  return medians;
 }
 
 void Session::write(const std::string& name, std::span<const std::byte> bytes, std::uint64_t offset) {

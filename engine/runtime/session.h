@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "heed/dispatch_time.h"
 #include "plan/plan.h"
 #include "runtime/gpu.h"
 #include "runtime/weights.h"
@@ -60,10 +61,11 @@ class Session {
   /// for the watchdogs of desktop systems.
   void run(Executable& executable, int repeats = 1);
 
-  /// Seconds of each dispatch by the device's clock, with a barrier between all of them: the median of `repeats` runs,
-  /// each of which has the effects of run(). `before_each` is called before each, to set the inputs back. Throws Error
-  /// on devices without timestamps.
-  std::vector<double> time_dispatches(Executable& executable, int repeats, const std::function<void()>& before_each);
+  /// Each dispatch's time by the device's clock, with a barrier between all of them: the median of `repeats` runs, each
+  /// of which has the effects of run(). `before_each` is called before each, to set the inputs back. Throws Error on
+  /// devices without timestamps.
+  std::vector<DispatchTime> time_dispatches(Executable& executable, int repeats,
+                                            const std::function<void()>& before_each);
 
  private:
   std::shared_ptr<const vk::Buffer> named(const std::string& name, std::uint64_t bytes);

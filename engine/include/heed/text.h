@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "heed/device.h"
+#include "heed/dispatch_time.h"
 
 namespace heed {
 
@@ -44,15 +45,6 @@ struct Generation {
   StopReason reason = StopReason::MaxTokens;
   double prompt_seconds = 0;    // from the start of generate() to the first token, or to cancellation before it
   double generate_seconds = 0;  // for all tokens after the first
-};
-
-/// What one dispatch of a step took, by the device's clock.
-struct DispatchTime {
-  std::string label;   // the node of the graph that it belongs to
-  std::string kernel;  // the variant of the shader
-  double seconds = 0;
-  std::uint64_t bytes = 0;  // of weights that it reads
-  std::uint64_t flops = 0;
 };
 
 /// A text-generation model on a device. Used by one thread at a time.

@@ -1,0 +1,42 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "file/model_file.h"
+#include "heed/dispatch_time.h"
+
+namespace heed::tools {
+
+using Clock = std::chrono::steady_clock;
+
+struct BenchArguments {
+  std::string model;
+  std::string device;
+  std::string graph;
+  std::vector<std::string> binds;  // DIM=N
+  std::int64_t prompt_tokens = 64;
+  std::int64_t generated_tokens = 16;
+  int repeats = 3;
+  bool json = false;
+  bool profile = false;
+};
+
+/// Prompt and generation of a text model. `start` is that of the program. Gives the exit code.
+int bench_text(const BenchArguments& arguments, Clock::time_point start);
+/// Runs of any graph on numbers that mean nothing.
+int bench_graph(const ModelFile& file, const BenchArguments& arguments, Clock::time_point start);
+
+double seconds_since(Clock::time_point begin);
+double median(std::vector<double> values);
+/// The most memory that the process has had, in bytes.
+std::uint64_t peak_memory();
+/// The type that most elements of the matrices have (not bytes: a few that stay f32 outweigh many that are quantised);
+/// of all tensors where there is no matrix.
+std::string main_type(const ModelFile& file);
+/// A table of the dispatches that take longest, those of equal kernels and work taken together.
+std::string profile_table(const std::vector<DispatchTime>& times, const std::string& heading);
+
+}  // namespace heed::tools

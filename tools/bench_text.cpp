@@ -1,0 +1,139 @@
+// heed bench of a text model: needs no tokenizer, it feeds token ids.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "heed/error.h"
+#include "heed/text.h"
+#include "tools/bench.h"
+#include "tools/output.h"
+#include "tools/program.h"
+
+namespace heed::tools {
+namespace {
+
+struct BenchResult {
+  double load_seconds = 0;
+  double startup_seconds = 0;
+  double prompt_rate = 0;
+  double generated_rate = 0;
+};
+
+/// Runs the same work again and again on one model.
+class Bench {
+ public:
+  Bench(TextModel& model, const BenchArguments& arguments) : model_(model), arguments_(arguments) {
+    const std::int64_t needed = std::max(arguments.prompt_tokens, arguments.generated_tokens + 1) + 1;
+    if (needed > model.context()) {
+      throw Error(fmt::format("-p {} and -n {} need a context of {} tokens, but the model has {}; ask for less",
+                              arguments.prompt_tokens, arguments.generated_tokens, needed, model.context()));
+    }
+    greedy_.sampling.temperature = 0;
+    greedy_.ignore_end = true;
+  }
+
+  void first_token() {
+    greedy_.max_tokens = 1;
+    model_.generate(prompt(1), greedy_);
+  }
+
+  /// Tokens a second of a prompt.
+  double time_prompt() {
+    greedy_.max_tokens = 1;
+    const Generation made = model_.generate(prompt(arguments_.prompt_tokens), greedy_);
+    return static_cast<double>(arguments_.prompt_tokens) / made.prompt_seconds;
+  }
+
+  /// Tokens a second of the steps after a prompt of one token.
+  double time_generation() {
+    // One more, for the first comes with the prompt.
+    greedy_.max_tokens = arguments_.generated_tokens + 1;
+    return static_cast<double>(arguments_.generated_tokens) / model_.generate(prompt(1), greedy_).generate_seconds;
+  }
+
+ private:
+  /// Other ids every time, from the first token on: a prompt that begins like the last one would be taken from the
+  /// cache.
+  std::vector<std::int32_t> prompt(std::int64_t count) {
+    std::vector<std::int32_t> tokens;
+    for (std::int64_t i = 0; i < count; ++i) {
+      seed_ = seed_ * 6364136223846793005u + 1442695040888963407u;
+      tokens.push_back(static_cast<std::int32_t>((seed_ >> 33) % static_cast<std::uint64_t>(model_.vocabulary())));
+    }
+    return tokens;
+  }
+
+  TextModel& model_;
+  const BenchArguments& arguments_;
+  GenerationOptions greedy_;
+  std::uint64_t seed_ = 0;
+};
+
+}  // namespace
+
+int bench_text(const BenchArguments& arguments, Clock::time_point start) {
+  const Device device = open_device(arguments.device);
+  const Clock::time_point loading = Clock::now();
+  TextModel model(device, arguments.model);
+  BenchResult result;
+  result.load_seconds = seconds_since(loading);
+  Bench bench(model, arguments);
+  bench.first_token();
+  result.startup_seconds = seconds_since(start);
+
+  // Once without the clock: plans are made and recorded for these sizes.
+  bench.time_prompt();
+  bench.time_generation();
+  std::vector<double> prompt_rates;
+  std::vector<double> generated_rates;
+  for (int i = 0; i < arguments.repeats; ++i) {
+    prompt_rates.push_back(bench.time_prompt());
+    generated_rates.push_back(bench.time_generation());
+  }
+  result.prompt_rate = median(prompt_rates);
+  result.generated_rate = median(generated_rates);
+
+  const std::uint64_t bytes = model.bytes_per_token();
+  const double bandwidth = static_cast<double>(bytes) * result.generated_rate;
+  const std::uint64_t memory = peak_memory();
+  const std::string type = main_type(ModelFile::open(arguments.model));
+  if (arguments.json) {
+    write_output(json_text({{"prompt_tokens_per_second", result.prompt_rate},
+                            {"generated_tokens_per_second", result.generated_rate},
+                            {"prompt_tokens", arguments.prompt_tokens},
+                            {"generated_tokens", arguments.generated_tokens},
+                            {"repeats", arguments.repeats},
+                            {"bytes_per_token", bytes},
+                            {"bandwidth_bytes_per_second", bandwidth},
+                            {"dispatches_per_token", model.dispatches_per_token()},
+                            {"load_seconds", result.load_seconds},
+                            {"startup_seconds", result.startup_seconds},
+                            {"peak_memory_bytes", memory},
+                            {"device", device.info().name},
+                            {"driver", device.info().driver},
+                            {"model", arguments.model},
+                            {"type", type}},
+                           2) +
+                 "\n");
+    return 0;
+  }
+  std::string text = fmt::format("{}, {}, {}\n", arguments.model, type, device.info().name);
+  const auto line = [&](const char* what, const std::string& value) { text += fmt::format("{:<24}{}\n", what, value); };
+  line("prompt", fmt::format("{:.1f} tokens/s ({} tokens)", result.prompt_rate, arguments.prompt_tokens));
+  line("generation", fmt::format("{:.1f} tokens/s ({} tokens)", result.generated_rate, arguments.generated_tokens));
+  line("read a token",
+       fmt::format("{}, {}/s", format_bytes(bytes), format_bytes(static_cast<std::uint64_t>(bandwidth))));
+  line("dispatches a token", std::to_string(model.dispatches_per_token()));
+  line("loading", fmt::format("{:.3f} s", result.load_seconds));
+  line("start to first token", fmt::format("{:.3f} s", result.startup_seconds));
+  line("peak memory", format_bytes(memory));
+  if (arguments.profile) {
+    text += profile_table(model.profile(1), "a step");
+    text += profile_table(model.profile(arguments.prompt_tokens), "the last run of the prompt");
+  }
+  write_output(text);
+  return 0;
+}
+
+}  // namespace heed::tools
