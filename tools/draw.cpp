@@ -9,6 +9,7 @@
 
 #include "heed/error.h"
 #include "heed/picture.h"
+#include "tools/heat_map.h"
 #include "tools/interrupt.h"
 #include "tools/output.h"
 #include "tools/picture_file.h"
@@ -28,6 +29,7 @@ struct DrawArguments {
   std::uint64_t count = 1;
   bool grid = false;
   std::vector<std::uint64_t> interpolate;  // two seeds and how many steps
+  std::string maps;                        // the folder for attention maps; empty for none
 };
 
 /// From one noise to another along the sphere on which such noise lies (Shoemake 1985).
@@ -56,8 +58,30 @@ std::string numbered(const std::string& output, std::size_t i, std::size_t count
   return (path.parent_path() / fmt::format("{}-{}{}", path.stem().string(), i + 1, path.extension().string())).string();
 }
 
+/// Writes the attention maps of every picture to FOLDER/NAME.png.
+void write_maps(PictureModel& model, const std::vector<Picture>& pictures, const std::string& folder) {
+  const std::vector<std::vector<AttentionMap>> maps = model.attention_maps();
+  std::error_code error;
+  std::filesystem::create_directories(folder, error);
+  if (error) throw Error(fmt::format("{}: cannot make the folder: {}", folder, error.message()));
+  for (std::size_t i = 0; i < pictures.size(); ++i) {
+    for (const AttentionMap& map : maps[i]) {
+      std::string name = map.name + ".png";
+      std::replace(name.begin(), name.end(), '/', '_');
+      const std::string file = numbered((std::filesystem::path(folder) / name).string(), i, pictures.size());
+      write_png(file, heat_map(pictures[i], map));
+      const auto [least, most] = std::ranges::minmax(map.values);
+      write_error(fmt::format("{}: {}x{}, {:.3g} to {:.3g}\n", file, map.width, map.height, least, most));
+    }
+  }
+}
+
 int run_draw(const DrawArguments& arguments) {
   PictureModel model(open_device(arguments.device), arguments.model);
+  if (!arguments.maps.empty() && !model.has_attention_maps()) {
+    throw Error(fmt::format("{}: the model shows no attention: its file names no output of role 'map' or 'attention'",
+                            arguments.model));
+  }
   DrawOptions options = arguments.options;
   if (!arguments.has_seed) options.seed = std::random_device()();
   const bool walks = !arguments.interpolate.empty();
@@ -94,6 +118,7 @@ int run_draw(const DrawArguments& arguments) {
   } else {
     for (std::size_t i = 0; i < pictures.size(); ++i) write_png(numbered(arguments.output, i, count), pictures[i]);
   }
+  if (!arguments.maps.empty()) write_maps(model, pictures, arguments.maps);
   write_error(fmt::format("{}: {} picture{} of {}x{}, seed {}\n", arguments.output, count, count == 1 ? "" : "s",
                           pictures[0].width, pictures[0].height, options.seed));
   return 0;
@@ -108,7 +133,8 @@ void add_draw(Program& program) {
       "Examples:\n"
       "  heed draw digits.heed -o seven.png --class 7 --seed 1\n"
       "  heed draw digits.heed -o grid.png --count 100 --grid\n"
-      "  heed draw digits.heed -o walk.png --class 3 --interpolate 1 2 8");
+      "  heed draw digits.heed -o walk.png --class 3 --interpolate 1 2 8\n"
+      "  heed draw fashion.heed -o bag.png --class Bag --maps maps");
   auto arguments = std::make_shared<DrawArguments>();
   DrawOptions& options = arguments->options;
   verb->add_option("MODEL", arguments->model, "A .heed file with the task draw")->required();
@@ -138,6 +164,9 @@ void add_draw(Program& program) {
                    "How far to follow the class, 1 is plainly (default: as the model says)")
       ->check(CLI::Range(0.0, 1000.0))
       ->type_name("X");
+  verb->add_option("--maps", arguments->maps,
+                   "The folder for attention maps: what layers weighed, as heat over the picture, NAME.png each")
+      ->type_name("DIR");
   add_device_option(*verb, arguments->device);
   verb->callback([&program, arguments, seed] {
     arguments->has_seed = seed->count() > 0;

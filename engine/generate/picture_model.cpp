@@ -123,6 +123,9 @@ struct PictureModel::State {
   void decode(std::vector<float>& values, Shape& shape);
   static Shape output_shape(const Executable& executable, const Role& role);
   Picture picture_of(const std::vector<float>& values, const Shape& shape, std::size_t index) const;
+  bool is_map(const Role& role) const;
+  /// What an output of role map or attention holds for each picture of the last drawing.
+  std::vector<AttentionMap> maps_of(const Role& role);
 
   Device device;
   ModelFile file;
@@ -138,6 +141,8 @@ struct PictureModel::State {
   const Role* time = nullptr;
   const Role* image = nullptr;
   const Role* result = nullptr;
+  const Executable* drawn = nullptr;  // what drew last, if anything did
+  std::size_t drawn_count = 0;
 };
 
 PictureModel::PictureModel(const Device& device, const std::filesystem::path& file)
@@ -205,9 +210,11 @@ std::vector<float> PictureModel::State::draw_in_steps(Executable& executable, st
     const double t = static_cast<double>(step) / steps;
     session.write(latent->name, bytes_of(x));
     session.write(time->name, bytes_of(std::vector<float>(labels.size(), static_cast<float>(t))));
-    std::vector<float> v = velocity(t, labels);
-    if (label != nullptr && guidance != 1.0 && t > s.guidance_from - 1e-9 && t < s.guidance_to + 1e-9) {
-      const std::vector<float> without = velocity(t, none);
+    std::vector<float> without;
+    const bool guided = label != nullptr && guidance != 1.0 && t > s.guidance_from - 1e-9 && t < s.guidance_to + 1e-9;
+    if (guided) without = velocity(t, none);
+    std::vector<float> v = velocity(t, labels);  // the later one, of which attention maps are
+    if (guided) {
       const auto factor = static_cast<float>(guidance);
       for (std::size_t i = 0; i < v.size(); ++i) v[i] = without[i] + factor * (v[i] - without[i]);
     }
@@ -247,6 +254,67 @@ Picture PictureModel::State::picture_of(const std::vector<float>& values, const 
   return picture;
 }
 
+std::vector<AttentionMap> PictureModel::State::maps_of(const Role& role) {
+  const Shape shape = output_shape(*drawn, role);
+  const auto fail = [&](const char* expected) {
+    throw Error(fmt::format("{}: output '{}' of role '{}' is {}, expected {}", where, role.name, role.kind,
+                            to_string(shape), expected));
+  };
+  const bool of_each_place = role.kind == "attention";
+  const auto rank = shape.size();
+  AttentionMap map{role.name, role.width, role.height, of_each_place, {}};
+  const std::int64_t places = role.width * role.height;
+  if (shape.empty() || shape[0] != static_cast<std::int64_t>(drawn_count)) fail("[batch, ..]");
+  if (of_each_place) {
+    if (rank < 3 || rank > 4 || shape[rank - 1] != places || shape[rank - 2] != places) {
+      fail("[batch, n, n] or [batch, heads, n, n] with n the places of 'size'");
+    }
+  } else {
+    if (rank < 3 || rank > 4 || (rank == 4 && shape[1] != 1)) fail("[batch, 1, height, width]");
+    map.height = shape[rank - 2];
+    map.width = shape[rank - 1];
+  }
+  std::vector<float> all(static_cast<std::size_t>(element_count(shape)));
+  session.read_output(*drawn, role.name, std::as_writable_bytes(std::span(all)));
+
+  const std::size_t heads = rank == 4 ? static_cast<std::size_t>(shape[1]) : 1;
+  const auto n = static_cast<std::size_t>(of_each_place ? places : map.width * map.height);
+  const std::size_t count = of_each_place ? n * n : n;
+  std::vector<AttentionMap> maps(drawn_count, map);
+  for (std::size_t picture = 0; picture < drawn_count; ++picture) {
+    std::vector<float>& values = maps[picture].values;
+    values.assign(count, 0.0f);
+    for (std::size_t head = 0; head < heads; ++head) {
+      const float* from = &all[(picture * heads + head) * count];
+      for (std::size_t i = 0; i < count; ++i) {
+        const std::size_t to = role.sums_over_rows ? i % n * n + i / n : i;
+        values[to] += from[i] / static_cast<float>(heads);
+      }
+    }
+  }
+  return maps;
+}
+
+bool PictureModel::State::is_map(const Role& role) const {
+  const auto is_output = [&](ValueId id) { return graph->value(id).name == role.name; };
+  return (role.kind == "map" || role.kind == "attention") && std::ranges::any_of(graph->outputs, is_output);
+}
+
+bool PictureModel::has_attention_maps() const {
+  return std::ranges::any_of(state_->roles.roles, [&](const Role& role) { return state_->is_map(role); });
+}
+
+std::vector<std::vector<AttentionMap>> PictureModel::attention_maps() {
+  State& s = *state_;
+  std::vector<std::vector<AttentionMap>> maps(s.drawn_count);
+  for (const Role& role : s.roles.roles) {
+    if (!s.is_map(role)) continue;
+    std::vector<AttentionMap> of_role = s.maps_of(role);
+    for (std::size_t i = 0; i < maps.size(); ++i) maps[i].push_back(std::move(of_role[i]));
+  }
+  return maps;
+}
+
 std::vector<Picture> PictureModel::draw(const std::vector<std::vector<float>>& noises,
                                         const std::vector<std::int64_t>& labels, const DrawOptions& options) {
   State& s = *state_;
@@ -275,6 +343,8 @@ std::vector<Picture> PictureModel::draw(const std::vector<std::vector<float>>& n
   }
   const Bindings dims = bind_inputs(*s.graph, shapes);
   Executable& executable = s.session.prepare(*s.graph, dims);
+  s.drawn = &executable;
+  s.drawn_count = noises.size();
   std::vector<float> values;
   Shape shape;
   if (s.roles.schedule.steps == 0) {

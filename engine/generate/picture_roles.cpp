@@ -11,6 +11,7 @@ namespace heed {
 namespace {
 
 constexpr std::size_t kMostClasses = 65536;
+constexpr std::int64_t kMostSide = 16384;
 
 class Reader {
  public:
@@ -79,7 +80,7 @@ PictureRoles PictureRoles::of(const nlohmann::json& metadata, const std::string&
     const Reader role_reader(description, fmt::format("{}: role of '{}'", where, name));
     Role role;
     role.name = name;
-    role.kind = role_reader.choice("role", {"latent", "label", "time", "image"}, nullptr);
+    role.kind = role_reader.choice("role", {"latent", "label", "time", "image", "map", "attention"}, nullptr);
     role.encoding = role_reader.choice("encoding", {"index", "one_hot"}, "index");
     if (const auto range = description.find("range"); range != description.end()) {
       if (!range->is_array() || range->size() != 2 || !(*range)[0].is_number() || !(*range)[1].is_number() ||
@@ -88,6 +89,19 @@ PictureRoles PictureRoles::of(const nlohmann::json& metadata, const std::string&
       }
       role.least = (*range)[0].get<double>();
       role.most = (*range)[1].get<double>();
+    }
+    if (role.kind == "attention") {
+      const auto size = description.find("size");
+      const auto is_side = [](const nlohmann::json& side) {
+        return side.is_number_integer() && side >= 1 && side <= kMostSide;
+      };
+      if (size == description.end() || !size->is_array() || size->size() != 2 || !is_side((*size)[0]) ||
+          !is_side((*size)[1])) {
+        role_reader.fail("size", "height and width of what the weights are of");
+      }
+      role.height = (*size)[0].get<std::int64_t>();
+      role.width = (*size)[1].get<std::int64_t>();
+      role.sums_over_rows = role_reader.choice("normalised", {"rows", "columns"}, "rows") == "columns";
     }
     result.roles.push_back(std::move(role));
   }

@@ -10,11 +10,14 @@ namespace heed {
 
 /// What an input or output of a graph means to the loops that draw (engine/file/format.md, `roles`).
 struct Role {
-  std::string kind;                // "latent", "label", "time", "image"
+  std::string kind;                // "latent", "label", "time", "image", "map", "attention"
   double least = 0.0;              // image: the value of black ...
   double most = 1.0;               // ... and of full
   std::string encoding = "index";  // label: "index", or "one_hot" with a column a class
   std::string name;                // of the input or output
+  std::int64_t width = 0;          // attention: of the picture whose places look at each other ...
+  std::int64_t height = 0;         // ... and its height
+  bool sums_over_rows = false;     // attention: columns sum to one, instead of rows
 };
 
 /// How a model draws in steps (format.md, `schedule`): Euler's method from t = 0, noise, to t = 1, a picture.

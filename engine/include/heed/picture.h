@@ -27,6 +27,17 @@ struct Picture {
   }
 };
 
+/// What a layer of attention weighed while it drew a picture.
+struct AttentionMap {
+  std::string name;  // of the graph's output: "map.18", "attention.14"
+  std::int64_t width = 0;
+  std::int64_t height = 0;
+  /// Whether each place has weights of its own: then `values` are height * width rows, one for each place, of height *
+  /// width weights that sum to one. Else height * width values from 0 to 1.
+  bool of_each_place = false;
+  std::vector<float> values;
+};
+
 struct TransformOptions {
   /// Side of the square parts in which a picture is worked on, in pixels of the input; 0: the whole picture where it
   /// fits the device, else the largest parts that do.
@@ -66,6 +77,12 @@ class PictureModel {
   /// do not exist.
   std::vector<Picture> draw(const std::vector<std::vector<float>>& noises, const std::vector<std::int64_t>& labels,
                             const DrawOptions& options);
+
+  /// What attention weighed when draw() last drew, a list for each picture; of models that draw in steps, in the last
+  /// step. Means over heads. Empty lists where has_attention_maps() is false.
+  std::vector<std::vector<AttentionMap>> attention_maps();
+  /// Whether the file names outputs of role map or attention.
+  bool has_attention_maps() const;
 
   /// A picture from a picture. Throws Error when not even the smallest part fits the device.
   Picture transform(const Picture& picture, const TransformOptions& options);
