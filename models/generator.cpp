@@ -8,35 +8,113 @@ namespace heed::models {
 namespace {
 
 constexpr double kNormEps = 1e-5;  // PyTorch's
+constexpr std::size_t kMostLayers = 4096;
 
-/// Builds the graph layer by layer; knows what shape the layers have made, the batch aside.
+/// What the names of a layer's tensors begin with.
+std::string tensor_prefix(const nlohmann::json& owner, std::size_t index) {
+  const nlohmann::json& layer = owner.at("layers").at(index);
+  if (const auto name = layer.find("name"); name != layer.end()) {
+    if (name->is_string()) return name->get<std::string>();
+    throw Error(fmt::format("generator model: layer {}: 'name' is {}, no string", index, name->dump()));
+  }
+  const nlohmann::json prefix = owner.value("prefix", nlohmann::json("layers"));
+  if (!prefix.is_string()) throw Error(fmt::format("generator model: 'prefix' is {}, no string", prefix.dump()));
+  return fmt::format("{}.{}", prefix.get<std::string>(), index);
+}
+
+/// The layers that an object lists, each an object.
+const nlohmann::json& layers_of(const nlohmann::json& owner) {
+  const auto list = owner.is_object() ? owner.find("layers") : owner.end();
+  if (list == owner.end() || !list->is_array() || list->size() > kMostLayers) {
+    throw Error("generator model: has no list of layers");
+  }
+  for (std::size_t i = 0; i < list->size(); ++i) {
+    if (!(*list)[i].is_object()) throw Error(fmt::format("generator model: layer {} is no object", i));
+  }
+  return *list;
+}
+
+/// Kernel, stride and padding, equal in both dimensions, of a convolution.
+struct ConvSizes {
+  std::int64_t out = 0;
+  std::int64_t kernel = 1;
+  std::int64_t stride = 1;
+  std::int64_t padding = 0;
+  std::int64_t groups = 1;
+  bool transposed = false;
+  std::int64_t output_padding = 0;
+};
+
+/// Builds a graph layer by layer; knows what shape the layers have made, the batch aside.
 class Builder {
  public:
-  Builder(const nlohmann::json& parameters, const TensorTable& tensors)
-      : parameters_(parameters), graph_("draw"), weights_(graph_, tensors) {}
+  Builder(const std::string& name, const nlohmann::json& parameters, const TensorTable& tensors)
+      : parameters_(parameters), graph_(name), weights_(graph_, tensors) {}
 
-  Graph build();
+  /// Numbers to pictures.
+  Graph draw();
+  /// Pictures to numbers, as parameter encoder has it.
+  Graph encode();
+  /// What inputs and outputs of the graph mean.
+  const nlohmann::json& roles() const { return roles_; }
+  const std::set<std::string, std::less<>>& read() const { return weights_.read(); }
 
  private:
-  void add_layer(const nlohmann::json& layer);
+  using Layer = void (Builder::*)(ParameterReader&);
+  static const std::map<std::string, Layer, std::less<>>& layers();
+
+  void add_layers(const nlohmann::json& owner);
+  void linear(ParameterReader& reader);
+  void reshape(ParameterReader& reader);
+  void flatten(ParameterReader& reader);
+  void convolve(ParameterReader& reader) { convolution(reader, false); }
+  void convolve_transposed(ParameterReader& reader) { convolution(reader, true); }
+  void convolution(ParameterReader& reader, bool transposed);
+  void batch_norm(ParameterReader& reader);
+  void instance_norm(ParameterReader& reader) { group_norm(reader, 0); }
+  void grouped_norm(ParameterReader& reader) { group_norm(reader, reader.size("groups")); }
+  void group_norm(ParameterReader& reader, std::int64_t groups);
+  void function(ParameterReader&) { x_ = graph_.add(type_, label(), {x_}); }
+  void leaky_relu(ParameterReader& reader);
+  void dropout(ParameterReader& reader);
+  void upsample(ParameterReader& reader);
+  void pool(ParameterReader& reader);
+  void pixel_shuffle(ParameterReader& reader);
+  void join_class(ParameterReader& reader);
   void self_attention(ParameterReader& reader);
   void attention_map(ParameterReader& reader);
-  ValueId conv(const std::string& op, const std::string& name, ValueId x, Shape& shape, std::int64_t out,
-               std::int64_t kernel, std::int64_t stride, std::int64_t padding, const char* activation);
+  void mean_and_log_variance(ParameterReader& reader);
+
+  ValueId conv(const std::string& part, ValueId x, Shape& shape, const ConvSizes& sizes, const char* activation);
+  ValueId resized(const std::string& node, ValueId x, const Shape& to, bool nearest);
+  ValueId embedded_class(const std::string& node, const std::string& table, std::int64_t width);
+  std::vector<std::string> classes(const ParameterReader& reader) const;
+  Shape shape_in(const ParameterReader& reader, const nlohmann::json& list, const char* what) const;
 
   ValueId integers(std::vector<std::int64_t> values) {
-    const auto count = static_cast<std::int64_t>(values.size());
-    return graph_.add("constant", fmt::format("sizes.{}", constants_++), {},
-                      {{"dtype", "i64"}, {"shape", Shape{count}}, {"integers", std::move(values)}});
+    return graph_.integers(fmt::format("sizes.{}", constants_++), std::move(values));
   }
-  std::string name(const std::string& part = "") const {
+  /// The sizes of x but for the batch, which stays.
+  ValueId batch_of(const Shape& shape) {
+    std::vector<std::int64_t> sizes = {0};
+    sizes.insert(sizes.end(), shape.begin(), shape.end());
+    return integers(std::move(sizes));
+  }
+  std::string label(const std::string& part = "") const {
     return fmt::format("layers.{}{}{}", index_, part.empty() ? "" : ".", part);
   }
-  ValueId weight(const std::string& part, const Shape& shape) { return weights_.required(name(part), shape); }
+  std::string tensor(const std::string& part) const { return part.empty() ? tensors_ : tensors_ + "." + part; }
+  ValueId weight(const std::string& part, const Shape& shape) { return weights_.required(tensor(part), shape); }
+  ValueId optional(const std::string& part, const Shape& shape) { return weights_.optional(tensor(part), shape); }
   /// Throws Error unless what has been made is pictures.
   const Shape& pictures(const ParameterReader& reader) const {
     if (shape_.size() != 3) reader.fail(fmt::format("needs pictures, but gets {}", to_string(shape_)));
     return shape_;
+  }
+  /// Throws Error unless it is rows of numbers.
+  std::int64_t row(const ParameterReader& reader) const {
+    if (shape_.size() != 1) reader.fail(fmt::format("needs rows of numbers, but gets {}", to_string(shape_)));
+    return shape_[0];
   }
 
   const nlohmann::json& parameters_;
@@ -44,28 +122,222 @@ class Builder {
   WeightSource weights_;
   ValueId x_ = kNoValue;
   Shape shape_;
+  ValueId class_label_ = kNoValue;
   std::size_t index_ = 0;
+  std::string type_;     // of the layer that is added
+  std::string tensors_;  // what its tensors' names begin with
   int constants_ = 0;
-  std::vector<std::pair<ValueId, std::string>> maps_;
+  std::vector<std::pair<ValueId, std::string>> outputs_;  // besides x
+  nlohmann::json roles_ = nlohmann::json::object();
 };
 
-ValueId Builder::conv(const std::string& op, const std::string& layer, ValueId x, Shape& shape, std::int64_t out,
-                      std::int64_t kernel, std::int64_t stride, std::int64_t padding, const char* activation) {
-  const bool transposed = op == "conv_transpose";
+const std::map<std::string, Builder::Layer, std::less<>>& Builder::layers() {
+  static const std::map<std::string, Layer, std::less<>> kLayers = {
+      {"linear", &Builder::linear},
+      {"reshape", &Builder::reshape},
+      {"flatten", &Builder::flatten},
+      {"conv", &Builder::convolve},
+      {"conv_transpose", &Builder::convolve_transposed},
+      {"batch_norm", &Builder::batch_norm},
+      {"instance_norm", &Builder::instance_norm},
+      {"group_norm", &Builder::grouped_norm},
+      {"relu", &Builder::function},
+      {"silu", &Builder::function},
+      {"gelu", &Builder::function},
+      {"tanh", &Builder::function},
+      {"sigmoid", &Builder::function},
+      {"leaky_relu", &Builder::leaky_relu},
+      {"dropout", &Builder::dropout},
+      {"upsample", &Builder::upsample},
+      {"max_pool", &Builder::pool},
+      {"average_pool", &Builder::pool},
+      {"pixel_shuffle", &Builder::pixel_shuffle},
+      {"class", &Builder::join_class},
+      {"self_attention", &Builder::self_attention},
+      {"attention_map", &Builder::attention_map},
+      {"mean_and_log_variance", &Builder::mean_and_log_variance},
+  };
+  return kLayers;
+}
+
+Shape Builder::shape_in(const ParameterReader& reader, const nlohmann::json& list, const char* what) const {
+  constexpr std::int64_t kMost = (std::int64_t{1} << 31) - 1;
+  Shape shape;
+  std::int64_t count = 1;
+  for (const auto& size : list.is_array() ? list : nlohmann::json::array()) {
+    const bool fits = size.is_number_integer() && size >= 1 && size <= kMost;
+    if (fits) shape.push_back(size.get<std::int64_t>());
+    if (!fits || (count *= shape.back()) > kMost) reader.fail(fmt::format("'{}' is {}, no sizes", what, list.dump()));
+  }
+  if (shape.size() != 3) reader.fail(fmt::format("'{}' is {}, expected [channels, height, width]", what, list.dump()));
+  return shape;
+}
+
+std::vector<std::string> Builder::classes(const ParameterReader& reader) const {
+  std::vector<std::string> names;
+  const auto list = parameters_.find("classes");
+  for (const auto& name : list != parameters_.end() && list->is_array() ? *list : nlohmann::json::array()) {
+    if (!name.is_string()) reader.fail("'classes' are not all names");
+    names.push_back(name.get<std::string>());
+  }
+  if (names.empty()) reader.fail("has no list of classes");
+  return names;
+}
+
+ValueId Builder::conv(const std::string& part, ValueId x, Shape& shape, const ConvSizes& sizes,
+                      const char* activation) {
   const std::int64_t in = shape[0];
-  const Shape weight_shape = transposed ? Shape{in, out, kernel, kernel} : Shape{out, in, kernel, kernel};
-  const ValueId w = weights_.required(layer + ".weight", weight_shape);
-  const ValueId bias = weights_.optional(layer + ".bias", {out});
+  const auto& [out, kernel, stride, padding, groups, transposed, output_padding] = sizes;
+  if (in % groups != 0 || out % groups != 0) {
+    throw Error(fmt::format("generator model: {}: {} groups of {} and {} channels", label(part), groups, in, out));
+  }
+  const Shape weight_shape =
+      transposed ? Shape{in, out / groups, kernel, kernel} : Shape{out, in / groups, kernel, kernel};
+  const ValueId w = weights_.required(tensor(part.empty() ? "weight" : part + ".weight"), weight_shape);
+  const ValueId bias = weights_.optional(tensor(part.empty() ? "bias" : part + ".bias"), {out});
   shape[0] = out;
   for (std::size_t i = 1; i < 3; ++i) {
-    shape[i] =
-        transposed ? (shape[i] - 1) * stride - 2 * padding + kernel : (shape[i] + 2 * padding - kernel) / stride + 1;
-    if (shape[i] < 1) throw Error(fmt::format("generator model: {}: makes pictures of {} pixels", layer, shape[i]));
+    shape[i] = transposed ? (shape[i] - 1) * stride - 2 * padding + kernel + output_padding
+                          : (shape[i] + 2 * padding - kernel) / stride + 1;
+    if (shape[i] < 1) {
+      throw Error(fmt::format("generator model: {}: makes pictures of {} pixels", label(part), shape[i]));
+    }
   }
-  return graph_.add(op, layer, {x, w, bias},
-                    {{"strides", std::vector<std::int64_t>{stride, stride}},
-                     {"pads", std::vector<std::int64_t>{padding, padding, padding, padding}},
-                     {"activation", activation}});
+  Attributes attributes{{"strides", std::vector<std::int64_t>{stride, stride}},
+                        {"pads", std::vector<std::int64_t>{padding, padding, padding, padding}},
+                        {"groups", groups},
+                        {"activation", activation}};
+  if (transposed) attributes.set("output_padding", std::vector<std::int64_t>{output_padding, output_padding});
+  return graph_.add(transposed ? "conv_transpose" : "conv", label(part), {x, w, bias}, std::move(attributes));
+}
+
+ValueId Builder::resized(const std::string& node, ValueId x, const Shape& to, bool nearest) {
+  return graph_.add("resize", node, {x, kNoValue, kNoValue, integers({to[1], to[2]})},
+                    {{"mode", nearest ? "nearest" : "linear"},
+                     {"coordinate_mode", nearest ? "asymmetric" : "half_pixel"},
+                     {"nearest_mode", "floor"},
+                     {"axes", std::vector<std::int64_t>{2, 3}}});
+}
+
+ValueId Builder::embedded_class(const std::string& node, const std::string& table, std::int64_t width) {
+  ParameterReader reader("generator", parameters_);
+  const auto count = static_cast<std::int64_t>(classes(reader).size());
+  if (class_label_ == kNoValue) {
+    class_label_ = graph_.input("label", DType::I32, {"batch"});
+    roles_["label"] = {{"role", "label"}, {"encoding", "index"}};
+  }
+  if (!table.empty()) {
+    return graph_.add("embedding", node, {class_label_, weights_.required(table, {count, width})});
+  }
+  const ValueId zero_one = graph_.add("constant", node + ".values", {},
+                                      {{"dtype", "f32"}, {"shape", Shape{2}}, {"values", std::vector<double>{0, 1}}});
+  return graph_.add("one_hot", node, {class_label_, integers({count}), zero_one});
+}
+
+void Builder::linear(ParameterReader& reader) {
+  const std::int64_t out = reader.size("out");
+  x_ = graph_.add("linear", label(), {x_, weight("weight", {out, row(reader)}), optional("bias", {out})});
+  shape_ = {out};
+}
+
+void Builder::reshape(ParameterReader& reader) {
+  const Shape made = shape_in(reader, reader.value("shape"), "shape");
+  if (element_count(made) != element_count(shape_)) {
+    reader.fail(fmt::format("cannot make {} of {}", to_string(made), to_string(shape_)));
+  }
+  x_ = graph_.add("reshape", label(), {x_, batch_of(made)});
+  shape_ = made;
+}
+
+void Builder::flatten(ParameterReader& reader) {
+  shape_ = {element_count(pictures(reader))};
+  x_ = graph_.add("reshape", label(), {x_, batch_of(shape_)});
+}
+
+void Builder::convolution(ParameterReader& reader, bool transposed) {
+  pictures(reader);
+  ConvSizes sizes;
+  sizes.transposed = transposed;
+  sizes.out = reader.size("out");
+  sizes.kernel = reader.size("kernel");
+  sizes.stride = reader.size("stride");
+  sizes.padding = reader.integer("padding", 0, 1 << 20);
+  if (reader.has("groups")) sizes.groups = reader.size("groups");
+  if (transposed && reader.has("output_padding")) sizes.output_padding = reader.integer("output_padding", 0, 1 << 20);
+  x_ = conv("", x_, shape_, sizes, "none");
+}
+
+void Builder::batch_norm(ParameterReader& reader) {
+  if (shape_.empty()) reader.fail("needs numbers");
+  const Shape channels = {shape_[0]};
+  x_ = graph_.add("batch_norm", label(),
+                  {x_, weight("weight", channels), weight("bias", channels), weight("running_mean", channels),
+                   weight("running_var", channels)},
+                  {{"eps", kNormEps}});
+}
+
+void Builder::group_norm(ParameterReader& reader, std::int64_t groups) {
+  const Shape channels = {pictures(reader)[0]};
+  if (groups > 0 && channels[0] % groups != 0) reader.fail(fmt::format("{} groups of {}", groups, to_string(shape_)));
+  x_ = graph_.add("group_norm", label(), {x_, optional("weight", channels), optional("bias", channels)},
+                  {{"groups", groups}, {"eps", kNormEps}});
+}
+
+void Builder::leaky_relu(ParameterReader& reader) {
+  x_ = graph_.add("leaky_relu", label(), {x_}, {{"alpha", reader.positive("slope")}});
+}
+
+void Builder::dropout(ParameterReader& reader) {
+  if (reader.has("p")) reader.number("p");
+}
+
+void Builder::upsample(ParameterReader& reader) {
+  pictures(reader);
+  const std::int64_t scale = reader.size("scale");
+  for (std::size_t i = 1; i < 3; ++i) shape_[i] *= scale;
+  x_ = resized(label(), x_, shape_, reader.choice("mode", {"nearest", "linear"}) == "nearest");
+}
+
+void Builder::pool(ParameterReader& reader) {
+  pictures(reader);
+  const std::int64_t kernel = reader.size("kernel");
+  const std::int64_t stride = reader.size("stride");
+  for (std::size_t i = 1; i < 3; ++i) {
+    if (shape_[i] < kernel) reader.fail(fmt::format("windows of {} in {}", kernel, to_string(shape_)));
+    shape_[i] = (shape_[i] - kernel) / stride + 1;
+  }
+  x_ = graph_.add(
+      type_, label(), {x_},
+      {{"kernel", std::vector<std::int64_t>{kernel, kernel}}, {"strides", std::vector<std::int64_t>{stride, stride}}});
+}
+
+void Builder::pixel_shuffle(ParameterReader& reader) {
+  const Shape from = pictures(reader);
+  const std::int64_t factor = reader.integer("factor", 1, 1 << 15);
+  if (from[0] % (factor * factor) != 0) {
+    reader.fail(fmt::format("{} channels are no multiple of {}", from[0], factor * factor));
+  }
+  shape_ = {from[0] / (factor * factor), from[1] * factor, from[2] * factor};
+  const ValueId split =
+      graph_.add("reshape", label("split"), {x_, integers({0, shape_[0], factor, factor, from[1], from[2]})});
+  const ValueId mixed =
+      graph_.add("transpose", label("mixed"), {split}, {{"perm", std::vector<std::int64_t>{0, 1, 4, 2, 5, 3}}});
+  x_ = graph_.add("reshape", label(), {mixed, batch_of(shape_)});
+}
+
+void Builder::join_class(ParameterReader& reader) {
+  const bool one_hot = reader.choice("encoding", {"embedding", "one_hot"}) == "one_hot";
+  std::int64_t width =
+      one_hot ? static_cast<std::int64_t>(classes(reader).size()) : reader.integer("width", 1, 1 << 24);
+  ValueId code = embedded_class(label("class"), one_hot ? "" : tensor("weight"), width);
+  if (shape_.size() == 3) {
+    code = graph_.add("reshape", label("pixel"), {code, integers({0, width, 1, 1})});
+    code = graph_.add("expand", label("planes"), {code, integers({1, 1, shape_[1], shape_[2]})});
+  }
+  const bool first = reader.has("first") && reader.boolean("first");
+  const std::vector<ValueId> both = first ? std::vector{code, x_} : std::vector{x_, code};
+  x_ = graph_.add("concat", label(), both, {{"axis", std::int64_t{1}}});
+  shape_[0] += width;
 }
 
 void Builder::self_attention(ParameterReader& reader) {
@@ -74,162 +346,150 @@ void Builder::self_attention(ParameterReader& reader) {
   const ValueId flat = integers({0, 0, -1});
   const auto project = [&](const char* part, std::int64_t out) {
     Shape made = shape;
-    const ValueId y = conv("conv", name(part), x_, made, out, 1, 1, 0, "none");
-    return graph_.add("reshape", name(part) + ".flat", {y, flat});
+    const ValueId y = conv(part, x_, made, {out}, "none");
+    return graph_.add("reshape", label(part) + ".flat", {y, flat});
   };
   const ValueId f = project("f", inner);
   const ValueId g = project("g", inner);
   const ValueId h = project("h", shape[0]);
-  const ValueId scores = graph_.add("matmul", name("scores"), {f, g}, {{"transpose_a", std::int64_t{1}}});
-  const ValueId weights = graph_.add("softmax", name("weights"), {scores}, {{"axis", std::int64_t{1}}});
-  maps_.emplace_back(weights, fmt::format("attention.{}", index_));
-  const ValueId sums = graph_.add("matmul", name("sums"), {h, weights});
-  const ValueId o = graph_.add("reshape", name("o"), {sums, integers({0, shape[0], shape[1], shape[2]})});
-  const ValueId scaled = graph_.add("mul", name("scaled"), {o, weight("gamma", {1})});
-  x_ = graph_.add("add", name(), {x_, scaled});
+  const ValueId scores = graph_.add("matmul", label("scores"), {f, g}, {{"transpose_a", std::int64_t{1}}});
+  const ValueId weights = graph_.add("softmax", label("weights"), {scores}, {{"axis", std::int64_t{1}}});
+  const std::string output = fmt::format("attention.{}", index_);
+  outputs_.emplace_back(weights, output);
+  roles_[output] = {{"role", "attention"}, {"normalised", "columns"}, {"size", {shape[1], shape[2]}}};
+  const ValueId sums = graph_.add("matmul", label("sums"), {h, weights});
+  const ValueId o = graph_.add("reshape", label("o"), {sums, batch_of(shape)});
+  const ValueId scaled = graph_.add("mul", label("scaled"), {o, weight("gamma", {1})});
+  x_ = graph_.add("add", label(), {x_, scaled});
 }
 
 void Builder::attention_map(ParameterReader& reader) {
-  const std::int64_t inner = reader.size("inner");
-  const std::int64_t out = reader.size("out");
-  const std::int64_t kernel = reader.size("kernel");
-  const std::int64_t padding = reader.integer("padding", 0, 1 << 20);
+  ConvSizes sizes;
+  sizes.out = reader.size("inner");
+  sizes.kernel = reader.size("kernel");
+  sizes.padding = reader.integer("padding", 0, 1 << 20);
+  if (reader.has("stride")) sizes.stride = reader.size("stride");
+  ConvSizes last = sizes;
+  last.out = reader.size("out");
+  if (reader.has("out_kernel")) last.kernel = reader.size("out_kernel");
+  if (reader.has("out_stride")) last.stride = reader.size("out_stride");
+  if (reader.has("out_padding")) last.padding = reader.integer("out_padding", 0, 1 << 20);
   Shape shape = pictures(reader);
-  ValueId m = conv("conv", name("conv1"), x_, shape, inner, kernel, 1, padding, "relu");
-  m = conv("conv", name("conv2"), m, shape, inner, kernel, 1, padding, "relu");
-  m = conv("conv", name("conv3"), m, shape, 1, kernel, 1, padding, "sigmoid");
-  maps_.emplace_back(m, fmt::format("map.{}", index_));
-  if (shape[1] != shape_[1] || shape[2] != shape_[2]) {
-    m = graph_.add("resize", name("resized"), {m, kNoValue, kNoValue, integers({shape_[1], shape_[2]})},
-                   {{"mode", "linear"}, {"coordinate_mode", "half_pixel"}, {"axes", std::vector<std::int64_t>{2, 3}}});
-  }
-  const ValueId weighed = graph_.add("mul", name("weighed"), {x_, m});
-  const ValueId sum = graph_.add("add", name("sum"), {weighed, x_});
-  x_ = conv("conv", name("out"), sum, shape_, out, kernel, 1, padding, "relu");
+  ValueId m = conv("conv1", x_, shape, sizes, "relu");
+  m = conv("conv2", m, shape, sizes, "relu");
+  sizes.out = 1;
+  m = conv("conv3", m, shape, sizes, "sigmoid");
+  const std::string output = fmt::format("map.{}", index_);
+  outputs_.emplace_back(m, output);
+  roles_[output] = {{"role", "map"}};
+  if (shape[1] != shape_[1] || shape[2] != shape_[2]) m = resized(label("resized"), m, shape_, false);
+  const ValueId weighed = graph_.add("mul", label("weighed"), {x_, m});
+  const ValueId sum = graph_.add("add", label("sum"), {weighed, x_});
+  x_ = conv("out", sum, shape_, last, "relu");
 }
 
-void Builder::add_layer(const nlohmann::json& layer) {
-  ParameterReader reader(fmt::format("generator, layer {}:", index_), layer);
-  const std::string type = reader.choice(
-      "type", {"linear", "reshape", "conv", "conv_transpose", "batch_norm", "instance_norm", "relu", "leaky_relu",
-               "silu", "tanh", "sigmoid", "upsample", "pixel_shuffle", "self_attention", "attention_map"});
-  if (type == "linear") {
-    const std::int64_t out = reader.size("out");
-    if (shape_.size() != 1) reader.fail(fmt::format("needs rows of numbers, but gets {}", to_string(shape_)));
-    x_ = graph_.add("linear", name(), {x_, weight("weight", {out, shape_[0]}), weights_.optional(name("bias"), {out})});
-    shape_ = {out};
-  } else if (type == "reshape") {
-    const auto given = layer.find("shape");
-    std::vector<std::int64_t> sizes = {0};
-    Shape made;
-    for (const auto& size : given == layer.end() ? nlohmann::json::array() : *given) {
-      if (!size.is_number_integer()) reader.fail("'shape' is no list of sizes");
-      made.push_back(size.get<std::int64_t>());
-      sizes.push_back(made.back());
-    }
-    if (made.size() != 3 || element_count(made) != element_count(shape_)) {
-      reader.fail(fmt::format("cannot make {} of {}", to_string(made), to_string(shape_)));
-    }
-    x_ = graph_.add("reshape", name(), {x_, integers(std::move(sizes))});
-    shape_ = made;
-    return;  // 'shape' has been read
-  } else if (type == "conv" || type == "conv_transpose") {
-    pictures(reader);
-    const std::int64_t out = reader.size("out");
-    const std::int64_t kernel = reader.size("kernel");
-    const std::int64_t stride = reader.size("stride");
-    x_ = conv(type, name(), x_, shape_, out, kernel, stride, reader.integer("padding", 0, 1 << 20), "none");
-  } else if (type == "batch_norm") {
-    const Shape channels = {pictures(reader)[0]};
-    x_ = graph_.add("batch_norm", name(),
-                    {x_, weight("weight", channels), weight("bias", channels), weight("running_mean", channels),
-                     weight("running_var", channels)},
-                    {{"eps", kNormEps}});
-  } else if (type == "instance_norm") {
-    const Shape channels = {pictures(reader)[0]};
-    x_ = graph_.add("group_norm", name(),
-                    {x_, weights_.optional(name("weight"), channels), weights_.optional(name("bias"), channels)},
-                    {{"groups", std::int64_t{0}}, {"eps", kNormEps}});
-  } else if (type == "leaky_relu") {
-    x_ = graph_.add("leaky_relu", name(), {x_}, {{"alpha", reader.positive("slope")}});
-  } else if (type == "upsample") {
-    pictures(reader);
-    const std::int64_t scale = reader.size("scale");
-    const bool nearest = reader.choice("mode", {"nearest", "linear"}) == "nearest";
-    for (std::size_t i = 1; i < 3; ++i) shape_[i] *= scale;
-    x_ = graph_.add("resize", name(), {x_, kNoValue, kNoValue, integers({shape_[1], shape_[2]})},
-                    {{"mode", nearest ? "nearest" : "linear"},
-                     {"coordinate_mode", nearest ? "asymmetric" : "half_pixel"},
-                     {"nearest_mode", "floor"},
-                     {"axes", std::vector<std::int64_t>{2, 3}}});
-  } else if (type == "pixel_shuffle") {
-    const Shape from = pictures(reader);
-    const std::int64_t factor = reader.size("factor");
-    if (from[0] % (factor * factor) != 0)
-      reader.fail(fmt::format("{} channels are no multiple of {}", from[0], factor * factor));
-    shape_ = {from[0] / (factor * factor), from[1] * factor, from[2] * factor};
-    const ValueId split =
-        graph_.add("reshape", name("split"), {x_, integers({0, shape_[0], factor, factor, from[1], from[2]})});
-    const ValueId mixed =
-        graph_.add("transpose", name("mixed"), {split}, {{"perm", std::vector<std::int64_t>{0, 1, 4, 2, 5, 3}}});
-    x_ = graph_.add("reshape", name(), {mixed, integers({0, shape_[0], shape_[1], shape_[2]})});
-  } else if (type == "self_attention") {
-    self_attention(reader);
-  } else if (type == "attention_map") {
-    attention_map(reader);
-  } else {
-    x_ = graph_.add(type, name(), {x_});
-  }
-  reader.refuse_unread();
+void Builder::mean_and_log_variance(ParameterReader& reader) {
+  const std::int64_t out = reader.size("out");
+  const std::int64_t in = row(reader);
+  const auto project = [&](const char* part) {
+    const std::string from = reader.has(part) ? reader.text(part) : tensor(part);
+    return graph_.add("linear", label(part),
+                      {x_, weights_.required(from + ".weight", {out, in}), weights_.optional(from + ".bias", {out})});
+  };
+  const ValueId mean = project("mean");
+  outputs_.emplace_back(project("log_variance"), "log_variance");
+  x_ = mean;
+  shape_ = {out};
 }
 
-Graph Builder::build() {
+void Builder::add_layers(const nlohmann::json& owner) {
+  const nlohmann::json& list = layers_of(owner);
+  for (index_ = 0; index_ < list.size(); ++index_) {
+    ParameterReader reader(fmt::format("generator, layer {}:", index_), list[index_]);
+    type_ = reader.text("type");
+    const auto layer = layers().find(type_);
+    if (layer == layers().end()) {
+      std::string known;
+      for (const auto& [name, add] : layers()) known += (known.empty() ? "" : ", ") + name;
+      reader.fail(fmt::format("there is no type '{}'; there are {}", type_, known));
+    }
+    if (reader.has("name")) reader.text("name");
+    tensors_ = tensor_prefix(owner, index_);
+    (this->*layer->second)(reader);
+    reader.refuse_unread();
+    if (element_count(shape_) > (std::int64_t{1} << 31)) {
+      reader.fail(fmt::format("makes {}, which is too large", to_string(shape_)));
+    }
+  }
+}
+
+Graph Builder::draw() {
   ParameterReader reader("generator", parameters_);
-  const std::int64_t latent = reader.size("latent");
-  x_ = graph_.input("latent", DType::F32, {"batch", latent});
-  shape_ = {latent};
-  if (parameters_.contains("class_embedding")) {
+  const nlohmann::json& latent = reader.value("latent");
+  shape_ = latent.is_array() ? shape_in(reader, latent, "latent") : Shape{reader.size("latent")};
+  SymbolicShape of_input = {"batch"};
+  of_input.insert(of_input.end(), shape_.begin(), shape_.end());
+  x_ = graph_.input("latent", DType::F32, of_input);
+  roles_["latent"] = {{"role", "latent"}};
+  if (reader.has("class_embedding")) {
     const std::int64_t width = reader.size("class_embedding");
-    const auto classes = parameters_.find("classes");
-    if (classes == parameters_.end() || !classes->is_array() || classes->empty()) reader.fail("has no list of classes");
-    const ValueId label = graph_.input("label", DType::I32, {"batch"});
-    const ValueId table =
-        weights_.required("class_embedding.weight", {static_cast<std::int64_t>(classes->size()), width});
-    const ValueId row = graph_.add("embedding", "class_embedding", {label, table});
-    x_ = graph_.add("concat", "noise_and_class", {x_, row}, {{"axis", std::int64_t{1}}});
-    shape_ = {latent + width};
+    if (shape_.size() != 1) reader.fail("'class_embedding' joins rows of numbers; use a layer 'class' for pictures");
+    const ValueId rows = embedded_class("class_embedding", "class_embedding.weight", width);
+    x_ = graph_.add("concat", "noise_and_class", {x_, rows}, {{"axis", std::int64_t{1}}});
+    shape_ = {shape_[0] + width};
   }
-  const auto layers = parameters_.find("layers");
-  if (layers == parameters_.end() || !layers->is_array() || layers->size() > 4096) reader.fail("has no list of layers");
-  for (const nlohmann::json& layer : *layers) {
-    add_layer(layer);
-    ++index_;
-  }
+  add_layers(parameters_);
   if (shape_.size() != 3 || (shape_[0] != 1 && shape_[0] != 3)) {
     reader.fail(fmt::format("makes {}, expected pictures of 1 or 3 channels", to_string(shape_)));
   }
-  weights_.refuse_unread("generator");
   graph_.output(x_, "image");
-  for (const auto& [value, map_name] : maps_) graph_.output(value, map_name);
+  for (const auto& [value, name] : outputs_) graph_.output(value, name);
+  return std::move(graph_).finish();
+}
+
+Graph Builder::encode() {
+  ParameterReader reader("generator, encoder:", parameters_.at("encoder"));
+  shape_ = shape_in(reader, reader.value("image"), "image");
+  x_ = graph_.input("image", DType::F32, {"batch", shape_[0], shape_[1], shape_[2]});
+  add_layers(parameters_.at("encoder"));
+  graph_.output(x_, type_ == "mean_and_log_variance" ? "mean" : "latent");
+  for (const auto& [value, name] : outputs_) graph_.output(value, name);
   return std::move(graph_).finish();
 }
 
 }  // namespace
 
-Graph generator_graph(const nlohmann::json& parameters, const TensorTable& tensors) {
-  return Builder(parameters, tensors).build();
+Generator generator(const nlohmann::json& parameters, const TensorTable& tensors) {
+  Generator made;
+  Builder draw("draw", parameters, tensors);
+  made.graphs.push_back(draw.draw());
+  std::set<std::string, std::less<>> read = draw.read();
+  if (parameters.contains("encoder")) {
+    Builder encode("encode", parameters, tensors);
+    made.graphs.push_back(encode.encode());
+    read.insert(encode.read().begin(), encode.read().end());
+  }
+  refuse_unread("generator", tensors, read);
+
+  const nlohmann::json image = parameters.value("image", nlohmann::json::object());
+  if (!image.is_object()) throw Error(fmt::format("generator model: 'image' is {}, expected an object", image.dump()));
+  made.metadata = {{"task", "draw"}, {"roles", draw.roles()}};
+  made.metadata["roles"]["image"] = {{"role", "image"}, {"range", image.value("range", nlohmann::json::array({0, 1}))}};
+  if (parameters.contains("classes")) made.metadata["classes"] = parameters["classes"];
+  return made;
 }
 
-nlohmann::json generator_metadata(const nlohmann::json& parameters) {
-  const nlohmann::json image = parameters.value("image", nlohmann::json::object());
-  nlohmann::json metadata = {
-      {"task", "draw"},
-      {"roles",
-       {{"latent", {{"role", "latent"}}},
-        {"image", {{"role", "image"}, {"range", image.value("range", nlohmann::json::array({0, 1}))}}}}}};
-  if (parameters.contains("class_embedding")) metadata["roles"]["label"] = {{"role", "label"}, {"encoding", "index"}};
-  if (parameters.contains("classes")) metadata["classes"] = parameters["classes"];
-  return metadata;
+std::set<std::string> transposed_layers(const nlohmann::json& parameters) {
+  std::set<std::string> names;
+  const auto add = [&](const nlohmann::json& owner) {
+    const nlohmann::json& list = layers_of(owner);
+    for (std::size_t i = 0; i < list.size(); ++i) {
+      if (list[i].value("type", nlohmann::json()) == "conv_transpose") names.insert(tensor_prefix(owner, i));
+    }
+  };
+  add(parameters);
+  if (parameters.contains("encoder")) add(parameters["encoder"]);
+  return names;
 }
 
 }  // namespace heed::models

@@ -37,12 +37,26 @@ std::int64_t ParameterReader::integer(const char* key, std::int64_t least, std::
   return value.get<std::int64_t>();
 }
 
+double ParameterReader::number(const char* key) {
+  const nlohmann::json& value = find(key);
+  if (!value.is_number() || !std::isfinite(value.get<double>())) {
+    fail(fmt::format("hyperparameter '{}' is {}; expected a finite number", key, value.dump()));
+  }
+  return value.get<double>();
+}
+
 double ParameterReader::positive(const char* key) {
   const nlohmann::json& value = find(key);
   if (!value.is_number() || !std::isfinite(value.get<double>()) || value.get<double>() <= 0) {
     fail(fmt::format("hyperparameter '{}' is {}; expected a finite number above zero", key, value.dump()));
   }
   return value.get<double>();
+}
+
+std::string ParameterReader::text(const char* key) {
+  const nlohmann::json& value = find(key);
+  if (!value.is_string()) fail(fmt::format("hyperparameter '{}' is {}; expected a string", key, value.dump()));
+  return value.get<std::string>();
 }
 
 bool ParameterReader::boolean(const char* key) {
@@ -97,9 +111,12 @@ std::vector<double> WeightSource::values(const std::string& name, const Shape& e
   return {elements.begin(), elements.end()};
 }
 
-void WeightSource::refuse_unread(std::string_view family) const {
-  for (const auto& [name, type] : tensors_) {
-    if (!read_.contains(name)) {
+void WeightSource::refuse_unread(std::string_view family) const { models::refuse_unread(family, tensors_, read_); }
+
+void refuse_unread(std::string_view family, const TensorTable& tensors,
+                   const std::set<std::string, std::less<>>& read) {
+  for (const auto& [name, type] : tensors) {
+    if (!read.contains(name)) {
       throw Error(fmt::format("tensor '{}' {} has no place in a {} model of these hyperparameters", name,
                               to_string(type.shape), family));
     }

@@ -33,7 +33,12 @@ class ParameterReader {
   std::int64_t integer(const char* key, std::int64_t least, std::int64_t most);
   /// A finite number above zero.
   double positive(const char* key);
+  double number(const char* key);  // any finite one
   bool boolean(const char* key);
+  std::string text(const char* key);
+  /// Whatever stands there.
+  const nlohmann::json& value(const char* key) { return find(key); }
+  bool has(const char* key) const { return parameters_.contains(key); }
   std::string choice(const char* key, std::initializer_list<std::string_view> choices);
   /// Throws Error naming the first key that no getter asked for.
   void refuse_unread() const;
@@ -62,6 +67,8 @@ class WeightSource {
   /// the table has none. Throws Error as required() does.
   std::vector<double> values(const std::string& name, const Shape& expected);
   bool has(std::string_view name) const { return tensors_.find(name) != tensors_.end(); }
+  /// Names of the tensors that the graph asked for.
+  const std::set<std::string, std::less<>>& read() const { return read_; }
   /// Throws Error naming the first tensor that the graph did not ask for: a model that has it computes something else.
   void refuse_unread(std::string_view family) const;
 
@@ -73,5 +80,8 @@ class WeightSource {
   TensorValues values_;
   std::set<std::string, std::less<>> read_;
 };
+
+/// The same for several graphs, which together asked for the tensors `read`.
+void refuse_unread(std::string_view family, const TensorTable& tensors, const std::set<std::string, std::less<>>& read);
 
 }  // namespace heed::models

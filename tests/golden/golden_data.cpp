@@ -5,9 +5,11 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 #include <cstring>
 #include <limits>
 
+#include "graph/bind.h"
 #include "heed/error.h"
 #include "tools/convert/convert.h"
 #include "tools/npy.h"
@@ -134,5 +136,72 @@ double logits_error(const std::vector<float>& logits, const Matrix& expected) {
 std::int32_t argmax(std::span<const float> values) {
   return static_cast<std::int32_t>(std::max_element(values.begin(), values.end()) - values.begin());
 }
+
+namespace {
+
+std::vector<std::byte> words_of(const HostTensor& tensor) {
+  std::vector<std::byte> bytes;
+  const auto put = [&](auto word) {
+    const auto part = std::as_bytes(std::span(&word, 1));
+    bytes.insert(bytes.end(), part.begin(), part.end());
+  };
+  for (const double value : tensor.data) {
+    is_floating(tensor.type.dtype) ? put(static_cast<float>(value)) : put(static_cast<std::int32_t>(value));
+  }
+  return bytes;
+}
+
+std::filesystem::path converted(const std::filesystem::path& input, const std::filesystem::path& description,
+                                const std::filesystem::path& output) {
+  convert::ConvertOptions options;
+  options.input = input;
+  options.output = output;
+  options.description = description;
+  convert::convert_checkpoint(options);
+  return output;
+}
+
+}  // namespace
+
+ConvertedModel::ConvertedModel(const std::filesystem::path& input, const std::filesystem::path& description)
+    : file_(ModelFile::open(converted(input, description, path()))),
+      source_(file_),
+      weights_(device().gpu(), source_),
+      session_(device().gpu(), weights_) {}
+
+std::map<std::string, HostTensor> ConvertedModel::run(const Graph& graph,
+                                                      const std::map<std::string, HostTensor>& inputs) {
+  std::map<std::string, Shape> shapes;
+  for (const auto& [name, tensor] : inputs) shapes[name] = tensor.type.shape;
+  Executable& executable = session_.prepare(graph, bind_inputs(graph, shapes));
+  for (const auto& [name, tensor] : inputs) session_.write(name, words_of(tensor));
+  session_.run(executable);
+  std::map<std::string, HostTensor> outputs;
+  for (const ValueId id : graph.outputs) {
+    const std::string& name = graph.value(id).name;
+    const Plan& plan = executable.plan();
+    HostTensor& output = outputs[name];
+    output.type = plan.tensors[plan.tensor_named(name)].type;
+    std::vector<float> values(static_cast<std::size_t>(element_count(output.type.shape)));
+    REQUIRE(is_floating(output.type.dtype));
+    session_.read_output(executable, name, std::as_writable_bytes(std::span(values)));
+    output.data.assign(values.begin(), values.end());
+  }
+  return outputs;
+}
+
+double range_error(const HostTensor& actual, const HostTensor& expected) {
+  constexpr double kInfinity = std::numeric_limits<double>::infinity();
+  if (actual.type.shape != expected.type.shape || expected.data.empty()) return kInfinity;
+  const auto [least, most] = std::ranges::minmax(expected.data);
+  double worst = 0.0;
+  for (std::size_t i = 0; i < actual.data.size(); ++i) {
+    const double error = std::abs(actual.data[i] - expected.data[i]) / (most - least);
+    if (!(error <= worst)) worst = std::isnan(error) ? kInfinity : error;
+  }
+  return worst;
+}
+
+bool quick() { return std::getenv("HEED_GOLDEN_QUICK") != nullptr; }
 
 }  // namespace heed::golden

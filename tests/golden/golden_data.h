@@ -9,9 +9,11 @@
 #include <string>
 #include <vector>
 
+#include "file/model_file.h"
 #include "graph/dtype.h"
 #include "heed/text.h"
 #include "ops/op.h"
+#include "runtime/session.h"
 #include "tests/unit/convert/sample_files.h"
 
 /// What the tests that compare with other programs' outputs share.
@@ -41,6 +43,31 @@ const Device& device();
 /// Converts a checkpoint into `folder` and opens the result on device().
 TextModel convert_and_open(const std::filesystem::path& input, const std::filesystem::path& tokenizer,
                            const convert_test::TempFolder& folder, std::optional<DType> type = {});
+
+/// A checkpoint converted and opened on device().
+class ConvertedModel {
+ public:
+  explicit ConvertedModel(const std::filesystem::path& input, const std::filesystem::path& description = {});
+
+  const ModelFile& file() const { return file_; }
+  std::filesystem::path path() const { return folder_.path() / "model.heed"; }
+  /// Runs a graph on all its inputs, by name; dimensions are as their shapes say. Gives all outputs by name, decoded.
+  std::map<std::string, HostTensor> run(const Graph& graph, const std::map<std::string, HostTensor>& inputs);
+
+ private:
+  convert_test::TempFolder folder_;
+  ModelFile file_;
+  FileWeights source_;
+  WeightStore weights_;
+  Session session_;
+};
+
+/// The largest |actual - expected| over the range of what is expected; infinity for another shape or what is no number.
+double range_error(const HostTensor& actual, const HostTensor& expected);
+
+/// HEED_GOLDEN_QUICK in the environment: one set of inputs a model, and none is drawn in steps. For drivers that keep
+/// no compiled kernels.
+bool quick();
 
 /// Greedy continuation of a prompt; `show` gets the pieces that stream.
 Generation greedy(TextModel& model, const std::vector<std::int32_t>& prompt, std::int64_t count);

@@ -4,15 +4,9 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdlib>
-#include <limits>
 
-#include "file/model_file.h"
-#include "graph/bind.h"
 #include "heed/picture.h"
-#include "runtime/session.h"
 #include "tests/golden/golden_data.h"
-#include "tools/convert/convert.h"
 
 namespace heed::golden {
 namespace {
@@ -40,35 +34,6 @@ constexpr Model kModels[] = {
     {"taef2", "encode.onnx", "golden_encode.npz"},
 };
 
-std::vector<std::byte> words_of(const HostTensor& tensor) {
-  std::vector<std::byte> bytes;
-  const auto put = [&](auto word) {
-    const auto part = std::as_bytes(std::span(&word, 1));
-    bytes.insert(bytes.end(), part.begin(), part.end());
-  };
-  for (const double value : tensor.data) {
-    is_floating(tensor.type.dtype) ? put(static_cast<float>(value)) : put(static_cast<std::int32_t>(value));
-  }
-  return bytes;
-}
-
-/// The largest error of an output over its range; infinity for another size and for what is no number.
-double error_of(Session& session, Executable& executable, const std::string& name, const HostTensor& expected) {
-  std::vector<float> actual(expected.data.size());
-  session.read_output(executable, name, std::as_writable_bytes(std::span(actual)));
-  const auto [least, most] = std::ranges::minmax(expected.data);
-  double worst = 0.0;
-  for (std::size_t i = 0; i < actual.size(); ++i) {
-    const double error = std::abs(static_cast<double>(actual[i]) - expected.data[i]) / (most - least);
-    if (!(error <= worst)) worst = std::isnan(error) ? std::numeric_limits<double>::infinity() : error;
-  }
-  return worst;
-}
-
-/// HEED_GOLDEN_QUICK in the environment: one set of inputs a model, and none is drawn in steps. For drivers that keep
-/// no compiled kernels.
-bool quick() { return std::getenv("HEED_GOLDEN_QUICK") != nullptr; }
-
 }  // namespace
 
 TEST_CASE("onnx models: outputs within 1e-3 of their range of PyTorch's") {
@@ -79,36 +44,22 @@ TEST_CASE("onnx models: outputs within 1e-3 of their range of PyTorch's") {
   }
   for (const Model& model : kModels) {
     CAPTURE(std::string(model.folder) + "/" + model.file);
-    const convert_test::TempFolder folder;
-    convert::ConvertOptions options;
-    options.input = models / model.folder / model.file;
-    options.output = folder.path() / "model.heed";
-    convert::convert_checkpoint(options);
-    const ModelFile file = ModelFile::open(options.output);
-    const Graph& graph = file.header().graphs.front();
-    const FileWeights source(file);
-    WeightStore weights(device().gpu(), source);
-    Session session(device().gpu(), weights);
+    ConvertedModel converted(models / model.folder / model.file);
+    const Graph& graph = converted.file().header().graphs.front();
     const fs::path golden = models / model.folder / model.golden;
     const std::vector<std::string> names = names_in_npz(golden);
     const auto sets = static_cast<std::size_t>(std::ranges::count_if(
         names, [&](const std::string& name) { return name.ends_with("." + graph.value(graph.inputs[0]).name); }));
     REQUIRE(sets > 0);
     for (std::size_t set = 0; set < (quick() ? 1 : sets); ++set) {
-      std::map<std::string, Shape> shapes;
       std::map<std::string, HostTensor> inputs;
       for (const ValueId id : graph.inputs) {
         const std::string& name = graph.value(id).name;
         inputs[name] = read_npz_tensor(golden, fmt::format("{}.{}", set, name));
-        shapes[name] = inputs[name].type.shape;
       }
-      Executable& executable = session.prepare(graph, bind_inputs(graph, shapes));
-      for (const auto& [name, tensor] : inputs) session.write(name, words_of(tensor));
-      session.run(executable);
-      for (const ValueId id : graph.outputs) {
-        const std::string& name = graph.value(id).name;
+      for (const auto& [name, actual] : converted.run(graph, inputs)) {
         const HostTensor expected = read_npz_tensor(golden, fmt::format("{}.{}", set, name));
-        const double error = error_of(session, executable, name, expected);
+        const double error = range_error(actual, expected);
         MESSAGE(std::string(model.folder) << "/" << std::string(model.file) << " set " << set << ", " << name << " "
                                           << to_string(expected.type.shape) << ": within " << error << " of its range");
         CHECK(error < kTolerance);
@@ -127,13 +78,9 @@ TEST_CASE("onnx models: pictures drawn in steps from given noise are PyTorch's")
   for (const auto& loop : {std::pair("digits-dit", "model.onnx"), std::pair("letters-latent", "denoise.onnx")}) {
     const std::string folder_name = loop.first;
     CAPTURE(folder_name);
-    const convert_test::TempFolder folder;
-    convert::ConvertOptions options;
-    options.input = models / folder_name / loop.second;
-    options.output = folder.path() / "model.heed";
-    options.description = fs::path(HEED_SOURCE_DIR) / "models" / "descriptions" / (folder_name + ".json");
-    convert::convert_checkpoint(options);
-    PictureModel model(device(), options.output);
+    const ConvertedModel converted(models / folder_name / loop.second,
+                                   fs::path(HEED_SOURCE_DIR) / "models" / "descriptions" / (folder_name + ".json"));
+    PictureModel model(device(), converted.path());
     const fs::path golden = models / folder_name / "golden_loop.npz";
     const HostTensor noise = read_npz_tensor(golden, "noise");
     const HostTensor label = read_npz_tensor(golden, "label");

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cstring>
 #include <set>
 #include <unordered_map>
 
@@ -12,6 +11,7 @@
 #include "models/generator.h"
 #include "models/gpt2.h"
 #include "models/llama.h"
+#include "tools/convert/fold.h"
 #include "tools/convert/generator.h"
 #include "tools/convert/gguf.h"
 #include "tools/convert/huggingface.h"
@@ -49,29 +49,35 @@ void note_kept(const std::vector<std::string>& kept, DType type, std::vector<std
 }
 
 std::vector<float> values_of(const Checkpoint& checkpoint, const std::string& name) {
-  const auto source = std::ranges::find(checkpoint.tensors, name, &SourceTensor::name);
-  std::vector<std::byte> bytes;
-  convert_tensor(*source, DType::F32,
-                 [&](std::span<const std::byte> piece) { bytes.insert(bytes.end(), piece.begin(), piece.end()); });
-  std::vector<float> values(bytes.size() / sizeof(float));
-  std::memcpy(values.data(), bytes.data(), values.size() * sizeof(float));
-  return values;
+  return tensor_values(*std::ranges::find(checkpoint.tensors, name, &SourceTensor::name));
 }
 
-Graph make_graph(const Checkpoint& checkpoint, const models::TensorTable& table, nlohmann::json& parameters) {
+/// The graphs of the checkpoint's recipe, the main one first; `metadata` gets parameters in full and what loops need.
+std::vector<Graph> make_graphs(const Checkpoint& checkpoint, const models::TensorTable& table,
+                               nlohmann::json& metadata) {
+  if (checkpoint.family == "generator") {
+    models::Generator made = models::generator(checkpoint.parameters, table);
+    metadata.update(made.metadata);
+    return std::move(made.graphs);
+  }
+  metadata["task"] = "text-generation";
+  nlohmann::json& parameters = metadata["parameters"];
+  std::vector<Graph> graphs;
   if (checkpoint.family == "llama") {
     const auto llama = models::LlamaParameters::from_json(checkpoint.parameters);
     parameters = llama.to_json();
-    return models::llama_decode_graph(llama, table,
-                                      [&](const std::string& name) { return values_of(checkpoint, name); });
-  }
-  if (checkpoint.family == "gpt2") {
+    graphs = {
+        models::llama_decode_graph(llama, table, [&](const std::string& name) { return values_of(checkpoint, name); })};
+  } else if (checkpoint.family == "gpt2") {
     const auto gpt2 = models::Gpt2Parameters::from_json(checkpoint.parameters);
     parameters = gpt2.to_json();
-    return models::gpt2_decode_graph(gpt2, table);
+    graphs = {models::gpt2_decode_graph(gpt2, table)};
+  } else {
+    throw Error(fmt::format("there is no recipe for models of family {}", in_quotes(checkpoint.family)));
   }
-  if (checkpoint.family == "generator") return models::generator_graph(checkpoint.parameters, table);
-  throw Error(fmt::format("there is no recipe for models of family {}", in_quotes(checkpoint.family)));
+  metadata["context"] = parameters["context"];
+  metadata["vocabulary"] = parameters["vocabulary"];
+  return graphs;
 }
 
 /// A graph with the element types in which its weights are stored.
@@ -138,13 +144,18 @@ ModelHeader make_header(Checkpoint& checkpoint, std::optional<DType> type) {
       throw Error(fmt::format("two tensors of the checkpoint are '{}'", tensor.name));
     }
   }
+  ModelHeader header;
+  header.metadata = {
+      {"architecture", checkpoint.family}, {"source", checkpoint.source}, {"parameters", checkpoint.parameters}};
+  header.graphs = checkpoint.graphs.empty() ? make_graphs(checkpoint, table, header.metadata) : checkpoint.graphs;
+  header.metadata["graph"] = header.graphs.front().name;
+  fold_batch_norms(header.graphs, checkpoint.tensors, table);
+  for (const SourceTensor& tensor : checkpoint.tensors) {
+    if (!table.contains(tensor.name)) table[tensor.name] = {stored_type(tensor, type, kept), tensor.shape};
+  }
+  for (Graph& graph : header.graphs) graph = with_types(std::move(graph), table);
   if (type) note_kept(kept, *type, checkpoint.notes);
 
-  ModelHeader header;
-  nlohmann::json parameters = checkpoint.parameters;
-  const bool recipe = checkpoint.graphs.empty();
-  if (recipe) header.graphs.push_back(make_graph(checkpoint, table, parameters));
-  for (const Graph& graph : checkpoint.graphs) header.graphs.push_back(with_types(graph, table));
   std::set<std::string> listed;
   for (const Graph& graph : header.graphs) {
     for (const Value& value : graph.values) {
@@ -152,17 +163,6 @@ ModelHeader make_header(Checkpoint& checkpoint, std::optional<DType> type) {
       const TensorType& found = table.at(value.name);
       header.tensors.push_back({value.name, found.dtype, found.shape, 0, 0, 0});
     }
-  }
-  header.metadata = {{"graph", header.graphs.front().name},
-                     {"architecture", checkpoint.family},
-                     {"source", checkpoint.source},
-                     {"parameters", parameters}};
-  if (checkpoint.family == "generator") {
-    header.metadata.update(models::generator_metadata(checkpoint.parameters));
-  } else if (recipe) {
-    header.metadata["task"] = "text-generation";
-    header.metadata["context"] = parameters["context"];
-    header.metadata["vocabulary"] = parameters["vocabulary"];
   }
   header.metadata.update(checkpoint.metadata);
   if (!checkpoint.name.empty() && !header.metadata.contains("name")) header.metadata["name"] = checkpoint.name;

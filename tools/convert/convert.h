@@ -61,5 +61,7 @@ ModelHeader make_header(Checkpoint& checkpoint, std::optional<DType> type);
 /// is in `type`.
 void convert_tensor(const SourceTensor& tensor, DType type,
                     const std::function<void(std::span<const std::byte>)>& sink);
+/// All elements of the tensor. Throws Error naming it when one is not finite.
+std::vector<float> tensor_values(const SourceTensor& tensor);
 
 }  // namespace heed::convert

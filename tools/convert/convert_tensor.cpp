@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 
 #include "graph/convert_dtype.h"
 #include "graph/shape.h"
@@ -71,6 +72,15 @@ void convert_tensor(const SourceTensor& tensor, DType type,
     }
     sink(encoded);
   }
+}
+
+std::vector<float> tensor_values(const SourceTensor& tensor) {
+  std::vector<std::byte> bytes;
+  convert_tensor(tensor, DType::F32,
+                 [&](std::span<const std::byte> piece) { bytes.insert(bytes.end(), piece.begin(), piece.end()); });
+  std::vector<float> values(bytes.size() / sizeof(float));
+  if (!values.empty()) std::memcpy(values.data(), bytes.data(), bytes.size());
+  return values;
 }
 
 }  // namespace heed::convert

@@ -2,7 +2,8 @@
 
 #include <fmt/format.h>
 
-#include "heed/error.h"
+#include "models/generator.h"
+#include "tools/convert/fold.h"
 #include "tools/convert/json_text.h"
 #include "tools/convert/safetensors.h"
 #include "tools/convert/source_file.h"
@@ -35,8 +36,13 @@ Checkpoint read_generator(const std::filesystem::path& folder) {
   if (name != checkpoint.parameters.end() && name->is_string()) checkpoint.name = name->get<std::string>();
   const auto file = SourceFile::open(folder / "model.safetensors");
   for (const SafetensorsEntry& entry : read_safetensors(*file)) {
+    // Counts the steps of training.
+    if (entry.name.ends_with(".num_batches_tracked")) continue;
     checkpoint.tensors.push_back(safetensors_tensor(file, entry));
   }
+  const std::size_t spectral =
+      fold_spectral_norms(checkpoint.tensors, models::transposed_layers(checkpoint.parameters));
+  if (spectral > 0) checkpoint.notes.push_back(fmt::format("folded the spectral norm of {} weights", spectral));
   return checkpoint;
 }
 
