@@ -25,7 +25,8 @@ struct ConformRow {
 /// set of specialization constants.
 enum class Extent {
   Whole,    // every plan that differs
-  Brief,    // every case in the plainest variant; in each other variant one case for each sequence of shaders
+  Brief,    // every case in the plainest variant as the device reads memory; in each other variant one case for each
+            // sequence of shaders
   Modules,  // one case for each sequence of shaders, whatever the variant; and each module once, as in the others
 };
 
