@@ -73,14 +73,12 @@ function(heed_shader_library target)
       set(key ${CMAKE_MATCH_1})
       separate_arguments(defines UNIX_COMMAND "${CMAKE_MATCH_2}")
       string(MAKE_C_IDENTIFIER "${key}" symbol)
-      if(NOT HEED_BUILT)
-        set(header ${output}/${key}.h)
-        add_custom_command(OUTPUT ${header}
-          COMMAND ${GLSLANG} -V --quiet --target-env vulkan1.1 -I${CMAKE_SOURCE_DIR}/shaders/include ${defines}
-                  --vn spirv_${symbol} -o ${header} ${shader}
-          DEPENDS ${shader} ${includes} VERBATIM)
-        list(APPEND headers ${header})
-      endif()
+      set(header ${output}/${key}.h)
+      add_custom_command(OUTPUT ${header}
+        COMMAND ${GLSLANG} -V --quiet --target-env vulkan1.1 -I${CMAKE_SOURCE_DIR}/shaders/include ${defines}
+                --vn spirv_${symbol} -o ${header} ${shader}
+        DEPENDS ${shader} ${includes} VERBATIM)
+      list(APPEND headers ${header})
       string(APPEND table_includes "#include \"${key}.h\"\n")
       string(APPEND table_rows "    {\"${key}\", spirv_${symbol}},\n")
     endforeach()
@@ -120,9 +118,12 @@ std::span<const ShaderModuleCode> shader_modules();
 
 }  // namespace heed
 ]])
-  add_library(${target} STATIC ${output}/shader_table.cpp ${headers})
-  target_include_directories(${target} PUBLIC ${output})
   if(HEED_BUILT)
-    target_include_directories(${target} PRIVATE ${HEED_BUILT}/shaders)
+    add_library(${target} STATIC IMPORTED)
+    set_target_properties(${target} PROPERTIES IMPORTED_LOCATION ${HEED_BUILT}/lib${target}.a)
+    target_include_directories(${target} INTERFACE ${output})
+  else()
+    add_library(${target} STATIC ${output}/shader_table.cpp ${headers})
+    target_include_directories(${target} PUBLIC ${output})
   endif()
 endfunction()
