@@ -1,10 +1,11 @@
 #version 450
 // variant ACCESS: storage texel
-// variant KIND: real test integer number
+// variant KIND: real test integer number vector
 //
 // y = f(a) or f(a, b) with broadcasting (engine/ops/functions.cpp numbers the functions). One element an invocation; a
 // stride of 0 repeats an operand along a dimension. KIND says what goes in and comes out: real numbers to real ones, to
-// integers (comparisons, conversions), integers to integers, and integers to real numbers (conversions).
+// integers (comparisons, conversions), integers to integers, integers to real numbers (conversions), and real numbers to
+// real ones in fours: then sizes and strides count vectors, but for operands that are repeated in the innermost loop.
 #extension GL_GOOGLE_include_directive : require
 layout(local_size_x_id = 0) in;
 layout(constant_id = 1) const uint FUNCTION = 0;
@@ -12,6 +13,7 @@ layout(constant_id = 2) const uint ACTIVATION = 0;
 layout(constant_id = 3) const uint BINARY = 0;
 layout(constant_id = 4) const uint LOOPS = 6;  // dimensions of the result that are not 1
 layout(constant_id = 5) const uint WRAP = 0;
+layout(constant_id = 6) const uint REPEATED = 0;  // bits of the operands of which four results need one element
 #include "memory.glsl"
 #include "functions.glsl"
 
@@ -23,7 +25,10 @@ layout(push_constant) uniform Push {
   float alpha, beta;
 };
 
-#if defined(KIND_real) || defined(KIND_test)
+#if defined(KIND_vector)
+READ_F32X4(0, a);
+READ_F32X4(1, b);
+#elif defined(KIND_real) || defined(KIND_test)
 READ_F32(0, a);
 READ_F32(1, b);
 #define load load_f32
@@ -34,7 +39,9 @@ READ_I32(1, b);
 #define load load_i32
 #define Operand int
 #endif
-#if defined(KIND_real) || defined(KIND_number)
+#if defined(KIND_vector)
+WRITE_F32X4(2, y);
+#elif defined(KIND_real) || defined(KIND_number)
 WRITE_F32(2, y);
 #else
 WRITE_I32(2, y);
@@ -63,6 +70,21 @@ void main() {
   const uint outermost_b = LOOPS > 5 ? b0 : LOOPS > 4 ? b1 : LOOPS > 3 ? b2 : LOOPS > 2 ? b3 : LOOPS > 1 ? b4 : b5;
   at_a += rest * outermost_a;
   at_b += rest * outermost_b;
+#if defined(KIND_vector)
+  const bool one_a = (REPEATED & 1u) != 0;
+  const bool one_b = (REPEATED & 2u) != 0;
+  vec4 left = load_f32x4(a, one_a ? at_a / 4 : at_a);
+  if (one_a) left = vec4(left[at_a % 4]);
+  vec4 right = vec4(0.0);
+  if (BINARY == 1) right = load_f32x4(b, one_b ? at_b / 4 : at_b);
+  if (BINARY == 1 && one_b) right = vec4(right[at_b % 4]);
+  vec4 result;
+  for (int c = 0; c < 4; ++c) {
+    result[c] = BINARY == 1 ? apply_real(FUNCTION, ACTIVATION, left[c], right[c])
+                            : apply_real(FUNCTION, left[c], alpha, beta);
+  }
+  y[i] = result;
+#else
   const Operand left = load(a, at_a);
   const Operand right = BINARY == 1 ? load(b, at_b) : Operand(0);
 #if defined(KIND_real)
@@ -73,5 +95,6 @@ void main() {
   y[i] = wrap(WRAP, apply_integer(FUNCTION, left, right));
 #else
   y[i] = float(left);
+#endif
 #endif
 }

@@ -1,8 +1,9 @@
 #version 450
 // variant ACCESS: storage texel
+// variant WIDTH: 1 4
 //
-// y[y_first + i . y_strides] = x[x_first + i . x_strides] for every index i of nested loops, as 32-bit words
-// (engine/ops/strided.h). One element an invocation; strides are signed.
+// y[y_first + i . y_strides] = x[x_first + i . x_strides] for every index i of nested loops, as 32-bit words or as vectors
+// of four (engine/ops/strided.h). One of them an invocation; strides are signed.
 #extension GL_GOOGLE_include_directive : require
 layout(local_size_x_id = 0) in;
 layout(constant_id = 1) const uint LOOPS = 8;  // that take more than one step
@@ -16,8 +17,15 @@ layout(push_constant) uniform Push {
   int y0, y1, y2, y3, y4, y5, y6, y7;
 };
 
+#ifdef WIDTH_4
+READ_U32X4(0, x);
+WRITE_U32X4(1, y);
+#define load load_u32x4
+#else
 READ_I32(0, x);
 WRITE_I32(1, y);
+#define load load_i32
+#endif
 
 void main() {
   const uint i = workgroup_index() * gl_WorkGroupSize.x + gl_LocalInvocationID.x;
@@ -42,5 +50,5 @@ void main() {
   if (LOOPS > 7) STEP(size1, x1, y1)
   const int x_rest = LOOPS > 7 ? x0 : LOOPS > 6 ? x1 : LOOPS > 5 ? x2 : LOOPS > 4 ? x3 : LOOPS > 3 ? x4 : LOOPS > 2 ? x5 : LOOPS > 1 ? x6 : x7;
   const int y_rest = LOOPS > 7 ? y0 : LOOPS > 6 ? y1 : LOOPS > 5 ? y2 : LOOPS > 4 ? y3 : LOOPS > 3 ? y4 : LOOPS > 2 ? y5 : LOOPS > 1 ? y6 : y7;
-  y[to + int(rest) * y_rest] = load_i32(x, from + int(rest) * x_rest);
+  y[to + int(rest) * y_rest] = load(x, from + int(rest) * x_rest);
 }

@@ -104,18 +104,22 @@ void lower(Lowering& l) {
   if (loops.count() > kLoops) {
     l.fail(fmt::format("broadcasting to {} needs more than {} loops", to_string(y.shape), kLoops));
   }
+  const bool from_real = is_floating(l.input(0).dtype);
+  const bool to_real = is_floating(y.dtype);
+  const bool vectors = from_real && to_real && loops.vectorise();
+  std::uint32_t repeated = 0;  // operands of which an invocation reads one element for four
+  for (std::size_t i = 0; vectors && i < 2; ++i) repeated |= (loops.strides[i].back() == 0 ? 1u : 0u) << i;
   const std::uint32_t used = std::max(1u, u32(static_cast<std::int64_t>(loops.count())));
   loops.pad(kLoops);
 
-  const bool from_real = is_floating(l.input(0).dtype);
-  const bool to_real = is_floating(y.dtype);
-  const View view = from_real ? View::F32 : View::I32;
+  const View view = vectors ? View::F32x4 : from_real ? View::F32 : View::I32;
+  const std::uint64_t steps = vectors ? count / 4 : count;
   Dispatch d;
   d.shader = "elementwise";
-  d.variant = {from_real ? (to_real ? "real" : "test") : (to_real ? "number" : "integer")};
+  d.variant = {vectors ? "vector" : from_real ? (to_real ? "real" : "test") : (to_real ? "number" : "integer")};
   const Binding first = l.read(0, view);
   d.bindings = {first, binary ? l.read(1, view) : first, l.write()};
-  d.push_constants = {static_cast<std::uint32_t>(count)};
+  d.push_constants = {static_cast<std::uint32_t>(steps)};
   for (std::size_t i = 1; i < kLoops; ++i) d.push_constants.push_back(u32(loops.sizes[i]));
   for (const Shape& strides : loops.strides) {
     for (const std::int64_t stride : strides) d.push_constants.push_back(u32(stride));
@@ -126,9 +130,9 @@ void lower(Lowering& l) {
   const std::uint32_t lanes = l.lanes(64);
   const std::uint32_t activation =
       l.node().op == "gate" ? static_cast<std::uint32_t>(activation_named(l.attributes().text("activation"))) : 0;
-  d.specialization = {
-      lanes, cast ? cast_number(l.input(0).dtype, y.dtype) : f->number, activation, binary, used, wrap_number(y.dtype)};
-  d.groups = l.spread((count + lanes - 1) / lanes);
+  const std::uint32_t number = cast ? cast_number(l.input(0).dtype, y.dtype) : f->number;
+  d.specialization = {lanes, number, activation, binary, used, wrap_number(y.dtype), repeated};
+  d.groups = l.spread((steps + lanes - 1) / lanes);
   l.emit(std::move(d));
 }
 

@@ -50,6 +50,23 @@ void Loops::merge() {
   }
 }
 
+bool Loops::vectorise() {
+  if (sizes.empty() || sizes.back() % 4 != 0) return false;
+  for (const Shape& of : strides) {
+    if (of.back() == 0) continue;
+    if (of.back() != 1) return false;
+    for (std::size_t i = 0; i + 1 < of.size(); ++i) {
+      if (of[i] % 4 != 0) return false;
+    }
+  }
+  sizes.back() /= 4;
+  for (Shape& of : strides) {
+    if (of.back() == 0) continue;
+    for (std::size_t i = 0; i + 1 < of.size(); ++i) of[i] /= 4;
+  }
+  return true;
+}
+
 void Loops::pad(std::size_t count) {
   if (sizes.size() >= count) return;
   const std::size_t missing = count - sizes.size();

@@ -14,19 +14,26 @@ void emit_copy(Lowering& l, const Binding& x, const Binding& y, StridedCopy copy
   if (count == 0) return;
   if (count > 0x7fffffffu) l.fail("more than 2^31 elements");
   copy.loops.merge();
+  const auto innermost = [&](std::size_t operand) { return copy.loops.strides[operand].back(); };
+  const bool vectors = copy.loops.count() > 0 && copy.x_first % 4 == 0 && copy.y_first % 4 == 0 && innermost(0) == 1 &&
+                       innermost(1) == 1 && copy.loops.vectorise();
+  const std::int64_t width = vectors ? 4 : 1;
   const auto used = static_cast<std::int64_t>(copy.loops.count());
   copy.loops.pad(kLoops);
   Dispatch d;
   d.shader = "strided";
+  d.variant = {vectors ? "4" : "1"};
   d.bindings = {x, y};
-  d.push_constants = {static_cast<std::uint32_t>(count), u32(copy.x_first), u32(copy.y_first)};
+  if (vectors) d.bindings[0].view = View::U32x4;
+  const std::uint64_t steps = count / static_cast<std::uint64_t>(width);
+  d.push_constants = {static_cast<std::uint32_t>(steps), u32(copy.x_first / width), u32(copy.y_first / width)};
   for (std::size_t i = 1; i < kLoops; ++i) d.push_constants.push_back(u32(copy.loops.sizes[i]));
   for (const Shape& strides : copy.loops.strides) {
     for (const std::int64_t stride : strides) d.push_constants.push_back(u32(stride));
   }
   const std::uint32_t lanes = l.lanes(64);
   d.specialization = {lanes, u32(std::max<std::int64_t>(1, used))};
-  d.groups = l.spread((count + lanes - 1) / lanes);
+  d.groups = l.spread((steps + lanes - 1) / lanes);
   l.emit(std::move(d));
 }
 

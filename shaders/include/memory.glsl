@@ -47,6 +47,10 @@
 
 #define WRITE_F32(number, name) \
   layout(set = 0, binding = number, std430) writeonly buffer name##_buffer { float name[]; }
+#define WRITE_F32X4(number, name) \
+  layout(set = 0, binding = number, std430) writeonly buffer name##_buffer { vec4 name[]; }
+#define WRITE_U32X4(number, name) \
+  layout(set = 0, binding = number, std430) writeonly buffer name##_buffer { uvec4 name[]; }
 #define WRITE_I32(number, name) \
   layout(set = 0, binding = number, std430) writeonly buffer name##_buffer { int name[]; }
 #define UPDATE_F32(number, name) layout(set = 0, binding = number, std430) buffer name##_buffer { float name[]; }

@@ -193,6 +193,15 @@ std::vector<OpCase> cases_elementwise() {
   cases.push_back(binary("sub", {1, 1, 2, 3, 4, 5, 1, 2}, {1, 1, 2, 3, 4, 5, 1, 1}));  // eight dimensions, few loops
   cases.push_back(binary("sub", {3, 1, 1}, {3, 4, 5}));
   cases.push_back(binary("sub", {300, 1}, {1, 300}));
+  // By fours: side by side, with operands repeated in the innermost loop and outside of it, and where it does not go.
+  cases.push_back(binary("sub", {2, 3, 4, 8}, {3, 1, 1}));
+  cases.push_back(binary("sub", {7, 1}, {7, 12}));
+  cases.push_back(binary("sub", {5, 12}, {12}));
+  cases.push_back(binary("sub", {2, 1, 8}, {1, 5, 8}));
+  cases.push_back(binary("sub", {1}, {64}));
+  cases.push_back(binary("sub", {2, 1, 8, 1}, {1, 3, 1, 4}));
+  cases.push_back(binary("sub", {2, 3, 6}, {3, 1}));
+  cases.push_back(binary("gate", {6, 8}, {6, 1}, "gelu"));
   cases.push_back(binary("mul", {std::int64_t{0}, 5}, {1, 5}));
   cases.push_back(binary("max", {"batch", 3}, {3}));
   cases.back().dims = {{"batch", 4}};

@@ -41,6 +41,19 @@ std::vector<OpCase> cases_slice() {
     for (std::size_t i = 0; i < parts.size(); ++i) b.output(parts[i], fmt::format("y{}", i));
     cases.push_back({"split in columns", std::move(b).finish(), {}, {}, 0.0});
   }
+  // By fours, and places from which it does not go.
+  slice({6, 5, 8}, {{1, 4}, {6, 8}, {0, 2}, {2, 1}});
+  slice({6, 5, 8}, {{1, 2}, {6, 6}, {0, 2}, {2, 1}});
+  for (const std::int64_t first : {4, 6}) {
+    GraphBuilder b("concat");
+    const ValueId a = b.input("a", DType::F32, {3, first, 8});
+    const ValueId z = b.input("b", DType::F32, {3, 4, 8});
+    b.output(b.add("concat", "c", {a, z}, {{"axis", std::int64_t{1}}}), "rows");
+    const ValueId d = b.input("c", DType::F32, {5, first});
+    const ValueId e = b.input("d", DType::F32, {5, 8});
+    b.output(b.add("concat", "columns", {d, e}, {{"axis", std::int64_t{1}}}), "y");
+    cases.push_back({fmt::format("concat of {} and 4", first), std::move(b).finish(), {}, {}, 0.0});
+  }
   for (const std::int64_t axis : {0, 1, -1}) {
     GraphBuilder b("concat");
     const auto input = [&](const std::string& name, std::int64_t size) {
