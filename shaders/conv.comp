@@ -38,6 +38,7 @@ layout(push_constant) uniform Push {
   uint y_first, y_step, y_row, y_slice, y_channel;  // where outputs lie, in elements
   uint outputs;                                     // of a group
   uint first_channel, end_channel;                  // that this dispatch adds
+  float slope;                                      // of the activation below zero
 };
 
 READ_F32X4(0, x);
@@ -123,7 +124,7 @@ void main() {
       const uint ox = tile * PIXELS + p;
       if (ox >= width) break;
       const float sum = part(sums[p], o) + (first_channel > 0 ? y[at + ox * y_step] : before);
-      y[at + ox * y_step] = end_channel == channels ? activate(ACTIVATION, sum) : sum;
+      y[at + ox * y_step] = end_channel == channels ? activate(ACTIVATION, sum, slope) : sum;
     }
   }
 }

@@ -24,6 +24,7 @@ layout(push_constant) uniform Push {
   uint outputs;        // of a group
   uint first_channel;  // of those that this dispatch adds
   uint end_channel;
+  float slope;  // of the activation below zero
 };
 
 READ_F32(0, x);
@@ -73,5 +74,5 @@ void main() {
       }
     }
   }
-  y[i] = end_channel == channels ? activate(ACTIVATION, sum) : sum;
+  y[i] = end_channel == channels ? activate(ACTIVATION, sum, slope) : sum;
 }

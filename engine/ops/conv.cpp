@@ -5,7 +5,7 @@
 // conv_transpose(x [B, C, in..], w [C, O / groups, kernel..], bias [O]?): every element of x adds w times it to y,
 //   y[b, o, i * stride - begin + k * dilation] += w[c, o, k] x[b, c, i]
 // Attributes strides, dilations, pads, auto_pad, and for conv_transpose output_padding and output_shape, as ONNX has
-// them (ops/window.h); groups (default 1), activation (default "none").
+// them (ops/window.h); groups (default 1), activation (default "none"; leaky_relu too, with attribute slope).
 #include "ops/conv.h"
 
 #include <fmt/format.h>
@@ -34,10 +34,10 @@ Convolution convolution_of(const Node& node, const Shape& x, const Shape& w) {
 
 std::vector<TensorType> infer(const InferContext& c) {
   if (c.node.op == "conv") {
-    c.expect_only(3, {"strides", "dilations", "pads", "auto_pad", "groups", "activation"});
+    c.expect_only(3, {"strides", "dilations", "pads", "auto_pad", "groups", "activation", "slope"});
   } else {
-    c.expect_only(
-        3, {"strides", "dilations", "pads", "auto_pad", "groups", "activation", "output_padding", "output_shape"});
+    c.expect_only(3, {"strides", "dilations", "pads", "auto_pad", "groups", "activation", "slope", "output_padding",
+                      "output_shape"});
   }
   const Shape& x = c.input(0).shape;
   const Shape& w = c.input(1).shape;
@@ -59,7 +59,7 @@ std::vector<TensorType> infer(const InferContext& c) {
   c.expect_floats(0, "x");
   c.expect_floats(1, "the weight");
   if (c.has(2)) c.expect_floats(2, "the bias");
-  activation_named(c.node.attributes.text("activation", "none"));
+  ConvActivation::of(c.node.attributes);
   return {{DType::F32, conv.window.shape(conv.batch, conv.groups * conv.outputs)}};
 }
 
@@ -90,7 +90,7 @@ void for_taps(const Convolution& c, const Triple& o, F f) {
 
 void reference(const ReferenceContext& c) {
   const Convolution conv = convolution_of(c.node, c.shape(0), c.shape(1));
-  const Activation activation = activation_named(c.node.attributes.text("activation", "none"));
+  const ConvActivation activation = ConvActivation::of(c.node.attributes);
   const Window& w = conv.window;
   std::size_t i = 0;
   for (std::int64_t row = 0; row < conv.batch * conv.groups * conv.outputs; ++row) {
@@ -110,7 +110,7 @@ void reference(const ReferenceContext& c) {
                      c.in(1)[static_cast<std::size_t>(matrix * w.taps() + tap)];
             }
           });
-          c.out(0)[i++] = activate(activation, sum);
+          c.out(0)[i++] = activation(sum);
         }
       }
     }
@@ -146,9 +146,10 @@ void lower_plain(Lowering& l, const Convolution& c) {
     for (const std::int64_t value : {c.groups, c.channels, c.outputs}) d.push_constants.push_back(u32(value));
     d.push_constants.push_back(static_cast<std::uint32_t>(first));
     d.push_constants.push_back(static_cast<std::uint32_t>(end));
+    const ConvActivation activation = ConvActivation::of(l.attributes());
+    d.push_constants.push_back(bits(activation.slope));
     const std::uint32_t lanes = l.lanes(64);
-    const auto activation = static_cast<std::uint32_t>(activation_named(l.attributes().text("activation", "none")));
-    d.specialization = {lanes, c.transposed, l.has(2), activation};
+    d.specialization = {lanes, c.transposed, l.has(2), activation.number};
     d.groups = l.spread((count + lanes - 1) / lanes);
     d.flops = channels == 0 ? 0 : c.flops() / channels * (end - first);
     l.emit(std::move(d));
@@ -162,6 +163,18 @@ void lower(Lowering& l) {
 }
 
 }  // namespace
+
+ConvActivation ConvActivation::of(const Attributes& attributes) {
+  const std::string name = attributes.text("activation", "none");
+  constexpr std::uint32_t kLeakyRelu = 7;
+  if (name == "leaky_relu") return {kLeakyRelu, attributes.real("slope", 0.01)};
+  return {static_cast<std::uint32_t>(activation_named(name)), 0.0};
+}
+
+double ConvActivation::operator()(double x) const {
+  if (number <= static_cast<std::uint32_t>(Activation::Sigmoid)) return activate(static_cast<Activation>(number), x);
+  return x >= 0.0 ? x : x * slope;
+}
 
 std::uint64_t Convolution::flops() const {
   const std::int64_t places = transposed ? window.in_count() : window.out_count();

@@ -19,6 +19,16 @@ struct Convolution {
   std::uint64_t flops() const;
 };
 
+/// What a convolution makes of its sums: an Activation, or leaky_relu, x below zero times `slope`.
+struct ConvActivation {
+  std::uint32_t number = 0;  // of shaders/include/activation.glsl
+  double slope = 0.0;
+
+  /// Attributes activation (default "none") and, of leaky_relu, slope (default 0.01). Throws Error for others.
+  static ConvActivation of(const Attributes& attributes);
+  double operator()(double x) const;
+};
+
 /// Appends the dispatches of shaders/conv.comp, with those that pad x and lay out the weights. False, and nothing is
 /// appended, where that kernel does not fit.
 bool lower_tiles(Lowering& l, const Convolution& conv);

@@ -297,10 +297,11 @@ void emit_pass(Lowering& l, const Convolution& c, const Pass& pass, const Padded
       d.push_constants.push_back(u32(value));
     }
     const std::uint32_t lanes = l.lanes(8);
-    const auto activation = static_cast<std::uint32_t>(activation_named(l.attributes().text("activation", "none")));
+    const ConvActivation activation = ConvActivation::of(l.attributes());
+    d.push_constants.push_back(bits(activation.slope));
     d.specialization = {
         lanes,          u32(t.pixels), u32(kernel[2]), u32(pass.stride[2]), u32(pass.dilation[2]), u32(t.shift),
-        u32(rows.rows), rows.deep,     l.has(2),       activation};
+        u32(rows.rows), rows.deep,     l.has(2),       activation.number};
     d.groups = l.spread(static_cast<std::uint64_t>(ceil_div(count, lanes)));
     d.flops = 2 * static_cast<std::uint64_t>(c.batch * c.groups * c.outputs * pass.out[0] * pass.out[1] * pass.out[2] *
                                              (end - first) * kernel[0] * kernel[1] * kernel[2]);

@@ -26,9 +26,9 @@ struct Loops {
   /// Puts loops of one step outside until there are `count`.
   void pad(std::size_t count);
   std::size_t count() const { return sizes.size(); }
-  /// Makes the innermost loop one over vectors of four elements, and strides those of vectors, but for operands that are
-  /// repeated in it, whose strides stay those of elements. False, and nothing changes, where it has another number of
-  /// steps or an operand lies otherwise. Loops are merged before.
+  /// Makes the innermost loop one over vectors of four elements, and strides those of vectors, but for operands that
+  /// are repeated in it, whose strides stay those of elements. False, and nothing changes, where it has another number
+  /// of steps or an operand lies otherwise. Loops are merged before.
   bool vectorise();
 };
 

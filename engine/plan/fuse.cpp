@@ -53,6 +53,12 @@ bool product_alone(const Node& node) {
          node.attributes.text("activation", "none") == "none" && !node.attributes.has("gate");
 }
 
+/// Whether an op is an activation function without parameters (ops/activation.h).
+bool is_activation(std::string_view op) {
+  constexpr std::string_view kNames[] = {"silu", "gelu", "gelu_tanh", "relu", "tanh", "sigmoid"};
+  return std::ranges::find(kNames, op) != std::end(kNames);
+}
+
 bool plain_linear(const Node& node) { return product_alone(node) && input_of(node, 3) == kNoValue; }
 
 /// The weights stacked along their first dimension, or nothing when they cannot be: other types or row lengths, vectors
@@ -348,7 +354,29 @@ void fuse_pairs(Graph& graph, const Bindings& dims, const DeviceCaps& caps, cons
   erase_nodes(graph, dead);
 }
 
+void fuse_activations(Graph& graph) {
+  const Wiring wiring(graph);
+  std::set<std::size_t> dead;
+  for (std::size_t i = 0; i < graph.nodes.size(); ++i) {
+    const Node& activation = graph.nodes[i];
+    const bool leaky = activation.op == "leaky_relu";
+    if (!leaky && !is_activation(activation.op)) continue;
+    const std::optional<std::size_t> maker = wiring.only_maker(activation.inputs[0]);
+    if (!maker || dead.contains(*maker)) continue;
+    Node& node = graph.nodes[*maker];
+    const bool conv = node.op == "conv" || node.op == "conv_transpose";
+    if (!conv && (leaky || !plain_linear(node))) continue;
+    if (node.attributes.text("activation", "none") != "none") continue;
+    node.attributes.set("activation", activation.op);
+    if (leaky) node.attributes.set("slope", activation.attributes.real("alpha", 0.01));
+    node.outputs = activation.outputs;
+    dead.insert(i);
+  }
+  erase_nodes(graph, dead);
+}
+
 void fuse(Graph& graph, const Bindings& dims, const DeviceCaps& caps, const Tuning& tuning) {
+  fuse_activations(graph);
   fuse_gate(graph, caps, tuning);
   fuse_rotary(graph);
   fuse_packed_attention(graph, caps, tuning);

@@ -34,6 +34,9 @@ void fuse_attention_blocks(Graph& graph, const Bindings& dims, const DeviceCaps&
 /// ops::fits_one_dispatch().
 void fuse_pairs(Graph& graph, const Bindings& dims, const DeviceCaps& caps, const Tuning& tuning);
 
+/// conv, conv_transpose or linear and then relu, leaky_relu (of convolutions), silu, gelu, tanh or sigmoid become one.
+void fuse_activations(Graph& graph);
+
 /// Uses of each value: node inputs and graph outputs.
 std::vector<int> count_uses(const Graph& graph);
 

@@ -55,4 +55,12 @@ float activate(uint activation, float x) {
   return x;
 }
 
+// The same with a function of a parameter besides, which convolutions have (engine/ops/conv.h).
+const uint kLeakyRelu = 7;
+
+float activate(uint activation, float x, float slope) {
+  if (activation == kLeakyRelu) return x >= 0.0 ? x : x * slope;
+  return activate(activation, x);
+}
+
 #endif

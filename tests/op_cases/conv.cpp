@@ -56,6 +56,8 @@ void add_forward(std::vector<OpCase>& cases) {
   add({1, 16, 16, 16}, {12, 16, 1, 1});
   add({2, 16, 5, 7}, {13, 16, 1, 1}, {{"activation", "relu"}});
   add({1, 16, 4, 4}, {32, 16, 3, 3}, {{"pads", Sizes{1, 1, 1, 1}}, {"activation", "silu"}});
+  add({1, 5, 6, 7}, {3, 5, 3, 3}, {{"pads", Sizes{1, 1, 1, 1}}, {"activation", "leaky_relu"}, {"slope", 0.2}});
+  add({1, 3, 4, 70}, {2, 3, 1, 40}, {{"activation", "leaky_relu"}, {"slope", 0.05}});
   add({3, 24, 4, 4}, {10, 24, 4, 4});
   add({1, 3, 32, 32}, {8, 3, 7, 7}, {{"strides", Sizes{2, 2}}, {"pads", Sizes{3, 3, 3, 3}}});
   add({1, 6, 17, 19}, {9, 6, 3, 2}, {{"strides", Sizes{1, 2}}, {"auto_pad", "same_upper"}});
