@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "file/model_file.h"
+#include "generate/attention_map.h"
 #include "generate/picture_roles.h"
 #include "generate/picture_tiles.h"
 #include "graph/bind.h"
@@ -124,8 +125,6 @@ struct PictureModel::State {
   static Shape output_shape(const Executable& executable, const Role& role);
   Picture picture_of(const std::vector<float>& values, const Shape& shape, std::size_t index) const;
   bool is_map(const Role& role) const;
-  /// What an output of role map or attention holds for each picture of the last drawing.
-  std::vector<AttentionMap> maps_of(const Role& role);
 
   Device device;
   ModelFile file;
@@ -254,47 +253,6 @@ Picture PictureModel::State::picture_of(const std::vector<float>& values, const 
   return picture;
 }
 
-std::vector<AttentionMap> PictureModel::State::maps_of(const Role& role) {
-  const Shape shape = output_shape(*drawn, role);
-  const auto fail = [&](const char* expected) {
-    throw Error(fmt::format("{}: output '{}' of role '{}' is {}, expected {}", where, role.name, role.kind,
-                            to_string(shape), expected));
-  };
-  const bool of_each_place = role.kind == "attention";
-  const auto rank = shape.size();
-  AttentionMap map{role.name, role.width, role.height, of_each_place, {}};
-  const std::int64_t places = role.width * role.height;
-  if (shape.empty() || shape[0] != static_cast<std::int64_t>(drawn_count)) fail("[batch, ..]");
-  if (of_each_place) {
-    if (rank < 3 || rank > 4 || shape[rank - 1] != places || shape[rank - 2] != places) {
-      fail("[batch, n, n] or [batch, heads, n, n] with n the places of 'size'");
-    }
-  } else {
-    if (rank < 3 || rank > 4 || (rank == 4 && shape[1] != 1)) fail("[batch, 1, height, width]");
-    map.height = shape[rank - 2];
-    map.width = shape[rank - 1];
-  }
-  std::vector<float> all(static_cast<std::size_t>(element_count(shape)));
-  session.read_output(*drawn, role.name, std::as_writable_bytes(std::span(all)));
-
-  const std::size_t heads = rank == 4 ? static_cast<std::size_t>(shape[1]) : 1;
-  const auto n = static_cast<std::size_t>(of_each_place ? places : map.width * map.height);
-  const std::size_t count = of_each_place ? n * n : n;
-  std::vector<AttentionMap> maps(drawn_count, map);
-  for (std::size_t picture = 0; picture < drawn_count; ++picture) {
-    std::vector<float>& values = maps[picture].values;
-    values.assign(count, 0.0f);
-    for (std::size_t head = 0; head < heads; ++head) {
-      const float* from = &all[(picture * heads + head) * count];
-      for (std::size_t i = 0; i < count; ++i) {
-        const std::size_t to = role.sums_over_rows ? i % n * n + i / n : i;
-        values[to] += from[i] / static_cast<float>(heads);
-      }
-    }
-  }
-  return maps;
-}
-
 bool PictureModel::State::is_map(const Role& role) const {
   const auto is_output = [&](ValueId id) { return graph->value(id).name == role.name; };
   return (role.kind == "map" || role.kind == "attention") && std::ranges::any_of(graph->outputs, is_output);
@@ -309,7 +267,10 @@ std::vector<std::vector<AttentionMap>> PictureModel::attention_maps() {
   std::vector<std::vector<AttentionMap>> maps(s.drawn_count);
   for (const Role& role : s.roles.roles) {
     if (!s.is_map(role)) continue;
-    std::vector<AttentionMap> of_role = s.maps_of(role);
+    const Shape shape = State::output_shape(*s.drawn, role);
+    std::vector<float> values(static_cast<std::size_t>(element_count(shape)));
+    s.session.read_output(*s.drawn, role.name, std::as_writable_bytes(std::span(values)));
+    std::vector<AttentionMap> of_role = split_maps(role, shape, values, s.drawn_count, s.where);
     for (std::size_t i = 0; i < maps.size(); ++i) maps[i].push_back(std::move(of_role[i]));
   }
   return maps;
