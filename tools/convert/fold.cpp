@@ -10,6 +10,7 @@
 
 #include "heed/error.h"
 #include "plan/fuse.h"
+#include "plan/infer.h"
 #include "tools/convert/convert.h"
 
 namespace heed::convert {
@@ -52,6 +53,7 @@ class BatchNorms {
   bool fold(std::size_t at);
   const SourceTensor* source(ValueId id) const;
   std::optional<std::vector<double>> known(ValueId id) const;
+  bool is_rows(ValueId id);
   ValueId add_weight(SourceTensor tensor);
   void remove_unused();
 
@@ -61,6 +63,7 @@ class BatchNorms {
   std::vector<int> uses_;
   std::vector<std::size_t> made_by_;
   std::set<std::size_t> dead_;
+  std::optional<std::vector<TensorType>> types_;  // of the values as they were; empty where sizes do not fit
 };
 
 const SourceTensor* BatchNorms::source(ValueId id) const {
@@ -81,12 +84,39 @@ std::optional<std::vector<double>> BatchNorms::known(ValueId id) const {
   return graph_.nodes[maker].attributes.reals("values");
 }
 
+/// Whether a value has two dimensions. A norm is of the second one, a linear layer gives the last.
+bool BatchNorms::is_rows(ValueId id) {
+  constexpr std::int64_t kAnySize = 64;  // only the number of dimensions matters
+  if (!types_) {
+    Bindings dims;
+    for (const Value& value : graph_.values) {
+      for (const Dim& dim : value.shape) {
+        if (!dim.name.empty()) dims[dim.name] = kAnySize;
+      }
+    }
+    try {
+      types_ = infer_all(graph_, dims);
+    } catch (const Error&) {
+      types_.emplace();
+    }
+  }
+  const auto index = static_cast<std::size_t>(id);
+  return index < types_->size() && (*types_)[index].shape.size() == 2;
+}
+
 ValueId BatchNorms::add_weight(SourceTensor tensor) {
+  // Another graph may have layers of these names with other numbers.
+  const auto same = [&](const SourceTensor& other) {
+    return other.dtype == tensor.dtype && other.shape == tensor.shape && other.read() == tensor.read();
+  };
+  auto known = std::ranges::find(tensors_, tensor.name, &SourceTensor::name);
+  while (known != tensors_.end() && !same(*known)) {
+    tensor.name += "'";
+    known = std::ranges::find(tensors_, tensor.name, &SourceTensor::name);
+  }
   graph_.values.push_back(
       {tensor.name, ValueKind::Weight, tensor.dtype, SymbolicShape(tensor.shape.begin(), tensor.shape.end()), {}});
-  if (std::ranges::find(tensors_, tensor.name, &SourceTensor::name) == tensors_.end()) {
-    tensors_.push_back(std::move(tensor));
-  }
+  if (known == tensors_.end()) tensors_.push_back(std::move(tensor));
   return static_cast<ValueId>(graph_.values.size() - 1);
 }
 
@@ -100,7 +130,12 @@ bool BatchNorms::fold(std::size_t at) {
   if (uses_[static_cast<std::size_t>(norm.inputs[0])] != 1 || node.inputs.size() > 3) return false;
   if (node.attributes.text("activation", "none") != "none") return false;
   const SourceTensor* weight = source(node.inputs[1]);
-  if (weight == nullptr || table_.at(weight->name).dtype != DType::F32) return false;
+  if (weight == nullptr || weight->shape.size() < 2) return false;
+  // What is not in the table has been folded already.
+  if (const auto stored = table_.find(weight->name); stored != table_.end() && stored->second.dtype != DType::F32) {
+    return false;
+  }
+  if (node.op == "linear" && !is_rows(node.inputs[0])) return false;
 
   std::vector<std::vector<double>> parameters;  // scale, shift, mean, variance
   for (std::size_t i = 1; i < 5; ++i) {
@@ -154,19 +189,21 @@ bool BatchNorms::fold(std::size_t at) {
 
 /// Takes away constants, weights and results that nobody reads any more.
 void BatchNorms::remove_unused() {
+  std::vector<Node> nodes;
+  for (std::size_t i = 0; i < graph_.nodes.size(); ++i) {
+    if (!dead_.contains(i)) nodes.push_back(std::move(graph_.nodes[i]));
+  }
+  graph_.nodes = std::move(nodes);
   const std::vector<int> uses = count_uses(graph_);
   const auto unused = [&](ValueId id) { return id == kNoValue || uses[static_cast<std::size_t>(id)] == 0; };
-  std::vector<Node> nodes;
+  std::erase_if(graph_.nodes,
+                [&](const Node& node) { return node.op == "constant" && std::ranges::all_of(node.outputs, unused); });
   std::vector<bool> made(graph_.values.size(), false);
-  for (std::size_t i = 0; i < graph_.nodes.size(); ++i) {
-    Node& node = graph_.nodes[i];
-    if (dead_.contains(i) || (node.op == "constant" && std::ranges::all_of(node.outputs, unused))) continue;
+  for (const Node& node : graph_.nodes) {
     for (const ValueId id : node.outputs) {
       if (id != kNoValue) made[static_cast<std::size_t>(id)] = true;
     }
-    nodes.push_back(std::move(node));
   }
-  graph_.nodes = std::move(nodes);
   std::vector<ValueId> moved(graph_.values.size(), kNoValue);
   std::vector<Value> values;
   for (std::size_t i = 0; i < graph_.values.size(); ++i) {
@@ -223,7 +260,8 @@ double sigma_of(const SourceTensor& weight, const SourceTensor& u_tensor, const 
   const std::vector<float> u = tensor_values(u_tensor);
   const std::vector<float> v = tensor_values(v_tensor);
   // Where rows are the second dimension, columns are the first and the rest.
-  const auto inner = static_cast<std::size_t>(transposed ? count / (shape[0] * shape[1]) : count / rows);
+  const std::int64_t lines = transposed ? shape[0] * rows : rows;
+  const auto inner = static_cast<std::size_t>(lines == 0 ? 0 : count / lines);
   double sigma = 0.0;
   for (std::size_t i = 0; i < w.size(); ++i) {
     const std::size_t line = i / inner;
