@@ -86,7 +86,8 @@ class Builder {
   void mean_and_log_variance(ParameterReader& reader);
 
   ValueId conv(const std::string& part, ValueId x, Shape& shape, const ConvSizes& sizes, const char* activation);
-  ValueId resized(const std::string& node, ValueId x, const Shape& to, bool nearest);
+  /// Bilinearly, as PyTorch does without align_corners.
+  ValueId resized(const std::string& node, ValueId x, const Shape& to);
   ValueId embedded_class(const std::string& node, const std::string& table, std::int64_t width);
   std::vector<std::string> classes(const ParameterReader& reader) const;
   Shape shape_in(const ParameterReader& reader, const nlohmann::json& list, const char* what) const;
@@ -211,12 +212,9 @@ ValueId Builder::conv(const std::string& part, ValueId x, Shape& shape, const Co
   return graph_.add(transposed ? "conv_transpose" : "conv", label(part), {x, w, bias}, std::move(attributes));
 }
 
-ValueId Builder::resized(const std::string& node, ValueId x, const Shape& to, bool nearest) {
+ValueId Builder::resized(const std::string& node, ValueId x, const Shape& to) {
   return graph_.add("resize", node, {x, kNoValue, kNoValue, integers({to[1], to[2]})},
-                    {{"mode", nearest ? "nearest" : "linear"},
-                     {"coordinate_mode", nearest ? "asymmetric" : "half_pixel"},
-                     {"nearest_mode", "floor"},
-                     {"axes", std::vector<std::int64_t>{2, 3}}});
+                    {{"mode", "linear"}, {"coordinate_mode", "half_pixel"}, {"axes", std::vector<std::int64_t>{2, 3}}});
 }
 
 ValueId Builder::embedded_class(const std::string& node, const std::string& table, std::int64_t width) {
@@ -295,7 +293,18 @@ void Builder::upsample(ParameterReader& reader) {
   pictures(reader);
   const std::int64_t scale = reader.size("scale");
   for (std::size_t i = 1; i < 3; ++i) shape_[i] *= scale;
-  x_ = resized(label(), x_, shape_, reader.choice("mode", {"nearest", "linear"}) == "nearest");
+  if (reader.choice("mode", {"nearest", "linear"}) == "linear") {
+    x_ = resized(label(), x_, shape_);
+    return;
+  }
+  const std::vector<double> scales(2, static_cast<double>(scale));
+  const ValueId list =
+      graph_.add("constant", label("scales"), {}, {{"dtype", "f32"}, {"shape", Shape{2}}, {"values", scales}});
+  x_ = graph_.add("resize", label(), {x_, kNoValue, list},
+                  {{"mode", "nearest"},
+                   {"coordinate_mode", "asymmetric"},
+                   {"nearest_mode", "floor"},
+                   {"axes", std::vector<std::int64_t>{2, 3}}});
 }
 
 void Builder::pool(ParameterReader& reader) {
@@ -382,7 +391,7 @@ void Builder::attention_map(ParameterReader& reader) {
   const std::string output = fmt::format("map.{}", index_);
   outputs_.emplace_back(m, output);
   roles_[output] = {{"role", "map"}};
-  if (shape[1] != shape_[1] || shape[2] != shape_[2]) m = resized(label("resized"), m, shape_, false);
+  if (shape[1] != shape_[1] || shape[2] != shape_[2]) m = resized(label("resized"), m, shape_);
   const ValueId weighed = graph_.add("mul", label("weighed"), {x_, m});
   const ValueId sum = graph_.add("add", label("sum"), {weighed, x_});
   x_ = conv("out", sum, shape_, last, "relu");

@@ -1,11 +1,34 @@
 #include "tools/convert/checkpoint.h"
 
+#include "tools/convert/convert.h"
+
 namespace heed::convert {
 
 SourceTensor make_f32_tensor(std::string name, Shape shape, std::span<const float> values) {
   const auto bytes = std::as_bytes(values);
   return {std::move(name), DType::F32, std::move(shape),
           [content = std::vector<std::byte>(bytes.begin(), bytes.end())] { return content; }};
+}
+
+SourceTensor make_computed_tensor(std::string name, Shape shape, SourceTensor from,
+                                  std::function<std::vector<float>(std::vector<float> values)> compute) {
+  return {std::move(name), DType::F32, std::move(shape), [from = std::move(from), compute = std::move(compute)] {
+            const std::vector<float> values = compute(tensor_values(from));
+            const auto bytes = std::as_bytes(std::span(values));
+            return std::vector<std::byte>(bytes.begin(), bytes.end());
+          }};
+}
+
+SourceTensor make_scaled_tensor(std::string name, SourceTensor from, std::vector<double> factors) {
+  const Shape shape = from.shape;
+  return make_computed_tensor(std::move(name), shape, std::move(from),
+                              [factors = std::move(factors)](std::vector<float> values) {
+                                const std::size_t inner = factors.empty() ? 1 : values.size() / factors.size();
+                                for (std::size_t i = 0; i < values.size(); ++i) {
+                                  values[i] = static_cast<float>(static_cast<double>(values[i]) * factors[i / inner]);
+                                }
+                                return values;
+                              });
 }
 
 }  // namespace heed::convert

@@ -24,6 +24,11 @@ struct SourceTensor {
 
 /// A tensor of values that a reader computed.
 SourceTensor make_f32_tensor(std::string name, Shape shape, std::span<const float> values);
+/// A tensor of f32 values that are computed from all those of another when it is read.
+SourceTensor make_computed_tensor(std::string name, Shape shape, SourceTensor from,
+                                  std::function<std::vector<float>(std::vector<float> values)> compute);
+/// The elements times `factors`, each of which is for as many that follow one another; f32, whatever they were.
+SourceTensor make_scaled_tensor(std::string name, SourceTensor from, std::vector<double> factors);
 
 /// What every reader delivers, whatever the format: hyperparameters under heed's own names (models/llama.h and
 /// models/gpt2.h list those of their family), tensors under the names that the recipe of `family` expects, and the

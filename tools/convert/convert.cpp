@@ -150,6 +150,7 @@ ModelHeader make_header(Checkpoint& checkpoint, std::optional<DType> type) {
   header.graphs = checkpoint.graphs.empty() ? make_graphs(checkpoint, table, header.metadata) : checkpoint.graphs;
   header.metadata["graph"] = header.graphs.front().name;
   fold_batch_norms(header.graphs, checkpoint.tensors, table);
+  fold_upsampling(header.graphs, checkpoint.tensors, table);
   for (const SourceTensor& tensor : checkpoint.tensors) {
     if (!table.contains(tensor.name)) table[tensor.name] = {stored_type(tensor, type, kept), tensor.shape};
   }
