@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "heed/error.h"
 
 namespace heed::models {
@@ -64,6 +66,7 @@ class Builder {
   static const std::map<std::string, Layer, std::less<>>& layers();
 
   void add_layers(const nlohmann::json& owner);
+  Graph finished(const ParameterReader& reader, const char* output);
   void linear(ParameterReader& reader);
   void reshape(ParameterReader& reader);
   void flatten(ParameterReader& reader);
@@ -432,6 +435,16 @@ void Builder::add_layers(const nlohmann::json& owner) {
   }
 }
 
+/// What the layers have made becomes this output, the first one.
+Graph Builder::finished(const ParameterReader& reader, const char* output) {
+  if (graph_.graph().value(x_).kind != ValueKind::Intermediate) reader.fail("the layers compute nothing");
+  graph_.output(x_, output);
+  for (const auto& [value, name] : outputs_) graph_.output(value, name);
+  Graph graph = std::move(graph_).finish();
+  validate(graph, nullptr);
+  return graph;
+}
+
 Graph Builder::draw() {
   ParameterReader reader("generator", parameters_);
   const nlohmann::json& latent = reader.value("latent");
@@ -451,9 +464,7 @@ Graph Builder::draw() {
   if (shape_.size() != 3 || (shape_[0] != 1 && shape_[0] != 3)) {
     reader.fail(fmt::format("makes {}, expected pictures of 1 or 3 channels", to_string(shape_)));
   }
-  graph_.output(x_, "image");
-  for (const auto& [value, name] : outputs_) graph_.output(value, name);
-  return std::move(graph_).finish();
+  return finished(reader, "image");
 }
 
 Graph Builder::encode() {
@@ -461,9 +472,7 @@ Graph Builder::encode() {
   shape_ = shape_in(reader, reader.value("image"), "image");
   x_ = graph_.input("image", DType::F32, {"batch", shape_[0], shape_[1], shape_[2]});
   add_layers(parameters_.at("encoder"));
-  graph_.output(x_, type_ == "mean_and_log_variance" ? "mean" : "latent");
-  for (const auto& [value, name] : outputs_) graph_.output(value, name);
-  return std::move(graph_).finish();
+  return finished(reader, type_ == "mean_and_log_variance" ? "mean" : "latent");
 }
 
 }  // namespace
@@ -482,9 +491,21 @@ Generator generator(const nlohmann::json& parameters, const TensorTable& tensors
 
   const nlohmann::json image = parameters.value("image", nlohmann::json::object());
   if (!image.is_object()) throw Error(fmt::format("generator model: 'image' is {}, expected an object", image.dump()));
+  const nlohmann::json range = image.value("range", nlohmann::json::array({0, 1}));
+  const bool is_range = range.is_array() && range.size() == 2 && range[0].is_number() && range[1].is_number() &&
+                        range[0].get<double>() < range[1].get<double>();
+  if (!is_range) {
+    throw Error(
+        fmt::format("generator model: 'range' is {}, expected two numbers, the smaller one first", range.dump()));
+  }
   made.metadata = {{"task", "draw"}, {"roles", draw.roles()}};
-  made.metadata["roles"]["image"] = {{"role", "image"}, {"range", image.value("range", nlohmann::json::array({0, 1}))}};
-  if (parameters.contains("classes")) made.metadata["classes"] = parameters["classes"];
+  made.metadata["roles"]["image"] = {{"role", "image"}, {"range", range}};
+  if (const auto classes = parameters.find("classes"); classes != parameters.end()) {
+    const bool are_names =
+        classes->is_array() && std::ranges::all_of(*classes, [](const auto& name) { return name.is_string(); });
+    if (!are_names) throw Error("generator model: 'classes' are not all names");
+    made.metadata["classes"] = *classes;
+  }
   return made;
 }
 

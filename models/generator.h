@@ -21,8 +21,9 @@ struct Generator {
 /// `NAME.PART` where the layer has a "name", or `PREFIX.N.PART` where the object that lists the layers has a "prefix".
 ///
 ///   latent           numbers of noise, or the shape [C, H, W] of it
-///   class_embedding  numbers of a class (tensor class_embedding.weight [classes, E]), put behind the noise; absent:
-///   none classes          names of the classes image            {"channels": "gray" or "rgb", "range": [black, full]}
+///   class_embedding  numbers of a class (tensor class_embedding.weight [classes, E]), put behind the noise; or absent
+///   classes          names of the classes
+///   image            {"channels": "gray" or "rgb", "range": [black, full]}
 ///   layers           objects with "type":
 ///     linear (out), reshape (shape [C, H, W]), flatten, conv and conv_transpose (out, kernel, stride, padding; groups,
 ///     and output_padding of the latter), batch_norm, instance_norm, group_norm (groups), relu, leaky_relu (slope),
