@@ -61,9 +61,6 @@ std::string numbered(const std::string& output, std::size_t i, std::size_t count
 /// Writes the attention maps of every picture to FOLDER/NAME.png.
 void write_maps(PictureModel& model, const std::vector<Picture>& pictures, const std::string& folder) {
   const std::vector<std::vector<AttentionMap>> maps = model.attention_maps();
-  std::error_code error;
-  std::filesystem::create_directories(folder, error);
-  if (error) throw Error(fmt::format("{}: cannot make the folder: {}", folder, error.message()));
   for (std::size_t i = 0; i < pictures.size(); ++i) {
     for (const AttentionMap& map : maps[i]) {
       std::string name = map.name + ".png";
@@ -81,6 +78,11 @@ int run_draw(const DrawArguments& arguments) {
   if (!arguments.maps.empty() && !model.has_attention_maps()) {
     throw Error(fmt::format("{}: the model shows no attention: its file names no output of role 'map' or 'attention'",
                             arguments.model));
+  }
+  if (!arguments.maps.empty()) {
+    std::error_code error;
+    std::filesystem::create_directories(arguments.maps, error);
+    if (error) throw Error(fmt::format("{}: cannot make the folder: {}", arguments.maps, error.message()));
   }
   DrawOptions options = arguments.options;
   if (!arguments.has_seed) options.seed = std::random_device()();

@@ -9,25 +9,25 @@
 #include "tools/convert/checkpoint.h"
 
 /// What conversion makes of weights and the nodes around them. Only weights that `table` has as f32 are touched: others
-/// would be rounded a second time. New tensors are added; they read from the old ones when they are written. All return how
-/// many they folded, and throw Error when a tensor that they need cannot be read.
+/// would be rounded a second time. New tensors are added; they read from the old ones when they are written. All return
+/// how many they folded, and throw Error when a tensor that they need cannot be read.
 namespace heed::convert {
 
-/// Takes batch norms away whose input is the result, used nowhere else, of a convolution or linear layer: its weight and
-/// bias become w * scale / sqrt(variance + eps) and (bias - mean) * scale / sqrt(variance + eps) + shift.
+/// Takes batch norms away whose input is the result, used nowhere else, of a convolution or linear layer: its weight
+/// and bias become w * scale / sqrt(variance + eps) and (bias - mean) * scale / sqrt(variance + eps) + shift.
 std::size_t fold_batch_norms(std::vector<Graph>& graphs, std::vector<SourceTensor>& tensors,
                              const models::TensorTable& table);
 
-/// A convolution of a picture whose pixels are repeated (nearest upsampling by whole numbers) becomes a transposed one of
-/// the picture itself, whose weights are sums: with a kernel of 3x3 and every pixel four times 16 products for a pixel in
-/// place of 36.
+/// A convolution of a picture whose pixels are repeated (nearest upsampling by whole numbers) becomes a transposed one
+/// of the picture itself, whose weights are sums: with a kernel of 3x3 and every pixel four times 16 products for a
+/// pixel in place of 36.
 std::size_t fold_upsampling(std::vector<Graph>& graphs, std::vector<SourceTensor>& tensors,
                             const models::TensorTable& table);
 
-/// Puts weights in place of what PyTorch's spectral norm keeps of them (Miyato et al. 2018): X.weight = original / sigma
-/// with sigma = u' W v, for X.weight_orig, .weight_u, .weight_v, or X.parametrizations.weight.original, .0._u, .0._v. W
-/// is the weight as a matrix whose rows are its first dimension, or its second for the names in `transposed`. Throws
-/// Error naming a tensor that is missing or does not fit.
+/// Puts weights in place of what PyTorch's spectral norm keeps of them (Miyato et al. 2018): X.weight = original /
+/// sigma with sigma = u' W v, for X.weight_orig, .weight_u, .weight_v, or X.parametrizations.weight.original, .0._u,
+/// .0._v. W is the weight as a matrix whose rows are its first dimension, or its second for the names in `transposed`.
+/// Throws Error naming a tensor that is missing or does not fit.
 std::size_t fold_spectral_norms(std::vector<SourceTensor>& tensors, const std::set<std::string>& transposed);
 
 }  // namespace heed::convert

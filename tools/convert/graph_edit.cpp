@@ -8,6 +8,30 @@
 #include "tools/convert/convert.h"
 
 namespace heed::convert {
+namespace {
+
+/// The values that have two dimensions whatever the sizes of the named ones are; none where those do not fit.
+std::set<ValueId> rows_of(const Graph& graph) {
+  constexpr std::int64_t kAnySize = 64;
+  std::set<ValueId> rows;
+  Bindings dims;
+  for (const Value& value : graph.values) {
+    for (const Dim& dim : value.shape) {
+      if (!dim.name.empty()) dims[dim.name] = kAnySize;
+    }
+  }
+  try {
+    const std::vector<TensorType> types = infer_all(graph, dims);
+    for (std::size_t i = 0; i < types.size(); ++i) {
+      if (types[i].shape.size() == 2) rows.insert(static_cast<ValueId>(i));
+    }
+  } catch (const Error&) {
+    rows.clear();
+  }
+  return rows;
+}
+
+}  // namespace
 
 GraphEdit::GraphEdit(Graph& graph, std::vector<SourceTensor>& tensors, const models::TensorTable& table)
     : graph_(graph),
@@ -20,6 +44,8 @@ GraphEdit::GraphEdit(Graph& graph, std::vector<SourceTensor>& tensors, const mod
       if (id != kNoValue) made_by_[static_cast<std::size_t>(id)] = i;
     }
   }
+  const auto has = [&](const char* op) { return std::ranges::find(graph.nodes, op, &Node::op) != graph.nodes.end(); };
+  if (has("batch_norm") && has("linear")) rows_ = rows_of(graph);
 }
 
 const SourceTensor* GraphEdit::source(ValueId id) const {
@@ -53,25 +79,6 @@ Node* GraphEdit::only_maker(ValueId id) {
   if (id == kNoValue || index >= made_by_.size() || uses_[index] != 1) return nullptr;
   const std::size_t maker = made_by_[index];
   return maker == graph_.nodes.size() || dead_.contains(maker) ? nullptr : &graph_.nodes[maker];
-}
-
-bool GraphEdit::is_rows(ValueId id) {
-  constexpr std::int64_t kAnySize = 64;  // only the number of dimensions matters
-  if (!types_) {
-    Bindings dims;
-    for (const Value& value : graph_.values) {
-      for (const Dim& dim : value.shape) {
-        if (!dim.name.empty()) dims[dim.name] = kAnySize;
-      }
-    }
-    try {
-      types_ = infer_all(graph_, dims);
-    } catch (const Error&) {
-      types_.emplace();
-    }
-  }
-  const auto index = static_cast<std::size_t>(id);
-  return index < types_->size() && (*types_)[index].shape.size() == 2;
 }
 
 ValueId GraphEdit::add_weight(SourceTensor tensor) {

@@ -23,8 +23,9 @@ class GraphEdit {
   std::optional<std::vector<double>> known(ValueId id) const;
   /// The node that makes a value which is used once and is no output; nullptr for other values.
   Node* only_maker(ValueId id);
-  /// Whether a value has two dimensions.
-  bool is_rows(ValueId id);
+  /// Whether a value had two dimensions before the edit, whatever the sizes of named ones are. Asked for in graphs with
+  /// linear layers and batch norms; false in others.
+  bool is_rows(ValueId id) const { return rows_.contains(id); }
   /// A weight of the graph that holds a new tensor, under its name or one like it.
   ValueId add_weight(SourceTensor tensor);
   /// Makes `node` give the outputs of node `at` in place of its own, and takes `at` away.
@@ -44,7 +45,7 @@ class GraphEdit {
   std::vector<int> uses_;
   std::vector<std::size_t> made_by_;
   std::set<std::size_t> dead_;
-  std::optional<std::vector<TensorType>> types_;  // of the values as they were; empty where sizes do not fit
+  std::set<ValueId> rows_;
 };
 
 }  // namespace heed::convert

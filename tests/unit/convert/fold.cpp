@@ -133,6 +133,19 @@ TEST_CASE("fold: a linear layer gives the last dimension, a norm is of the secon
   CHECK(fold(model) == 0);
 }
 
+TEST_CASE("fold: layers of several kinds, one after the other") {
+  Model model;
+  GraphBuilder b("g");
+  const ValueId x = b.input("x", DType::F32, {"batch", 4, 5, 3});
+  const ValueId made = b.add("conv", "conv", {x, model.add(b, numbers("w", {6, 4, 1, 1}))});
+  const ValueId y = model.norm(b, "norm", made, 6);
+  const ValueId rows = b.add("reshape", "rows", {y, b.integers("sizes", {0, -1})});
+  const ValueId z = b.add("linear", "linear", {rows, model.add(b, numbers("v", {7, 90}))});
+  b.output(model.norm(b, "norm2", z, 7), "y");
+  model.graphs.push_back(std::move(b).finish());
+  CHECK(fold(model) == 2);
+}
+
 TEST_CASE("fold: graphs with layers of the same names keep their own numbers, and share equal ones") {
   Model model;
   for (const char* norm : {"a", "b", "a"}) {
