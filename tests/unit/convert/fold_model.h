@@ -83,7 +83,9 @@ inline std::size_t fold(Model& model, Fold fold_all = fold_batch_norms) {
   const std::size_t folded = fold_all(model.graphs, model.tensors, model.table);
   for (std::size_t i = 0; i < model.graphs.size(); ++i) {
     validate(model.graphs[i], ops::is_op);
-    for (const auto& [name, tensor] : evaluated(model.graphs[i], model.tensors)) {
+    for (const auto& output : evaluated(model.graphs[i], model.tensors)) {
+      const std::string& name = output.first;  // no structured binding: clang 14 captures none in a lambda
+      const HostTensor& tensor = output.second;
       const std::vector<double>& expected = before[i].at(name).data;
       REQUIRE(tensor.data.size() == expected.size());
       double worst = 0.0;
