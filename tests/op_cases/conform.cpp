@@ -43,8 +43,7 @@ bool brings_something_new(const Plan& plan, const std::string& variant, Seen& se
 std::vector<Variant> variants_with_tuned(const Gpu& gpu) {
   std::vector<Variant> variants = variants_of(gpu.caps());
   variants.push_back({"as tuned", gpu.caps(), gpu.tuning()});
-  // What the device reads memory through comes first, for that variant runs all cases: llvmpipe takes five to ten times
-  // as long to compile kernels that read storage buffers.
+  // First, for it runs all cases: reading memory as the device does it for people.
   const auto first = std::ranges::find_if(
       variants, [&](const Variant& variant) { return variant.tuning.texel == gpu.tuning().texel; });
   std::rotate(variants.begin(), first, first + 1);
