@@ -9,6 +9,21 @@
 # uses its fallback.
 find_program(GLSLANG NAMES glslangValidator glslang REQUIRED)
 
+# The same compiler as a library, where it is there and links: compile_shader.cpp takes a twentieth of the time.
+find_package(glslang CONFIG QUIET)
+if(TARGET glslang::SPIRV AND NOT DEFINED HEED_GLSLANG_LINKS)
+  try_compile(HEED_GLSLANG_LINKS ${CMAKE_BINARY_DIR}/probe_glslang ${CMAKE_SOURCE_DIR}/cmake/compile_shader.cpp
+    LINK_LIBRARIES glslang::glslang glslang::SPIRV glslang::glslang-default-resource-limits CXX_STANDARD 20)
+  if(NOT HEED_GLSLANG_LINKS)
+    message(STATUS "glslang does not link; shaders are compiled by ${GLSLANG}, each variant by itself")
+  endif()
+endif()
+if(TARGET glslang::SPIRV AND HEED_GLSLANG_LINKS)
+  add_executable(compile_shader ${CMAKE_SOURCE_DIR}/cmake/compile_shader.cpp)
+  target_compile_options(compile_shader PRIVATE -O0)  # nearly all the work is the library's
+  target_link_libraries(compile_shader PRIVATE glslang::glslang glslang::SPIRV glslang::glslang-default-resource-limits)
+endif()
+
 # Whether this compiler knows a GLSL extension, in the cache variable GLSLANG_HAS_<extension>.
 function(heed_check_glsl_extension extension)
   if(DEFINED GLSLANG_HAS_${extension})
@@ -68,20 +83,34 @@ function(heed_shader_library target)
       endforeach()
       set(variants ${expanded})
     endforeach()
+    set(of_shader "")    # headers
+    set(descriptions "")  # for compile_shader
     foreach(variant ${variants})
       string(REGEX MATCH "^([^|]*)\\|(.*)$" matched "${variant}")
       set(key ${CMAKE_MATCH_1})
       separate_arguments(defines UNIX_COMMAND "${CMAKE_MATCH_2}")
       string(MAKE_C_IDENTIFIER "${key}" symbol)
       set(header ${output}/${key}.h)
-      add_custom_command(OUTPUT ${header}
-        COMMAND ${GLSLANG} -V --quiet --target-env vulkan1.1 -I${CMAKE_SOURCE_DIR}/shaders/include ${defines}
-                --vn spirv_${symbol} -o ${header} ${shader}
-        DEPENDS ${shader} ${includes} VERBATIM)
-      list(APPEND headers ${header})
+      list(APPEND of_shader ${header})
+      list(TRANSFORM defines REPLACE "^-D" ":" OUTPUT_VARIABLE description)
+      list(JOIN description "" description)
+      list(APPEND descriptions "${key}:${symbol}${description}")
+      # What an extension needs was asked of the program.
+      if(needs OR NOT TARGET compile_shader)
+        add_custom_command(OUTPUT ${header}
+          COMMAND ${GLSLANG} -V --quiet --target-env vulkan1.1 -I${CMAKE_SOURCE_DIR}/shaders/include ${defines}
+                  --vn spirv_${symbol} -o ${header} ${shader}
+          DEPENDS ${shader} ${includes} VERBATIM)
+      endif()
       string(APPEND table_includes "#include \"${key}.h\"\n")
       string(APPEND table_rows "    {\"${key}\", spirv_${symbol}},\n")
     endforeach()
+    if(NOT needs AND TARGET compile_shader)
+      add_custom_command(OUTPUT ${of_shader}
+        COMMAND compile_shader ${shader} ${CMAKE_SOURCE_DIR}/shaders/include ${output} ${descriptions}
+        DEPENDS compile_shader ${shader} ${includes} COMMENT "Compiling shaders/${stem}.comp" VERBATIM)
+    endif()
+    list(APPEND headers ${of_shader})
   endforeach()
   file(CONFIGURE OUTPUT ${output}/shader_table.cpp @ONLY CONTENT [[
 // Generated from shaders/*.comp by cmake/shaders.cmake.

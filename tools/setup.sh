@@ -18,6 +18,7 @@ libvulkan1           Vulkan loader
 libvulkan-volk-dev   Vulkan loader, opened at run time
 mesa-vulkan-drivers  Vulkan drivers, with one for the CPU
 glslang-tools        shader compiler
+glslang-dev          shader compiler
 nlohmann-json3-dev   JSON
 libcli11-dev         command line
 libfmt-dev           text formatting
