@@ -3,7 +3,7 @@
 # usage: sh tests/run.sh
 #
 # In order: op cases, goldens and the program with a Release build; the units that need no device, and the program once
-# more, under the address and undefined-behaviour sanitizers; every fuzz target for HEED_FUZZ_SECONDS (default 5); every shader module and a
+# more, under the address and undefined-behaviour sanitizers; every fuzz target for HEED_FUZZ_SECONDS (default 3); every shader module and a
 # generation under Vulkan's validation layers; formatting. What cannot run here is named and skipped. The last line is
 # `N passed, N failed`; the exit code is 1 if anything failed.
 set -u
@@ -127,7 +127,7 @@ else
 fi
 
 headline "fuzzers"
-export HEED_FUZZ_SECONDS="${HEED_FUZZ_SECONDS:-5}"
+export HEED_FUZZ_SECONDS="${HEED_FUZZ_SECONDS:-3}"
 # Runs fuzz target $2 of build folder $1 and leaves its exit code in a file. Inputs that were interesting are kept in the
 # build folder, so that the next run begins where this one ended.
 # shellcheck disable=SC2016  # the inner shell expands it
