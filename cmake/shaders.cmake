@@ -9,19 +9,30 @@
 # uses its fallback.
 find_program(GLSLANG NAMES glslangValidator glslang REQUIRED)
 
-# The same compiler as a library, where it is there and links: compile_shader.cpp takes a twentieth of the time.
+# The same compiler as a library, where it is there and links: compile_shader.cpp takes a twentieth of the time. Which
+# targets its package has differs between versions.
 find_package(glslang CONFIG QUIET)
-if(TARGET glslang::SPIRV AND NOT DEFINED HEED_GLSLANG_LINKS)
-  try_compile(HEED_GLSLANG_LINKS ${CMAKE_BINARY_DIR}/probe_glslang ${CMAKE_SOURCE_DIR}/cmake/compile_shader.cpp
-    LINK_LIBRARIES glslang::glslang glslang::SPIRV glslang::glslang-default-resource-limits CXX_STANDARD 20)
-  if(NOT HEED_GLSLANG_LINKS)
-    message(STATUS "glslang does not link; shaders are compiled by ${GLSLANG}, each variant by itself")
+set(glslang_libraries "")
+foreach(library glslang SPIRV glslang-default-resource-limits)
+  if(TARGET glslang::${library})
+    list(APPEND glslang_libraries glslang::${library})
   endif()
+endforeach()
+set(glslang_links HEED_GLSLANG_LINKS_${glslang_VERSION})
+if(glslang_libraries AND NOT HEED_BUILT AND NOT DEFINED ${glslang_links})
+  try_compile(${glslang_links} ${CMAKE_BINARY_DIR}/probe_glslang ${CMAKE_SOURCE_DIR}/cmake/compile_shader.cpp
+    LINK_LIBRARIES ${glslang_libraries} CXX_STANDARD 20)
 endif()
-if(TARGET glslang::SPIRV AND HEED_GLSLANG_LINKS)
+if(HEED_BUILT)
+  # Shaders are that build's.
+elseif(glslang_libraries AND ${${glslang_links}})
   add_executable(compile_shader ${CMAKE_SOURCE_DIR}/cmake/compile_shader.cpp)
-  target_compile_options(compile_shader PRIVATE -O0)  # nearly all the work is the library's
-  target_link_libraries(compile_shader PRIVATE glslang::glslang glslang::SPIRV glslang::glslang-default-resource-limits)
+  # Nearly all the work is the library's. Whatever it leaves behind is not what sanitizers are for.
+  target_compile_options(compile_shader PRIVATE -O0 $<$<BOOL:${HEED_SANITIZE}>:-fno-sanitize=all>)
+  target_link_options(compile_shader PRIVATE $<$<BOOL:${HEED_SANITIZE}>:-fno-sanitize=all>)
+  target_link_libraries(compile_shader PRIVATE ${glslang_libraries})
+else()
+  message(STATUS "glslang's library is missing or does not link; ${GLSLANG} compiles each variant by itself")
 endif()
 
 # Whether this compiler knows a GLSL extension, in the cache variable GLSLANG_HAS_<extension>.

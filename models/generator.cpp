@@ -59,6 +59,8 @@ class Builder {
   Graph encode();
   /// What inputs and outputs of the graph mean.
   const nlohmann::json& roles() const { return roles_; }
+  /// Of the pictures that draw() makes.
+  std::int64_t channels() const { return shape_.empty() ? 0 : shape_[0]; }
   const std::set<std::string, std::less<>>& read() const { return weights_.read(); }
 
  private:
@@ -477,7 +479,26 @@ Graph Builder::encode() {
 
 }  // namespace
 
+namespace {
+
+/// Throws Error naming a key of the object that is none of these.
+void refuse_others(const nlohmann::json& object, const std::string& where,
+                   std::initializer_list<std::string_view> known) {
+  if (!object.is_object()) return;  // whoever reads it says so
+  for (const auto& [key, value] : object.items()) {
+    if (std::ranges::find(known, key) == known.end()) {
+      throw Error(fmt::format("generator model: {} has '{}', which is not known", where, key));
+    }
+  }
+}
+
+}  // namespace
+
 Generator generator(const nlohmann::json& parameters, const TensorTable& tensors) {
+  refuse_others(parameters, "config.json",
+                {"model_type", "name", "latent", "class_embedding", "classes", "image", "prefix", "layers", "encoder"});
+  if (parameters.contains("encoder")) refuse_others(parameters["encoder"], "'encoder'", {"image", "prefix", "layers"});
+  if (parameters.contains("image")) refuse_others(parameters["image"], "'image'", {"channels", "range"});
   Generator made;
   Builder draw("draw", parameters, tensors);
   made.graphs.push_back(draw.draw());
@@ -491,6 +512,10 @@ Generator generator(const nlohmann::json& parameters, const TensorTable& tensors
 
   const nlohmann::json image = parameters.value("image", nlohmann::json::object());
   if (!image.is_object()) throw Error(fmt::format("generator model: 'image' is {}, expected an object", image.dump()));
+  const std::string channels = image.value("channels", nlohmann::json("")).dump();
+  if (channels != "\"\"" && channels != (draw.channels() == 1 ? "\"gray\"" : "\"rgb\"")) {
+    throw Error(fmt::format("generator model: 'channels' is {}, but the layers make {}", channels, draw.channels()));
+  }
   const nlohmann::json range = image.value("range", nlohmann::json::array({0, 1}));
   const bool is_range = range.is_array() && range.size() == 2 && range[0].is_number() && range[1].is_number() &&
                         range[0].get<double>() < range[1].get<double>();

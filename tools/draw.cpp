@@ -59,8 +59,8 @@ std::string numbered(const std::string& output, std::size_t i, std::size_t count
 }
 
 /// Writes the attention maps of every picture to FOLDER/NAME.png.
-void write_maps(PictureModel& model, const std::vector<Picture>& pictures, const std::string& folder) {
-  const std::vector<std::vector<AttentionMap>> maps = model.attention_maps();
+void write_maps(const PictureModel& model, const std::vector<Picture>& pictures, const std::string& folder) {
+  const std::vector<std::vector<AttentionMap>>& maps = model.attention_maps();
   for (std::size_t i = 0; i < pictures.size(); ++i) {
     for (const AttentionMap& map : maps[i]) {
       std::string name = map.name + ".png";
@@ -85,6 +85,7 @@ int run_draw(const DrawArguments& arguments) {
     if (error) throw Error(fmt::format("{}: cannot make the folder: {}", arguments.maps, error.message()));
   }
   DrawOptions options = arguments.options;
+  options.maps = !arguments.maps.empty();
   if (!arguments.has_seed) options.seed = std::random_device()();
   const bool walks = !arguments.interpolate.empty();
   const std::size_t count = walks ? arguments.interpolate[2] : arguments.count;

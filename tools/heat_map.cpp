@@ -10,8 +10,9 @@
 namespace heed::tools {
 namespace {
 
-constexpr std::int64_t kSmallestSide = 256;  // pixels
-constexpr std::int64_t kShownPlaces = 3;     // a side, of maps of each place
+constexpr std::int64_t kSmallestSide = 256;  // pixels of the shorter side, where the longer one stays below ...
+constexpr std::int64_t kLargestSide = 4096;
+constexpr std::int64_t kShownPlaces = 3;  // a side, of maps of each place
 
 using Colour = std::array<float, 3>;
 
@@ -22,7 +23,7 @@ Colour colour_of(float heat) {
                                              {0.80f, 0.25f, 0.30f},
                                              {0.97f, 0.55f, 0.15f},
                                              {1.0f, 0.95f, 0.6f}}};
-  const float at = std::clamp(heat, 0.0f, 1.0f) * (kStops.size() - 1);
+  const float at = std::isfinite(heat) ? std::clamp(heat, 0.0f, 1.0f) * (kStops.size() - 1) : 0.0f;
   const auto below = std::min(static_cast<std::size_t>(at), kStops.size() - 2);
   const float part = at - static_cast<float>(below);
   Colour colour;
@@ -52,7 +53,9 @@ float lightness(const Picture& picture, std::int64_t y, std::int64_t x) {
 }
 
 Picture heat_over(const Picture& picture, std::span<const float> values, const AttentionMap& map) {
-  const std::int64_t scale = (kSmallestSide - 1) / std::min(picture.width, picture.height) + 1;
+  const std::int64_t wanted = (kSmallestSide - 1) / std::min(picture.width, picture.height) + 1;
+  const std::int64_t scale =
+      std::clamp<std::int64_t>(kLargestSide / std::max(picture.width, picture.height), 1, wanted);
   Picture heat{picture.width * scale, picture.height * scale, 3, {}};
   heat.values.resize(static_cast<std::size_t>(heat.width * heat.height * 3));
   const auto [least, most] = std::ranges::minmax(values);

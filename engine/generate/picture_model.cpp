@@ -125,6 +125,8 @@ struct PictureModel::State {
   static Shape output_shape(const Executable& executable, const Role& role);
   Picture picture_of(const std::vector<float>& values, const Shape& shape, std::size_t index) const;
   bool is_map(const Role& role) const;
+  /// Fills `maps` from the outputs of a run that drew `count` pictures.
+  void read_maps(const Executable& executable, std::size_t count);
 
   Device device;
   ModelFile file;
@@ -140,8 +142,7 @@ struct PictureModel::State {
   const Role* time = nullptr;
   const Role* image = nullptr;
   const Role* result = nullptr;
-  const Executable* drawn = nullptr;  // what drew last, if anything did
-  std::size_t drawn_count = 0;
+  std::vector<std::vector<AttentionMap>> maps;  // of the last drawing, by picture
 };
 
 PictureModel::PictureModel(const Device& device, const std::filesystem::path& file)
@@ -239,7 +240,7 @@ Shape PictureModel::State::output_shape(const Executable& executable, const Role
 }
 
 Picture PictureModel::State::picture_of(const std::vector<float>& values, const Shape& shape, std::size_t index) const {
-  if (shape.size() != 4 || (shape[1] != 1 && shape[1] != 3)) {
+  if (shape.size() != 4 || (shape[1] != 1 && shape[1] != 3) || shape[0] <= static_cast<std::int64_t>(index)) {
     throw Error(fmt::format("{}: output '{}' is {}, expected pictures [batch, 1 or 3, height, width]", where,
                             result->name, to_string(shape)));
   }
@@ -262,19 +263,23 @@ bool PictureModel::has_attention_maps() const {
   return std::ranges::any_of(state_->roles.roles, [&](const Role& role) { return state_->is_map(role); });
 }
 
-std::vector<std::vector<AttentionMap>> PictureModel::attention_maps() {
-  State& s = *state_;
-  std::vector<std::vector<AttentionMap>> maps(s.drawn_count);
-  for (const Role& role : s.roles.roles) {
-    if (!s.is_map(role)) continue;
-    const Shape shape = State::output_shape(*s.drawn, role);
-    std::vector<float> values(static_cast<std::size_t>(element_count(shape)));
-    s.session.read_output(*s.drawn, role.name, std::as_writable_bytes(std::span(values)));
-    std::vector<AttentionMap> of_role = split_maps(role, shape, values, s.drawn_count, s.where);
-    for (std::size_t i = 0; i < maps.size(); ++i) maps[i].push_back(std::move(of_role[i]));
+void PictureModel::State::read_maps(const Executable& executable, std::size_t count) {
+  maps.assign(count, {});
+  for (const Role& role : roles.roles) {
+    if (!is_map(role)) continue;
+    const TensorType& type = executable.plan().tensors[executable.plan().tensor_named(role.name)].type;
+    if (!is_floating(type.dtype)) {
+      throw Error(fmt::format("{}: output '{}' of role '{}' is {}, expected floats", where, role.name, role.kind,
+                              dtype_name(type.dtype)));
+    }
+    std::vector<float> values(static_cast<std::size_t>(element_count(type.shape)));
+    session.read_output(executable, role.name, std::as_writable_bytes(std::span(values)));
+    std::vector<AttentionMap> of_role = split_maps(role, type.shape, values, count, where);
+    for (std::size_t i = 0; i < count; ++i) maps[i].push_back(std::move(of_role[i]));
   }
-  return maps;
 }
+
+const std::vector<std::vector<AttentionMap>>& PictureModel::attention_maps() const { return state_->maps; }
 
 std::vector<Picture> PictureModel::draw(const std::vector<std::vector<float>>& noises,
                                         const std::vector<std::int64_t>& labels, const DrawOptions& options) {
@@ -304,8 +309,7 @@ std::vector<Picture> PictureModel::draw(const std::vector<std::vector<float>>& n
   }
   const Bindings dims = bind_inputs(*s.graph, shapes);
   Executable& executable = s.session.prepare(*s.graph, dims);
-  s.drawn = &executable;
-  s.drawn_count = noises.size();
+  s.maps.clear();
   std::vector<float> values;
   Shape shape;
   if (s.roles.schedule.steps == 0) {
@@ -317,7 +321,12 @@ std::vector<Picture> PictureModel::draw(const std::vector<std::vector<float>>& n
     values = s.draw_in_steps(executable, std::move(x), labels, options);
     shape = shapes[s.latent->name];
   }
+  if (options.maps) s.read_maps(executable, noises.size());
   s.decode(values, shape);
+  if (shape.empty() || shape[0] != batch) {
+    throw Error(fmt::format("{}: output '{}' is {} for {} pictures; draw as many as it makes", s.where, s.result->name,
+                            to_string(shape), batch));
+  }
   std::vector<Picture> pictures;
   for (std::size_t i = 0; i < noises.size(); ++i) pictures.push_back(s.picture_of(values, shape, i));
   return pictures;

@@ -66,8 +66,10 @@ TEST_CASE("fashion: picture, map and attention rows are PyTorch's") {
 
   PictureModel model(device(), converted.path());
   CHECK(model.class_named("Sneaker") == 7);
+  DrawOptions with_maps;
+  with_maps.maps = true;
   const std::vector<float> noise(latent.data.begin(), latent.data.begin() + 64);
-  const Picture picture = model.draw({noise}, {static_cast<std::int64_t>(label.data[0])}, {}).front();
+  const Picture picture = model.draw({noise}, {static_cast<std::int64_t>(label.data[0])}, with_maps).front();
   CHECK(picture.channels == 1);
   CHECK(picture.width == 32);
 

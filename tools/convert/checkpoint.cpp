@@ -12,11 +12,13 @@ SourceTensor make_f32_tensor(std::string name, Shape shape, std::span<const floa
 
 SourceTensor make_computed_tensor(std::string name, Shape shape, SourceTensor from,
                                   std::function<std::vector<float>(std::vector<float> values)> compute) {
-  return {std::move(name), DType::F32, std::move(shape), [from = std::move(from), compute = std::move(compute)] {
-            const std::vector<float> values = compute(tensor_values(from));
-            const auto bytes = std::as_bytes(std::span(values));
-            return std::vector<std::byte>(bytes.begin(), bytes.end());
-          }};
+  SourceTensor tensor{std::move(name), DType::F32, std::move(shape), {}, from.any_number};
+  tensor.read = [from = std::move(from), compute = std::move(compute)] {
+    const std::vector<float> values = compute(tensor_values(from));
+    const auto bytes = std::as_bytes(std::span(values));
+    return std::vector<std::byte>(bytes.begin(), bytes.end());
+  };
+  return tensor;
 }
 
 SourceTensor make_scaled_tensor(std::string name, SourceTensor from, std::vector<double> factors) {

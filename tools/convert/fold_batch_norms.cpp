@@ -44,6 +44,7 @@ void fold_batch_norm(GraphEdit& edit, std::size_t at) {
   for (std::size_t c = 0; c < channels; ++c) {
     factors[c] = parameters[0][c] / std::sqrt(parameters[3][c] + eps);
     biases[c] = static_cast<float>((bias[c] - parameters[2][c]) * factors[c] + parameters[1][c]);
+    if (!std::isfinite(factors[c]) || !std::isfinite(biases[c])) return;  // the norm itself shows what it makes
   }
   if (transposed) {
     // The weight is [in, channels of a group, ..].

@@ -117,7 +117,11 @@ void fold_upsampling_of(GraphEdit& edit, Node& conv) {
     all.push_back((*repeats)[d] * shape[d + 2]);
     if (pads.back() < 0) return;
   }
-  if (product(wide) >= product(all)) return;
+  // Many places are as many dispatches, and wide kernels as large a file.
+  constexpr std::int64_t kMostPlaces = 16;
+  constexpr std::int64_t kMostGrowth = 4;
+  if (product(wide) >= product(all) || product(*repeats) > kMostPlaces) return;
+  if (product(wide) > kMostGrowth * element_count(Shape(shape.begin() + 2, shape.end()))) return;
   pads.insert(pads.end(), pads.begin(), pads.end());
   Shape wide_shape = {shape[1], shape[0]};
   wide_shape.insert(wide_shape.end(), wide.begin(), wide.end());

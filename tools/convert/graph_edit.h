@@ -30,7 +30,7 @@ class GraphEdit {
   ValueId add_weight(SourceTensor tensor);
   /// Makes `node` give the outputs of node `at` in place of its own, and takes `at` away.
   void take_over(Node& node, std::size_t at);
-  /// Takes node `at` away; somebody else makes what it made, or nobody needs it.
+  /// Takes a node of the graph away; nobody needs what it made.
   void remove(const Node& node) { dead_.insert(static_cast<std::size_t>(&node - graph_.nodes.data())); }
   /// Takes away what was removed, and then constants, weights and results that nobody reads any more. Ends the edit;
   /// returns how many nodes were removed.

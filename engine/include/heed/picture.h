@@ -53,6 +53,7 @@ struct DrawOptions {
   double truncation = 1.0;  // factor of the noise
   int steps = 0;            // of models that draw in steps; 0: as the model says
   double guidance = -1.0;   // how far to go beyond what the class changes; below 0: as the model says
+  bool maps = false;        // keep attention_maps()
   std::function<void(std::int64_t done, std::int64_t total)> progress;  // steps
 };
 
@@ -78,9 +79,9 @@ class PictureModel {
   std::vector<Picture> draw(const std::vector<std::vector<float>>& noises, const std::vector<std::int64_t>& labels,
                             const DrawOptions& options);
 
-  /// What attention weighed when draw() last drew, a list for each picture; of models that draw in steps, in the last
-  /// step. Means over heads. Empty lists where has_attention_maps() is false.
-  std::vector<std::vector<AttentionMap>> attention_maps();
+  /// What attention weighed when draw() last drew with DrawOptions::maps, a list for each picture; of models that draw
+  /// in steps, in the last step. Means over heads. Lists are empty where has_attention_maps() is false.
+  const std::vector<std::vector<AttentionMap>>& attention_maps() const;
   /// Whether the file names outputs of role map or attention.
   bool has_attention_maps() const;
 

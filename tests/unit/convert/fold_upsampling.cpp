@@ -80,9 +80,11 @@ TEST_CASE("an upsampling stays where it does something else or nothing is gained
         {.resize = {{"mode", "nearest"}, {"coordinate_mode", "asymmetric"}, {"nearest_mode", "ceil"}}},
         {.scales = {1.5, 2}},
         {.scales = {0.5, 2}},
-        {.kernel = {1, 1}, .padding = {0, 0}},  // as many products as before
-        {.padding = {3, 3}},                    // more than a transposed one can take away
-        {.padding = {1, 1, 0, 1}},              // another padding behind
+        {.scales = {8, 8}},                                       // 64 dispatches
+        {.scales = {4, 4}, .kernel = {1, 3}, .padding = {0, 1}},  // weights six times as large
+        {.kernel = {1, 1}, .padding = {0, 0}},                    // as many products as before
+        {.padding = {3, 3}},                                      // more than a transposed one can take away
+        {.padding = {1, 1, 0, 1}},                                // another padding behind
         {.conv = {{"groups", std::int64_t{3}}}},
         {.conv = {{"strides", std::vector<std::int64_t>{2, 2}}}},
         {.conv = {{"dilations", std::vector<std::int64_t>{2, 1}}}}}) {

@@ -176,6 +176,9 @@ TEST_CASE("generator: what describes no generator is refused") {
   CHECK(contains(with("latent", Json::array({2, 65536, 65536})), "no sizes"));
   CHECK(contains(with("latent", Json::array({2, 4, 4})), "'class_embedding' joins rows of numbers"));
   CHECK(with("image", 1) == "generator model: 'image' is 1, expected an object");
+  CHECK(with("lattent", 1) == "generator model: config.json has 'lattent', which is not known");
+  CHECK(with("image", {{"rnage", {0, 1}}}) == "generator model: 'image' has 'rnage', which is not known");
+  CHECK(contains(with("image", {{"channels", "cmyk"}}), "'channels' is \"cmyk\", but the layers make"));
   CHECK(with("encoder", 1) == "generator, encoder: model: the hyperparameters are not a JSON object");
   CHECK(with("classes", Json()) == "generator model: has no list of classes");
   CHECK(with("classes", Json::array()) == "generator model: has no list of classes");
