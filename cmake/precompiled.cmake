@@ -35,11 +35,9 @@ function(heed_precompile_libraries)
   string(TOUPPER "${CMAKE_BUILD_TYPE}" type)
   separate_arguments(flags UNIX_COMMAND "${CMAKE_CXX_FLAGS} ${CMAKE_CXX_FLAGS_${type}}")
   # Some targets are compiled with -O0 whatever the others are, and clang takes no headers of another level.
-  list(FILTER flags INCLUDE REGEX "^-O[^0]" )
-  if(flags)
+  if("${flags}" MATCHES "(^|;)-O[^0]")
     return()
   endif()
-  separate_arguments(flags UNIX_COMMAND "${CMAKE_CXX_FLAGS} ${CMAKE_CXX_FLAGS_${type}}")
   set(compile ${CMAKE_CXX_COMPILER} ${flags} ${options} ${definitions} -DFMT_SHARED -std=c++20 -fpch-instantiate-templates)
   # All functions are in the object, those too that nobody calls and that call what is nowhere; no sanitizer's list may keep them.
   set(link ${folder}/libraries.o -Wl,--gc-sections)

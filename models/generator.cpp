@@ -477,10 +477,6 @@ Graph Builder::encode() {
   return finished(reader, type_ == "mean_and_log_variance" ? "mean" : "latent");
 }
 
-}  // namespace
-
-namespace {
-
 /// Throws Error naming a key of the object that is none of these.
 void refuse_others(const nlohmann::json& object, const std::string& where,
                    std::initializer_list<std::string_view> known) {
@@ -512,9 +508,11 @@ Generator generator(const nlohmann::json& parameters, const TensorTable& tensors
 
   const nlohmann::json image = parameters.value("image", nlohmann::json::object());
   if (!image.is_object()) throw Error(fmt::format("generator model: 'image' is {}, expected an object", image.dump()));
-  const std::string channels = image.value("channels", nlohmann::json("")).dump();
-  if (channels != "\"\"" && channels != (draw.channels() == 1 ? "\"gray\"" : "\"rgb\"")) {
-    throw Error(fmt::format("generator model: 'channels' is {}, but the layers make {}", channels, draw.channels()));
+  const nlohmann::json made_channels = draw.channels() == 1 ? "gray" : "rgb";
+  const nlohmann::json channels = image.value("channels", made_channels);
+  if (channels != made_channels) {
+    throw Error(
+        fmt::format("generator model: 'channels' is {}, but the layers make {}", channels.dump(), draw.channels()));
   }
   const nlohmann::json range = image.value("range", nlohmann::json::array({0, 1}));
   const bool is_range = range.is_array() && range.size() == 2 && range[0].is_number() && range[1].is_number() &&

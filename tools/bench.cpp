@@ -85,7 +85,7 @@ int run_bench(const BenchArguments& arguments, Clock::time_point start) {
   const ModelFile file = ModelFile::open(arguments.model);
   const auto task = file.metadata().find("task");
   const bool text = task != file.metadata().end() && *task == "text-generation";
-  if (text && arguments.graph.empty() && arguments.binds.empty()) return bench_text(arguments, start);
+  if (text && arguments.graph.empty() && arguments.binds.empty()) return bench_text(file, arguments, start);
   return bench_graph(file, arguments, start);
 }
 

@@ -25,7 +25,7 @@ struct BenchArguments {
 };
 
 /// Prompt and generation of a text model. `start` is that of the program. Gives the exit code.
-int bench_text(const BenchArguments& arguments, Clock::time_point start);
+int bench_text(const ModelFile& file, const BenchArguments& arguments, Clock::time_point start);
 /// Runs of any graph on numbers that mean nothing.
 int bench_graph(const ModelFile& file, const BenchArguments& arguments, Clock::time_point start);
 

@@ -72,7 +72,7 @@ class Bench {
 
 }  // namespace
 
-int bench_text(const BenchArguments& arguments, Clock::time_point start) {
+int bench_text(const ModelFile& file, const BenchArguments& arguments, Clock::time_point start) {
   const Device device = open_device(arguments.device);
   const Clock::time_point loading = Clock::now();
   TextModel model(device, arguments.model);
@@ -97,7 +97,7 @@ int bench_text(const BenchArguments& arguments, Clock::time_point start) {
   const std::uint64_t bytes = model.bytes_per_token();
   const double bandwidth = static_cast<double>(bytes) * result.generated_rate;
   const std::uint64_t memory = peak_memory();
-  const std::string type = main_type(ModelFile::open(arguments.model));
+  const std::string type = main_type(file);
   if (arguments.json) {
     write_output(json_text({{"prompt_tokens_per_second", result.prompt_rate},
                             {"generated_tokens_per_second", result.generated_rate},
