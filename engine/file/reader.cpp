@@ -23,8 +23,6 @@ constexpr std::uint64_t kLargestRead = std::uint64_t{1} << 30;  // Linux reads a
 
 std::string quoted(const std::filesystem::path& path) { return fmt::format("'{}'", path.string()); }
 
-std::string reason(int error) { return std::generic_category().message(error); }
-
 template <typename T>
 T load(const std::array<std::byte, kPreambleBytes>& from, std::size_t offset) {
   T value;
@@ -43,10 +41,11 @@ ModelFile ModelFile::open(const std::filesystem::path& path) {
   file.path_ = path;
   // Without O_NONBLOCK, opening a named pipe would wait for somebody to write to it.
   file.descriptor_ = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-  if (file.descriptor_ < 0) throw Error(fmt::format("cannot open {}: {}", quoted(path), reason(errno)));
+  if (file.descriptor_ < 0)
+    throw Error(fmt::format("cannot open {}: {}", quoted(path), std::generic_category().message(errno)));
   struct stat status = {};
   if (::fstat(file.descriptor_, &status) != 0) {
-    throw Error(fmt::format("cannot examine {}: {}", quoted(path), reason(errno)));
+    throw Error(fmt::format("cannot examine {}: {}", quoted(path), std::generic_category().message(errno)));
   }
   if (!S_ISREG(status.st_mode)) throw Error(fmt::format("cannot open {}: it is not a regular file", quoted(path)));
   file.size_ = static_cast<std::uint64_t>(status.st_size);
@@ -157,7 +156,9 @@ void ModelFile::read_at(std::uint64_t offset, std::span<std::byte> out) const {
     const auto piece = static_cast<std::size_t>(std::min<std::uint64_t>(out.size(), kLargestRead));
     const ssize_t got = ::pread(descriptor_, out.data(), piece, static_cast<off_t>(offset));
     if (got < 0 && errno == EINTR) continue;
-    if (got < 0) throw Error(fmt::format("cannot read {} at {}: {}", quoted(path_), offset, reason(errno)));
+    if (got < 0)
+      throw Error(
+          fmt::format("cannot read {} at {}: {}", quoted(path_), offset, std::generic_category().message(errno)));
     if (got == 0) {
       throw Error(fmt::format("{} ended at {} although it had {} bytes when it was opened; it was changed meanwhile",
                               quoted(path_), offset, size_));

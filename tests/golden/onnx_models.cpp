@@ -13,7 +13,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr double kTolerance = 1e-3;  // of the range of an output
+constexpr double kModelTolerance = 1e-3;  // of the range of an output
 
 struct Model {
   const char* folder;
@@ -62,7 +62,7 @@ TEST_CASE("onnx models: outputs within 1e-3 of their range of PyTorch's") {
         const double error = range_error(actual, expected);
         MESSAGE(std::string(model.folder) << "/" << std::string(model.file) << " set " << set << ", " << name << " "
                                           << to_string(expected.type.shape) << ": within " << error << " of its range");
-        CHECK(error < kTolerance);
+        CHECK(error < kModelTolerance);
       }
     }
   }
@@ -107,7 +107,7 @@ TEST_CASE("onnx models: pictures drawn in steps from given noise are PyTorch's")
     }
     CHECK(at == image.data.size());
     MESSAGE(folder_name << ": within " << worst << " after all steps");
-    CHECK(worst < kTolerance);
+    CHECK(worst < kModelTolerance);
   }
 }
 

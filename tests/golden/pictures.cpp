@@ -12,7 +12,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr double kTolerance = 1e-4;  // of the range of an output
+constexpr double kPictureTolerance = 1e-4;  // of the range of an output
 
 }  // namespace
 
@@ -42,7 +42,7 @@ TEST_CASE("pictures: every kind of generator computes what PyTorch does, maps in
         const std::string full = graph.name + "." + name;
         const double error = range_error(actual, read_npz_tensor(golden, full));
         MESSAGE(kind << ", " << full << " " << to_string(actual.type.shape) << ": within " << error << " of its range");
-        CHECK(error < kTolerance);
+        CHECK(error < kPictureTolerance);
         compared.insert(full);
       }
     }

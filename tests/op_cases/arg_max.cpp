@@ -1,8 +1,6 @@
 // cases arg_max: every dimension, equal elements, infinities, rows longer than an invocation takes.
 #include <fmt/format.h>
 
-#include <limits>
-
 #include "tests/op_cases/op_case.h"
 
 namespace heed::op_cases {
@@ -26,7 +24,6 @@ OpCase arg_max(const std::string& op, const SymbolicShape& shape, std::int64_t a
 }  // namespace
 
 std::vector<OpCase> cases_arg_max() {
-  constexpr double kInfinity = std::numeric_limits<double>::infinity();
   const std::int64_t none = 0;
   const std::int64_t one = 1;
   std::vector<OpCase> cases;

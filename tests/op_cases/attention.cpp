@@ -3,14 +3,11 @@
 #include <fmt/format.h>
 
 #include <cmath>
-#include <limits>
 
 #include "tests/op_cases/op_case.h"
 
 namespace heed::op_cases {
 namespace {
-
-constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
 struct Plain {
   std::int64_t queries = 3;

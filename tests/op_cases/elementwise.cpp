@@ -9,8 +9,6 @@
 namespace heed::op_cases {
 namespace {
 
-constexpr double kInfinity = std::numeric_limits<double>::infinity();
-
 OpCase unary(const std::string& op, const std::string& what, std::vector<double> x, double tolerance) {
   GraphBuilder b("unary");
   const auto count = static_cast<std::int64_t>(x.size());

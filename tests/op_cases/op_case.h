@@ -1,5 +1,6 @@
 #pragma once
 
+#include <limits>
 #include <map>
 #include <span>
 #include <string>
@@ -9,6 +10,8 @@
 #include "graph/graph.h"
 
 namespace heed::op_cases {
+
+inline constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
 /// One test of one op on a device: a small graph whose outputs and states are compared, element by element, with the
 /// double-precision reference. The same cases serve the test suite and `heed conform`.

@@ -1,14 +1,10 @@
 // cases reduce: every kind over reals and integers, dimensions in every order, of one element, of many and of none.
 #include <fmt/format.h>
 
-#include <limits>
-
 #include "tests/op_cases/op_case.h"
 
 namespace heed::op_cases {
 namespace {
-
-constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
 OpCase reduce(const std::string& kind, const SymbolicShape& shape, const std::vector<std::int64_t>& axes,
               std::vector<double> x = {}, DType type = DType::F32, Attributes attributes = {}) {

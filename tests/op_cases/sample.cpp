@@ -5,14 +5,11 @@
 
 #include <bit>
 #include <cmath>
-#include <limits>
 
 #include "tests/op_cases/op_case.h"
 
 namespace heed::op_cases {
 namespace {
-
-constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
 struct Sample {
   std::string name;

@@ -1,14 +1,10 @@
 // cases softmax: every axis, rows of one element, longer than a workgroup, huge values, masks of -infinity.
 #include <fmt/format.h>
 
-#include <limits>
-
 #include "tests/op_cases/op_case.h"
 
 namespace heed::op_cases {
 namespace {
-
-constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
 OpCase softmax(const SymbolicShape& shape, std::int64_t axis, std::vector<double> x = {}, const std::string& what = "",
                const std::string& op = "softmax") {

@@ -1,8 +1,6 @@
 // cases top_k: few of many and all of them, equal elements, infinities, every dimension, one output alone.
 #include <fmt/format.h>
 
-#include <limits>
-
 #include "tests/op_cases/op_case.h"
 
 namespace heed::op_cases {
@@ -33,7 +31,6 @@ OpCase top_k(const SymbolicShape& shape, std::int64_t k, std::int64_t axis, std:
 }  // namespace
 
 std::vector<OpCase> cases_top_k() {
-  constexpr double kInfinity = std::numeric_limits<double>::infinity();
   std::vector<OpCase> cases;
   for (const std::int64_t largest : {0, 1}) {
     for (const std::int64_t axis : {0, 1, -1}) cases.push_back(top_k({3, 4, 5}, 3, axis, largest));

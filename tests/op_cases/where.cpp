@@ -1,8 +1,6 @@
 // cases where: choices of reals and integers, broadcasting of every kind.
 #include <fmt/format.h>
 
-#include <limits>
-
 #include "tests/op_cases/op_case.h"
 
 namespace heed::op_cases {
@@ -26,7 +24,6 @@ OpCase where(const Shape& condition, const SymbolicShape& a, const SymbolicShape
 }  // namespace
 
 std::vector<OpCase> cases_where() {
-  constexpr double kInfinity = std::numeric_limits<double>::infinity();
   const std::int64_t none = 0;
   std::vector<OpCase> cases;
   cases.push_back(where({7}, {7}, {7}, DType::F32));

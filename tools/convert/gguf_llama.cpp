@@ -23,7 +23,7 @@ constexpr auto kHarmlessPrefixes = std::to_array<std::string_view>(
      "split.tensors.count"});
 
 /// Keys that this file reads; those of the tokenizer are checked in gguf_tokenizer.cpp.
-constexpr auto kUnderstood = std::to_array<std::string_view>(
+constexpr auto kArchitectureKeys = std::to_array<std::string_view>(
     {"llama.context_length", "llama.embedding_length", "llama.block_count", "llama.feed_forward_length",
      "llama.attention.head_count", "llama.attention.head_count_kv", "llama.attention.layer_norm_rms_epsilon",
      "llama.attention.key_length", "llama.attention.value_length", "llama.attention.causal",
@@ -65,7 +65,8 @@ void refuse_unknown_metadata(const Gguf& gguf) {
   for (const auto& [key, value] : gguf.metadata) {
     const auto is_prefix = [&name = key](std::string_view prefix) { return name.starts_with(prefix); };
     if (std::ranges::any_of(kHarmlessPrefixes, is_prefix)) continue;
-    if (std::ranges::find(kUnderstood, key) != kUnderstood.end() || key.starts_with("tokenizer.ggml.")) continue;
+    if (std::ranges::find(kArchitectureKeys, key) != kArchitectureKeys.end() || key.starts_with("tokenizer.ggml."))
+      continue;
     throw Error(fmt::format("GGUF metadata '{}' is not known to heed and may change what the model computes", key));
   }
 }

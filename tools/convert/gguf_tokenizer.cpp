@@ -16,7 +16,7 @@ namespace heed::convert {
 
 namespace {
 
-constexpr auto kUnderstood = std::to_array<std::string_view>(
+constexpr auto kTokenizerKeys = std::to_array<std::string_view>(
     {"model", "pre", "tokens", "scores", "token_type", "merges", "bos_token_id", "eos_token_id", "eot_token_id",
      "eom_token_id", "unknown_token_id", "add_bos_token", "add_eos_token", "add_space_prefix",
      "remove_extra_whitespaces",
@@ -131,7 +131,7 @@ std::vector<TokenId> end_tokens(const Gguf& gguf, std::optional<TokenId> eos, st
 void read_gguf_tokenizer(const Gguf& gguf, std::int64_t vocabulary, Checkpoint& checkpoint) {
   for (const auto& [key, value] : gguf.metadata) {
     if (!key.starts_with(kPrefix)) continue;
-    if (std::ranges::find(kUnderstood, std::string_view(key).substr(kPrefix.size())) == kUnderstood.end()) {
+    if (std::ranges::find(kTokenizerKeys, std::string_view(key).substr(kPrefix.size())) == kTokenizerKeys.end()) {
       throw Error(fmt::format("GGUF metadata '{}' is not known to heed and may change how text becomes tokens", key));
     }
   }

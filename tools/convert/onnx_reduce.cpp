@@ -8,21 +8,21 @@ namespace {
 
 using Operands = std::vector<Operand>;
 
-constexpr std::pair<std::string_view, std::string_view> kKinds[] = {{"ReduceSum", "sum"},
-                                                                    {"ReduceMean", "mean"},
-                                                                    {"ReduceMax", "max"},
-                                                                    {"ReduceMin", "min"},
-                                                                    {"ReduceProd", "prod"},
-                                                                    {"ReduceL1", "l1"},
-                                                                    {"ReduceL2", "l2"},
-                                                                    {"ReduceLogSum", "log_sum"},
-                                                                    {"ReduceLogSumExp", "log_sum_exp"},
-                                                                    {"ReduceSumSquare", "sum_square"}};
+constexpr std::pair<std::string_view, std::string_view> kReductions[] = {{"ReduceSum", "sum"},
+                                                                         {"ReduceMean", "mean"},
+                                                                         {"ReduceMax", "max"},
+                                                                         {"ReduceMin", "min"},
+                                                                         {"ReduceProd", "prod"},
+                                                                         {"ReduceL1", "l1"},
+                                                                         {"ReduceL2", "l2"},
+                                                                         {"ReduceLogSum", "log_sum"},
+                                                                         {"ReduceLogSumExp", "log_sum_exp"},
+                                                                         {"ReduceSumSquare", "sum_square"}};
 
 /// Axes are an attribute before opset 18, of ReduceSum before 13.
 Operands import_reduce(OnnxImporter& import, const OnnxNode& node, const Operands& inputs) {
   std::string_view kind;
-  for (const auto& [name, heed_kind] : kKinds) {
+  for (const auto& [name, heed_kind] : kReductions) {
     if (node.op() == name) kind = heed_kind;
   }
   Operand axes = OnnxImporter::optional(inputs, 1);
@@ -104,7 +104,7 @@ std::vector<OperatorRow> reduce_operators() {
                                    {"GlobalMaxPool", import_global_pool},
                                    {"GlobalLpPool", import_global_pool},
                                    {"LpNormalization", import_lp_normalization}};
-  for (const auto& [name, kind] : kKinds) rows.push_back({name, import_reduce});
+  for (const auto& [name, kind] : kReductions) rows.push_back({name, import_reduce});
   return rows;
 }
 

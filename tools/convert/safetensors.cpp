@@ -21,21 +21,21 @@ struct SafetensorsType {
   std::string_view name;
   std::uint64_t bytes;
 };
-constexpr auto kTypes = std::to_array<SafetensorsType>({{"BOOL", 1},
-                                                        {"U8", 1},
-                                                        {"I8", 1},
-                                                        {"F8_E5M2", 1},
-                                                        {"F8_E4M3", 1},
-                                                        {"I16", 2},
-                                                        {"U16", 2},
-                                                        {"F16", 2},
-                                                        {"BF16", 2},
-                                                        {"I32", 4},
-                                                        {"U32", 4},
-                                                        {"F32", 4},
-                                                        {"F64", 8},
-                                                        {"I64", 8},
-                                                        {"U64", 8}});
+constexpr auto kTensorTypes = std::to_array<SafetensorsType>({{"BOOL", 1},
+                                                              {"U8", 1},
+                                                              {"I8", 1},
+                                                              {"F8_E5M2", 1},
+                                                              {"F8_E4M3", 1},
+                                                              {"I16", 2},
+                                                              {"U16", 2},
+                                                              {"F16", 2},
+                                                              {"BF16", 2},
+                                                              {"I32", 4},
+                                                              {"U32", 4},
+                                                              {"F32", 4},
+                                                              {"F64", 8},
+                                                              {"I64", 8},
+                                                              {"U64", 8}});
 
 std::vector<std::uint64_t> unsigned_list(const nlohmann::json& entry, const char* key, const std::string& where) {
   const auto found = entry.find(key);
@@ -72,8 +72,8 @@ SafetensorsEntry read_entry(const std::string& name, const nlohmann::json& json,
   entry.offset = data + range[0];
   entry.size = range[1] - range[0];
   const auto elements = static_cast<std::uint64_t>(element_count(entry.shape));
-  const auto* known = std::ranges::find(kTypes, entry.type, &SafetensorsType::name);
-  if (known != kTypes.end() && entry.size != elements * known->bytes) {
+  const auto* known = std::ranges::find(kTensorTypes, entry.type, &SafetensorsType::name);
+  if (known != kTensorTypes.end() && entry.size != elements * known->bytes) {
     throw Error(fmt::format("{} of type {} and shape {} has {} bytes; expected {}", where, entry.type,
                             to_string(entry.shape), entry.size, elements * known->bytes));
   }
