@@ -2,9 +2,9 @@
 # Installs what is missing, builds heed and runs every test there is; safe to repeat.
 # usage: sh tests/run.sh
 #
-# In order: op cases, goldens and the program with a Release build; the units that need no device, and the program on bad
-# input, under the address and undefined-behaviour sanitizers; every fuzz target for HEED_FUZZ_SECONDS (default 3); every shader module and a
-# generation under Vulkan's validation layers; formatting. What cannot run here is named and skipped. The last line is
+# In order: op cases and goldens, under Vulkan's validation layer, and the program, with a Release build; the units that need
+# no device, and the program on bad input, under the address and undefined-behaviour sanitizers; every fuzz target for
+# HEED_FUZZ_SECONDS (default 3); formatting. What cannot run here is named and skipped. The last line is
 # `N passed, N failed`; the exit code is 1 if anything failed.
 set -u
 cd "$(dirname "$0")/.." || exit 1
@@ -150,30 +150,6 @@ if [ "$fuzz" = ON ]; then
   for stem in $stems; do step "$stem, $HEED_FUZZ_SECONDS s" fuzz_passed "$stem"; done
 elif [ "$fuzz" = OFF ]; then
   skip "fuzz targets: clang++ with libFuzzer is not here"
-fi
-
-headline "Vulkan validation"
-has_validation() {
-  for folder in /usr/share /usr/local/share /etc; do
-    [ ! -e "$folder/vulkan/explicit_layer.d/VkLayer_khronos_validation.json" ] || return 0
-  done
-  [ -n "${VK_LAYER_PATH:-}" ]
-}
-validated_modules() {
-  HEED_VALIDATION=1 HEED_EXTENT=modules build/tests/op_cases --minimal >build/validated.log 2>&1 || {
-    tail -n 40 build/validated.log
-    return 1
-  }
-}
-validated_generate() {
-  { [ -e build/shakespeare.heed ] || build/heed convert models/shakespeare -o build/shakespeare.heed; } &&
-    HEED_VALIDATION=1 build/heed generate build/shakespeare.heed "ROMEO:" -n 12 --seed 1
-}
-if has_validation; then
-  step "every shader module under validation" validated_modules
-  step "generate under validation" validated_generate
-else
-  skip "validation: the Khronos validation layer is not installed"
 fi
 
 headline "formatting"
