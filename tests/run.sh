@@ -83,10 +83,6 @@ fi
 device_free='unit_graph unit_file unit_tokenizer unit_convert unit_sentencepiece unit_ops unit_plan'
 device_free_tests="^($(echo "$device_free" | tr ' ' '|'))\$"
 
-headline "tests"
-run_ctest build -j "$jobs" -E "$device_free_tests"
-
-headline "sanitizers"
 can_fuzz() {
   command -v clang++ >/dev/null || return 1
   echo 'extern "C" int LLVMFuzzerTestOneInput(const unsigned char*, unsigned long) { return 0; }' >build/can_fuzz.cpp
@@ -106,18 +102,28 @@ targets="$device_free heed"
 [ "$fuzz" = OFF ] || targets="$targets fuzz_targets"
 generator=
 [ -e "$checked/CMakeCache.txt" ] || generator='-G Ninja'
-build_checked() {
-  mkdir -p "$checked"
+configure_checked() {
   # shellcheck disable=SC2086  # lists of words
   cmake -S . -B "$checked" $generator -DCMAKE_CXX_COMPILER="$compiler" -DCMAKE_BUILD_TYPE=Debug \
     -DCMAKE_CXX_FLAGS_DEBUG='-O0 -g1' -DCMAKE_CXX_COMPILER_LAUNCHER="$(command -v ccache || true)" \
-    -DHEED_SANITIZE=ON -DHEED_FUZZ="$fuzz" -DHEED_BUILT="$PWD/build" >"$checked/configure.log" 2>&1 || {
+    -DHEED_SANITIZE=ON -DHEED_FUZZ="$fuzz" -DHEED_BUILT="$PWD/build" >"$checked/configure.log" 2>&1
+}
+build_checked() {
+  wait "$configuring" || {
     cat "$checked/configure.log"
     return 1
   }
   # shellcheck disable=SC2086
   cmake --build "$checked" --parallel "$jobs" --target $targets
 }
+mkdir -p "$checked"
+configure_checked &  # beside the tests: it compiles the headers of libraries, on one core
+configuring=$!
+
+headline "tests"
+run_ctest build -j "$jobs" -E "$device_free_tests"
+
+headline "sanitizers"
 if build_checked; then
   # Of the program what bad input reaches; the others say the same of the same code.
   run_ctest "$checked" -j "$jobs" -R "$device_free_tests|^end_to_end_(files|generate|program)\$"
