@@ -35,6 +35,27 @@ Words padded(Words words) {
   return words;
 }
 
+/// How far a word is from the number it should hold: zero or infinity for integers, relative to `magnitude` for others.
+double error_of(double expected, std::uint32_t word, DType dtype, double magnitude) {
+  constexpr double kWrong = std::numeric_limits<double>::infinity();
+  if (!is_floating(dtype))
+    return static_cast<std::uint32_t>(static_cast<std::int64_t>(expected)) == word ? 0.0 : kWrong;
+  // A number too large for float is infinite on the device.
+  const auto want = static_cast<float>(expected);
+  const auto have = std::bit_cast<float>(word);
+  if (std::isfinite(want) && std::isfinite(have)) return std::abs(expected - static_cast<double>(have)) / magnitude;
+  if (std::isnan(want) && std::isnan(have)) return word == kPoison ? kWrong : 0.0;
+  return want == have ? 0.0 : kWrong;
+}
+
+std::string describe(double expected, std::uint32_t word, DType dtype) {
+  if (!is_floating(dtype)) {
+    return fmt::format("expected {}, got {}", static_cast<std::int64_t>(expected), static_cast<std::int32_t>(word));
+  }
+  return fmt::format("expected {}{}, got {}", static_cast<float>(expected), word == kPoison ? " (never written)" : "",
+                     std::bit_cast<float>(word));
+}
+
 /// Compares one tensor and keeps the worst.
 void compare(const std::string& name, const HostTensor& expected, const Words& actual, double tolerance,
              CaseResult& result) {
@@ -42,36 +63,15 @@ void compare(const std::string& name, const HostTensor& expected, const Words& a
   for (const double value : expected.data) {
     if (std::isfinite(static_cast<float>(value))) magnitude = std::max(magnitude, std::abs(value));
   }
-  const bool integers = !is_floating(expected.type.dtype);
+  const DType dtype = expected.type.dtype;
   for (std::size_t i = 0; i < actual.size(); ++i) {
-    double error = 0.0;
-    std::string wanted;
-    std::string got;
-    if (integers) {
-      const auto want = static_cast<std::int32_t>(static_cast<std::int64_t>(expected.data[i]));
-      const auto have = static_cast<std::int32_t>(actual[i]);
-      if (want == have) continue;
-      error = std::numeric_limits<double>::infinity();
-      wanted = fmt::format("{}", want);
-      got = fmt::format("{}", have);
-    } else {
-      // A number too large for float is infinite on the device.
-      const auto want = static_cast<float>(expected.data[i]);
-      const auto have = std::bit_cast<float>(actual[i]);
-      if (std::isfinite(want) && std::isfinite(have)) {
-        error = std::abs(expected.data[i] - static_cast<double>(have)) / magnitude;
-      } else if (want != have && !(std::isnan(want) && std::isnan(have) && actual[i] != kPoison)) {
-        error = std::numeric_limits<double>::infinity();
-      }
-      wanted = actual[i] == kPoison ? fmt::format("{} (never written)", want) : fmt::format("{}", want);
-      got = fmt::format("{}", have);
-    }
-    if (error > result.worst_error) {
-      result.worst_error = error;
-      if (error > tolerance) {
-        result.message = fmt::format("'{}' element {} of {}: expected {}, got {}, error {:.3g} above {:.3g}", name, i,
-                                     to_string(expected.type.shape), wanted, got, error, tolerance);
-      }
+    const double error = error_of(expected.data[i], actual[i], dtype, magnitude);
+    if (error <= result.worst_error) continue;
+    result.worst_error = error;
+    if (error > tolerance) {
+      result.message =
+          fmt::format("'{}' element {} of {}: {}, error {:.3g} above {:.3g}", name, i, to_string(expected.type.shape),
+                      describe(expected.data[i], actual[i], dtype), error, tolerance);
     }
   }
 }
