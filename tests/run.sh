@@ -88,7 +88,7 @@ can_fuzz() {
   echo 'extern "C" int LLVMFuzzerTestOneInput(const unsigned char*, unsigned long) { return 0; }' >build/can_fuzz.cpp
   clang++ -fsanitize=fuzzer,address,undefined build/can_fuzz.cpp -o build/can_fuzz >/dev/null 2>&1
 }
-# One folder serves both the sanitized tests and the fuzzers.
+# One folder serves both the sanitized tests and the fuzzers. No unity build: here every file is compiled alone.
 if can_fuzz; then
   checked=build-fuzz
   compiler=clang++
