@@ -180,7 +180,7 @@ TEST_CASE("generator: what describes no generator is refused") {
   CHECK(with("image", {{"rnage", {0, 1}}}) == "generator model: 'image' has 'rnage', which is not known");
   CHECK(contains(with("image", {{"channels", "cmyk"}}), "'channels' is \"cmyk\", but the layers make"));
   CHECK(with("encoder", 1) == "generator, encoder: model: the hyperparameters are not a JSON object");
-  CHECK(with("classes", Json()) == "generator model: has no list of classes");
+  CHECK(with("classes", Json()) == "generator model: 'classes' are not all names");
   CHECK(with("classes", Json::array()) == "generator model: has no list of classes");
   CHECK(with("classes", Json::array({"a", 1})) == "generator model: 'classes' are not all names");
 }

@@ -1,0 +1,169 @@
+#include "models/generator_builder.h"
+
+#include "heed/error.h"
+
+namespace heed::models {
+namespace {
+
+constexpr std::size_t kMostLayers = 4096;
+
+}  // namespace
+
+const nlohmann::json& generator_layers(const nlohmann::json& owner) {
+  const auto list = owner.is_object() ? owner.find("layers") : owner.end();
+  if (list == owner.end() || !list->is_array() || list->size() > kMostLayers) {
+    throw Error("generator model: has no list of layers");
+  }
+  for (std::size_t i = 0; i < list->size(); ++i) {
+    if (!(*list)[i].is_object()) throw Error(fmt::format("generator model: layer {} is no object", i));
+  }
+  return *list;
+}
+
+std::string generator_tensors(const nlohmann::json& owner, std::size_t index) {
+  const nlohmann::json& layer = owner.at("layers").at(index);
+  if (const auto name = layer.find("name"); name != layer.end()) {
+    if (name->is_string()) return name->get<std::string>();
+    throw Error(fmt::format("generator model: layer {}: 'name' is {}, no string", index, name->dump()));
+  }
+  const nlohmann::json prefix = owner.value("prefix", nlohmann::json("layers"));
+  if (!prefix.is_string()) throw Error(fmt::format("generator model: 'prefix' is {}, no string", prefix.dump()));
+  return fmt::format("{}.{}", prefix.get<std::string>(), index);
+}
+
+std::vector<std::string> class_names(const nlohmann::json& parameters) {
+  std::vector<std::string> names;
+  const auto list = parameters.find("classes");
+  if (list == parameters.end()) return names;
+  if (!list->is_array()) throw Error("generator model: 'classes' are not all names");
+  for (const nlohmann::json& name : *list) {
+    if (!name.is_string()) throw Error("generator model: 'classes' are not all names");
+    names.push_back(name.get<std::string>());
+  }
+  return names;
+}
+
+const std::map<std::string, GeneratorBuilder::Layer, std::less<>>& GeneratorBuilder::layers() {
+  static const std::map<std::string, Layer, std::less<>> kLayers = {
+      {"linear", &GeneratorBuilder::linear},
+      {"reshape", &GeneratorBuilder::reshape},
+      {"flatten", &GeneratorBuilder::flatten},
+      {"conv", &GeneratorBuilder::convolve},
+      {"conv_transpose", &GeneratorBuilder::convolve_transposed},
+      {"batch_norm", &GeneratorBuilder::batch_norm},
+      {"instance_norm", &GeneratorBuilder::instance_norm},
+      {"group_norm", &GeneratorBuilder::grouped_norm},
+      {"relu", &GeneratorBuilder::function},
+      {"silu", &GeneratorBuilder::function},
+      {"gelu", &GeneratorBuilder::function},
+      {"tanh", &GeneratorBuilder::function},
+      {"sigmoid", &GeneratorBuilder::function},
+      {"leaky_relu", &GeneratorBuilder::leaky_relu},
+      {"dropout", &GeneratorBuilder::dropout},
+      {"upsample", &GeneratorBuilder::upsample},
+      {"max_pool", &GeneratorBuilder::pool},
+      {"average_pool", &GeneratorBuilder::pool},
+      {"pixel_shuffle", &GeneratorBuilder::pixel_shuffle},
+      {"class", &GeneratorBuilder::join_class},
+      {"self_attention", &GeneratorBuilder::self_attention},
+      {"attention_map", &GeneratorBuilder::attention_map},
+      {"mean_and_log_variance", &GeneratorBuilder::mean_and_log_variance},
+  };
+  return kLayers;
+}
+
+Shape GeneratorBuilder::shape_in(const ParameterReader& reader, const nlohmann::json& list, const char* what) const {
+  constexpr std::int64_t kMost = (std::int64_t{1} << 31) - 1;
+  Shape shape;
+  std::int64_t count = 1;
+  for (const auto& size : list.is_array() ? list : nlohmann::json::array()) {
+    const bool fits = size.is_number_integer() && size >= 1 && size <= kMost;
+    if (fits) shape.push_back(size.get<std::int64_t>());
+    if (!fits || (count *= shape.back()) > kMost) reader.fail(fmt::format("'{}' is {}, no sizes", what, list.dump()));
+  }
+  if (shape.size() != 3) reader.fail(fmt::format("'{}' is {}, expected [channels, height, width]", what, list.dump()));
+  return shape;
+}
+
+std::int64_t GeneratorBuilder::class_count(const ParameterReader& reader) const {
+  const std::size_t count = class_names(parameters_).size();
+  if (count == 0) reader.fail("has no list of classes");
+  return static_cast<std::int64_t>(count);
+}
+
+ValueId GeneratorBuilder::embedded_class(const std::string& node, const std::string& table, std::int64_t width) {
+  const std::int64_t count = class_count(ParameterReader("generator", parameters_));
+  if (class_label_ == kNoValue) {
+    class_label_ = graph_.input("label", DType::I32, {"batch"});
+    roles_["label"] = {{"role", "label"}, {"encoding", "index"}};
+  }
+  if (!table.empty()) {
+    return graph_.add("embedding", node, {class_label_, weights_.required(table, {count, width})});
+  }
+  const ValueId zero_one = graph_.add("constant", node + ".values", {},
+                                      {{"dtype", "f32"}, {"shape", Shape{2}}, {"values", std::vector<double>{0, 1}}});
+  return graph_.add("one_hot", node, {class_label_, integers({count}), zero_one});
+}
+
+void GeneratorBuilder::add_layers(const nlohmann::json& owner) {
+  const nlohmann::json& list = generator_layers(owner);
+  for (index_ = 0; index_ < list.size(); ++index_) {
+    ParameterReader reader(fmt::format("generator, layer {}:", index_), list[index_]);
+    type_ = reader.text("type");
+    const auto layer = layers().find(type_);
+    if (layer == layers().end()) {
+      std::string known;
+      for (const auto& [name, add] : layers()) known += (known.empty() ? "" : ", ") + name;
+      reader.fail(fmt::format("there is no type '{}'; there are {}", type_, known));
+    }
+    if (reader.has("name")) reader.text("name");
+    tensors_ = generator_tensors(owner, index_);
+    (this->*layer->second)(reader);
+    reader.refuse_unread();
+    if (element_count(shape_) > (std::int64_t{1} << 31)) {
+      reader.fail(fmt::format("makes {}, which is too large", to_string(shape_)));
+    }
+  }
+}
+
+/// What the layers have made becomes this output, the first one.
+Graph GeneratorBuilder::finished(const ParameterReader& reader, const char* output) {
+  if (graph_.graph().value(x_).kind != ValueKind::Intermediate) reader.fail("the layers compute nothing");
+  graph_.output(x_, output);
+  for (const auto& [value, name] : outputs_) graph_.output(value, name);
+  Graph graph = std::move(graph_).finish();
+  validate(graph, nullptr);
+  return graph;
+}
+
+Graph GeneratorBuilder::draw() {
+  ParameterReader reader("generator", parameters_);
+  const nlohmann::json& latent = reader.value("latent");
+  shape_ = latent.is_array() ? shape_in(reader, latent, "latent") : Shape{reader.size("latent")};
+  SymbolicShape of_input = {"batch"};
+  of_input.insert(of_input.end(), shape_.begin(), shape_.end());
+  x_ = graph_.input("latent", DType::F32, of_input);
+  roles_["latent"] = {{"role", "latent"}};
+  if (reader.has("class_embedding")) {
+    const std::int64_t width = reader.size("class_embedding");
+    if (shape_.size() != 1) reader.fail("'class_embedding' joins rows of numbers; use a layer 'class' for pictures");
+    const ValueId rows = embedded_class("class_embedding", "class_embedding.weight", width);
+    x_ = graph_.add("concat", "noise_and_class", {x_, rows}, {{"axis", std::int64_t{1}}});
+    shape_ = {shape_[0] + width};
+  }
+  add_layers(parameters_);
+  if (shape_.size() != 3 || (shape_[0] != 1 && shape_[0] != 3)) {
+    reader.fail(fmt::format("makes {}, expected pictures of 1 or 3 channels", to_string(shape_)));
+  }
+  return finished(reader, "image");
+}
+
+Graph GeneratorBuilder::encode() {
+  ParameterReader reader("generator, encoder:", parameters_.at("encoder"));
+  shape_ = shape_in(reader, reader.value("image"), "image");
+  x_ = graph_.input("image", DType::F32, {"batch", shape_[0], shape_[1], shape_[2]});
+  add_layers(parameters_.at("encoder"));
+  return finished(reader, type_ == "mean_and_log_variance" ? "mean" : "latent");
+}
+
+}  // namespace heed::models
