@@ -68,7 +68,8 @@ void add_convert(Program& program) {
       "  heed convert TinyLlama-1.1B/ -o tinyllama.heed\n"
       "  heed convert model.onnx -o upscale.heed --describe upscale.json");
   auto arguments = std::make_shared<ConvertArguments>();
-  verb->add_option("INPUT", arguments->input, "A GGUF file, a llama2.c .bin, an ONNX model, or a Hugging Face folder")
+  verb->add_option("INPUT", arguments->input,
+                   "A GGUF file, a llama2.c .bin, an ONNX model, or a Hugging Face or generator folder")
       ->required();
   verb->add_option("-o,--output", arguments->output, "The .heed file; replaced when it exists")
       ->required()

@@ -74,6 +74,7 @@ void write_maps(const PictureModel& model, const std::vector<Picture>& pictures,
 }
 
 int run_draw(const DrawArguments& arguments) {
+  check_png_path(arguments.output, {arguments.model});
   PictureModel model(open_device(arguments.device), arguments.model);
   if (!arguments.maps.empty() && !model.has_attention_maps()) {
     throw Error(fmt::format("{}: the model shows no attention: its file names no output of role 'map' or 'attention'",
@@ -144,8 +145,9 @@ void add_draw(Program& program) {
   verb->add_option("-o,--output", arguments->output, "The PNG file; replaced when it exists")
       ->required()
       ->type_name("FILE");
-  CLI::Option* seed =
-      verb->add_option("--seed", options.seed, "Of the noise (default: another one each time)")->type_name("N");
+  CLI::Option* seed = verb->add_option("--seed", options.seed, "Of the noise (default: another one each time)")
+                          ->transform(integers(0, UINT64_MAX))
+                          ->type_name("N");
   verb->add_option("--class", arguments->label, "Name or number of the class to draw")->type_name("NAME|N");
   verb->add_option("--count", arguments->count, "How many pictures")
       ->capture_default_str()

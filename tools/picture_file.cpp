@@ -61,6 +61,19 @@ Picture read_picture(const std::filesystem::path& path) {
   return picture;
 }
 
+void check_png_path(const std::filesystem::path& output, const std::vector<std::filesystem::path>& read) {
+  std::string extension = output.extension().string();
+  std::ranges::transform(extension, extension.begin(), [](unsigned char c) { return std::tolower(c); });
+  if (extension == ".jpg" || extension == ".jpeg") {
+    throw Error(fmt::format("{}: heed writes PNG files; choose a name that ends in .png", output.string()));
+  }
+  std::error_code ignored;
+  for (const std::filesystem::path& path : read) {
+    if (!std::filesystem::equivalent(path, output, ignored)) continue;
+    throw Error(fmt::format("{}: the input would be written over; choose another output", output.string()));
+  }
+}
+
 void write_png(const std::filesystem::path& path, const Picture& picture) {
   const auto channels = static_cast<std::size_t>(picture.channels);
   const auto count = static_cast<std::size_t>(picture.width * picture.height);

@@ -11,6 +11,10 @@ namespace heed::tools {
 /// cannot be read, is neither, is damaged, or is larger than 16,384 pixels on a side.
 Picture read_picture(const std::filesystem::path& path);
 
+/// Throws Error when a picture must not be written to `output`: it is one of the files that are read, or its name says
+/// that it is of another format.
+void check_png_path(const std::filesystem::path& output, const std::vector<std::filesystem::path>& read);
+
 /// Writes a PNG file of 8 bits a channel through a temporary file; values are clipped to 0..1 and rounded. Throws Error
 /// when that fails.
 void write_png(const std::filesystem::path& path, const Picture& picture);

@@ -23,6 +23,7 @@ struct UpscaleArguments {
 };
 
 int run_upscale(const UpscaleArguments& arguments) {
+  check_png_path(arguments.output, {arguments.input, arguments.model});
   const Picture picture = read_picture(arguments.input);
   PictureModel model(open_device(arguments.device), arguments.model);
   Picture made;

@@ -22,6 +22,7 @@ namespace {
 /// Memory of a plan's own tensors above which pictures are worked on in parts.
 constexpr std::uint64_t kMostBytes = std::uint64_t{1} << 30;
 constexpr std::int64_t kSmallestTile = 32;
+constexpr std::size_t kMostAtOnce = 64;    // pictures that are drawn in one run of the graph
 constexpr std::int64_t kTileMultiple = 8;  // sizes that networks with strides like
 
 template <typename T>
@@ -29,7 +30,7 @@ std::span<const std::byte> bytes_of(const std::vector<T>& values) {
   return std::as_bytes(std::span(values));
 }
 
-std::uint64_t bytes_of(const Plan& plan) {
+std::uint64_t planned_bytes(const Plan& plan) {
   std::uint64_t bytes = 0;
   for (const std::uint64_t block : plan.arena_blocks) bytes += block;
   for (const PlanTensor& tensor : plan.tensors) {
@@ -70,6 +71,10 @@ struct PictureModel::State {
       const bool known = std::ranges::any_of(roles.roles, [&](const Role& role) { return role.name == name; });
       if (!known) throw Error(fmt::format("{}: metadata 'roles' does not say what input '{}' is", where, name));
     }
+    for (const Role* role : {latent, time, image}) {
+      if (role != nullptr) check_input(*role, true);
+    }
+    if (label != nullptr) check_label();
   }
 
   const Role* need_input(const Graph& of, const char* kind) const {
@@ -81,6 +86,27 @@ struct PictureModel::State {
     const Role* role = roles.output(of, kind);
     if (role == nullptr) throw Error(fmt::format("{}: graph '{}' has no output of role '{}'", where, of.name, kind));
     return role;
+  }
+
+  void check_input(const Role& role, bool floats) const {
+    const Value& value = graph->value(graph->find(role.name));
+    if (is_floating(value.dtype) == floats) return;
+    throw Error(fmt::format("{}: input '{}' of role '{}' holds {}, expected {}; correct 'roles'", where, role.name,
+                            role.kind, dtype_name(value.dtype), floats ? "floats" : "integers"));
+  }
+
+  /// Throws Error unless the labels that write_labels() makes fit the input.
+  void check_label() const {
+    const bool columns = label->encoding != "index";
+    check_input(*label, columns);
+    if (roles.classes.empty() && roles.schedule.steps == 0)
+      throw Error(fmt::format("{}: metadata 'classes' is missing: names, by number", where));
+    const SymbolicShape& shape = graph->value(graph->find(label->name)).shape;
+    const auto classes = static_cast<std::int64_t>(roles.classes.size());
+    if (columns && (shape.size() != 2 || (shape[1].name.empty() && shape[1].size != classes))) {
+      throw Error(fmt::format("{}: input '{}' is {}, expected a column for each of {} classes", where, label->name,
+                              to_string(shape), classes));
+    }
   }
 
   /// The shape of an input for `batch` pictures: whatever is named and first is the batch.
@@ -125,8 +151,14 @@ struct PictureModel::State {
   static Shape output_shape(const Executable& executable, const Role& role);
   Picture picture_of(const std::vector<float>& values, const Shape& shape, std::size_t index) const;
   bool is_map(const Role& role) const;
-  /// Fills `maps` from the outputs of a run that drew `count` pictures.
-  void read_maps(const Executable& executable, std::size_t count);
+  /// Appends to `maps` those of the first `wanted` of `count` pictures that a run drew.
+  void read_maps(const Executable& executable, std::size_t count, std::size_t wanted);
+  /// How many pictures the graph draws in a run: what its latent's shape says, or as many as are wanted up to a limit.
+  std::size_t batch_for(std::size_t wanted) const;
+  /// Draws in one run of the graph, and keeps the maps of the first `wanted` pictures.
+  std::vector<Picture> draw_batch(const std::vector<std::vector<float>>& noises,
+                                  const std::vector<std::int64_t>& labels, std::size_t wanted,
+                                  const DrawOptions& options);
 
   Device device;
   ModelFile file;
@@ -173,7 +205,8 @@ std::int64_t PictureModel::class_named(std::string_view name) const {
 
 std::vector<float> PictureModel::noise(std::uint64_t seed, std::uint64_t index) const {
   if (state_->latent == nullptr) throw Error(fmt::format("{}: the model draws nothing from noise", state_->where));
-  const auto count = static_cast<std::size_t>(element_count(state_->shape_of(*state_->graph, *state_->latent, 1)));
+  const std::int64_t all = element_count(state_->shape_of(*state_->graph, *state_->latent, 1));
+  const auto count = static_cast<std::size_t>(all) / std::max<std::size_t>(1, state_->batch_for(1));
   std::vector<float> values(count);
   for (std::size_t i = 0; i < count; i += 2) {
     // Two of the generator's words make two normal numbers (Box and Muller 1958).
@@ -263,8 +296,9 @@ bool PictureModel::has_attention_maps() const {
   return std::ranges::any_of(state_->roles.roles, [&](const Role& role) { return state_->is_map(role); });
 }
 
-void PictureModel::State::read_maps(const Executable& executable, std::size_t count) {
-  maps.assign(count, {});
+void PictureModel::State::read_maps(const Executable& executable, std::size_t count, std::size_t wanted) {
+  const std::size_t first = maps.size();
+  maps.resize(first + wanted);
   for (const Role& role : roles.roles) {
     if (!is_map(role)) continue;
     const TensorType& type = executable.plan().tensors[executable.plan().tensor_named(role.name)].type;
@@ -275,17 +309,60 @@ void PictureModel::State::read_maps(const Executable& executable, std::size_t co
     std::vector<float> values(static_cast<std::size_t>(element_count(type.shape)));
     session.read_output(executable, role.name, std::as_writable_bytes(std::span(values)));
     std::vector<AttentionMap> of_role = split_maps(role, type.shape, values, count, where);
-    for (std::size_t i = 0; i < count; ++i) maps[i].push_back(std::move(of_role[i]));
+    for (std::size_t i = 0; i < wanted; ++i) maps[first + i].push_back(std::move(of_role[i]));
   }
 }
 
 const std::vector<std::vector<AttentionMap>>& PictureModel::attention_maps() const { return state_->maps; }
 
+std::size_t PictureModel::State::batch_for(std::size_t wanted) const {
+  const SymbolicShape& shape = graph->value(graph->find(latent->name)).shape;
+  if (!shape.empty() && !shape[0].name.empty()) return std::min(wanted, kMostAtOnce);
+  return shape.size() < 2 ? 1 : static_cast<std::size_t>(shape[0].size);
+}
+
+std::vector<Picture> PictureModel::State::draw_batch(const std::vector<std::vector<float>>& noises,
+                                                     const std::vector<std::int64_t>& labels, std::size_t wanted,
+                                                     const DrawOptions& options) {
+  const auto batch = static_cast<std::int64_t>(noises.size());
+  std::map<std::string, Shape> shapes;
+  for (const Role* role : {latent, label, time}) {
+    if (role != nullptr) shapes[role->name] = shape_of(*graph, *role, batch);
+  }
+  std::vector<float> x;
+  for (const std::vector<float>& noise : noises) {
+    for (const float value : noise) x.push_back(static_cast<float>(value * options.truncation));
+  }
+  if (x.size() != static_cast<std::size_t>(element_count(shapes[latent->name]))) {
+    throw Error(fmt::format("{}: {} numbers of noise, expected {}", where, x.size(), to_string(shapes[latent->name])));
+  }
+  Executable& executable = session.prepare(*graph, bind_inputs(*graph, shapes));
+  std::vector<float> values;
+  Shape shape;
+  if (roles.schedule.steps == 0) {
+    session.write(latent->name, bytes_of(x));
+    write_labels(labels);
+    shape = output_shape(executable, *result);
+    values = run(executable, result->name, static_cast<std::size_t>(element_count(shape)));
+  } else {
+    values = draw_in_steps(executable, std::move(x), labels, options);
+    shape = shapes[latent->name];
+  }
+  if (options.maps) read_maps(executable, noises.size(), wanted);
+  decode(values, shape);
+  if (shape.empty() || shape[0] != batch) {
+    throw Error(fmt::format("{}: output '{}' is {} for {} pictures; draw as many as it makes", where, result->name,
+                            to_string(shape), batch));
+  }
+  std::vector<Picture> pictures;
+  for (std::size_t i = 0; i < wanted; ++i) pictures.push_back(picture_of(values, shape, i));
+  return pictures;
+}
+
 std::vector<Picture> PictureModel::draw(const std::vector<std::vector<float>>& noises,
                                         const std::vector<std::int64_t>& labels, const DrawOptions& options) {
   State& s = *state_;
   if (!draws()) throw Error(fmt::format("{}: the model makes pictures from pictures; use 'heed upscale'", s.where));
-  const auto batch = static_cast<std::int64_t>(noises.size());
   const auto most = static_cast<std::int64_t>(s.roles.classes.size());
   for (const std::int64_t label : labels) {
     if (label < -1 || label >= most) {
@@ -295,40 +372,30 @@ std::vector<Picture> PictureModel::draw(const std::vector<std::vector<float>>& n
       throw Error(fmt::format("{}: the model draws nothing without a class", s.where));
     }
   }
-  std::map<std::string, Shape> shapes;
-  for (const Role* role : {s.latent, s.label, s.time}) {
-    if (role != nullptr) shapes[role->name] = s.shape_of(*s.graph, *role, batch);
-  }
-  std::vector<float> x;
-  for (const std::vector<float>& noise : noises) {
-    for (const float value : noise) x.push_back(static_cast<float>(value * options.truncation));
-  }
-  if (x.size() != static_cast<std::size_t>(element_count(shapes[s.latent->name]))) {
-    throw Error(
-        fmt::format("{}: {} numbers of noise, expected {}", s.where, x.size(), to_string(shapes[s.latent->name])));
-  }
-  const Bindings dims = bind_inputs(*s.graph, shapes);
-  Executable& executable = s.session.prepare(*s.graph, dims);
   s.maps.clear();
-  std::vector<float> values;
-  Shape shape;
-  if (s.roles.schedule.steps == 0) {
-    s.session.write(s.latent->name, bytes_of(x));
-    s.write_labels(labels);
-    shape = State::output_shape(executable, *s.result);
-    values = s.run(executable, s.result->name, static_cast<std::size_t>(element_count(shape)));
-  } else {
-    values = s.draw_in_steps(executable, std::move(x), labels, options);
-    shape = shapes[s.latent->name];
-  }
-  if (options.maps) s.read_maps(executable, noises.size());
-  s.decode(values, shape);
-  if (shape.empty() || shape[0] != batch) {
-    throw Error(fmt::format("{}: output '{}' is {} for {} pictures; draw as many as it makes", s.where, s.result->name,
-                            to_string(shape), batch));
-  }
   std::vector<Picture> pictures;
-  for (std::size_t i = 0; i < noises.size(); ++i) pictures.push_back(s.picture_of(values, shape, i));
+  const std::size_t batch = s.batch_for(noises.size());
+  const std::size_t batches = batch == 0 ? 0 : (noises.size() + batch - 1) / batch;
+  for (std::size_t i = 0; i < batches; ++i) {
+    const std::size_t first = i * batch;
+    const std::size_t wanted = std::min(batch, noises.size() - first);
+    std::vector<std::vector<float>> noises_of(noises.begin() + static_cast<std::ptrdiff_t>(first),
+                                              noises.begin() + static_cast<std::ptrdiff_t>(first + wanted));
+    std::vector<std::int64_t> labels_of(labels.begin() + static_cast<std::ptrdiff_t>(first),
+                                        labels.begin() + static_cast<std::ptrdiff_t>(first + wanted));
+    // A graph of a fixed batch draws the last picture again for what is not wanted.
+    const std::size_t run = s.batch_for(wanted);
+    noises_of.resize(run, noises_of.back());
+    labels_of.resize(run, labels_of.back());
+    DrawOptions of_batch = options;
+    of_batch.progress = [&](std::int64_t done, std::int64_t total) {
+      if (options.progress)
+        options.progress(static_cast<std::int64_t>(i) * total + done, total * static_cast<std::int64_t>(batches));
+    };
+    of_batch.progress(0, 1);
+    for (Picture& picture : s.draw_batch(noises_of, labels_of, wanted, of_batch))
+      pictures.push_back(std::move(picture));
+  }
   return pictures;
 }
 
@@ -348,14 +415,26 @@ Picture PictureModel::transform(const Picture& picture, const TransformOptions& 
   };
   const auto fits = [&](std::int64_t height, std::int64_t width) {
     try {
-      return bytes_of(make_plan(*s.graph, bind(height, width), s.device.gpu().caps(), s.device.gpu().tuning())) <=
+      return planned_bytes(make_plan(*s.graph, bind(height, width), s.device.gpu().caps(), s.device.gpu().tuning())) <=
              kMostBytes;
     } catch (const Error&) {
       return false;
     }
   };
+  // Graphs that were exported for one size take parts of it, and nothing else.
+  const auto side_for = [](const Dim& dim, std::int64_t side) { return dim.name.empty() ? dim.size : side; };
+  const std::int64_t only_height = side_for(input.shape[2], given.height);
+  const std::int64_t only_width = side_for(input.shape[3], given.width);
+  const bool fixed = input.shape[2].name.empty() || input.shape[3].name.empty();
+  if (only_height > given.height || only_width > given.width || (fixed && options.tile > 0)) {
+    throw Error(fmt::format(
+        "{}: the model takes {} by {} pixels and no others{}; export it with named (dynamic) height and width", s.where,
+        only_width, only_height, options.tile > 0 ? "" : fmt::format(", not {} by {}", given.width, given.height)));
+  }
   Tiling tiling{given.width, given.height, options.overlap};
-  if (options.tile > 0) {
+  if (fixed) {
+    tiling = {only_width, only_height, options.overlap};
+  } else if (options.tile > 0) {
     tiling = {std::min(options.tile, given.width), std::min(options.tile, given.height), options.overlap};
   } else if (!fits(given.height, given.width)) {
     std::int64_t side = std::max(given.width, given.height);

@@ -111,6 +111,19 @@ TEST_CASE("fashion: maps that there are none of, or that cannot be written, are 
   CHECK(convert_test::read_whole(file) == "x");
 }
 
+TEST_CASE("fashion: what is read is not written over, and a name that is no PNG's is refused") {
+  const TempFolder folder;
+  const std::string model = converted(folder, "models/fashion");
+  const std::string bytes = convert_test::read_whole(model);
+  check_error(run_heed({"draw", model, "-o", model}), model + ": the input would be written over");
+  check_error(run_heed({"upscale", model, "--model", model, "-o", model}), model + ": the input would be written over");
+  CHECK(convert_test::read_whole(model) == bytes);
+  const std::string other = (folder.path() / "x.JPG").string();
+  check_error(run_heed({"draw", model, "-o", other}), other + ": heed writes PNG files");
+  CHECK(!fs::exists(other));
+  CHECK(run_heed({"draw", model, "-o", (folder.path() / "x.png").string(), "--seed", "-1"}).exit_code != 0);
+}
+
 TEST_CASE("fashion: bench says how fast a graph runs, and how much work it is") {
   const TempFolder folder;
   const std::string model = converted(folder, "models/fashion");

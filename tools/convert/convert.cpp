@@ -105,8 +105,10 @@ Graph with_types(Graph graph, const models::TensorTable& table) {
   } else if (start.starts_with("PK")) {
     what = "looks like a PyTorch or zip file; save the model as safetensors first";
   }
-  throw Error(fmt::format("{}: heed converts GGUF files, llama2.c .bin files and Hugging Face folders; this {}",
-                          input.string(), what));
+  throw Error(
+      fmt::format("{}: heed converts GGUF files, llama2.c .bin files, ONNX models, Hugging Face folders and generator "
+                  "folders; this {}",
+                  input.string(), what));
 }
 
 }  // namespace

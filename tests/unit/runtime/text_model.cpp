@@ -10,6 +10,7 @@
 #include "file/model_file.h"
 #include "heed/error.h"
 #include "heed/text.h"
+#include "tests/unit/runtime/test_device.h"
 
 namespace heed {
 namespace {
@@ -19,17 +20,6 @@ using Ids = std::vector<std::int32_t>;
 
 constexpr std::int32_t kVocabulary = 32;
 constexpr std::int64_t kContext = 400;
-
-/// The best device; empty, with a visible word on why, where there is none. Keeps no caches.
-std::optional<Device> test_device() {
-  ::setenv("HEED_CACHE_DIR", "", 1);
-  try {
-    return Device();
-  } catch (const Error& error) {
-    MESSAGE("SKIPPED: " << std::string(error.what()));
-    return std::nullopt;
-  }
-}
 
 /// The counting model in a folder of its own, removed at the end.
 class CountingModel {
