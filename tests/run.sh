@@ -88,7 +88,7 @@ can_fuzz() {
   echo 'extern "C" int LLVMFuzzerTestOneInput(const unsigned char*, unsigned long) { return 0; }' >build/can_fuzz.cpp
   clang++ -fsanitize=fuzzer,address,undefined build/can_fuzz.cpp -o build/can_fuzz >/dev/null 2>&1
 }
-# One folder serves both the sanitized tests and the fuzzers. No unity build: here every file is compiled alone.
+# One folder serves both the sanitized tests and the fuzzers. No unity build: each file of engine, models and tools alone.
 if can_fuzz; then
   checked=build-fuzz
   compiler=clang++
@@ -104,12 +104,15 @@ generator=
 [ -e "$checked/CMakeCache.txt" ] || generator='-G Ninja'
 configure_checked() {
   # shellcheck disable=SC2086  # lists of words
-  cmake -S . -B "$checked" $generator -DCMAKE_CXX_COMPILER="$compiler" -DCMAKE_BUILD_TYPE=Debug \
+  exec cmake -S . -B "$checked" $generator -DCMAKE_CXX_COMPILER="$compiler" -DCMAKE_BUILD_TYPE=Debug \
     -DCMAKE_CXX_FLAGS_DEBUG='-O0 -g1' -DCMAKE_CXX_COMPILER_LAUNCHER="$(command -v ccache || true)" \
     -DHEED_SANITIZE=ON -DHEED_FUZZ="$fuzz" -DHEED_BUILT="$PWD/build" >"$checked/configure.log" 2>&1
 }
 build_checked() {
-  wait "$configuring" || {
+  wait "$configuring"
+  configured=$?
+  trap - INT TERM
+  [ "$configured" = 0 ] || {
     cat "$checked/configure.log"
     return 1
   }
@@ -119,6 +122,7 @@ build_checked() {
 mkdir -p "$checked"
 configure_checked &  # beside the tests: it compiles the headers of libraries, on one core
 configuring=$!
+trap 'kill "$configuring" 2>/dev/null; exit 130' INT TERM
 
 headline "tests"
 run_ctest build -j "$jobs" -E "$device_free_tests"

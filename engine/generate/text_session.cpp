@@ -15,7 +15,7 @@ namespace {
 
 constexpr std::int64_t kChunk = 64;  // prompt tokens of one run
 
-std::span<const std::byte> bytes_of(const auto& object) { return std::as_bytes(std::span(&object, 1)); }
+std::span<const std::byte> object_bytes(const auto& object) { return std::as_bytes(std::span(&object, 1)); }
 
 std::int64_t positive(const nlohmann::json& metadata, const char* key, const std::string& path) {
   const auto found = metadata.find(key);
@@ -113,7 +113,7 @@ Executable& TextSession::executable(std::int64_t tokens, std::int64_t outputs, b
 void TextSession::feed(std::span<const std::int32_t> tokens, std::int64_t position) {
   const auto at = static_cast<std::int32_t>(position);
   session_.write("tokens", std::as_bytes(tokens));
-  session_.write("position", bytes_of(at));
+  session_.write("position", object_bytes(at));
 }
 
 std::int32_t TextSession::token_at(std::int64_t position) {
@@ -151,7 +151,7 @@ std::optional<std::int32_t> TextSession::start(const std::vector<std::int32_t>& 
   state.min_p = static_cast<float>(sampling.min_p);
   state.penalty = static_cast<float>(sampling.repetition_penalty);
   state.penalty_window = static_cast<std::uint32_t>(sampling.penalty_window);
-  session_.write("sampler", bytes_of(state));
+  session_.write("sampler", object_bytes(state));
   session_.write("history", std::as_bytes(std::span(prompt)));
 
   // Chunks lie the same way for the same prompt, so a cache that holds their tokens already holds their very bytes. The

@@ -9,7 +9,7 @@
 namespace heed::vk {
 
 struct InstanceOptions {
-  bool validation = false;  // the Khronos validation layer with synchronisation checks; slow
+  bool validation = false;  // the Khronos validation layer with synchronisation checks
 };
 
 /// A Vulkan 1.1 instance. The first one opens the Vulkan loader, which then stays open until the process ends, because

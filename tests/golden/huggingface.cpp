@@ -10,7 +10,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr const char* kFolders[] = {"llama", "llama_gqa_tied", "llama_bias", "mistral", "gpt2"};
+constexpr const char* kModelFolders[] = {"llama", "llama_gqa_tied", "llama_bias", "mistral", "gpt2"};
 constexpr double kTransformersTolerance = 1e-4;
 
 std::vector<std::int32_t> ids_of(const nlohmann::json& json) { return json.get<std::vector<std::int32_t>>(); }
@@ -25,7 +25,7 @@ bool names_special_token(const std::string& text) {
 }  // namespace
 
 TEST_CASE("hf: logits within 1e-4 of their range and the same greedy tokens, in one pass and token by token") {
-  for (const char* name : kFolders) {
+  for (const char* name : kModelFolders) {
     const nlohmann::json golden = read_json(convert_test::golden_folder() / name / "golden.json");
     const std::vector<std::int32_t> prompt = ids_of(golden.at("prompt_tokens"));
     const std::vector<std::int32_t> expected = ids_of(golden.at("greedy_tokens"));

@@ -23,7 +23,7 @@ OpCase scatter(const std::string& op, const SymbolicShape& x, const Shape& shape
           reduction == "none" ? 0.0 : 2e-6};
 }
 
-std::vector<double> spread(std::int64_t count, std::int64_t size) {
+std::vector<double> scattered(std::int64_t count, std::int64_t size) {
   std::vector<double> indices;
   for (std::int64_t i = 0; i < count; ++i) indices.push_back(static_cast<double>((i * i * 31 + 7) % (2 * size) - size));
   return indices;
@@ -36,7 +36,7 @@ std::vector<OpCase> cases_scatter() {
   const std::int64_t none = 0;
   for (const std::string reduction : {"none", "add", "mul", "max", "min"}) {
     cases.push_back(scatter("scatter_elements", {3, 4}, {2, 4}, {2, 4}, {0, 1, 2, 0, -1, 1, -4, 3}, reduction));
-    cases.push_back(scatter("scatter_elements", {3, 5}, {3, 7}, {3, 7}, spread(21, 5), reduction, 1));
+    cases.push_back(scatter("scatter_elements", {3, 5}, {3, 7}, {3, 7}, scattered(21, 5), reduction, 1));
     cases.push_back(scatter("scatter_nd", {4, 3}, {5, 1}, {5, 3}, {0, -1, 2, 0, 7}, reduction));
     for (const DType type : {DType::I32, DType::I8}) {
       cases.push_back(scatter("scatter_elements", {4}, {5}, {5}, {0, 1, 1, -1, 1}, reduction, 0, type));
@@ -48,18 +48,18 @@ std::vector<OpCase> cases_scatter() {
     cases.back().values["u"] = {7, -8, 9, 4};
   }
   for (const std::int64_t axis : {0, 1, 2, -1}) {
-    cases.push_back(scatter("scatter_elements", {3, 4, 5}, {2, 3, 2}, {2, 3, 2}, spread(12, 3), "none", axis));
+    cases.push_back(scatter("scatter_elements", {3, 4, 5}, {2, 3, 2}, {2, 3, 2}, scattered(12, 3), "none", axis));
   }
   cases.push_back(scatter("scatter_elements", {3, 3, 3, 3, 3, 3, 3, 3}, {2, 2, 2, 2, 2, 2, 2, 2},
-                          {2, 2, 2, 2, 2, 2, 2, 2}, spread(256, 3), "add", 3));
+                          {2, 2, 2, 2, 2, 2, 2, 2}, scattered(256, 3), "add", 3));
   cases.push_back(
-      scatter("scatter_elements", {100}, {70000}, {70000}, spread(70000, 100), "max"));  // in two dispatches
-  cases.push_back(scatter("scatter_elements", {300, 9}, {500, 9}, {500, 9}, spread(4500, 300), "none"));
+      scatter("scatter_elements", {100}, {70000}, {70000}, scattered(70000, 100), "max"));  // in two dispatches
+  cases.push_back(scatter("scatter_elements", {300, 9}, {500, 9}, {500, 9}, scattered(4500, 300), "none"));
   cases.push_back(scatter("scatter_elements", {3, 4}, {0, 4}, {std::int64_t{0}, 4}, {}));
   cases.push_back(scatter("scatter_elements", {none}, {2}, {2}, {0, 1}));
   cases.push_back(scatter("scatter_nd", {2, 3, 5}, {2, 2, 2}, {2, 2, 5}, {0, 0, 1, -1, 0, 0, 1, 3}));
   cases.push_back(scatter("scatter_nd", {2, 3}, {2, 0}, {2, 2, 3}, {}, "add"));  // all of x, twice
-  cases.push_back(scatter("scatter_nd", {50, 40}, {400, 2}, {400}, spread(800, 40)));
+  cases.push_back(scatter("scatter_nd", {50, 40}, {400, 2}, {400}, scattered(800, 40)));
   cases.push_back(scatter("scatter_nd", {8}, {4, 1}, {4}, {4, 3, 1, 7}));
   return cases;
 }

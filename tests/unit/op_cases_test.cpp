@@ -32,8 +32,9 @@ bool has_vulkan() {
     for (const DeviceInfo& device : list_devices()) {
       if (device.unusable.empty()) return true;
     }
-  } catch (const Error&) {
-    // No loader or no driver: the same as no device.
+  } catch (const Error& error) {
+    // No loader or no driver: the same as no device. But a layer that was asked for must be there.
+    if (std::string_view(error.what()).starts_with("Vulkan validation")) throw;
   }
   return false;
 }

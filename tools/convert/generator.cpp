@@ -11,8 +11,6 @@
 namespace heed::convert {
 namespace {
 
-constexpr std::uint64_t kMaxConfigBytes = 16 << 20;
-
 nlohmann::json read_config(const std::filesystem::path& folder) {
   const std::filesystem::path path = folder / "config.json";
   return parse_json(path.string(), SourceFile::open(path)->read_all(kMaxConfigBytes));

@@ -22,7 +22,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::uint64_t kMaxConfigBytes = 16 << 20;
 constexpr std::uint64_t kMaxIndexBytes = 64 << 20;
 constexpr std::uint64_t kMaxTokenizerBytes = 128 << 20;
 

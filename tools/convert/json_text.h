@@ -8,6 +8,8 @@
 
 namespace heed::convert {
 
+inline constexpr std::uint64_t kMaxConfigBytes = 16 << 20;  // of a config.json
+
 /// Parses JSON from a file. Throws Error beginning with `name` for text that is not JSON, a key that occurs twice in
 /// one object, and nesting beyond 64 levels.
 nlohmann::json parse_json(const std::string& name, std::string_view text);

@@ -22,16 +22,16 @@ constexpr TokenId kUnknown = 0, kBos = 1, kEos = 2;  // llama2.c knows no others
 
 /// The header of both versions, in the file's order. Version 0 marks an output matrix of its own by a negative
 /// vocabulary.
-struct Sizes {
+struct HeaderSizes {
   std::int64_t width, ffn_width, layers, heads, kv_heads, vocabulary, context;
 
   std::int64_t head_dim() const { return width / heads; }
   std::int64_t kv_width() const { return kv_heads * head_dim(); }
 };
 
-Sizes read_sizes(SourceCursor& cursor) {
+HeaderSizes read_sizes(SourceCursor& cursor) {
   const auto next = [&] { return std::int64_t{cursor.read<std::int32_t>("the header")}; };
-  Sizes sizes = {};
+  HeaderSizes sizes = {};
   for (std::int64_t* size : {&sizes.width, &sizes.ffn_width, &sizes.layers, &sizes.heads, &sizes.kv_heads,
                              &sizes.vocabulary, &sizes.context}) {
     *size = next();
@@ -40,7 +40,7 @@ Sizes read_sizes(SourceCursor& cursor) {
 }
 
 /// What is wrong with the sizes; empty when they are plausible. `vocabulary` is already without its sign.
-std::string complaint(const Sizes& s) {
+std::string complaint(const HeaderSizes& s) {
   constexpr std::int64_t kMostLayers = 10000;
   for (const auto& [name, size] : {std::pair{"dim", s.width},
                                    {"hidden_dim", s.ffn_width},
@@ -98,15 +98,15 @@ struct LayerTensor {
   Shape shape;
 };
 
-void add_layers(Layout& layout, const Sizes& s, const LayerTensor& tensor) {
+void add_layers(Layout& layout, const HeaderSizes& s, const LayerTensor& tensor) {
   for (std::int64_t layer = 0; layer < s.layers; ++layer) {
     layout.add(fmt::format("blk.{}.{}.weight", layer, tensor.name), tensor.shape);
   }
 }
 
 /// legacy_export and version1_export of llama2.c's export.py.
-std::vector<SourceTensor> lay_out(const std::shared_ptr<const SourceFile>& file, std::uint64_t offset, const Sizes& s,
-                                  int version, bool tied) {
+std::vector<SourceTensor> lay_out(const std::shared_ptr<const SourceFile>& file, std::uint64_t offset,
+                                  const HeaderSizes& s, int version, bool tied) {
   const LayerTensor attention_norm = {"attn_norm", {s.width}};
   const LayerTensor ffn_norm = {"ffn_norm", {s.width}};
   const LayerTensor attention[] = {{"attn_q", {s.width, s.width}},
@@ -188,7 +188,7 @@ bool is_llama2c(const SourceFile& file) {
   SourceCursor cursor(file);
   if (cursor.read<std::uint32_t>("the magic") == kMagicNumber) return true;
   SourceCursor header(file);
-  Sizes sizes = read_sizes(header);
+  HeaderSizes sizes = read_sizes(header);
   sizes.vocabulary = std::abs(sizes.vocabulary);
   return complaint(sizes).empty();
 }
@@ -205,7 +205,7 @@ Checkpoint read_llama2c(const std::shared_ptr<const SourceFile>& file, const Sou
   } else {
     cursor = SourceCursor(*file);
   }
-  Sizes sizes = read_sizes(cursor);
+  HeaderSizes sizes = read_sizes(cursor);
   bool tied = sizes.vocabulary > 0;
   if (version == 0) {
     sizes.vocabulary = std::abs(sizes.vocabulary);
