@@ -19,19 +19,8 @@ namespace heed::convert_test {
 
 namespace fs = std::filesystem;
 
-TempFolder::TempFolder() {
-  std::string pattern = (fs::temp_directory_path() / "heed-convert-XXXXXX").string();
-  REQUIRE(::mkdtemp(pattern.data()) != nullptr);
-  path_ = pattern;
-}
-
-TempFolder::~TempFolder() {
-  std::error_code ignored;
-  fs::remove_all(path_, ignored);
-}
-
 fs::path TempFolder::write(const std::string& name, std::string_view content) const {
-  const fs::path path = path_ / name;
+  const fs::path path = this->path(name);
   std::ofstream file(path, std::ios::binary);
   file.write(content.data(), static_cast<std::streamsize>(content.size()));
   REQUIRE(file.good());

@@ -10,24 +10,17 @@
 #include <utility>
 #include <vector>
 
+#include "tests/temporary_folder.h"
 #include "tools/convert/checkpoint.h"
 
 /// Small files made by hand, and what the tests of the converter share.
 namespace heed::convert_test {
 
-/// A folder of its own for a test, removed at the end.
-class TempFolder {
+/// A folder that files are written into.
+class TempFolder : public testing::TemporaryFolder {
  public:
-  TempFolder();
-  ~TempFolder();
-  TempFolder(const TempFolder&) = delete;
-  TempFolder& operator=(const TempFolder&) = delete;
-  const std::filesystem::path& path() const { return path_; }
   /// Writes a file into it and returns its path.
   std::filesystem::path write(const std::string& name, std::string_view content) const;
-
- private:
-  std::filesystem::path path_;
 };
 
 /// The message of the Error that `action` throws; "" when it throws none. Any other exception escapes.

@@ -13,24 +13,9 @@
 #include "file/header.h"
 #include "file/model_file.h"
 #include "graph/graph.h"
+#include "tests/temporary_folder.h"
 
 namespace heed::testing {
-
-/// A folder of its own for one test, removed with everything in it.
-class TemporaryFolder {
- public:
-  TemporaryFolder();
-  ~TemporaryFolder();
-  TemporaryFolder(const TemporaryFolder&) = delete;
-  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
-
-  std::filesystem::path path(std::string_view name) const { return path_ / name; }
-  /// The names of everything in the folder, sorted.
-  std::vector<std::string> names() const;
-
- private:
-  std::filesystem::path path_;
-};
 
 /// A graph, tensors of odd, aligned and no size, and two embedded files, one of them empty.
 ModelHeader sample_header();

@@ -1,6 +1,5 @@
 // Drawing and transforming, on models whose pictures are known.
 #include <doctest/doctest.h>
-#include <stdlib.h>
 
 #include <algorithm>
 #include <filesystem>
@@ -9,6 +8,7 @@
 
 #include "file/model_file.h"
 #include "heed/picture.h"
+#include "tests/temporary_folder.h"
 #include "tests/unit/runtime/test_device.h"
 
 namespace heed {
@@ -24,9 +24,6 @@ class OwnModel {
  public:
   /// `tens`: the shape of the model's only weight, whose row i holds 10 i; or empty for none.
   OwnModel(Graph graph, const Shape& tens, Json metadata) {
-    std::string pattern = (fs::temp_directory_path() / "heed-runtime-XXXXXX").string();
-    REQUIRE(::mkdtemp(pattern.data()) != nullptr);
-    folder_ = pattern;
     ModelHeader header;
     header.graphs.push_back(std::move(graph));
     if (!tens.empty()) header.tensors.push_back({"tens", DType::F32, tens, 0, 0, 0});
@@ -37,16 +34,10 @@ class OwnModel {
       sink(std::as_bytes(std::span(values)));
     });
   }
-  ~OwnModel() {
-    std::error_code ignored;
-    fs::remove_all(folder_, ignored);
-  }
-  OwnModel(const OwnModel&) = delete;
-  OwnModel& operator=(const OwnModel&) = delete;
-  fs::path path() const { return folder_ / "own.heed"; }
+  fs::path path() const { return folder_.path("own.heed"); }
 
  private:
-  fs::path folder_;
+  testing::TemporaryFolder folder_;
 };
 
 /// Its picture is its noise plus ten times the class. `batch` of its inputs is a name or a number.

@@ -10,6 +10,7 @@
 #include "file/model_file.h"
 #include "heed/error.h"
 #include "heed/text.h"
+#include "tests/temporary_folder.h"
 #include "tests/unit/runtime/test_device.h"
 
 namespace heed {
@@ -25,9 +26,6 @@ constexpr std::int64_t kContext = 400;
 class CountingModel {
  public:
   explicit CountingModel(const Ids& end_tokens = {}, std::int32_t said_vocabulary = kVocabulary) {
-    std::string pattern = (fs::temp_directory_path() / "heed-runtime-XXXXXX").string();
-    REQUIRE(::mkdtemp(pattern.data()) != nullptr);
-    folder_ = pattern;
     GraphBuilder g("decode");
     const ValueId tokens = g.input("tokens", DType::I32, {"tokens"});
     g.input("position", DType::I32, {1});
@@ -51,16 +49,10 @@ class CountingModel {
       sink(std::as_bytes(std::span(values)));
     });
   }
-  ~CountingModel() {
-    std::error_code ignored;
-    fs::remove_all(folder_, ignored);
-  }
-  CountingModel(const CountingModel&) = delete;
-  CountingModel& operator=(const CountingModel&) = delete;
-  fs::path path() const { return folder_ / "counting.heed"; }
+  fs::path path() const { return folder_.path("counting.heed"); }
 
  private:
-  fs::path folder_;
+  testing::TemporaryFolder folder_;
 };
 
 GenerationOptions greedy(std::int64_t max_tokens) {
