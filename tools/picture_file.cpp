@@ -67,11 +67,7 @@ void check_png_path(const std::filesystem::path& output, const std::vector<std::
   if (extension == ".jpg" || extension == ".jpeg") {
     throw Error(fmt::format("{}: heed writes PNG files; choose a name that ends in .png", output.string()));
   }
-  std::error_code ignored;
-  for (const std::filesystem::path& path : read) {
-    if (!std::filesystem::equivalent(path, output, ignored)) continue;
-    throw Error(fmt::format("{}: the input would be written over; choose another output", output.string()));
-  }
+  refuse_to_write_over(read, output);
 }
 
 void write_png(const std::filesystem::path& path, const Picture& picture) {

@@ -32,6 +32,14 @@ std::filesystem::path resolve(const std::filesystem::path& path) {
 
 }  // namespace
 
+void refuse_to_write_over(const std::vector<std::filesystem::path>& read, const std::filesystem::path& output) {
+  std::error_code ignored;
+  for (const std::filesystem::path& path : read) {
+    if (!std::filesystem::equivalent(path, output, ignored)) continue;
+    throw Error(fmt::format("{}: the input would be written over; choose another output", output.string()));
+  }
+}
+
 OutputFile::OutputFile(const std::filesystem::path& path) : target_(resolve(path)) {
   if (target_.filename().empty()) throw Error(fmt::format("cannot write '{}': it names no file", path.string()));
   struct stat status = {};

@@ -7,6 +7,9 @@
 
 namespace heed {
 
+/// Throws Error when `output` is one of the files that are read, by whatever name.
+void refuse_to_write_over(const std::vector<std::filesystem::path>& read, const std::filesystem::path& output);
+
 /// A file in the making: bytes go to a temporary file in the folder of `path`, and commit() puts it in the place of
 /// `path` at one stroke. Without commit() the temporary file is removed and `path` stays as it was. Its mode is 0666
 /// less the umask. Every method throws Error with the system's reason when it fails. For one thread.

@@ -340,6 +340,7 @@ std::vector<Picture> PictureModel::State::draw_batch(const std::vector<std::vect
   std::vector<float> values;
   Shape shape;
   if (roles.schedule.steps == 0) {
+    if (options.progress) options.progress(0, 1);
     session.write(latent->name, bytes_of(x));
     write_labels(labels);
     shape = output_shape(executable, *result);
@@ -392,7 +393,6 @@ std::vector<Picture> PictureModel::draw(const std::vector<std::vector<float>>& n
       if (options.progress)
         options.progress(static_cast<std::int64_t>(i) * total + done, total * static_cast<std::int64_t>(batches));
     };
-    of_batch.progress(0, 1);
     for (Picture& picture : s.draw_batch(noises_of, labels_of, wanted, of_batch))
       pictures.push_back(std::move(picture));
   }

@@ -6,6 +6,7 @@
 #include <set>
 #include <unordered_map>
 
+#include "file/output_file.h"
 #include "graph/shape.h"
 #include "heed/error.h"
 #include "models/generator.h"
@@ -186,10 +187,7 @@ void check_output(const ConvertOptions& options) {
   for (const fs::directory_entry& entry : fs::directory_iterator(options.input, ignored)) {
     if (entry.path().extension() != ".heed") read.push_back(entry.path());
   }
-  for (const fs::path& path : read) {
-    if (!fs::equivalent(path, options.output, ignored)) continue;
-    throw Error(fmt::format("{}: the input would be written over; choose another output", options.output.string()));
-  }
+  refuse_to_write_over(read, options.output);
 }
 
 }  // namespace

@@ -54,7 +54,7 @@ struct DrawOptions {
   int steps = 0;            // of models that draw in steps; 0: as the model says
   double guidance = -1.0;   // how far to go beyond what the class changes; below 0: as the model says
   bool maps = false;        // keep attention_maps()
-  std::function<void(std::int64_t done, std::int64_t total)> progress;  // steps
+  std::function<void(std::int64_t done, std::int64_t total)> progress;  // steps of all runs
 };
 
 /// A model that makes pictures: from noise, or from pictures. Used by one thread at a time.
