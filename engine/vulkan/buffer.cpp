@@ -142,12 +142,12 @@ Buffer::Buffer(const Device& device, std::uint64_t size, MemoryUse use, std::str
                                    .pQueueFamilyIndices = nullptr};
   VkBuffer buffer = VK_NULL_HANDLE;
   check(api.vkCreateBuffer(device.handle(), &info, nullptr, &buffer), "vkCreateBuffer", purpose);
-  buffer_ = {device.handle(), buffer, api.vkDestroyBuffer};
+  buffer_ = {device.owner(), buffer, api.vkDestroyBuffer};
 
   VkMemoryRequirements needs{};
   api.vkGetBufferMemoryRequirements(device.handle(), buffer, &needs);
   const Allocation allocation = allocate(device, needs, use, purpose);
-  memory_ = {device.handle(), allocation.memory, api.vkFreeMemory};
+  memory_ = {device.owner(), allocation.memory, api.vkFreeMemory};
   check(api.vkBindBufferMemory(device.handle(), buffer, allocation.memory, 0), "vkBindBufferMemory", purpose);
 
   if ((allocation.properties & kMappable) != kMappable) return;
@@ -187,7 +187,7 @@ BufferView::BufferView(const Device& device, const Buffer& buffer, VkFormat form
                                        .range = range};
   VkBufferView view = VK_NULL_HANDLE;
   check(device.api().vkCreateBufferView(device.handle(), &info, nullptr, &view), "vkCreateBufferView");
-  view_ = {device.handle(), view, device.api().vkDestroyBufferView};
+  view_ = {device.owner(), view, device.api().vkDestroyBufferView};
 }
 
 }  // namespace heed::vk

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <string>
+
 #include "heed/error.h"
 
 namespace heed::vk {
@@ -14,6 +16,8 @@ std::string_view advice(VkResult result) {
              "or prompt chunk, and look for a newer driver";
     case VK_ERROR_OUT_OF_DEVICE_MEMORY:
       return "; close other programs that use the GPU, or use a smaller model, context or batch";
+    case VK_ERROR_TOO_MANY_OBJECTS:
+      return "; the driver allows no more allocations (maxMemoryAllocationCount): open fewer models at once";
     case VK_ERROR_OUT_OF_HOST_MEMORY:
       return "; close other programs, or use a smaller model, context or batch";
     default:
@@ -63,8 +67,11 @@ std::string_view result_name(VkResult result) {
 
 void check(VkResult result, std::string_view call, std::string_view context) {
   if (result == VK_SUCCESS) return;
-  throw Error(fmt::format("{}{}{}{}: {} ({}){}", call, context.empty() ? "" : " (", context, context.empty() ? "" : ")",
-                          result_name(result), static_cast<int>(result), advice(result)));
+  const std::string message =
+      fmt::format("{}{}{}{}: {} ({}){}", call, context.empty() ? "" : " (", context, context.empty() ? "" : ")",
+                  result_name(result), static_cast<int>(result), advice(result));
+  if (result == VK_ERROR_DEVICE_LOST) throw DeviceLost(message);
+  throw Error(message);
 }
 
 }  // namespace heed::vk

@@ -10,8 +10,8 @@ namespace heed::vk {
 std::string_view result_name(VkResult result);
 
 /// Throws Error unless `result` is VK_SUCCESS. `call` is the Vulkan function, `context` what it was for ("fence of the
-/// decode step"), may be empty. A lost device and exhausted memory say what to do. Calls whose other successes matter
-/// (VK_TIMEOUT, VK_INCOMPLETE) handle those before.
+/// decode step"), may be empty. A lost device (DeviceLost) and exhausted memory say what to do. Calls whose other
+/// successes matter (VK_TIMEOUT, VK_INCOMPLETE) handle those before.
 void check(VkResult result, std::string_view call, std::string_view context = {});
 
 }  // namespace heed::vk

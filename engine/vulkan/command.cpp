@@ -51,14 +51,14 @@ VkCommandBufferUsageFlags usage_flags(Recording recording) {
 
 }  // namespace
 
-CommandPool::CommandPool(const Device& device) : api_(&device.api()), device_(device.handle()) {
+CommandPool::CommandPool(const Device& device) : api_(&device.api()), owner_(device.owner()) {
   const VkCommandPoolCreateInfo info = {.sType = VK_STRUCTURE_TYPE_COMMAND_POOL_CREATE_INFO,
                                         .pNext = nullptr,
                                         .flags = VK_COMMAND_POOL_CREATE_RESET_COMMAND_BUFFER_BIT,
                                         .queueFamilyIndex = device.physical().queue_family};
   VkCommandPool pool = VK_NULL_HANDLE;
-  check(api_->vkCreateCommandPool(device_, &info, nullptr, &pool), "vkCreateCommandPool");
-  pool_ = {device_, pool, api_->vkDestroyCommandPool};
+  check(api_->vkCreateCommandPool(owner_.device, &info, nullptr, &pool), "vkCreateCommandPool");
+  pool_ = {owner_, pool, api_->vkDestroyCommandPool};
 }
 
 CommandBuffer CommandPool::allocate() {
@@ -68,29 +68,30 @@ CommandBuffer CommandPool::allocate() {
                                             .level = VK_COMMAND_BUFFER_LEVEL_PRIMARY,
                                             .commandBufferCount = 1};
   VkCommandBuffer handle = VK_NULL_HANDLE;
-  check(api_->vkAllocateCommandBuffers(device_, &info, &handle), "vkAllocateCommandBuffers");
-  return CommandBuffer(api_, device_, pool_.get(), handle);
+  check(api_->vkAllocateCommandBuffers(owner_.device, &info, &handle), "vkAllocateCommandBuffers");
+  return CommandBuffer(api_, owner_, pool_.get(), handle);
 }
 
-CommandBuffer::CommandBuffer(const VolkDeviceTable* api, VkDevice device, VkCommandPool pool, VkCommandBuffer handle)
-    : api_(api), device_(device), pool_(pool), handle_(handle) {}
+CommandBuffer::CommandBuffer(const VolkDeviceTable* api, const Owner& owner, VkCommandPool pool, VkCommandBuffer handle)
+    : api_(api), owner_(owner), pool_(pool), handle_(handle) {}
 
 CommandBuffer::CommandBuffer(CommandBuffer&& other) noexcept
     : api_(other.api_),
-      device_(other.device_),
+      owner_(other.owner_),
       pool_(other.pool_),
       handle_(std::exchange(other.handle_, VK_NULL_HANDLE)) {}
 
 CommandBuffer& CommandBuffer::operator=(CommandBuffer&& other) noexcept {
   std::swap(api_, other.api_);
-  std::swap(device_, other.device_);
+  std::swap(owner_, other.owner_);
   std::swap(pool_, other.pool_);
   std::swap(handle_, other.handle_);
   return *this;
 }
 
 CommandBuffer::~CommandBuffer() {
-  if (handle_ != VK_NULL_HANDLE) api_->vkFreeCommandBuffers(device_, pool_, 1, &handle_);
+  if (handle_ == VK_NULL_HANDLE || *owner_.abandoned) return;
+  api_->vkFreeCommandBuffers(owner_.device, pool_, 1, &handle_);
 }
 
 void CommandBuffer::begin(Recording recording) {

@@ -35,7 +35,7 @@ class CommandPool {
  private:
   friend class CommandBuffer;
   const VolkDeviceTable* api_;
-  VkDevice device_;
+  Owner owner_;
   Handle<VkCommandPool> pool_;
 };
 
@@ -80,10 +80,10 @@ class CommandBuffer {
 
  private:
   friend class CommandPool;
-  CommandBuffer(const VolkDeviceTable* api, VkDevice device, VkCommandPool pool, VkCommandBuffer handle);
+  CommandBuffer(const VolkDeviceTable* api, const Owner& owner, VkCommandPool pool, VkCommandBuffer handle);
 
   const VolkDeviceTable* api_;
-  VkDevice device_;
+  Owner owner_;
   VkCommandPool pool_;
   VkCommandBuffer handle_;
 };

@@ -25,7 +25,7 @@ DescriptorPool::DescriptorPool(const Device& device, const DescriptorPoolSize& s
                                            .pPoolSizes = sizes.data()};
   VkDescriptorPool pool = VK_NULL_HANDLE;
   check(api_->vkCreateDescriptorPool(device_, &info, nullptr, &pool), "vkCreateDescriptorPool");
-  pool_ = {device_, pool, api_->vkDestroyDescriptorPool};
+  pool_ = {device.owner(), pool, api_->vkDestroyDescriptorPool};
 }
 
 VkDescriptorSet DescriptorPool::allocate(VkDescriptorSetLayout layout) {

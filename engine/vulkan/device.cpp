@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <atomic>
 #include <mutex>
 #include <vector>
 
@@ -46,12 +47,13 @@ struct Device::State {
   VkDevice device = VK_NULL_HANDLE;
   VkQueue queue = VK_NULL_HANDLE;
   std::mutex queue_mutex;
+  std::atomic<bool> abandoned = false;
 
   State() = default;
   State(const State&) = delete;
   State& operator=(const State&) = delete;
   ~State() {
-    if (device == VK_NULL_HANDLE) return;
+    if (device == VK_NULL_HANDLE || abandoned) return;
     // Lost or not: nothing of the device may be in use when it goes.
     api.vkDeviceWaitIdle(device);
     api.vkDestroyDevice(device, nullptr);
@@ -97,11 +99,18 @@ Device::Device(const PhysicalDevice& physical, const Features& features) : state
   state_->api.vkGetDeviceQueue(device, physical.queue_family, 0, &state_->queue);
 }
 
-Device::~Device() = default;
+Device::~Device() {
+  // Handles of a device that is left alone still ask.
+  if (state_ != nullptr && state_->abandoned) static_cast<void>(state_.release());
+}
 Device::Device(Device&&) noexcept = default;
-Device& Device::operator=(Device&&) noexcept = default;
+Device& Device::operator=(Device&& other) noexcept {
+  std::swap(state_, other.state_);
+  return *this;
+}
 
 VkDevice Device::handle() const { return state_->device; }
+Owner Device::owner() const { return {state_->device, &state_->abandoned}; }
 const PhysicalDevice& Device::physical() const { return state_->physical; }
 const Features& Device::features() const { return state_->features; }
 const VolkDeviceTable& Device::api() const { return state_->api; }
@@ -119,6 +128,9 @@ void Device::submit(std::span<const VkCommandBuffer> command_buffers, VkFence fe
   const std::lock_guard lock(state_->queue_mutex);
   check(state_->api.vkQueueSubmit(state_->queue, 1, &info, fence), "vkQueueSubmit", state_->physical.name);
 }
+
+void Device::abandon() const { state_->abandoned = true; }
+bool Device::abandoned() const { return state_->abandoned; }
 
 void Device::wait_idle() const {
   const std::lock_guard lock(state_->queue_mutex);

@@ -5,6 +5,7 @@
 #include <memory>
 #include <span>
 
+#include "vulkan/handle.h"
 #include "vulkan/physical_device.h"
 
 namespace heed::vk {
@@ -24,6 +25,7 @@ class Device {
   Device& operator=(Device&&) noexcept;
 
   VkDevice handle() const;
+  Owner owner() const;  // for handles of what is made from it
   const PhysicalDevice& physical() const;
   const Features& features() const;  // that are enabled
 
@@ -34,6 +36,12 @@ class Device {
   /// Submits recorded command buffers in one batch; they run in order as far as their barriers say. `fence` is
   /// signalled when all have run; it may be null. The host's earlier writes to mapped memory are visible to them.
   void submit(std::span<const VkCommandBuffer> command_buffers, VkFence fence = VK_NULL_HANDLE) const;
+
+  /// Says that a submission is pending which may never end. From now on nothing that was made from this device is
+  /// destroyed, nor the device itself, since destroying what is in use is undefined: the end of the process gives it
+  /// back. The Instance must then live as long. Any thread.
+  void abandon() const;
+  bool abandoned() const;
 
   /// Waits until the queue has nothing left to do. Prefer a Fence with a timeout.
   void wait_idle() const;

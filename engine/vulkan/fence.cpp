@@ -11,7 +11,7 @@ Fence::Fence(const Device& device) : api_(&device.api()), device_(device.handle(
   const VkFenceCreateInfo info = {.sType = VK_STRUCTURE_TYPE_FENCE_CREATE_INFO, .pNext = nullptr, .flags = 0};
   VkFence fence = VK_NULL_HANDLE;
   check(api_->vkCreateFence(device_, &info, nullptr, &fence), "vkCreateFence");
-  fence_ = {device_, fence, api_->vkDestroyFence};
+  fence_ = {device.owner(), fence, api_->vkDestroyFence};
 }
 
 bool Fence::wait(std::uint64_t timeout_ns) const {

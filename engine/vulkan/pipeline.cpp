@@ -148,7 +148,7 @@ PipelineCache::PipelineCache(const Device& device, std::span<const std::byte> in
     result = api_->vkCreatePipelineCache(device_, &info, nullptr, &cache);
   }
   check(result, "vkCreatePipelineCache", device.physical().name);
-  cache_ = {device_, cache, api_->vkDestroyPipelineCache};
+  cache_ = {device.owner(), cache, api_->vkDestroyPipelineCache};
 }
 
 std::vector<std::byte> PipelineCache::data() const {
@@ -169,9 +169,9 @@ ComputePipeline::ComputePipeline(const Device& device, const PipelineCache* cach
     : push_constant_bytes_(info.push_constant_bytes) {
   check_info(device, info);
   const VolkDeviceTable& api = device.api();
-  set_layout_ = {device.handle(), create_set_layout(device, info), api.vkDestroyDescriptorSetLayout};
-  layout_ = {device.handle(), create_layout(device, set_layout(), info), api.vkDestroyPipelineLayout};
-  pipeline_ = {device.handle(), create_pipeline(device, cache, module, layout(), info), api.vkDestroyPipeline};
+  set_layout_ = {device.owner(), create_set_layout(device, info), api.vkDestroyDescriptorSetLayout};
+  layout_ = {device.owner(), create_layout(device, set_layout(), info), api.vkDestroyPipelineLayout};
+  pipeline_ = {device.owner(), create_pipeline(device, cache, module, layout(), info), api.vkDestroyPipeline};
 }
 
 }  // namespace heed::vk

@@ -26,7 +26,7 @@ TimestampQueries::TimestampQueries(const Device& device, std::uint32_t count)
                                       .pipelineStatistics = 0};
   VkQueryPool pool = VK_NULL_HANDLE;
   check(api_->vkCreateQueryPool(device_, &info, nullptr, &pool), "vkCreateQueryPool");
-  pool_ = {device_, pool, api_->vkDestroyQueryPool};
+  pool_ = {device.owner(), pool, api_->vkDestroyQueryPool};
 }
 
 std::vector<double> TimestampQueries::nanoseconds() const {

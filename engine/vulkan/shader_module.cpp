@@ -26,7 +26,7 @@ ShaderModule::ShaderModule(const Device& device, std::span<const std::uint32_t> 
                                          .pCode = words.data()};
   VkShaderModule module = VK_NULL_HANDLE;
   check(device.api().vkCreateShaderModule(device.handle(), &info, nullptr, &module), "vkCreateShaderModule");
-  module_ = {device.handle(), module, device.api().vkDestroyShaderModule};
+  module_ = {device.owner(), module, device.api().vkDestroyShaderModule};
 }
 
 }  // namespace heed::vk

@@ -13,4 +13,11 @@ class Error : public std::runtime_error {
   explicit Error(const std::string& message) : std::runtime_error(message) {}
 };
 
+/// The device was reset or taken away; what was on it is gone. Files and caches are whole, and a device opened afresh
+/// may work.
+class DeviceLost : public Error {
+ public:
+  using Error::Error;
+};
+
 }  // namespace heed
