@@ -94,19 +94,21 @@ float uniform_number() {
 void main() {
   const uint lane = gl_LocalInvocationID.x;
   float best = -3.402823e38;
-  float any = 0.0;
+  float any = 0.0;  // 1: a finite logit, 2: a broken one
   for (uint i = lane; i < vocabulary / WIDTH; i += gl_WorkGroupSize.x) {
     const Block block = load_block(i);
     for (uint c = 0; c < WIDTH; ++c) {
       const float value = block_logit(block, c);
-      if (is_finite(value)) {
+      if (is_broken(value)) {
+        any = 2.0;
+      } else if (is_finite(value)) {
         best = max(best, value);
-        any = 1.0;
+        any = max(any, 1.0);
       }
     }
   }
   best_logit = workgroup_max(best);
-  if (workgroup_max(any) == 0.0) {
+  if (workgroup_max(any) != 1.0) {
     if (lane == 0) commit(-1);
     return;
   }

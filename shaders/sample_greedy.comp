@@ -15,15 +15,18 @@ shared uint best_tokens[gl_WorkGroupSize.x];
 
 const float kLowest = -3.402823e38;
 const uint kNowhere = 0xffffffffu;
+const uint kBroken = 0xfffffffeu;  // instead of a lane's token
 
 void main() {
   const uint lane = gl_LocalInvocationID.x;
   float best = kLowest;
   uint token = kNowhere;
+  bool broken = false;
   for (uint i = lane; i < vocabulary / WIDTH; i += gl_WorkGroupSize.x) {
     const Block block = load_block(i);
     for (uint c = 0; c < WIDTH; ++c) {
       const float value = block_logit(block, c);
+      broken = broken || is_broken(value);
       const bool finite = abs(value) <= 3.402823e38;
       if (finite && (value > best || token == kNowhere)) {
         best = value;
@@ -32,15 +35,16 @@ void main() {
     }
   }
   best_values[lane] = best;
-  best_tokens[lane] = token;
+  best_tokens[lane] = broken ? kBroken : token;
   barrier();
   if (lane != 0) return;
   for (uint i = 1; i < gl_WorkGroupSize.x; ++i) {
-    const bool here = best_tokens[i] != kNowhere;
+    broken = broken || best_tokens[i] == kBroken;
+    const bool here = best_tokens[i] < kBroken;
     if (here && (token == kNowhere || best_values[i] > best || (best_values[i] == best && best_tokens[i] < token))) {
       best = best_values[i];
       token = best_tokens[i];
     }
   }
-  commit(token == kNowhere ? -1 : int(token));
+  commit(broken || token == kNowhere ? -1 : int(token));
 }

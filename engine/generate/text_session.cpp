@@ -120,9 +120,10 @@ std::int32_t TextSession::token_at(std::int64_t position) {
   std::int32_t token = 0;
   session_.read("history", std::as_writable_bytes(std::span(&token, 1)), static_cast<std::uint64_t>(position) * 4);
   if (token < 0 || token >= vocabulary_) {
-    throw Error(
-        fmt::format("no finite logit at position {}: the model or the driver is broken; run 'heed conform' on {}",
-                    position, gpu_.caps().name));
+    throw Error(fmt::format(
+        "position {}: the logits hold NaN or infinity, or nothing finite; the model or the driver is broken: "
+        "'heed verify' tells which on {}",
+        position, gpu_.caps().name));
   }
   return token;
 }

@@ -4,8 +4,8 @@
 // inputs: logits [R, V]; states tokens [T] i32, position [1] i32, history [C] i32, sampler [16] i32
 // (ops/sample.h). output: token [1] i32. It goes to tokens[0] and history[position + T]; position grows by T
 // (attribute rows = "tokens" names the dimension that says T), the sampler's step by one. A row of logits without a
-// finite number gives -1. attributes: greedy (1: the largest logit, the first of equals), penalty (1: the repetition
-// penalty is applied first).
+// finite number, or with NaN or infinity, gives -1; -infinity is a token that is not chosen. attributes: greedy (1: the
+// largest logit, the first of equals), penalty (1: the repetition penalty is applied first).
 //
 // Otherwise, in this order: logits are divided by the temperature; top-k keeps the k largest (of equals the first);
 // top-p keeps the fewest of those whose probabilities add up to p (equals of the last one too; Holtzman et al. 2020);
@@ -48,6 +48,7 @@ double uniform(const SamplerState& state) {
 std::int64_t sample_token(std::vector<double> logits, const SamplerState& state, bool greedy) {
   std::vector<std::size_t> order;
   for (std::size_t i = 0; i < logits.size(); ++i) {
+    if (std::isnan(logits[i]) || logits[i] == std::numeric_limits<double>::infinity()) return -1;
     if (std::isfinite(logits[i])) order.push_back(i);
   }
   if (order.empty()) return -1;

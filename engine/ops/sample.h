@@ -27,7 +27,7 @@ static_assert(sizeof(SamplerState) == kSamplerWords * 4);
 std::array<std::uint32_t, 4> philox(std::array<std::uint32_t, 4> counter, std::array<std::uint32_t, 2> key);
 /// The state's next number in [0, 1), with 24 bits.
 double uniform(const SamplerState& state);
-/// The choice that op sample makes, in double: the reference. -1 when no logit is finite.
+/// The choice that op sample makes, in double: the reference. -1 when no logit is finite, or one is NaN or infinity.
 std::int64_t sample_token(std::vector<double> logits, const SamplerState& state, bool greedy);
 
 }  // namespace heed::ops

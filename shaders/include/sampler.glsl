@@ -41,6 +41,13 @@ UPDATE_I32(3, history);
 UPDATE_I32(4, sampler_state);
 WRITE_I32(5, chosen);
 
+// Whether a logit says that something went wrong: NaN or infinity. -infinity is a token that is never chosen. By its
+// bits, since compilers may presume that there are no NaNs.
+bool is_broken(float logit) {
+  const uint bits = floatBitsToUint(logit);
+  return (bits & 0x7fffffffu) >= 0x7f800000u && bits != 0xff800000u;
+}
+
 // Called by one invocation, once.
 void commit(int token) {
   const uint end = uint(position[0]) + rows;

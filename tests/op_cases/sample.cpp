@@ -61,7 +61,9 @@ std::vector<OpCase> cases_sample() {
   cases.push_back(sample({.name = "greedy, equals", .greedy = true, .logits = {1.0, 3.0, 2.0, 3.0, 3.0}}));
   cases.push_back(sample({.name = "greedy, one", .greedy = true, .logits = {-5.0}}));
   cases.push_back(
-      sample({.name = "greedy, masked", .greedy = true, .logits = {-kInfinity, -3e38, -kInfinity, std::nan("")}}));
+      sample({.name = "greedy, masked", .greedy = true, .logits = {-kInfinity, -3e38, -kInfinity, -kInfinity}}));
+  cases.push_back(sample({.name = "greedy, NaN among numbers", .greedy = true, .logits = {1.0, std::nan(""), 2.0}}));
+  cases.push_back(sample({.name = "greedy, infinity", .greedy = true, .logits = {1.0, 0.0, 2.0, kInfinity}}));
   cases.push_back(
       sample({.name = "greedy, nothing finite", .greedy = true, .logits = {-kInfinity, std::nan(""), kInfinity}}));
   cases.push_back(sample({.name = "greedy, large vocabulary", .greedy = true, .vocabulary = 70001}));
@@ -127,7 +129,9 @@ std::vector<OpCase> cases_sample() {
   state.top_p = 0.01f;
   cases.push_back(sample({.name = "top-p 0.01 of a large vocabulary", .state = state, .vocabulary = 70001}));
   cases.push_back(sample({.name = "one token", .logits = {3.0}}));
-  cases.push_back(sample({.name = "masked", .logits = {-kInfinity, 1.0, -kInfinity, 1.5, std::nan("")}}));
+  cases.push_back(sample({.name = "masked", .logits = {-kInfinity, 1.0, -kInfinity, 1.5, -kInfinity}}));
+  cases.push_back(sample({.name = "NaN among numbers", .logits = {1.0, 2.0, std::nan("")}}));
+  cases.push_back(sample({.name = "infinity", .logits = {kInfinity, 1.0, 2.0, 0.5}}));
   return cases;
 }
 
