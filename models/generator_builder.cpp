@@ -102,7 +102,7 @@ ValueId GeneratorBuilder::embedded_class(const std::string& node, const std::str
   }
   const ValueId zero_one = graph_.add("constant", node + ".values", {},
                                       {{"dtype", "f32"}, {"shape", Shape{2}}, {"values", std::vector<double>{0, 1}}});
-  return graph_.add("one_hot", node, {class_label_, integers({count}), zero_one});
+  return graph_.add("one_hot", node, {class_label_, integers({count}), zero_one}, {{"inside", std::int64_t{1}}});
 }
 
 void GeneratorBuilder::add_layers(const nlohmann::json& owner) {

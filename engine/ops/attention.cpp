@@ -92,6 +92,7 @@ void reference(const ReferenceContext& c) {
                                        c.has(2) ? &c.shape(2) : nullptr, cached ? &c.shape(4) : nullptr,
                                        cached ? &c.shape(5) : nullptr);
   const std::int64_t position = cached ? c.position(6) : 0;
+  if (cached) c.index(6, 0, s.positions(), false, "position");
   std::vector<double> q = c.in(0);
   std::vector<double> k = c.has(1) ? c.in(1) : std::vector<double>();
   std::vector<double> v = c.has(2) ? c.in(2) : std::vector<double>();
@@ -115,8 +116,8 @@ void reference(const ReferenceContext& c) {
   }
   std::int64_t known = s.length;  // keys that exist
   if (cached) {
-    known = std::min(s.length, position + s.queries);
-    for (std::int64_t t = 0; t < s.queries && position + t < s.length; ++t) {
+    known = position + s.queries;
+    for (std::int64_t t = 0; t < s.queries; ++t) {
       std::copy_n(k.begin() + t * s.k_width(), s.k_width(), c.inputs[4]->data.begin() + (position + t) * s.k_width());
       std::copy_n(v.begin() + t * s.v_width(), s.v_width(), c.inputs[5]->data.begin() + (position + t) * s.v_width());
     }
@@ -242,6 +243,7 @@ void lower(Lowering& l) {
                                        l.has(2) ? &l.input(2).shape : nullptr, cached ? &l.input(4).shape : nullptr,
                                        cached ? &l.input(5).shape : nullptr);
   if (s.queries == 0) return;
+  if (cached) l.check_indices(6, "position", {s.positions()}, false);
   const bool in_one = cached && s.queries == 1 && !l.wants_output(1) && l.caps().max_storage_buffers >= kStepBindings;
   std::optional<Binding> turned;
   if (cached && !in_one) turned = prepare(l, s);

@@ -17,6 +17,7 @@ struct AttentionSizes {
 
   static AttentionSizes from(const Attributes& attributes, const Shape& q, const Shape* k, const Shape* v,
                              const Shape* cache_k, const Shape* cache_v);
+  std::int64_t positions() const { return length - queries + 1; }  // at which rows can enter the cache
   std::int64_t q_width() const { return heads * d; }
   std::int64_t k_width() const { return kv_heads * d; }
   std::int64_t v_width() const { return kv_heads * dv; }

@@ -124,6 +124,7 @@ void lower(Lowering& l) {
     binding.view = view;
     return binding;
   };
+  l.check_indices(kPosition, "position", {s.positions()}, false);
   Dispatch d;
   d.shader = "attention_block";
   d.variant = {std::string(dtype_name(dtype))};

@@ -1,5 +1,5 @@
 // op embedding: rows of a table. ids [T] i32, table [V, D] -> [T, D] times attribute scale (default 1). An id outside
-// [0, V) gives a row of zeros; hosts check ids before they feed them.
+// [0, V) is an error.
 #include <algorithm>
 
 #include "ops/op.h"
@@ -24,9 +24,9 @@ void reference(const ReferenceContext& c) {
   const std::size_t width = static_cast<std::size_t>(c.shape(1)[1]);
   const double scale = c.node.attributes.real("scale", 1.0);
   for (std::size_t t = 0; t < c.in(0).size(); ++t) {
-    const auto id = static_cast<std::int64_t>(c.in(0)[t]);
+    const auto id = static_cast<std::size_t>(c.index(0, t, rows, false, "id"));
     for (std::size_t k = 0; k < width; ++k) {
-      c.out(0)[t * width + k] = id < 0 || id >= rows ? 0.0 : scale * c.in(1)[static_cast<std::size_t>(id) * width + k];
+      c.out(0)[t * width + k] = scale * c.in(1)[id * width + k];
     }
   }
 }
@@ -35,6 +35,7 @@ void lower(Lowering& l) {
   const Shape& table = l.input(1).shape;
   const DType dtype = l.input(1).dtype;
   const auto tokens = static_cast<std::uint32_t>(element_count(l.input(0).shape));
+  l.check_indices(0, "id", {table[0]}, false);
   const std::uint32_t lanes = l.lanes(8);
   const auto words = static_cast<std::uint32_t>(matrix_row_words(dtype, table[1]));
   for (const MatrixPiece& piece : l.matrix(1, table[0], false, 0)) {

@@ -1,5 +1,5 @@
 // op gather, gather_elements, gather_nd: elements of x at places that integers name. Negative indices count from the
-// end; outside x lies 0.
+// end; one that names no place is an error.
 //
 // gather(x, i), attribute axis (default 0): y[a.., j.., b..] = x[a.., i[j..], b..].
 // gather_elements(x, i), attribute axis (default 0): y has the shape of i, which has the rank of x and is no larger in
@@ -116,22 +116,13 @@ std::vector<TensorType> infer(const InferContext& c) {
   return {{type, y}};
 }
 
-/// The index, counted from 0; nothing outside.
-std::optional<std::int64_t> index_in(double index, std::int64_t size) {
-  std::int64_t at = to_integer(index);
-  if (at < 0) at += size;
-  if (at < 0 || at >= size) return std::nullopt;
-  return at;
-}
-
 void reference(const ReferenceContext& c) {
-  const std::vector<double>& indices = c.in(1);
   if (c.node.op != "gather_nd") {
     const AxisGather g = axis_gather(c.node, c.shape(0), c.shape(1), c.outputs[0]->type.shape);
     LoopCounter at(g.loops);
     for (double& y : c.out(0)) {
-      const auto index = index_in(indices[static_cast<std::size_t>(at.at(1))], g.size);
-      y = index ? c.in(0)[static_cast<std::size_t>(at.at(0) + *index * g.stride)] : 0.0;
+      const std::int64_t index = c.index(1, static_cast<std::size_t>(at.at(1)), g.size, true);
+      y = c.in(0)[static_cast<std::size_t>(at.at(0) + index * g.stride)];
       at.next();
     }
     return;
@@ -140,13 +131,10 @@ void reference(const ReferenceContext& c) {
   const std::size_t length = g.sizes.size();
   for (std::size_t i = 0; i < c.out(0).size(); ++i) {
     const std::size_t tuple = i / static_cast<std::size_t>(g.inner);
-    std::optional<std::int64_t> from =
+    std::int64_t from =
         static_cast<std::int64_t>(tuple) / g.tuples * g.batch_stride + static_cast<std::int64_t>(i) % g.inner;
-    for (std::size_t d = 0; d < length && from; ++d) {
-      const auto index = index_in(indices[tuple * length + d], g.sizes[d]);
-      from = index ? std::optional(*from + *index * g.strides[d]) : std::nullopt;
-    }
-    c.out(0)[i] = from ? c.in(0)[static_cast<std::size_t>(*from)] : 0.0;
+    for (std::size_t d = 0; d < length; ++d) from += c.index(1, tuple * length + d, g.sizes[d], true) * g.strides[d];
+    c.out(0)[i] = c.in(0)[static_cast<std::size_t>(from)];
   }
 }
 
@@ -168,6 +156,7 @@ void lower(Lowering& l) {
   };
   if (l.node().op == "gather_nd") {
     TupleGather g = tuple_gather(l.node(), x, indices);
+    if (!g.sizes.empty()) l.check_indices(1, "index", g.sizes, true);
     push({g.inner, g.tuples, g.batch_stride, static_cast<std::int64_t>(g.sizes.size())});
     g.sizes.resize(8);
     g.strides.resize(8);
@@ -176,6 +165,7 @@ void lower(Lowering& l) {
     d.variant = {"tuple"};
   } else {
     AxisGather g = axis_gather(l.node(), x, indices, l.output().shape);
+    l.check_indices(1, "index", {g.size}, true);
     g.loops.merge();
     d.specialization.push_back(std::max(1u, u32(static_cast<std::int64_t>(g.loops.count()))));
     g.loops.pad(kLoops);

@@ -2,7 +2,7 @@
 //
 // inputs: indices (integers; negative ones count from the end, others outside name none), depth (one integer known when
 // planned: the size of the dimension), values [2] (those of the others, that of the one). Attribute: axis (default -1:
-// the new dimension is the last).
+// the new dimension is the last), inside (default 0; 1: an index that names none is an error).
 #include <fmt/format.h>
 
 #include "ops/loops.h"
@@ -18,7 +18,7 @@ std::size_t axis_in(const Node& node, const Shape& y) {
 }
 
 std::vector<TensorType> infer(const InferContext& c) {
-  c.expect_only(3, {"axis"});
+  c.expect_only(3, {"axis", "inside"});
   Shape y = c.input(0).shape;
   if (is_floating(c.input(0).dtype)) {
     c.fail(fmt::format("indices are {}, expected integers", dtype_name(c.input(0).dtype)));
@@ -50,6 +50,9 @@ Split split(const Node& node, const Shape& y) {
 
 void reference(const ReferenceContext& c) {
   const Split s = split(c.node, c.outputs[0]->type.shape);
+  if (c.node.attributes.integer("inside", 0) != 0) {
+    for (std::size_t e = 0; e < c.in(0).size(); ++e) c.index(0, e, s.depth, true);
+  }
   for (std::size_t i = 0; i < c.out(0).size(); ++i) {
     const std::int64_t line = static_cast<std::int64_t>(i) / s.inner;
     const std::int64_t from = line / s.depth * s.inner + static_cast<std::int64_t>(i) % s.inner;
@@ -64,6 +67,7 @@ void lower(Lowering& l) {
   const std::int64_t count = element_count(l.output().shape);
   if (count == 0) return;
   if (count > 0xffffffff) l.fail("more than 2^32 elements");
+  if (l.attributes().integer("inside", 0) != 0) l.check_indices(0, "index", {s.depth}, true);
   Dispatch d;
   d.shader = "one_hot";
   d.bindings = {l.read(0, View::I32), l.read(2, View::I32), l.write()};

@@ -8,6 +8,7 @@
 
 #include "heed/error.h"
 #include "ops/loops.h"
+#include "plan/plan.h"
 
 namespace heed::ops {
 
@@ -103,6 +104,16 @@ bool Op::plans_by(std::string_view name, std::size_t input) const {
 
 bool Op::reads_sizes_alone(std::string_view name) const {
   return std::ranges::find(sizes_alone, name) != sizes_alone.end();
+}
+
+std::int64_t ReferenceContext::index(std::size_t i, std::size_t e, std::int64_t size, bool from_end,
+                                     std::string_view what) const {
+  const std::int64_t index = to_integer(in(i)[e]);
+  if (index < (from_end ? -size : 0) || index >= size) {
+    throw Error(IndexCheck{node.op, node.name, std::string(what), {size}, from_end}.message(
+        static_cast<std::int64_t>(e), index));
+  }
+  return index < 0 ? index + size : index;
 }
 
 std::int64_t ReferenceContext::position(std::size_t i) const {

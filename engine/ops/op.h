@@ -59,6 +59,10 @@ struct ReferenceContext {
   const std::vector<double>& in(std::size_t i) const { return inputs[i]->data; }
   const Shape& shape(std::size_t i) const { return inputs[i]->type.shape; }
   std::vector<double>& out(std::size_t i) const { return outputs[i]->data; }
+  /// Element e of input i as a place among `size`, counted from 0; `from_end`: or from the end by negative numbers.
+  /// Throws Error naming it, as `what`, when there is no such place.
+  std::int64_t index(std::size_t i, std::size_t e, std::int64_t size, bool from_end,
+                     std::string_view what = "index") const;
   /// The single element of input i, a position. Throws Error when it is not one: negative, or not an i32.
   std::int64_t position(std::size_t i) const;
 };

@@ -168,8 +168,7 @@ void run_sequence(const ReferenceContext& c, const Layer& layer, const Sizes& s,
     if (c.has(kInitialH)) h[at(i)] = c.in(kInitialH)[at(state_at(layer, s, d, b) + i)];
     if (c.has(kInitialC)) cell[at(i)] = c.in(kInitialC)[at(state_at(layer, s, d, b) + i)];
   }
-  const std::int64_t length =
-      c.has(kLengths) ? std::clamp<std::int64_t>(to_integer(c.in(kLengths)[at(b)]), 0, s.steps) : s.steps;
+  const std::int64_t length = c.has(kLengths) ? c.index(kLengths, at(b), s.steps + 1, false, "length") : s.steps;
   const auto bias = [&](std::int64_t row) { return c.has(kBias) ? c.in(kBias)[at(d * 2 * g * s.width + row)] : 0.0; };
   for (std::int64_t step = 0; step < length; ++step) {
     const std::int64_t t = layer.reverse(d) ? length - 1 - step : step;
@@ -298,6 +297,7 @@ void lower(Lowering& l) {
   const Binding parameters = gather_parameters(l, layer, s, products);
   const Binding h = l.scratch("h", static_cast<std::uint64_t>(count) * 12);  // before, after, and after reset
   const Binding state = l.scratch("state", static_cast<std::uint64_t>(count) * 4);
+  if (l.has(kLengths)) l.check_indices(kLengths, "length", {s.steps + 1}, false);
   const Binding lengths = l.has(kLengths) ? l.read(kLengths, View::I32) : as(products, Access::Read, View::I32);
   const bool writes_y = l.wants_output(0);
   const Binding y = writes_y ? l.write(0) : as(h, Access::Write, View::None);

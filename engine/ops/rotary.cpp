@@ -110,6 +110,7 @@ void lower(Lowering& l) {
   const Rotary rotary = Rotary::from(l.attributes(), "", d);
   const auto context = l.dims().find("context");
   if (context == l.dims().end()) l.fail("dimension 'context' has no size: it says how many positions there are");
+  l.check_indices(1, "position", {context->second - rows + 1}, false);
   Dispatch dispatch;
   dispatch.shader = "rotary";
   dispatch.bindings = {l.read(0, View::F32), l.read(1, View::I32), rotary.table(l, context->second), l.write()};

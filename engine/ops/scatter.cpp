@@ -1,5 +1,5 @@
 // op scatter_elements, scatter_nd: x with elements changed at places that integers name, in the order of the updates.
-// Negative indices count from the end; those outside change nothing.
+// Negative indices count from the end; one that names no place is an error.
 //
 // scatter_elements(x, i, updates), attribute axis (default 0): i and updates have one shape, of the rank of x and no
 // larger in the other dimensions; y[.., i[.., j, ..], ..] = updates[.., j, ..].
@@ -109,14 +109,9 @@ void reference(const ReferenceContext& c) {
     for (std::int64_t j = 0; j < s.updates; ++j) {
       const auto from = static_cast<std::size_t>(line.at(1) + j * s.i_stride);
       std::int64_t to = line.at(0);
-      bool inside = true;
       for (std::size_t d = 0; d < length; ++d) {
-        std::int64_t index = to_integer(c.in(1)[tuples ? static_cast<std::size_t>(j) * length + d : from]);
-        if (index < 0) index += s.sizes[d];
-        inside = inside && index >= 0 && index < s.sizes[d];
-        to += index * s.strides[d];
+        to += c.index(1, tuples ? static_cast<std::size_t>(j) * length + d : from, s.sizes[d], true) * s.strides[d];
       }
-      if (!inside) continue;
       double& y = c.out(0)[static_cast<std::size_t>(to)];
       const double update = c.in(2)[from];
       const double results[] = {update, y + update, y * update, std::max(y, update), std::min(y, update)};
@@ -129,13 +124,14 @@ void reference(const ReferenceContext& c) {
 void lower(Lowering& l) {
   const Shape& x = l.input(0).shape;
   const std::int64_t count = element_count(x);
+  Scatter s = scatter(l.node(), x, l.input(1).shape);
+  if (!s.sizes.empty() && s.updates > 0) l.check_indices(1, "index", s.sizes, true);
   if (count == 0) return;
   if (count > 0x7fffffff || element_count(l.input(2).shape) > 0x7fffffff ||
       element_count(l.input(1).shape) > 0x7fffffff) {
     l.fail("more than 2^31 elements");
   }
   emit_copy(l, l.read(0, View::I32), l.write(), {{{count}, {{1}, {1}}}});
-  Scatter s = scatter(l.node(), x, l.input(1).shape);
   const std::int64_t lines = element_count(s.lines.sizes);
   if (lines == 0 || s.updates == 0) return;
   const bool tuples = l.node().op == "scatter_nd";

@@ -20,10 +20,12 @@ Range range_of(const Plan& plan, const Binding& binding) {
   return {arena, arena ? tensor.arena_block : binding.tensor, begin, begin + binding.size};
 }
 
-/// Weights, and tables; but a constant may be a counter (Lowering::counter).
-bool never_changes(const Plan& plan, const Binding& binding) {
+/// Weights, and tables; but a constant may be a counter (Lowering::counter). Flags are raised by atomic operations, and
+/// read by the host alone.
+bool needs_no_order(const Plan& plan, const Binding& binding) {
   const Storage storage = plan.tensors[binding.tensor].storage;
-  return storage == Storage::Weight || (storage == Storage::Constant && binding.access == Access::Read);
+  return storage == Storage::Weight || storage == Storage::Flag ||
+         (storage == Storage::Constant && binding.access == Access::Read);
 }
 
 bool hits(const std::vector<Range>& ranges, const Range& range) {
@@ -41,7 +43,7 @@ void place_barriers(Plan& plan) {
   for (Dispatch& dispatch : plan.dispatches) {
     bool hazard = false;
     for (const Binding& binding : dispatch.bindings) {
-      if (never_changes(plan, binding)) continue;
+      if (needs_no_order(plan, binding)) continue;
       const Range range = range_of(plan, binding);
       hazard = hazard || hits(written, range) || (binding.access != Access::Read && hits(read, range));
     }
@@ -51,7 +53,7 @@ void place_barriers(Plan& plan) {
       read.clear();
     }
     for (const Binding& binding : dispatch.bindings) {
-      if (never_changes(plan, binding)) continue;
+      if (needs_no_order(plan, binding)) continue;
       if (binding.access != Access::Write) read.push_back(range_of(plan, binding));
       if (binding.access != Access::Read) written.push_back(range_of(plan, binding));
     }

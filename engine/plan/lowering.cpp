@@ -255,6 +255,47 @@ Binding Lowering::constant_words(const char* kind, const std::string& name, std:
   return {index, 0, size, Access::Read, view};
 }
 
+void Lowering::check_indices(std::size_t i, std::string what, const Shape& sizes, bool from_end) {
+  constexpr std::size_t kMostSizes = 8;  // of shaders/check_indices.comp
+  assert(!sizes.empty() && sizes.size() <= kMostSizes);
+  const std::int64_t count = element_count(input(i).shape);
+  const IndexCheck check{node_->op, node_->name, std::move(what), sizes, from_end};
+  if (const HostTensor* tensor = known(i)) {
+    for (std::size_t e = 0; e < tensor->data.size(); ++e) {
+      const std::int64_t size = sizes[e % sizes.size()];
+      const std::int64_t value = ops::to_integer(tensor->data[e]);
+      if (value < (from_end ? -size : 0) || value >= size) {
+        throw Error(check.message(static_cast<std::int64_t>(e), value));
+      }
+    }
+    return;
+  }
+  const ValueId id = node_->inputs[i];
+  if (count == 0 || graph_.value(id).kind == ValueKind::State || !checked_.emplace(id, sizes, from_end).second) return;
+  const std::string key = "flag";
+  const auto flag = tensor_of_key_.find(key);
+  if (flag == tensor_of_key_.end()) {
+    PlanTensor tensor;
+    tensor.name = key;
+    tensor.storage = Storage::Flag;
+    tensor.bytes = 16;
+    tensor_of_key_[key] = add_tensor(std::move(tensor));
+  }
+  plan_.index_checks.push_back(check);
+  Dispatch d;
+  d.shader = "check_indices";
+  d.bindings = {read(i, View::I32), {tensor_of_key_.at(key), 0, 16, Access::ReadWrite, View::None}};
+  d.push_constants = {u32(count), u32(static_cast<std::int64_t>(plan_.index_checks.size())),
+                      u32(static_cast<std::int64_t>(sizes.size()))};
+  for (std::size_t s = 0; s < kMostSizes; ++s) {
+    constexpr std::int64_t kMost = std::numeric_limits<std::int32_t>::max();  // of what an index can say
+    d.push_constants.push_back(u32(s < sizes.size() ? std::min(sizes[s], kMost) : 0));
+  }
+  d.specialization = {lanes(64), from_end};
+  d.groups = spread((static_cast<std::uint64_t>(count) + d.specialization[0] - 1) / d.specialization[0]);
+  emit(std::move(d));
+}
+
 Binding Lowering::counter() {
   const std::array<std::int32_t, 1> zero = {0};
   // Not among the constants, whatever their names: a kernel writes here.

@@ -3,8 +3,10 @@
 #include <bit>
 #include <map>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "plan/infer.h"
@@ -62,6 +64,11 @@ class Lowering {
   std::optional<Binding> ordered(std::size_t i, WeightOrder order, View view);
   /// Memory that lives within this node.
   Binding scratch(std::string name, std::uint64_t bytes);
+  /// Has the integers of input `i` checked, since kernels cannot say what they miss: element e must name one of
+  /// sizes[e % sizes.size()] places, or count from the end where `from_end` (at most 8 sizes). `what` is the word for
+  /// them in messages. Known elements are checked now, others by a dispatch of their own whenever the plan runs, once
+  /// for all nodes that ask the same. States are left alone: the kernels that move them on see to it.
+  void check_indices(std::size_t i, std::string what, const Shape& sizes, bool from_end);
   /// A counter of this node alone, 0 at first; a kernel that changes it leaves it 0.
   Binding counter();
   /// A table that the plan brings; equal ones of one name share their memory.
@@ -123,6 +130,7 @@ class Lowering {
   std::vector<int> tensor_of_value_;            // -1 until used
   std::vector<std::uint64_t> offset_of_value_;  // aliases
   std::map<std::string, std::size_t> tensor_of_key_;
+  std::set<std::tuple<ValueId, Shape, bool>> checked_;
 };
 
 }  // namespace heed

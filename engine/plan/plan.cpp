@@ -36,6 +36,14 @@ std::string Dispatch::module_key() const {
   return key;
 }
 
+std::string IndexCheck::message(std::int64_t element, std::int64_t value) const {
+  const std::int64_t size = sizes[static_cast<std::size_t>(element) % sizes.size()];
+  if (size <= 0)
+    return fmt::format("{} '{}': {} {} (element {}) names a place among none", op, node, what, value, element);
+  return fmt::format("{} '{}': {} {} (element {}) is outside {} to {}", op, node, what, value, element,
+                     from_end ? -size : 0, size - 1);
+}
+
 std::size_t Plan::tensor_named(std::string_view name) const {
   std::string known;
   for (std::size_t i = 0; i < tensors.size(); ++i) {

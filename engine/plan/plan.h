@@ -20,6 +20,7 @@ enum class Storage : std::uint8_t {
   State,     // owned by the session, kept between runs, shared between plans by name
   Input,     // owned by the session, written by the host before a run
   Output,    // owned by the session, read by the host after a run
+  Flag,      // the device's words for what kernels find wrong (runtime/run_proof.h); at most one tensor of a plan
   Arena,     // an intermediate: a range of the session's arena that others reuse when it is dead
 };
 
@@ -65,6 +66,19 @@ struct Dispatch {
   std::string module_key() const;  // of shader_table.h
 };
 
+/// What a check_indices dispatch of a plan holds an input of a node to: element e is one of sizes[e % sizes.size()]
+/// places, counted from 0, or from the end by negative numbers.
+struct IndexCheck {
+  std::string op;
+  std::string node;
+  std::string what;  // "index", "position"
+  Shape sizes;
+  bool from_end = false;
+
+  /// "OP 'NODE': WHAT VALUE (element E) is outside FIRST to LAST".
+  std::string message(std::int64_t element, std::int64_t value) const;
+};
+
 /// A graph made concrete for one device and one set of sizes. Plain data: nothing of Vulkan.
 struct Plan {
   std::string graph_name;
@@ -73,6 +87,7 @@ struct Plan {
   std::vector<DeviceWeight> weights;
   std::vector<std::vector<std::byte>> constants;
   std::vector<Dispatch> dispatches;
+  std::vector<IndexCheck> index_checks;
   std::vector<std::uint64_t> arena_blocks;  // bytes of each block
 
   /// Index into tensors of an input, output or state. Throws Error listing what there is.

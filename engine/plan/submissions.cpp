@@ -1,6 +1,15 @@
 #include "plan/submissions.h"
 
+#include <algorithm>
+
 namespace heed {
+
+double planned_seconds(const Dispatch& dispatch) {
+  constexpr double kSeconds = 0.1;  // of a submission at its limits
+  const SubmissionLimits limits;
+  return kSeconds * std::max(static_cast<double>(dispatch.flops) / static_cast<double>(limits.flops),
+                             static_cast<double>(dispatch.bytes) / static_cast<double>(limits.bytes));
+}
 
 std::vector<Recorded> split_into_submissions(const Plan& plan, int repeats, const SubmissionLimits& limits) {
   std::vector<Recorded> recorded;

@@ -14,6 +14,9 @@ struct SubmissionLimits {
   std::uint64_t bytes = 2'000'000'000;
 };
 
+/// The time for which a dispatch is planned, in seconds: what that slow GPU would take.
+double planned_seconds(const Dispatch& dispatch);
+
 /// One dispatch in the order of recording.
 struct Recorded {
   std::size_t dispatch = 0;     // index into Plan::dispatches

@@ -118,14 +118,14 @@ std::vector<DeviceInfo> list_devices() {
   return infos;
 }
 
-Device::Device(std::string_view which) {
+Device::Device(std::string_view which, const DeviceOptions& options) {
   const Found found = find_devices();
   const std::size_t index = choose(found, which);
   const vk::PhysicalDevice& physical = found.physical[index];
   if (!physical.unusable.empty())
     throw Error(fmt::format("device '{}' cannot be used: {}", physical.name, physical.unusable));
   info_ = describe(physical, index);
-  gpu_ = std::make_shared<Gpu>(found.instance, physical);
+  gpu_ = std::make_shared<Gpu>(found.instance, physical, options.compile_only);
 }
 
 }  // namespace heed

@@ -5,34 +5,19 @@
 #include <algorithm>
 #include <atomic>
 #include <cstring>
-#include <exception>
-#include <thread>
-#include <unordered_map>
 
 #include "file/model_file.h"
 #include "heed/error.h"
 #include "runtime/cache_folder.h"
+#include "runtime/shader_code.h"
+#include "runtime/threads.h"
 #include "runtime/tuner.h"
-#include "shader_table.h"
 
 namespace heed {
 namespace {
 
-constexpr std::uint64_t kPatience = 600'000'000'000;  // nanoseconds; CPU drivers may be slow, but not that slow
+constexpr std::uint64_t kSubmitTimeoutNs = 600'000'000'000;  // nanoseconds; CPU drivers may be slow, but not that slow
 constexpr std::uint64_t kStagingBytes = std::uint64_t{16} << 20;
-
-const ShaderModuleCode& module_code(const std::string& key) {
-  static const std::unordered_map<std::string_view, const ShaderModuleCode*> kByKey = [] {
-    std::unordered_map<std::string_view, const ShaderModuleCode*> map;
-    for (const ShaderModuleCode& code : shader_modules()) map.emplace(code.key, &code);
-    return map;
-  }();
-  const auto found = kByKey.find(key);
-  if (found == kByKey.end()) {
-    throw Error(fmt::format("this build of heed has no shader '{}'; build it with a newer glslang", key));
-  }
-  return *found->second;
-}
 
 }  // namespace
 
@@ -88,14 +73,16 @@ std::string Gpu::cache_name(std::string_view kind) const {
                      physical.subgroup_size, driver.digest());
 }
 
-Gpu::Gpu(std::shared_ptr<const vk::Instance> instance, const vk::PhysicalDevice& physical)
+Gpu::Gpu(std::shared_ptr<const vk::Instance> instance, const vk::PhysicalDevice& physical, bool compile_only)
     : instance_(std::move(instance)),
       device_(physical),
       caps_(device_caps(physical)),
       tuning_(default_tuning(caps_)),
       cache_(device_, read_cache_file(cache_name("pipelines"))),
       commands_(device_),
-      fence_(device_) {
+      fence_(device_),
+      proof_(device_, cache_) {
+  if (compile_only) return;
   const std::string name = cache_name("tuning");
   if (const std::optional<Tuning> known = tuning_from_bytes(read_cache_file(name), caps_)) {
     tuning_ = *known;
@@ -106,7 +93,9 @@ Gpu::Gpu(std::shared_ptr<const vk::Instance> instance, const vk::PhysicalDevice&
 }
 
 Gpu::~Gpu() {
-  if (!compiled_new_) return;
+  // The instance of an abandoned device must not go either.
+  if (device_.abandoned()) static_cast<void>(new std::shared_ptr(instance_));
+  if (!compiled_new_ || device_.abandoned()) return;
   try {
     write_cache_file(cache_name("pipelines"), cache_.data());
   } catch (const std::exception&) {
@@ -128,42 +117,28 @@ void Gpu::compile(const Plan& plan) {
   if (missing.empty()) return;
   compiled_new_ = true;
 
-  std::atomic<std::size_t> next = 0;
-  std::mutex failure_mutex;
-  std::exception_ptr failure;
-  const auto work = [&] {
-    for (std::size_t i = next++; i < missing.size(); i = next++) {
+  try {
+    for_each_on_threads(missing.size(), [&](std::size_t i) {
       const Dispatch& dispatch = *missing[i];
-      try {
-        const std::string module_key = dispatch.module_key();
-        const vk::ShaderModule module(device_, module_code(module_key).words);
-        std::vector<VkDescriptorType> types;
-        for (const Binding& binding : dispatch.bindings) {
-          types.push_back(binding.view != View::None && dispatch.texel ? VK_DESCRIPTOR_TYPE_UNIFORM_TEXEL_BUFFER
-                                                                       : VK_DESCRIPTOR_TYPE_STORAGE_BUFFER);
-        }
-        vk::ComputePipelineInfo info;
-        info.name = module_key;
-        info.bindings = types;
-        info.push_constant_bytes = static_cast<std::uint32_t>(dispatch.push_constants.size() * 4);
-        info.specialization = dispatch.specialization;
-        // Distinct keys, so no two threads touch the same slot; the map itself does not change here.
-        pipelines_.find(pipeline_key(dispatch))->second =
-            std::make_unique<vk::ComputePipeline>(device_, &cache_, module, info);
-      } catch (...) {
-        const std::lock_guard lock(failure_mutex);
-        if (!failure) failure = std::current_exception();
+      const std::string module_key = dispatch.module_key();
+      const vk::ShaderModule module(device_, shader_code(module_key).words);
+      std::vector<VkDescriptorType> types;
+      for (const Binding& binding : dispatch.bindings) {
+        types.push_back(binding.view != View::None && dispatch.texel ? VK_DESCRIPTOR_TYPE_UNIFORM_TEXEL_BUFFER
+                                                                     : VK_DESCRIPTOR_TYPE_STORAGE_BUFFER);
       }
-    }
-  };
-  const std::size_t count = std::min<std::size_t>(missing.size(), std::max(1u, std::thread::hardware_concurrency()));
-  std::vector<std::thread> threads;
-  for (std::size_t i = 1; i < count; ++i) threads.emplace_back(work);
-  work();
-  for (std::thread& thread : threads) thread.join();
-  if (failure) {
+      vk::ComputePipelineInfo info;
+      info.name = module_key;
+      info.bindings = types;
+      info.push_constant_bytes = static_cast<std::uint32_t>(dispatch.push_constants.size() * 4);
+      info.specialization = dispatch.specialization;
+      // Distinct keys, so no two threads touch the same slot; the map itself does not change here.
+      pipelines_.find(pipeline_key(dispatch))->second =
+          std::make_unique<vk::ComputePipeline>(device_, &cache_, module, info);
+    });
+  } catch (...) {
     std::erase_if(pipelines_, [](const auto& item) { return item.second == nullptr; });
-    std::rethrow_exception(failure);
+    throw;
   }
 }
 
@@ -171,11 +146,25 @@ const vk::ComputePipeline& Gpu::pipeline(const Dispatch& dispatch) const {
   return *pipelines_.at(pipeline_key(dispatch));
 }
 
+void Gpu::finish(vk::CommandBuffer& commands) const {
+  proof_.append(commands);
+  commands.end();
+}
+
 void Gpu::submit_and_wait(const vk::CommandBuffer& commands, std::string_view what) {
+  if (device_.abandoned())
+    throw DeviceLost(fmt::format("{}: {} did not answer before; open it again", what, caps_.name));
   fence_.reset();
   const VkCommandBuffer handle = commands.handle();
   device_.submit({&handle, 1}, fence_.handle());
-  fence_.wait_or_throw(kPatience, what);
+  if (!fence_.wait(kSubmitTimeoutNs)) {
+    device_.abandon();
+    throw DeviceLost(
+        fmt::format("{}: {} did not finish within {} s; it may hang, or be too slow for this: use a smaller "
+                    "batch or prompt chunk, or another device",
+                    what, caps_.name, kSubmitTimeoutNs / 1'000'000'000));
+  }
+  proof_.check(1, what);
 }
 
 void Gpu::upload(const vk::Buffer& buffer, std::uint64_t offset, std::span<const std::byte> bytes) {
@@ -192,8 +181,7 @@ void Gpu::upload(const vk::Buffer& buffer, std::uint64_t offset, std::span<const
     std::memcpy(staging.mapped().data(), bytes.data() + done, count);
     commands.begin(vk::Recording::OneTime);
     commands.copy(staging, 0, buffer, offset + done, count);
-    commands.barrier(vk::Stage::Transfer, vk::Stage::Compute | vk::Stage::Transfer);
-    commands.end();
+    finish(commands);
     submit_and_wait(commands, "upload");
   }
 }
@@ -212,8 +200,7 @@ void Gpu::download(const vk::Buffer& buffer, std::uint64_t offset, std::span<std
     commands.begin(vk::Recording::OneTime);
     commands.barrier(vk::Stage::Compute, vk::Stage::Transfer);
     commands.copy(buffer, offset + done, staging, 0, count);
-    commands.barrier(vk::Stage::Transfer, vk::Stage::Host);
-    commands.end();
+    finish(commands);
     submit_and_wait(commands, "download");
     std::memcpy(bytes.data() + done, staging.mapped().data(), count);
   }
@@ -223,8 +210,7 @@ void Gpu::fill(const vk::Buffer& buffer, std::uint32_t word) {
   vk::CommandBuffer commands = commands_.allocate();
   commands.begin(vk::Recording::OneTime);
   commands.fill(buffer, 0, buffer.size(), word);
-  commands.barrier(vk::Stage::Transfer, vk::Stage::Compute | vk::Stage::Transfer | vk::Stage::Host);
-  commands.end();
+  finish(commands);
   submit_and_wait(commands, "filling memory");
 }
 

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "plan/plan.h"
+#include "runtime/run_proof.h"
 #include "vulkan/command.h"
 #include "vulkan/fence.h"
 #include "vulkan/pipeline.h"
@@ -20,8 +21,9 @@ DeviceCaps device_caps(const vk::PhysicalDevice& physical);
 /// the cache folder between runs), and copies to and from memory the host does not see. Used by one thread at a time.
 class Gpu {
  public:
-  /// Opens the device and reads its caches; the tuner runs where there is no verdict yet.
-  Gpu(std::shared_ptr<const vk::Instance> instance, const vk::PhysicalDevice& physical);
+  /// Opens the device and reads its caches; the tuner runs where there is no verdict yet. `compile_only`: plans with
+  /// the default tuning, and submits nothing.
+  Gpu(std::shared_ptr<const vk::Instance> instance, const vk::PhysicalDevice& physical, bool compile_only = false);
   ~Gpu();  // keeps the pipeline cache
   Gpu(const Gpu&) = delete;
   Gpu& operator=(const Gpu&) = delete;
@@ -44,8 +46,12 @@ class Gpu {
   void fill_zero(const vk::Buffer& buffer) { fill(buffer, 0); }
   /// Sets every 32-bit word of a buffer and waits.
   void fill(const vk::Buffer& buffer, std::uint32_t word);
-  /// Submits and waits until all has run. Throws Error when the device is lost or silent for ten minutes.
+  /// Ends a command buffer with the proof that it ran; submit_and_wait() takes no others.
+  void finish(vk::CommandBuffer& commands) const;
+  /// Submits and waits until all has run. Throws DeviceLost when the device is lost, or silent for ten minutes: then it
+  /// is abandoned, with all that was made on it. Throws Error when the driver says that it ran the work and did not.
   void submit_and_wait(const vk::CommandBuffer& commands, std::string_view what);
+  RunProof& proof() { return proof_; }
 
   /// Throws Error with the first message of the validation layer, if it is on (HEED_VALIDATION=1) and has said
   /// anything.
@@ -62,6 +68,7 @@ class Gpu {
   vk::PipelineCache cache_;
   vk::CommandPool commands_;
   vk::Fence fence_;
+  RunProof proof_;
   std::map<std::string, std::unique_ptr<vk::ComputePipeline>> pipelines_;
   bool compiled_new_ = false;
 };

@@ -30,6 +30,43 @@ VkFormat format_of(View view) {
   return VK_FORMAT_UNDEFINED;
 }
 
+/// Tensors of one kind and one executable that share memory: drivers allow few allocations.
+class Pieces {
+ public:
+  Pieces(Gpu& gpu, std::string purpose) : gpu_(gpu), purpose_(std::move(purpose)) {}
+
+  void add(std::size_t tensor, std::uint64_t bytes) {
+    const std::uint64_t alignment = gpu_.caps().buffer_alignment;
+    std::uint64_t offset = sizes_.empty() ? 0 : (sizes_.back() + alignment - 1) / alignment * alignment;
+    if (sizes_.empty() || offset + bytes > gpu_.caps().max_memory_allocation) {
+      sizes_.push_back(0);
+      offset = 0;
+    }
+    sizes_.back() = offset + bytes;
+    pieces_.push_back({tensor, sizes_.size() - 1, offset});
+  }
+
+  /// Makes the buffers and says where in them each tensor lies.
+  void allocate(std::vector<TensorPlace>& places) const {
+    std::vector<std::shared_ptr<const vk::Buffer>> buffers;
+    for (const std::uint64_t size : sizes_) {
+      buffers.push_back(std::make_shared<vk::Buffer>(gpu_.device(), size, vk::MemoryUse::Device, purpose_));
+    }
+    for (const Piece& piece : pieces_) places[piece.tensor] = {buffers[piece.buffer], piece.offset};
+  }
+
+ private:
+  struct Piece {
+    std::size_t tensor;
+    std::size_t buffer;
+    std::uint64_t offset;
+  };
+  Gpu& gpu_;
+  std::string purpose_;
+  std::vector<std::uint64_t> sizes_;  // of the buffers
+  std::vector<Piece> pieces_;
+};
+
 }  // namespace
 
 std::shared_ptr<const vk::Buffer> Session::named(const std::string& name, std::uint64_t bytes) {
@@ -50,16 +87,30 @@ void Session::reserve(const std::string& name, std::uint64_t bytes) {
 Executable& Session::prepare(const Graph& graph, const Bindings& dims) {
   std::string key = graph.name;
   for (const auto& [name, size] : dims) key += fmt::format(",{}={}", name, size);
-  if (const auto known = executables_.find(key); known != executables_.end()) return *known->second;
-  std::unique_ptr<Executable> made = prepare(make_plan(graph, dims, gpu_.caps(), gpu_.tuning()));
-  return *(executables_[key] = std::move(made));
+  auto known = executables_.find(key);
+  if (known == executables_.end()) {
+    std::unique_ptr<Executable> made = prepare(make_plan(graph, dims, gpu_.caps(), gpu_.tuning()));
+    if (executables_.size() >= kMostExecutables) {
+      executables_.erase(
+          std::ranges::min_element(executables_, {}, [](const auto& item) { return item.second.last_use; }));
+    }
+    known = executables_.emplace(key, Prepared{std::move(made), 0}).first;
+  }
+  known->second.last_use = ++uses_;
+  return *known->second.executable;
 }
 
 std::unique_ptr<Executable> Session::prepare(Plan plan) {
   gpu_.compile(plan);
   weights_.ensure(plan);
   auto executable = std::make_unique<Executable>();
+  executable->places_ = place(plan);
+  executable->plan_ = std::move(plan);
+  write_descriptors(*executable);
+  return executable;
+}
 
+std::vector<TensorPlace> Session::place(const Plan& plan) {
   while (arena_.size() < plan.arena_blocks.size()) arena_.push_back(nullptr);
   for (std::size_t i = 0; i < plan.arena_blocks.size(); ++i) {
     // A larger block replaces a smaller one; executables that were recorded with that keep it alive.
@@ -67,33 +118,44 @@ std::unique_ptr<Executable> Session::prepare(Plan plan) {
       arena_[i] = std::make_shared<vk::Buffer>(gpu_.device(), plan.arena_blocks[i], vk::MemoryUse::Device, "arena");
     }
   }
-  executable->tensor_buffers_.resize(plan.tensors.size());
+  std::vector<TensorPlace> places(plan.tensors.size());
+  Pieces constants(gpu_, "constants");
+  Pieces outputs(gpu_, "outputs");
   for (std::size_t i = 0; i < plan.tensors.size(); ++i) {
     const PlanTensor& tensor = plan.tensors[i];
-    std::shared_ptr<const vk::Buffer>& buffer = executable->tensor_buffers_[i];
     switch (tensor.storage) {
       case Storage::Weight:
         break;
-      case Storage::Constant: {
-        auto made = std::make_shared<vk::Buffer>(gpu_.device(), tensor.bytes, vk::MemoryUse::Device, tensor.name);
-        gpu_.upload(*made, 0, plan.constants[tensor.source]);
-        buffer = std::move(made);
+      case Storage::Constant:
+        constants.add(i, tensor.bytes);
         break;
-      }
       case Storage::State:
       case Storage::Input:
-        buffer = named(tensor.name, tensor.bytes);
+        places[i].buffer = named(tensor.name, tensor.bytes);
         break;
       case Storage::Output:
-        buffer = std::make_shared<vk::Buffer>(gpu_.device(), tensor.bytes, vk::MemoryUse::Device, tensor.name);
+        outputs.add(i, tensor.bytes);
+        break;
+      case Storage::Flag:
+        places[i].buffer = gpu_.proof().buffer();
         break;
       case Storage::Arena:
         // A tensor that no dispatch binds has no place.
-        if (tensor.arena_block < arena_.size()) buffer = arena_[tensor.arena_block];
+        if (tensor.arena_block < arena_.size()) places[i] = {arena_[tensor.arena_block], tensor.arena_offset};
         break;
     }
   }
+  constants.allocate(places);
+  outputs.allocate(places);
+  for (std::size_t i = 0; i < plan.tensors.size(); ++i) {
+    if (plan.tensors[i].storage != Storage::Constant) continue;
+    gpu_.upload(*places[i].buffer, places[i].offset, plan.constants[plan.tensors[i].source]);
+  }
+  return places;
+}
 
+void Session::write_descriptors(Executable& executable) {
+  const Plan& plan = executable.plan_;
   vk::DescriptorPoolSize size;
   for (const Dispatch& dispatch : plan.dispatches) {
     ++size.sets;
@@ -101,69 +163,83 @@ std::unique_ptr<Executable> Session::prepare(Plan plan) {
       ++(binding.view != View::None && dispatch.texel ? size.texel_buffers : size.storage_buffers);
     }
   }
-  if (size.sets > 0) {
-    executable->pool_ = std::make_unique<vk::DescriptorPool>(gpu_.device(), size);
-    executable->views_.reserve(size.texel_buffers);
-    vk::DescriptorWriter writer(gpu_.device());
-    for (const Dispatch& dispatch : plan.dispatches) {
-      const VkDescriptorSet set = executable->pool_->allocate(gpu_.pipeline(dispatch).set_layout());
-      executable->sets_.push_back(set);
-      for (std::uint32_t i = 0; i < dispatch.bindings.size(); ++i) {
-        const Binding& binding = dispatch.bindings[i];
-        const PlanTensor& tensor = plan.tensors[binding.tensor];
-        const vk::Buffer* buffer = executable->tensor_buffers_[binding.tensor].get();
-        std::uint64_t offset = binding.offset;
-        if (tensor.storage == Storage::Weight) {
-          const WeightStore::Place place = weights_.find(plan.weights[tensor.source]);
-          buffer = place.buffer;
-          offset += place.offset;
-        } else if (tensor.storage == Storage::Arena) {
-          offset += tensor.arena_offset;
-        }
-        if (binding.view != View::None && dispatch.texel) {
-          executable->views_.emplace_back(gpu_.device(), *buffer, format_of(binding.view), offset, binding.size);
-          writer.texel_buffer(set, i, executable->views_.back());
-        } else {
-          writer.storage_buffer(set, i, *buffer, offset, binding.size);
-        }
+  if (size.sets == 0) return;
+  executable.pool_ = std::make_unique<vk::DescriptorPool>(gpu_.device(), size);
+  executable.views_.reserve(size.texel_buffers);
+  vk::DescriptorWriter writer(gpu_.device());
+  for (const Dispatch& dispatch : plan.dispatches) {
+    const VkDescriptorSet set = executable.pool_->allocate(gpu_.pipeline(dispatch).set_layout());
+    executable.sets_.push_back(set);
+    for (std::uint32_t i = 0; i < dispatch.bindings.size(); ++i) {
+      const Binding& binding = dispatch.bindings[i];
+      const PlanTensor& tensor = plan.tensors[binding.tensor];
+      const vk::Buffer* buffer = executable.places_[binding.tensor].buffer.get();
+      std::uint64_t offset = binding.offset + executable.places_[binding.tensor].offset;
+      if (tensor.storage == Storage::Weight) {
+        const WeightStore::Place place = weights_.find(plan.weights[tensor.source]);
+        buffer = place.buffer;
+        offset += place.offset;
+      }
+      if (binding.view != View::None && dispatch.texel) {
+        executable.views_.emplace_back(gpu_.device(), *buffer, format_of(binding.view), offset, binding.size);
+        writer.texel_buffer(set, i, executable.views_.back());
+      } else {
+        writer.storage_buffer(set, i, *buffer, offset, binding.size);
       }
     }
-    writer.write();
   }
-  executable->plan_ = std::move(plan);
-  return executable;
+  writer.write();
 }
 
-void Session::record(Executable& executable, int repeats) {
-  std::vector<vk::CommandBuffer>& recorded = executable.recorded_[repeats];
-  const auto start = [&] {
-    recorded.push_back(gpu_.commands().allocate());
-    recorded.back().begin(vk::Recording::Reusable);
-    // Uploads through staging and earlier submissions are done: the host waited for them.
-    recorded.back().barrier(vk::Stage::Transfer | vk::Stage::Compute, vk::Stage::Compute);
-  };
-  const auto finish = [&] {
-    recorded.back().barrier(vk::Stage::Compute, vk::Stage::Host | vk::Stage::Transfer);
-    recorded.back().end();
-  };
+std::vector<Executable::Submission> Session::record(const Executable& executable, int repeats) {
+  std::vector<Executable::Submission> recorded;
   for (const Recorded& next : split_into_submissions(executable.plan_, repeats)) {
     const Dispatch& dispatch = executable.plan_.dispatches[next.dispatch];
     if (next.new_submission) {
-      if (!recorded.empty()) finish();
-      start();
+      if (!recorded.empty()) gpu_.finish(recorded.back().commands);
+      recorded.push_back({gpu_.commands().allocate(), next.dispatch});
+      recorded.back().commands.begin(vk::Recording::Reusable);
+      // Uploads through staging and earlier submissions are done: the host waited for them.
+      recorded.back().commands.barrier(vk::Stage::Transfer | vk::Stage::Compute, vk::Stage::Compute);
     }
-    if (next.barrier) recorded.back().barrier(vk::Stage::Compute, vk::Stage::Compute);
-    recorded.back().bind(gpu_.pipeline(dispatch), executable.sets_[next.dispatch], dispatch.push_constants);
-    recorded.back().dispatch(dispatch.groups[0], dispatch.groups[1], dispatch.groups[2]);
+    auto& [commands, longest] = recorded.back();
+    if (planned_seconds(dispatch) > planned_seconds(executable.plan_.dispatches[longest])) longest = next.dispatch;
+    if (next.barrier) commands.barrier(vk::Stage::Compute, vk::Stage::Compute);
+    commands.bind(gpu_.pipeline(dispatch), executable.sets_[next.dispatch], dispatch.push_constants);
+    commands.dispatch(dispatch.groups[0], dispatch.groups[1], dispatch.groups[2]);
   }
-  if (!recorded.empty()) finish();
+  if (!recorded.empty()) gpu_.finish(recorded.back().commands);
+  return recorded;
+}
+
+void Session::submit(const Executable& executable, const Executable::Submission& submission) {
+  const Plan& plan = executable.plan_;
+  try {
+    gpu_.submit_and_wait(submission.commands, fmt::format("graph '{}'", plan.graph_name));
+  } catch (const DeviceLost& lost) {
+    const Dispatch& longest = plan.dispatches[submission.longest];
+    throw DeviceLost(fmt::format(
+        "graph '{}' on {}: {}. The longest dispatch of the submission was '{}' ({}), planned to "
+        "take at most {:.3g} s",
+        plan.graph_name, gpu_.caps().name, lost.what(), longest.label, longest.module_key(), planned_seconds(longest)));
+  }
+  if (const std::optional<RaisedFlag> flag = gpu_.proof().take_flag()) {
+    if (flag->check < plan.index_checks.size()) {
+      throw Error(plan.index_checks[flag->check].message(flag->element, flag->value));
+    }
+    throw Error(
+        fmt::format("graph '{}' on {}: a kernel raised flag {}, which the plan does not have; the driver or heed "
+                    "is broken",
+                    plan.graph_name, gpu_.caps().name, flag->check));
+  }
 }
 
 void Session::run(Executable& executable, int repeats) {
-  if (!executable.recorded_.contains(repeats)) record(executable, repeats);
-  for (const vk::CommandBuffer& commands : executable.recorded_.at(repeats)) {
-    gpu_.submit_and_wait(commands, executable.plan_.graph_name);
+  auto recorded = executable.recorded_.find(repeats);
+  if (recorded == executable.recorded_.end()) {
+    recorded = executable.recorded_.emplace(repeats, record(executable, repeats)).first;
   }
+  for (const Executable::Submission& submission : recorded->second) submit(executable, submission);
   gpu_.check_validation();
 }
 
@@ -171,7 +247,9 @@ std::vector<DispatchTime> Session::time_dispatches(Executable& executable, int r
                                                    const std::function<void()>& before_each) {
   const std::vector<Dispatch>& dispatches = executable.plan_.dispatches;
   const vk::TimestampQueries queries(gpu_.device(), static_cast<std::uint32_t>(dispatches.size()) + 1);
-  vk::CommandBuffer commands = gpu_.commands().allocate();
+  if (dispatches.empty()) return {};
+  Executable::Submission submission{gpu_.commands().allocate(), 0};
+  vk::CommandBuffer& commands = submission.commands;
   commands.begin(vk::Recording::Reusable);
   commands.reset(queries);
   commands.barrier(vk::Stage::Transfer | vk::Stage::Compute, vk::Stage::Compute);
@@ -182,11 +260,11 @@ std::vector<DispatchTime> Session::time_dispatches(Executable& executable, int r
     commands.barrier(vk::Stage::Compute, vk::Stage::Compute | vk::Stage::Host | vk::Stage::Transfer);
     commands.timestamp(queries, i + 1);
   }
-  commands.end();
+  gpu_.finish(commands);
   std::vector<std::vector<double>> runs(dispatches.size());
   for (int repeat = 0; repeat < repeats; ++repeat) {
     before_each();
-    gpu_.submit_and_wait(commands, executable.plan_.graph_name);
+    submit(executable, submission);
     const std::vector<double> times = queries.nanoseconds();
     for (std::size_t i = 0; i < runs.size(); ++i) runs[i].push_back((times[i + 1] - times[i]) * 1e-9);
   }
@@ -229,17 +307,17 @@ void Session::clear(const std::string& name) {
 
 void Session::read_output(const Executable& executable, const std::string& name, std::span<std::byte> bytes) {
   const std::size_t tensor = executable.plan_.tensor_named(name);
-  const std::uint64_t size = executable.tensor_buffers_[tensor]->size();
+  const std::uint64_t size = executable.plan_.tensors[tensor].bytes;
   if (bytes.size() > size) throw Error(fmt::format("output '{}' holds {} bytes, not {}", name, size, bytes.size()));
-  gpu_.download(*executable.tensor_buffers_[tensor], 0, bytes);
+  gpu_.download(*executable.places_[tensor].buffer, executable.places_[tensor].offset, bytes);
 }
 
 void Session::fill_scratch(const Executable& executable, std::uint32_t word) {
   const Plan& plan = executable.plan_;
-  std::set<const vk::Buffer*> filled;  // tensors of the arena share theirs
+  std::set<const vk::Buffer*> filled;  // tensors share theirs
   for (std::size_t i = 0; i < plan.tensors.size(); ++i) {
     const Storage storage = plan.tensors[i].storage;
-    const vk::Buffer* buffer = executable.tensor_buffers_[i].get();
+    const vk::Buffer* buffer = executable.places_[i].buffer.get();
     if (buffer == nullptr || (storage != Storage::Output && storage != Storage::Arena)) continue;
     if (filled.insert(buffer).second) gpu_.fill(*buffer, word);
   }

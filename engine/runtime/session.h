@@ -15,6 +15,12 @@
 
 namespace heed {
 
+/// A range of a buffer from `offset` on; null for weights, which a WeightStore places.
+struct TensorPlace {
+  std::shared_ptr<const vk::Buffer> buffer;
+  std::uint64_t offset = 0;
+};
+
 /// A plan recorded for a device: pipelines, descriptor sets and command buffers. Made and run by a Session.
 class Executable {
  public:
@@ -22,13 +28,18 @@ class Executable {
 
  private:
   friend class Session;
+  /// Work that is submitted at once.
+  struct Submission {
+    vk::CommandBuffer commands;
+    std::size_t longest;  // the dispatch of it that is planned to take most time
+  };
   Plan plan_;
-  std::vector<std::shared_ptr<const vk::Buffer>> tensor_buffers_;  // by tensor; null for weights
+  std::vector<TensorPlace> places_;  // by tensor
   std::vector<vk::BufferView> views_;
   std::unique_ptr<vk::DescriptorPool> pool_;
   std::vector<VkDescriptorSet> sets_;  // by dispatch
   /// By number of repeats: command buffers to submit one after the other, waiting for each.
-  std::map<int, std::vector<vk::CommandBuffer>> recorded_;
+  std::map<int, std::vector<Submission>> recorded_;
 };
 
 /// A running model: its states and inputs in device memory, an arena for intermediates, and the executables of its
@@ -40,8 +51,9 @@ class Session {
 
   /// Makes room for an input or state ahead of the graphs that use it: the largest size it will have.
   void reserve(const std::string& name, std::uint64_t bytes);
-  /// Plans and compiles a graph for bound dimensions, once for each graph name and binding. What it returns lives until
-  /// an input or state is reserved larger than it was.
+  /// Plans and compiles a graph for bound dimensions, once for each graph name and binding as long as it is among the
+  /// last kMostExecutables that were asked for. What it returns lives that long, or until an input or state is reserved
+  /// larger than it was.
   Executable& prepare(const Graph& graph, const Bindings& dims);
   /// The same for a plan made elsewhere; not kept by the session.
   std::unique_ptr<Executable> prepare(Plan plan);
@@ -58,7 +70,8 @@ class Session {
   bool has(const std::string& name) const { return named_.contains(name); }
 
   /// Runs the executable `repeats` times, one after the other, and waits. Work is split into submissions short enough
-  /// for the watchdogs of desktop systems.
+  /// for the watchdogs of desktop systems. Throws DeviceLost naming the dispatch that most likely took too long, and
+  /// Error when the driver dropped work, or naming node and index when one is out of range.
   void run(Executable& executable, int repeats = 1);
 
   /// Each dispatch's time by the device's clock, with a barrier between all of them: the median of `repeats` runs, each
@@ -68,14 +81,24 @@ class Session {
                                             const std::function<void()>& before_each);
 
  private:
+  static constexpr std::size_t kMostExecutables = 16;
+  struct Prepared {
+    std::unique_ptr<Executable> executable;
+    std::uint64_t last_use = 0;
+  };
+
   std::shared_ptr<const vk::Buffer> named(const std::string& name, std::uint64_t bytes);
-  void record(Executable& executable, int repeats);
+  std::vector<TensorPlace> place(const Plan& plan);
+  void write_descriptors(Executable& executable);
+  std::vector<Executable::Submission> record(const Executable& executable, int repeats);
+  void submit(const Executable& executable, const Executable::Submission& submission);
 
   Gpu& gpu_;
   WeightStore& weights_;
   std::map<std::string, std::shared_ptr<const vk::Buffer>> named_;
   std::vector<std::shared_ptr<const vk::Buffer>> arena_;
-  std::map<std::string, std::unique_ptr<Executable>> executables_;
+  std::map<std::string, Prepared> executables_;
+  std::uint64_t uses_ = 0;
 };
 
 }  // namespace heed

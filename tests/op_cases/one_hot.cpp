@@ -8,13 +8,14 @@ namespace heed::op_cases {
 std::vector<OpCase> cases_one_hot() {
   std::vector<OpCase> cases;
   const auto one_hot = [&](const SymbolicShape& shape, std::vector<double> indices, std::int64_t depth,
-                           std::int64_t axis, DType type) {
+                           std::int64_t axis, DType type, std::int64_t inside = 0) {
     GraphBuilder b("one_hot");
     const ValueId size = b.add("constant", "depth", {},
                                {{"dtype", "i64"}, {"shape", Shape{}}, {"integers", std::vector<std::int64_t>{depth}}});
     const std::vector<ValueId> inputs = {b.input("i", DType::I64, shape), size, b.input("v", type, {2})};
-    b.output(b.add("one_hot", "o", inputs, {{"axis", axis}}), "y");
-    cases.push_back({fmt::format("{} {} depth {} axis {}", dtype_name(type), to_string(shape), depth, axis),
+    b.output(b.add("one_hot", "o", inputs, {{"axis", axis}, {"inside", inside}}), "y");
+    cases.push_back({fmt::format("{} {} depth {} axis {}{}", dtype_name(type), to_string(shape), depth, axis,
+                                 inside != 0 ? " inside" : ""),
                      std::move(b).finish(),
                      {},
                      {{"i", std::move(indices)}, {"v", {2, 5}}},
@@ -26,6 +27,7 @@ std::vector<OpCase> cases_one_hot() {
   one_hot({3}, {0, 1, 2}, 0, 0, DType::F32);
   one_hot({std::int64_t{0}}, {}, 5, -1, DType::F32);
   one_hot({5}, {100, -100, 99, 7, 1000000}, 100, -1, DType::U8);
+  one_hot({5}, {9, -10, 0, 3, -1}, 10, -1, DType::F32, 1);
   return cases;
 }
 

@@ -52,6 +52,8 @@ std::optional<Device> open_device() {
 
 /// The combinations of variants that no plan uses: a block holds a whole number of vectors.
 bool is_ever_asked_for(const std::string& key, const DeviceCaps& caps) {
+  // Of the runtime itself: every submission ends with it.
+  if (key == "run_proof-storage") return false;
   static const std::regex kNever("linear_.*-q[48]_0-1(-.*)?");
   // A block of q4_0 is more than lanes of narrow subgroups hold together.
   static const std::regex kWide("(linear_pair|attention_block)-.*-q4_0");

@@ -27,12 +27,18 @@ struct DeviceInfo {
 /// drivers offer is listed once. Throws Error when there is no Vulkan loader or no driver.
 std::vector<DeviceInfo> list_devices();
 
+struct DeviceOptions {
+  /// Plans and compiles, but never runs anything: for drivers whose device is not there. Kernels are chosen as for a
+  /// device that nobody has measured.
+  bool compile_only = false;
+};
+
 /// An opened device. Models and generators on it share its compiled kernels. Used by one thread at a time.
 class Device {
  public:
   /// `which`: empty for the best, an index, a (part of a) name, or a UUID of list_devices(). Throws Error, listing what
-  /// there is, when nothing or more than one thing matches.
-  explicit Device(std::string_view which = "");
+  /// there is, when nothing or more than one thing matches, and when the driver does not run what it is given.
+  explicit Device(std::string_view which = "", const DeviceOptions& options = {});
 
   const DeviceInfo& info() const { return info_; }
   bool is_cpu() const { return info_.type == "CPU"; }

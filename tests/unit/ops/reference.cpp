@@ -202,15 +202,15 @@ TEST_CASE("small ops by hand") {
   b.output(b.add("max", "m", {column, row}), "max");
   b.output(b.add("gate", "g", {column, row}, {{"activation", "relu"}}), "gate");
   const Values y = run(std::move(b),
-                       {{"ids", {1, -1, 2, 0}},
+                       {{"ids", {1, 0, 0, 0}},
                         {"table", {1, 2, 3, 4}},
                         {"position", {7}},
                         {"column", {10, -20}},
                         {"row", {1, 2, 3}}},
                        {{"last", 2}})
                        .outputs;
-  CHECK(y.at("rows") == std::vector<double>{6, 8, 0, 0, 0, 0, 2, 4});
-  CHECK(y.at("tail") == std::vector<double>{0, 0, 2, 4});
+  CHECK(y.at("rows") == std::vector<double>{6, 8, 2, 4, 2, 4, 2, 4});
+  CHECK(y.at("tail") == std::vector<double>{2, 4, 2, 4});
   CHECK(y.at("positions") == std::vector<double>{7, 8});
   CHECK(y.at("sub") == std::vector<double>{9, 8, 7, -21, -22, -23});
   CHECK(y.at("max") == std::vector<double>{10, 10, 10, 1, 2, 3});
@@ -259,8 +259,35 @@ TEST_CASE("positions that are none, and histories that are full, are refused by 
             fmt::format("{} 'n': position {} is outside 0 to 2^31 - 1", op, position));
     }
   }
+  CHECK(said(attention, 1) == "attention 'n': position 1 (element 0) is outside 0 to 0");
   CHECK(said(sample, 2) == "");
   CHECK(said(sample, 3) == "sample 'n': 5 tokens do not fit a history of 4");
+}
+
+TEST_CASE("indices that name no place are refused by node") {
+  const auto said = [](const std::string& op, const Shape& i_shape, std::vector<double> indices,
+                       Attributes attributes) {
+    GraphBuilder b("g");
+    const SymbolicShape shape(i_shape.begin(), i_shape.end());
+    std::vector<ValueId> inputs = {b.input("x", DType::F32, {4, 4}), b.input("i", DType::I32, shape)};
+    if (op.starts_with("scatter")) inputs.push_back(b.input("updates", DType::F32, {op == "scatter_nd" ? 1 : 2, 4}));
+    if (op == "embedding") std::swap(inputs[0], inputs[1]);
+    b.output(b.add(op, "n", inputs, attributes), "y");
+    try {
+      run(std::move(b), {{"x", waves(16)}, {"i", indices}, {"updates", waves(op == "scatter_nd" ? 4 : 8)}}, {});
+    } catch (const Error& error) {
+      return std::string(error.what());
+    }
+    return std::string();
+  };
+  CHECK(said("gather", {2}, {3, -4}, {}).empty());
+  CHECK(said("gather", {2}, {3, -5}, {}) == "gather 'n': index -5 (element 1) is outside -4 to 3");
+  CHECK(said("gather_nd", {1, 2}, {0, 4}, {}) == "gather_nd 'n': index 4 (element 1) is outside -4 to 3");
+  CHECK(said("gather_elements", {1, 2}, {0, 4}, {}) == "gather_elements 'n': index 4 (element 1) is outside -4 to 3");
+  CHECK(said("scatter_nd", {1, 1}, {4}, {}) == "scatter_nd 'n': index 4 (element 0) is outside -4 to 3");
+  CHECK(said("scatter_elements", {2, 4}, {0, 1, 2, 3, 0, 1, 2, -5}, {}) ==
+        "scatter_elements 'n': index -5 (element 7) is outside -4 to 3");
+  CHECK(said("embedding", {2}, {0, -1}, {}) == "embedding 'n': id -1 (element 1) is outside 0 to 3");
 }
 
 TEST_CASE("activations at their ends") {

@@ -121,6 +121,7 @@ TEST_CASE("a table larger than a binding is cut, and the first piece answers for
   CHECK(plan.dispatches.size() > 1);
   std::uint32_t next = 0;
   for (const Dispatch& dispatch : plan.dispatches) {
+    if (dispatch.shader != "embedding") continue;
     CHECK(dispatch.push_constants[3] == next);
     next += dispatch.push_constants[4];
     CHECK(dispatch.push_constants[5] == 1000);
@@ -227,7 +228,7 @@ TEST_CASE("attention of one row is done in one dispatch where the device binds e
   const ValueId q = b.input("q", DType::F32, {1, 8});
   const ValueId k = b.input("k", DType::F32, {1, 8});
   const ValueId v = b.input("v", DType::F32, {1, 8});
-  const ValueId position = b.input("position", DType::I32, {1});
+  const ValueId position = b.state("position", DType::I32, {1});
   const ValueId cache_k = b.state("cache.k", DType::F32, {16, 8});
   const ValueId cache_v = b.state("cache.v", DType::F32, {16, 8});
   b.output(b.add("attention", "attend", {q, k, v, kNoValue, cache_k, cache_v, position}, {{"heads", std::int64_t{2}}}),
