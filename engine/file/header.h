@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "file/model_file.h"
+#include "graph/integer.h"
 
 namespace heed {
 
@@ -16,9 +17,7 @@ inline constexpr std::uint64_t kChecksummedPreambleBytes = 16;
 inline constexpr std::uint64_t kMaxHeaderBytes = std::uint64_t{1} << 25;
 
 /// The smallest multiple of kTensorAlignment that is not below `offset`, which is at most 2^63.
-constexpr std::uint64_t align_up(std::uint64_t offset) {
-  return (offset + kTensorAlignment - 1) / kTensorAlignment * kTensorAlignment;
-}
+constexpr std::uint64_t align_up(std::uint64_t offset) { return round_up(offset, kTensorAlignment); }
 
 /// Where the first entry of a file lies whose JSON header has `header_bytes`.
 constexpr std::uint64_t data_begin(std::uint64_t header_bytes) { return align_up(kPreambleBytes + header_bytes); }

@@ -11,6 +11,7 @@
 #include "generate/picture_roles.h"
 #include "generate/picture_tiles.h"
 #include "graph/bind.h"
+#include "graph/integer.h"
 #include "heed/error.h"
 #include "heed/picture.h"
 #include "ops/sample.h"
@@ -376,7 +377,7 @@ std::vector<Picture> PictureModel::draw(const std::vector<std::vector<float>>& n
   s.maps.clear();
   std::vector<Picture> pictures;
   const std::size_t batch = s.batch_for(noises.size());
-  const std::size_t batches = batch == 0 ? 0 : (noises.size() + batch - 1) / batch;
+  const std::size_t batches = batch == 0 ? 0 : ceil_div(noises.size(), batch);
   for (std::size_t i = 0; i < batches; ++i) {
     const std::size_t first = i * batch;
     const std::size_t wanted = std::min(batch, noises.size() - first);

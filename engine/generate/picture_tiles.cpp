@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "graph/integer.h"
 #include "heed/error.h"
 
 namespace heed {
@@ -20,7 +21,7 @@ std::vector<std::int64_t> starts(std::int64_t length, std::int64_t part, std::in
                     "overlap",
                     part, overlap));
   }
-  const std::int64_t count = (length - part + step - 1) / step + 1;
+  const std::int64_t count = ceil_div(length - part, step) + 1;
   std::vector<std::int64_t> begins;
   for (std::int64_t i = 0; i < count; ++i) begins.push_back(i * (length - part) / (count - 1));
   return begins;

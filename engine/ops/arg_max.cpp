@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "graph/integer.h"
 #include "ops/loops.h"
 #include "ops/op.h"
 #include "plan/lowering.h"
@@ -62,7 +63,7 @@ void lower(Lowering& l) {
   const auto root = static_cast<std::uint64_t>(std::sqrt(static_cast<double>(length)));
   const std::uint64_t longest = std::min<std::uint64_t>(l.caps().max_loop_iterations / 2, 1u << 20);
   const std::uint64_t parts = std::max({std::min({kEnough / outputs, length / 16, std::max<std::uint64_t>(root, 32)}),
-                                        (length + longest - 1) / longest, std::uint64_t{1}});
+                                        ceil_div(length, longest), std::uint64_t{1}});
   if (parts > longest) l.fail("has too many elements");
   const auto append = [&](const Binding& named, const Binding& y, std::uint64_t count, std::uint64_t shared,
                           bool candidates) {
@@ -80,7 +81,7 @@ void lower(Lowering& l) {
                         candidates};
     const std::uint32_t lanes = l.lanes(64);
     d.specialization = {lanes};
-    d.groups = l.spread((outputs * shared + lanes - 1) / lanes);
+    d.groups = l.spread(ceil_div(outputs * shared, lanes));
     l.emit(std::move(d));
   };
   const Binding x = l.read(0, View::I32);

@@ -18,6 +18,7 @@
 #include <limits>
 #include <optional>
 
+#include "graph/integer.h"
 #include "ops/op.h"
 #include "ops/rotary.h"
 #include "plan/lowering.h"
@@ -195,9 +196,9 @@ std::optional<Binding> prepare(Lowering& l, const Sizes& s) {
   const std::uint32_t lanes = l.lanes(64);
   d.specialization = {lanes, rotary.half};
   const std::uint64_t pairs = static_cast<std::uint64_t>(s.queries) *
-                              static_cast<std::uint64_t>(((turns ? s.heads : 0) + s.kv_heads) * ((s.d + 1) / 2) +
-                                                         s.kv_heads * ((s.dv + 1) / 2));
-  d.groups = l.spread((pairs + lanes - 1) / lanes);
+                              static_cast<std::uint64_t>(((turns ? s.heads : 0) + s.kv_heads) * ceil_div(s.d, 2) +
+                                                         s.kv_heads * ceil_div(s.dv, 2));
+  d.groups = l.spread(ceil_div(pairs, lanes));
   l.emit(std::move(d));
   if (!turns) return std::nullopt;
   return turned;
@@ -219,7 +220,7 @@ Pass pass_over_keys(const Lowering& l, const Sizes& s, bool vectors) {
   Pass pass{};
   pass.lanes = l.lanes_within_loops([&](std::uint32_t many) { return attention_iterations(s, vectors, many); });
   pass.tile = attention_tile(pass.lanes);
-  pass.slots = static_cast<std::uint32_t>((value_elements + pass.lanes - 1) / pass.lanes);
+  pass.slots = static_cast<std::uint32_t>(ceil_div(value_elements, pass.lanes));
   pass.d_elements = u32(vectors ? s.d / 4 : s.d);
   const std::uint64_t shared = attention_shared(s, pass.lanes);
   if (shared > l.caps().max_shared_memory) {
@@ -317,7 +318,7 @@ void lower(Lowering& l) {
     const std::uint32_t lanes = l.tuning().lanes;
     d.specialization = {
         lanes, cached, s.causal, l.has(3), u32(s.d / 4), u32(s.dv / 4), std::max(s.d, s.dv) <= 64 ? 4u : 2u};
-    d.groups = l.spread(static_cast<std::uint64_t>(s.heads) * ((u32(s.queries) + lanes - 1) / lanes));
+    d.groups = l.spread(static_cast<std::uint64_t>(s.heads) * ceil_div(u32(s.queries), lanes));
   } else {
     const Pass pass = pass_over_keys(l, s, vectors);
     d.shader = "attention";
@@ -354,8 +355,8 @@ std::uint64_t attention_iterations(const AttentionSizes& s, bool vectors, std::u
   const auto value_elements = static_cast<std::uint64_t>(vectors ? s.dv / 4 : s.dv);
   const auto elements = static_cast<std::uint64_t>(vectors ? s.d / 4 : s.d);
   const std::uint64_t tile = attention_tile(lanes);
-  const std::uint64_t tiles = (static_cast<std::uint64_t>(s.length) + tile - 1) / tile;
-  return tiles * ((tile + lanes - 1) / lanes * (elements + 2) + (value_elements + lanes - 1) / lanes * (tile + 1) +
+  const std::uint64_t tiles = ceil_div(static_cast<std::uint64_t>(s.length), tile);
+  return tiles * (ceil_div(tile, lanes) * (elements + 2) + ceil_div(value_elements, lanes) * (tile + 1) +
                   2 * Lowering::reduce_iterations(lanes) + 1) +
          2 * elements + 2 * value_elements + Lowering::reduce_iterations(lanes);
 }

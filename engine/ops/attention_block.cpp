@@ -14,6 +14,7 @@
 #include <algorithm>
 #include <numeric>
 
+#include "graph/integer.h"
 #include "ops/attention.h"
 #include "ops/linear.h"
 #include "ops/op.h"
@@ -85,9 +86,7 @@ void reference(const ReferenceContext& c) {
 /// Weight rows that a lane takes at a time: few are left over where a head's rows end.
 std::int64_t rows_at_a_time(std::int64_t rows, std::int64_t lanes) {
   std::int64_t best = 8;
-  const auto taken = [&](std::int64_t at_a_time) {
-    return (rows + lanes * at_a_time - 1) / (lanes * at_a_time) * at_a_time;
-  };
+  const auto taken = [&](std::int64_t at_a_time) { return ceil_div(rows, lanes * at_a_time) * at_a_time; };
   for (const std::int64_t fewer : {7, 6, 5, 4}) {
     if (taken(fewer) < taken(best)) best = fewer;
   }
@@ -170,7 +169,7 @@ void lower(Lowering& l) {
   const std::uint32_t lanes = l.tuning().lanes;
   d.specialization = {lanes,
                       attention_tile(lanes),
-                      u32((s.dv / 4 + lanes - 1) / lanes),
+                      u32(ceil_div(s.dv / 4, std::int64_t{lanes})),
                       u32(s.d / 4),
                       rotary.half,
                       u32(s.dv),

@@ -4,6 +4,7 @@
 
 #include <cmath>
 
+#include "graph/integer.h"
 #include "ops/op.h"
 #include "plan/lowering.h"
 
@@ -52,7 +53,7 @@ void lower(Lowering& l) {
   d.push_constants = {u32(count), u32(x[1]), u32(inner_of(x)), bits(l.attributes().real("eps", 1e-5))};
   const std::uint32_t lanes = l.lanes(64);
   d.specialization = {lanes};
-  d.groups = l.spread((static_cast<std::uint64_t>(count) + lanes - 1) / lanes);
+  d.groups = l.spread(ceil_div(static_cast<std::uint64_t>(count), lanes));
   l.emit(std::move(d));
 }
 

@@ -4,6 +4,7 @@
 // are cut out by goes back to its place. Attributes strides, dilations, pads (ops/window.h).
 #include <fmt/format.h>
 
+#include "graph/integer.h"
 #include "ops/op.h"
 #include "ops/window.h"
 #include "plan/lowering.h"
@@ -89,7 +90,7 @@ void lower(Lowering& l) {
   }
   const std::uint32_t lanes = l.lanes(64);
   d.specialization = {lanes};
-  d.groups = l.spread((static_cast<std::uint64_t>(count) + lanes - 1) / lanes);
+  d.groups = l.spread(ceil_div(static_cast<std::uint64_t>(count), lanes));
   l.emit(std::move(d));
 }
 

@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "graph/integer.h"
 #include "heed/error.h"
 #include "plan/lowering.h"
 
@@ -115,7 +116,7 @@ void lower(Lowering& l) {
     d.push_constants = {static_cast<std::uint32_t>(count), 0};
     d.specialization = {lanes, 2};
   }
-  d.groups = l.spread((count + lanes - 1) / lanes);
+  d.groups = l.spread(ceil_div(count, lanes));
   l.emit(std::move(d));
 }
 

@@ -12,6 +12,7 @@
 
 #include <algorithm>
 
+#include "graph/integer.h"
 #include "ops/activation.h"
 #include "ops/op.h"
 #include "plan/lowering.h"
@@ -150,7 +151,7 @@ void lower_plain(Lowering& l, const Convolution& c) {
     d.push_constants.push_back(bits(activation.slope));
     const std::uint32_t lanes = l.lanes(64);
     d.specialization = {lanes, c.transposed, l.has(2), activation.number};
-    d.groups = l.spread((count + lanes - 1) / lanes);
+    d.groups = l.spread(ceil_div(count, lanes));
     d.flops = channels == 0 ? 0 : c.flops() / channels * (end - first);
     l.emit(std::move(d));
   }

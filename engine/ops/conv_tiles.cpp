@@ -7,6 +7,7 @@
 #include <array>
 #include <numeric>
 
+#include "graph/integer.h"
 #include "ops/activation.h"
 #include "ops/conv.h"
 #include "ops/loops.h"
@@ -21,8 +22,6 @@ constexpr std::int64_t kMostTaps = 32;           // of a row of the kernel, in r
 constexpr std::int64_t kMostProducts = 128;      // of these with the pixels of a lane
 constexpr std::int64_t kMostWords = 16;          // of a row of x, in registers
 constexpr std::uint64_t kOtherIterations = 256;  // of loops that a lane runs besides those over x
-
-std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
 
 /// One ordinary convolution: output o < out lies at element y_first + o . y_step of a channel of y, and tap k of it
 /// reads element first + o * stride + k * dilation of x, and element w_first + k . w_step of the kernel.
@@ -302,7 +301,7 @@ void emit_pass(Lowering& l, const Convolution& c, const Pass& pass, const Padded
     d.specialization = {
         lanes,          u32(t.pixels), u32(kernel[2]), u32(pass.stride[2]), u32(pass.dilation[2]), u32(t.shift),
         u32(rows.rows), rows.deep,     l.has(2),       activation.number};
-    d.groups = l.spread(static_cast<std::uint64_t>(ceil_div(count, lanes)));
+    d.groups = l.spread(static_cast<std::uint64_t>(ceil_div(count, std::int64_t{lanes})));
     d.flops = 2 * static_cast<std::uint64_t>(c.batch * c.groups * c.outputs * pass.out[0] * pass.out[1] * pass.out[2] *
                                              (end - first) * kernel[0] * kernel[1] * kernel[2]);
     l.emit(std::move(d));

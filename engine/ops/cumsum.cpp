@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "graph/integer.h"
 #include "ops/loops.h"
 #include "ops/op.h"
 #include "ops/words.h"
@@ -82,7 +83,7 @@ void lower(Lowering& l) {
                         scan.exclusive, scan.reverse,     scan.sums_alone,        before != nullptr};
     const std::uint32_t lanes = l.lanes(64);
     d.specialization = {lanes, wrap_number(l.output().dtype)};
-    d.groups = l.spread((static_cast<std::uint64_t>(count) + lanes - 1) / lanes);
+    d.groups = l.spread(ceil_div(static_cast<std::uint64_t>(count), lanes));
     l.emit(std::move(d));
   };
 
@@ -96,7 +97,7 @@ void lower(Lowering& l) {
     return append(x, nullptr, l.write(), {1, s.length, s.length, exclusive, reverse, false});
   }
   const auto block = static_cast<std::int64_t>(std::ceil(std::sqrt(static_cast<double>(s.length))));
-  const std::int64_t blocks = (s.length + block - 1) / block;
+  const std::int64_t blocks = ceil_div(s.length, block);
   if (block > longest) l.fail(fmt::format("sums up {} elements, but does at most {}", s.length, longest * longest));
   const auto bytes = static_cast<std::uint64_t>(lines * blocks) * 4;
   const Binding sums = l.scratch("sums", bytes);

@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <map>
 
+#include "graph/integer.h"
 #include "ops/loops.h"
 #include "ops/matmul.h"
 #include "ops/op.h"
@@ -214,7 +215,7 @@ bool lower_plainly(Lowering& l, const Contraction& c, std::int64_t shared) {
   }
   const std::uint32_t lanes = l.lanes(64);
   d.specialization = {lanes};
-  d.groups = l.spread((static_cast<std::uint64_t>(count) + lanes - 1) / lanes);
+  d.groups = l.spread(ceil_div(static_cast<std::uint64_t>(count), lanes));
   d.flops = 2 * static_cast<std::uint64_t>(count) * static_cast<std::uint64_t>(length);
   l.emit(std::move(d));
   return true;

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <optional>
 
+#include "graph/integer.h"
 #include "heed/error.h"
 #include "ops/activation.h"
 #include "ops/functions.h"
@@ -132,7 +133,7 @@ void lower(Lowering& l) {
       l.node().op == "gate" ? static_cast<std::uint32_t>(activation_named(l.attributes().text("activation"))) : 0;
   const std::uint32_t number = cast ? cast_number(l.input(0).dtype, y.dtype) : f->number;
   d.specialization = {lanes, number, activation, binary, used, wrap_number(y.dtype), repeated};
-  d.groups = l.spread((steps + lanes - 1) / lanes);
+  d.groups = l.spread(ceil_div(steps, lanes));
   l.emit(std::move(d));
 }
 

@@ -2,6 +2,7 @@
 // [0, V) is an error.
 #include <algorithm>
 
+#include "graph/integer.h"
 #include "ops/op.h"
 #include "plan/lowering.h"
 
@@ -51,7 +52,7 @@ void lower(Lowering& l) {
                         static_cast<std::uint32_t>(table[0]),
                         bits(l.attributes().real("scale", 1.0))};
     d.specialization = {lanes, piece.band};
-    d.groups = l.spread((std::uint64_t{tokens} * words + lanes - 1) / lanes);
+    d.groups = l.spread(ceil_div(std::uint64_t{tokens} * words, lanes));
     l.emit(std::move(d));
   }
 }

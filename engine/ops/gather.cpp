@@ -10,6 +10,7 @@
 
 #include <algorithm>
 
+#include "graph/integer.h"
 #include "ops/loops.h"
 #include "ops/op.h"
 #include "ops/words.h"
@@ -150,7 +151,7 @@ void lower(Lowering& l) {
   d.push_constants = {static_cast<std::uint32_t>(count)};
   const std::uint32_t lanes = l.lanes(64);
   d.specialization = {lanes};
-  d.groups = l.spread((count + lanes - 1) / lanes);
+  d.groups = l.spread(ceil_div(count, lanes));
   const auto push = [&](const Shape& values) {
     for (const std::int64_t value : values) d.push_constants.push_back(u32(value));
   };

@@ -9,6 +9,7 @@
 #include <array>
 #include <cmath>
 
+#include "graph/integer.h"
 #include "ops/op.h"
 #include "plan/lowering.h"
 
@@ -159,7 +160,7 @@ void lower(Lowering& l) {
   d.push_constants.push_back(align_corners(l.node()));
   const std::uint32_t lanes = l.lanes(64);
   d.specialization = {lanes, static_cast<std::uint32_t>(mode_of(l.node()))};
-  d.groups = l.spread((static_cast<std::uint64_t>(count) + lanes - 1) / lanes);
+  d.groups = l.spread(ceil_div(static_cast<std::uint64_t>(count), lanes));
   l.emit(std::move(d));
 }
 

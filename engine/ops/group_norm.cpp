@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "graph/integer.h"
 #include "ops/op.h"
 #include "plan/lowering.h"
 
@@ -76,8 +77,8 @@ void lower(Lowering& l) {
   // Chunks long enough to be worth a workgroup, and few enough to be summed up again by each of them.
   constexpr std::int64_t kShortest = 4096;
   constexpr std::int64_t kMost = 256;
-  const std::int64_t chunk = std::max(kShortest, (g.length + kMost - 1) / kMost);
-  const std::int64_t chunks = (g.length + chunk - 1) / chunk;
+  const std::int64_t chunk = std::max(kShortest, ceil_div(g.length, kMost));
+  const std::int64_t chunks = ceil_div(g.length, chunk);
   const std::uint32_t lanes = l.lanes_within_loops([&](std::uint32_t n) {
     return 2 * (static_cast<std::uint64_t>(std::max(chunk, kMost)) / n + 1) + 2 * Lowering::reduce_iterations(n);
   });

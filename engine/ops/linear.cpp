@@ -12,6 +12,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "graph/integer.h"
 #include "ops/activation.h"
 #include "ops/op.h"
 #include "plan/lowering.h"
@@ -131,8 +132,6 @@ struct Product {
   std::int64_t together;  // rows, see Tuning::rows_a_lane
 };
 
-std::uint32_t ceil_div(std::uint32_t a, std::uint32_t b) { return (a + b - 1) / b; }
-
 /// Lets a kernel read what all lanes need at the same place as the tuner found best.
 void choose_same(const Lowering& l, Dispatch& d) {
   const bool storage = l.tuning().texel && l.tuning().same_storage;
@@ -195,7 +194,7 @@ std::int64_t chunk_columns(const Tuning& tuning) { return 4 * std::int64_t{tunin
 /// Columns between the products that one of its workgroups makes.
 std::int64_t columns_a_group(const LinearPair& pair, const Tuning& tuning) {
   const std::int64_t chunks = pair.hidden / chunk_columns(tuning);
-  return (chunks + Tuning::kFewestGroups - 1) / Tuning::kFewestGroups * chunk_columns(tuning);
+  return ceil_div(chunks, Tuning::kFewestGroups) * chunk_columns(tuning);
 }
 
 void lower_pair(Lowering& l, const LinearPair& pair) {
@@ -206,7 +205,7 @@ void lower_pair(Lowering& l, const LinearPair& pair) {
   const std::vector<MatrixPiece> second = l.matrix(5, pair.width, false, 0);
   if (first.size() != 1 || second.size() != 1) l.fail("a weight of a pair of products does not fit one binding");
   const std::int64_t columns = columns_a_group(pair, l.tuning());
-  const auto groups = static_cast<std::uint32_t>((pair.hidden + columns - 1) / columns);
+  const auto groups = u32(ceil_div(pair.hidden, columns));
   Dispatch d;
   d.shader = "linear_pair";
   d.variant = {std::string(dtype_name(pair.dtype))};
@@ -320,7 +319,7 @@ bool lanes_hand_on(DType dtype, const DeviceCaps& caps, const Tuning& tuning) {
 bool small_enough_to_join(std::uint64_t weights, const DeviceCaps& caps) {
   constexpr std::uint64_t kLarge = 4'000'000;
   // On the device a weight takes up to twice the space.
-  return weights < kLarge && 2 * weights <= std::min(caps.max_storage_buffer_range, caps.max_memory_allocation);
+  return weights < kLarge && 2 * weights <= std::min(caps.max_storage_buffer_range, largest_weight(caps));
 }
 
 bool fits_one_dispatch(const LinearPair& pair, const DeviceCaps& caps, const Tuning& tuning) {

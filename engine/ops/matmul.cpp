@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <bit>
 
+#include "graph/integer.h"
 #include "ops/reduce.h"
 #include "plan/lowering.h"
 
@@ -110,7 +111,7 @@ void lower(Lowering& l) {
 }
 
 std::int64_t count(const Loops& loops) { return element_count(loops.sizes); }
-std::int64_t up_to_four(std::int64_t size) { return (size + 3) / 4 * 4; }
+std::int64_t up_to_four(std::int64_t size) { return ceil_div(size, 4) * 4; }
 
 /// Matrices of whole vec4s.
 struct Packed {
@@ -167,12 +168,10 @@ Packed pack(Lowering& l, const Matrices& m, const std::string& name, bool whole_
   for (const std::int64_t stride : loops.strides[0]) d.push_constants.push_back(u32(stride));
   const std::uint32_t lanes = l.lanes(64);
   d.specialization = {lanes, used};
-  d.groups = l.spread((static_cast<std::uint64_t>(elements) + lanes - 1) / lanes);
+  d.groups = l.spread(ceil_div(static_cast<std::uint64_t>(elements), lanes));
   l.emit(std::move(d));
   return packed;
 }
-
-std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
 
 }  // namespace
 
@@ -207,7 +206,7 @@ void emit_product(Lowering& l, const Matrices& a, const Matrices& b, const Bindi
   while (width > 1 && width % 2 == 0 && width / 2 >= quads) width /= 2;
   const bool narrow = width < lanes;
   const std::int64_t row_groups = ceil_div(rows, tile * (lanes / width));
-  const std::int64_t column_groups = ceil_div(quads, width);
+  const std::int64_t column_groups = ceil_div(quads, std::int64_t{width});
 
   // So do long sums of few elements, in parts that are added up; and older llvmpipe's loops end.
   constexpr std::int64_t kFewWords = 64;

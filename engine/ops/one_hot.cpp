@@ -5,6 +5,7 @@
 // the new dimension is the last), inside (default 0; 1: an index that names none is an error).
 #include <fmt/format.h>
 
+#include "graph/integer.h"
 #include "ops/loops.h"
 #include "ops/op.h"
 #include "ops/words.h"
@@ -74,7 +75,7 @@ void lower(Lowering& l) {
   d.push_constants = {u32(count), u32(s.depth), u32(s.inner)};
   const std::uint32_t lanes = l.lanes(64);
   d.specialization = {lanes};
-  d.groups = l.spread((static_cast<std::uint64_t>(count) + lanes - 1) / lanes);
+  d.groups = l.spread(ceil_div(static_cast<std::uint64_t>(count), lanes));
   l.emit(std::move(d));
 }
 

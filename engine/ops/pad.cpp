@@ -11,6 +11,7 @@
 #include <array>
 #include <set>
 
+#include "graph/integer.h"
 #include "ops/loops.h"
 #include "ops/op.h"
 #include "plan/lowering.h"
@@ -161,7 +162,7 @@ void emit_pad(Lowering& l, const Binding& x, const Binding& y, Padding padding, 
   }
   const std::size_t used = padding.y.size();
   const std::uint32_t run = padding.y.back() < 8 ? 1 : 8;
-  const std::uint64_t runs = (static_cast<std::uint64_t>(padding.y.back()) + run - 1) / run;
+  const std::uint64_t runs = ceil_div(static_cast<std::uint64_t>(padding.y.back()), run);
   const std::uint64_t invocations = count / static_cast<std::uint64_t>(padding.y.back()) * runs;
   if (used > kLoops) l.fail(fmt::format("pads more than {} dimensions", kLoops));
   Dispatch d;
@@ -173,7 +174,7 @@ void emit_pad(Lowering& l, const Binding& x, const Binding& y, Padding padding, 
   }
   const std::uint32_t lanes = l.lanes(64);
   d.specialization = {lanes, run, static_cast<std::uint32_t>(mode)};
-  d.groups = l.spread((invocations + lanes - 1) / lanes);
+  d.groups = l.spread(ceil_div(invocations, lanes));
   l.emit(std::move(d));
 }
 

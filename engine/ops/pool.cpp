@@ -10,6 +10,7 @@
 #include <cmath>
 #include <limits>
 
+#include "graph/integer.h"
 #include "ops/op.h"
 #include "ops/window.h"
 #include "plan/lowering.h"
@@ -130,7 +131,7 @@ void lower(Lowering& l) {
       shared ? l.lanes_within_loops([&](std::uint32_t n) { return static_cast<std::uint64_t>(w.taps()) / n + 64; })
              : l.lanes(64);
   d.specialization = {lanes, static_cast<std::uint32_t>(kind), shared, indices, w.dilation != Triple{1, 1, 1}};
-  d.groups = l.spread(static_cast<std::uint64_t>(shared ? count : (count + lanes - 1) / lanes));
+  d.groups = l.spread(static_cast<std::uint64_t>(shared ? count : ceil_div(count, std::int64_t{lanes})));
   l.emit(std::move(d));
 }
 

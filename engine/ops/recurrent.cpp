@@ -16,6 +16,7 @@
 #include <cctype>
 #include <cmath>
 
+#include "graph/integer.h"
 #include "heed/error.h"
 #include "ops/functions.h"
 #include "ops/loops.h"
@@ -365,7 +366,7 @@ void lower(Lowering& l) {
             dispatch.push_constants.push_back(bits(function_parameter(f, Node{}, parameter)));
           }
         }
-        dispatch.groups = l.spread((static_cast<std::uint64_t>(count) + lanes - 1) / lanes);
+        dispatch.groups = l.spread(ceil_div(static_cast<std::uint64_t>(count), lanes));
         dispatch.flops = 2 * static_cast<std::uint64_t>(count) * static_cast<std::uint64_t>(g * s.width);
         l.emit(std::move(dispatch));
       };

@@ -12,6 +12,7 @@
 #include <cmath>
 #include <limits>
 
+#include "graph/integer.h"
 #include "ops/words.h"
 #include "plan/lowering.h"
 
@@ -214,7 +215,7 @@ std::uint64_t parts_of(std::uint64_t outputs, std::uint64_t length, const Device
   const std::uint64_t wanted = std::min({kEnough / outputs, length / 16, std::max<std::uint64_t>(root, 32)});
   // An iteration in 32 is one of the outer loop; the rest is for loops over dimensions.
   const std::uint64_t longest = std::min<std::uint64_t>(caps.max_loop_iterations / 8, 1u << 20);
-  return std::max({wanted, (length + longest - 1) / longest, std::uint64_t{1}});
+  return std::max({wanted, ceil_div(length, longest), std::uint64_t{1}});
 }
 
 }  // namespace
@@ -260,7 +261,7 @@ void emit_reduction(Lowering& l, Reduction reduction, DType type, const Binding&
       for (std::size_t i = 1; i < kLoops; ++i) d.push_constants.push_back(u32(loops.sizes[i]));
       for (const std::int64_t stride : loops.strides[0]) d.push_constants.push_back(u32(stride));
     }
-    d.groups = l.spread((outputs * parts + lanes - 1) / lanes);
+    d.groups = l.spread(ceil_div(outputs * parts, lanes));
     d.flops = outputs * elements;
     l.emit(std::move(d));
   };

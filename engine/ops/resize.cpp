@@ -8,6 +8,7 @@
 
 #include <algorithm>
 
+#include "graph/integer.h"
 #include "ops/op.h"
 #include "ops/resize_table.h"
 #include "ops/strided.h"
@@ -122,7 +123,7 @@ void lower(Lowering& l) {
                         integers ? u32(static_cast<std::int64_t>(extrapolation)) : bits(extrapolation)};
     const std::uint32_t lanes = l.lanes(64);
     d.specialization = {lanes};
-    d.groups = l.spread((count + lanes - 1) / lanes);
+    d.groups = l.spread(ceil_div(count, lanes));
     l.emit(std::move(d));
     x = to;
     x.access = Access::Read;

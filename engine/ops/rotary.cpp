@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "graph/integer.h"
 #include "heed/error.h"
 #include "ops/op.h"
 #include "plan/lowering.h"
@@ -60,7 +61,7 @@ void Rotary::turn(double* head, double position) const {
 Binding Rotary::table(Lowering& lowering, std::int64_t positions) const {
   std::string name = fmt::format("rotary {} {} {}", base, dims, positions);
   for (const double factor : freq_factors) name += fmt::format(" {}", factor);
-  const std::int64_t coarse = (positions + kRotaryFineRows - 1) / kRotaryFineRows;
+  const std::int64_t coarse = ceil_div(positions, kRotaryFineRows);
   std::vector<float> table;
   table.reserve(static_cast<std::size_t>((kRotaryFineRows + coarse) * dims));
   for (std::int64_t row = 0; row < kRotaryFineRows + coarse; ++row) {
@@ -118,7 +119,7 @@ void lower(Lowering& l) {
   const std::uint32_t lanes = l.lanes(64);
   dispatch.specialization = {lanes, rotary.half};
   // One invocation a pair; those past dims copy.
-  dispatch.groups = l.spread((std::uint64_t{rows} * heads * ((d + 1) / 2) + lanes - 1) / lanes);
+  dispatch.groups = l.spread(ceil_div(std::uint64_t{rows} * heads * ceil_div(d, 2u), lanes));
   l.emit(std::move(dispatch));
 }
 

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "graph/integer.h"
 #include "ops/op.h"
 #include "plan/lowering.h"
 
@@ -53,7 +54,7 @@ void lower(Lowering& l) {
   d.push_constants = {static_cast<std::uint32_t>(count), skip};
   const std::uint32_t lanes = l.lanes(64);
   d.specialization = {lanes, positions};
-  d.groups = l.spread((count + lanes - 1) / lanes);
+  d.groups = l.spread(ceil_div(count, lanes));
   l.emit(std::move(d));
 }
 

@@ -22,6 +22,7 @@
 #include <limits>
 #include <numeric>
 
+#include "graph/integer.h"
 #include "heed/error.h"
 #include "ops/op.h"
 #include "plan/lowering.h"
@@ -161,7 +162,7 @@ void lower(Lowering& l) {
     copy.bindings.back().access = Access::Write;
     copy.push_constants = {vocabulary, skip};
     copy.specialization = {l.lanes(64), 0};
-    copy.groups = l.spread((vocabulary + copy.specialization[0] - 1) / copy.specialization[0]);
+    copy.groups = l.spread(ceil_div(vocabulary, copy.specialization[0]));
     l.emit(std::move(copy));
     Dispatch penalise;
     penalise.shader = "sample_penalty";

@@ -11,6 +11,7 @@
 
 #include <algorithm>
 
+#include "graph/integer.h"
 #include "ops/loops.h"
 #include "ops/op.h"
 #include "ops/strided.h"
@@ -170,7 +171,7 @@ void lower(Lowering& l) {
     }
     const std::uint32_t lanes = l.lanes(64);
     d.specialization = {lanes, reduction(l.node()), wrap_number(l.output().dtype)};
-    d.groups = l.spread((static_cast<std::uint64_t>(lines * parts) + lanes - 1) / lanes);
+    d.groups = l.spread(ceil_div(static_cast<std::uint64_t>(lines * parts), lanes));
     l.emit(std::move(d));
   }
 }

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <set>
 
+#include "graph/integer.h"
 #include "ops/op.h"
 #include "ops/strided.h"
 #include "plan/lowering.h"
@@ -53,7 +54,7 @@ Part slice_part(const Shape& x, Integers integers, Fail fail) {
     const std::int64_t step = std::abs(steps[i]);
     part.start[*axis] = start;
     part.step[*axis] = steps[i];
-    part.size[*axis] = span <= 0 ? 0 : (span - 1) / step + 1;
+    part.size[*axis] = span <= 0 ? 0 : ceil_div(span, step);
   }
   return part;
 }
@@ -65,7 +66,7 @@ std::vector<std::int64_t> split_sizes(const Node& node, std::int64_t size, const
     return pieces;
   }
   const auto count = static_cast<std::int64_t>(node.outputs.size());
-  const std::int64_t each = (size + count - 1) / count;
+  const std::int64_t each = ceil_div(size, count);
   for (std::int64_t i = 0; i < count; ++i) pieces.push_back(std::clamp<std::int64_t>(size - i * each, 0, each));
   return pieces;
 }

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "graph/integer.h"
 #include "plan/lowering.h"
 
 namespace heed::ops {
@@ -33,7 +34,7 @@ void emit_copy(Lowering& l, const Binding& x, const Binding& y, StridedCopy copy
   }
   const std::uint32_t lanes = l.lanes(64);
   d.specialization = {lanes, u32(std::max<std::int64_t>(1, used))};
-  d.groups = l.spread((steps + lanes - 1) / lanes);
+  d.groups = l.spread(ceil_div(steps, lanes));
   l.emit(std::move(d));
 }
 

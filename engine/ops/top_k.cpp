@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <numeric>
 
+#include "graph/integer.h"
 #include "ops/loops.h"
 #include "ops/op.h"
 #include "ops/words.h"
@@ -102,18 +103,18 @@ void lower(Lowering& l) {
                         (values ? 1u : 0u) + (indices ? 2u : 0u)};
     const std::uint32_t lanes = l.lanes(64);
     d.specialization = {lanes, step};
-    d.groups = l.spread((static_cast<std::uint64_t>(count) + lanes - 1) / lanes);
+    d.groups = l.spread(ceil_div(static_cast<std::uint64_t>(count), lanes));
     l.emit(std::move(d));
   };
   const auto room = [&](const std::string& name, const Runs& runs) {
     return l.scratch(name, static_cast<std::uint64_t>(lines * runs.count * runs.pitch) * 4);
   };
 
-  Runs runs = {kBlock, std::min(k, kBlock), (s.length + kBlock - 1) / kBlock};
+  Runs runs = {kBlock, std::min(k, kBlock), ceil_div(s.length, kBlock)};
   Binding sorted = room("blocks", runs);
   append(0, {kBlock, kBlock, runs.count}, x, sorted, sorted, runs.pitch);
   for (int step = 0; runs.count > 1; ++step) {
-    const Runs merged = {runs.covered * 2, std::min(k, runs.covered * 2), (runs.count + 1) / 2};
+    const Runs merged = {runs.covered * 2, std::min(k, runs.covered * 2), ceil_div(runs.count, 2)};
     const Binding next = room(fmt::format("merged_{}", step), merged);
     append(1, runs, sorted, next, next, merged.pitch);
     sorted = next;

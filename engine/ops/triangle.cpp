@@ -6,6 +6,7 @@
 
 #include <algorithm>
 
+#include "graph/integer.h"
 #include "ops/op.h"
 #include "ops/words.h"
 #include "plan/lowering.h"
@@ -51,7 +52,7 @@ void lower(Lowering& l) {
                       l.attributes().integer("upper", 1) != 0};
   const std::uint32_t lanes = l.lanes(64);
   d.specialization = {lanes};
-  d.groups = l.spread((static_cast<std::uint64_t>(count) + lanes - 1) / lanes);
+  d.groups = l.spread(ceil_div(static_cast<std::uint64_t>(count), lanes));
   l.emit(std::move(d));
 }
 

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "graph/integer.h"
 #include "ops/loops.h"
 #include "ops/op.h"
 #include "ops/words.h"
@@ -65,7 +66,7 @@ void lower(Lowering& l) {
   }
   const std::uint32_t lanes = l.lanes(64);
   d.specialization = {lanes, used};
-  d.groups = l.spread((count + lanes - 1) / lanes);
+  d.groups = l.spread(ceil_div(count, lanes));
   l.emit(std::move(d));
 }
 

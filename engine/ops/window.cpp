@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "graph/integer.h"
 #include "heed/error.h"
 
 namespace heed::ops {
@@ -25,8 +26,6 @@ AutoPad auto_pad_of(const Node& node) {
   if (name == "valid") return AutoPad::Valid;
   fail(node, fmt::format("auto_pad '{}' is none of 'notset', 'same_upper', 'same_lower', 'valid'", name));
 }
-
-std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return a <= 0 ? -(-a / b) : (a + b - 1) / b; }
 
 /// Everything but the sizes of the result, and the padding that sizes give.
 Window given_window(const Node& node, const Shape& x, std::span<const std::int64_t> kernel) {

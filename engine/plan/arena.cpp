@@ -3,10 +3,12 @@
 #include <algorithm>
 #include <numeric>
 
+#include "graph/integer.h"
+
 namespace heed {
 namespace {
 
-constexpr std::uint64_t kAlignment = 256;  // the largest that Vulkan allows a device to ask of a binding
+constexpr std::uint64_t kAlignment = kMostAlignment;
 
 struct Interval {
   std::size_t tensor;
@@ -46,7 +48,7 @@ void place_in_arena(Plan& plan, const DeviceCaps& caps) {
   for (const std::size_t index : order) {
     const Interval& interval = intervals[index];
     PlanTensor& tensor = plan.tensors[interval.tensor];
-    const std::uint64_t size = (tensor.bytes + kAlignment - 1) / kAlignment * kAlignment;
+    const std::uint64_t size = round_up(tensor.bytes, kAlignment);
     for (std::size_t block = 0;; ++block) {
       if (block == plan.arena_blocks.size()) plan.arena_blocks.push_back(0);
       std::vector<std::pair<std::uint64_t, std::uint64_t>> busy;

@@ -31,7 +31,19 @@ struct DeviceCaps {
   /// Loop iterations that an invocation may run, all its loops together. Older Mesa's llvmpipe leaves every loop,
   /// without a word, after 65535; other drivers know no such end.
   std::uint64_t max_loop_iterations = UINT64_MAX;
+  bool operator==(const DeviceCaps&) const = default;
 };
+
+/// Limits as a driver reports them, made fit to be counted with: counts above 2^31 - 1 are cut down, since nothing here
+/// needs more and sums of them overflow; so are ranges and allocations above 2^62. A subgroup of none is one of 1, and
+/// an alignment is the next power of two, at least 16. Throws Error naming the limit where one is below what heed can
+/// run with at all (no workgroup, no binding of kLeastRange bytes) or an alignment above kMostAlignment.
+DeviceCaps usable_caps(DeviceCaps reported);
+
+/// Bytes of a binding, and of an allocation, that heed does not try to do without; Vulkan guarantees far more.
+inline constexpr std::uint64_t kLeastRange = 4096;
+/// The largest alignment of a binding that Vulkan allows a device to ask for; memory is shared out in its multiples.
+inline constexpr std::uint64_t kMostAlignment = 256;
 
 /// Choices between equally correct kernels, found by measurement on the device (runtime/tuner.h); the defaults are
 /// those for a GPU nobody has measured.

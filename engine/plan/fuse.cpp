@@ -86,7 +86,7 @@ std::optional<Value> stack(const Graph& graph, const std::vector<ValueId>& ids, 
   if (stacked.shape.size() == 2) {
     const DeviceWeight weight =
         matrix_weight(stacked.dtype, rows, stacked.shape[1].size, tuning.weight_band(rows, false, 0));
-    if (weight.bytes > std::min(caps.max_storage_buffer_range, caps.max_memory_allocation - kPlaneAlignment)) {
+    if (weight.bytes > std::min(caps.max_storage_buffer_range, largest_weight(caps))) {
       return std::nullopt;
     }
   }

@@ -6,6 +6,7 @@
 #include <cassert>
 #include <limits>
 
+#include "graph/integer.h"
 #include "heed/error.h"
 
 namespace heed {
@@ -13,7 +14,7 @@ namespace {
 
 std::uint64_t device_bytes(const TensorType& type) {
   // int64 lives in files only; on the device integers have 32 bits, everything else is f32.
-  return std::max<std::uint64_t>(16, (static_cast<std::uint64_t>(element_count(type.shape)) * 4 + 15) / 16 * 16);
+  return std::max<std::uint64_t>(16, round_up(static_cast<std::uint64_t>(element_count(type.shape)) * 4, 16));
 }
 
 }  // namespace
@@ -165,7 +166,7 @@ std::vector<MatrixPiece> Lowering::matrix(std::size_t i, std::int64_t outputs, b
   whole.band = band_within(type.dtype, whole.columns, tuning_.weight_band(outputs, gate, together), caps_);
   std::int64_t step = 0;
   try {
-    const std::int64_t whole_bands = (32 + whole.band - 1) / whole.band * whole.band;
+    const std::int64_t whole_bands = ceil_div(32, whole.band) * whole.band;
     step = rows_per_piece(type.dtype, whole.columns, whole.band,
                           gate ? whole.row_count : std::min(whole.row_count, whole_bands), caps_);
   } catch (const Error& error) {
@@ -204,7 +205,7 @@ std::optional<Binding> Lowering::ordered(std::size_t i, WeightOrder order, View 
 Binding Lowering::scratch(std::string name, std::uint64_t bytes) {
   PlanTensor tensor;
   tensor.name = node_->name + "." + std::move(name);
-  tensor.bytes = (bytes + 15) / 16 * 16;
+  tensor.bytes = round_up(bytes, 16);
   const std::uint64_t size = tensor.bytes;
   return {add_tensor(std::move(tensor)), 0, size, Access::ReadWrite, View::None};
 }
@@ -245,7 +246,7 @@ Binding Lowering::constant_words(const char* kind, const std::string& name, std:
   tensor.name = name;
   tensor.storage = Storage::Constant;
   tensor.type = {dtype, {static_cast<std::int64_t>(words.size() / 4)}};
-  tensor.bytes = std::max<std::uint64_t>(16, (words.size() + 15) / 16 * 16);
+  tensor.bytes = std::max<std::uint64_t>(16, round_up(words.size(), 16));
   tensor.source = plan_.constants.size();
   std::vector<std::byte> data(tensor.bytes);
   std::ranges::copy(words, data.begin());
@@ -318,7 +319,7 @@ bool Lowering::alias(std::size_t i, std::size_t from, std::uint64_t offset) {
 
 std::array<std::uint32_t, 3> Lowering::spread(std::uint64_t count) const {
   const std::uint64_t x = std::min<std::uint64_t>(std::max<std::uint64_t>(count, 1), caps_.max_workgroup_count[0]);
-  const std::uint64_t y = (std::max<std::uint64_t>(count, 1) + x - 1) / x;
+  const std::uint64_t y = ceil_div(std::max<std::uint64_t>(count, 1), x);
   if (y > caps_.max_workgroup_count[1]) {
     fail(fmt::format("needs {} workgroups; the device runs at most {} x {}", count, caps_.max_workgroup_count[0],
                      caps_.max_workgroup_count[1]));

@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "graph/convert_dtype.h"
+#include "graph/integer.h"
 #include "heed/error.h"
 
 namespace heed {
@@ -16,7 +17,7 @@ constexpr std::uint64_t kWord = 16;
 
 bool quantised(DType dtype) { return dtype_info(dtype).block_elements > 1; }
 /// Words of four scales in a row of a quantised matrix.
-std::int64_t scale_words(std::int64_t columns) { return (columns / 32 + 3) / 4; }
+std::int64_t scale_words(std::int64_t columns) { return ceil_div(columns / 32, 4); }
 
 /// Copies the words of one row of a plane to their places.
 void place_row(const DeviceWeight& weight, std::int64_t row, std::int64_t row_words, std::span<const std::byte> from,
@@ -26,10 +27,6 @@ void place_row(const DeviceWeight& weight, std::int64_t row, std::int64_t row_wo
     std::memcpy(plane + static_cast<std::uint64_t>(first + i * weight.band) * kWord,
                 from.data() + static_cast<std::uint64_t>(i) * kWord, kWord);
   }
-}
-
-std::uint64_t align_up(std::uint64_t value, std::uint64_t alignment) {
-  return (value + alignment - 1) / alignment * alignment;
 }
 
 /// Gives the elements of a whole weight their places.
@@ -56,7 +53,9 @@ void place_elements(const WeightOrder& order, std::span<const float> from, float
 /// the binding; a buffer holds both.
 std::uint64_t times_within(const DeviceWeight& weight, const DeviceCaps& caps) {
   const std::uint64_t range = weight.scales_offset == 0 ? weight.bytes : weight.scales_offset;
-  return std::min(caps.max_storage_buffer_range / range, (caps.max_memory_allocation - kPlaneAlignment) / weight.bytes);
+  // A matrix may have no columns.
+  return std::min(caps.max_storage_buffer_range / std::max<std::uint64_t>(range, 1),
+                  largest_weight(caps) / std::max<std::uint64_t>(weight.bytes, 1));
 }
 
 }  // namespace
@@ -75,10 +74,10 @@ std::string DeviceWeight::key() const {
 std::int64_t matrix_row_words(DType dtype, std::int64_t columns) {
   switch (dtype) {
     case DType::F32:
-      return (columns + 3) / 4;
+      return ceil_div(columns, 4);
     case DType::F16:
     case DType::BF16:
-      return (columns + 7) / 8;
+      return ceil_div(columns, 8);
     case DType::Q8_0:
       return columns / 16;
     case DType::Q4_0:
@@ -93,22 +92,22 @@ void lay_out(DeviceWeight& weight) {
   const auto rows = static_cast<std::uint64_t>(weight.row_count);
   if (weight.layout == WeightLayout::Ordered) {
     weight.scales_offset = 0;
-    weight.bytes = align_up(static_cast<std::uint64_t>(element_count(weight.order.sizes)) * 4, kWord);
+    weight.bytes = round_up(static_cast<std::uint64_t>(element_count(weight.order.sizes)) * 4, kWord);
     return;
   }
   if (weight.layout == WeightLayout::Dense) {
     weight.scales_offset = 0;
-    weight.bytes = align_up(rows * static_cast<std::uint64_t>(weight.columns) * 4, kWord);
+    weight.bytes = round_up(rows * static_cast<std::uint64_t>(weight.columns) * 4, kWord);
     return;
   }
-  const std::uint64_t whole_bands = align_up(rows, static_cast<std::uint64_t>(weight.band));
+  const std::uint64_t whole_bands = round_up(rows, static_cast<std::uint64_t>(weight.band));
   const auto plane = [&](std::int64_t row_words) {
     return whole_bands * static_cast<std::uint64_t>(row_words) * kWord;
   };
   weight.bytes = plane(matrix_row_words(weight.dtype, weight.columns));
   weight.scales_offset = 0;
   if (quantised(weight.dtype)) {
-    weight.scales_offset = align_up(weight.bytes, kPlaneAlignment);
+    weight.scales_offset = round_up(weight.bytes, kPlaneAlignment);
     weight.bytes = weight.scales_offset + plane(scale_words(weight.columns));
   }
 }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -12,7 +13,12 @@
 namespace heed {
 
 /// Of the planes of a quantised matrix: the largest offset alignment that Vulkan allows a device to ask for.
-inline constexpr std::uint64_t kPlaneAlignment = 256;
+inline constexpr std::uint64_t kPlaneAlignment = kMostAlignment;
+
+/// Bytes of the largest weight that one buffer holds: where it begins is aligned. 0 where nothing fits.
+constexpr std::uint64_t largest_weight(const DeviceCaps& caps) {
+  return caps.max_memory_allocation - std::min(caps.max_memory_allocation, kPlaneAlignment);
+}
 
 /// How a weight lies in device memory.
 enum class WeightLayout : std::uint8_t {

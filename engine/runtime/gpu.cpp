@@ -59,7 +59,7 @@ DeviceCaps device_caps(const vk::PhysicalDevice& physical) {
       physical.has_subgroup_operations(VK_SUBGROUP_FEATURE_BASIC_BIT | VK_SUBGROUP_FEATURE_ARITHMETIC_BIT);
   caps.subgroup_shuffle =
       physical.has_subgroup_operations(VK_SUBGROUP_FEATURE_BASIC_BIT | VK_SUBGROUP_FEATURE_SHUFFLE_BIT);
-  return caps;
+  return usable_caps(std::move(caps));
 }
 
 std::string Gpu::cache_name(std::string_view kind) const {

@@ -7,6 +7,7 @@
 #include <cstring>
 #include <set>
 
+#include "graph/integer.h"
 #include "heed/error.h"
 #include "runtime/gpu.h"
 
@@ -64,7 +65,7 @@ void WeightStore::ensure(const Plan& plan) {
   std::vector<std::pair<std::size_t, std::uint64_t>> at;
   const std::uint64_t limit = std::min(kBlockBytes, gpu_.caps().max_memory_allocation);
   for (const DeviceWeight* weight : missing) {
-    const std::uint64_t size = (std::max<std::uint64_t>(weight->bytes, 16) + kAlignment - 1) / kAlignment * kAlignment;
+    const std::uint64_t size = round_up(std::max<std::uint64_t>(weight->bytes, 16), kAlignment);
     if (block_sizes.empty() || block_sizes.back() + size > limit) block_sizes.push_back(0);
     at.emplace_back(block_sizes.size() - 1, block_sizes.back());
     block_sizes.back() += size;

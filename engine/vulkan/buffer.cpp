@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <string>
 #include <vector>
 
@@ -169,7 +170,8 @@ BufferView::BufferView(const Device& device, const Buffer& buffer, VkFormat form
         fmt::format("texel view: bytes {} to {}+{} of a buffer of {} bytes are not whole texels of {} inside it",
                     offset, offset, range, buffer.size(), texel));
   }
-  if (offset % limits.minTexelBufferOffsetAlignment != 0) {
+  // Some driver may say 0 where it means that any offset will do.
+  if (offset % std::max<std::uint64_t>(limits.minTexelBufferOffsetAlignment, 1) != 0) {
     throw Error(fmt::format("texel view: offset {} is not a multiple of minTexelBufferOffsetAlignment, {}", offset,
                             static_cast<std::uint64_t>(limits.minTexelBufferOffsetAlignment)));
   }

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 
 #include "heed/error.h"
@@ -48,7 +49,8 @@ void DescriptorWriter::storage_buffer(VkDescriptorSet set, std::uint32_t binding
     throw Error(fmt::format("storage buffer binding {}: bytes {} to {}+{} are not inside a buffer of {} bytes", binding,
                             offset, offset, range, buffer.size()));
   }
-  if (offset % physical.limits.minStorageBufferOffsetAlignment != 0) {
+  // Some driver may say 0 where it means that any offset will do.
+  if (offset % std::max<std::uint64_t>(physical.limits.minStorageBufferOffsetAlignment, 1) != 0) {
     throw Error(
         fmt::format("storage buffer binding {}: offset {} is not a multiple of "
                     "minStorageBufferOffsetAlignment, {}",
