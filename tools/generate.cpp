@@ -107,6 +107,7 @@ class Generating {
     prompt_tokens_ += made.prompt_tokens.size();
     prompt_seconds_ += made.prompt_seconds;
     generate_seconds_ += made.generate_seconds;
+    device_losses_ += made.device_losses;
     if (!made.tokens.empty()) steps_ += made.tokens.size() - 1;
   }
 
@@ -127,6 +128,7 @@ class Generating {
             {"stop_reason", stop_reason_name(made.reason)},
             {"prompt_seconds", made.prompt_seconds},
             {"generate_seconds", made.generate_seconds},
+            {"device_losses", made.device_losses},
             {"generated_tokens_per_second", speed ? nlohmann::json(*speed) : nlohmann::json()},
             {"device", device_.info().name},
             {"driver", device_.info().driver},
@@ -139,6 +141,10 @@ class Generating {
                                    plural(prompt_tokens_), prompt_seconds_, tokens_, plural(tokens_));
     if (const auto speed = rate(steps_, generate_seconds_)) line += fmt::format(", {:.1f} tokens/s", *speed);
     if (arguments_.options.sampling.temperature > 0) line += fmt::format(", seed {}", arguments_.options.sampling.seed);
+    if (device_losses_ > 0) {
+      line += fmt::format("; the device was lost and opened again {} time{}", device_losses_,
+                          plural(static_cast<std::size_t>(device_losses_)));
+    }
     return line + "\n";
   }
 
@@ -151,6 +157,7 @@ class Generating {
   std::size_t steps_ = 0;  // tokens but the first of each, which comes with the prompt
   double prompt_seconds_ = 0;
   double generate_seconds_ = 0;
+  int device_losses_ = 0;
 };
 
 int run_generate(GenerateArguments& arguments) {

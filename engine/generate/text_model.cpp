@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <functional>
+#include <limits>
 #include <optional>
 
 #include "file/model_file.h"
@@ -64,47 +66,61 @@ std::string_view stop_reason_name(StopReason reason) {
 }
 
 struct TextModel::State {
-  State(const Device& opened, const std::filesystem::path& path, std::int64_t context)
-      : device(opened), file(ModelFile::open(path)), session(device.gpu(), file, context) {
+  State(const Device& opened, const std::filesystem::path& path, std::int64_t wanted_context)
+      : device(opened),
+        file(ModelFile::open(path)),
+        session(std::make_unique<TextSession>(device.gpu(), file, wanted_context)),
+        context(session->context()),
+        vocabulary(session->vocabulary()) {
     if (file.has_file("tokenizer.json")) {
       tokenizer = Tokenizer::from_json(file.read_file("tokenizer.json"));
-      if (static_cast<std::int64_t>(tokenizer->vocabulary_size()) > session.vocabulary()) {
+      if (static_cast<std::int64_t>(tokenizer->vocabulary_size()) > vocabulary) {
         throw Error(fmt::format("{}: the tokenizer has {} tokens, the model only {}", path.string(),
-                                tokenizer->vocabulary_size(), session.vocabulary()));
+                                tokenizer->vocabulary_size(), vocabulary));
       }
       end_tokens = tokenizer->end_tokens();
     } else if (file.metadata().contains("end_tokens")) {
       end_tokens = file.metadata().at("end_tokens").get<std::vector<std::int32_t>>();
     }
     for (const std::int32_t token : end_tokens) {
-      if (token < session.vocabulary()) continue;
+      if (token < vocabulary) continue;
       throw Error(fmt::format("{}: the end token {} is outside the vocabulary of {}; convert the model again",
-                              path.string(), token, session.vocabulary()));
+                              path.string(), token, vocabulary));
     }
   }
 
   Generation generate(const std::vector<std::int32_t>& prompt, const GenerationOptions& options,
                       const std::function<void(std::string_view)>& on_text);
+  /// Opens the device afresh after `lost` and puts the model on it. Throws DeviceLost with both reasons where that
+  /// fails.
+  void reopen(const DeviceLost& lost);
+  /// The session; where the device was lost before, on a fresh one.
+  TextSession& live() {
+    if (session == nullptr) reopen(DeviceLost("the device was lost"));
+    return *session;
+  }
 
   // Of the last submission; until there was one, steps go one at a time.
   double seconds_a_step = kSubmissionSeconds;
   Device device;
   ModelFile file;
-  TextSession session;
+  std::unique_ptr<TextSession> session;  // none after a device was lost and could not be opened again
+  const std::int64_t context;
+  const std::int64_t vocabulary;
   std::unique_ptr<Tokenizer> tokenizer;
   std::vector<std::int32_t> end_tokens;
 };
 
 TextModel::TextModel(const Device& device, const std::filesystem::path& file, std::int64_t context)
     : state_(std::make_unique<State>(device, file, context)) {
-  state_->session.decode_plan();
+  state_->live().decode_plan();
 }
 TextModel::~TextModel() = default;
 TextModel::TextModel(TextModel&&) noexcept = default;
 TextModel& TextModel::operator=(TextModel&&) noexcept = default;
 
-std::int64_t TextModel::context() const { return state_->session.context(); }
-std::int64_t TextModel::vocabulary() const { return state_->session.vocabulary(); }
+std::int64_t TextModel::context() const { return state_->context; }
+std::int64_t TextModel::vocabulary() const { return state_->vocabulary; }
 bool TextModel::has_tokenizer() const { return state_->tokenizer != nullptr; }
 
 std::vector<std::int32_t> TextModel::tokenize(std::string_view text) const {
@@ -117,6 +133,16 @@ std::vector<std::int32_t> TextModel::tokenize(std::string_view text) const {
 
 std::string TextModel::detokenize(const std::vector<std::int32_t>& tokens) const {
   return has_tokenizer() ? state_->tokenizer->decode(tokens) : std::string();
+}
+
+void TextModel::State::reopen(const DeviceLost& lost) {
+  session.reset();  // frees its memory first
+  try {
+    device = device.reopened();
+    session = std::make_unique<TextSession>(device.gpu(), file, context);
+  } catch (const Error& error) {
+    throw DeviceLost(fmt::format("{}; and it cannot be opened again: {}", lost.what(), error.what()));
+  }
 }
 
 Generation TextModel::State::generate(const std::vector<std::int32_t>& prompt, const GenerationOptions& options,
@@ -147,34 +173,67 @@ Generation TextModel::State::generate(const std::vector<std::int32_t>& prompt, c
 
   if (options.max_tokens <= 0)
     throw Error(fmt::format("{} new tokens were asked for, expected at least 1", options.max_tokens));
+  // Reads the prompt and what follows it so far, and takes the next token; false when that was cancelled.
+  bool going = true;
+  const auto start = [&] {
+    std::vector<std::int32_t> tokens = prompt;
+    tokens.insert(tokens.end(), result.tokens.begin(), result.tokens.end());
+    const std::optional<std::int32_t> first =
+        live().start(tokens, options.sampling, options.cancelled, static_cast<std::uint32_t>(result.tokens.size()));
+    if (first) going = take(*first);
+    return first.has_value();
+  };
+  // Does work on the device; where that is lost meanwhile, goes on with the text on a fresh one. A device that is lost
+  // twice without a token in between would be lost again.
+  std::size_t tokens_at_loss = std::numeric_limits<std::size_t>::max();
+  const auto on_device = [&](const std::function<void()>& work) {
+    std::function<void()> next = work;
+    while (true) {
+      try {
+        return next();
+      } catch (const DeviceLost& lost) {
+        if (tokens_at_loss == result.tokens.size()) throw;
+        tokens_at_loss = result.tokens.size();
+        reopen(lost);
+        ++result.device_losses;
+        next = [&] {
+          if (!start()) stopped = StopReason::Cancelled;
+        };
+      }
+    }
+  };
+
   const Clock::time_point begin = Clock::now();
-  const std::optional<std::int32_t> first = session.start(prompt, options.sampling, options.cancelled);
+  on_device([&] {
+    if (!start()) stopped = StopReason::Cancelled;
+  });
   result.prompt_seconds = seconds_since(begin);
-  if (!first) {
-    result.reason = StopReason::Cancelled;
+  if (stopped == StopReason::Cancelled) {
+    result.reason = *stopped;
     return result;
   }
   const Clock::time_point generating = Clock::now();
-  bool going = take(*first);
-  while (going) {
+  while (going && !stopped) {
     if (options.cancelled && options.cancelled()) {
       stopped = StopReason::Cancelled;
       break;
     }
     const std::int64_t wanted =
-        std::min(options.max_tokens - static_cast<std::int64_t>(result.tokens.size()), session.room());
+        std::min(options.max_tokens - static_cast<std::int64_t>(result.tokens.size()), live().room());
     if (wanted <= 0) {
       stopped = StopReason::ContextFull;
       break;
     }
     const int steps = steps_for(seconds_a_step, wanted);
     const Clock::time_point step_begin = Clock::now();
-    const std::vector<std::int32_t> tokens = session.step(steps);
-    seconds_a_step = seconds_since(step_begin) / steps;
-    for (const std::int32_t token : tokens) {
-      going = take(token);
-      if (!going) break;
-    }
+    on_device([&] {
+      const std::vector<std::int32_t> tokens = live().step(steps);
+      seconds_a_step = seconds_since(step_begin) / steps;
+      for (const std::int32_t token : tokens) {
+        going = take(token);
+        if (!going) break;
+      }
+    });
   }
   result.generate_seconds = seconds_since(generating);
   result.reason = stopped.value_or(StopReason::MaxTokens);
@@ -192,10 +251,10 @@ Generation TextModel::generate(std::string_view prompt, const GenerationOptions&
   return state_->generate(tokenize(prompt), options, on_text);
 }
 
-std::vector<float> TextModel::logits(const std::vector<std::int32_t>& tokens) { return state_->session.logits(tokens); }
+std::vector<float> TextModel::logits(const std::vector<std::int32_t>& tokens) { return state_->live().logits(tokens); }
 
-std::uint64_t TextModel::bytes_per_token() { return state_->session.decode_plan().bytes(); }
-std::size_t TextModel::dispatches_per_token() { return state_->session.decode_plan().dispatches.size(); }
-std::vector<DispatchTime> TextModel::profile(std::int64_t tokens) { return state_->session.profile(tokens); }
+std::uint64_t TextModel::bytes_per_token() { return state_->live().decode_plan().bytes(); }
+std::size_t TextModel::dispatches_per_token() { return state_->live().decode_plan().dispatches.size(); }
+std::vector<DispatchTime> TextModel::profile(std::int64_t tokens) { return state_->live().profile(tokens); }
 
 }  // namespace heed

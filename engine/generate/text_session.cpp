@@ -129,7 +129,7 @@ std::int32_t TextSession::token_at(std::int64_t position) {
 }
 
 std::optional<std::int32_t> TextSession::start(const std::vector<std::int32_t>& prompt, const SamplingOptions& sampling,
-                                               const std::function<bool()>& cancelled) {
+                                               const std::function<bool()>& cancelled, std::uint32_t drawn) {
   const auto count = static_cast<std::int64_t>(prompt.size());
   if (prompt.empty())
     throw Error("the prompt is empty and the model has no token to begin with; give at least one token");
@@ -146,6 +146,7 @@ std::optional<std::int32_t> TextSession::start(const std::vector<std::int32_t>& 
   ops::SamplerState state;
   state.seed_low = static_cast<std::uint32_t>(sampling.seed);
   state.seed_high = static_cast<std::uint32_t>(sampling.seed >> 32);
+  state.step = drawn;
   state.temperature = static_cast<float>(sampling.temperature);
   state.top_k = static_cast<std::uint32_t>(sampling.top_k);
   state.top_p = static_cast<float>(sampling.top_p);

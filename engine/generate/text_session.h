@@ -30,9 +30,10 @@ class TextSession {
   /// Starts a sequence: all of the prompt enters the cache, and the first new token is returned. Where the prompt
   /// begins like the last one, only its last chunk is computed again. Throws Error when the prompt is empty, holds an
   /// id outside the vocabulary, or leaves no room in the context. `cancelled`, where there is one, is asked between the
-  /// chunks; once it is true nothing is returned, and a sequence must be started before the next step.
+  /// chunks; once it is true nothing is returned, and a sequence must be started before the next step. `drawn`: so many
+  /// tokens at the prompt's end were drawn before, so that the random generator goes on where it was.
   std::optional<std::int32_t> start(const std::vector<std::int32_t>& prompt, const SamplingOptions& sampling,
-                                    const std::function<bool()>& cancelled = {});
+                                    const std::function<bool()>& cancelled = {}, std::uint32_t drawn = 0);
   /// Makes `count` more tokens in one submission and returns them; start() + steps never pass the context.
   std::vector<std::int32_t> step(int count);
   /// How many tokens step() can still make.

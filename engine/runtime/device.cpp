@@ -128,4 +128,11 @@ Device::Device(std::string_view which, const DeviceOptions& options) {
   gpu_ = std::make_shared<Gpu>(found.instance, physical, options.compile_only);
 }
 
+Device Device::reopened() const {
+  Device fresh(info_.uuid);
+  // Made-up UUIDs of software devices need not be unique.
+  if (fresh.info_.name != info_.name || fresh.info_.driver != info_.driver) fresh = Device(std::to_string(info_.index));
+  return fresh;
+}
+
 }  // namespace heed

@@ -40,6 +40,9 @@ class Device {
   /// there is, when nothing or more than one thing matches, and when the driver does not run what it is given.
   explicit Device(std::string_view which = "", const DeviceOptions& options = {});
 
+  /// The same device opened afresh, after DeviceLost. Throws Error where the driver does not allow it.
+  Device reopened() const;
+
   const DeviceInfo& info() const { return info_; }
   bool is_cpu() const { return info_.type == "CPU"; }
   /// The engine's own view of it; not part of the stable interface.

@@ -45,6 +45,7 @@ struct Generation {
   StopReason reason = StopReason::MaxTokens;
   double prompt_seconds = 0;    // from the start of generate() to the first token, or to cancellation before it
   double generate_seconds = 0;  // for all tokens after the first
+  int device_losses = 0;        // how often the device was lost, and the text went on after it was opened afresh
 };
 
 /// A text-generation model on a device. Used by one thread at a time.
@@ -66,7 +67,9 @@ class TextModel {
 
   /// Continues a prompt. `on_text` gets the text as it comes, in whole UTF-8 characters. The same model, device, prompt
   /// and options give the same bytes, with the same tuning verdict in the cache folder. Throws Error when the prompt
-  /// does not leave room for one token in the context.
+  /// does not leave room for one token in the context. Where the device is lost meanwhile the text goes on after it was
+  /// opened afresh; from there on it may differ from that of an undisturbed run by rounding. Throws DeviceLost when
+  /// that does not help.
   Generation generate(std::string_view prompt, const GenerationOptions& options,
                       const std::function<void(std::string_view)>& on_text = {});
   Generation generate(const std::vector<std::int32_t>& prompt, const GenerationOptions& options,

@@ -11,6 +11,7 @@
 #include "heed/error.h"
 #include "heed/text.h"
 #include "tests/temporary_folder.h"
+#include "tests/unit/runtime/fake_driver.h"
 #include "tests/unit/runtime/test_device.h"
 
 namespace heed {
@@ -146,6 +147,30 @@ TEST_CASE("profiles cover the whole step and leave the model as it was") {
   options.sampling.temperature = 0;
   options.max_tokens = 3;
   CHECK(model.generate(Ids{4}, options).tokens == Ids{5, 6, 7});
+}
+
+TEST_CASE("a text goes on where the device was lost, also when random") {
+  if (!test_device()) return;
+  const CountingModel file;
+  for (const double temperature : {0.0, 1.0}) {
+    GenerationOptions options = greedy(60);
+    options.sampling.temperature = temperature;
+    options.sampling.seed = 5;
+    const Device undisturbed;
+    const Generation expected = TextModel(undisturbed, file.path()).generate(Ids{3, 4, 5}, options);
+    CHECK(expected.device_losses == 0);
+    for (const int nth : {0, 1, 4}) {
+      const Device device;
+      TextModel model(device, file.path());
+      testing::FakeDriver driver(device.gpu());
+      driver.lose_device(nth);
+      const Generation made = model.generate(Ids{3, 4, 5}, options);
+      CHECK(made.tokens == expected.tokens);
+      CHECK(made.device_losses == 1);
+      CHECK(made.reason == StopReason::MaxTokens);
+      CHECK(model.generate(Ids{3, 4, 5}, options).tokens == expected.tokens);
+    }
+  }
 }
 
 }  // namespace heed
