@@ -23,7 +23,13 @@ std::string as_json(const std::vector<DeviceInfo>& devices) {
                     {"api_version", device.api_version},
                     {"memory_bytes", device.memory},
                     {"subgroup_size", device.subgroup_size},
-                    {"usable", device.unusable.empty()}});
+                    {"usable", device.unusable.empty()},
+                    {"driver_name", device.driver_name},
+                    {"driver_info", device.driver_info},
+                    {"driver_version", device.driver_version},
+                    {"vendor_id", fmt::format("{:04x}", device.vendor_id)},
+                    {"device_id", fmt::format("{:04x}", device.device_id)}});
+    if (!device.limits.empty()) list.back()["limits"] = nlohmann::json::parse(device.limits);
     if (!device.unusable.empty()) list.back()["unusable"] = device.unusable;
   }
   return json_text(list, 2) + "\n";

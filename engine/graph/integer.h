@@ -4,6 +4,7 @@
 
 #include <concepts>
 #include <cstdint>
+#include <initializer_list>
 #include <limits>
 #include <string_view>
 #include <type_traits>
@@ -47,6 +48,25 @@ constexpr To narrow(From value, std::string_view what = "number") {
                             std::numeric_limits<To>::max()));
   }
   return static_cast<To>(value);
+}
+
+/// A size, which is not negative, without its sign.
+constexpr std::uint64_t u64(std::int64_t size) { return narrow<std::uint64_t>(size, "size"); }
+
+/// For estimates: the largest number stands for all that are too large.
+constexpr std::uint64_t saturating_sum(std::uint64_t a, std::uint64_t b) {
+  const std::uint64_t most = std::numeric_limits<std::uint64_t>::max();
+  return a > most - b ? most : a + b;
+}
+
+constexpr std::uint64_t saturating_product(std::initializer_list<std::uint64_t> factors) {
+  const std::uint64_t most = std::numeric_limits<std::uint64_t>::max();
+  std::uint64_t product = 1;
+  for (const std::uint64_t factor : factors) {
+    if (factor == 0) return 0;
+    product = product > most / factor ? most : product * factor;
+  }
+  return product;
 }
 
 }  // namespace heed

@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "heed/error.h"
+#include "plan/default_tuning.h"
 
 namespace heed {
 
@@ -25,6 +26,7 @@ DeviceCaps usable_caps(DeviceCaps caps) {
   at_least(caps.max_storage_buffer_range, kLeastRange, "maxStorageBufferRange");
   at_least(caps.max_memory_allocation, kLeastRange, "maxMemoryAllocationSize or maxBufferSize");
   at_least(caps.max_storage_buffers, 1, "maxPerStageDescriptorStorageBuffers");
+  at_least(caps.max_resources, 1, "maxPerStageResources");
   at_least(caps.max_push_constants, 4, "maxPushConstantsSize");
   at_least(caps.max_workgroup_invocations, 1, "maxComputeWorkGroupInvocations");
   for (const std::uint32_t size : caps.max_workgroup_size) at_least(size, 1, "maxComputeWorkGroupSize");
@@ -33,7 +35,10 @@ DeviceCaps usable_caps(DeviceCaps caps) {
   cut_bytes(caps.max_storage_buffer_range);
   cut_bytes(caps.max_memory_allocation);
   cut_bytes(caps.max_texel_buffer_elements);
+  cut_bytes(caps.memory);
   cut(caps.max_storage_buffers);
+  cut(caps.max_texel_buffers);
+  cut(caps.max_resources);
   cut(caps.max_push_constants);
   cut(caps.max_workgroup_invocations);
   for (std::uint32_t& size : caps.max_workgroup_size) cut(size);
@@ -48,6 +53,16 @@ DeviceCaps usable_caps(DeviceCaps caps) {
   // A driver that says 0 means that any offset will do; one that says no power of two is served by the next.
   caps.buffer_alignment = std::bit_ceil(std::max<std::uint64_t>(caps.buffer_alignment, 16));
   return caps;
+}
+
+Tuning default_tuning(const DeviceCaps& caps) {
+  Tuning tuning;
+  tuning.texel = false;
+  tuning.lanes =
+      std::min({caps.max_workgroup_invocations, caps.max_workgroup_size[0], std::max(8u, caps.subgroup_size)});
+  tuning.rows = 4;
+  tuning.max_groups = caps.max_workgroup_count[0];
+  return tuning;
 }
 
 std::uint32_t Tuning::rows_a_lane(std::int64_t outputs, bool gate, std::int64_t together) const {

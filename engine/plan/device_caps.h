@@ -3,6 +3,7 @@
 #include <array>
 #include <cstdint>
 #include <string>
+#include <string_view>
 
 namespace heed {
 
@@ -18,6 +19,9 @@ struct DeviceCaps {
   /// That one kernel binds. Vulkan guarantees 4 only, with which nothing here would run; no driver is known to have
   /// less than this.
   std::uint32_t max_storage_buffers = 8;
+  std::uint32_t max_texel_buffers = 16;  // likewise: maxPerStageDescriptorSampledImages, which counts texel buffers too
+  std::uint32_t max_resources = 128;     // both together
+  std::uint64_t memory = 0;              // bytes of all heaps; 0: not known
   std::uint64_t max_memory_allocation = std::uint64_t{1} << 30;  // of one allocation and of one buffer
   std::uint64_t buffer_alignment = 256;  // of every binding: storage and texel offset alignment, whichever is larger
   std::uint32_t max_push_constants = 128;
@@ -39,6 +43,11 @@ struct DeviceCaps {
 /// an alignment is the next power of two, at least 16. Throws Error naming the limit where one is below what heed can
 /// run with at all (no workgroup, no binding of kLeastRange bytes) or an alignment above kMostAlignment.
 DeviceCaps usable_caps(DeviceCaps reported);
+
+/// Every field by its name, so that what a user's device reports becomes a file that plans are tested with.
+std::string caps_to_json(const DeviceCaps& caps);
+/// The caps that caps_to_json() wrote. Throws Error naming the key where one is missing, unknown or of another kind.
+DeviceCaps caps_from_json(std::string_view json);
 
 /// Bytes of a binding, and of an allocation, that heed does not try to do without; Vulkan guarantees far more.
 inline constexpr std::uint64_t kLeastRange = 4096;

@@ -68,6 +68,12 @@ DeviceInfo describe(const vk::PhysicalDevice& physical, std::size_t index) {
   info.memory = physical.device_memory();
   info.subgroup_size = physical.subgroup_size;
   info.unusable = physical.unusable;
+  info.driver_name = physical.driver_name;
+  info.driver_info = physical.driver_info;
+  info.driver_version = physical.driver_version;
+  info.vendor_id = physical.vendor_id;
+  info.device_id = physical.device_id;
+  if (info.unusable.empty()) info.limits = caps_to_json(reported_caps(physical));
   return info;
 }
 

@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "file/model_file.h"
+#include "graph/integer.h"
 #include "heed/error.h"
 #include "runtime/cache_folder.h"
 #include "runtime/shader_code.h"
@@ -21,7 +22,7 @@ constexpr std::uint64_t kStagingBytes = std::uint64_t{16} << 20;
 
 }  // namespace
 
-DeviceCaps device_caps(const vk::PhysicalDevice& physical) {
+DeviceCaps reported_caps(const vk::PhysicalDevice& physical) {
   DeviceCaps caps;
   caps.name = physical.name;
   switch (physical.type) {
@@ -43,24 +44,33 @@ DeviceCaps device_caps(const vk::PhysicalDevice& physical) {
   const VkPhysicalDeviceLimits& limits = physical.limits;
   caps.max_storage_buffer_range = limits.maxStorageBufferRange;
   caps.max_texel_buffer_elements = physical.texel_formats ? limits.maxTexelBufferElements : 0;
-  caps.max_storage_buffers = limits.maxPerStageDescriptorStorageBuffers;
+  caps.max_storage_buffers =
+      std::min(limits.maxPerStageDescriptorStorageBuffers, limits.maxDescriptorSetStorageBuffers);
+  // Uniform texel buffers count as sampled images.
+  caps.max_texel_buffers = std::min(limits.maxPerStageDescriptorSampledImages, limits.maxDescriptorSetSampledImages);
+  caps.max_resources = limits.maxPerStageResources;
+  for (std::uint32_t i = 0; i < physical.memory.memoryHeapCount; ++i) {
+    caps.memory = saturating_sum(caps.memory, physical.memory.memoryHeaps[i].size);
+  }
   caps.max_memory_allocation = std::min(physical.max_memory_allocation_size, physical.max_buffer_size);
-  caps.buffer_alignment = std::max({std::uint64_t{16}, std::uint64_t{limits.minStorageBufferOffsetAlignment},
-                                    std::uint64_t{limits.minTexelBufferOffsetAlignment}});
+  caps.buffer_alignment =
+      std::max<std::uint64_t>(limits.minStorageBufferOffsetAlignment, limits.minTexelBufferOffsetAlignment);
   caps.max_push_constants = limits.maxPushConstantsSize;
   caps.max_workgroup_invocations = limits.maxComputeWorkGroupInvocations;
   std::copy_n(limits.maxComputeWorkGroupSize, 3, caps.max_workgroup_size.begin());
   std::copy_n(limits.maxComputeWorkGroupCount, 3, caps.max_workgroup_count.begin());
   caps.max_shared_memory = limits.maxComputeSharedMemorySize;
-  caps.subgroup_size = std::max(1u, physical.subgroup_size);
+  caps.subgroup_size = physical.subgroup_size;
   // Seen in Mesa 22.3, no more in 26.1; what lies between is not worth telling apart.
   if (physical.driver_name == "llvmpipe") caps.max_loop_iterations = 65535;
   caps.subgroup_arithmetic =
       physical.has_subgroup_operations(VK_SUBGROUP_FEATURE_BASIC_BIT | VK_SUBGROUP_FEATURE_ARITHMETIC_BIT);
   caps.subgroup_shuffle =
       physical.has_subgroup_operations(VK_SUBGROUP_FEATURE_BASIC_BIT | VK_SUBGROUP_FEATURE_SHUFFLE_BIT);
-  return usable_caps(std::move(caps));
+  return caps;
 }
+
+DeviceCaps device_caps(const vk::PhysicalDevice& physical) { return usable_caps(reported_caps(physical)); }
 
 std::string Gpu::cache_name(std::string_view kind) const {
   const vk::PhysicalDevice& physical = device_.physical();

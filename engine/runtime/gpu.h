@@ -14,7 +14,9 @@
 
 namespace heed {
 
-/// What the planner must know of a physical device.
+/// What the planner must know of a physical device, as the driver says it.
+DeviceCaps reported_caps(const vk::PhysicalDevice& physical);
+/// The same made fit for planning (usable_caps).
 DeviceCaps device_caps(const vk::PhysicalDevice& physical);
 
 /// One opened device and what every session on it shares: its limits, the tuner's verdict, compiled pipelines (kept in

@@ -93,16 +93,6 @@ void probe_chain(Probe& probe) {
 
 }  // namespace
 
-Tuning default_tuning(const DeviceCaps& caps) {
-  Tuning tuning;
-  tuning.texel = false;
-  tuning.lanes =
-      std::min({caps.max_workgroup_invocations, caps.max_workgroup_size[0], std::max(8u, caps.subgroup_size)});
-  tuning.rows = 4;
-  tuning.max_groups = caps.max_workgroup_count[0];
-  return tuning;
-}
-
 Tuning tune(Gpu& gpu) {
   const DeviceCaps& caps = gpu.caps();
   Probe probe(gpu);

@@ -4,14 +4,11 @@
 #include <span>
 #include <vector>
 
-#include "plan/device_caps.h"
+#include "plan/default_tuning.h"
 
 namespace heed {
 
 class Gpu;
-
-/// What a device that nobody measured gets: workgroups of a subgroup or more, texel reads off.
-Tuning default_tuning(const DeviceCaps& caps);
 
 /// Times matrix-vector products with each candidate (memory access, whether lanes share rows or have their own, rows,
 /// number of workgroups) and returns the fastest. Takes about a second on a CPU driver, less on a GPU; Gpu keeps the

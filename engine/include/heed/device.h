@@ -21,6 +21,14 @@ struct DeviceInfo {
   std::uint64_t memory = 0;  // bytes of its largest device-local heap
   std::uint32_t subgroup_size = 0;
   std::string unusable;  // why heed cannot run on it; empty: it can
+
+  // For reports.
+  std::string driver_name;     // "llvmpipe"
+  std::string driver_info;     // "Mesa 22.3.6 (LLVM 15.0.6)"
+  std::string driver_version;  // as the vendor spells it
+  std::uint32_t vendor_id = 0;
+  std::uint32_t device_id = 0;
+  std::string limits;  // all that plans depend on, as the driver reports it: a JSON object; empty where unusable
 };
 
 /// All devices, best first: discrete before integrated before virtual before CPU, unusable ones last. A GPU that two

@@ -1,0 +1,11 @@
+#pragma once
+
+#include "plan/device_caps.h"
+
+namespace heed {
+
+/// What a device that nobody measured gets, and where runtime/tuner.h begins: workgroups of a subgroup or more, texel
+/// reads off.
+Tuning default_tuning(const DeviceCaps& caps);
+
+}  // namespace heed
