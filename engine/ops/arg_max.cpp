@@ -70,10 +70,10 @@ void lower(Lowering& l) {
     Dispatch d;
     d.shader = "arg_max";
     d.bindings = {l.read(0, View::I32), named, y};
-    d.push_constants = {static_cast<std::uint32_t>(outputs),
-                        static_cast<std::uint32_t>(shared),
-                        static_cast<std::uint32_t>(count),
-                        static_cast<std::uint32_t>(length),
+    d.push_constants = {u32(outputs),
+                        u32(shared),
+                        u32(count),
+                        u32(length),
                         u32(s.inner),
                         is_floating(l.input(0).dtype),
                         l.node().op == "arg_min",

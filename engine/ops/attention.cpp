@@ -220,7 +220,7 @@ Pass pass_over_keys(const Lowering& l, const Sizes& s, bool vectors) {
   Pass pass{};
   pass.lanes = l.lanes_within_loops([&](std::uint32_t many) { return attention_iterations(s, vectors, many); });
   pass.tile = attention_tile(pass.lanes);
-  pass.slots = static_cast<std::uint32_t>(ceil_div(value_elements, pass.lanes));
+  pass.slots = u32(ceil_div(value_elements, pass.lanes));
   pass.d_elements = u32(vectors ? s.d / 4 : s.d);
   const std::uint64_t shared = attention_shared(s, pass.lanes);
   if (shared > l.caps().max_shared_memory) {
@@ -285,6 +285,7 @@ void lower(Lowering& l) {
   if (l.wants_output(1)) {
     Dispatch weights = d;
     weights.shader = "attention_weights";
+    count_keys(s, s.d, weights);
     weights.bindings.push_back(l.write(1));
     weights.specialization = {l.lanes_within_loops([&](std::uint32_t many) {
                                 const auto elements = static_cast<std::uint64_t>(vectors ? s.d / 4 : s.d);
@@ -296,8 +297,8 @@ void lower(Lowering& l) {
   }
   if (!l.wants_output(0)) return;
   d.bindings.push_back(l.write(0));
-  d.flops = 2 * static_cast<std::uint64_t>(s.queries * s.heads * (s.d + s.dv) * (cached ? s.queries : s.length));
   d.bytes = cached ? 0 : keys.size + values.size;
+  count_keys(s, s.d + s.dv, d);
   if (in_one) {
     const Pass pass = pass_over_keys(l, s, vectors);
     d.shader = "attention_step";
@@ -329,6 +330,18 @@ void lower(Lowering& l) {
 
 }  // namespace
 
+void count_keys(const AttentionSizes& s, std::int64_t products, Dispatch& d) {
+  const auto size = [](std::int64_t value) { return static_cast<std::uint64_t>(value); };
+  const std::uint64_t each = saturating_product({2, size(s.queries), size(s.heads), size(products)});
+  const std::uint64_t sure = saturating_product({each, size(s.cached ? s.queries : s.length)});
+  d.flops = saturating_sum(d.flops, sure);
+  if (!s.cached) return;
+  d.flops_a_key = each;
+  d.bytes_a_key = size(s.k_width() + s.v_width()) * 4;
+  d.fewest_keys = size(s.queries);
+  d.most_keys = size(s.length);
+}
+
 AttentionSizes AttentionSizes::from(const Attributes& a, const Shape& q, const Shape* k, const Shape* v,
                                     const Shape* cache_k, const Shape* cache_v) {
   AttentionSizes s{};
@@ -346,6 +359,8 @@ AttentionSizes AttentionSizes::from(const Attributes& a, const Shape& q, const S
   s.softcap = a.real("softcap", 0.0);
   s.causal = a.integer("causal", 0) != 0;
   s.window = a.integer("window", 0);
+  // So many keys up to its own are all there are.
+  if (s.window > std::max(s.length, s.queries)) s.window = 0;
   return s;
 }
 
@@ -366,6 +381,6 @@ std::uint64_t attention_shared(const AttentionSizes& s, std::uint32_t lanes) {
 }
 
 extern const Op op_attention;
-const Op op_attention = {{"attention"}, infer, reference, lower};
+const Op op_attention = {{"attention"}, infer, reference, lower, {}, {}, {4, 5}};
 
 }  // namespace heed::ops

@@ -4,6 +4,10 @@
 
 #include "graph/graph.h"
 
+namespace heed {
+struct Dispatch;  // plan/plan.h
+}  // namespace heed
+
 namespace heed::ops {
 
 /// What an attention node works on; the shapes are those of its inputs (attention.cpp), nullptr where absent.
@@ -29,5 +33,7 @@ std::uint32_t attention_tile(std::uint32_t lanes);
 std::uint64_t attention_iterations(const AttentionSizes& sizes, bool vectors, std::uint32_t lanes);
 /// Bytes of shared memory that it uses.
 std::uint64_t attention_shared(const AttentionSizes& sizes, std::uint32_t lanes);
+/// Adds to a dispatch what it does for the keys: for each of them `products` multiplications a query and head.
+void count_keys(const AttentionSizes& sizes, std::int64_t products, Dispatch& dispatch);
 
 }  // namespace heed::ops

@@ -25,7 +25,8 @@ namespace heed::ops {
 namespace {
 
 enum : std::size_t { kX = 0, kWeight, kBias, kNorm, kCacheK, kCacheV, kPosition, kWeight2, kBias2, kResidual, kInputs };
-constexpr std::uint32_t kBindings = 19;  // of attention_block.comp
+constexpr std::uint32_t kBindings = 19;    // of attention_block.comp ...
+constexpr std::uint32_t kTexelViews = 14;  // ... and how many of them are texel buffers where they can be
 constexpr std::size_t kNone = static_cast<std::size_t>(-1);
 
 /// One of the three nodes that the block stands for: which of the block's inputs are its own, kNone for an absent one.
@@ -181,7 +182,9 @@ void lower(Lowering& l) {
                       l.has(kBias2),
                       l.has(kResidual)};
   d.groups = {u32(s.heads), 1, 1};
-  d.flops = 2 * static_cast<std::uint64_t>(w[0] * w[1] + width * s.heads * s.dv);
+  d.flops = saturating_sum(saturating_product({2, u64(w[0]), u64(w[1])}),
+                           saturating_product({2, u64(width), u64(s.heads * s.dv)}));
+  count_keys(s, s.d + s.dv, d);
   d.bytes = first[0].bytes + second[0].bytes;
   l.emit(std::move(d));
 }
@@ -204,8 +207,9 @@ bool fits_one_dispatch(const AttentionBlock& block, const DeviceCaps& caps, cons
   // So many storage buffers are not everywhere; then everything read must fit texel buffers.
   const std::uint64_t cache = static_cast<std::uint64_t>(s.length * std::max(s.k_width(), s.v_width()));
   const std::uint64_t table = static_cast<std::uint64_t>((s.length / kRotaryFineRows + 1 + kRotaryFineRows) * s.d);
-  const bool texel = tuning.texel && std::max({2 * weights / 16, cache / 4, table, static_cast<std::uint64_t>(rows)}) <=
-                                         caps.max_texel_buffer_elements;
+  const bool texel = tuning.texel && caps.max_texel_buffers >= kTexelViews && caps.max_resources >= kBindings &&
+                     std::max({2 * weights / 16, cache / 4, table, static_cast<std::uint64_t>(rows)}) <=
+                         caps.max_texel_buffer_elements;
   if (caps.max_storage_buffers < kBindings && !(texel && caps.max_storage_buffers >= 8)) return false;
   const std::uint64_t shared =
       attention_shared(s, tuning.lanes) + static_cast<std::uint64_t>(2 * s.d + 2 * s.dv) * 4 + 16;
@@ -218,6 +222,6 @@ bool fits_one_dispatch(const AttentionBlock& block, const DeviceCaps& caps, cons
 }
 
 extern const Op op_attention_block;
-const Op op_attention_block = {{"attention_block"}, infer, reference, lower};
+const Op op_attention_block = {{"attention_block"}, infer, reference, lower, {}, {}, {kCacheK, kCacheV}};
 
 }  // namespace heed::ops

@@ -86,7 +86,7 @@ void lower(Lowering& l) {
   d.bindings = {l.read(0, View::F32), l.write()};
   d.push_constants = {u32(count)};
   for (const Triple* triple : {&w.in, &w.out, &w.kernel, &w.stride, &w.dilation, &w.begin}) {
-    for (const std::int64_t value : *triple) d.push_constants.push_back(u32(value));
+    for (const std::int64_t value : *triple) d.push_constants.push_back(i32(value));
   }
   const std::uint32_t lanes = l.lanes(64);
   d.specialization = {lanes};

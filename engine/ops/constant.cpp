@@ -108,12 +108,12 @@ void lower(Lowering& l) {
   const std::uint32_t lanes = l.lanes(64);
   if (known != nullptr) {
     d.bindings = {l.constant(l.node().name, *known, View::I32), l.write()};
-    d.push_constants = {static_cast<std::uint32_t>(count), 0};
+    d.push_constants = {u32(count), 0};
     d.specialization = {lanes, 0};
   } else {
     HostTensor word{{l.output().dtype, {1}}, {l.attributes().real("value", 0.0)}};
     d.bindings = {l.constant(l.node().name, word, View::I32), l.write()};
-    d.push_constants = {static_cast<std::uint32_t>(count), 0};
+    d.push_constants = {u32(count), 0};
     d.specialization = {lanes, 2};
   }
   d.groups = l.spread(ceil_div(count, lanes));

@@ -140,13 +140,13 @@ void lower_plain(Lowering& l, const Convolution& c) {
     const Binding x = l.read(0, View::F32);
     d.bindings = {x, l.read(1, View::F32), l.read_or(2, View::F32, x), l.write()};
     if (step < channels) d.bindings[3].access = Access::ReadWrite;
-    d.push_constants = {static_cast<std::uint32_t>(count)};
+    d.push_constants = {u32(count)};
     for (const Triple* triple : {&w.in, &w.out, &w.kernel, &w.stride, &w.dilation, &w.begin}) {
-      for (const std::int64_t value : *triple) d.push_constants.push_back(u32(value));
+      for (const std::int64_t value : *triple) d.push_constants.push_back(i32(value));
     }
     for (const std::int64_t value : {c.groups, c.channels, c.outputs}) d.push_constants.push_back(u32(value));
-    d.push_constants.push_back(static_cast<std::uint32_t>(first));
-    d.push_constants.push_back(static_cast<std::uint32_t>(end));
+    d.push_constants.push_back(u32(first));
+    d.push_constants.push_back(u32(end));
     const ConvActivation activation = ConvActivation::of(l.attributes());
     d.push_constants.push_back(bits(activation.slope));
     const std::uint32_t lanes = l.lanes(64);
@@ -179,7 +179,7 @@ double ConvActivation::operator()(double x) const {
 
 std::uint64_t Convolution::flops() const {
   const std::int64_t places = transposed ? window.in_count() : window.out_count();
-  return 2 * static_cast<std::uint64_t>(batch * groups * channels * outputs * places * window.taps());
+  return saturating_product({2, u64(batch), u64(groups), u64(channels), u64(outputs), u64(places), u64(window.taps())});
 }
 
 extern const Op op_conv;

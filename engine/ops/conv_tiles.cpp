@@ -293,7 +293,7 @@ void emit_pass(Lowering& l, const Convolution& c, const Pass& pass, const Padded
                                      c.outputs,
                                      first,
                                      end}) {
-      d.push_constants.push_back(u32(value));
+      d.push_constants.push_back(i32(value));
     }
     const std::uint32_t lanes = l.lanes(8);
     const ConvActivation activation = ConvActivation::of(l.attributes());
@@ -302,8 +302,8 @@ void emit_pass(Lowering& l, const Convolution& c, const Pass& pass, const Padded
         lanes,          u32(t.pixels), u32(kernel[2]), u32(pass.stride[2]), u32(pass.dilation[2]), u32(t.shift),
         u32(rows.rows), rows.deep,     l.has(2),       activation.number};
     d.groups = l.spread(static_cast<std::uint64_t>(ceil_div(count, std::int64_t{lanes})));
-    d.flops = 2 * static_cast<std::uint64_t>(c.batch * c.groups * c.outputs * pass.out[0] * pass.out[1] * pass.out[2] *
-                                             (end - first) * kernel[0] * kernel[1] * kernel[2]);
+    d.flops = saturating_product({2, u64(c.batch), u64(c.groups), u64(c.outputs), u64(pass.out[0]), u64(pass.out[1]),
+                                  u64(pass.out[2]), u64(end - first), u64(kernel[0] * kernel[1] * kernel[2])});
     l.emit(std::move(d));
   }
 }

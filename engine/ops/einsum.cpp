@@ -210,13 +210,13 @@ bool lower_plainly(Lowering& l, const Contraction& c, std::int64_t shared) {
   for (const Loops* loops : {&outer, &inner}) {
     for (std::size_t i = 1; i < loops->count(); ++i) d.push_constants.push_back(u32(loops->sizes[i]));
     for (const Shape& strides : loops->strides) {
-      for (const std::int64_t stride : strides) d.push_constants.push_back(u32(stride));
+      for (const std::int64_t stride : strides) d.push_constants.push_back(i32(stride));
     }
   }
   const std::uint32_t lanes = l.lanes(64);
   d.specialization = {lanes};
   d.groups = l.spread(ceil_div(static_cast<std::uint64_t>(count), lanes));
-  d.flops = 2 * static_cast<std::uint64_t>(count) * static_cast<std::uint64_t>(length);
+  d.flops = saturating_product({2, u64(count), u64(length)});
   l.emit(std::move(d));
   return true;
 }

@@ -120,10 +120,10 @@ void lower(Lowering& l) {
   d.variant = {vectors ? "vector" : from_real ? (to_real ? "real" : "test") : (to_real ? "number" : "integer")};
   const Binding first = l.read(0, view);
   d.bindings = {first, binary ? l.read(1, view) : first, l.write()};
-  d.push_constants = {static_cast<std::uint32_t>(steps)};
+  d.push_constants = {u32(steps)};
   for (std::size_t i = 1; i < kLoops; ++i) d.push_constants.push_back(u32(loops.sizes[i]));
   for (const Shape& strides : loops.strides) {
-    for (const std::int64_t stride : strides) d.push_constants.push_back(u32(stride));
+    for (const std::int64_t stride : strides) d.push_constants.push_back(i32(stride));
   }
   for (std::size_t i = 0; i < 2; ++i) {
     d.push_constants.push_back(bits(cast ? 0.0 : function_parameter(*f, l.node(), i)));

@@ -35,21 +35,21 @@ void reference(const ReferenceContext& c) {
 void lower(Lowering& l) {
   const Shape& table = l.input(1).shape;
   const DType dtype = l.input(1).dtype;
-  const auto tokens = static_cast<std::uint32_t>(element_count(l.input(0).shape));
+  const auto tokens = u32(element_count(l.input(0).shape));
   l.check_indices(0, "id", {table[0]}, false);
   const std::uint32_t lanes = l.lanes(8);
-  const auto words = static_cast<std::uint32_t>(matrix_row_words(dtype, table[1]));
+  const auto words = u32(matrix_row_words(dtype, table[1]));
   for (const MatrixPiece& piece : l.matrix(1, table[0], false, 0)) {
     Dispatch d;
     d.shader = "embedding";
     d.variant = {std::string(dtype_name(dtype))};
     d.bindings = {l.read(0, View::I32), piece.words, piece.scales, l.write()};
     d.push_constants = {tokens,
-                        static_cast<std::uint32_t>(table[1]),
+                        u32(table[1]),
                         words,
-                        static_cast<std::uint32_t>(piece.row_begin),
-                        static_cast<std::uint32_t>(piece.row_count),
-                        static_cast<std::uint32_t>(table[0]),
+                        u32(piece.row_begin),
+                        u32(piece.row_count),
+                        u32(table[0]),
                         bits(l.attributes().real("scale", 1.0))};
     d.specialization = {lanes, piece.band};
     d.groups = l.spread(ceil_div(std::uint64_t{tokens} * words, lanes));

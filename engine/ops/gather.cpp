@@ -148,12 +148,12 @@ void lower(Lowering& l) {
   Dispatch d;
   d.shader = "gather";
   d.bindings = {l.read(0, View::I32), l.read(1, View::I32), l.write()};
-  d.push_constants = {static_cast<std::uint32_t>(count)};
+  d.push_constants = {u32(count)};
   const std::uint32_t lanes = l.lanes(64);
   d.specialization = {lanes};
   d.groups = l.spread(ceil_div(count, lanes));
   const auto push = [&](const Shape& values) {
-    for (const std::int64_t value : values) d.push_constants.push_back(u32(value));
+    for (const std::int64_t value : values) d.push_constants.push_back(i32(value));
   };
   if (l.node().op == "gather_nd") {
     TupleGather g = tuple_gather(l.node(), x, indices);

@@ -154,7 +154,7 @@ void lower(Lowering& l) {
   Dispatch d;
   d.shader = "grid_sample";
   d.bindings = {l.read(0, View::F32), l.read(1, View::F32), l.write()};
-  d.push_constants = {u32(count), u32(x[1]), u32(count / (x[0] * x[1])), static_cast<std::uint32_t>(rank)};
+  d.push_constants = {u32(count), u32(x[1]), u32(count / (x[0] * x[1])), u32(rank)};
   for (std::size_t i = 0; i < 3; ++i) d.push_constants.push_back(i + rank < 3 ? 1 : u32(x[i + rank - 1]));
   d.push_constants.push_back(static_cast<std::uint32_t>(padding_of(l.node())));
   d.push_constants.push_back(align_corners(l.node()));

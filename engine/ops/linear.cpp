@@ -181,8 +181,8 @@ void choose_vector(const Lowering& l, const Product& p, Dispatch& d) {
     return 2 + std::uint64_t{p.row_words} / lanes + sums * (4 + Lowering::reduce_iterations(lanes));
   };
   const std::uint32_t lanes = l.lanes_within_loops(iterations);
-  const auto per_group = static_cast<std::uint32_t>(
-      std::min<std::uint64_t>(ceil_div(blocks, limit), l.caps().max_loop_iterations / iterations(lanes)));
+  const auto per_group =
+      u32(std::min<std::uint64_t>(ceil_div(blocks, limit), l.caps().max_loop_iterations / iterations(lanes)));
   d.specialization = {lanes, tuning.rows};
   d.push_constants.push_back(per_group);
   d.groups = {ceil_div(blocks, per_group), p.rows, 1};
@@ -233,7 +233,9 @@ void lower_pair(Lowering& l, const LinearPair& pair) {
                       second[0].band,   l.has(6),
                       l.has(7),         u32(columns)};
   d.groups = {groups, 1, 1};
-  d.flops = 2 * static_cast<std::uint64_t>(pair.hidden * (pair.columns * (pair.gate ? 2 : 1) + pair.width));
+  d.flops = saturating_product(
+      {2, u64(pair.hidden),
+       saturating_sum(saturating_product({u64(pair.columns), pair.gate ? 2u : 1u}), u64(pair.width))});
   d.bytes = first[0].bytes + second[0].bytes;
   l.emit(std::move(d));
 }
@@ -255,12 +257,8 @@ void lower(Lowering& l) {
       static_cast<std::uint32_t>(activation_named(l.attributes().text(gate ? "gate" : "activation", "none")));
   const std::int64_t together = l.attributes().integer("head_rows", 0);
   for (const MatrixPiece& piece : l.matrix(1, n, gate, together)) {
-    const Product product = {static_cast<std::uint32_t>(rows),
-                             static_cast<std::uint32_t>(gate ? n : piece.row_count),
-                             static_cast<std::uint32_t>(n),
-                             static_cast<std::uint32_t>(matrix_row_words(dtype, columns)),
-                             gate,
-                             together};
+    const Product product = {
+        u32(rows), u32(gate ? n : piece.row_count), u32(n), u32(matrix_row_words(dtype, columns)), gate, together};
     Dispatch d;
     const Binding x = l.read(kX, view);
     d.bindings = {x,
@@ -271,18 +269,17 @@ void lower(Lowering& l) {
                   l.read_or(4, view, x),
                   l.write()};
     d.push_constants = {product.rows,
-                        static_cast<std::uint32_t>(columns),
+                        u32(columns),
                         product.row_words,
                         product.count,
-                        static_cast<std::uint32_t>(piece.row_begin),
+                        u32(piece.row_begin),
                         product.width,
                         bits(l.attributes().real("norm_eps", 0.0))};
     d.variant = {std::string(dtype_name(dtype)), whole_units ? "4" : "1"};
     if (!choose_matrix(l, product, d) && !choose_lanes(l, product, d)) choose_vector(l, product, d);
     const std::uint32_t flags[] = {activation, l.has(2), l.has(3), l.has(4), gate, piece.band};
     d.specialization.insert(d.specialization.end(), std::begin(flags), std::end(flags));
-    d.flops = 2 * static_cast<std::uint64_t>(rows) * static_cast<std::uint64_t>(columns) *
-              static_cast<std::uint64_t>(gate ? w[0] : piece.row_count);
+    d.flops = saturating_product({2, u64(rows), u64(columns), u64(gate ? w[0] : piece.row_count)});
     d.bytes = piece.bytes;
     l.emit(std::move(d));
   }

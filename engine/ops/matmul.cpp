@@ -165,7 +165,7 @@ Packed pack(Lowering& l, const Matrices& m, const std::string& name, bool whole_
   const std::uint32_t used = std::max(1u, u32(static_cast<std::int64_t>(loops.count())));
   loops.pad(kPackLoops);
   for (std::size_t i = 1; i < kPackLoops; ++i) d.push_constants.push_back(u32(loops.sizes[i]));
-  for (const std::int64_t stride : loops.strides[0]) d.push_constants.push_back(u32(stride));
+  for (const std::int64_t stride : loops.strides[0]) d.push_constants.push_back(i32(stride));
   const std::uint32_t lanes = l.lanes(64);
   d.specialization = {lanes, used};
   d.groups = l.spread(ceil_div(static_cast<std::uint64_t>(elements), lanes));
@@ -232,11 +232,11 @@ void emit_product(Lowering& l, const Matrices& a, const Matrices& b, const Bindi
                       width,        bits(alpha)};
   for (std::size_t i = 1; i < kBatchLoops; ++i) d.push_constants.push_back(u32(batch.sizes[i]));
   for (const Shape& strides : batch.strides) {
-    for (const std::int64_t stride : strides) d.push_constants.push_back(u32(stride / 4));
+    for (const std::int64_t stride : strides) d.push_constants.push_back(i32(stride / 4));
   }
   d.specialization = {lanes, u32(tile), narrow};
   d.groups = l.spread(static_cast<std::uint64_t>(batches * parts * row_groups * column_groups));
-  d.flops = 2 * static_cast<std::uint64_t>(batches * rows * columns) * static_cast<std::uint64_t>(inner);
+  d.flops = saturating_product({2, u64(batches), u64(rows), u64(columns), u64(inner)});
   l.emit(std::move(d));
   if (parts == 1) return;
   const std::int64_t elements = rows * columns;

@@ -45,7 +45,7 @@ void reference(const ReferenceContext& c) {
 }
 
 void lower(Lowering& l) {
-  const auto width = static_cast<std::uint32_t>(l.input(0).shape.back());
+  const auto width = u32(l.input(0).shape.back());
   if (width == 0) return;
   const auto rows = static_cast<std::uint64_t>(element_count(l.input(0).shape)) / width;
   const bool vectors = width % 4 == 0;
@@ -55,7 +55,7 @@ void lower(Lowering& l) {
   const View view = vectors ? View::F32x4 : View::F32;
   const Binding weight = l.read(1, view);
   d.bindings = {l.read(0, view), weight, l.read_or(2, view, weight), l.write()};
-  d.push_constants = {width, static_cast<std::uint32_t>(rows), bits(l.attributes().real("eps"))};
+  d.push_constants = {width, u32(rows), bits(l.attributes().real("eps"))};
   const std::uint32_t lanes = l.lanes_within_loops([&](std::uint32_t many) {
     return 3 * (std::uint64_t{width} / (vectors ? 4 : 1) / many + 1) + 2 * Lowering::reduce_iterations(many);
   });

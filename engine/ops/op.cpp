@@ -136,6 +136,31 @@ const Op* find_op(std::string_view name) {
   return found == kByName.end() ? nullptr : found->second;
 }
 
+bool updates(const Node& node, ValueId id) {
+  const Op* op = find_op(node.op);
+  return op != nullptr && std::ranges::any_of(op->updates, [&](std::size_t i) {
+           return i < node.inputs.size() && node.inputs[i] == id && id != kNoValue;
+         });
+}
+
+void check_updates(const Graph& graph, const Node& node) {
+  const Op* op = find_op(node.op);
+  if (op == nullptr) return;
+  for (const std::size_t i : op->updates) {
+    if (i >= node.inputs.size() || node.inputs[i] == kNoValue) continue;
+    const Value& value = graph.value(node.inputs[i]);
+    constexpr std::string_view kKinds[] = {"an input", "a weight", "a state", "an intermediate"};
+    if (value.kind != ValueKind::State) {
+      throw Error(fmt::format("{} '{}': updates its input {} in place, which must be a state; '{}' is {}", node.op,
+                              node.name, i, value.name, kKinds[static_cast<std::size_t>(value.kind)]));
+    }
+    if (std::ranges::count(node.inputs, node.inputs[i]) > 1) {
+      throw Error(fmt::format("{} '{}': updates state '{}', which is another of its inputs too", node.op, node.name,
+                              value.name));
+    }
+  }
+}
+
 std::vector<TensorType> infer_types(const InferContext& context) {
   const Op* op = find_op(context.node.op);
   if (op == nullptr) context.fail("no such op");

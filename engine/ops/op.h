@@ -83,6 +83,7 @@ struct Op {
   void (*lower)(Lowering&);
   std::vector<PlannedInputs> planned = {};
   std::vector<std::string_view> sizes_alone = {};  // ops that read the types of their inputs, never their elements
+  std::vector<std::size_t> updates = {};           // inputs that it changes in place: states
 
   bool plans_by(std::string_view name, std::size_t input) const;
   bool reads_sizes_alone(std::string_view name) const;
@@ -91,6 +92,12 @@ struct Op {
 std::span<const Op* const> all_ops();
 const Op* find_op(std::string_view name);  // nullptr when unknown
 inline bool is_op(std::string_view name) { return find_op(name) != nullptr; }
+
+/// Whether a node changes a value in place.
+bool updates(const Node& node, ValueId id);
+
+/// Throws Error naming op and node where a node updates what is no state, or what it reads as another input as well.
+void check_updates(const Graph& graph, const Node& node);
 
 /// Output types of a node. Throws Error naming op and node when the inputs do not fit.
 std::vector<TensorType> infer_types(const InferContext& context);

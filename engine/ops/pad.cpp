@@ -168,9 +168,9 @@ void emit_pad(Lowering& l, const Binding& x, const Binding& y, Padding padding, 
   Dispatch d;
   d.shader = "pad";
   d.bindings = {x, y, value};
-  d.push_constants = {static_cast<std::uint32_t>(invocations), u32(padding.x_first), static_cast<std::uint32_t>(used)};
+  d.push_constants = {u32(invocations), i32(padding.x_first), u32(used)};
   for (const Shape* list : {&padding.y, &padding.x, &padding.begin, &padding.stride}) {
-    for (std::size_t i = 0; i < kLoops; ++i) d.push_constants.push_back(i < used ? u32((*list)[i]) : 0);
+    for (std::size_t i = 0; i < kLoops; ++i) d.push_constants.push_back(i < used ? i32((*list)[i]) : 0);
   }
   const std::uint32_t lanes = l.lanes(64);
   d.specialization = {lanes, run, static_cast<std::uint32_t>(mode)};

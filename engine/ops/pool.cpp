@@ -120,17 +120,18 @@ void lower(Lowering& l) {
   d.bindings[1].access = d.bindings[2].access = Access::Write;
   d.push_constants = {u32(count)};
   for (const Triple* triple : {&w.in, &w.out, &w.kernel, &w.stride, &w.dilation, &w.begin}) {
-    for (const std::int64_t value : *triple) d.push_constants.push_back(u32(value));
+    for (const std::int64_t value : *triple) d.push_constants.push_back(i32(value));
   }
   const bool include = l.attributes().integer("count_include_pad", 0) != 0;
-  for (std::size_t i = 0; i < 3; ++i) d.push_constants.push_back(include ? u32(w.in[i] + w.end[i]) : 0);
+  for (std::size_t i = 0; i < 3; ++i) d.push_constants.push_back(include ? i32(w.in[i] + w.end[i]) : 0);
   d.push_constants.push_back(u32(l.attributes().integer("storage_order", 0)));
   d.push_constants.push_back(bits(static_cast<double>(l.attributes().integer("p", 2))));
-  d.push_constants.push_back(u32(static_cast<std::int64_t>(lowest_of(l.input(0).dtype))));
+  d.push_constants.push_back(i32(static_cast<std::int64_t>(lowest_of(l.input(0).dtype))));
   const std::uint32_t lanes =
       shared ? l.lanes_within_loops([&](std::uint32_t n) { return static_cast<std::uint64_t>(w.taps()) / n + 64; })
              : l.lanes(64);
   d.specialization = {lanes, static_cast<std::uint32_t>(kind), shared, indices, w.dilation != Triple{1, 1, 1}};
+  d.flops = saturating_product({u64(count), u64(w.taps())});
   d.groups = l.spread(static_cast<std::uint64_t>(shared ? count : ceil_div(count, std::int64_t{lanes})));
   l.emit(std::move(d));
 }

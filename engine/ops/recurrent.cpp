@@ -351,9 +351,9 @@ void lower(Lowering& l) {
                                    u32(step % 2 * count),
                                    u32((step + 1) % 2 * count),
                                    u32(2 * count),
-                                   u32(step_at(layer, s, 1, 0, 0) - y_first),
-                                   u32(step_at(layer, s, 0, 1, 0) - y_first),
-                                   u32(step_at(layer, s, 0, 0, 1) - y_first),
+                                   i32(step_at(layer, s, 1, 0, 0) - y_first),
+                                   i32(step_at(layer, s, 0, 1, 0) - y_first),
+                                   i32(step_at(layer, s, 0, 0, 1) - y_first),
                                    bits(layer.clip)};
         const std::uint32_t lanes = l.lanes(64);
         dispatch.specialization = {lanes, cell};
@@ -367,7 +367,7 @@ void lower(Lowering& l) {
           }
         }
         dispatch.groups = l.spread(ceil_div(static_cast<std::uint64_t>(count), lanes));
-        dispatch.flops = 2 * static_cast<std::uint64_t>(count) * static_cast<std::uint64_t>(g * s.width);
+        dispatch.flops = saturating_product({2, u64(count), u64(g * s.width)});
         l.emit(std::move(dispatch));
       };
       if (layer.gru && !layer.reset_after) {

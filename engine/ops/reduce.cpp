@@ -248,21 +248,17 @@ void emit_reduction(Lowering& l, Reduction reduction, DType type, const Binding&
     d.bindings[2].access = Access::Write;
     d.bindings[2].view = View::None;
     const double least = extreme(type, k.combine == 3 ? -1 : 1);
-    d.push_constants = {static_cast<std::uint32_t>(outputs),
-                        static_cast<std::uint32_t>(parts),
-                        u32(element_count(inner.sizes)),
-                        static_cast<std::uint32_t>(elements),
-                        u32(first),
-                        real ? bits(least) : u32(static_cast<std::int64_t>(least))};
+    d.push_constants = {u32(outputs),  u32(parts), u32(element_count(inner.sizes)),
+                        u32(elements), u32(first), real ? bits(least) : i32(static_cast<std::int64_t>(least))};
     const std::uint32_t lanes = l.lanes(64);
     d.specialization = {lanes, k.combine, k.map, k.finish, used(outer), used(inner), wrap_number(type)};
     for (Loops loops : {outer, inner}) {
       loops.pad(kLoops);
       for (std::size_t i = 1; i < kLoops; ++i) d.push_constants.push_back(u32(loops.sizes[i]));
-      for (const std::int64_t stride : loops.strides[0]) d.push_constants.push_back(u32(stride));
+      for (const std::int64_t stride : loops.strides[0]) d.push_constants.push_back(i32(stride));
     }
     d.groups = l.spread(ceil_div(outputs * parts, lanes));
-    d.flops = outputs * elements;
+    d.flops = saturating_product({outputs, elements});
     l.emit(std::move(d));
   };
 

@@ -115,12 +115,9 @@ void lower(Lowering& l) {
     const Binding index = l.constant(name + "index", t.index, View::I32);
     d.bindings = {x, index, copies ? index : l.constant(name + "weight", t.weight, View::F32), to};
     const bool integers = !is_floating(l.input(0).dtype);
-    d.push_constants = {static_cast<std::uint32_t>(count),
-                        u32(t.in),
-                        u32(t.out),
-                        u32(a.inner),
-                        u32(t.taps),
-                        integers ? u32(static_cast<std::int64_t>(extrapolation)) : bits(extrapolation)};
+    d.push_constants = {u32(count),  u32(t.in),
+                        u32(t.out),  u32(a.inner),
+                        u32(t.taps), integers ? i32(static_cast<std::int64_t>(extrapolation)) : bits(extrapolation)};
     const std::uint32_t lanes = l.lanes(64);
     d.specialization = {lanes};
     d.groups = l.spread(ceil_div(count, lanes));

@@ -105,9 +105,9 @@ void reference(const ReferenceContext& c) {
 }
 
 void lower(Lowering& l) {
-  const auto heads = static_cast<std::uint32_t>(l.attributes().integer("heads"));
-  const auto rows = static_cast<std::uint32_t>(l.input(0).shape[0]);
-  const auto d = static_cast<std::uint32_t>(l.input(0).shape[1]) / heads;
+  const auto heads = u32(l.attributes().integer("heads"));
+  const auto rows = u32(l.input(0).shape[0]);
+  const auto d = u32(l.input(0).shape[1]) / heads;
   const Rotary rotary = Rotary::from(l.attributes(), "", d);
   const auto context = l.dims().find("context");
   if (context == l.dims().end()) l.fail("dimension 'context' has no size: it says how many positions there are");
@@ -115,7 +115,7 @@ void lower(Lowering& l) {
   Dispatch dispatch;
   dispatch.shader = "rotary";
   dispatch.bindings = {l.read(0, View::F32), l.read(1, View::I32), rotary.table(l, context->second), l.write()};
-  dispatch.push_constants = {rows, heads, d, static_cast<std::uint32_t>(rotary.dims)};
+  dispatch.push_constants = {rows, heads, d, u32(rotary.dims)};
   const std::uint32_t lanes = l.lanes(64);
   dispatch.specialization = {lanes, rotary.half};
   // One invocation a pair; those past dims copy.

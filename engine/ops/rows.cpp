@@ -44,14 +44,14 @@ void lower(Lowering& l) {
   if (!positions) {
     const auto from = static_cast<std::uint64_t>(element_count(l.input(0).shape));
     if (from > 0xffffffffu) l.fail("more than 2^32 elements");
-    skip = static_cast<std::uint32_t>(from - count);
+    skip = u32(from - count);
     if (l.alias(0, 0, std::uint64_t{skip} * 4)) return;
   }
   Dispatch d;
   d.shader = "rows";
   // Copied as words, so floats keep their bits.
   d.bindings = {l.read(0, View::I32), l.write()};
-  d.push_constants = {static_cast<std::uint32_t>(count), skip};
+  d.push_constants = {u32(count), skip};
   const std::uint32_t lanes = l.lanes(64);
   d.specialization = {lanes, positions};
   d.groups = l.spread(ceil_div(count, lanes));

@@ -139,17 +139,17 @@ void reference(const ReferenceContext& c) {
 
 void lower(Lowering& l) {
   const Shape& logits = l.input(0).shape;
-  const auto vocabulary = static_cast<std::uint32_t>(logits[1]);
-  const auto skip = static_cast<std::uint32_t>((logits[0] - 1) * logits[1]);
-  const auto rows = static_cast<std::uint32_t>(l.dims().at(l.attributes().text("rows")));
-  const auto context = static_cast<std::uint32_t>(l.input(3).shape[0]);
+  const auto vocabulary = u32(logits[1]);
+  const auto skip = u32((logits[0] - 1) * logits[1]);
+  const auto rows = u32(l.dims().at(l.attributes().text("rows")));
+  const auto context = u32(l.input(3).shape[0]);
   const bool greedy = l.attributes().integer("greedy", 0) != 0;
   // One workgroup does it all, so it is as wide as the device makes worthwhile.
   const bool narrow = l.caps().subgroup_size <= 8;
   const auto wide_enough = [&](std::uint64_t loops) {  // for that many iterations over the lanes together
     const std::uint32_t lanes = l.lanes_within_loops(
         [&](std::uint32_t many) { return loops / many + 64 * (1 + Lowering::reduce_iterations(many)) + 2 * many; });
-    return narrow ? lanes : std::max(lanes, std::min(256u, l.caps().max_workgroup_invocations));
+    return narrow ? lanes : std::max(lanes, l.lanes(256));
   };
 
   Binding source = l.read(0, View::F32);
@@ -192,6 +192,6 @@ void lower(Lowering& l) {
 }  // namespace
 
 extern const Op op_sample;
-const Op op_sample = {{"sample"}, infer, reference, lower};
+const Op op_sample = {{"sample"}, infer, reference, lower, {}, {}, {1, 2, 3, 4}};
 
 }  // namespace heed::ops

@@ -152,7 +152,7 @@ void lower(Lowering& l) {
     d.bindings[2].access = Access::ReadWrite;
     d.push_constants = {u32(lines), u32(parts), u32(begin), u32(std::min(begin + most, s.updates))};
     const auto push = [&](const Shape& values) {
-      for (const std::int64_t value : values) d.push_constants.push_back(u32(value));
+      for (const std::int64_t value : values) d.push_constants.push_back(i32(value));
     };
     if (tuples) {
       push({length});

@@ -27,10 +27,10 @@ void emit_copy(Lowering& l, const Binding& x, const Binding& y, StridedCopy copy
   d.bindings = {x, y};
   if (vectors) d.bindings[0].view = View::U32x4;
   const std::uint64_t steps = count / static_cast<std::uint64_t>(width);
-  d.push_constants = {static_cast<std::uint32_t>(steps), u32(copy.x_first / width), u32(copy.y_first / width)};
+  d.push_constants = {u32(steps), i32(copy.x_first / width), i32(copy.y_first / width)};
   for (std::size_t i = 1; i < kLoops; ++i) d.push_constants.push_back(u32(copy.loops.sizes[i]));
   for (const Shape& strides : copy.loops.strides) {
-    for (const std::int64_t stride : strides) d.push_constants.push_back(u32(stride));
+    for (const std::int64_t stride : strides) d.push_constants.push_back(i32(stride));
   }
   const std::uint32_t lanes = l.lanes(64);
   d.specialization = {lanes, u32(std::max<std::int64_t>(1, used))};

@@ -48,7 +48,7 @@ void lower(Lowering& l) {
   Dispatch d;
   d.shader = "triangle";
   d.bindings = {l.read(0, View::I32), l.write()};
-  d.push_constants = {u32(count), u32(x[x.size() - 2]), u32(x.back()), u32(diagonal(l.known(1))),
+  d.push_constants = {u32(count), u32(x[x.size() - 2]), u32(x.back()), i32(diagonal(l.known(1))),
                       l.attributes().integer("upper", 1) != 0};
   const std::uint32_t lanes = l.lanes(64);
   d.specialization = {lanes};

@@ -59,10 +59,10 @@ void lower(Lowering& l) {
   Dispatch d;
   d.shader = "where";
   d.bindings = {l.read(0, View::I32), l.read(1, View::I32), l.read(2, View::I32), l.write()};
-  d.push_constants = {static_cast<std::uint32_t>(count)};
+  d.push_constants = {u32(count)};
   for (std::size_t i = 1; i < kLoops; ++i) d.push_constants.push_back(u32(loops.sizes[i]));
   for (const Shape& strides : loops.strides) {
-    for (const std::int64_t stride : strides) d.push_constants.push_back(u32(stride));
+    for (const std::int64_t stride : strides) d.push_constants.push_back(i32(stride));
   }
   const std::uint32_t lanes = l.lanes(64);
   d.specialization = {lanes, used};

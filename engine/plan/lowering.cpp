@@ -62,6 +62,17 @@ void Lowering::fail(std::string_view message) const {
   throw Error(fmt::format("{} '{}' on {}: {}", node_->op, node_->name, caps_.name, message));
 }
 
+void Lowering::lower(const Node& node) {
+  node_ = &node;
+  try {
+    ops::find_op(node.op)->lower(*this);
+  } catch (const Error& error) {
+    const std::string prefix = fmt::format("{} '{}'", node.op, node.name);
+    if (std::string_view(error.what()).starts_with(prefix)) throw;
+    fail(error.what());
+  }
+}
+
 std::size_t Lowering::add_tensor(PlanTensor tensor) {
   if (tensor.bytes > caps_.max_memory_allocation) {
     fail(fmt::format("tensor '{}' needs {} bytes, but the device allocates at most {} at a time; use smaller sizes",
@@ -183,7 +194,7 @@ std::vector<MatrixPiece> Lowering::matrix(std::size_t i, std::int64_t outputs, b
     const std::uint64_t bytes = weight.bytes;
     const std::int64_t rows = weight.row_count;
     const std::size_t tensor = weight_tensor(std::move(weight), value);
-    MatrixPiece piece{begin, rows, static_cast<std::uint32_t>(whole.band), bytes, {}, {}};
+    MatrixPiece piece{begin, rows, u32(whole.band), bytes, {}, {}};
     piece.words = {tensor, 0, words, Access::Read, type.dtype == DType::F32 ? View::F32x4 : View::U32x4};
     piece.scales = {tensor, 0, std::min<std::uint64_t>(words, 256), Access::Read, View::F32};
     if (scales != 0) piece.scales = {tensor, scales, bytes - scales, Access::Read, View::F32};
@@ -352,6 +363,13 @@ void Lowering::emit(Dispatch dispatch) {
     if (binding.view != View::None && binding.size / view_texel_bytes(binding.view) > caps_.max_texel_buffer_elements) {
       dispatch.texel = false;
     }
+  }
+  const auto texel_buffers = static_cast<std::size_t>(
+      std::ranges::count_if(dispatch.bindings, [](const Binding& binding) { return binding.view != View::None; }));
+  if (texel_buffers > caps_.max_texel_buffers) dispatch.texel = false;
+  if (dispatch.bindings.size() > caps_.max_resources) {
+    fail(fmt::format("kernel {} binds {} buffers; the device has {} (maxPerStageResources)", dispatch.shader,
+                     dispatch.bindings.size(), caps_.max_resources));
   }
   std::uint32_t storage_buffers = 0;
   for (const Binding& binding : dispatch.bindings) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <bit>
+#include <concepts>
 #include <map>
 #include <optional>
 #include <set>
@@ -9,6 +10,7 @@
 #include <tuple>
 #include <vector>
 
+#include "graph/integer.h"
 #include "plan/infer.h"
 #include "plan/plan.h"
 
@@ -25,7 +27,16 @@ struct MatrixPiece {
 };
 
 /// Words of push constants and specialisations.
-inline std::uint32_t u32(std::int64_t value) { return static_cast<std::uint32_t>(value); }
+/// Throws Error where the number does not fit the word: a shader that was told another would answer wrongly.
+template <std::integral T>
+std::uint32_t u32(T value) {
+  return narrow<std::uint32_t>(value);
+}
+/// The same of a word that the shader reads as a signed number: strides, padding, steps backwards.
+template <std::integral T>
+std::uint32_t i32(T value) {
+  return static_cast<std::uint32_t>(narrow<std::int32_t>(value));
+}
 inline std::uint32_t bits(double value) { return std::bit_cast<std::uint32_t>(static_cast<float>(value)); }
 
 /// What an op's lower() works with: the types of its node, the device, and a Plan to which it appends dispatches.
@@ -102,7 +113,8 @@ class Lowering {
   [[noreturn]] void fail(std::string_view message) const;
 
   // For make_plan alone.
-  void begin(const Node& node) { node_ = &node; }
+  /// Appends the dispatches of a node. Errors name it.
+  void lower(const Node& node);
   /// Gives outputs a tensor that no dispatch writes, because they are empty: they can be read all the same.
   void place_outputs();
 

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "graph/integer.h"
 #include "graph/shape.h"
 #include "heed/error.h"
 #include "ops/op.h"
@@ -67,6 +68,29 @@ std::uint64_t Plan::bytes() const {
   return sum;
 }
 
+std::uint64_t Plan::memory() const {
+  std::uint64_t sum = 0;
+  for (const PlanTensor& tensor : tensors) {
+    if (tensor.storage != Storage::Arena) sum = saturating_sum(sum, tensor.bytes);
+  }
+  for (const std::uint64_t block : arena_blocks) sum = saturating_sum(sum, block);
+  return sum;
+}
+
+namespace {
+
+/// Refuses before anything is uploaded what no device of that size holds.
+void check_memory(const Plan& plan, const DeviceCaps& caps) {
+  const std::uint64_t needed = plan.memory();
+  if (caps.memory == 0 || needed <= caps.memory) return;
+  throw Error(fmt::format(
+      "graph '{}' on {}: needs {:.1f} GiB of memory; the device has {:.1f} GiB; use a smaller model, "
+      "context or size, or weights of a smaller type (heed convert --type q4_0)",
+      plan.graph_name, caps.name, static_cast<double>(needed) / 0x1p30, static_cast<double>(caps.memory) / 0x1p30));
+}
+
+}  // namespace
+
 Plan make_plan(const Graph& graph, const Bindings& dims, const DeviceCaps& caps, const Tuning& tuning) {
   Graph fused = fold(graph, dims);
   fuse(fused, dims, caps, tuning);
@@ -78,11 +102,11 @@ Plan make_plan(const Graph& graph, const Bindings& dims, const DeviceCaps& caps,
   plan.dims = dims;
   Lowering lowering(plan, fused, types, known, caps, tuning);
   for (const Node& node : fused.nodes) {
-    lowering.begin(node);
-    ops::find_op(node.op)->lower(lowering);
+    lowering.lower(node);
   }
   lowering.place_outputs();
   place_in_arena(plan, caps);
+  check_memory(plan, caps);
   place_barriers(plan);
   return plan;
 }

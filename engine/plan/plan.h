@@ -60,8 +60,14 @@ struct Dispatch {
   std::vector<std::uint32_t> specialization;  // constants 0, 1, 2, ...; 0 is local_size_x
   std::array<std::uint32_t, 3> groups = {1, 1, 1};
   bool barrier_before = false;  // waits for all earlier dispatches and sees their writes
-  std::uint64_t flops = 0;      // for `heed bench` and for splitting submissions
-  std::uint64_t bytes = 0;      // weights read, likewise; caches, whose length a plan does not know, are left out
+  std::uint64_t flops = 0;  // for `heed bench` and for splitting submissions; of cached attention with an empty cache
+  std::uint64_t bytes = 0;  // weights read, likewise; caches, whose length a plan does not know, are left out
+  // What each cached key adds. How many there are is known when it runs: from fewest_keys, which `flops` counts
+  // already, to most_keys, the whole cache.
+  std::uint64_t flops_a_key = 0;
+  std::uint64_t bytes_a_key = 0;
+  std::uint64_t fewest_keys = 0;
+  std::uint64_t most_keys = 0;
 
   std::string module_key() const;  // of shader_table.h
 };
@@ -94,6 +100,8 @@ struct Plan {
   std::size_t tensor_named(std::string_view name) const;
   std::uint64_t flops() const;
   std::uint64_t bytes() const;
+  /// Device memory that it needs, weights and states included.
+  std::uint64_t memory() const;
 };
 
 /// Binds, fuses, lowers, places and checks. Throws Error naming node and limit when the graph cannot run on the device.

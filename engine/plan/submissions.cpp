@@ -2,29 +2,62 @@
 
 #include <algorithm>
 
+#include "graph/integer.h"
+
 namespace heed {
+namespace {
+
+struct Work {
+  std::uint64_t flops = 0;
+  std::uint64_t bytes = 0;
+};
+
+/// What a dispatch counts where caches hold at most so many keys.
+Work work_with_keys(const Dispatch& dispatch, std::uint64_t keys) {
+  Work work{dispatch.flops, dispatch.bytes};
+  const std::uint64_t filled = std::min(keys, dispatch.most_keys);
+  const std::uint64_t more = filled - std::min(filled, dispatch.fewest_keys);
+  work.flops = saturating_sum(work.flops, saturating_product({more, dispatch.flops_a_key}));
+  work.bytes = saturating_sum(work.bytes, saturating_product({filled, dispatch.bytes_a_key}));
+  return work;
+}
+
+/// The same, and of dispatches that count no bytes, what they bind, but for weights and states, of which they may read
+/// little.
+Work work_of(const Plan& plan, const Dispatch& dispatch, std::uint64_t keys) {
+  Work work = work_with_keys(dispatch, keys);
+  std::uint64_t bound = 0;
+  for (const Binding& binding : dispatch.bindings) {
+    const Storage storage = plan.tensors[binding.tensor].storage;
+    if (storage != Storage::Weight && storage != Storage::State) bound = saturating_sum(bound, binding.size);
+  }
+  work.bytes = std::max(work.bytes, bound);
+  return work;
+}
+
+}  // namespace
 
 double planned_seconds(const Dispatch& dispatch) {
   constexpr double kSeconds = 0.1;  // of a submission at its limits
   const SubmissionLimits limits;
-  return kSeconds * std::max(static_cast<double>(dispatch.flops) / static_cast<double>(limits.flops),
-                             static_cast<double>(dispatch.bytes) / static_cast<double>(limits.bytes));
+  const Work work = work_with_keys(dispatch, limits.keys);
+  return kSeconds * std::max(static_cast<double>(work.flops) / static_cast<double>(limits.flops),
+                             static_cast<double>(work.bytes) / static_cast<double>(limits.bytes));
 }
 
 std::vector<Recorded> split_into_submissions(const Plan& plan, int repeats, const SubmissionLimits& limits) {
   std::vector<Recorded> recorded;
-  std::uint64_t flops = 0;
-  std::uint64_t bytes = 0;
+  Work sum;
   for (int repeat = 0; repeat < repeats; ++repeat) {
     for (std::size_t i = 0; i < plan.dispatches.size(); ++i) {
       const Dispatch& dispatch = plan.dispatches[i];
-      const bool over = flops + dispatch.flops > limits.flops || bytes + dispatch.bytes > limits.bytes;
-      Recorded next{i, recorded.empty() || (over && flops + bytes > 0), false};
-      if (next.new_submission) flops = bytes = 0;
+      const Work work = work_of(plan, dispatch, limits.keys);
+      const Work with = {saturating_sum(sum.flops, work.flops), saturating_sum(sum.bytes, work.bytes)};
+      const bool over = with.flops > limits.flops || with.bytes > limits.bytes;
+      Recorded next{i, recorded.empty() || (over && (sum.flops > 0 || sum.bytes > 0)), false};
       // The first of a repeat waits for the repeat before.
       next.barrier = !next.new_submission && (dispatch.barrier_before || i == 0);
-      flops += dispatch.flops;
-      bytes += dispatch.bytes;
+      sum = next.new_submission ? work : with;
       recorded.push_back(next);
     }
   }

@@ -12,6 +12,8 @@ namespace heed {
 struct SubmissionLimits {
   std::uint64_t flops = 10'000'000'000;
   std::uint64_t bytes = 2'000'000'000;
+  /// Keys that caches hold after the runs, at most; a plan alone must assume that they are full.
+  std::uint64_t keys = UINT64_MAX;
 };
 
 /// The time for which a dispatch is planned, in seconds: what that slow GPU would take.
