@@ -20,12 +20,12 @@ Range range_of(const Plan& plan, const Binding& binding) {
   return {arena, arena ? tensor.arena_block : binding.tensor, begin, begin + binding.size};
 }
 
-/// Weights, and tables; but a constant may be a counter (Lowering::counter). Flags are raised by atomic operations, and
-/// read by the host alone.
+/// Weights and tables that are read; a constant may be a counter (Lowering::counter), and what is written does change,
+/// whatever it is. Flags are raised by atomic operations, and read by the host alone.
 bool needs_no_order(const Plan& plan, const Binding& binding) {
   const Storage storage = plan.tensors[binding.tensor].storage;
-  return storage == Storage::Weight || storage == Storage::Flag ||
-         (storage == Storage::Constant && binding.access == Access::Read);
+  return storage == Storage::Flag ||
+         ((storage == Storage::Weight || storage == Storage::Constant) && binding.access == Access::Read);
 }
 
 bool hits(const std::vector<Range>& ranges, const Range& range) {

@@ -37,6 +37,24 @@ class Wiring {
   std::vector<int> uses_;
 };
 
+/// Whether node `from` computes the same when it runs as a part of the later node `to`: nothing that it reads or
+/// changes is changed on the way or by that node, and nothing that it changes is read there. Only states change. Every
+/// pass that moves a node asks this.
+bool can_move(const Graph& graph, std::size_t from, std::size_t to) {
+  const auto state = [&](ValueId id) { return id != kNoValue && graph.value(id).kind == ValueKind::State; };
+  const Node& moved = graph.nodes[from];
+  for (std::size_t i = from + 1; i <= to; ++i) {
+    const Node& passed = graph.nodes[i];
+    for (const ValueId id : moved.inputs) {
+      if (state(id) && ops::updates(passed, id)) return false;
+    }
+    for (const ValueId id : passed.inputs) {
+      if (state(id) && ops::updates(moved, id)) return false;
+    }
+  }
+  return true;
+}
+
 /// Removes nodes and, with them, the promise that somebody makes their outputs: those values stay in the list, unused.
 void erase_nodes(Graph& graph, const std::set<std::size_t>& dead) {
   std::vector<Node> kept;
@@ -150,11 +168,12 @@ std::vector<int> count_uses(const Graph& graph) {
 void fuse_gate(Graph& graph, const DeviceCaps& caps, const Tuning& tuning) {
   const Wiring wiring(graph);
   std::set<std::size_t> dead;
-  for (Node& gate : graph.nodes) {
+  for (std::size_t i = 0; i < graph.nodes.size(); ++i) {
+    Node& gate = graph.nodes[i];
     if (gate.op != "gate") continue;
     const std::optional<std::size_t> a = wiring.only_maker(gate.inputs[0]);
     const std::optional<std::size_t> b = wiring.only_maker(gate.inputs[1]);
-    if (!a || !b || a == b) continue;
+    if (!a || !b || a == b || !can_move(graph, *a, i) || !can_move(graph, *b, i)) continue;
     const Node& first = graph.nodes[*a];
     const Node& second = graph.nodes[*b];
     if (!plain_linear(first) || !plain_linear(second)) continue;
@@ -174,11 +193,12 @@ void fuse_gate(Graph& graph, const DeviceCaps& caps, const Tuning& tuning) {
 void fuse_rotary(Graph& graph) {
   const Wiring wiring(graph);
   std::set<std::size_t> dead;
-  for (Node& attention : graph.nodes) {
+  for (std::size_t i = 0; i < graph.nodes.size(); ++i) {
+    Node& attention = graph.nodes[i];
     if (attention.op != "attention" || input_of(attention, 4) == kNoValue) continue;
     const std::optional<std::size_t> q = wiring.only_maker(attention.inputs[0]);
     const std::optional<std::size_t> k = wiring.only_maker(attention.inputs[1]);
-    if (!q || !k) continue;
+    if (!q || !k || !can_move(graph, *q, i) || !can_move(graph, *k, i)) continue;
     const Node& rotate_q = graph.nodes[*q];
     const Node& rotate_k = graph.nodes[*k];
     if (rotate_q.op != "rotary" || rotate_k.op != "rotary") continue;
@@ -214,10 +234,11 @@ void fuse_packed_attention(Graph& graph, const DeviceCaps& caps, const Tuning& t
       indices.push_back(*maker);
     }
     if (linears.size() != 3) continue;
-    std::optional<Node> merged = merge_linears(graph, linears, caps, tuning);
-    if (!merged) continue;
     // The last of the three stands where all their inputs are ready and nobody has read them yet.
     const std::size_t last = *std::max_element(indices.begin(), indices.end());
+    if (!std::ranges::all_of(indices, [&](std::size_t index) { return can_move(graph, index, last); })) continue;
+    std::optional<Node> merged = merge_linears(graph, linears, caps, tuning);
+    if (!merged) continue;
     for (const std::size_t index : indices) {
       if (index != last) dead.insert(index);
     }
@@ -245,10 +266,11 @@ void fuse_norm(Graph& graph, const Bindings& dims) {
     if (std::find(graph.outputs.begin(), graph.outputs.end(), normed) != graph.outputs.end()) continue;
     std::vector<Node*> users;
     bool fits = true;
-    for (Node& node : graph.nodes) {
+    for (std::size_t user = 0; user < graph.nodes.size(); ++user) {
+      Node& node = graph.nodes[user];
       if (std::find(node.inputs.begin(), node.inputs.end(), normed) == node.inputs.end()) continue;
       users.push_back(&node);
-      fits = fits && node.op == "linear" && node.inputs[0] == normed &&
+      fits = fits && node.op == "linear" && can_move(graph, i, user) && node.inputs[0] == normed &&
              std::count(node.inputs.begin(), node.inputs.end(), normed) == 1 && input_of(node, 4) == kNoValue;
     }
     if (!fits || users.empty()) continue;
@@ -267,18 +289,6 @@ void fuse_attention_blocks(Graph& graph, const Bindings& dims, const DeviceCaps&
   const std::vector<TensorType> types = infer_all(graph, dims);
   const Wiring wiring(graph);
   const auto type_of = [&](ValueId id) -> const TensorType& { return types[static_cast<std::size_t>(id)]; };
-  // Whether a node after `from` and before `to` sees a state, which changes when it is read later.
-  const auto state_is_used_between = [&](std::size_t from, std::size_t to, const Node& node) {
-    for (std::size_t i = from + 1; i < to; ++i) {
-      for (const ValueId id : graph.nodes[i].inputs) {
-        if (id != kNoValue && graph.value(id).kind == ValueKind::State &&
-            std::find(node.inputs.begin(), node.inputs.end(), id) != node.inputs.end()) {
-          return true;
-        }
-      }
-    }
-    return false;
-  };
   std::set<std::size_t> dead;
   for (std::size_t output_at = 0; output_at < graph.nodes.size(); ++output_at) {
     Node& output = graph.nodes[output_at];
@@ -286,7 +296,7 @@ void fuse_attention_blocks(Graph& graph, const Bindings& dims, const DeviceCaps&
     const std::optional<std::size_t> attention_at = wiring.only_maker(output.inputs[0]);
     if (!attention_at) continue;
     const Node& attention = graph.nodes[*attention_at];
-    if (state_is_used_between(*attention_at, output_at, attention)) continue;
+    if (!can_move(graph, *attention_at, output_at)) continue;
     if (attention.op != "attention" || attention.attributes.integer("packed", 0) == 0 ||
         input_of(attention, 3) != kNoValue || attention.outputs.size() > 1) {
       continue;
@@ -298,7 +308,7 @@ void fuse_attention_blocks(Graph& graph, const Bindings& dims, const DeviceCaps&
         projection.attributes.text("activation", "none") != "none" || projection.attributes.has("gate")) {
       continue;
     }
-    if (graph.value(projection.inputs[0]).kind == ValueKind::State) continue;
+    if (!can_move(graph, *projection_at, output_at)) continue;
     const Shape& x = type_of(projection.inputs[0]).shape;
     const TensorType& w = type_of(projection.inputs[1]);
     const TensorType& w2 = type_of(output.inputs[1]);
@@ -328,14 +338,15 @@ void fuse_pairs(Graph& graph, const Bindings& dims, const DeviceCaps& caps, cons
   const Wiring wiring(graph);
   const auto type_of = [&](ValueId id) -> const TensorType& { return types[static_cast<std::size_t>(id)]; };
   std::set<std::size_t> dead;
-  for (Node& node : graph.nodes) {
+  for (std::size_t i = 0; i < graph.nodes.size(); ++i) {
+    Node& node = graph.nodes[i];
     if (!product_alone(node)) continue;
     const ValueId between = node.inputs[0];
     const std::optional<std::size_t> maker = wiring.only_maker(between);
     if (!maker) continue;
     const Node& first = graph.nodes[*maker];
     if (first.op != "linear" || input_of(first, 3) != kNoValue || input_of(first, 5) != kNoValue) continue;
-    if (graph.value(first.inputs[0]).kind == ValueKind::State) continue;
+    if (!can_move(graph, *maker, i)) continue;
     const Shape& h = type_of(between).shape;
     if (h.empty() || element_count(h) != h.back()) continue;
     const TensorType& w = type_of(first.inputs[1]);

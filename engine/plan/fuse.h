@@ -8,7 +8,8 @@
 
 namespace heed {
 
-/// Runs the fusion passes below, in this order, on a validated graph. Each pass leaves a graph that computes the same.
+/// Runs the fusion passes below, in this order, on a validated graph. Each pass leaves a graph that computes the same,
+/// states included: none moves a node past another that changes what it reads.
 void fuse(Graph& graph, const Bindings& dims, const DeviceCaps& caps, const Tuning& tuning);
 
 /// linear(x, A), linear(x, B) and gate(a, b) become one linear with the rows of A and B stacked and attribute `gate`.
