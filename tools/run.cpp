@@ -82,46 +82,6 @@ void write_input(Session& session, const Value& input, const NpyArray& array) {
   }
 }
 
-/// Throws Error where an input that serves as row numbers of a table names a row that is not there: the op gives zeros
-/// for it, which nobody means.
-void check_ids(const Graph& graph, const std::vector<TensorType>& types,
-               const std::map<std::string, NpyArray>& arrays) {
-  for (const Node& node : graph.nodes) {
-    if (node.op != "embedding") continue;
-    const Value& ids = graph.value(node.inputs[0]);
-    if (ids.kind != ValueKind::Input) continue;
-    const std::int64_t rows = types[static_cast<std::size_t>(node.inputs[1])].shape[0];
-    const std::vector<std::int32_t> values = arrays.at(ids.name).integers(fmt::format("input '{}'", ids.name));
-    for (std::size_t i = 0; i < values.size(); ++i) {
-      if (values[i] >= 0 && values[i] < rows) continue;
-      throw Error(fmt::format("input '{}': element {} is {}; '{}' has rows 0 to {}", ids.name, i, values[i],
-                              graph.value(node.inputs[1]).name, rows - 1));
-    }
-  }
-}
-
-/// The same for the position of a text model, beyond whose context there is no room in the cache.
-void check_position(const ModelFile& file, const Graph& graph, const Bindings& dims,
-                    const std::map<std::string, NpyArray>& arrays) {
-  const auto said = file.metadata().find("context");
-  const ValueId id = graph.find("position");
-  if (said == file.metadata().end() || !said->is_number_integer() || id == kNoValue) return;
-  const Value& position = graph.value(id);
-  if (position.kind != ValueKind::Input || is_floating(position.dtype)) return;
-  const auto bound = dims.find("context");
-  auto context = said->get<std::int64_t>();
-  if (bound != dims.end()) context = std::min(context, bound->second);
-  const auto tokens = dims.find("tokens");
-  const std::int64_t count = tokens == dims.end() ? 1 : tokens->second;
-  for (const std::int32_t value : arrays.at(position.name).integers("input 'position'")) {
-    if (value < 0 || value + count > context) {
-      throw Error(
-          fmt::format("input 'position' is {}, and there are {} tokens; a context of {} holds positions 0 to {}", value,
-                      count, context, context - 1));
-    }
-  }
-}
-
 int run_graph(const RunArguments& arguments) {
   const ModelFile file = ModelFile::open(arguments.model);
   const Graph& stored = choose_graph(file, arguments.graph);
@@ -132,8 +92,6 @@ int run_graph(const RunArguments& arguments) {
   const Bindings dims = bind_dims(file, stored, arguments.binds, bind_inputs(stored, shapes));
   const Graph graph = fix_inputs(stored, fixed_inputs(stored, arrays));
   const std::vector<TensorType> types = infer_all(graph, dims);
-  check_ids(graph, types, arrays);
-  check_position(file, graph, dims, arrays);
 
   const Device device = open_device(arguments.device);
   const FileWeights source(file);

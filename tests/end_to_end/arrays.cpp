@@ -1,10 +1,12 @@
 // heed run, conform and bench.
 #include <doctest/doctest.h>
+#include <onnx/onnx_pb.h>
 
 #include <cmath>
 #include <csignal>
 #include <cstring>
 #include <filesystem>
+#include <fstream>
 #include <nlohmann/json.hpp>
 
 #include "heed/error.h"
@@ -140,15 +142,55 @@ TEST_CASE("run refuses ids and positions that are not there") {
     return inputs.run({"--input", "tokens=" + write_integers(path, ids), "--input",
                        "position=" + write_integers(inputs.folder.path() / "at.npy", {position})});
   };
-  check_error(with(160, 0), "input 'tokens': element 11 is 160; 'token_embd.weight' has rows 0 to 159");
-  check_error(with(-1, 0), "element 11 is -1");
-  check_error(with(1, -1), "input 'position' is -1");
-  check_error(with(1, 53), "a context of 64");
+  check_error(with(160, 0), "embedding 'embed': id 160 (element 11) is outside 0 to 159");
+  check_error(with(-1, 0), "id -1 (element 11) is outside 0 to 159");
+  check_error(with(1, -1), "position -1 (element 0) is outside 0 to 52");
+  check_error(with(1, 53), "position 53 (element 0) is outside 0 to 52");
   CHECK(with(159, 52).exit_code == 0);
   const std::string fifth = write_integers(inputs.folder.path() / "fifth.npy", {5});
   check_error(
       inputs.run({"--input", "tokens=" + path.string(), "--input", "position=" + fifth, "--bind", "context=16"}),
-      "a context of 16");
+      "position 5 (element 0) is outside 0 to 4");
+}
+
+TEST_CASE("run refuses an index of an ONNX Gather that names no place") {
+  const TempFolder folder;
+  onnx::ModelProto model;
+  model.set_ir_version(8);
+  model.add_opset_import()->set_version(17);
+  onnx::GraphProto& graph = *model.mutable_graph();
+  graph.set_name("gather");
+  const auto describe = [](onnx::ValueInfoProto& value, const char* name, int type, std::initializer_list<int> shape) {
+    value.set_name(name);
+    value.mutable_type()->mutable_tensor_type()->set_elem_type(type);
+    for (const int size : shape) {
+      value.mutable_type()->mutable_tensor_type()->mutable_shape()->add_dim()->set_dim_value(size);
+    }
+  };
+  describe(*graph.add_input(), "x", onnx::TensorProto::FLOAT, {5});
+  describe(*graph.add_input(), "i", onnx::TensorProto::INT32, {2});
+  describe(*graph.add_output(), "y", onnx::TensorProto::FLOAT, {2});
+  onnx::NodeProto& node = *graph.add_node();
+  node.set_name("look up");
+  node.set_op_type("Gather");
+  node.add_input("x");
+  node.add_input("i");
+  node.add_output("y");
+  std::ofstream(folder.path() / "gather.onnx", std::ios::binary) << model.SerializeAsString();
+  const std::string heed = (folder.path() / "gather.heed").string();
+  REQUIRE(run_heed({"convert", (folder.path() / "gather.onnx").string(), "-o", heed}).exit_code == 0);
+
+  const std::vector<float> x = {0, 1, 2, 3, 4};
+  tools::write_npy(folder.path() / "x.npy", DType::F32, {5}, std::as_bytes(std::span(x)));
+  const std::string out = (folder.path() / "out").string();
+  const auto with = [&](std::int32_t index) {
+    return run_heed({"run", heed, "--input", "x=" + (folder.path() / "x.npy").string(), "--input",
+                     "i=" + write_integers(folder.path() / "i.npy", {-5, index}), "--outputs", out});
+  };
+  check_error(with(1000000), "gather 'look up': index 1000000 (element 1) is outside -5 to 4");
+  CHECK(!fs::exists(fs::path(out) / "y.npy"));
+  REQUIRE(with(3).exit_code == 0);
+  CHECK(tools::read_npy(fs::path(out) / "y.npy").floats("y") == std::vector<float>{0, 3});
 }
 
 TEST_CASE("run leaves no half-written array") {
