@@ -25,7 +25,7 @@ struct Placed {
 
 }  // namespace
 
-void place_in_arena(Plan& plan, const DeviceCaps& caps) {
+void place_in_arena(Plan& plan, const DeviceCaps& caps, bool keep) {
   std::vector<Interval> intervals;
   std::vector<int> interval_of(plan.tensors.size(), -1);
   for (std::size_t i = 0; i < plan.dispatches.size(); ++i) {
@@ -37,6 +37,9 @@ void place_in_arena(Plan& plan, const DeviceCaps& caps) {
       }
       intervals[static_cast<std::size_t>(interval_of[binding.tensor])].last = i;
     }
+  }
+  if (keep) {
+    for (Interval& interval : intervals) interval.last = plan.dispatches.size();
   }
   std::vector<std::size_t> order(intervals.size());
   std::iota(order.begin(), order.end(), std::size_t{0});

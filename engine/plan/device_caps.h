@@ -2,6 +2,7 @@
 
 #include <array>
 #include <cstdint>
+#include <set>
 #include <string>
 #include <string_view>
 
@@ -35,6 +36,9 @@ struct DeviceCaps {
   /// Loop iterations that an invocation may run, all its loops together. Older Mesa's llvmpipe leaves every loop,
   /// without a word, after 65535; other drivers know no such end.
   std::uint64_t max_loop_iterations = UINT64_MAX;
+  /// Shader modules (Dispatch::module_key) that gave wrong results on this device with this driver version. Planning
+  /// takes plainer ones in their place.
+  std::set<std::string> broken_modules;
   bool operator==(const DeviceCaps&) const = default;
 };
 

@@ -162,6 +162,36 @@ Binding Lowering::update(std::size_t i) {
   return {at.tensor, at.offset, at.size, Access::ReadWrite, View::None};
 }
 
+Lowering::Mark Lowering::mark() const {
+  return {plan_.tensors.size(),
+          plan_.weights.size(),
+          plan_.constants.size(),
+          plan_.dispatches.size(),
+          plan_.index_checks.size(),
+          tensor_of_value_,
+          offset_of_value_,
+          tensor_of_key_,
+          checked_};
+}
+
+void Lowering::rewind(const Mark& mark) {
+  plan_.tensors.resize(mark.tensors);
+  plan_.weights.resize(mark.weights);
+  plan_.constants.resize(mark.constants);
+  plan_.dispatches.resize(mark.dispatches);
+  plan_.index_checks.resize(mark.index_checks);
+  tensor_of_value_ = mark.tensor_of_value;
+  offset_of_value_ = mark.offset_of_value;
+  tensor_of_key_ = mark.tensor_of_key;
+  checked_ = mark.checked;
+}
+
+TracedPlan::Place Lowering::place_of(ValueId id) const {
+  const auto index = static_cast<std::size_t>(id);
+  if (tensor_of_value_[index] < 0) return {};
+  return {static_cast<std::size_t>(tensor_of_value_[index]), offset_of_value_[index]};
+}
+
 void Lowering::place_outputs() {
   for (const ValueId id : graph_.outputs) {
     if (graph_.value(id).kind == ValueKind::Intermediate) place(id, false);

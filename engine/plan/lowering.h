@@ -115,6 +115,22 @@ class Lowering {
   // For make_plan alone.
   /// Appends the dispatches of a node. Errors name it.
   void lower(const Node& node);
+  /// What the nodes from now on are lowered for.
+  void set_target(const DeviceCaps& caps, const Tuning& tuning) {
+    caps_ = caps;
+    tuning_ = tuning;
+  }
+  /// What the plan has so far, to come back to.
+  struct Mark {
+    std::size_t tensors, weights, constants, dispatches, index_checks;
+    std::vector<int> tensor_of_value;
+    std::vector<std::uint64_t> offset_of_value;
+    std::map<std::string, std::size_t> tensor_of_key;
+    std::set<std::tuple<ValueId, Shape, bool>> checked;
+  };
+  Mark mark() const;
+  void rewind(const Mark& mark);
+  TracedPlan::Place place_of(ValueId id) const;
   /// Gives outputs a tensor that no dispatch writes, because they are empty: they can be read all the same.
   void place_outputs();
 
@@ -136,8 +152,8 @@ class Lowering {
   const Graph& graph_;
   const std::vector<TensorType>& types_;
   const KnownValues& known_;
-  const DeviceCaps& caps_;
-  const Tuning& tuning_;
+  DeviceCaps caps_;
+  Tuning tuning_;
   const Node* node_ = nullptr;
   std::vector<int> tensor_of_value_;            // -1 until used
   std::vector<std::uint64_t> offset_of_value_;  // aliases

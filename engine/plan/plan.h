@@ -108,4 +108,20 @@ struct Plan {
 /// The graph is validated already; its weights carry dtype and shape.
 Plan make_plan(const Graph& graph, const Bindings& dims, const DeviceCaps& caps, const Tuning& tuning);
 
+/// A plan with what it was made from, for those who look into it (runtime/verify.h). The kernels are those of
+/// make_plan(), but no two intermediates share memory, so that all can be read after a run.
+struct TracedPlan {
+  /// Where a value of the graph lies; kNowhere for one that no dispatch makes or reads.
+  struct Place {
+    static constexpr std::size_t kNowhere = SIZE_MAX;
+    std::size_t tensor = kNowhere;
+    std::uint64_t offset = 0;
+  };
+  Graph graph;  // as fusion left it
+  Plan plan;
+  std::vector<Place> places;                // by ValueId, of all but weights
+  std::vector<std::size_t> first_dispatch;  // by node; the last entry is the number of dispatches
+};
+TracedPlan make_traced_plan(const Graph& graph, const Bindings& dims, const DeviceCaps& caps, const Tuning& tuning);
+
 }  // namespace heed
