@@ -92,6 +92,7 @@ int run_program(int argc, char** argv) {
   add_generate(program);
   add_run(program);
   add_conform(program);
+  add_verify(program);
   add_draw(program);
   add_upscale(program);
   add_bench(program);

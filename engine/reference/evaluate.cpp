@@ -96,7 +96,7 @@ std::map<std::string, HostTensor> evaluate(const Graph& graph, const Bindings& d
       context.outputs.push_back(tensor);
     }
     ops::find_op(node.op)->reference(context);
-    if (observer) observer(node, context.outputs);
+    if (observer) observer(context);
     for (const auto* ids : {&node.inputs, &node.outputs}) {
       for (const ValueId id : *ids) {
         if (id == kNoValue) continue;

@@ -13,9 +13,10 @@ namespace heed {
 /// Gives all elements of a tensor of the file, decoded; `elements` is how many there must be.
 using WeightLookup = std::function<std::vector<double>(const std::string& tensor, std::size_t elements)>;
 
-/// Called after each node with its outputs, in the order of the graph, for those who look for the first node that goes
-/// wrong. Absent outputs are nullptr.
-using NodeObserver = std::function<void(const Node& node, const std::vector<HostTensor*>& outputs)>;
+/// Called after each node, in the order of the graph, for those who look for the first node that goes wrong: with the
+/// node, its inputs (weights decoded, states as the node left them) and its outputs. What it makes of the outputs is
+/// what later nodes see.
+using NodeObserver = std::function<void(const ops::ReferenceContext& context)>;
 
 /// Runs a graph on the CPU in double, each node through its op's reference, and returns its outputs by name. Graphs
 /// that fusion has changed run too: a weight with Value::parts is the rows of its parts, one below the other.

@@ -312,6 +312,15 @@ void Session::read_output(const Executable& executable, const std::string& name,
   gpu_.download(*executable.places_[tensor].buffer, executable.places_[tensor].offset, bytes);
 }
 
+void Session::read_tensor(const Executable& executable, std::size_t tensor, std::uint64_t offset,
+                          std::span<std::byte> bytes) {
+  const TensorPlace& place = executable.places_.at(tensor);
+  if (place.buffer == nullptr) {
+    throw Error(fmt::format("'{}' is no tensor that can be read", executable.plan_.tensors[tensor].name));
+  }
+  gpu_.download(*place.buffer, place.offset + offset, bytes);
+}
+
 void Session::fill_scratch(const Executable& executable, std::uint32_t word) {
   const Plan& plan = executable.plan_;
   std::set<const vk::Buffer*> filled;  // tensors share theirs

@@ -65,6 +65,8 @@ class Session {
   void clear(const std::string& name);
   /// An output of the last run of an executable.
   void read_output(const Executable& executable, const std::string& name, std::span<std::byte> bytes);
+  /// Bytes of any tensor of its plan but weights, as the last run left them; see make_traced_plan() for intermediates.
+  void read_tensor(const Executable& executable, std::size_t tensor, std::uint64_t offset, std::span<std::byte> bytes);
   /// Sets every 32-bit word of the outputs and of the arena, so that tests see what a run leaves unwritten.
   void fill_scratch(const Executable& executable, std::uint32_t word);
   bool has(const std::string& name) const { return named_.contains(name); }

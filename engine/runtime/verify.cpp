@@ -1,0 +1,296 @@
+#include "runtime/verify.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <cstring>
+#include <limits>
+
+#include "graph/convert_dtype.h"
+#include "plan/infer.h"
+#include "reference/rounding.h"
+
+namespace heed {
+namespace {
+
+constexpr std::uint32_t kPoison = 0x7fc0dead;  // a quiet NaN that nobody computes
+constexpr int kRuns = 4;                       // of the nudged reference
+constexpr double kDeviations = 16.0;           // of those runs that a device may stray
+/// Four runs may miss an element by chance, so neighbours share what was seen.
+constexpr std::size_t kNeighbours = 16;
+constexpr double kWrong = std::numeric_limits<double>::infinity();
+
+using Words = std::vector<std::uint32_t>;
+
+std::uint32_t to_word(double value, DType dtype) {
+  if (is_floating(dtype)) return std::bit_cast<std::uint32_t>(static_cast<float>(value));
+  return static_cast<std::uint32_t>(static_cast<std::int64_t>(value));
+}
+
+double from_word(std::uint32_t word, DType dtype) {
+  if (is_floating(dtype)) return static_cast<double>(std::bit_cast<float>(word));
+  return static_cast<double>(std::bit_cast<std::int32_t>(word));
+}
+
+/// In units of `bound`, which is 0 where numbers must be the same.
+double error_of(double expected, std::uint32_t word, DType dtype, double bound) {
+  if (!is_floating(dtype)) return to_word(expected, dtype) == word ? 0.0 : kWrong;
+  const auto want = static_cast<float>(expected);
+  const auto have = std::bit_cast<float>(word);
+  if (want == have) return 0.0;
+  if (std::isnan(want)) return std::isnan(have) && word != kPoison ? 0.0 : kWrong;
+  if (!std::isfinite(want) || !std::isfinite(have)) return kWrong;
+  return std::abs(expected - static_cast<double>(have)) / (bound + kFlushed);
+}
+
+/// How far the results of a node stray when everything is rounded as on a device.
+class Strays {
+ public:
+  /// `context` as the node left it. Looks at outputs, and at inputs that are states.
+  Strays(const ops::ReferenceContext& context, const std::vector<bool>& input_is_state) {
+    std::vector<Shape> inputs;
+    std::vector<Shape> outputs;
+    for (const HostTensor* tensor : context.inputs) inputs.push_back(tensor == nullptr ? Shape{} : tensor->type.shape);
+    for (const HostTensor* tensor : context.outputs)
+      outputs.push_back(tensor == nullptr ? Shape{} : tensor->type.shape);
+    rounding_ = rounding_of(context.node, inputs, outputs);
+    outputs_.resize(context.outputs.size());
+    states_.resize(context.inputs.size());
+    if (rounding_.exact) return;
+    for (int run = 0; run < kRuns; ++run) run_nudged(context, input_is_state, 0x5eed + static_cast<std::uint64_t>(run));
+    for (std::size_t i = 0; i < outputs_.size(); ++i) finish(outputs_[i], context.outputs[i]);
+    for (std::size_t i = 0; i < states_.size(); ++i) finish(states_[i], context.inputs[i]);
+  }
+
+  const std::vector<double>& output(std::size_t i) const { return outputs_[i]; }  // empty: every bit must agree
+  const std::vector<double>& state(std::size_t i) const { return states_[i]; }
+
+ private:
+  void run_nudged(const ops::ReferenceContext& context, const std::vector<bool>& input_is_state, std::uint64_t key) {
+    Nudges nudges(key);
+    std::vector<HostTensor> inputs(context.inputs.size());
+    std::vector<HostTensor> outputs(context.outputs.size());
+    ops::ReferenceContext nudged{context.node, {}, {}};
+    for (std::size_t i = 0; i < inputs.size(); ++i) {
+      nudged.inputs.push_back(context.inputs[i] == nullptr ? nullptr : &inputs[i]);
+      if (context.inputs[i] == nullptr) continue;
+      inputs[i] = *context.inputs[i];
+      const bool mask = context.node.op == "attention" && i == 3;  // drops a key whatever its last digit
+      if (i < rounding_.operands && !mask && is_floating(inputs[i].type.dtype)) {
+        nudge(inputs[i].data, {.exact = false, .result = rounding_.operand}, nudges);
+      }
+    }
+    for (std::size_t i = 0; i < outputs.size(); ++i) {
+      nudged.outputs.push_back(context.outputs[i] == nullptr ? nullptr : &outputs[i]);
+      if (context.outputs[i] == nullptr) continue;
+      outputs[i].type = context.outputs[i]->type;
+      outputs[i].data.assign(context.outputs[i]->data.size(), 0.0);
+    }
+    ops::find_op(context.node.op)->reference(nudged);
+    for (std::size_t i = 0; i < outputs.size(); ++i) {
+      if (nudged.outputs[i] == nullptr || !is_floating(outputs[i].type.dtype)) continue;
+      nudge(outputs[i].data, rounding_, nudges);
+      add(outputs_[i], outputs[i].data, context.outputs[i]->data);
+    }
+    for (std::size_t i = 0; i < inputs.size(); ++i) {
+      if (nudged.inputs[i] == nullptr || !input_is_state[i] || !is_floating(inputs[i].type.dtype)) continue;
+      add(states_[i], inputs[i].data, context.inputs[i]->data);
+    }
+  }
+
+  static void add(std::vector<double>& squares, const std::vector<double>& nudged, const std::vector<double>& exact) {
+    squares.resize(exact.size(), 0.0);
+    for (std::size_t i = 0; i < exact.size(); ++i) {
+      const double difference = nudged[i] - exact[i];
+      if (std::isfinite(difference)) squares[i] += difference * difference;
+    }
+  }
+
+  static void finish(std::vector<double>& squares, const HostTensor* exact) {
+    for (std::size_t first = 0; first < squares.size(); first += kNeighbours) {
+      const std::size_t end = std::min(squares.size(), first + kNeighbours);
+      double most = 0.0;
+      for (std::size_t i = first; i < end; ++i) most = std::max(most, squares[i]);
+      for (std::size_t i = first; i < end; ++i) {
+        squares[i] = kDeviations * (std::sqrt(most / kRuns) + kUnitRoundoff * std::abs(exact->data[i]));
+      }
+    }
+  }
+
+  Rounding rounding_;
+  std::vector<std::vector<double>> outputs_;
+  std::vector<std::vector<double>> states_;
+};
+
+/// Finds the worst element of a value. An empty `bounds` allows nothing.
+void compare(NodeCheck& check, const std::vector<double>& expected, const Words& actual,
+             const std::vector<double>& bounds, double slack) {
+  for (std::size_t i = 0; i < expected.size(); ++i) {
+    const double error = error_of(expected[i], actual[i], check.type.dtype, bounds.empty() ? 0.0 : slack * bounds[i]);
+    if (error <= check.error && i > 0) continue;
+    check.error = error;
+    check.worst_element = i;
+    check.expected = expected[i];
+    check.actual = from_word(actual[i], check.type.dtype);
+  }
+  check.passed = check.error <= 1.0;
+}
+
+/// verify_graph() at work on one graph.
+class Verification {
+ public:
+  Verification(Gpu& gpu, Session& session, const Graph& graph, const Bindings& dims, const VerifyOptions& options)
+      : session_(session), options_(options), traced_(make_traced_plan(graph, dims, gpu.caps(), gpu.tuning())) {
+    if (options.edit) options.edit(traced_);
+    executable_ = session.prepare(traced_.plan);
+    types_ = infer_all(traced_.graph, dims, &known_);
+  }
+
+  std::vector<NodeCheck> run(const Bindings& dims, const WeightLookup& weights,
+                             std::map<std::string, HostTensor>& tensors) {
+    for (auto& [name, tensor] : tensors) {
+      const ValueId id = traced_.graph.find(name);
+      if (id == kNoValue) continue;
+      const DType dtype = types_[static_cast<std::size_t>(id)].dtype;
+      // The reference sees what the device sees.
+      for (double& number : tensor.data) number = from_word(to_word(number, dtype), dtype);
+      if (!session_.has(name)) continue;
+      Words words;
+      for (const double number : tensor.data) words.push_back(to_word(number, dtype));
+      session_.write(name, std::as_bytes(std::span(words)));
+    }
+    session_.fill_scratch(*executable_, kPoison);
+    session_.run(*executable_);
+    evaluate(traced_.graph, dims, weights, tensors, [&](const ops::ReferenceContext& context) { look_at(context); });
+    for (auto& [name, state] : states_) {
+      const HostTensor& expected = tensors.at(name);
+      Words words(expected.data.size());
+      session_.read(name, std::as_writable_bytes(std::span(words)));
+      compare(state.check, expected.data, words, state.bounds, options_.slack);
+      checks_.push_back(state.check);
+    }
+    for (auto& [name, tensor] : tensors) {
+      const ValueId id = traced_.graph.find(name);
+      if (id == kNoValue || traced_.graph.value(id).kind != ValueKind::State || !session_.has(name)) continue;
+      Words words(tensor.data.size());
+      session_.read(name, std::as_writable_bytes(std::span(words)));
+      for (std::size_t i = 0; i < words.size(); ++i) tensor.data[i] = from_word(words[i], tensor.type.dtype);
+    }
+    return std::move(checks_);
+  }
+
+ private:
+  struct State {
+    NodeCheck check;  // of the last node that may have changed it
+    std::vector<double> bounds;
+  };
+
+  NodeCheck describe(const Node& node, ValueId value) const {
+    NodeCheck check;
+    check.node = node.name;
+    check.op = node.op;
+    check.value = traced_.graph.value(value).name;
+    check.type = types_[static_cast<std::size_t>(value)];
+    for (const ValueId id : node.inputs) {
+      if (id == kNoValue) continue;
+      const TensorType& type = types_[static_cast<std::size_t>(id)];
+      check.inputs.push_back(
+          fmt::format("{} {} {}", traced_.graph.value(id).name, dtype_name(type.dtype), to_string(type.shape)));
+    }
+    for (std::size_t d = traced_.first_dispatch[node_]; d < traced_.first_dispatch[node_ + 1]; ++d) {
+      check.kernels.push_back(traced_.plan.dispatches[d].module_key());
+    }
+    return check;
+  }
+
+  void look_at(const ops::ReferenceContext& context) {
+    // Fusion leaves nodes in the order of the plan, and evaluate() goes through them in that order.
+    const Node& node = traced_.graph.nodes[node_];
+    if (options_.progress) options_.progress(node_, traced_.graph.nodes.size());
+    std::vector<std::size_t> made;
+    for (std::size_t i = 0; i < node.outputs.size(); ++i) {
+      const ValueId id = node.outputs[i];
+      if (id == kNoValue || known_.contains(id) || context.outputs[i]->data.empty()) continue;
+      if (traced_.places[static_cast<std::size_t>(id)].tensor != TracedPlan::Place::kNowhere) made.push_back(i);
+    }
+    std::vector<bool> is_state;
+    bool any_state = false;
+    for (const ValueId id : node.inputs) {
+      is_state.push_back(id != kNoValue && traced_.graph.value(id).kind == ValueKind::State);
+      any_state = any_state || is_state.back();
+    }
+    if (!made.empty() || any_state) {
+      const Strays strays(context, is_state);
+      for (const std::size_t i : made) check_output(node, i, *context.outputs[i], strays.output(i));
+      for (std::size_t i = 0; i < node.inputs.size(); ++i) {
+        if (!is_state[i] || !session_.has(traced_.graph.value(node.inputs[i]).name)) continue;
+        State& state = states_[traced_.graph.value(node.inputs[i]).name];
+        state.check = describe(node, node.inputs[i]);
+        if (strays.state(i).size() > state.bounds.size()) state.bounds.resize(strays.state(i).size(), 0.0);
+        for (std::size_t e = 0; e < strays.state(i).size(); ++e) {
+          state.bounds[e] = std::max(state.bounds[e], strays.state(i)[e]);
+        }
+      }
+    }
+    ++node_;
+  }
+
+  /// Compares an output and hands the device's on to the nodes that read it.
+  void check_output(const Node& node, std::size_t i, HostTensor& expected, const std::vector<double>& bounds) {
+    const ValueId id = node.outputs[i];
+    const TracedPlan::Place& place = traced_.places[static_cast<std::size_t>(id)];
+    Words words(expected.data.size());
+    session_.read_tensor(*executable_, place.tensor, place.offset, std::as_writable_bytes(std::span(words)));
+    NodeCheck check = describe(node, id);
+    compare(check, expected.data, words, bounds, options_.slack);
+    checks_.push_back(std::move(check));
+    for (std::size_t e = 0; e < words.size(); ++e) expected.data[e] = from_word(words[e], expected.type.dtype);
+  }
+
+  Session& session_;
+  const VerifyOptions& options_;
+  TracedPlan traced_;
+  std::unique_ptr<Executable> executable_;
+  KnownValues known_;
+  std::vector<TensorType> types_;
+  std::size_t node_ = 0;
+  std::map<std::string, State> states_;
+  std::vector<NodeCheck> checks_;
+};
+
+}  // namespace
+
+std::vector<NodeCheck> verify_graph(Gpu& gpu, Session& session, const Graph& graph, const Bindings& dims,
+                                    const WeightLookup& weights, std::map<std::string, HostTensor>& tensors,
+                                    const VerifyOptions& options) {
+  return Verification(gpu, session, graph, dims, options).run(dims, weights, tensors);
+}
+
+std::vector<double> decode_weight(const WeightSource& source, const std::string& tensor, std::size_t elements) {
+  const TensorType type = source.type(tensor);
+  const DTypeInfo& info = dtype_info(type.dtype);
+  std::vector<std::byte> bytes(elements / static_cast<std::size_t>(info.block_elements) *
+                               static_cast<std::size_t>(info.block_bytes));
+  source.read(tensor, 0, bytes);
+  if (is_floating(type.dtype)) {
+    std::vector<float> floats(elements);
+    decode_to_f32(type.dtype, bytes, elements, floats.data());
+    return {floats.begin(), floats.end()};
+  }
+  std::vector<double> numbers(elements);
+  const auto size = static_cast<std::size_t>(info.block_bytes);
+  for (std::size_t i = 0; i < elements; ++i) {
+    std::int64_t number = 0;
+    std::memcpy(&number, bytes.data() + i * size, size);
+    // Sign-extends from the type's own width; u8 and bool have none.
+    const bool has_sign = type.dtype == DType::I8 || type.dtype == DType::I16 || type.dtype == DType::I32;
+    if (has_sign)
+      number = static_cast<std::int64_t>(static_cast<std::uint64_t>(number) << (64 - 8 * size)) >> (64 - 8 * size);
+    numbers[i] = static_cast<double>(number);
+  }
+  return numbers;
+}
+
+}  // namespace heed
