@@ -29,6 +29,7 @@ std::string as_json(const std::vector<DeviceInfo>& devices) {
                     {"driver_version", device.driver_version},
                     {"vendor_id", fmt::format("{:04x}", device.vendor_id)},
                     {"device_id", fmt::format("{:04x}", device.device_id)}});
+    list.back()["off"] = device.off;
     if (!device.limits.empty()) list.back()["limits"] = nlohmann::json::parse(device.limits);
     if (!device.unusable.empty()) list.back()["unusable"] = device.unusable;
   }
@@ -42,6 +43,10 @@ std::string as_text(const std::vector<DeviceInfo>& devices) {
     text += fmt::format("   {}, {}, Vulkan {}, subgroups of {}\n", device.type, format_bytes(device.memory),
                         device.api_version, device.subgroup_size);
     text += fmt::format("   driver {}, UUID {}\n", device.driver, device.uuid);
+    for (const auto& [module, reason] : device.off) text += fmt::format("   off: {} ({})\n", module, reason);
+    if (!device.off.empty()) {
+      text += fmt::format("   delete {} to turn kernels on again; they are judged by heed conform\n", device.off_file);
+    }
     if (!device.unusable.empty()) text += fmt::format("   cannot be used: {}\n", device.unusable);
   }
   return text;

@@ -46,6 +46,7 @@ Device open_device(const std::string& device) {
     write_error(
         fmt::format("{} is a CPU driver: everything runs on the processor, no GPU is used\n", opened.info().name));
   }
+  for (const std::string& note : opened.notes()) write_error("note: " + note + "\n");
   if (const std::string problem = cache_folder_problem(); !problem.empty()) {
     write_error(
         fmt::format("HEED_CACHE_DIR cannot be written ({}): what is measured and compiled is not kept\n", problem));

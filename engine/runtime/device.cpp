@@ -73,6 +73,12 @@ DeviceInfo describe(const vk::PhysicalDevice& physical, std::size_t index) {
   info.driver_version = physical.driver_version;
   info.vendor_id = physical.vendor_id;
   info.device_id = physical.device_id;
+  if (info.unusable.empty()) {
+    std::string damaged;  // is told when the device is opened
+    const std::string file = cache_name("quarantine", physical) + ".json";
+    info.off = read_quarantine(file, damaged);
+    if (!info.off.empty()) info.off_file = quarantine_path(file).string();
+  }
   if (info.unusable.empty()) info.limits = caps_to_json(reported_caps(physical));
   return info;
 }
@@ -132,6 +138,7 @@ Device::Device(std::string_view which, const DeviceOptions& options) {
     throw Error(fmt::format("device '{}' cannot be used: {}", physical.name, physical.unusable));
   info_ = describe(physical, index);
   gpu_ = std::make_shared<Gpu>(found.instance, physical, options.compile_only);
+  notes_ = gpu_->notes();
 }
 
 Device Device::reopened() const {

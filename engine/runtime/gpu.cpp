@@ -5,11 +5,13 @@
 #include <algorithm>
 #include <atomic>
 #include <cstring>
+#include <iterator>
 
 #include "file/model_file.h"
 #include "graph/integer.h"
 #include "heed/error.h"
 #include "runtime/cache_folder.h"
+#include "runtime/self_test.h"
 #include "runtime/shader_code.h"
 #include "runtime/threads.h"
 #include "runtime/tuner.h"
@@ -72,8 +74,7 @@ DeviceCaps reported_caps(const vk::PhysicalDevice& physical) {
 
 DeviceCaps device_caps(const vk::PhysicalDevice& physical) { return usable_caps(reported_caps(physical)); }
 
-std::string Gpu::cache_name(std::string_view kind) const {
-  const vk::PhysicalDevice& physical = device_.physical();
+std::string cache_name(std::string_view kind, const vk::PhysicalDevice& physical) {
   // Versions of Mesa's CPU driver differ in nothing but their names and subgroups.
   Checksum driver;
   driver.update(std::as_bytes(std::span(physical.driver_name)));
@@ -93,6 +94,10 @@ Gpu::Gpu(std::shared_ptr<const vk::Instance> instance, const vk::PhysicalDevice&
       fence_(device_),
       proof_(device_, cache_) {
   if (compile_only) return;
+  std::string note;
+  quarantine_ = read_quarantine(cache_name("quarantine") + ".json", note);
+  if (!note.empty()) notes_.push_back(note);
+  for (const auto& [module, reason] : quarantine_) caps_.broken_modules.insert(module);
   const std::string name = cache_name("tuning");
   if (const std::optional<Tuning> known = tuning_from_bytes(read_cache_file(name), caps_)) {
     tuning_ = *known;
@@ -100,7 +105,32 @@ Gpu::Gpu(std::shared_ptr<const vk::Instance> instance, const vk::PhysicalDevice&
     tuning_ = tune(*this);
     write_cache_file(name, tuning_to_bytes(tuning_));
   }
+  // Judged again when kernels change with a new build, and for a new driver version, whose name is another.
+  const std::uint64_t build = shaders_checksum();
+  const std::span<const std::byte> verdict = std::as_bytes(std::span(&build, 1));
+  const std::string tested = cache_name("self-test");
+  if (std::ranges::equal(read_cache_file(tested), verdict)) return;
+  std::ranges::copy(self_test(*this), std::back_inserter(notes_));
+  write_cache_file(tested, verdict);
 }
+
+void Gpu::put_into_quarantine(const Quarantine& modules) {
+  for (const auto& [module, reason] : modules) {
+    quarantine_[module] = reason;
+    caps_.broken_modules.insert(module);
+  }
+  keep_quarantine();
+}
+
+void Gpu::release_from_quarantine(const std::set<std::string>& modules) {
+  for (const std::string& module : modules) {
+    quarantine_.erase(module);
+    caps_.broken_modules.erase(module);
+  }
+  keep_quarantine();
+}
+
+void Gpu::keep_quarantine() { write_quarantine(cache_name("quarantine") + ".json", quarantine_); }
 
 Gpu::~Gpu() {
   // The instance of an abandoned device must not go either.

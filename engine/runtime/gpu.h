@@ -2,11 +2,13 @@
 
 #include <map>
 #include <memory>
-#include <mutex>
+#include <set>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "plan/plan.h"
+#include "runtime/quarantine.h"
 #include "runtime/run_proof.h"
 #include "vulkan/command.h"
 #include "vulkan/fence.h"
@@ -19,12 +21,15 @@ DeviceCaps reported_caps(const vk::PhysicalDevice& physical);
 /// The same made fit for planning (usable_caps).
 DeviceCaps device_caps(const vk::PhysicalDevice& physical);
 
+/// The name in the cache folder of what is kept of one kind for a device and the version of its driver.
+std::string cache_name(std::string_view kind, const vk::PhysicalDevice& physical);
+
 /// One opened device and what every session on it shares: its limits, the tuner's verdict, compiled pipelines (kept in
 /// the cache folder between runs), and copies to and from memory the host does not see. Used by one thread at a time.
 class Gpu {
  public:
-  /// Opens the device and reads its caches; the tuner runs where there is no verdict yet. `compile_only`: plans with
-  /// the default tuning, and submits nothing.
+  /// Opens the device and reads its caches; the tuner and the self-test run where there is no verdict yet.
+  /// `compile_only`: plans with the default tuning, and submits nothing.
   Gpu(std::shared_ptr<const vk::Instance> instance, const vk::PhysicalDevice& physical, bool compile_only = false);
   ~Gpu();  // keeps the pipeline cache
   Gpu(const Gpu&) = delete;
@@ -36,6 +41,18 @@ class Gpu {
   const Tuning& tuning() const { return tuning_; }
   void set_tuning(const Tuning& tuning) { tuning_ = tuning; }
   vk::CommandPool& commands() { return commands_; }
+
+  /// Kernels that are off here (runtime/quarantine.h); caps().broken_modules are their keys.
+  const Quarantine& quarantine() const { return quarantine_; }
+  /// Turns kernels off, or on again, and keeps that. Plans made from now on go by it.
+  void put_into_quarantine(const Quarantine& modules);
+  void release_from_quarantine(const std::set<std::string>& modules);
+  /// Compiles everything anew from now on; nothing prepared before may be used any more.
+  void forget_pipelines() { pipelines_.clear(); }
+  /// For trying: nothing is kept.
+  void set_broken_modules(std::set<std::string> modules) { caps_.broken_modules = std::move(modules); }
+  /// Lines for the user about what happened when the device was opened: kernels turned off, caches ignored.
+  const std::vector<std::string>& notes() const { return notes_; }
 
   /// Compiles what the plan needs and is not there yet, on several threads.
   void compile(const Plan& plan);
@@ -61,7 +78,8 @@ class Gpu {
 
  private:
   static std::string pipeline_key(const Dispatch& dispatch);
-  std::string cache_name(std::string_view kind) const;
+  std::string cache_name(std::string_view kind) const { return heed::cache_name(kind, device_.physical()); }
+  void keep_quarantine();
 
   std::shared_ptr<const vk::Instance> instance_;
   vk::Device device_;
@@ -73,6 +91,8 @@ class Gpu {
   RunProof proof_;
   std::map<std::string, std::unique_ptr<vk::ComputePipeline>> pipelines_;
   bool compiled_new_ = false;
+  Quarantine quarantine_;
+  std::vector<std::string> notes_;
 };
 
 }  // namespace heed

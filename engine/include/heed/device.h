@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -21,6 +22,10 @@ struct DeviceInfo {
   std::uint64_t memory = 0;  // bytes of its largest device-local heap
   std::uint32_t subgroup_size = 0;
   std::string unusable;  // why heed cannot run on it; empty: it can
+  /// Kernels that gave wrong results with this version of its driver and are off, with the reason; the file that says
+  /// so.
+  std::map<std::string, std::string> off;
+  std::string off_file;
 
   // For reports.
   std::string driver_name;     // "llvmpipe"
@@ -51,6 +56,8 @@ class Device {
   /// The same device opened afresh, after DeviceLost. Throws Error where the driver does not allow it.
   Device reopened() const;
 
+  /// Lines about what happened when it was opened: kernels that failed their self-test, caches that were ignored.
+  const std::vector<std::string>& notes() const { return notes_; }
   const DeviceInfo& info() const { return info_; }
   bool is_cpu() const { return info_.type == "CPU"; }
   /// The engine's own view of it; not part of the stable interface.
@@ -58,6 +65,7 @@ class Device {
 
  private:
   DeviceInfo info_;
+  std::vector<std::string> notes_;
   std::shared_ptr<Gpu> gpu_;
 };
 

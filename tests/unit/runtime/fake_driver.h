@@ -2,9 +2,13 @@
 
 #include <volk.h>
 
+#include <algorithm>
+#include <span>
+#include <string>
 #include <vector>
 
 #include "runtime/gpu.h"
+#include "runtime/shader_code.h"
 
 namespace heed::testing {
 
@@ -41,6 +45,26 @@ class FakeDriver {
       return self.waits_++ == self.lost_at_ ? VK_ERROR_DEVICE_LOST : result;
     };
   }
+  /// The driver compiles one shader module wrongly: where it adds, it subtracts.
+  void break_module(const std::string& key) {
+    broken_ = shader_code(key).words;
+    table_.vkCreateShaderModule = [](VkDevice device, const VkShaderModuleCreateInfo* info,
+                                     const VkAllocationCallbacks* callbacks, VkShaderModule* module) {
+      FakeDriver& self = *current();
+      const std::span<const std::uint32_t> code(info->pCode, info->codeSize / 4);
+      if (!std::ranges::equal(code, self.broken_)) {
+        return self.real_.vkCreateShaderModule(device, info, callbacks, module);
+      }
+      constexpr std::uint32_t kFAdd = 129, kFSub = 131;  // of SPIR-V
+      std::vector<std::uint32_t> words(code.begin(), code.end());
+      for (std::size_t at = 5; at < words.size(); at += words[at] >> 16) {
+        if ((words[at] & 0xffffu) == kFAdd) words[at] = (words[at] & 0xffff0000u) | kFSub;
+      }
+      VkShaderModuleCreateInfo changed = *info;
+      changed.pCode = words.data();
+      return self.real_.vkCreateShaderModule(device, &changed, callbacks, module);
+    };
+  }
   /// Nothing that is waited for ever ends.
   void hang() {
     table_.vkWaitForFences = [](VkDevice, std::uint32_t, const VkFence*, VkBool32, std::uint64_t) {
@@ -55,6 +79,7 @@ class FakeDriver {
   }
   VolkDeviceTable& table_;
   VolkDeviceTable real_;
+  std::span<const std::uint32_t> broken_;
   int first_dropped_ = 0;
   int submissions_ = 0;
   int lost_at_ = 0;

@@ -1,0 +1,215 @@
+#include "runtime/self_test.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <set>
+
+#include "graph/convert_dtype.h"
+#include "heed/error.h"
+#include "ops/sample.h"
+#include "reference/rounding.h"
+#include "runtime/gpu.h"
+#include "runtime/session.h"
+#include "runtime/verify.h"
+#include "runtime/weights.h"
+
+namespace heed {
+namespace {
+
+constexpr int kMostRounds = 12;  // of quarantine and test again, for one graph
+
+/// A graph, its weights, and values of what must not be random.
+class Trial {
+ public:
+  explicit Trial(std::string name) : builder_(std::move(name)) {}
+
+  GraphBuilder& graph() { return builder_; }
+  ValueId weight(const std::string& name, DType dtype, const Shape& shape) {
+    std::vector<float> numbers(static_cast<std::size_t>(element_count(shape)));
+    Nudges random(std::hash<std::string_view>()(name));
+    for (float& number : numbers) number = static_cast<float>(random.next());
+    const DTypeInfo& info = dtype_info(dtype);
+    std::vector<std::byte> bytes(numbers.size() / info.block_elements * info.block_bytes);
+    encode_from_f32(dtype, numbers, bytes);
+    weights_.add(name, {dtype, shape}, std::move(bytes));
+    return builder_.weight(name, dtype, SymbolicShape(shape.begin(), shape.end()));
+  }
+  void set(const std::string& name, std::vector<double> values) { values_[name] = std::move(values); }
+  void finish() { built_ = std::move(builder_).finish(); }
+
+  std::vector<NodeCheck> run(Gpu& gpu) const {
+    WeightStore store(gpu, weights_);
+    Session session(gpu, store);
+    std::map<std::string, HostTensor> tensors;
+    for (const Value& value : built_.values) {
+      if (value.kind != ValueKind::Input && value.kind != ValueKind::State) continue;
+      HostTensor tensor{{value.dtype, bind(value.shape, kDims)}, {}};
+      tensor.data.assign(static_cast<std::size_t>(element_count(tensor.type.shape)), 0.0);
+      Nudges random(std::hash<std::string_view>()(value.name));
+      const auto given = values_.find(value.name);
+      if (given != values_.end()) {
+        tensor.data = given->second;
+      } else if (is_floating(value.dtype)) {
+        for (double& number : tensor.data) number = random.next();
+      }
+      tensors.emplace(value.name, std::move(tensor));
+    }
+    const WeightLookup lookup = [&](const std::string& name, std::size_t elements) {
+      return decode_weight(weights_, name, elements);
+    };
+    return verify_graph(gpu, session, built_, kDims, lookup, tensors);
+  }
+
+ private:
+  inline static const Bindings kDims = {{"context", 40}};
+  GraphBuilder builder_;
+  Graph built_;
+  MemoryWeights weights_;
+  std::map<std::string, std::vector<double>> values_;
+};
+
+/// A decoder layer as text models have it, for one row or several.
+Trial decoder_layer(std::int64_t rows) {
+  constexpr std::int64_t kWidth = 64, kHeads = 4, kKvHeads = 2, kHead = 16, kHidden = 96;
+  Trial trial("layer");
+  GraphBuilder& g = trial.graph();
+  const ValueId x = g.input("x", DType::F32, {rows, kWidth});
+  const ValueId position = g.state("position", DType::I32, {1});
+  trial.set("position", {7});
+  const auto product = [&](const std::string& name, ValueId in, DType dtype, std::int64_t outputs,
+                           std::int64_t inputs) {
+    return g.add("linear", name, {in, trial.weight(name + ".weight", dtype, {outputs, inputs})});
+  };
+  const ValueId normed =
+      g.add("rms_norm", "norm", {x, trial.weight("norm.weight", DType::F32, {kWidth})}, {{"eps", 1e-5}});
+  const auto turned = [&](const std::string& name, ValueId in, std::int64_t heads) {
+    return g.add("rotary", name, {in, position}, {{"heads", heads}, {"layout", "half"}, {"base", 10000.0}});
+  };
+  const ValueId q = turned("turn q", product("q", normed, DType::F16, kHeads * kHead, kWidth), kHeads);
+  const ValueId k = turned("turn k", product("k", normed, DType::F16, kKvHeads * kHead, kWidth), kKvHeads);
+  const ValueId v = product("v", normed, DType::F16, kKvHeads * kHead, kWidth);
+  const auto cache = [&](const std::string& name) { return g.state(name, DType::F32, {"context", kKvHeads * kHead}); };
+  const ValueId cache_k = cache("cache k"), cache_v = cache("cache v");
+  const ValueId attended = g.add("attention", "attention", {q, k, v, kNoValue, cache_k, cache_v, position},
+                                 {{"heads", kHeads}, {"kv_heads", kKvHeads}, {"causal", std::int64_t{1}}});
+  const ValueId out = g.add("add", "residual", {x, product("output", attended, DType::F16, kWidth, kHeads * kHead)});
+  const ValueId normed2 =
+      g.add("layer_norm", "norm 2",
+            {out, trial.weight("norm2.weight", DType::F32, {kWidth}), trial.weight("norm2.bias", DType::F32, {kWidth})},
+            {{"eps", 1e-5}});
+  const ValueId gated = g.add("gate", "gate",
+                              {product("gate.a", normed2, DType::Q8_0, kHidden, kWidth),
+                               product("gate.b", normed2, DType::Q8_0, kHidden, kWidth)},
+                              {{"activation", "silu"}});
+  g.output(product("down", gated, DType::Q4_0, kWidth, kHidden), "y");
+  trial.finish();
+  return trial;
+}
+
+/// A product with weights of each type, and the choice of a token.
+Trial products(std::int64_t rows) {
+  constexpr std::int64_t kWidth = 96, kVocabulary = 200;
+  Trial trial("products");
+  GraphBuilder& g = trial.graph();
+  const ValueId ids = g.input("ids", DType::I32, {rows});
+  std::vector<double> numbers;
+  for (std::int64_t i = 0; i < rows; ++i) numbers.push_back(static_cast<double>(i * 7 % 50));
+  trial.set("ids", numbers);
+  ValueId x = g.add("embedding", "embedding", {ids, trial.weight("table", DType::F16, {50, kWidth})});
+  for (const DType dtype : {DType::F32, DType::F16, DType::BF16, DType::Q8_0, DType::Q4_0}) {
+    const std::string name(dtype_name(dtype));
+    x = g.add("linear", name, {x, trial.weight(name + ".weight", dtype, {kWidth, kWidth})});
+    x = g.add("softmax", "softmax of " + name, {x});
+  }
+  const ValueId last = g.add("linear", "logits", {x, trial.weight("logits.weight", DType::F32, {kVocabulary, kWidth})});
+  if (rows == 1) {
+    const ValueId token =
+        g.add("sample", "greedy",
+              {last, g.state("tokens", DType::I32, {1}), g.state("position", DType::I32, {1}),
+               g.state("history", DType::I32, {"context"}), g.state("sampler", DType::I32, {ops::kSamplerWords})},
+              {{"greedy", std::int64_t{1}}, {"rows", "one"}});
+    g.output(token, "token");
+  }
+  g.output(last, "y");
+  trial.finish();
+  return trial;
+}
+
+/// What pictures are made with.
+Trial picture() {
+  Trial trial("picture");
+  GraphBuilder& g = trial.graph();
+  ValueId x = g.input("x", DType::F32, {1, 4, 9, 9});
+  x = g.add("conv", "conv", {x, trial.weight("conv.weight", DType::F32, {8, 4, 3, 3})},
+            {{"pads", std::vector<std::int64_t>{1, 1, 1, 1}}});
+  x = g.add("relu", "relu", {x});
+  x = g.add("conv_transpose", "conv_transpose", {x, trial.weight("up.weight", DType::F32, {8, 4, 4, 4})},
+            {{"strides", std::vector<std::int64_t>{2, 2}}, {"pads", std::vector<std::int64_t>{1, 1, 1, 1}}});
+  x = g.add("sigmoid", "sigmoid", {x});
+  const ValueId w = g.input("w", DType::F32, {18, 6});
+  g.output(g.add("matmul", "matmul", {x, w}), "y");
+  trial.finish();
+  return trial;
+}
+
+/// Whether a trial is right when these modules are off too; the device is as it was afterwards.
+bool passes_without(Gpu& gpu, const Trial& trial, const std::string& failing_node, const std::set<std::string>& off) {
+  const std::set<std::string> before = gpu.caps().broken_modules;
+  gpu.set_broken_modules([&] {
+    std::set<std::string> both = before;
+    both.insert(off.begin(), off.end());
+    return both;
+  }());
+  bool passed = false;
+  try {
+    passed = std::ranges::all_of(trial.run(gpu),
+                                 [&](const NodeCheck& check) { return check.passed || check.node != failing_node; });
+  } catch (const DeviceLost&) {
+    throw;
+  } catch (const Error&) {
+    // There is no other way to compute it.
+  }
+  gpu.set_broken_modules(before);
+  return passed;
+}
+
+}  // namespace
+
+std::vector<std::string> self_test(Gpu& gpu) {
+  std::vector<std::string> lines;
+  for (const Trial& trial : {decoder_layer(1), decoder_layer(5), products(1), products(5), picture()}) {
+    for (int round = 0; round < kMostRounds; ++round) {
+      std::vector<NodeCheck> checks;
+      try {
+        checks = trial.run(gpu);
+      } catch (const DeviceLost&) {
+        throw;
+      } catch (const Error&) {
+        // Nothing is left to compute it with: models that need it will say so. A device that runs nothing was seen by
+        // the tuner.
+        break;
+      }
+      const auto failure = std::ranges::find(checks, false, &NodeCheck::passed);
+      if (failure == checks.end()) break;
+      std::set<std::string> suspects(failure->kernels.begin(), failure->kernels.end());
+      for (const std::string& kernel : failure->kernels) {
+        if (!passes_without(gpu, trial, failure->node, {kernel})) continue;
+        suspects = {kernel};
+        break;
+      }
+      if (suspects.empty()) break;
+      const std::string reason = fmt::format("self-test: {} {}: expected {:.6g}, got {:.6g}", failure->op,
+                                             to_string(failure->type.shape), failure->expected, failure->actual);
+      for (const std::string& module : suspects) {
+        gpu.put_into_quarantine({{module, reason}});
+        lines.push_back(
+            fmt::format("kernel {} is wrong on {} and is off from now on ({})", module, gpu.caps().name, reason));
+      }
+    }
+  }
+  return lines;
+}
+
+}  // namespace heed
