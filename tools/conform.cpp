@@ -3,12 +3,17 @@
 
 #include <fmt/format.h>
 
-#include <cmath>
+#include <algorithm>
+#include <chrono>
+#include <fstream>
 #include <memory>
-#include <nlohmann/json.hpp>
+#include <optional>
 
 #include "heed/error.h"
 #include "tests/op_cases/op_case.h"
+#include "tests/op_cases/probes.h"
+#include "tests/op_cases/run_case.h"
+#include "tools/conform_report.h"
 #include "tools/output.h"
 #include "tools/program.h"
 #include "tools/progress.h"
@@ -16,113 +21,113 @@
 namespace heed::tools {
 namespace {
 
-using op_cases::ConformRow;
-
 struct ConformArguments {
   std::string device;
   std::string op;
-  int repeats = 3;
+  std::string variant;
+  std::string id;
+  int repeats = 2;
+  bool quick = false;
+  bool compile_only = false;
+  bool probe_watchdog = false;
   bool json = false;
+  std::vector<std::string> reports;
 };
 
-struct Verdict {
-  int cases = 0;
-  int failures = 0;
-};
+// More is not tried: a driver for the CPU would make the whole machine swap.
+constexpr std::uint64_t kMostProbedBytes = std::uint64_t{4} << 30;
+constexpr double kWatchdogSeconds = 15.0;
 
-Verdict verdict_of(const std::vector<ConformRow>& rows) {
-  Verdict verdict;
-  for (const ConformRow& row : rows) {
-    verdict.cases += row.cases;
-    verdict.failures += row.failures;
+/// Before anything has run: a file that cannot be written, or of no kind, should not cost a quarter of an hour.
+void check_report_name(const std::string& name) {
+  if (!name.ends_with(".json") && !name.ends_with(".html")) {
+    throw Error(fmt::format("--report '{}' ends in neither .json nor .html", name));
   }
-  return verdict;
+  if (!std::ofstream(name, std::ios::app)) throw Error(fmt::format("cannot write '{}'", name));
 }
 
-// One page: whoever wants every failure asks for JSON.
-constexpr int kShownFailures = 20;
+void write_report(const std::string& name, const ConformReport& report) {
+  std::ofstream file(name, std::ios::trunc);
+  file << (name.ends_with(".json") ? json_text(conform_json(report), 2) + "\n" : conform_html(report));
+  file.close();
+  if (!file) throw Error(fmt::format("cannot write '{}': the disk may be full", name));
+}
 
-std::string as_text(const std::vector<ConformRow>& rows, const DeviceInfo& device, int repeats) {
-  Table table({Table::Align::Left, Table::Align::Left, Table::Align::Right, Table::Align::Right, Table::Align::Right,
-               Table::Align::Left});
-  table.add({"op", "variant", "cases", "failed", "worst error", ""});
-  for (const ConformRow& row : rows) {
-    table.add({row.op, row.variant, std::to_string(row.cases), std::to_string(row.failures),
-               fmt::format("{:.1e}", row.worst_error), row.failures == 0 ? "ok" : "FAILED"});
-  }
-  std::string text = table.text();
-  int shown = 0;
-  int left = 0;
-  for (const ConformRow& row : rows) {
-    for (const std::string& message : row.messages) {
-      if (shown == 0) text += "\n";
-      if (shown++ < kShownFailures) {
-        text += fmt::format("{} [{}] {}\n", row.op, row.variant, message);
-      } else {
-        ++left;
-      }
-    }
-  }
-  if (left > 0) text += fmt::format("and {} more; --json lists all\n", left);
-  const Verdict verdict = verdict_of(rows);
-  text += fmt::format("\n{}, {}\n", device.name, device.driver);
-  text += verdict.failures == 0
-              ? fmt::format("conforms: all {} cases agree with the double-precision reference, {} times each\n",
-                            verdict.cases, repeats)
-              : fmt::format("DOES NOT CONFORM: {} of {} cases differ from the double-precision reference\n",
-                            verdict.failures, verdict.cases);
+std::string selection_of(const ConformArguments& arguments) {
+  std::string text;
+  const auto add = [&](const std::string& what) { text += (text.empty() ? "" : ", ") + what; };
+  if (!arguments.op.empty()) add(fmt::format("cases with '{}' in their name", arguments.op));
+  if (!arguments.variant.empty()) add(fmt::format("variant '{}'", arguments.variant));
+  if (!arguments.id.empty()) add("case " + arguments.id);
+  if (arguments.quick) add("one case for each sequence of kernels");
   return text;
 }
 
-std::string as_json(const std::vector<ConformRow>& rows, const DeviceInfo& device, int repeats) {
-  const Verdict verdict = verdict_of(rows);
-  nlohmann::json json = {{"device", device.name},
-                         {"driver", device.driver},
-                         {"type", device.type},
-                         {"uuid", device.uuid},
-                         {"api_version", device.api_version},
-                         {"heed_version", kVersion},
-                         {"repeats", repeats},
-                         {"cases", verdict.cases},
-                         {"failures", verdict.failures},
-                         {"conforms", verdict.failures == 0},
-                         {"rows", nlohmann::json::array()}};
-  for (const ConformRow& row : rows) {
-    // JSON has no infinity: null stands for an output that was no number.
-    const nlohmann::json worst = std::isfinite(row.worst_error) ? nlohmann::json(row.worst_error) : nlohmann::json();
-    json["rows"].push_back({{"op", row.op},
-                            {"variant", row.variant},
-                            {"cases", row.cases},
-                            {"failures", row.failures},
-                            {"worst_error", worst},
-                            {"messages", row.messages}});
+[[noreturn]] void fail_without_rows(const ConformArguments& arguments, const Gpu& gpu) {
+  if (!arguments.id.empty()) {
+    throw Error(fmt::format("no case has the ID '{}' on this device; failures and --json name them", arguments.id));
   }
-  return json_text(json, 2) + "\n";
+  std::string known;
+  if (!arguments.variant.empty()) {
+    for (const op_cases::Variant& variant : op_cases::variants_of(gpu.caps())) known += variant.name + "; ";
+    throw Error(fmt::format("no case runs in variant '{}'; there are {}as tuned", arguments.variant, known));
+  }
+  for (const op_cases::CaseFamily& family : op_cases::all_families()) {
+    known += (known.empty() ? "" : ", ") + std::string(family.name);
+  }
+  throw Error(fmt::format("no case has '{}' in its name; there are cases of {}", arguments.op, known));
 }
 
 int run_conform(const ConformArguments& arguments) {
-  const Device device = open_device(arguments.device);
-  std::vector<ConformRow> rows;
-  const auto wanted = [&](std::string_view op, std::string_view case_name) {
-    return fmt::format("{} {}", op, case_name).find(arguments.op) != std::string::npos;
-  };
-  {
-    Progress progress("testing");
-    rows = op_cases::conform(
-        device.gpu(), wanted, op_cases::Extent::Whole, arguments.repeats, [&](const op_cases::ConformProgress& at) {
-          progress.update(static_cast<std::uint64_t>(at.done), static_cast<std::uint64_t>(at.total));
-        });
-  }
-  if (rows.empty()) {
-    std::string known;
-    for (const op_cases::CaseFamily& family : op_cases::all_families()) {
-      known += (known.empty() ? "" : ", ") + std::string(family.name);
+  for (const std::string& name : arguments.reports) check_report_name(name);
+  const auto start = std::chrono::steady_clock::now();
+  ConformReport report;
+  report.compile_only = arguments.compile_only;
+  report.repeats = arguments.repeats;
+  report.selection = selection_of(arguments);
+  // Without the tuner, which would be the first to find that nothing runs.
+  std::optional<Device> device(std::in_place, arguments.device, DeviceOptions{.compile_only = true});
+  report.device = device->info();
+  report.caps = device->gpu().caps();
+  if (!arguments.compile_only) report.runs_nothing = op_cases::why_nothing_runs(device->gpu());
+  if (report.runs_nothing.empty()) {
+    if (!arguments.compile_only) {
+      device.reset();
+      device.emplace(open_device(arguments.device));
+      if (arguments.id.empty()) {
+        report.probes = op_cases::probe(device->gpu(), std::min(kMostProbedBytes, device->info().memory / 2));
+      }
     }
-    throw Error(fmt::format("no case has '{}' in its name; there are cases of {}", arguments.op, known));
+    op_cases::ConformOptions options;
+    options.wanted = [&](std::string_view op, std::string_view case_name) {
+      return fmt::format("{} {}", op, case_name).find(arguments.op) != std::string::npos;
+    };
+    options.variant = arguments.variant;
+    options.id = arguments.id;
+    options.repeats = arguments.repeats;
+    options.racy_repeats = std::max(op_cases::kRacyRepeats, arguments.repeats);
+    options.compile_only = arguments.compile_only;
+    if (arguments.quick) {
+      options.extent = op_cases::Extent::Modules;
+      options.racy_seconds = 0.02;
+    }
+    {
+      Progress progress(arguments.compile_only ? "compiling" : "testing");
+      options.progress = [&](const op_cases::ConformProgress& at) {
+        progress.update(static_cast<std::uint64_t>(at.done), static_cast<std::uint64_t>(at.total));
+      };
+      report.rows = op_cases::conform(device->gpu(), options);
+    }
+    if (report.rows.empty()) fail_without_rows(arguments, device->gpu());
+    if (arguments.probe_watchdog && !arguments.compile_only) {
+      report.probes.push_back(op_cases::probe_watchdog(device->gpu(), kWatchdogSeconds));
+    }
   }
-  write_output(arguments.json ? as_json(rows, device.info(), arguments.repeats)
-                              : as_text(rows, device.info(), arguments.repeats));
-  return verdict_of(rows).failures == 0 ? 0 : kExitError;
+  report.verdict = op_cases::verdict_of(report.rows);
+  report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  for (const std::string& name : arguments.reports) write_report(name, report);
+  write_output(arguments.json ? json_text(conform_json(report), 2) + "\n" : conform_text(report));
+  return report.fine() ? 0 : kExitError;
 }
 
 }  // namespace
@@ -131,16 +136,29 @@ void add_conform(Program& program) {
   CLI::App* verb =
       program.app.add_subcommand("conform", "Test every kernel on a device against a double-precision reference");
   verb->footer(
-      "Errors are relative to the largest element of a tensor. Exit code 1 when a case fails.\n"
-      "Example:\n  heed conform --op linear --repeats 10");
+      "Errors are in units of what float arithmetic may be off by for that element. A minute with --quick, and up to "
+      "a\n"
+      "quarter of an hour without, on a CPU's driver. Exit code 1 when anything fails.\n"
+      "Examples:\n  heed conform --quick --report report.html\n  heed conform --op linear --variant 'no subgroups'");
   auto arguments = std::make_shared<ConformArguments>();
   add_device_option(*verb, arguments->device);
   verb->add_option("--op", arguments->op, "Only cases with this in their name")->type_name("NAME");
-  verb->add_option("--repeats", arguments->repeats, "Run each case this often; all runs must give the same bits")
+  verb->add_option("--variant", arguments->variant, "Only this variant of the kernels")->type_name("NAME");
+  verb->add_option("--case", arguments->id, "Only the case with this ID, which every failure names")->type_name("ID");
+  verb->add_option(
+          "--repeats", arguments->repeats,
+          "Run each case this often, kinds of kernels that share memory 50 times; all runs must give the same bits")
       ->capture_default_str()
       ->transform(integers(1, 1000000))
       ->type_name("N");
+  verb->add_flag("--quick", arguments->quick, "One case for each sequence of kernels");
+  verb->add_flag("--compile-only", arguments->compile_only, "Plan and compile everything, run nothing");
+  verb->add_flag("--probe-watchdog", arguments->probe_watchdog,
+                 "Also find the longest submission that survives; may reset the device");
   verb->add_flag("--json", arguments->json, "Print JSON, to attach to a bug report");
+  verb->add_option("--report", arguments->reports, "Also write all of it to this file, .json or .html; can be repeated")
+      ->type_name("FILE")
+      ->allow_extra_args(false);
   verb->callback([&program, arguments] { program.run = [arguments] { return run_conform(*arguments); }; });
 }
 

@@ -56,7 +56,7 @@ std::vector<double> integers_for(const OpCase& op_case, const Value& value, std:
 
 CaseData make_case_data(const OpCase& op_case) {
   CaseData data;
-  std::map<std::string, std::vector<double>> decoded;
+  std::map<std::string, std::vector<double>>& decoded = data.decoded_weights;
   for (const Value& value : op_case.graph.values) {
     if (value.kind == ValueKind::Intermediate) continue;
     const TensorType type{value.dtype, bind(value.shape, op_case.dims)};

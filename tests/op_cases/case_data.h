@@ -14,11 +14,12 @@ namespace heed::op_cases {
 /// keyed by case and tensor name (the same on every machine), and are rounded to the storage type before both sides see
 /// them.
 struct CaseData {
-  std::map<std::string, HostTensor> inputs;         // by name
-  std::map<std::string, HostTensor> states_before;  // by name
-  std::map<std::string, HostTensor> states_after;   // by the reference
-  std::map<std::string, HostTensor> outputs;        // by the reference
-  MemoryWeights weights;                            // as the file would hold them
+  std::map<std::string, HostTensor> inputs;                    // by name
+  std::map<std::string, HostTensor> states_before;             // by name
+  std::map<std::string, HostTensor> states_after;              // by the reference
+  std::map<std::string, HostTensor> outputs;                   // by the reference
+  MemoryWeights weights;                                       // as the file would hold them
+  std::map<std::string, std::vector<double>> decoded_weights;  // by name, what the file would hold
 };
 
 /// Throws Error when the case's values do not fit its graph.

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <set>
 #include <string>
@@ -10,16 +11,43 @@
 
 namespace heed::op_cases {
 
+/// A case that went wrong.
+struct ConformFailure {
+  std::string id;  // of case and variant, the same in every run and on every machine: `heed conform --case ID`
+  std::string case_name;
+  std::string message;
+  std::set<std::string> pipelines;  // what it ran, as pipeline_name() names it
+  std::vector<std::string> also;    // variants that plan the case in the same way
+};
+
 /// How one op (a file of cases) did in one variant of its kernels.
 struct ConformRow {
   std::string op;
   std::string variant;
-  int cases = 0;  // that this variant plans differently from the variants before it; only those are run
+  int cases = 0;    // that this variant plans differently from the variants before it; only those are run
+  int nothing = 0;  // of these without an element to compute: planned, recorded, and no proof of anything
   int failures = 0;
-  double worst_error = 0.0;           // relative; infinity where something that is not a number differed
-  std::vector<std::string> messages;  // "CASE: what is wrong", one a failure
-  std::set<std::string> modules;      // keys of shader_table.h that ran
+  double worst_error = 0.0;  // in units of what is allowed; infinity where something that is not a number differed
+  std::vector<ConformFailure> failed;
+  std::set<std::string> modules;    // keys of shader_table.h that ran
+  std::set<std::string> pipelines;  // those of cases that passed, as pipeline_name() names them
+  int repeated = 0;                 // kinds with shared memory or atomics that ran kRacyRepeats times
+  int repeated_less = 0;            // ... and that were too slow for it
+
+  int passed() const { return cases - nothing - failures; }
 };
+
+/// A shader module and its specialization constants: "softmax-storage,64,1".
+std::string pipeline_name(const Dispatch& dispatch);
+
+/// Ten hexadecimal digits.
+std::string case_id(std::string_view op, std::string_view case_name, std::string_view variant);
+
+/// Runs of a kind of kernels whose invocations share memory, bit by bit the same each.
+inline constexpr int kRacyRepeats = 50;
+
+/// Whether invocations of a module talk to each other: barriers, atomics, or operations of a subgroup.
+bool is_racy(std::string_view module_key);
 
 /// How many plans of a case are run. Nearly all the time goes into the driver's compiler, which begins anew for every
 /// set of specialization constants.
@@ -37,14 +65,39 @@ struct ConformProgress {
   int total = 0;
 };
 
-using CaseFilter = std::function<bool(std::string_view op, std::string_view case_name)>;
+struct ConformOptions {
+  std::function<bool(std::string_view op, std::string_view case_name)> wanted;  // empty: all
+  std::string variant;                                                          // only this; empty: all
+  std::string id;  // only the case with this ID, whatever `extent` says
+  Extent extent = Extent::Whole;
+  int repeats = 2;
+  int racy_repeats = kRacyRepeats;  // of the first case of each sequence of shaders of a variant, as time allows
+  double racy_seconds = 1.0;        // for one such kind
+  bool compile_only = false;        // plans, and creates pipelines; runs nothing
+  std::function<void(const ConformProgress&)> progress;
+  /// Called with each plan before it runs: for tests that plant faults.
+  std::function<void(Plan& plan)> edit;
+};
 
-/// Runs the op cases that `wanted` takes on a device in all variants (run_case.h) as far as `extent` says, each
-/// `repeats` times, and returns a row for each op and variant that had anything to run. All extents run the same shader
-/// modules. `progress` may be empty. An Error that planning or running a case throws counts as its failure; a lost
-/// device passes through.
-std::vector<ConformRow> conform(Gpu& gpu, const CaseFilter& wanted, Extent extent, int repeats,
-                                const std::function<void(const ConformProgress&)>& progress);
+/// Runs the op cases on a device in all variants (run_case.h) as far as the options say, and returns a row for each op
+/// and variant that had anything to run. All extents run the same shader modules. An Error that planning or running a
+/// case throws counts as its failure; a lost device passes through.
+std::vector<ConformRow> conform(Gpu& gpu, const ConformOptions& options);
+
+enum class Outcome : std::uint8_t { Conforms, ConformsWithout, DoesNotConform };
+
+/// What rows come to.
+struct Verdict {
+  Outcome outcome = Outcome::Conforms;
+  int cases = 0;
+  int passed = 0;
+  int nothing = 0;
+  int failures = 0;
+  std::set<std::string> variants;  // that fail somewhere; ConformsWithout: one of the plain variants does not
+  std::set<std::string>
+      pipelines;  // of failing cases, without those that other cases passed with where that leaves any
+};
+Verdict verdict_of(const std::vector<ConformRow>& rows);
 
 /// The keys of the shader modules that the plans of all cases in all variants use.
 std::set<std::string> planned_modules(const Gpu& gpu);

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <chrono>
 #include <cmath>
 #include <cstring>
 #include <limits>
@@ -13,7 +14,11 @@
 namespace heed::op_cases {
 namespace {
 
-constexpr std::uint32_t kPoison = 0x7fc0dead;  // a quiet NaN
+// A quiet NaN; as an integer 2143346349, which no case has for an answer.
+constexpr std::uint32_t kPoison = 0x7fc0dead;
+// Before and after tensors, a whole number of alignments.
+constexpr std::uint64_t kGuardBytes = kMostAlignment;
+constexpr std::size_t kGuardWords = kGuardBytes / 4;
 
 using Words = std::vector<std::uint32_t>;
 
@@ -29,51 +34,142 @@ Words to_words(const HostTensor& tensor) {
   return words;
 }
 
-/// The same with the device's padding to 16 bytes poisoned: no kernel may let it into a result.
-Words padded(Words words) {
-  words.resize(std::max<std::size_t>(4, (words.size() + 3) / 4 * 4), kPoison);
-  return words;
+/// The same in the middle of guards and the device's padding: no kernel may let them into a result.
+Words guarded(const Words& words) {
+  Words image(kGuardWords, kPoison);
+  image.insert(image.end(), words.begin(), words.end());
+  image.resize(kGuardWords + std::max<std::size_t>(4, (words.size() + 3) / 4 * 4) + kGuardWords, kPoison);
+  return image;
 }
 
-/// How far a word is from the number it should hold: zero or infinity for integers, relative to `magnitude` for others.
-double error_of(double expected, std::uint32_t word, DType dtype, double magnitude) {
+/// Moves what bindings see of tensors that live by themselves away from the edges of their memory.
+void make_room_for_guards(Plan& plan) {
+  const auto has_guards = [](const PlanTensor& tensor) {
+    return tensor.storage == Storage::Output || tensor.storage == Storage::Input || tensor.storage == Storage::State;
+  };
+  for (PlanTensor& tensor : plan.tensors) {
+    if (has_guards(tensor)) tensor.bytes += 2 * kGuardBytes;
+  }
+  for (Dispatch& dispatch : plan.dispatches) {
+    for (Binding& binding : dispatch.bindings) {
+      if (has_guards(plan.tensors[binding.tensor])) binding.offset += kGuardBytes;
+    }
+  }
+}
+
+/// How far a word is from the number it should hold, in units of what is allowed; infinity where it is not even near.
+double error_of(double expected, std::uint32_t word, DType dtype, double bound) {
   constexpr double kWrong = std::numeric_limits<double>::infinity();
   if (!is_floating(dtype))
     return static_cast<std::uint32_t>(static_cast<std::int64_t>(expected)) == word ? 0.0 : kWrong;
   // A number too large for float is infinite on the device.
   const auto want = static_cast<float>(expected);
   const auto have = std::bit_cast<float>(word);
-  if (std::isfinite(want) && std::isfinite(have)) return std::abs(expected - static_cast<double>(have)) / magnitude;
-  if (std::isnan(want) && std::isnan(have)) return word == kPoison ? kWrong : 0.0;
-  return want == have ? 0.0 : kWrong;
+  if (want == have) return 0.0;
+  if (std::isnan(want)) return std::isnan(have) && word != kPoison ? 0.0 : kWrong;
+  if (std::isnan(have)) return kWrong;
+  if (std::isinf(bound)) return (want > 0) == (have > 0) ? 0.0 : kWrong;  // at the edge of what float holds
+  if (!std::isfinite(want) || !std::isfinite(have)) return kWrong;
+  return std::abs(expected - static_cast<double>(have)) / bound;
 }
 
 std::string describe(double expected, std::uint32_t word, DType dtype) {
+  const char* never = word == kPoison ? " (never written)" : "";
   if (!is_floating(dtype)) {
-    return fmt::format("expected {}, got {}", static_cast<std::int64_t>(expected), static_cast<std::int32_t>(word));
+    return fmt::format("expected {}, got {}{}", static_cast<std::int64_t>(expected), static_cast<std::int32_t>(word),
+                       never);
   }
-  return fmt::format("expected {}{}, got {}", static_cast<float>(expected), word == kPoison ? " (never written)" : "",
-                     std::bit_cast<float>(word));
+  return fmt::format("expected {:.9g}, got {:.9g}{}", static_cast<float>(expected), std::bit_cast<float>(word), never);
 }
 
-/// Compares one tensor and keeps the worst.
-void compare(const std::string& name, const HostTensor& expected, const Words& actual, double tolerance,
-             CaseResult& result) {
-  double magnitude = 1e-3;
-  for (const double value : expected.data) {
-    if (std::isfinite(static_cast<float>(value))) magnitude = std::max(magnitude, std::abs(value));
+/// "[1, 7]" of an element's place.
+std::string place_of(std::size_t index, const Shape& shape) {
+  std::vector<std::size_t> place(shape.size());
+  for (std::size_t d = shape.size(); d-- > 0;) {
+    place[d] = index % static_cast<std::size_t>(shape[d]);
+    index /= static_cast<std::size_t>(shape[d]);
   }
+  return fmt::format("[{}]", fmt::join(place, ", "));
+}
+
+/// Compares one tensor within its guards and keeps the worst.
+void compare(const std::string& name, const HostTensor& expected, const Words& image, const std::vector<double>& bounds,
+             CaseResult& result) {
   const DType dtype = expected.type.dtype;
-  for (std::size_t i = 0; i < actual.size(); ++i) {
-    const double error = error_of(expected.data[i], actual[i], dtype, magnitude);
-    if (error <= result.worst_error) continue;
-    result.worst_error = error;
-    if (error > tolerance) {
+  std::size_t beyond = 0;
+  std::size_t worst = 0;
+  double worst_error = -1.0;
+  for (std::size_t i = 0; i < expected.data.size(); ++i) {
+    const double error = error_of(expected.data[i], image[kGuardWords + i], dtype, bounds[i]);
+    beyond += error > 1.0 ? 1u : 0u;
+    if (error <= worst_error) continue;
+    worst_error = error;
+    worst = i;
+  }
+  if (worst_error > 1.0 && worst_error > result.worst_error) {
+    const std::string bound =
+        is_floating(dtype) ? fmt::format(", off by {:.3g} of the bound {:.3g}", worst_error, bounds[worst]) : "";
+    result.message = fmt::format("'{}' element {} of {}: {}{}; {} of {} elements are wrong", name,
+                                 place_of(worst, expected.type.shape), to_string(expected.type.shape),
+                                 describe(expected.data[worst], image[kGuardWords + worst], dtype), bound, beyond,
+                                 expected.data.size());
+  }
+  result.worst_error = std::max(result.worst_error, worst_error);
+  for (std::size_t i = 0; i < image.size(); ++i) {
+    const bool inside = i >= kGuardWords && i < image.size() - kGuardWords;
+    if (inside || image[i] == kPoison) continue;
+    result.worst_error = std::numeric_limits<double>::infinity();
+    const std::string where = i < kGuardWords
+                                  ? fmt::format("{} words before", kGuardWords - i)
+                                  : fmt::format("{} words after the end of", i - (image.size() - kGuardWords) + 1);
+    result.message = fmt::format("{} '{}' {:#010x} was written", where, name, image[i]);
+    return;
+  }
+}
+
+/// Everything a run leaves behind, by name, in the order of the reference's.
+std::vector<Words> read_back(Session& session, const Executable& executable, const CaseData& data) {
+  std::vector<Words> images;
+  for (const auto& [name, expected] : data.outputs) {
+    images.push_back(guarded(Words(expected.data.size())));
+    session.read_output(executable, name, std::as_writable_bytes(std::span(images.back())));
+  }
+  for (const auto& [name, expected] : data.states_after) {
+    if (!session.has(name)) continue;
+    images.push_back(guarded(Words(expected.data.size())));
+    session.read(name, std::as_writable_bytes(std::span(images.back())));
+  }
+  for (const auto& [name, expected] : data.inputs) {
+    if (!session.has(name)) continue;
+    images.push_back(guarded(Words(expected.data.size())));
+    session.read(name, std::as_writable_bytes(std::span(images.back())));
+  }
+  return images;
+}
+
+CaseResult compare_all(const std::vector<Words>& images, const Session& session, const CaseData& data,
+                       const Bounds& bounds, bool with_inputs) {
+  CaseResult result;
+  std::size_t next = 0;
+  for (const auto& [name, expected] : data.outputs) compare(name, expected, images[next++], bounds.at(name), result);
+  for (const auto& [name, expected] : data.states_after) {
+    if (session.has(name)) compare(name, expected, images[next++], bounds.at(name), result);
+  }
+  if (!with_inputs) return result;
+  for (const auto& [name, tensor] : data.inputs) {
+    if (!session.has(name)) continue;
+    // Nothing may write them: not a bit.
+    const Words expected = guarded(to_words(tensor));
+    const Words& image = images[next++];
+    for (std::size_t i = 0; i < image.size() && result.message.empty(); ++i) {
+      if (image[i] == expected[i]) continue;
       result.message =
-          fmt::format("'{}' element {} of {}: {}, error {:.3g} above {:.3g}", name, i, to_string(expected.type.shape),
-                      describe(expected.data[i], actual[i], dtype), error, tolerance);
+          fmt::format("input '{}' was written: word {} of it is {:#010x}, it was {:#010x}", name,
+                      static_cast<std::int64_t>(i) - static_cast<std::int64_t>(kGuardWords), image[i], expected[i]);
+      result.worst_error = std::numeric_limits<double>::infinity();
     }
   }
+  return result;
 }
 
 }  // namespace
@@ -164,56 +260,76 @@ Plan plan_case(const OpCase& op_case, const Variant& variant) {
   return make_plan(op_case.graph, op_case.dims, caps, variant.tuning);
 }
 
-CaseResult run_case(Gpu& gpu, const OpCase& op_case, const CaseData& data, Plan plan, int repeats) {
+CaseResult run_case(Gpu& gpu, const CaseData& data, const Bounds& bounds, Plan plan, const Repeats& repeats) {
+  make_room_for_guards(plan);
   WeightStore store(gpu, data.weights);
   Session session(gpu, store);
   const std::unique_ptr<Executable> executable = session.prepare(std::move(plan));
 
-  CaseResult result;
-  std::vector<Words> first;
-  for (int repeat = 0; repeat < repeats; ++repeat) {
+  // Elements that a run must change. A state that no node reads has no memory; then nothing may want it changed.
+  std::size_t elements = 0;
+  for (const auto& [name, expected] : data.outputs) elements += expected.data.size();
+  for (const auto& [name, expected] : data.states_after) {
+    if (session.has(name)) {
+      const Words after = to_words(expected);
+      const Words before = to_words(data.states_before.at(name));
+      for (std::size_t i = 0; i < after.size(); ++i) elements += after[i] != before[i] ? 1u : 0u;
+    } else if (to_words(expected) != to_words(data.states_before.at(name))) {
+      return {false, false, std::numeric_limits<double>::infinity(), 0,
+              fmt::format("state '{}' should change, and the plan does not have it", name)};
+    }
+  }
+  const auto set_back = [&] {
     session.fill_scratch(*executable, kPoison);
     for (const auto* tensors : {&data.inputs, &data.states_before}) {
       for (const auto& [name, tensor] : *tensors) {
         // A tensor that no node reads is not there.
         if (!session.has(name)) continue;
-        const Words words = padded(to_words(tensor));
+        const Words words = guarded(to_words(tensor));
         session.write(name, std::as_bytes(std::span(words)));
       }
     }
-    session.run(*executable);
+  };
 
-    std::vector<Words> got;
-    for (const auto& [name, expected] : data.outputs) {
-      got.emplace_back(expected.data.size());
-      session.read_output(*executable, name, std::as_writable_bytes(std::span(got.back())));
-    }
-    for (const auto& [name, expected] : data.states_after) {
-      got.emplace_back(expected.data.size());
-      if (session.has(name)) {
-        session.read(name, std::as_writable_bytes(std::span(got.back())));
-      } else {
-        got.back() = to_words(expected);
-      }
-    }
-    if (repeat == 0) {
-      std::size_t i = 0;
-      for (const auto& [name, expected] : data.outputs) compare(name, expected, got[i++], op_case.tolerance, result);
-      for (const auto& [name, expected] : data.states_after) {
-        compare(name, expected, got[i++], op_case.tolerance, result);
-      }
-      first = std::move(got);
-    } else if (got != first && result.message.empty()) {
-      result.message = fmt::format("run {} gave other bits than the first", repeat + 1);
+  set_back();
+  if (elements > 0) {
+    const CaseResult before = compare_all(read_back(session, *executable, data), session, data, bounds, false);
+    if (before.message.empty()) {
+      return {false, false, 0.0, 0, "memory holds what is expected before anything has run: the case finds nothing"};
     }
   }
-  result.passed = result.message.empty();
+  CaseResult result;
+  std::vector<Words> first;
+  const auto start = std::chrono::steady_clock::now();
+  int run = 0;
+  for (; run < std::max(repeats.least, repeats.wanted); ++run) {
+    const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    if (run >= repeats.least && seconds > repeats.seconds) break;
+    if (run > 0) set_back();
+    session.run(*executable);
+    std::vector<Words> got = read_back(session, *executable, data);
+    if (run == 0) {
+      result = compare_all(got, session, data, bounds, true);
+      first = std::move(got);
+      if (!result.message.empty()) break;
+    } else if (got != first) {
+      const CaseResult then = compare_all(got, session, data, bounds, true);
+      result.worst_error = std::max(result.worst_error, then.worst_error);
+      result.message =
+          fmt::format("run {} of {} gave other bits than the first{}{}", run + 1,
+                      std::max(repeats.least, repeats.wanted), then.message.empty() ? "" : ": ", then.message);
+      break;
+    }
+  }
+  result.runs = run;
+  result.nothing = elements == 0 && result.message.empty();
+  result.passed = result.message.empty() && !result.nothing;
   return result;
 }
 
 CaseResult run_case(Gpu& gpu, const OpCase& op_case, const Variant& variant, int repeats) {
   const CaseData data = make_case_data(op_case);
-  return run_case(gpu, op_case, data, plan_case(op_case, variant), repeats);
+  return run_case(gpu, data, bounds_of(op_case, data), plan_case(op_case, variant), {repeats, repeats, 0.0});
 }
 
 }  // namespace heed::op_cases

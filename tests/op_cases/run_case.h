@@ -7,6 +7,7 @@
 
 #include "plan/plan.h"
 #include "runtime/gpu.h"
+#include "tests/op_cases/bounds.h"
 #include "tests/op_cases/case_data.h"
 #include "tests/op_cases/op_case.h"
 
@@ -28,20 +29,32 @@ std::vector<Variant> variants_of(const DeviceCaps& caps);
 /// How a case went on a device.
 struct CaseResult {
   bool passed = false;
-  double worst_error = 0.0;  // |device - reference| over the largest magnitude of the tensor, at least 1e-3
-  std::string message;       // one line on the first thing that is wrong; empty when it passed
+  bool nothing = false;  // the case has no element to compute: it proves only that the plan can be made and recorded
+  double worst_error = 0.0;  // |device - reference| of the worst element, in units of its bound
+  int runs = 0;
+  std::string message;  // one line on the worst thing that is wrong; empty when it passed
 };
 
 /// Throws Error where make_plan does.
 Plan plan_case(const OpCase& op_case, const Variant& variant);
 
-/// Runs a plan of the case `repeats` times, outputs, arena and the padding of inputs filled with NaN before each,
-/// states as they were, and compares outputs and states with the reference. Fails when an element differs by more than
-/// the case's tolerance, when one is finite or NaN and the other is not, when an integer differs at all, or when two
-/// runs differ in a bit. Errors of planning and of the device pass through as Error.
-CaseResult run_case(Gpu& gpu, const OpCase& op_case, const CaseData& data, Plan plan, int repeats);
+/// How often a case is run, for the races of kernels that show only now and then.
+struct Repeats {
+  int least = 1;
+  int wanted = 1;        // where all of them take no longer than ...
+  double seconds = 0.0;  // ... this
+};
 
-/// Makes data and plan first; for a single run of a single case.
+/// Runs a plan of the case, outputs, arena, guards and the padding of inputs filled before each run with what no right
+/// answer is, states as they were, and compares outputs and states with the reference, element by element. Fails when
+///  - an element is further off than its bound (bounds.h), or finite or NaN and should not be, or an integer differs;
+///  - a word of the 256 bytes before and after an output, state or input has changed;
+///  - a run gives other bits than the first;
+///  - memory holds what the reference expects before anything has run, so that the case can find nothing.
+/// Errors of planning and of the device pass through as Error.
+CaseResult run_case(Gpu& gpu, const CaseData& data, const Bounds& bounds, Plan plan, const Repeats& repeats);
+
+/// Makes data, bounds and plan first; for a single run of a single case.
 CaseResult run_case(Gpu& gpu, const OpCase& op_case, const Variant& variant, int repeats);
 
 }  // namespace heed::op_cases

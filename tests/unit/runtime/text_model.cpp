@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <numeric>
 #include <optional>
+#include <set>
 
 #include "file/model_file.h"
 #include "heed/error.h"
@@ -51,6 +52,51 @@ class CountingModel {
     });
   }
   fs::path path() const { return folder_.path("counting.heed"); }
+
+ private:
+  testing::TemporaryFolder folder_;
+};
+
+/// A model that looks back: one layer of attention over everything so far, random weights. What it says depends on
+/// every cached key and value.
+class LookingBackModel {
+ public:
+  LookingBackModel() {
+    constexpr std::int64_t kWidth = 32;
+    GraphBuilder g("decode");
+    const ValueId tokens = g.input("tokens", DType::I32, {"tokens"});
+    const ValueId position = g.input("position", DType::I32, {1});
+    ModelHeader header;
+    const auto weight = [&](const std::string& name, std::int64_t rows) {
+      header.tensors.push_back({name, DType::F32, {rows, kWidth}, 0, 0, 0});
+      return g.weight(name, DType::F32, {rows, kWidth});
+    };
+    const ValueId x = g.add("embedding", "embedding", {tokens, weight("table", kVocabulary)});
+    const auto product = [&](const std::string& name) { return g.add("linear", name, {x, weight(name + ".weight", kWidth)}); };
+    const ValueId q = product("q");
+    const ValueId k = product("k");
+    const ValueId v = product("v");
+    const ValueId attended =
+        g.add("attention", "attention",
+              {q, k, v, kNoValue, g.state("cache.k", DType::F32, {"context", kWidth}),
+               g.state("cache.v", DType::F32, {"context", kWidth}), position},
+              {{"heads", std::int64_t{2}}, {"kv_heads", std::int64_t{2}}, {"causal", std::int64_t{1}}});
+    const ValueId last = g.add("tail", "tail", {attended}, {{"rows", std::string("outputs")}});
+    g.output(g.add("linear", "output", {last, weight("output.weight", kVocabulary)}), "logits");
+    header.graphs.push_back(std::move(g).finish());
+    header.metadata = {
+        {"task", "text-generation"}, {"graph", "decode"}, {"context", kContext}, {"vocabulary", kVocabulary}};
+    std::uint32_t state = 1;
+    write_model_file(path(), header, {}, [&](const TensorInfo& tensor, const auto& sink) {
+      std::vector<float> values(static_cast<std::size_t>(element_count(tensor.shape)));
+      for (float& value : values) {
+        state = state * 1664525u + 1013904223u;
+        value = static_cast<float>(state >> 8) / 8388608.0f - 1.0f;
+      }
+      sink(std::as_bytes(std::span(values)));
+    });
+  }
+  fs::path path() const { return folder_.path("looking_back.heed"); }
 
  private:
   testing::TemporaryFolder folder_;
@@ -122,6 +168,34 @@ TEST_CASE("a long prompt can be cancelled between its chunks, and be begun again
     CHECK(made.tokens == count_up(6, 10));
     prompt[0] = 2;  // or all but the last chunk would be in the cache
   }
+}
+
+TEST_CASE("a prompt that begins like the last one is continued as by a model that never saw that") {
+  const auto device = test_device();
+  if (!device) return;
+  const LookingBackModel file;
+  Ids first(230);
+  for (std::size_t i = 0; i < first.size(); ++i)
+    first[i] = static_cast<std::int32_t>((i * i * 7 + i * 3) % kVocabulary);
+  TextModel model(*device, file.path());
+  std::set<Ids> said;
+  said.insert(model.generate(first, greedy(12)).tokens);
+  // In chunks of 64: where prompts part within a chunk, at its edges, and in what was generated; then longer ones.
+  for (const std::size_t part : {230u, 229u, 193u, 192u, 191u, 129u, 128u, 127u, 65u, 64u, 63u, 1u, 0u}) {
+    for (const std::size_t length : {230u, 200u, 300u}) {
+      CAPTURE(part);
+      CAPTURE(length);
+      Ids prompt = first;
+      prompt.resize(length, 5);
+      for (std::size_t i = part; i < length; ++i) prompt[i] = (prompt[i] + 11) % kVocabulary;
+      const Ids again = model.generate(prompt, greedy(12)).tokens;
+      CHECK(again == TextModel(*device, file.path()).generate(prompt, greedy(12)).tokens);
+      said.insert(again);
+      CHECK(model.generate(first, greedy(12)).tokens ==
+            TextModel(*device, file.path()).generate(first, greedy(12)).tokens);
+    }
+  }
+  CHECK(said.size() >= 10);  // what it says depends on what it was told
 }
 
 TEST_CASE("a vocabulary that is not the graph's is refused") {
