@@ -25,6 +25,7 @@ struct DrawArguments {
   std::string device;
   std::string label;
   DrawOptions options;
+  std::uint64_t seed = 0;
   bool has_seed = false;
   std::uint64_t count = 1;
   bool grid = false;
@@ -76,30 +77,27 @@ void write_maps(const PictureModel& model, const std::vector<Picture>& pictures,
 int run_draw(const DrawArguments& arguments) {
   check_png_path(arguments.output, {arguments.model});
   PictureModel model(open_device(arguments.device), arguments.model);
-  if (!arguments.maps.empty() && !model.has_attention_maps()) {
-    throw Error(fmt::format("{}: the model shows no attention: its file names no output of role 'map' or 'attention'",
-                            arguments.model));
-  }
+  DrawOptions options = arguments.options;
+  options.maps = !arguments.maps.empty();
+  model.check(options);
+  const std::int64_t label = arguments.label.empty() ? -1 : model.class_named(arguments.label);
   if (!arguments.maps.empty()) {
     std::error_code error;
     std::filesystem::create_directories(arguments.maps, error);
     if (error) throw Error(fmt::format("{}: cannot make the folder: {}", arguments.maps, error.message()));
   }
-  DrawOptions options = arguments.options;
-  options.maps = !arguments.maps.empty();
-  if (!arguments.has_seed) options.seed = std::random_device()();
+  const std::uint64_t seed = arguments.has_seed ? arguments.seed : std::random_device()();
   const bool walks = !arguments.interpolate.empty();
   const std::size_t count = walks ? arguments.interpolate[2] : arguments.count;
   std::vector<std::vector<float>> noises;
   std::vector<std::int64_t> labels;
   const auto classes = static_cast<std::int64_t>(model.classes().size());
-  const std::int64_t label = arguments.label.empty() ? -1 : model.class_named(arguments.label);
   for (std::size_t i = 0; i < count; ++i) {
     if (walks) {
       const double t = count == 1 ? 0.0 : static_cast<double>(i) / static_cast<double>(count - 1);
       noises.push_back(between(model.noise(arguments.interpolate[0], 0), model.noise(arguments.interpolate[1], 0), t));
     } else {
-      noises.push_back(model.noise(options.seed, i));
+      noises.push_back(model.noise(seed, i));
     }
     const bool each_next = label < 0 && classes > 0;
     labels.push_back(each_next ? (walks ? 0 : static_cast<std::int64_t>(i) % classes) : label);
@@ -123,8 +121,10 @@ int run_draw(const DrawArguments& arguments) {
     for (std::size_t i = 0; i < pictures.size(); ++i) write_png(numbered(arguments.output, i, count), pictures[i]);
   }
   if (!arguments.maps.empty()) write_maps(model, pictures, arguments.maps);
-  write_error(fmt::format("{}: {} picture{} of {}x{}, seed {}\n", arguments.output, count, count == 1 ? "" : "s",
-                          pictures[0].width, pictures[0].height, options.seed));
+  const std::string seeds = walks ? fmt::format("seeds {} to {}", arguments.interpolate[0], arguments.interpolate[1])
+                                  : fmt::format("seed {}", seed);
+  write_error(fmt::format("{}: {} picture{} of {}x{}, {}\n", arguments.output, count, count == 1 ? "" : "s",
+                          pictures[0].width, pictures[0].height, seeds));
   return 0;
 }
 
@@ -145,18 +145,19 @@ void add_draw(Program& program) {
   verb->add_option("-o,--output", arguments->output, "The PNG file; replaced when it exists")
       ->required()
       ->type_name("FILE");
-  CLI::Option* seed = verb->add_option("--seed", options.seed, "Of the noise (default: another one each time)")
+  CLI::Option* seed = verb->add_option("--seed", arguments->seed, "Of the noise (default: another one each time)")
                           ->transform(integers(0, UINT64_MAX))
                           ->type_name("N");
   verb->add_option("--class", arguments->label, "Name or number of the class to draw")->type_name("NAME|N");
-  verb->add_option("--count", arguments->count, "How many pictures")
-      ->capture_default_str()
-      ->transform(integers(1, 4096))
-      ->type_name("N");
+  CLI::Option* count = verb->add_option("--count", arguments->count, "How many pictures")
+                           ->capture_default_str()
+                           ->transform(integers(1, 4096))
+                           ->type_name("N");
   verb->add_flag("--grid", arguments->grid, "All pictures in one");
   verb->add_option("--interpolate", arguments->interpolate,
                    "A row of STEPS pictures from the noise of seed A to that of seed B")
       ->expected(3)
+      ->excludes(seed, count)
       ->type_name("A B STEPS");
   verb->add_option("--truncation", options.truncation, "Factor of the noise: below 1 pictures are more alike")
       ->capture_default_str()

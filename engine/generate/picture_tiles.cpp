@@ -27,17 +27,6 @@ std::vector<std::int64_t> starts(std::int64_t length, std::int64_t part, std::in
   return begins;
 }
 
-Picture cut(const Picture& picture, std::int64_t x, std::int64_t y, std::int64_t width, std::int64_t height) {
-  Picture part{width, height, picture.channels, {}};
-  part.values.reserve(static_cast<std::size_t>(width * height * picture.channels));
-  for (std::int64_t c = 0; c < picture.channels; ++c) {
-    for (std::int64_t row = 0; row < height; ++row) {
-      for (std::int64_t column = 0; column < width; ++column) part.values.push_back(picture.at(c, y + row, x + column));
-    }
-  }
-  return part;
-}
-
 /// How much a part counts at a place along one side: nothing in the outer half of the overlap, where it knows too
 /// little, then rising to all. At the picture's own edges it counts fully.
 double weight(std::int64_t at, std::int64_t begin, std::int64_t length, std::int64_t whole, double overlap) {
@@ -52,7 +41,8 @@ double weight(std::int64_t at, std::int64_t begin, std::int64_t length, std::int
 }  // namespace
 
 Picture apply_in_tiles(const Picture& picture, const Tiling& tiling,
-                       const std::function<Picture(const Picture&)>& apply, const TransformOptions& options) {
+                       const std::function<Picture(const Picture&, std::int64_t, std::int64_t)>& apply,
+                       const TransformOptions& options) {
   const std::int64_t width = std::min(tiling.width, picture.width);
   const std::int64_t height = std::min(tiling.height, picture.height);
   const std::vector<std::int64_t> xs = starts(picture.width, width, tiling.overlap);
@@ -66,15 +56,10 @@ Picture apply_in_tiles(const Picture& picture, const Tiling& tiling,
   for (const std::int64_t y : ys) {
     for (const std::int64_t x : xs) {
       if (options.progress) options.progress(done, total);
-      const Picture made = apply(cut(picture, x, y, width, height));
+      const Picture made = apply(cut(picture, x, y, width, height), x, y);
       if (result.width == 0) {
-        scale = std::max<std::int64_t>(
-            1, static_cast<std::int64_t>(std::lround(static_cast<double>(made.width) / static_cast<double>(width))));
+        scale = scale_of(width, height, made);
         result = {picture.width * scale, picture.height * scale, made.channels, {}};
-        if (made.width < width * scale || made.height < height * scale) {
-          throw Error(fmt::format("{}x{} pixels become {}x{}, which is no whole number of times as many", width, height,
-                                  made.width, made.height));
-        }
         sums.assign(static_cast<std::size_t>(result.width * result.height * result.channels), 0.0);
         weights.assign(static_cast<std::size_t>(result.width * result.height), 0.0);
       }
@@ -101,6 +86,45 @@ Picture apply_in_tiles(const Picture& picture, const Tiling& tiling,
     result.values[i] = static_cast<float>(sums[i] / weights[i % weights.size()]);
   }
   return result;
+}
+
+Picture cut(const Picture& picture, std::int64_t x, std::int64_t y, std::int64_t width, std::int64_t height) {
+  Picture part{width, height, picture.channels, {}};
+  part.values.reserve(static_cast<std::size_t>(width * height * picture.channels));
+  for (std::int64_t c = 0; c < picture.channels; ++c) {
+    for (std::int64_t row = 0; row < height; ++row) {
+      for (std::int64_t column = 0; column < width; ++column) part.values.push_back(picture.at(c, y + row, x + column));
+    }
+  }
+  return part;
+}
+
+Picture mirrored(const Picture& picture, std::int64_t width, std::int64_t height) {
+  // 0 1 2 2 1 0 0 1 ...: with the edge twice, which one pixel suffices for.
+  const auto fold = [](std::int64_t at, std::int64_t side) {
+    const std::int64_t phase = at % (2 * side);
+    return phase < side ? phase : 2 * side - 1 - phase;
+  };
+  Picture filled{width, height, picture.channels, {}};
+  filled.values.reserve(static_cast<std::size_t>(width * height * picture.channels));
+  for (std::int64_t c = 0; c < picture.channels; ++c) {
+    for (std::int64_t y = 0; y < height; ++y) {
+      for (std::int64_t x = 0; x < width; ++x) {
+        filled.values.push_back(picture.at(c, fold(y, picture.height), fold(x, picture.width)));
+      }
+    }
+  }
+  return filled;
+}
+
+std::int64_t scale_of(std::int64_t width, std::int64_t height, const Picture& made) {
+  const std::int64_t scale = std::max<std::int64_t>(
+      1, static_cast<std::int64_t>(std::lround(static_cast<double>(made.width) / static_cast<double>(width))));
+  if (made.width < width * scale || made.height < height * scale) {
+    throw Error(fmt::format("{}x{} pixels become {}x{}, which is no whole number of times as many", width, height,
+                            made.width, made.height));
+  }
+  return scale;
 }
 
 Picture with_channels(const Picture& picture, std::int64_t channels) {

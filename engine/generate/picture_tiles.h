@@ -15,10 +15,19 @@ struct Tiling {
 
 /// Applies a function to overlapping parts of a picture and puts the results together, blended linearly where they
 /// overlap. What comes out of a part is an integer number of times as large (rounded: some networks round sizes up;
-/// what is beyond is cut off). A picture of one part is given whole. Throws Error when the overlap leaves nothing of a
-/// part.
+/// what is beyond is cut off). A picture of one part is given whole. `apply` is told where in the picture a part
+/// begins, x and y. Throws Error when the overlap leaves nothing of a part.
 Picture apply_in_tiles(const Picture& picture, const Tiling& tiling,
-                       const std::function<Picture(const Picture&)>& apply, const TransformOptions& options);
+                       const std::function<Picture(const Picture&, std::int64_t, std::int64_t)>& apply,
+                       const TransformOptions& options);
+
+/// A rectangle of a picture, which must hold it.
+Picture cut(const Picture& picture, std::int64_t x, std::int64_t y, std::int64_t width, std::int64_t height);
+/// A picture of at least its size, filled up to the right and below with its mirror images.
+Picture mirrored(const Picture& picture, std::int64_t width, std::int64_t height);
+/// How many times as wide as `width` and as high as `height` a picture is, rounded. Throws Error when it is smaller
+/// than that.
+std::int64_t scale_of(std::int64_t width, std::int64_t height, const Picture& made);
 
 /// Grey from colour (ITU-R BT.601) and colour from grey.
 Picture with_channels(const Picture& picture, std::int64_t channels);

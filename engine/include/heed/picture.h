@@ -48,11 +48,10 @@ struct TransformOptions {
 };
 
 struct DrawOptions {
-  std::uint64_t seed = 0;
-  std::int64_t label = -1;  // class number; -1: each picture the next one, or none where the model has none
   double truncation = 1.0;  // factor of the noise
   int steps = 0;            // of models that draw in steps; 0: as the model says
-  double guidance = -1.0;   // how far to go beyond what the class changes; below 0: as the model says
+  double guidance = -1.0;   // of models that draw in steps of a class: how far to go beyond what the class changes;
+                            // below 0: as the model says
   bool maps = false;        // keep attention_maps()
   std::function<void(std::int64_t done, std::int64_t total)> progress;  // steps of all runs
 };
@@ -67,6 +66,7 @@ class PictureModel {
   PictureModel& operator=(PictureModel&&) noexcept;
 
   bool draws() const;
+  /// The classes that can be drawn, by number; none where the model takes no class.
   const std::vector<std::string>& classes() const;
   /// The number of a class by its name or its number. Throws Error listing what there is.
   std::int64_t class_named(std::string_view name) const;
@@ -74,8 +74,11 @@ class PictureModel {
   /// Numbers of the noise that one picture is drawn from, standard normal; picture `index` of a seed always has the
   /// same.
   std::vector<float> noise(std::uint64_t seed, std::uint64_t index) const;
-  /// Draws one picture for each noise; `labels` are as many class numbers, -1 for none. Throws Error for classes that
-  /// do not exist.
+  /// Throws Error for options that the model cannot use, steps for one: they would change nothing.
+  void check(const DrawOptions& options) const;
+  /// Draws one picture for each noise; `labels` are as many class numbers, -1 for none. Throws Error for options that
+  /// the model cannot use, other numbers of labels than of noises, noises of another size than noise() makes, classes
+  /// that do not exist, and when a picture or a map has values that are no finite numbers.
   std::vector<Picture> draw(const std::vector<std::vector<float>>& noises, const std::vector<std::int64_t>& labels,
                             const DrawOptions& options);
 
@@ -85,7 +88,9 @@ class PictureModel {
   /// Whether the file names outputs of role map or attention.
   bool has_attention_maps() const;
 
-  /// A picture from a picture. Throws Error when not even the smallest part fits the device.
+  /// A picture from a picture. What is smaller than the model's smallest input is filled up with its mirror image, and
+  /// the result is cut. Throws Error when not even the smallest part fits the device, and when the result has values
+  /// that are no finite numbers.
   Picture transform(const Picture& picture, const TransformOptions& options);
 
  private:
