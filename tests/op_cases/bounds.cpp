@@ -238,7 +238,9 @@ Bounds bounds_of(const OpCase& op_case, const CaseData& data) {
       if (units > 0.0 && is_floating(graph.value(id).dtype)) nudge(weight, {.result = units}, nudges);
       return weight;
     };
-    const NodeObserver observer = [&](const Node& node, const std::vector<HostTensor*>& outputs) {
+    const NodeObserver observer = [&](const ops::ReferenceContext& context) {
+      const Node& node = context.node;
+      const std::vector<HostTensor*>& outputs = context.outputs;
       const Rounding& rounding = nodes.at(&node);
       for (std::size_t i = 0; i < outputs.size(); ++i) {
         if (outputs[i] == nullptr || !is_floating(outputs[i]->type.dtype)) continue;
