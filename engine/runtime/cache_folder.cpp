@@ -43,21 +43,25 @@ std::uint64_t checksum_of(std::span<const std::byte> bytes) {
 }
 }  // namespace
 
-std::vector<std::byte> read_cache_file(std::string_view name) {
+std::vector<std::byte> read_cache_file(std::string_view name, std::vector<std::string>& notes) {
   const std::optional<fs::path> folder = cache_folder();
   if (!folder) return {};
   std::ifstream file(*folder / name, std::ios::binary | std::ios::ate);
   if (!file) return {};
+  const auto damaged = [&]() -> std::vector<std::byte> {
+    notes.push_back(fmt::format("{}: damaged, ignored and made anew", (*folder / name).string()));
+    return {};
+  };
   const std::streamoff size = file.tellg();
   constexpr std::streamoff kLargest = std::streamoff{1} << 28;  // larger than any pipeline cache
-  if (size < 8 || size > kLargest) return {};
+  if (size < 8 || size > kLargest) return damaged();
   std::vector<std::byte> bytes(static_cast<std::size_t>(size));
   file.seekg(0);
-  if (!file.read(reinterpret_cast<char*>(bytes.data()), size)) return {};
+  if (!file.read(reinterpret_cast<char*>(bytes.data()), size)) return damaged();
   std::uint64_t expected;
   std::memcpy(&expected, bytes.data(), 8);
   bytes.erase(bytes.begin(), bytes.begin() + 8);
-  return checksum_of(bytes) == expected ? bytes : std::vector<std::byte>{};
+  return checksum_of(bytes) == expected ? bytes : damaged();
 }
 
 void write_cache_file(std::string_view name, std::span<const std::byte> content) {

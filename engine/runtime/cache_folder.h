@@ -18,8 +18,9 @@ std::optional<std::filesystem::path> cache_folder();
 /// folder.
 std::string cache_folder_problem();
 
-/// The content of a cache file; empty when it is absent or its checksum is wrong (a cache is never trusted).
-std::vector<std::byte> read_cache_file(std::string_view name);
+/// The content of a cache file; empty when it is absent or its checksum is wrong (a cache is never trusted). Of a file
+/// that is there and damaged `notes` receives a line.
+std::vector<std::byte> read_cache_file(std::string_view name, std::vector<std::string>& notes);
 
 /// Writes a cache file through a temporary one. A cache that cannot be written costs time later, nothing else, so
 /// failures are not errors.

@@ -89,7 +89,7 @@ Gpu::Gpu(std::shared_ptr<const vk::Instance> instance, const vk::PhysicalDevice&
       device_(physical),
       caps_(device_caps(physical)),
       tuning_(default_tuning(caps_)),
-      cache_(device_, read_cache_file(cache_name("pipelines"))),
+      cache_(device_, read_cache_file(cache_name("pipelines"), notes_)),
       commands_(device_),
       fence_(device_),
       proof_(device_, cache_) {
@@ -99,7 +99,7 @@ Gpu::Gpu(std::shared_ptr<const vk::Instance> instance, const vk::PhysicalDevice&
   if (!note.empty()) notes_.push_back(note);
   for (const auto& [module, reason] : quarantine_) caps_.broken_modules.insert(module);
   const std::string name = cache_name("tuning");
-  if (const std::optional<Tuning> known = tuning_from_bytes(read_cache_file(name), caps_)) {
+  if (const std::optional<Tuning> known = tuning_from_bytes(read_cache_file(name, notes_), caps_)) {
     tuning_ = *known;
   } else {
     tuning_ = tune(*this);
@@ -109,7 +109,7 @@ Gpu::Gpu(std::shared_ptr<const vk::Instance> instance, const vk::PhysicalDevice&
   const std::uint64_t build = shaders_checksum();
   const std::span<const std::byte> verdict = std::as_bytes(std::span(&build, 1));
   const std::string tested = cache_name("self-test");
-  if (std::ranges::equal(read_cache_file(tested), verdict)) return;
+  if (std::ranges::equal(read_cache_file(tested, notes_), verdict)) return;
   std::ranges::copy(self_test(*this), std::back_inserter(notes_));
   write_cache_file(tested, verdict);
 }

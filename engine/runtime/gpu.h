@@ -85,6 +85,7 @@ class Gpu {
   vk::Device device_;
   DeviceCaps caps_;
   Tuning tuning_;
+  std::vector<std::string> notes_;  // before what is read from caches
   vk::PipelineCache cache_;
   vk::CommandPool commands_;
   vk::Fence fence_;
@@ -92,7 +93,6 @@ class Gpu {
   std::map<std::string, std::unique_ptr<vk::ComputePipeline>> pipelines_;
   bool compiled_new_ = false;
   Quarantine quarantine_;
-  std::vector<std::string> notes_;
 };
 
 }  // namespace heed

@@ -1,0 +1,153 @@
+// What can go wrong around the program: it is killed, its caches are damaged or shared, files shrink under it.
+#include <doctest/doctest.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <future>
+#include <optional>
+#include <thread>
+
+#include "file/model_file.h"
+#include "heed/error.h"
+#include "tests/end_to_end/models.h"
+#include "tests/end_to_end/process.h"
+#include "tests/temporary_folder.h"
+
+namespace heed::end_to_end {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// A cache folder that the programs started meanwhile use, empty at first.
+class ColdCache {
+ public:
+  ColdCache() {
+    const char* before = std::getenv("HEED_CACHE_DIR");
+    if (before != nullptr) before_ = before;
+    ::setenv("HEED_CACHE_DIR", folder_.path().c_str(), 1);
+  }
+  ~ColdCache() {
+    if (before_) {
+      ::setenv("HEED_CACHE_DIR", before_->c_str(), 1);
+    } else {
+      ::unsetenv("HEED_CACHE_DIR");
+    }
+  }
+  std::vector<fs::path> files() const {
+    std::vector<fs::path> files;
+    for (const std::string& name : folder_.names()) files.push_back(folder_.path(name));
+    return files;
+  }
+
+ private:
+  testing::TemporaryFolder folder_;
+  std::optional<std::string> before_;
+};
+
+std::string whole(const fs::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+Finished story() { return run_heed({"generate", models().llama(), "Alice", "-n", "12", "--temperature", "0"}); }
+
+}  // namespace
+
+TEST_CASE("faults: a conversion that is killed leaves no half file under the final name, and can be run again") {
+  const testing::TemporaryFolder folder;
+  const std::string model = folder.path("model.heed").string();
+  const char* other = std::getenv("HEED_PROGRAM");
+  const char* const program = other == nullptr ? HEED_BUILT_PROGRAM : other;
+  const std::string source = (fs::path(HEED_SOURCE_DIR) / "models" / "shakespeare").string();
+  int killed = 0;
+  for (int milliseconds = 0; milliseconds < 120; milliseconds += 6) {
+    fs::remove(model);
+    const pid_t child = ::fork();
+    if (child == 0) {
+      const int nowhere = ::open("/dev/null", O_WRONLY);
+      ::dup2(nowhere, 1);
+      ::dup2(nowhere, 2);
+      ::execl(program, program, "convert", source.c_str(), "-o", model.c_str(), nullptr);
+      ::_exit(127);
+    }
+    REQUIRE(child > 0);
+    std::this_thread::sleep_for(std::chrono::milliseconds(milliseconds));
+    ::kill(child, SIGKILL);
+    int status = 0;
+    REQUIRE(::waitpid(child, &status, 0) == child);
+    killed += WIFSIGNALED(status);
+    if (fs::exists(model)) CHECK_NOTHROW(ModelFile::open(model));
+  }
+  CHECK(killed > 0);
+  REQUIRE(run_heed({"convert", source, "-o", model}).exit_code == 0);
+  CHECK_NOTHROW(ModelFile::open(model));
+}
+
+TEST_CASE("faults: damaged caches are ignored with a note, and made anew") {
+  const ColdCache cache;
+  const Finished expected = story();
+  REQUIRE(expected.exit_code == 0);
+  REQUIRE(!cache.files().empty());
+  for (const fs::path& file : cache.files()) {
+    const std::string before = whole(file);
+    for (const std::string& content : {std::string(), std::string("x"), before.substr(0, before.size() / 2),
+                                       std::string(before.size(), '\xff'), before + "more"}) {
+      INFO(file.filename().string(), " of ", content.size(), " bytes");
+      std::ofstream(file, std::ios::binary | std::ios::trunc) << content;
+      const Finished finished = story();
+      CHECK_MESSAGE(finished.exit_code == 0, finished.both());
+      CHECK(finished.out == expected.out);
+      CHECK_MESSAGE(finished.error.find("note: " + file.string() + ": damaged, ignored") != std::string::npos,
+                    finished.error);
+      CHECK(whole(file).size() >= 16);
+      CHECK(story().error.find("note:") == std::string::npos);
+    }
+  }
+}
+
+TEST_CASE("faults: six programs with one cold cache say the same") {
+  const ColdCache cache;
+  std::vector<std::future<Finished>> running;
+  for (int i = 0; i < 6; ++i) running.push_back(std::async(std::launch::async, story));
+  std::vector<std::string> texts;
+  for (std::future<Finished>& future : running) {
+    const Finished finished = future.get();
+    CHECK_MESSAGE(finished.exit_code == 0, finished.both());
+    texts.push_back(finished.out);
+  }
+  CHECK(std::ranges::count(texts, texts.front()) == 6);
+  for (const fs::path& file : cache.files()) {
+    CHECK_MESSAGE(file.filename().string().find(".tmp") == std::string::npos, file.string());
+  }
+  CHECK(story().error.find("note:") == std::string::npos);
+}
+
+TEST_CASE("faults: a model that shrinks while it is being read is an error") {
+  const testing::TemporaryFolder folder;
+  const fs::path path = folder.path("model.heed");
+  fs::copy_file(models().llama(), path);
+  const ModelFile file = ModelFile::open(path);
+  fs::resize_file(path, fs::file_size(path) / 2);
+  int refused = 0;
+  for (const TensorInfo& tensor : file.header().tensors) {
+    try {
+      file.read_all(tensor);
+    } catch (const Error& error) {
+      ++refused;
+      CHECK_MESSAGE(std::string(error.what()).find(path.string()) == 0, error.what());
+    }
+  }
+  CHECK(refused > 0);
+  // And for the program, that opens it only now.
+  check_error(run_heed({"generate", path.string(), "Alice", "-n", "1"}), path.string());
+}
+
+}  // namespace heed::end_to_end
