@@ -86,7 +86,8 @@ namespace {
 /// Refuses before anything is uploaded what no device of that size holds.
 void check_memory(const Plan& plan, const DeviceCaps& caps) {
   const std::uint64_t needed = plan.memory();
-  if (caps.memory == 0 || needed <= caps.memory) return;
+  // CPU drivers make up the size of their heap (2 GiB is usual) and give what the machine has.
+  if (caps.memory == 0 || caps.type == DeviceType::Cpu || needed <= caps.memory) return;
   throw Error(fmt::format(
       "graph '{}' on {}: needs {:.1f} GiB of memory; the device has {:.1f} GiB; use a smaller model, "
       "context or size, or weights of a smaller type (heed convert --type q4_0)",
