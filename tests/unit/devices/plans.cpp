@@ -1,0 +1,358 @@
+// Plans of real models for devices that are not here: each file of tests/devices says what one of them reports.
+#include <doctest/doctest.h>
+#include <fmt/format.h>
+
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "heed/error.h"
+#include "models/llama.h"
+#include "ops/sample.h"
+#include "plan/default_tuning.h"
+#include "tests/unit/devices/check_plan.h"
+#include "tools/convert/convert.h"
+
+namespace heed {
+namespace {
+
+const std::filesystem::path kSource = HEED_SOURCE_DIR;
+
+struct Described {
+  std::string file;
+  DeviceCaps reported;
+};
+
+std::vector<Described> all_devices() {
+  std::vector<Described> devices;
+  for (const auto& entry : std::filesystem::directory_iterator(kSource / "tests/devices")) {
+    if (entry.path().extension() != ".json") continue;
+    std::ifstream stream(entry.path());
+    const nlohmann::json json = nlohmann::json::parse(stream);
+    CAPTURE(entry.path().filename().string());
+    CHECK(json.at("source").get<std::string>().size() > 20);
+    CHECK(!json.at("driver").get<std::string>().empty());
+    CHECK(json.size() == 3);
+    devices.push_back({entry.path().filename().string(), caps_from_json(json.at("limits").dump())});
+  }
+  std::ranges::sort(devices, {}, &Described::file);
+  return devices;
+}
+
+/// A graph bound to sizes, and the bytes that its weights have in the file.
+struct Model {
+  std::string name;
+  Graph graph;
+  Bindings dims;
+  bool large = false;
+};
+
+/// Chooses the next token on the device, as the loop that writes text does.
+Graph with_sampling(const Graph& decode, std::int64_t context) {
+  GraphBuilder builder(decode);
+  Graph& graph = builder.graph();
+  const ValueId tokens = graph.find("tokens"), position = graph.find("position");
+  std::erase_if(graph.inputs, [&](ValueId id) { return id == tokens || id == position; });
+  graph.value(tokens).kind = graph.value(position).kind = ValueKind::State;
+  const ValueId logits = graph.find("logits");
+  graph.outputs.clear();
+  builder.output(builder.add("sample", "sample",
+                             {logits, tokens, position, builder.state("history", DType::I32, {context}),
+                              builder.state("sampler", DType::I32, {ops::kSamplerWords})},
+                             {{"penalty", std::int64_t{1}}, {"rows", "tokens"}}),
+                 "next_token");
+  return graph;
+}
+
+void add_text(std::vector<Model>& models, const std::string& name, const Graph& decode, std::int64_t context,
+              bool large) {
+  for (const std::int64_t tokens : {1, 64}) {
+    models.push_back({fmt::format("{}, {} tokens", name, tokens),
+                      decode,
+                      {{"tokens", tokens}, {"outputs", 1}, {"context", context}},
+                      large});
+  }
+  models.push_back({name + ", sampled",
+                    with_sampling(decode, context),
+                    {{"tokens", 1}, {"outputs", 1}, {"context", context}},
+                    large});
+}
+
+Graph llama(std::int64_t width, std::int64_t layers, std::int64_t heads, std::int64_t kv_heads, std::int64_t ffn,
+            std::int64_t vocabulary, std::int64_t context, DType type) {
+  models::LlamaParameters p;
+  p.width = width;
+  p.layers = layers;
+  p.heads = heads;
+  p.kv_heads = kv_heads;
+  p.head_dim = width / heads;
+  p.ffn_width = ffn;
+  p.vocabulary = vocabulary;
+  p.context = context;
+  p.norm_eps = 1e-5;
+  p.rope_base = 10000;
+  p.rope_layout = "interleaved";
+  p.rope_dims = p.head_dim;
+  p.activation = "silu";
+  const std::int64_t q = heads * p.head_dim, kv = kv_heads * p.head_dim;
+  models::TensorTable tensors;
+  const auto matrix = [&](const std::string& name, std::int64_t rows, std::int64_t columns) {
+    tensors[name] = {type, {rows, columns}};
+  };
+  const auto norm = [&](const std::string& name) { tensors[name] = {DType::F32, {width}}; };
+  matrix("token_embd.weight", vocabulary, width);
+  matrix("output.weight", vocabulary, width);
+  norm("output_norm.weight");
+  for (std::int64_t i = 0; i < layers; ++i) {
+    const std::string layer = fmt::format("blk.{}.", i);
+    norm(layer + "attn_norm.weight");
+    matrix(layer + "attn_q.weight", q, width);
+    matrix(layer + "attn_k.weight", kv, width);
+    matrix(layer + "attn_v.weight", kv, width);
+    matrix(layer + "attn_output.weight", width, q);
+    norm(layer + "ffn_norm.weight");
+    matrix(layer + "ffn_gate.weight", ffn, width);
+    matrix(layer + "ffn_up.weight", ffn, width);
+    matrix(layer + "ffn_down.weight", width, ffn);
+  }
+  return models::llama_decode_graph(p, tensors);
+}
+
+/// The shipped models, and Llama in the sizes of stories15M, TinyLlama and Llama 2 7B, whose weights are described
+/// only.
+std::vector<Model> all_models() {
+  std::vector<Model> models;
+  for (const char* folder : {"shakespeare", "fashion"}) {
+    convert::Checkpoint checkpoint = convert::read_checkpoint(kSource / "models" / folder, {});
+    const ModelHeader header = convert::make_header(checkpoint, std::nullopt);
+    for (const Graph& graph : header.graphs) {
+      if (graph.name == "decode") {
+        add_text(models, folder, graph, 256, false);
+      } else {
+        Bindings dims;
+        for (const Value& value : graph.values) {
+          for (const Dim& dim : value.shape) {
+            if (!dim.name.empty()) dims[dim.name] = 1;
+          }
+        }
+        models.push_back({fmt::format("{} {}", folder, graph.name), graph, dims});
+        for (auto& [dim, size] : dims) size = 3;
+        models.push_back({fmt::format("{} {}, threes", folder, graph.name), graph, dims});
+      }
+    }
+  }
+  add_text(models, "15M f32", llama(288, 6, 6, 6, 768, 32000, 256, DType::F32), 256, false);
+  add_text(models, "15M q8_0", llama(288, 6, 6, 6, 768, 32000, 256, DType::Q8_0), 256, false);
+  add_text(models, "1B q4_0", llama(2048, 22, 32, 4, 5632, 32000, 2048, DType::Q4_0), 2048, true);
+  add_text(models, "7B f16", llama(4096, 32, 32, 32, 11008, 32000, 4096, DType::F16), 4096, true);
+  return models;
+}
+
+/// What the tuner may choose on a device (runtime/tuner.h).
+std::vector<Tuning> tunings(const DeviceCaps& caps, bool few) {
+  const Tuning plain = default_tuning(caps);
+  Tuning lanes = plain;
+  lanes.lane_rows = true;
+  lanes.lanes =
+      std::min({caps.max_workgroup_invocations, caps.max_workgroup_size[0], std::max(4u, caps.subgroup_size)});
+  lanes.rows = 8;
+  lanes.texel = lanes.same_storage = lanes.pairs = caps.max_texel_buffer_elements > 0;
+  std::vector<Tuning> all = {plain, lanes};
+  if (few) return all;
+  const auto with = [&](Tuning tuning, auto member, auto value) {
+    tuning.*member = value;
+    all.push_back(tuning);
+  };
+  with(plain, &Tuning::texel, true);
+  with(plain, &Tuning::rows, 2u);
+  with(plain, &Tuning::rows, 8u);
+  with(plain, &Tuning::max_groups, 16u);
+  with(lanes, &Tuning::texel, false);
+  with(lanes, &Tuning::rows, 4u);
+  with(lanes, &Tuning::rows, 16u);
+  for (const std::uint32_t wide : {32u, 64u, 128u}) {
+    if (wide >= caps.subgroup_size && wide <= caps.max_workgroup_invocations && wide <= caps.max_workgroup_size[0]) {
+      with(plain, &Tuning::lanes, wide);
+    }
+  }
+  return all;
+}
+
+/// Bytes that the weights of a graph take in a file, and its states on a device.
+std::uint64_t least_memory(const Model& model) {
+  std::uint64_t sum = 0;
+  for (const Value& value : model.graph.values) {
+    if (value.kind == ValueKind::Weight) sum += byte_size(value.dtype, bind(value.shape, model.dims));
+    if (value.kind == ValueKind::State) sum += byte_size(DType::F32, bind(value.shape, model.dims));
+  }
+  return sum;
+}
+
+Plan small_plan(const DeviceCaps& caps, bool texel = true) {
+  GraphBuilder b("g");
+  const ValueId x = b.input("x", DType::F32, {1, 64});
+  const ValueId n = b.add("rms_norm", "norm", {x, b.weight("g", DType::F32, {64})}, {{"eps", 1e-5}});
+  const ValueId s = b.add("softmax", "soft", {n}, {{"axis", std::int64_t{1}}});
+  b.output(b.add("linear", "project", {s, b.weight("w", DType::F32, {64, 64})}), "y");
+  Tuning tuning = default_tuning(caps);
+  tuning.texel = texel;
+  return make_plan(std::move(b).finish(), {}, caps, tuning);
+}
+
+}  // namespace
+
+TEST_CASE("there are descriptions of devices of every vendor") {
+  const std::vector<Described> devices = all_devices();
+  CHECK(devices.size() >= 20);
+  for (const Described& device : devices) {
+    CAPTURE(device.file);
+    CHECK_NOTHROW(usable_caps(device.reported));
+    CHECK(caps_from_json(caps_to_json(device.reported)) == device.reported);
+  }
+}
+
+TEST_CASE("every model is planned for every device, and every dispatch fits, or memory is what is missing") {
+  const std::vector<Model> models = all_models();
+  std::size_t planned = 0, refused = 0;
+  for (const Described& device : all_devices()) {
+    CAPTURE(device.file);
+    const DeviceCaps caps = usable_caps(device.reported);
+    for (const Model& model : models) {
+      CAPTURE(model.name);
+      for (const Tuning& tuning : tunings(caps, model.large)) {
+        std::vector<std::string> problems;
+        try {
+          problems = misfits(make_plan(model.graph, model.dims, caps, tuning), caps);
+          CHECK((caps.memory == 0 || caps.type == DeviceType::Cpu || least_memory(model) <= caps.memory));
+          ++planned;
+        } catch (const Error& error) {
+          const std::string message = error.what();
+          CHECK_MESSAGE(message.find("of memory; the device has") != std::string::npos, message);
+          CHECK((caps.memory != 0 && caps.type != DeviceType::Cpu));
+          CHECK(least_memory(model) > caps.memory / 4 * 3);  // the plan has activations and padding too
+          ++refused;
+        }
+        for (std::size_t i = 0; i < std::min<std::size_t>(problems.size(), 3); ++i) FAIL_CHECK(problems[i]);
+      }
+    }
+  }
+  MESSAGE(planned << " plans, " << refused << " refused for want of memory");
+  CHECK(planned > 1000);
+  CHECK(refused > 0);
+}
+
+TEST_CASE("what is too large is refused in words") {
+  DeviceCaps caps;
+  caps.name = "small card";
+  caps.memory = std::uint64_t{1} << 30;
+  const Graph graph = llama(4096, 32, 32, 32, 11008, 32000, 4096, DType::F16);
+  const Bindings dims = {{"tokens", 1}, {"outputs", 1}, {"context", 4096}};
+  CHECK_THROWS_WITH_AS(make_plan(graph, dims, caps, default_tuning(caps)),
+                       "graph 'decode' on small card: needs 16.6 GiB of memory; the device has 1.0 GiB; use a smaller "
+                       "model, context or size, or weights of a smaller type (heed convert --type q4_0)",
+                       Error);
+  caps.memory = 0;
+  CHECK(misfits(make_plan(graph, dims, caps, default_tuning(caps)), caps).empty());
+}
+
+TEST_CASE("the checker finds each limit that a plan breaks") {
+  DeviceCaps caps;
+  const Plan good = small_plan(caps);
+  REQUIRE(misfits(good, caps).empty());
+  const auto finds = [&](const std::string& what, const auto& change) {
+    Plan plan = good;
+    DeviceCaps limits = caps;
+    change(plan, limits);
+    const std::vector<std::string> problems = misfits(plan, limits);
+    REQUIRE_MESSAGE(!problems.empty(), what);
+    bool found = false;
+    for (const std::string& problem : problems) found = found || problem.find(what) != std::string::npos;
+    CHECK_MESSAGE(found, what << " expected, found " << problems.front());
+  };
+  finds("no such shader", [](Plan& p, DeviceCaps&) { p.dispatches[0].shader = "norml"; });
+  finds("bytes of shared memory", [](Plan&, DeviceCaps& c) { c.max_shared_memory = 16; });
+  finds("bytes of shared memory", [](Plan& p, DeviceCaps&) { p.dispatches[0].specialization[0] = 8192; });
+  finds("capability 63", [](Plan& p, DeviceCaps&) {
+    for (Dispatch& d : p.dispatches) {
+      if (d.variant.back() == "0") d.variant.back() = "1";
+    }
+  });
+  finds("workgroup size 129", [](Plan& p, DeviceCaps&) { p.dispatches[0].specialization[0] = 129; });
+  finds("invocations", [](Plan& p, DeviceCaps& c) {
+    p.dispatches[0].specialization[0] = 256;
+    c.max_workgroup_size[0] = 256;
+  });
+  finds("65536 workgroups", [](Plan& p, DeviceCaps&) { p.dispatches[0].groups[1] = 65536; });
+  finds("0 workgroups", [](Plan& p, DeviceCaps&) { p.dispatches[0].groups[2] = 0; });
+  finds("bytes of push constants", [](Plan& p, DeviceCaps&) { p.dispatches[0].push_constants.resize(33); });
+  finds("alignment", [](Plan& p, DeviceCaps&) { p.dispatches[0].bindings[0].offset = 16; });
+  finds("' binds ", [](Plan& p, DeviceCaps&) { p.dispatches[0].bindings[0].size += 256; });
+  finds("' binds ", [](Plan& p, DeviceCaps&) { p.dispatches[0].bindings[0].offset = UINT64_MAX - 255; });
+  finds("texels, limit", [](Plan&, DeviceCaps& c) { c.max_texel_buffer_elements = 15; });
+  finds("bytes, limit 200", [](Plan& p, DeviceCaps& c) {
+    for (Dispatch& d : p.dispatches) d.texel = false;
+    c.max_storage_buffer_range = 200;
+  });
+  finds("storage buffers", [](Plan&, DeviceCaps& c) { c.max_storage_buffers = 0; });
+  finds("texel buffers", [](Plan&, DeviceCaps& c) { c.max_texel_buffers = 1; });
+  finds("buffers, limit 2", [](Plan&, DeviceCaps& c) { c.max_resources = 2; });
+  finds("an allocation", [](Plan&, DeviceCaps& c) { c.max_memory_allocation = 100; });
+  finds("memory 1000", [](Plan&, DeviceCaps& c) { c.memory = 1000; });
+}
+
+TEST_CASE("descriptors are held against the device's counts of each kind") {
+  DeviceCaps caps;
+  REQUIRE(small_plan(caps).dispatches.back().texel);
+  caps.max_texel_buffers = 2;
+  const Plan plan = small_plan(caps);
+  CHECK(misfits(plan, caps).empty());
+  CHECK_FALSE(plan.dispatches.back().texel);
+  caps.max_resources = 3;
+  CHECK_THROWS_AS(small_plan(caps), Error);
+}
+
+TEST_CASE("caps are read back from the JSON that they are written as, and nothing else is") {
+  DeviceCaps caps;
+  caps.name = "a \"device\"";
+  caps.type = DeviceType::Virtual;
+  caps.max_workgroup_count = {UINT32_MAX, 2, 3};
+  caps.max_loop_iterations = UINT64_MAX;
+  caps.memory = 12345678901234;
+  caps.subgroup_shuffle = true;
+  CHECK(caps_from_json(caps_to_json(caps)) == caps);
+  const auto refusal = [&](const auto& change) {
+    nlohmann::json json = nlohmann::json::parse(caps_to_json(caps));
+    change(json);
+    try {
+      caps_from_json(json.dump());
+    } catch (const Error& error) {
+      return std::string(error.what());
+    }
+    return std::string("none");
+  };
+  using Json = nlohmann::json;
+  CHECK(refusal([](Json&) {}) == "none");
+  CHECK(refusal([](Json& j) { j.erase("max_resources"); }) == "device description: 'max_resources' is missing");
+  CHECK(refusal([](Json& j) { j["warp"] = 32; }) == "device description: 'warp' is not known to this version of heed");
+  CHECK(refusal([](Json& j) { j["subgroup_size"] = -1; }) ==
+        "device description: 'subgroup_size' is -1; expected a whole number up to 4294967295");
+  CHECK(refusal([](Json& j) { j["subgroup_size"] = 4294967296; }) ==
+        "device description: 'subgroup_size' is 4294967296; expected a whole number up to 4294967295");
+  CHECK(refusal([](Json& j) { j["subgroup_shuffle"] = 1; }) ==
+        "device description: 'subgroup_shuffle' is neither true nor false");
+  CHECK(refusal([](Json& j) {
+          j["max_workgroup_size"] = {1, 2};
+        }) == "device description: 'max_workgroup_size' is no list of 3 numbers");
+  CHECK(refusal([](Json& j) { j["type"] = "gpu"; }) ==
+        "device description: 'type' is \"gpu\"; expected discrete, integrated, virtual, cpu or other");
+  CHECK(refusal([](Json& j) { j["name"] = 7; }) == "device description: 'name' is no text");
+  const Json whole = Json::parse(caps_to_json(caps));
+  for (const auto& [key, value] : whole.items()) {
+    CAPTURE(key);
+    CHECK(refusal([&](Json& j) { j.erase(key); }) == fmt::format("device description: '{}' is missing", key));
+  }
+  CHECK_THROWS_AS(caps_from_json("[]"), Error);
+  CHECK_THROWS_AS(caps_from_json("{"), Error);
+}
+
+}  // namespace heed
