@@ -150,7 +150,7 @@ bool choose_matrix(const Lowering& l, const Product& p, Dispatch& d) {
   const std::uint32_t row_groups = ceil_div(p.rows, tile_rows);
   d.specialization = {lanes, tile_rows};
   d.push_constants.push_back(row_groups);
-  d.groups = l.spread(std::uint64_t{ceil_div(p.count, lanes * (p.gate ? 2 : 4))} * row_groups);
+  d.groups = l.spread(ceil_div(p.count, std::uint64_t{lanes} * (p.gate ? 2 : 4)) * row_groups);
   return true;
 }
 
@@ -162,7 +162,7 @@ bool choose_lanes(const Lowering& l, const Product& p, Dispatch& d) {
   choose_same(l, d);
   d.bindings[kScales].view = View::F32x4;
   const std::uint32_t rows = tuning.rows_a_lane(p.width, p.gate, p.together);
-  const std::uint32_t blocks = ceil_div(p.count, rows * tuning.lanes);
+  const std::uint32_t blocks = u32(ceil_div(p.count, std::uint64_t{rows} * tuning.lanes));
   d.specialization = {tuning.lanes, rows};
   d.push_constants.push_back(blocks);
   d.groups = l.spread(std::uint64_t{blocks} * p.rows);

@@ -124,6 +124,10 @@ TEST_CASE("limits at the ends of their types plan as the guaranteed minimum does
       limit.set(all_most64, UINT64_MAX);
     }
   }
+  // A product of lanes must not wrap around to nothing either.
+  DeviceCaps wide = all_most32;
+  wide.subgroup_size = 1u << 30;
+  CHECK(plan_all(wide) == "");
   CHECK(plan_all(DeviceCaps{}) == "");
   CHECK(plan_all(all_most32) == "");
   CHECK(plan_all(all_most64) == "");
