@@ -23,7 +23,7 @@ nlohmann-json3-dev   JSON
 libcli11-dev         command line
 libfmt-dev           text formatting
 libxxhash-dev        checksums
-libpcre2-dev         tokenizers
+libonig-dev          tokenizers
 libonnx-dev          ONNX models
 libprotobuf-dev      ONNX models
 libstb-dev           PNG and JPEG files

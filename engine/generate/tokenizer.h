@@ -25,7 +25,7 @@ class Tokenizer {
   /// a character that the vocabulary can neither spell nor replace by an unknown token.
   virtual std::vector<TokenId> encode(std::string_view text, bool add_special = true) const = 0;
   /// The bytes that a token adds to a running text: "▁a" gives " a", byte tokens their byte, control tokens (BOS, EOS,
-  /// padding) nothing, the unknown token U+FFFD. A character may be spread over several tokens. Throws Error when there
+  /// padding) and the unknown token nothing. A character may be spread over several tokens. Throws Error when there
   /// is no such token.
   virtual std::string piece(TokenId token) const = 0;
   /// Ids at which generation ends.

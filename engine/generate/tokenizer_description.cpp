@@ -16,7 +16,8 @@ namespace {
 
 using Json = nlohmann::json;
 
-constexpr int kVersion = 1;
+constexpr int kVersion = 2;
+constexpr int kVersionOfOtherPatterns = 1;  // the same but for `splits`, which were for another library
 constexpr std::size_t kMaxPieces = 1 << 24;
 constexpr std::size_t kMaxPieceBytes = 1024;  // bounds the work of looking up every way to cut a piece in two
 constexpr std::size_t kMaxTemplateIds = 16;
@@ -223,7 +224,10 @@ TokenizerDescription TokenizerDescription::from_json(std::string_view text) {
                   " is not known; it needs a newer heed");
     }
   }
-  if (!json.contains("version") || json["version"] != kVersion) {
+  const Json version = json.value("version", Json());
+  if (version == kVersionOfOtherPatterns) {
+    if (json.contains("splits")) fail("version 1 holds 'splits', whose patterns this heed would read in another way");
+  } else if (version != kVersion) {
     throw Error(fmt::format("tokenizer.json: its version is not {}; it needs another heed", kVersion));
   }
   if (!json.contains("pieces")) fail("'pieces' is absent");

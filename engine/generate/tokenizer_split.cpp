@@ -1,11 +1,12 @@
-#define PCRE2_CODE_UNIT_WIDTH 8
 #include "generate/tokenizer_split.h"
 
 #include <fmt/format.h>
-#include <pcre2.h>
+#include <oniguruma.h>
 
 #include <algorithm>
-#include <array>
+#include <chrono>
+#include <cstdint>
+#include <new>
 #include <numeric>
 
 #include "generate/tokenizer_utf8.h"
@@ -14,111 +15,202 @@
 namespace heed {
 namespace {
 
-// Steps that one match may take: enough for any pattern that goes over the text a few times, so that one which does not
-// ends with an error instead of running for ever.
-constexpr std::size_t kBaseSteps = 100'000;
-constexpr std::size_t kStepsPerByte = 100;
-constexpr std::size_t kMaxSteps = 2'000'000'000;
-constexpr std::uint32_t kMaxHeapKibibytes = 512 * 1024;
-constexpr std::size_t kJitStackStart = 32 * 1024;
-constexpr std::size_t kJitStackMost = 16 * 1024 * 1024;
+using Clock = std::chrono::steady_clock;
 
-std::string message_of(int code) {
-  std::array<PCRE2_UCHAR, 256> buffer{};
-  pcre2_get_error_message(code, buffer.data(), buffer.size());
-  return reinterpret_cast<const char*>(buffer.data());
+// What one search may cost: enough for any pattern that goes over the text a few times, so that one which does not ends
+// with an error instead of running for ever.
+constexpr unsigned long kBaseRetries = 100'000;
+constexpr unsigned long kRetriesPerByte = 100;
+constexpr unsigned long kMostRetries = 1'000'000'000;
+constexpr unsigned kMostStackEntries = 8 << 20;  // of some 50 bytes; a repeated class takes one for each character
+constexpr std::size_t kTriesPerLook = 16;
+// Parentheses, brackets and quantifiers within one another; the parser calls itself for each.
+constexpr unsigned kMaxNesting = 1000;
+
+struct FreeOnig {
+  void operator()(OnigRegex regex) const { onig_free(regex); }
+  void operator()(OnigRegion* region) const { onig_region_free(region, 1); }
+  void operator()(OnigMatchParam* parameters) const { onig_free_match_param(parameters); }
+};
+using RegexPointer = std::unique_ptr<std::remove_pointer_t<OnigRegex>, FreeOnig>;
+template <typename T>
+using OnigPointer = std::unique_ptr<T, FreeOnig>;
+
+template <typename T>
+OnigPointer<T> checked(T* pointer) {
+  if (pointer == nullptr) throw std::bad_alloc();
+  return OnigPointer<T>(pointer);
 }
 
-struct FreePcre {
-  void operator()(pcre2_code* code) const { pcre2_code_free(code); }
-  void operator()(pcre2_match_data* data) const { pcre2_match_data_free(data); }
-  void operator()(pcre2_match_context* context) const { pcre2_match_context_free(context); }
-  void operator()(pcre2_jit_stack* stack) const { pcre2_jit_stack_free(stack); }
-};
-template <typename T>
-using PcrePointer = std::unique_ptr<T, FreePcre>;
+const OnigUChar* onig_bytes(std::string_view text) { return reinterpret_cast<const OnigUChar*>(text.data()); }
 
-template <typename T>
-PcrePointer<T> checked(T* pointer) {
-  if (pointer == nullptr) throw std::bad_alloc();
-  return PcrePointer<T>(pointer);
+std::string message_of(int code, OnigErrorInfo* info) {
+  OnigUChar buffer[ONIG_MAX_ERROR_MESSAGE_LEN] = {};
+  const int size = info == nullptr ? onig_error_code_to_str(buffer, code) : onig_error_code_to_str(buffer, code, info);
+  std::string message(reinterpret_cast<const char*>(buffer), static_cast<std::size_t>(std::max(size, 0)));
+  for (char& c : message) {
+    if (static_cast<unsigned char>(c) < 0x20 || static_cast<unsigned char>(c) > 0x7E) c = '?';  // part of the pattern
+  }
+  return message;
+}
+
+// The library asks for this before anything else, and not from two threads. The limit is one for the whole process.
+void initialize_onig() {
+  [[maybe_unused]] static const bool kDone = [] {
+    OnigEncoding encodings[] = {ONIG_ENCODING_UTF8};
+    if (const int code = onig_initialize(encodings, 1); code != ONIG_NORMAL) {
+      throw Error("Oniguruma, the library of regular expressions, cannot be used: " + message_of(code, nullptr));
+    }
+    onig_set_parse_depth_limit(kMaxNesting);
+    return true;
+  }();
+}
+
+// [:punct:] holds the symbols too since Oniguruma 6.9.9, and so it does in the tokenizers library. Written out, it does
+// with every version.
+std::string with_symbols_as_punctuation(const std::string& pattern) {
+  constexpr std::string_view kPunctuation = "[:punct:]";
+  constexpr std::string_view kOther = "[:^punct:]";
+  std::string written;
+  int depth = 0;  // of classes
+  for (std::size_t at = 0; at < pattern.size();) {
+    const std::string_view rest = std::string_view(pattern).substr(at);
+    std::size_t size = 1;
+    if (rest.starts_with('\\')) {
+      size = std::min<std::size_t>(2, rest.size());
+    } else if (depth > 0 && rest.starts_with(kPunctuation)) {
+      written += R"(\p{P}\p{S})";
+      at += kPunctuation.size();
+      continue;
+    } else if (depth > 0 && rest.starts_with(kOther)) {
+      written += R"([^\p{P}\p{S}])";
+      at += kOther.size();
+      continue;
+    } else if (depth > 0 && rest.starts_with("[:") && rest.find(":]") != std::string_view::npos) {
+      size = rest.find(":]") + 2;
+    } else if (rest.starts_with('[')) {
+      ++depth;
+      if (rest.substr(size).starts_with('^')) ++size;
+      if (rest.substr(size).starts_with(']')) ++size;  // stands for itself there
+    } else if (rest.starts_with(']') && depth > 0) {
+      --depth;
+    }
+    written += rest.substr(0, size);
+    at += size;
+  }
+  return written;
+}
+
+// Nothing and a message when Oniguruma does not take the pattern. Encoding, syntax and options are those of Hugging
+// Face tokenizers.
+RegexPointer compile(const std::string& pattern, std::string& message) {
+  initialize_onig();
+  OnigRegex regex = nullptr;
+  OnigErrorInfo info = {};
+  const std::string written = with_symbols_as_punctuation(pattern);
+  const OnigUChar* begin = onig_bytes(written);
+  const int code = onig_new(&regex, begin, begin + written.size(), ONIG_OPTION_NONE, ONIG_ENCODING_UTF8,
+                            ONIG_SYNTAX_ONIGURUMA, &info);
+  if (code == ONIG_NORMAL) return RegexPointer(regex);
+  if (code == ONIGERR_MEMORY) throw std::bad_alloc();
+  message = message_of(code, &info);
+  return nullptr;
 }
 
 }  // namespace
 
+std::string why_no_pattern(const std::string& pattern) {
+  std::string message;
+  compile(pattern, message);
+  return message;
+}
+
 struct Splitter::Pattern {
-  explicit Pattern(const std::string& pattern) {
-    int error = 0;
-    PCRE2_SIZE offset = 0;
-    code.reset(pcre2_compile(reinterpret_cast<PCRE2_SPTR>(pattern.data()), pattern.size(),
-                             PCRE2_UTF | PCRE2_UCP | PCRE2_NEVER_BACKSLASH_C, &error, &offset, nullptr));
-    if (!code) {
-      throw Error(
-          fmt::format("tokenizer.json: PCRE2 refuses a split at byte {} of its pattern: {}; convert the model again",
-                      offset, message_of(error)));
-    }
-    // Where there is no JIT compiler, or none for this pattern, matching is interpreted.
-    has_jit = pcre2_jit_compile(code.get(), PCRE2_JIT_COMPLETE) == 0;
+  explicit Pattern(const std::string& pattern) : knows_start(pattern.find("\\G") != std::string::npos) {
+    std::string message;
+    regex = compile(pattern, message);
+    if (regex) return;
+    throw Error(fmt::format("tokenizer.json: Oniguruma refuses a split: {}; convert the model again", message));
   }
-  PcrePointer<pcre2_code> code;
-  bool has_jit = false;
+  RegexPointer regex;
+  bool knows_start;  // matches depend on where the search began
 };
 
-// What PCRE2 needs to match and no two threads may share.
+// What Oniguruma needs to match and no two threads may share.
 struct Splitter::Matcher::State {
-  explicit State(bool needs_jit_stack) {
-    if (needs_jit_stack) {
-      stack.reset(pcre2_jit_stack_create(kJitStackStart, kJitStackMost, nullptr));
-      if (stack) pcre2_jit_stack_assign(context.get(), nullptr, stack.get());
-    }
-    pcre2_set_heap_limit(context.get(), kMaxHeapKibibytes);
+  explicit State(const SplitLimits& split_limits) : limits(split_limits), allowed(split_limits.base_time) {
+    onig_initialize_match_param(parameters.get());
+    onig_set_match_stack_limit_size_of_match_param(parameters.get(), kMostStackEntries);
   }
 
   // Appends the stretches of `text`.
   void split(const Pattern& pattern, std::string_view text, std::vector<std::string_view>& stretches) {
-    const std::size_t steps = std::min(kMaxSteps, kBaseSteps + kStepsPerByte * text.size());
-    pcre2_set_match_limit(context.get(), static_cast<std::uint32_t>(steps));
+    const unsigned long retries = std::min(kMostRetries, kBaseRetries + kRetriesPerByte * text.size());
+    onig_set_retry_limit_in_match_of_match_param(parameters.get(), retries);
+    onig_set_retry_limit_in_search_of_match_param(parameters.get(), retries);
+    allowed += limits.time_per_byte * text.size();
     std::size_t done = 0;
     std::size_t at = 0;
+    bool matched = false;  // at `done`
     while (at < text.size() && match(pattern, text, at)) {
-      const PCRE2_SIZE* found = pcre2_get_ovector_pointer(data.get());
-      // Before PCRE2 10.38, \K in a lookaround can put the begin before `at` or behind the end.
-      const std::size_t begin = std::max<std::size_t>(found[0], done);
-      const std::size_t end = found[1];
-      if (end <= begin) {
-        at = std::max<std::size_t>(end, at);
-        if (at < text.size()) at += scan_character(text, at).size;
+      const auto begin = static_cast<std::size_t>(region->beg[0]);
+      const auto end = static_cast<std::size_t>(region->end[0]);
+      // \K in a lookahead can put the begin behind the end.
+      if (begin < done || end < begin) give_up(at, "the match ends before it begins");
+      // An empty match cuts too, but not where the last match ended.
+      if (begin == end && matched && end == done) {
+        at += scan_character(text, at).size;
         continue;
       }
       if (begin > done) stretches.push_back(text.substr(done, begin - done));
-      stretches.push_back(text.substr(begin, end - begin));
+      if (end > begin) stretches.push_back(text.substr(begin, end - begin));
       at = done = end;
+      matched = true;
     }
     if (done < text.size()) stretches.push_back(text.substr(done));
   }
 
+  // Finds the first match that begins at `at` or later.
   bool match(const Pattern& pattern, std::string_view text, std::size_t at) {
-    const auto* subject = reinterpret_cast<PCRE2_SPTR>(text.data());
-    // The text was checked, and without this flag all of it would be checked again at each match.
-    std::uint32_t options = PCRE2_NO_UTF_CHECK;
-    int result = pcre2_match(pattern.code.get(), subject, text.size(), at, options, data.get(), context.get());
-    if (result == PCRE2_ERROR_JIT_STACKLIMIT) {
-      options |= PCRE2_NO_JIT;  // the interpreter keeps its stack on the heap
-      result = pcre2_match(pattern.code.get(), subject, text.size(), at, options, data.get(), context.get());
+    const OnigUChar* begin = onig_bytes(text);
+    const OnigUChar* end = begin + text.size();
+    if (text.size() <= limits.longest_searched || pattern.knows_start) {
+      if (++tries % kTriesPerLook == 0) look_at_clock(at);
+      const int place = onig_search_with_param(pattern.regex.get(), begin, end, begin + at, end, region.get(),
+                                               ONIG_OPTION_NONE, parameters.get());
+      return is_match(place, at);
     }
-    if (result == PCRE2_ERROR_NOMATCH) return false;
-    if (result < 0) {
-      throw Error(
-          fmt::format("cannot encode the text: PCRE2 gives up on a split of tokenizer.json at byte {}: {}; encode "
-                      "shorter texts",
-                      at, message_of(result)));
+    for (; at < text.size(); at += scan_character(text, at).size) {
+      if (++tries % kTriesPerLook == 0) look_at_clock(at);
+      const int size = onig_match_with_param(pattern.regex.get(), begin, end, begin + at, region.get(),
+                                             ONIG_OPTION_NONE, parameters.get());
+      if (is_match(size, at)) return true;
     }
-    return true;
+    return false;
   }
 
-  PcrePointer<pcre2_jit_stack> stack;
-  PcrePointer<pcre2_match_context> context = checked(pcre2_match_context_create(nullptr));
-  PcrePointer<pcre2_match_data> data = checked(pcre2_match_data_create(1, nullptr));
+  static bool is_match(int result, std::size_t at) {
+    if (result < 0 && result != ONIG_MISMATCH) give_up(at, message_of(result, nullptr));
+    return result >= 0;
+  }
+
+  void look_at_clock(std::size_t at) const {
+    if (Clock::now() - started > allowed) give_up(at, "it takes too long");
+  }
+
+  [[noreturn]] static void give_up(std::size_t at, const std::string& reason) {
+    throw Error(
+        fmt::format("cannot encode the text: Oniguruma gives up on a split of tokenizer.json at byte {}: {}; encode "
+                    "shorter texts",
+                    at, reason));
+  }
+
+  const SplitLimits limits;
+  OnigPointer<OnigMatchParam> parameters = checked(onig_new_match_param());
+  OnigPointer<OnigRegion> region = checked(onig_region_new());
+  std::size_t tries = 0;
+  Clock::time_point started = Clock::now();
+  std::chrono::nanoseconds allowed;
 };
 
 Splitter::Splitter(const std::vector<std::string>& patterns) {
@@ -127,11 +219,8 @@ Splitter::Splitter(const std::vector<std::string>& patterns) {
 
 Splitter::~Splitter() = default;
 
-Splitter::Matcher::Matcher(const Splitter& splitter) : splitter_(splitter) {
-  const auto& patterns = splitter.patterns_;
-  if (patterns.empty()) return;
-  const bool has_jit = std::any_of(patterns.begin(), patterns.end(), [](const auto& one) { return one->has_jit; });
-  state_ = std::make_unique<State>(has_jit);
+Splitter::Matcher::Matcher(const Splitter& splitter, const SplitLimits& limits) : splitter_(splitter) {
+  if (!splitter.patterns_.empty()) state_ = std::make_unique<State>(limits);
 }
 
 Splitter::Matcher::~Matcher() = default;

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <chrono>
+#include <cstddef>
 #include <functional>
 #include <memory>
 #include <string>
@@ -10,10 +12,23 @@
 
 namespace heed {
 
-/// Cuts text at the matches of patterns, one pattern after the other. Immutable, so any thread may call it.
+/// What Oniguruma has against a pattern (valid UTF-8); empty when it takes it.
+std::string why_no_pattern(const std::string& pattern);
+
+/// What matching may cost beside the retries that Oniguruma counts. It does not count steps forward, so that the clock
+/// is asked, too: between searches, which in a long text are for one place each.
+struct SplitLimits {
+  // Some 20 times what the slowest build needs, since the same text should be refused everywhere or nowhere.
+  std::chrono::nanoseconds base_time = std::chrono::seconds(10);
+  std::chrono::nanoseconds time_per_byte = std::chrono::microseconds(20);
+  std::size_t longest_searched = 32 << 10;  // bytes
+};
+
+/// Cuts text at the matches of patterns of the Oniguruma library, one pattern after the other. Immutable, so any thread
+/// may call it.
 class Splitter {
  public:
-  /// Throws Error when PCRE2 does not take a pattern.
+  /// Throws Error when Oniguruma does not take a pattern.
   explicit Splitter(const std::vector<std::string>& patterns);
   ~Splitter();
   Splitter(const Splitter&) = delete;
@@ -22,12 +37,12 @@ class Splitter {
   /// Working memory for one thread at a time; must not outlive the Splitter.
   class Matcher {
    public:
-    explicit Matcher(const Splitter& splitter);
+    explicit Matcher(const Splitter& splitter, const SplitLimits& limits = {});
     ~Matcher();
     Matcher(const Matcher&) = delete;
     Matcher& operator=(const Matcher&) = delete;
     /// The stretches of `text` (valid UTF-8), in order; together they are the text, and none is empty. Throws Error
-    /// when a match takes too many steps or too much memory.
+    /// when matching takes too many steps, too much memory or too long.
     std::vector<std::string_view> split(std::string_view text);
 
    private:

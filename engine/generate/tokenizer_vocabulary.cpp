@@ -80,9 +80,8 @@ Vocabulary::Vocabulary(const TokenizerDescription& description)
 std::string Vocabulary::decoded(TokenId id) const {
   switch (kind(id)) {
     case PieceKind::Control:
-      return {};
     case PieceKind::Unknown:
-      return "\xEF\xBF\xBD";  // U+FFFD
+      return {};
     case PieceKind::Byte:
       return std::string(1, static_cast<char>(value_of_byte_piece(bytes(id))));
     case PieceKind::Normal:

@@ -16,7 +16,7 @@ using Ids = std::vector<TokenId>;
 using Json = nlohmann::json;
 
 Json description(std::initializer_list<const char*> pieces) {
-  Json json = {{"version", 1}, {"pieces", Json::array()}};
+  Json json = {{"version", 2}, {"pieces", Json::array()}};
   for (const char* piece : pieces) json["pieces"].push_back(piece);
   return json;
 }
@@ -36,7 +36,7 @@ Json by_scores(std::initializer_list<const char*> pieces, std::initializer_list<
 
 TEST_CASE("tokenizer: the example of the format's description") {
   const auto tokenizer = Tokenizer::from_json(R"(
-    {"version": 1,
+    {"version": 2,
      "pieces": ["<unk>", "<s>", "</s>", "<0x0A>", "▁", "a", "b", "▁a", "ab"],
      "unknown": 0, "control": [1, 2], "byte": [3],
      "merging": "scores", "scores": [0, 0, 0, 0, -3, -4, -5, -1, -2],
@@ -50,7 +50,7 @@ TEST_CASE("tokenizer: the example of the format's description") {
   CHECK(tokenizer->piece(7) == " a");
   CHECK(tokenizer->piece(3) == "\n");
   CHECK(tokenizer->piece(1) == "");
-  CHECK(tokenizer->piece(0) == "\xEF\xBF\xBD");
+  CHECK(tokenizer->piece(0) == "");
   CHECK(tokenizer->end_tokens() == Ids{2});
   CHECK(tokenizer->vocabulary_size() == 9);
   CHECK_THROWS_AS(tokenizer->piece(9), Error);
@@ -206,7 +206,7 @@ TEST_CASE("tokenizer: splits cut one after the other and keep everything") {
   json["splits"] = {"[0-9]+"};
   CHECK(encode(json, "aba12") == Ids{4, 0, 6});
   json["splits"] = {"[0-9]+", "(?=.)|[12]"};
-  CHECK(encode(json, "aba12") == Ids{4, 0, 6});  // empty matches are passed over, and hide [12]
+  CHECK(encode(json, "aba12") == Ids{0, 1, 0, 2, 3});  // empty matches cut
   json["splits"] = {"[0-9]+", "[12]"};
   CHECK(encode(json, "aba12") == Ids{4, 0, 2, 3});
   json["splits"] = {"(?<=a)b"};
@@ -266,7 +266,7 @@ TEST_CASE("tokenizer: the byte alphabet spells every byte") {
         (byte >= '!' && byte <= '~') || (byte >= 0xA1 && byte <= 0xAC) || (byte >= 0xAE && byte <= 0xFF);
     code_points[byte] = printable ? byte : next++;
   }
-  Json json = {{"version", 1}, {"pieces", Json::array()}, {"alphabet", "bytes"}};
+  Json json = {{"version", 2}, {"pieces", Json::array()}, {"alphabet", "bytes"}};
   for (const unsigned code : code_points) {
     const auto low = static_cast<char>(0x80 | (code & 0x3F));
     json["pieces"].push_back(code < 0x80 ? std::string(1, static_cast<char>(code))
@@ -301,14 +301,14 @@ TEST_CASE("tokenizer: text that is not UTF-8 is refused") {
 
 TEST_CASE("tokenizer: a pattern that explodes ends with an error") {
   Json json = description({"a", "b"});
-  json["splits"] = {"(?:a+)+$"};
-  CHECK_THROWS_WITH_AS(encode(json, std::string(60, 'a') + "b"), doctest::Contains("PCRE2 gives up"), Error);
+  json["splits"] = {"(?:a|aa)+(?![ab])"};
+  CHECK_THROWS_WITH_AS(encode(json, std::string(60, 'a') + "b"), doctest::Contains("Oniguruma gives up"), Error);
   // Far from exploding, and still many more steps than the length of the text warrants.
-  CHECK_THROWS_WITH_AS(encode(json, std::string(21, 'a') + "b"), doctest::Contains("PCRE2 gives up"), Error);
+  CHECK_THROWS_WITH_AS(encode(json, std::string(27, 'a') + "b"), doctest::Contains("Oniguruma gives up"), Error);
   CHECK(encode(json, "aa") == Ids{0, 0});
   json["splits"] = {"(?:(a)|b)*c"};  // deep, not wide
   CHECK_NOTHROW(encode(json, std::string(1000, 'a')));
-  json["splits"] = {"((?:a|b)(?1)?)"};  // recursion as deep as the text is long
+  json["splits"] = {"(?<x>(?:a|b)\\g<x>?)"};  // recursion as deep as the text is long
   bool done = false;
   try {
     done = encode(json, std::string(1'000'000, 'a')).size() == 1'000'000;

@@ -29,12 +29,13 @@ KINDS = {"control": "is_control", "byte": "is_byte", "unused": "is_unused"}
 GPT2_PATTERN = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
 
 
-def vector(name, description, encode, decode):
+def vector(name, description, encode, decode, shows_unknown=False):
     cases = []
     for text in TEXTS:
         ids = encode(text)
-        cases.append({"text": text, "ids": ids, "decoded": None if description.get("unknown") in ids else decode(ids)})
-    return {"name": name, "description": {"version": 1} | description, "cases": cases}
+        shown = shows_unknown and description.get("unknown") in ids
+        cases.append({"text": text, "ids": ids, "decoded": None if shown else decode(ids)})
+    return {"name": name, "description": {"version": 2} | description, "cases": cases}
 
 
 def from_sentencepiece(name, user_defined=(), unused=None, dummy_prefix=True, **options):
@@ -64,7 +65,7 @@ def from_sentencepiece(name, user_defined=(), unused=None, dummy_prefix=True, **
         ids = [i for i in range(size) if getattr(processor, test)(i)]
         if ids:
             description[kind] = ids
-    return vector(name, description, lambda t: processor.encode(t, add_bos=True), processor.decode)
+    return vector(name, description, lambda t: processor.encode(t, add_bos=True), processor.decode, True)
 
 
 def from_tokenizers(name, flags, pre_tokenizer=None, normalizer=None, decoder=None, alphabet=(), size=100, **options):

@@ -22,7 +22,7 @@ TEST_CASE("tokenizer: ids and texts are those of sentencepiece and tokenizers") 
       CAPTURE(text);
       const auto ids = tokenizer->encode(text);
       CHECK(nlohmann::json(ids) == one["ids"]);
-      // null: an unknown piece is among them, which everyone shows in another way.
+      // null: an unknown piece is among them, which sentencepiece shows in another way.
       if (!one["decoded"].is_null()) CHECK(tokenizer->decode(ids) == one["decoded"].get<std::string>());
     }
   }
