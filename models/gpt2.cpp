@@ -27,9 +27,9 @@ nlohmann::json Gpt2Parameters::to_json() const {
           {"norm_eps", norm_eps},   {"activation", activation}, {"scale_attention", scale_attention}};
 }
 
-Graph gpt2_decode_graph(const Gpt2Parameters& p, const TensorTable& tensors) {
+Graph gpt2_decode_graph(const Gpt2Parameters& p, const TensorTable& tensors, const TensorNames& names) {
   GraphBuilder g("decode");
-  WeightSource weights(g, tensors);
+  WeightSource weights(g, tensors, {}, names);
 
   const ValueId tokens = g.input("tokens", DType::I32, {"tokens"});
   const ValueId position = g.input("position", DType::I32, {1});

@@ -35,6 +35,6 @@ struct Gpt2Parameters {
 /// ffn_norm.weight [D], ffn_up.weight [F,D], ffn_down.weight [D,F]; output_norm.weight and .bias [D]. Optional:
 /// output.weight [V,D] (the embedding serves as output matrix without it). Throws Error for a tensor that is missing,
 /// has another shape or is not among these.
-Graph gpt2_decode_graph(const Gpt2Parameters& parameters, const TensorTable& tensors);
+Graph gpt2_decode_graph(const Gpt2Parameters& parameters, const TensorTable& tensors, const TensorNames& names = {});
 
 }  // namespace heed::models

@@ -50,9 +50,10 @@ nlohmann::json LlamaParameters::to_json() const {
           {"window", window}};
 }
 
-Graph llama_decode_graph(const LlamaParameters& p, const TensorTable& tensors, const TensorValues& values) {
+Graph llama_decode_graph(const LlamaParameters& p, const TensorTable& tensors, const TensorValues& values,
+                         const TensorNames& names) {
   GraphBuilder g("decode");
-  WeightSource weights(g, tensors, values);
+  WeightSource weights(g, tensors, values, names);
   const std::int64_t q_width = p.heads * p.head_dim;
   const std::int64_t kv_width = p.kv_heads * p.head_dim;
 

@@ -41,7 +41,7 @@ struct LlamaParameters {
 /// [F,D], ffn_down.weight [D,F]; output_norm.weight [D]. Optional: a .bias beside each matrix of a layer; output.weight
 /// [V,D] (the embedding serves as output matrix without it); rope_freqs.weight [rope_dims/2], which divides the angles
 /// and becomes an attribute. Throws Error for a tensor that is missing, has another shape or is not among these.
-Graph llama_decode_graph(const LlamaParameters& parameters, const TensorTable& tensors,
-                         const TensorValues& values = {});
+Graph llama_decode_graph(const LlamaParameters& parameters, const TensorTable& tensors, const TensorValues& values = {},
+                         const TensorNames& names = {});
 
 }  // namespace heed::models

@@ -80,7 +80,8 @@ void ParameterReader::refuse_unread() const {
 }
 
 ValueId WeightSource::required(const std::string& name, const Shape& expected) {
-  if (!has(name)) throw Error(fmt::format("tensor '{}' is missing; expected shape {}", name, to_string(expected)));
+  if (!has(name))
+    throw Error(fmt::format("tensor '{}' is missing; expected shape {}", shown(name), to_string(expected)));
   return optional(name, expected);
 }
 
@@ -89,11 +90,11 @@ const TensorType* WeightSource::find(const std::string& name, const Shape& expec
   if (found == tensors_.end()) return nullptr;
   const TensorType& type = found->second;
   if (type.shape != expected) {
-    throw Error(fmt::format("tensor '{}' has shape {}, but the hyperparameters imply {}", name, to_string(type.shape),
-                            to_string(expected)));
+    throw Error(fmt::format("tensor '{}' has shape {}, but the hyperparameters imply {}", shown(name),
+                            to_string(type.shape), to_string(expected)));
   }
   if (expected.size() == 1 && type.dtype != DType::F32) {
-    throw Error(fmt::format("tensor '{}' is {}; norms and biases must be f32", name, dtype_name(type.dtype)));
+    throw Error(fmt::format("tensor '{}' is {}; norms and biases must be f32", shown(name), dtype_name(type.dtype)));
   }
   read_.insert(name);
   return &type;
@@ -111,14 +112,16 @@ std::vector<double> WeightSource::values(const std::string& name, const Shape& e
   return {elements.begin(), elements.end()};
 }
 
-void WeightSource::refuse_unread(std::string_view family) const { models::refuse_unread(family, tensors_, read_); }
+void WeightSource::refuse_unread(std::string_view family) const {
+  models::refuse_unread(family, tensors_, read_, names_);
+}
 
-void refuse_unread(std::string_view family, const TensorTable& tensors,
-                   const std::set<std::string, std::less<>>& read) {
+void refuse_unread(std::string_view family, const TensorTable& tensors, const std::set<std::string, std::less<>>& read,
+                   const TensorNames& names) {
   for (const auto& [name, type] : tensors) {
     if (!read.contains(name)) {
-      throw Error(fmt::format("tensor '{}' {} has no place in a {} model of these hyperparameters", name,
-                              to_string(type.shape), family));
+      throw Error(fmt::format("tensor '{}' {} has no place in a {} model of these hyperparameters",
+                              names ? names(name) : name, to_string(type.shape), family));
     }
   }
 }

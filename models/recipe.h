@@ -22,6 +22,9 @@ using TensorTable = std::map<std::string, TensorType, std::less<>>;
 /// All elements of a tensor of the table, decoded. Throws Error when it cannot be read or is not finite.
 using TensorValues = std::function<std::vector<float>(const std::string& name)>;
 
+/// What the checkpoint's own file calls a tensor of the table, for messages.
+using TensorNames = std::function<std::string(const std::string& name)>;
+
 /// Takes hyperparameters out of a JSON object, one by one. Every getter throws Error naming family and key when the key
 /// is missing, of another type or out of range.
 class ParameterReader {
@@ -54,9 +57,9 @@ class ParameterReader {
 /// Gives a graph its weights out of the table, comparing each shape with the one that the hyperparameters imply.
 class WeightSource {
  public:
-  /// `values` may be empty where values() is asked for no tensor of the table.
-  WeightSource(GraphBuilder& builder, const TensorTable& tensors, TensorValues values = {})
-      : builder_(builder), tensors_(tensors), values_(std::move(values)) {}
+  /// `values` may be empty where values() is asked for no tensor of the table; `names` where they are the file's own.
+  WeightSource(GraphBuilder& builder, const TensorTable& tensors, TensorValues values = {}, TensorNames names = {})
+      : builder_(builder), tensors_(tensors), values_(std::move(values)), names_(std::move(names)) {}
 
   /// The weight of this name. Throws Error when there is none, when its shape is not `expected`, or when it has one
   /// dimension (norms, biases) and is not f32.
@@ -74,14 +77,17 @@ class WeightSource {
 
  private:
   const TensorType* find(const std::string& name, const Shape& expected);  // nullptr when absent
+  std::string shown(const std::string& name) const { return names_ ? names_(name) : name; }
 
   GraphBuilder& builder_;
   const TensorTable& tensors_;
   TensorValues values_;
+  TensorNames names_;
   std::set<std::string, std::less<>> read_;
 };
 
 /// The same for several graphs, which together asked for the tensors `read`.
-void refuse_unread(std::string_view family, const TensorTable& tensors, const std::set<std::string, std::less<>>& read);
+void refuse_unread(std::string_view family, const TensorTable& tensors, const std::set<std::string, std::less<>>& read,
+                   const TensorNames& names = {});
 
 }  // namespace heed::models

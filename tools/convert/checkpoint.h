@@ -20,6 +20,10 @@ struct SourceTensor {
   Shape shape;
   std::function<std::vector<std::byte>()> read;
   bool any_number = false;  // infinities and NaN are no damage (masks of ONNX models)
+  std::string in_file{};    // what the file calls it; empty where that is `name`
+
+  /// For messages.
+  const std::string& shown_name() const { return in_file.empty() ? name : in_file; }
 };
 
 /// A tensor of values that a reader computed.
@@ -39,6 +43,8 @@ struct Checkpoint {
   std::string name;    // the model's own, for the metadata; may be empty
   nlohmann::json parameters = nlohmann::json::object();
   std::vector<SourceTensor> tensors;
+  /// What the file calls, or would call, a tensor of the recipe; empty where it has the recipe's names.
+  std::function<std::string(const std::string& name)> name_in_file;
   std::vector<Graph> graphs;  // of formats that bring their own, the main one first; then there is no recipe
   nlohmann::json metadata = nlohmann::json::object();  // more of it, as the user described it
   std::string tokenizer;                               // tokenizer.json in heed's own form; empty when there is none

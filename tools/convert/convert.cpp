@@ -7,6 +7,7 @@
 #include <unordered_map>
 
 #include "file/output_file.h"
+#include "generate/tokenizer.h"
 #include "graph/shape.h"
 #include "heed/error.h"
 #include "models/generator.h"
@@ -16,6 +17,7 @@
 #include "tools/convert/generator.h"
 #include "tools/convert/gguf.h"
 #include "tools/convert/huggingface.h"
+#include "tools/convert/json_text.h"
 #include "tools/convert/llama2c.h"
 #include "tools/convert/onnx.h"
 #include "tools/convert/source_file.h"
@@ -35,7 +37,7 @@ DType stored_type(const SourceTensor& tensor, std::optional<DType> type, std::ve
   if (tensor.shape.size() < 2) return DType::F32;
   const DType wanted = type.value_or(tensor.dtype);
   if (!is_quantised(wanted) || tensor.shape.back() % dtype_info(wanted).block_elements == 0) return wanted;
-  kept.push_back(fmt::format("{} {}", tensor.name, to_string(tensor.shape)));
+  kept.push_back(fmt::format("{} {}", tensor.shown_name(), to_string(tensor.shape)));
   return DType::F32;
 }
 
@@ -67,12 +69,12 @@ std::vector<Graph> make_graphs(const Checkpoint& checkpoint, const models::Tenso
   if (checkpoint.family == "llama") {
     const auto llama = models::LlamaParameters::from_json(checkpoint.parameters);
     parameters = llama.to_json();
-    graphs = {
-        models::llama_decode_graph(llama, table, [&](const std::string& name) { return values_of(checkpoint, name); })};
+    graphs = {models::llama_decode_graph(
+        llama, table, [&](const std::string& name) { return values_of(checkpoint, name); }, checkpoint.name_in_file)};
   } else if (checkpoint.family == "gpt2") {
     const auto gpt2 = models::Gpt2Parameters::from_json(checkpoint.parameters);
     parameters = gpt2.to_json();
-    graphs = {models::gpt2_decode_graph(gpt2, table)};
+    graphs = {models::gpt2_decode_graph(gpt2, table, checkpoint.name_in_file)};
   } else {
     throw Error(fmt::format("there is no recipe for models of family {}", in_quotes(checkpoint.family)));
   }
@@ -112,9 +114,20 @@ Graph with_types(Graph graph, const models::TensorTable& table) {
                   input.string(), what));
 }
 
-}  // namespace
+/// A folder of either kind says so in its config.json; says what one is missing that does not.
+void refuse_unnamed_folder(const fs::path& folder) {
+  const fs::path path = folder / "config.json";
+  const nlohmann::json config = parse_json(path.string(), SourceFile::open(path)->read_all(kMaxConfigBytes));
+  if (!config.is_object() || config.contains("architectures")) return;
+  const std::string type = config.contains("model_type") ? shown(config["model_type"]) : "missing";
+  if (type != "missing" && !config.contains("layers")) return;
+  throw Error(
+      fmt::format("{}: 'model_type' is {}; a folder of a picture generator has \"model_type\": \"generator\" there "
+                  "(models/generator.h lists the keys), one of a Hugging Face model names its 'architectures'",
+                  path.string(), type));
+}
 
-Checkpoint read_checkpoint(const fs::path& input, const fs::path& tokenizer) {
+Checkpoint read_recognised(const fs::path& input, const fs::path& tokenizer) {
   std::error_code ignored;
   const bool is_folder = fs::is_directory(input, ignored);
   const auto file = is_folder ? nullptr : SourceFile::open(input);
@@ -131,8 +144,30 @@ Checkpoint read_checkpoint(const fs::path& input, const fs::path& tokenizer) {
                             tokenizer.string(), input.string()));
   }
   if (gguf) return read_gguf(file);
+  if (is_folder && !generator) refuse_unnamed_folder(input);
   if (generator) return read_generator(input);
   return onnx ? read_onnx(file) : read_huggingface(input);
+}
+
+/// Builds the tokenizer as generating will, so that what is wrong with it is said now.
+void check_tokenizer(const fs::path& input, const Checkpoint& checkpoint) {
+  if (checkpoint.tokenizer.empty()) return;
+  try {
+    Tokenizer::from_json(checkpoint.tokenizer);
+  } catch (const Error& error) {
+    constexpr std::string_view kAdvice = "; convert the model again";
+    std::string message = error.what();
+    if (message.ends_with(kAdvice)) message.resize(message.size() - kAdvice.size());
+    throw Error(fmt::format("{}: its tokenizer cannot be used: {}", input.string(), message));
+  }
+}
+
+}  // namespace
+
+Checkpoint read_checkpoint(const fs::path& input, const fs::path& tokenizer) {
+  Checkpoint checkpoint = read_recognised(input, tokenizer);
+  check_tokenizer(input, checkpoint);
+  return checkpoint;
 }
 
 ModelHeader make_header(Checkpoint& checkpoint, std::optional<DType> type) {
@@ -143,9 +178,12 @@ ModelHeader make_header(Checkpoint& checkpoint, std::optional<DType> type) {
   models::TensorTable table;
   std::vector<std::string> kept;
   for (const SourceTensor& tensor : checkpoint.tensors) {
-    if (!table.emplace(tensor.name, TensorType{stored_type(tensor, type, kept), tensor.shape}).second) {
-      throw Error(fmt::format("two tensors of the checkpoint are '{}'", tensor.name));
+    if (table.contains(tensor.name)) {
+      const auto first = std::ranges::find(checkpoint.tensors, tensor.name, &SourceTensor::name);
+      throw Error(fmt::format("tensors '{}' and '{}' are the same one to heed; the checkpoint must hold it once",
+                              first->shown_name(), tensor.shown_name()));
     }
+    table.emplace(tensor.name, TensorType{stored_type(tensor, type, kept), tensor.shape});
   }
   ModelHeader header;
   header.metadata = {

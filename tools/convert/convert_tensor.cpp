@@ -16,8 +16,8 @@ namespace {
 constexpr std::size_t kPieceElements = 64 << 10;  // a multiple of every block; fits the second-level cache as f32
 
 [[noreturn]] void not_finite(const SourceTensor& tensor, std::size_t element, float value, const std::string& why) {
-  throw Error(
-      fmt::format("tensor '{}' {}: element {} is {}{}", tensor.name, to_string(tensor.shape), element, value, why));
+  throw Error(fmt::format("tensor '{}' {}: element {} is {}{}", tensor.shown_name(), to_string(tensor.shape), element,
+                          value, why));
 }
 
 std::size_t first_not_finite(std::span<const float> values) {
@@ -35,7 +35,7 @@ void convert_tensor(const SourceTensor& tensor, DType type,
                     const std::function<void(std::span<const std::byte>)>& sink) {
   const std::vector<std::byte> bytes = tensor.read();
   if (bytes.size() != byte_size(tensor.dtype, tensor.shape)) {
-    throw Error(fmt::format("tensor '{}' has {} bytes; expected {} for {} {}", tensor.name, bytes.size(),
+    throw Error(fmt::format("tensor '{}' has {} bytes; expected {} for {} {}", tensor.shown_name(), bytes.size(),
                             byte_size(tensor.dtype, tensor.shape), dtype_name(tensor.dtype), to_string(tensor.shape)));
   }
   if (!is_floating(tensor.dtype)) return sink(bytes);
@@ -61,7 +61,7 @@ void convert_tensor(const SourceTensor& tensor, DType type,
     try {
       encode_from_f32(type, decoded, encoded);
     } catch (const Error& error) {
-      throw Error(fmt::format("tensor '{}': {}", tensor.name, error.what()));
+      throw Error(fmt::format("tensor '{}': {}", tensor.shown_name(), error.what()));
     }
     if ((type == DType::F16 || type == DType::BF16) && !tensor.any_number) {
       std::vector<float> check(count);

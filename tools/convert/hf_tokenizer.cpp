@@ -7,6 +7,7 @@
 #include <initializer_list>
 #include <unordered_map>
 
+#include "generate/tokenizer_split.h"
 #include "heed/error.h"
 #include "tools/convert/json_text.h"
 #include "tools/convert/split_patterns.h"
@@ -156,15 +157,26 @@ class TokenizerJson {
     }
   }
 
+  /// Appends what a part of the file does, one after the other: nothing for null, the steps of a Sequence, or itself.
+  void add_steps(const Json& part, const char* what, const char* steps_key, std::vector<Json>& steps) const {
+    if (part.is_null()) return;
+    if (type(part, what) != "Sequence") {
+      steps.push_back(part);
+      return;
+    }
+    for (const Json& step : list(part, steps_key)) add_steps(step, what, steps_key, steps);
+  }
+  std::vector<Json> steps_of(const char* what, const char* steps_key) const {
+    std::vector<Json> steps;
+    add_steps(member(json_, what), what, steps_key, steps);
+    return steps;
+  }
+
   /// Normalizer, pre-tokenizer and decoder: byte-level, or "▁" for spaces.
   void read_splitting() {
-    std::vector<Json> steps;  // of the pre-tokenizer
-    const Json& splitter = member(json_, "pre_tokenizer");
-    if (splitter.is_object() && type(splitter, "pre_tokenizer") == "Sequence") {
-      for (const Json& step : list(splitter, "pretokenizers")) steps.push_back(step);
-    } else if (!splitter.is_null()) {
-      steps.push_back(splitter);
-    }
+    normalizers_ = steps_of("normalizer", "normalizers");
+    decoders_ = steps_of("decoder", "decoders");
+    const std::vector<Json> steps = steps_of("pre_tokenizer", "pretokenizers");
     const bool bytes = !steps.empty() && type(steps.back(), "pre_tokenizer") == "ByteLevel";
     if (bytes) {
       read_byte_level(steps);
@@ -174,10 +186,10 @@ class TokenizerJson {
   }
 
   void read_byte_level(const std::vector<Json>& steps) {
-    if (!member(json_, "normalizer").is_null()) {
-      fail(fmt::format("the normalizer {} before ByteLevel is not supported", shown(member(json_, "normalizer"))));
+    if (!normalizers_.empty()) {
+      fail(fmt::format("the normalizer {} before ByteLevel is not supported", shown(normalizers_.front())));
     }
-    if (type(member(json_, "decoder"), "decoder") != "ByteLevel") {
+    if (decoders_.size() != 1 || type(decoders_.front(), "decoder") != "ByteLevel") {
       fail(fmt::format("the decoder is {}; ByteLevel is expected", shown(member(json_, "decoder"))));
     }
     description_.alphabet = TokenizerDescription::Alphabet::Bytes;
@@ -207,24 +219,29 @@ class TokenizerJson {
                        in_quotes(behavior)));
     }
     const Json& pattern = member(step, "pattern");
-    if (!member(pattern, "Regex").is_null()) return text(pattern, "Regex");
-    const std::string literal = text(pattern, "String");
-    if (literal.find("\\E") != std::string::npos)
-      fail(fmt::format("a Split at {} is not supported", in_quotes(literal)));
-    return "\\Q" + literal + "\\E";
+    if (member(pattern, "Regex").is_null()) return as_pattern(text(pattern, "String"));
+    const std::string regex = text(pattern, "Regex");
+    if (const std::string why = why_no_pattern(regex); !why.empty()) {
+      fail(fmt::format("Oniguruma, the library that tokenizers has for patterns, refuses the Split {}: {}",
+                       in_quotes(regex), why));
+    }
+    return regex;
+  }
+
+  /// A pattern that matches these characters.
+  static std::string as_pattern(const std::string& literal) {
+    std::string pattern;
+    for (const char c : literal) {
+      if (std::string_view(R"(\.+*?()|[]{}^$)").find(c) != std::string_view::npos) pattern += '\\';
+      pattern += c;
+    }
+    return pattern;
   }
 
   void read_spaces(const std::vector<Json>& steps) {
     using Prefix = TokenizerDescription::Prefix;
     bool replaces = false;
-    const Json& normalizer = member(json_, "normalizer");
-    std::vector<Json> normalizers;
-    if (normalizer.is_object() && type(normalizer, "normalizer") == "Sequence") {
-      for (const Json& step : list(normalizer, "normalizers")) normalizers.push_back(step);
-    } else if (!normalizer.is_null()) {
-      normalizers.push_back(normalizer);
-    }
-    for (const Json& step : normalizers) {
+    for (const Json& step : normalizers_) {
       const std::string kind = type(step, "normalizer");
       if (kind == "Prepend" && member(step, "prepend") == kSpace && !replaces) {
         description_.prefix = Prefix::Always;
@@ -237,7 +254,7 @@ class TokenizerJson {
     }
     for (const Json& step : steps) {
       const std::string kind = type(step, "pre_tokenizer");
-      if (kind != "Metaspace" || steps.size() > 1 || !normalizers.empty()) {
+      if (kind != "Metaspace" || steps.size() > 1 || !normalizers_.empty()) {
         fail(fmt::format("the pre-tokenizer {} is not supported here", shown(step)));
       }
       read_metaspace(step);
@@ -245,7 +262,7 @@ class TokenizerJson {
     }
     if (!replaces) fail("neither ByteLevel nor \"▁\" for spaces: this kind of BPE is not supported");
     description_.escape_spaces = true;
-    read_decoder(member(json_, "decoder"));
+    read_decoder();
     if (!unknown_.empty()) {
       const auto found = ids_.find(unknown_);
       if (found == ids_.end()) fail(fmt::format("the unknown token {} is not in the vocabulary", in_quotes(unknown_)));
@@ -269,17 +286,11 @@ class TokenizerJson {
     if (flag(step, "split", true)) description_.splits.emplace_back(kMetaspaceSplit);
   }
 
-  void read_decoder(const Json& decoder) {
+  void read_decoder() {
     description_.strip_prefix = description_.prefix != TokenizerDescription::Prefix::Never;
-    if (decoder.is_null()) return;
-    std::vector<Json> steps;
-    if (type(decoder, "decoder") == "Sequence") {
-      for (const Json& step : list(decoder, "decoders")) steps.push_back(step);
-    } else {
-      steps.push_back(decoder);
-    }
+    if (decoders_.empty()) return;
     bool strips = false;
-    for (const Json& step : steps) {
+    for (const Json& step : decoders_) {
       const std::string kind = type(step, "decoder");
       if (kind == "Strip") {
         if (step != Json{{"type", "Strip"}, {"content", " "}, {"start", 1}, {"stop", 0}}) {
@@ -298,7 +309,7 @@ class TokenizerJson {
   void read_added_tokens(const Json& tokens) {
     if (tokens.is_null()) return;
     if (!tokens.is_array()) fail("'added_tokens' is not a list");
-    const bool normalizes = description_.escape_spaces && !member(json_, "normalizer").is_null();
+    const bool normalizes = description_.escape_spaces && !normalizers_.empty();
     for (const Json& token : tokens) {
       only_keys(token, "an added token", {"id", "content", "single_word", "lstrip", "rstrip", "normalized", "special"});
       const std::string content = text(token, "content");
@@ -356,6 +367,8 @@ class TokenizerJson {
   std::unordered_map<std::string, TokenId> ids_;
   std::unordered_map<TokenId, std::string> taken_;
   std::string unknown_;
+  std::vector<Json> normalizers_;
+  std::vector<Json> decoders_;
   bool has_template_ = false;
 };
 

@@ -15,6 +15,7 @@
 #include "tools/convert/safetensors.h"
 #include "tools/convert/source_file.h"
 #include "tools/convert/text.h"
+#include "tools/convert/tokenizer_config.h"
 
 namespace heed::convert {
 
@@ -104,11 +105,14 @@ void read_tokenizer(const fs::path& folder, const HuggingFaceConfig& config, Che
   const auto vocabulary = config.parameters["vocabulary"].get<std::int64_t>();
   checkpoint.end_tokens = config.end_tokens;
   TokenizerDescription description;
+  const nlohmann::json tokenizer_config = read_json_if_any(folder / "tokenizer_config.json", kMaxConfigBytes);
   if (const fs::path json = folder / "tokenizer.json"; file_exists(json)) {
     description = read_tokenizer_json(json.string(), read_json(json, kMaxTokenizerBytes), vocabulary);
+    refuse_added_tokens(tokenizer_config, "tokenizer.json", description);
+    add_tokens_of_config(tokenizer_config, description, checkpoint.notes);
   } else if (const fs::path model = folder / "tokenizer.model"; file_exists(model)) {
     description = read_sentencepiece(model.string(), SourceFile::open(model)->read_all(kMaxTokenizerBytes),
-                                     read_json_if_any(folder / "tokenizer_config.json", kMaxConfigBytes), vocabulary);
+                                     tokenizer_config, vocabulary);
   } else {
     checkpoint.notes.push_back(
         "the folder holds neither tokenizer.json nor tokenizer.model: the model can only be fed "

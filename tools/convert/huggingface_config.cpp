@@ -141,6 +141,11 @@ class ConfigReader {
         fmt::format("{}: '{}' is {}, which heed does not support; expected {}", where_, key, shown(*found), expected));
   }
 
+  /// Two values of which one must be wrong.
+  [[noreturn]] void contradict(const std::string& first, const std::string& second) const {
+    throw Error(fmt::format("{}: {}, but {}; they contradict each other", where_, first, second));
+  }
+
   bool has(const char* key) const { return config_.contains(key); }
 
   const nlohmann::json* find(const char* key) {
@@ -251,21 +256,28 @@ void read_rope(ConfigReader& config, HuggingFaceConfig& result) {
   const nlohmann::json* parameters = config.find("rope_parameters");
   const nlohmann::json* scaling = config.find("rope_scaling");
   if (parameters != nullptr && scaling != nullptr && *parameters != *scaling) {
-    config.fail("rope_scaling", "the same as rope_parameters, or none");
+    config.contradict(fmt::format("'rope_scaling' is {}", shown(*scaling)),
+                      fmt::format("'rope_parameters' is {}", shown(*parameters)));
   }
   const std::int64_t dims = result.parameters["head_dim"].get<std::int64_t>();
   if (dims % 2 != 0 || dims > (1 << 20)) config.fail("head_dim", "an even number up to 2^20");
   double base = outer_base.value_or(10000);
   if (parameters != nullptr || scaling != nullptr) {
-    ConfigReader rope(parameters != nullptr ? *parameters : *scaling,
-                      parameters != nullptr ? "config.json, rope_parameters" : "config.json, rope_scaling");
+    const char* name_of_rope = parameters != nullptr ? "rope_parameters" : "rope_scaling";
+    ConfigReader rope(parameters != nullptr ? *parameters : *scaling, fmt::format("config.json, {}", name_of_rope));
     const auto inner_base = rope.find_positive("rope_theta");
-    if (inner_base && outer_base && *inner_base != *outer_base) rope.fail("rope_theta", fmt::format("{}", *outer_base));
+    if (inner_base && outer_base && *inner_base != *outer_base) {
+      config.contradict(fmt::format("'rope_theta' is {}", *outer_base),
+                        fmt::format("'rope_theta' inside '{}' is {}", name_of_rope, *inner_base));
+    }
     base = inner_base.value_or(base);
     rope.expect("partial_rotary_factor", 1.0);
     const auto type = rope.find_text("rope_type");
     const auto older = rope.find_text("type");
-    if (type && older && *type != *older) rope.fail("type", *type);
+    if (type && older && *type != *older) {
+      rope.contradict(fmt::format("'rope_type' is {}", in_quotes(*type)),
+                      fmt::format("'type' is {}", in_quotes(*older)));
+    }
     const std::string name = type.value_or(older.value_or("default"));
     if (name == "linear") {
       result.rope_factors.assign(static_cast<std::size_t>(dims / 2), static_cast<float>(rope.positive("factor")));

@@ -9,6 +9,7 @@
 #include <optional>
 #include <set>
 #include <string_view>
+#include <utility>
 
 #include "file/model_file.h"
 #include "graph/dtype.h"
@@ -88,6 +89,23 @@ std::optional<std::string> rename(std::string_view name, std::string_view layer_
   return fmt::format("blk.{}.{}{}", layer->layer, known->to, kind);
 }
 
+/// The inverse, for messages: what the file calls a tensor of the recipe.
+template <std::size_t N, std::size_t M>
+std::string original_name(const std::string& name, std::string_view layer_prefix,
+                          const std::array<Renaming, N>& in_layer, const std::array<Renaming, M>& outer) {
+  const auto known = std::ranges::find(outer, name, &Renaming::to);
+  if (known != outer.end()) return std::string(known->from);
+  const auto layer = layer_name(name, "blk.");
+  const auto dot = layer ? layer->rest.rfind('.') : std::string_view::npos;
+  if (dot == std::string_view::npos) return name;
+  std::string_view part = layer->rest.substr(0, dot);
+  const bool has_parts = std::ranges::find(in_layer, part, &Renaming::to) == in_layer.end();
+  if (has_parts) part = "attn_qkv";  // of which queries, keys and values are cut
+  const auto inner = std::ranges::find(in_layer, part, &Renaming::to);
+  if (inner == in_layer.end()) return name;
+  return fmt::format("{}{}.{}{}", layer_prefix, layer->layer, inner->from, layer->rest.substr(dot));
+}
+
 [[noreturn]] void unknown_tensor(const std::string& name) {
   throw Error(fmt::format("tensor '{}' is not known to heed and may change what the model computes", name));
 }
@@ -122,12 +140,19 @@ void add_conv1d(const SourceTensor& tensor, const std::string& name, std::int64_
     if (parts == 3) part.replace(split, 8, kParts[static_cast<std::size_t>(i)]);
     checkpoint.tensors.push_back(is_bias ? slice(tensor, part, i * out, out)
                                          : transposed_columns(tensor, part, i * out, out));
+    checkpoint.tensors.back().in_file = tensor.name;
   }
 }
 
 void map_gpt2(const HuggingFaceConfig& config, std::vector<SourceTensor> tensors, Checkpoint& checkpoint) {
   const auto width = config.parameters["width"].get<std::int64_t>();
   const auto ffn_width = config.parameters["ffn_width"].get<std::int64_t>();
+  const bool has_prefix =
+      std::ranges::any_of(tensors, [](const SourceTensor& tensor) { return tensor.name.starts_with("transformer."); });
+  checkpoint.name_in_file = [has_prefix](const std::string& name) {
+    const std::string original = original_name(name, "h.", kGpt2Layer, kGpt2Outer);
+    return has_prefix && original != "lm_head.weight" ? "transformer." + original : original;
+  };
   for (SourceTensor& tensor : tensors) {
     const auto name = rename(without_prefix(tensor.name, "transformer."), "h.", kGpt2Layer, kGpt2Outer);
     if (!name) unknown_tensor(tensor.name);
@@ -138,6 +163,7 @@ void map_gpt2(const HuggingFaceConfig& config, std::vector<SourceTensor> tensors
     } else if (name->find("ffn_down") != std::string::npos) {
       add_conv1d(tensor, *name, ffn_width, width, checkpoint);
     } else {
+      tensor.in_file = tensor.name;
       tensor.name = *name;
       checkpoint.tensors.push_back(std::move(tensor));
     }
@@ -146,6 +172,9 @@ void map_gpt2(const HuggingFaceConfig& config, std::vector<SourceTensor> tensors
 
 void map_llama(const HuggingFaceConfig& config, std::vector<SourceTensor> tensors, Checkpoint& checkpoint) {
   std::set<std::string> names;
+  checkpoint.name_in_file = [](const std::string& name) {
+    return original_name(name, "model.layers.", kLlamaLayer, kLlamaOuter);
+  };
   for (SourceTensor& tensor : tensors) {
     auto name = rename(tensor.name, "model.layers.", kLlamaLayer, kLlamaOuter);
     if (!name) unknown_tensor(tensor.name);
@@ -156,7 +185,7 @@ void map_llama(const HuggingFaceConfig& config, std::vector<SourceTensor> tensor
       }
     }
     names.insert(*name);
-    tensor.name = std::move(*name);
+    tensor.in_file = std::exchange(tensor.name, std::move(*name));
     checkpoint.tensors.push_back(std::move(tensor));
   }
   // The recipe takes biases as they come; here config.json says which there must be.

@@ -1,20 +1,100 @@
 #include "tools/convert/onnx.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <google/protobuf/io/coded_stream.h>
 
 #include <algorithm>
 #include <limits>
+#include <set>
 
 #include "generate/picture_roles.h"
 #include "heed/error.h"
+#include "tools/convert/json_text.h"
 #include "tools/convert/onnx_import.h"
+#include "tools/convert/text.h"
 
 namespace heed::convert {
 namespace {
 // Field 1 of ModelProto, ir_version, as its maintainers' tools write it: first.
 constexpr char kVersionTag = 0x08;
 constexpr int kMaxNesting = 100;  // messages in messages
+
+void expect_keys(const nlohmann::json& object, const std::string& where, std::initializer_list<std::string_view> keys) {
+  if (!object.is_object()) return;  // who reads it says so
+  for (const auto& [key, value] : object.items()) {
+    if (std::ranges::find(keys, key) != keys.end()) continue;
+    throw Error(fmt::format("{} has {}, which is not known; known are: {} (engine/file/format.md)", where,
+                            in_quotes(key), fmt::join(keys, ", ")));
+  }
+}
+
+/// What is not read is a slip of the pen, or of a newer heed.
+void refuse_unknown_keys(const nlohmann::json& description, const std::string& where) {
+  expect_keys(description, where + ": the description",
+              {"name", "task", "description", "licence", "graphs", "graph", "decode", "classes", "roles", "schedule"});
+  const nlohmann::json roles = description.value("roles", nlohmann::json());
+  if (roles.is_object()) {
+    for (const auto& [name, role] : roles.items()) {
+      const nlohmann::json kind = role.is_object() ? role.value("role", nlohmann::json()) : nlohmann::json();
+      const std::string of_role = fmt::format("{}: the role of {}", where, in_quotes(name));
+      if (kind == "image") {
+        expect_keys(role, of_role, {"role", "range"});
+      } else if (kind == "label") {
+        expect_keys(role, of_role, {"role", "encoding"});
+      } else if (kind == "attention") {
+        expect_keys(role, of_role, {"role", "size", "normalised"});
+      } else {
+        expect_keys(role, of_role, {"role"});
+      }
+    }
+  }
+  expect_keys(description.value("schedule", nlohmann::json()), where + ": 'schedule'",
+              {"predicts", "steps", "guidance", "guidance_from", "guidance_to"});
+}
+
+/// 0 for a table that is computed.
+std::int64_t rows_of_table(const Graph& graph, ValueId id) {
+  const Value& table = graph.value(id);
+  if (table.kind == ValueKind::Weight) return table.shape.empty() ? 0 : table.shape.front().size;
+  const auto made_by = std::ranges::find_if(
+      graph.nodes, [&](const Node& node) { return std::ranges::find(node.outputs, id) != node.outputs.end(); });
+  if (made_by == graph.nodes.end() || made_by->op != "constant") return 0;
+  const std::vector<std::int64_t> shape = made_by->attributes.integers("shape");
+  return shape.empty() ? 0 : shape.front();
+}
+
+/// Throws Error when the graph's table of classes has fewer rows, or its columns are not as many, as there are names.
+void check_classes(const Graph& graph, const Role& label, std::size_t names, const std::string& where) {
+  const auto count = static_cast<std::int64_t>(names);
+  const ValueId input = graph.find(label.name);
+  if (label.encoding == "one_hot") {
+    const SymbolicShape& shape = graph.value(input).shape;
+    if (!shape.empty() && shape.back().name.empty() && shape.back().size != count) {
+      throw Error(fmt::format("{}: 'classes' has {} names, but the label '{}' has {} columns", where, count, label.name,
+                              shape.back().size));
+    }
+    return;
+  }
+  std::set<ValueId> labels = {input};  // and what is computed of it, up to the tables that it chooses from
+  for (const Node& node : graph.nodes) {
+    const bool reads = std::ranges::any_of(node.inputs, [&](ValueId id) { return labels.contains(id); });
+    if (!reads || node.op == "shape") continue;
+    const bool gathers = node.op == "gather" && node.attributes.integer("axis", 0) == 0 && node.inputs.size() == 2;
+    const bool chooses = gathers && labels.contains(node.inputs[1]);
+    if (!chooses) {
+      labels.insert(node.outputs.begin(), node.outputs.end());
+      continue;
+    }
+    const std::int64_t rows = rows_of_table(graph, node.inputs[0]);
+    // There may be one more, for no class.
+    if (rows > 0 && rows < count) {
+      throw Error(fmt::format("{}: 'classes' has {} names, but the table '{}' of the label '{}' has {} rows", where,
+                              count, graph.value(node.inputs[0]).name, label.name, rows));
+    }
+  }
+}
+
 }  // namespace
 
 bool is_onnx(const SourceFile& file) {
@@ -44,13 +124,9 @@ Checkpoint read_onnx(const std::shared_ptr<const SourceFile>& file) {
 Checkpoint read_described_onnx(const std::filesystem::path& input, const std::filesystem::path& description) {
   constexpr std::uint64_t kMostBytes = 1 << 24;
   const std::string where = description.string();
-  nlohmann::json metadata;
-  try {
-    metadata = nlohmann::json::parse(SourceFile::open(description)->read_all(kMostBytes));
-  } catch (const nlohmann::json::exception&) {
-    throw Error(fmt::format("{}: is no JSON", where));
-  }
+  nlohmann::json metadata = parse_json(where, SourceFile::open(description)->read_all(kMostBytes));
   if (!metadata.is_object()) throw Error(fmt::format("{}: is no JSON object", where));
+  refuse_unknown_keys(metadata, where);
   const auto read = [](const std::filesystem::path& path) {
     const auto file = SourceFile::open(path);
     if (!is_onnx(*file)) throw Error(fmt::format("{}: is no ONNX model; only those are described", path.string()));
@@ -91,7 +167,19 @@ Checkpoint read_described_onnx(const std::filesystem::path& input, const std::fi
       if (!known) throw Error(fmt::format("{}: 'roles' names '{}', which is no input or output", where, name));
     }
   }
-  if (metadata.contains("task")) PictureRoles::of(metadata, where);
+  for (const char* key : {"graph", "decode"}) {
+    const auto name = metadata.find(key);
+    const bool known = name == metadata.end() ||
+                       std::ranges::any_of(all.graphs, [&](const Graph& graph) { return *name == graph.name; });
+    if (!known) throw Error(fmt::format("{}: '{}' is {}, which is no graph of the model", where, key, shown(*name)));
+  }
+  if (metadata.contains("task")) {
+    const PictureRoles roles = PictureRoles::of(metadata, where);
+    for (const Graph& graph : all.graphs) {
+      const Role* label = roles.input(graph, "label");
+      if (label != nullptr && !roles.classes.empty()) check_classes(graph, *label, roles.classes.size(), where);
+    }
+  }
   all.metadata = std::move(metadata);
   return all;
 }

@@ -5,13 +5,12 @@
 #include <fmt/format.h>
 
 #include <bit>
-#include <charconv>
 #include <cstring>
 
 #include "heed/error.h"
 #include "tools/convert/hf_tokenizer.h"
-#include "tools/convert/json_text.h"
 #include "tools/convert/text.h"
+#include "tools/convert/tokenizer_config.h"
 
 namespace heed::convert {
 
@@ -198,42 +197,15 @@ class SentencePieceModel {
   Specification specification_;
 };
 
-bool config_flag(const nlohmann::json& config, const char* key, bool otherwise) {
-  if (!config.is_object() || !config.contains(key) || config[key].is_null()) return otherwise;
-  if (!config[key].is_boolean()) {
-    throw Error(fmt::format("tokenizer_config.json: '{}' is {}; expected true or false", key, shown(config[key])));
-  }
-  return config[key].get<bool>();
-}
-
-/// tokenizer_config.json may list tokens that tokenizer.model does not have.
-void refuse_added_tokens(const nlohmann::json& config, const TokenizerDescription& description) {
-  if (!config.is_object() || !config.contains("added_tokens_decoder")) return;
-  const nlohmann::json& added = config["added_tokens_decoder"];
-  if (!added.is_object()) throw Error("tokenizer_config.json: 'added_tokens_decoder' is not an object");
-  for (const auto& [id, token] : added.items()) {
-    const nlohmann::json content = token.is_object() && token.contains("content") ? token["content"] : nlohmann::json();
-    std::size_t at = description.pieces.size();
-    std::from_chars(id.data(), id.data() + id.size(), at);
-    const bool known = at < description.pieces.size() && content == description.pieces[at];
-    if (!known) {
-      throw Error(
-          fmt::format("tokenizer_config.json: token {} {} is not in tokenizer.model; save the tokenizer as "
-                      "tokenizer.json, which holds both",
-                      in_quotes(id), shown(content)));
-    }
-  }
-}
-
 }  // namespace
 
 TokenizerDescription read_sentencepiece(const std::string& name, std::string_view model,
                                         const nlohmann::json& tokenizer_config, std::int64_t vocabulary) {
   SentencePieceModel reader(name, vocabulary);
   TokenizerDescription description = reader.read(model);
-  refuse_added_tokens(tokenizer_config, description);
+  refuse_added_tokens(tokenizer_config, "tokenizer.model", description);
   const auto add = [&](TokenId id, const char* key, bool otherwise, std::vector<TokenId>& to) {
-    if (!config_flag(tokenizer_config, key, otherwise)) return;
+    if (!tokenizer_config_flag(tokenizer_config, key, otherwise)) return;
     if (id < 0 || static_cast<std::size_t>(id) >= description.pieces.size()) {
       throw Error(fmt::format("{}: has no token for {}", name, key));
     }

@@ -252,6 +252,17 @@ TEST_CASE("inputs that are none are refused with what they look like") {
   CHECK(contains(complain(folder.write("a", "{\"model_type\": 1}")), "looks like JSON"));
   CHECK(contains(complain(folder.write("a", "PK\3\4 and more of a zip file, long enough")), "PyTorch or zip"));
   CHECK(contains(complain(folder.write("a", std::string(100, 'x'))), "this is none of them"));
+  const auto folder_with = [&](const nlohmann::json& config) {
+    TempFolder other;
+    other.write("config.json", config.dump());
+    return complain(other.path());
+  };
+  CHECK(contains(folder_with({{"latent", 8}, {"layers", nlohmann::json::array()}}),
+                 "config.json: 'model_type' is missing; a folder of a picture generator has \"model_type\": "
+                 "\"generator\" there (models/generator.h lists the keys)"));
+  CHECK(contains(folder_with({{"model_type", "generater"}, {"layers", nlohmann::json::array()}}),
+                 "'model_type' is \"generater\""));
+  CHECK(contains(folder_with({{"model_type", "bert"}}), "'architectures' is missing"));
   const auto gguf = folder.write("tiny.gguf", tiny_gguf().bytes());
   CHECK(contains(error_of([&] { read_checkpoint(gguf, gguf); }), "only for llama2.c"));
 }

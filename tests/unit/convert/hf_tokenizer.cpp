@@ -80,11 +80,18 @@ TEST_CASE("splits before ByteLevel") {
   };
   const Json regex = {{"type", "Split"}, {"pattern", {{"Regex", "x+"}}}, {"behavior", "Isolated"}, {"invert", false}};
   CHECK(read(with(regex)).splits == std::vector<std::string>{"x+"});
-  CHECK(read(with(changed(regex, "/pattern", {{"String", "a.b"}}))).splits == std::vector<std::string>{R"(\Qa.b\E)"});
+  CHECK(read(with(changed(regex, "/pattern", {{"String", "a.b"}}))).splits == std::vector<std::string>{R"(a\.b)"});
+  CHECK(read(with(changed(regex, "/pattern", {{"String", R"(\.+*?()|[]{}^$ #&-~aé)"}}))).splits ==
+        std::vector<std::string>{R"(\\\.\+\*\?\(\)\|\[\]\{\}\^\$ #&-~aé)"});
   CHECK(read(with({{"type", "Digits"}, {"individual_digits", true}})).splits == std::vector<std::string>{R"(\p{N})"});
   CHECK(contains(complaint(with(changed(regex, "/behavior", "Removed"))), "\"Removed\""));
   CHECK(contains(complaint(with(changed(regex, "/invert", true))), "not inverted"));
   CHECK(contains(complaint(with({{"type", "Punctuation"}})), "\"Punctuation\""));
+  const auto with_regex = [&](const char* pattern) { return with(changed(regex, "/pattern/Regex", pattern)); };
+  CHECK(read(with_regex(R"(\p{Alnum}+|[\p{L}&&[^a]])")).splits.size() == 1);
+  CHECK(contains(complaint(with_regex(R"(\p{Alnumm}+)")),
+                 R"(refuses the Split "\\p{Alnumm}+": invalid character property name {Alnumm})"));
+  CHECK(contains(complaint(with_regex("(a")), "refuses the Split \"(a\": end pattern with unmatched parenthesis"));
 }
 
 TEST_CASE("BPE with \"▁\" for spaces, by normalizer and by Metaspace") {
@@ -111,6 +118,96 @@ TEST_CASE("BPE with \"▁\" for spaces, by normalizer and by Metaspace") {
   CHECK(read(json).splits.size() == 1);
   json["pre_tokenizer"]["replacement"] = "_";
   CHECK(contains(complaint(json), "\"_\""));
+}
+
+TEST_CASE("a Sequence of nothing is nothing, one in another is its steps") {
+  const Json nothing = {{"type", "Sequence"}, {"normalizers", Json::array()}};
+  CHECK(read(changed(byte_level(), "/normalizer", nothing)).to_json() == read(byte_level()).to_json());
+  CHECK(read(changed(byte_level(), "/normalizer",
+                     {{"type", "Sequence"}, {"normalizers", Json::array({nothing, nothing})}}))
+            .to_json() == read(byte_level()).to_json());
+  for (const char* part : {"pre_tokenizer", "decoder"}) {
+    const std::string steps = part == std::string("decoder") ? "decoders" : "pretokenizers";
+    Json json = byte_level();
+    json[part] = {{"type", "Sequence"}, {steps, Json::array({json[part]})}};
+    json[part] = {{"type", "Sequence"}, {steps, Json::array({json[part]})}};
+    CHECK(read(json).to_json() == read(byte_level()).to_json());
+  }
+  CHECK(
+      read(changed(byte_level(), "/post_processor", {{"type", "Sequence"}, {"processors", Json::array()}})).to_json() ==
+      read(byte_level()).to_json());
+
+  const Json spaces = with_spaces();
+  Json nested =
+      changed(spaces, "/normalizer/normalizers",
+              Json::array({nothing, {{"type", "Sequence"}, {"normalizers", spaces["normalizer"]["normalizers"]}}}));
+  nested["pre_tokenizer"] = {{"type", "Sequence"}, {"pretokenizers", Json::array()}};
+  CHECK(read(nested).to_json() == read(spaces).to_json());
+  // Normalizers that do nothing leave the text in which added tokens are looked for as it is.
+  Json metaspace = changed(spaces, "/normalizer", nothing);
+  metaspace["pre_tokenizer"] = {{"type", "Metaspace"}, {"replacement", "▁"}, {"prepend_scheme", "first"}};
+  metaspace["added_tokens"][1]["special"] = false;
+  CHECK(read(metaspace).kinds[1] == PieceKind::UserDefined);
+}
+
+TEST_CASE("tokens that tokenizer_config.json alone adds") {
+  TempFolder folder;
+  Json config = tiny_llama_config();
+  config["eos_token_id"] = 4;
+  folder.write("config.json", config.dump());
+  folder.write("model.safetensors", safetensors(tiny_llama_tensors()));
+  Json with_bos = byte_level();
+  with_bos["post_processor"] = {
+      {"type", "TemplateProcessing"},
+      {"single", {{{"SpecialToken", {{"id", "<|end|>"}}}}, {{"Sequence", {{"id", "A"}}}}}},
+      {"special_tokens", {{"<|end|>", {{"id", "<|end|>"}, {"ids", {4}}, {"tokens", {"<|end|>"}}}}}}};
+  const auto read_with = [&](const Json& tokenizer, const Json& tokenizer_config) {
+    folder.write("tokenizer.json", tokenizer.dump());
+    folder.write("tokenizer_config.json", tokenizer_config.dump());
+    return read_checkpoint(folder.path(), {});
+  };
+  const auto ids = [](const Checkpoint& checkpoint) {
+    return Tokenizer::from_json(checkpoint.tokenizer)->encode("ab");
+  };
+  using Ids = std::vector<TokenId>;
+  const Json bos = {{"add_bos_token", true}, {"bos_token", "<|end|>"}};
+  const Checkpoint added = read_with(byte_level(), bos);
+  CHECK(ids(added) == Ids{4, 2});
+  REQUIRE(!added.notes.empty());
+  CHECK(contains(added.notes.back(), "\"<|end|>\" is put before a text, as 'add_bos_token' of tokenizer_config.json"));
+  CHECK(ids(read_with(byte_level(), {{"add_bos_token", true}, {"bos_token", {{"content", "<|end|>"}}}})) == Ids{4, 2});
+  CHECK(ids(read_with(byte_level(), {{"add_eos_token", true}, {"eos_token", "<|end|>"}})) == Ids{2, 4});
+  // Said twice, it is added once.
+  const Checkpoint both = read_with(with_bos, bos);
+  CHECK(ids(both) == Ids{4, 2});
+  CHECK(both.notes.empty());
+  CHECK(ids(read_with(with_bos, {{"add_bos_token", true}})) == Ids{4, 2});
+  const Checkpoint kept = read_with(with_bos, {{"add_bos_token", false}, {"bos_token", "<|end|>"}});
+  CHECK(ids(kept) == Ids{4, 2});
+  CHECK(contains(kept.notes.back(), "as tokenizer.json says; 'add_bos_token' of tokenizer_config.json is false"));
+  CHECK(read_with(byte_level(), {{"add_bos_token", false}, {"bos_token", "<|end|>"}}).notes.empty());
+
+  const auto complain = [&](const Json& tokenizer_config) {
+    return error_of([&] { read_with(byte_level(), tokenizer_config); });
+  };
+  CHECK(complain({{"add_bos_token", true}}) ==
+        "tokenizer_config.json: 'add_bos_token' is true, but there is no 'bos_token'");
+  CHECK(contains(complain({{"add_eos_token", true}, {"eos_token", "</s>"}}), "has no token \"</s>\", the 'eos_token'"));
+  CHECK(contains(complain({{"add_bos_token", 1}}), "'add_bos_token' is 1; expected true or false"));
+  CHECK(contains(complain({{"added_tokens_decoder", {{"5", {{"content", "<pad>"}}}}}}),
+                 "\"<pad>\" is not in tokenizer.json"));
+}
+
+TEST_CASE("a tokenizer that cannot be built is refused when it is converted") {
+  TempFolder folder;
+  folder.write("config.json", tiny_llama_config().dump());
+  folder.write("model.safetensors", safetensors(tiny_llama_tensors()));
+  folder.write("tokenizer.json", changed(byte_level(), "/model/merges", Json::array({"b a"})).dump());
+  const std::string said = error_of([&] { read_checkpoint(folder.path(), {}); });
+  CHECK_MESSAGE(
+      said.ends_with("its tokenizer cannot be used: tokenizer.json: merge 0 of pieces 1 and 0 leads to no piece "
+                     "of the vocabulary"),
+      said);
 }
 
 TEST_CASE("what tokenizer.json says that heed cannot do is refused by name") {

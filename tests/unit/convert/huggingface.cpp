@@ -135,7 +135,7 @@ TEST_CASE("a tied output matrix is left out where it repeats the embedding, and 
   item(same, "lm_head.weight") = {"lm_head.weight", "F32", {6, 8}, f32_bytes(values)};
   CHECK(read(config, same).tensors.size() == 12);
   item(same, "lm_head.weight") = {"lm_head.weight", "F32", {8, 6}, item(same, "model.embed_tokens.weight").bytes};
-  CHECK(contains(complaint(config, same), "output.weight"));
+  CHECK(contains(complaint(config, same), "lm_head.weight"));
 
   Items gpt2 = tiny_gpt2_tensors();
   gpt2.push_back({"lm_head.weight", "F32", {6, 8}, item(gpt2, "transformer.wte.weight").bytes});
@@ -157,8 +157,8 @@ TEST_CASE("tensors that do not belong are refused by name") {
     return complaint(config, items);
   };
   CHECK(contains(with({"model.layers.0.self_attn.q_norm.weight", "F32", {4}, std::string(16, '\0')}), "q_norm"));
-  CHECK(
-      contains(with({"model.layers.1.input_layernorm.weight", "F32", {8}, f32_bytes(ramp(8, 0))}), "blk.1.attn_norm"));
+  CHECK(contains(with({"model.layers.1.input_layernorm.weight", "F32", {8}, f32_bytes(ramp(8, 0))}),
+                 "'model.layers.1.input_layernorm.weight' [8] has no place"));
   CHECK(contains(with({"model.layers.00.input_layernorm.weight", "F32", {8}, f32_bytes(ramp(8, 0))}), "layers.00"));
   CHECK(contains(with({"model.layers.0.mlp.up_proj.bias", "F32", {12}, f32_bytes(ramp(12, 0))}),
                  "there are no such biases"));
@@ -172,13 +172,56 @@ TEST_CASE("tensors that do not belong are refused by name") {
 
   Items missing = tiny_llama_tensors();
   missing.erase(missing.begin() + 3);
-  CHECK(contains(complaint(config, missing), "'blk.0.attn_k.weight' is missing; expected shape [8, 8]"));
+  CHECK(contains(complaint(config, missing),
+                 "'model.layers.0.self_attn.k_proj.weight' is missing; expected shape [8, 8]"));
   Items twice = tiny_gpt2_tensors();
   twice.push_back({"wte.weight", "F32", {6, 8}, f32_bytes(ramp(48, 0))});
-  CHECK(contains(complaint(tiny_gpt2_config(), twice), "two tensors of the checkpoint are 'token_embd.weight'"));
+  CHECK(contains(complaint(tiny_gpt2_config(), twice),
+                 "tensors 'transformer.wte.weight' and 'wte.weight' are the same one"));
   Items reshaped = tiny_gpt2_tensors();
   item(reshaped, "transformer.h.0.mlp.c_fc.weight").shape = {32, 8};
   CHECK(contains(complaint(tiny_gpt2_config(), reshaped), "has shape [32, 8], but config.json implies [8, 32]"));
+}
+
+TEST_CASE("messages name tensors as the file does") {
+  Json fewer = tiny_llama_config();
+  fewer["num_key_value_heads"] = 1;
+  CHECK(contains(complaint(fewer, tiny_llama_tensors()),
+                 "tensor 'model.layers.0.self_attn.k_proj.weight' has shape [8, 8], but the hyperparameters imply"));
+  fewer = tiny_llama_config();
+  fewer["vocab_size"] = 5;
+  CHECK(contains(complaint(fewer, tiny_llama_tensors()), "tensor 'model.embed_tokens.weight' has shape [6, 8]"));
+  fewer = tiny_gpt2_config();
+  fewer["n_positions"] = 5;
+  CHECK(contains(complaint(fewer, tiny_gpt2_tensors()), "tensor 'transformer.wpe.weight' has shape [16, 8]"));
+  fewer = tiny_gpt2_config();
+  fewer["n_layer"] = 2;
+  CHECK(contains(complaint(fewer, tiny_gpt2_tensors()), "tensor 'transformer.h.1.ln_1.weight' is missing"));
+  Items without = tiny_gpt2_tensors();
+  std::erase_if(without, [](const SafetensorsItem& one) { return one.name == "transformer.h.0.attn.c_attn.bias"; });
+  CHECK(contains(complaint(tiny_gpt2_config(), without), "tensor 'transformer.h.0.attn.c_attn.bias' is missing"));
+  for (Items items : {tiny_llama_tensors(), tiny_gpt2_tensors()}) {
+    const bool is_llama = items.front().name.starts_with("model.");
+    const std::string name = is_llama ? "model.layers.0.mlp.down_proj.weight" : "transformer.h.0.attn.c_attn.weight";
+    SafetensorsItem& damaged = item(items, name);
+    damaged.bytes.replace(0, 4, f32_bytes({std::nanf("")}));
+    const Checkpoint checkpoint = read(is_llama ? tiny_llama_config() : tiny_gpt2_config(), items);
+    const std::string said = error_of([&] {
+      for (const SourceTensor& one : checkpoint.tensors) convert_tensor(one, DType::F16, [](auto) {});
+    });
+    CHECK_MESSAGE(contains(said, "tensor '" + name + "'"), said);
+  }
+}
+
+TEST_CASE("what contradicts itself in config.json is said with both values") {
+  const auto complain = [](const Json& changes) { return error_of([&] { llama_config(changes); }); };
+  CHECK(complain({{"rope_theta", 10000.0}, {"rope_parameters", {{"rope_theta", 50000.0}}}}) ==
+        "config.json: 'rope_theta' is 10000, but 'rope_theta' inside 'rope_parameters' is 50000; they contradict each "
+        "other");
+  CHECK(complain({{"rope_scaling", {{"rope_type", "linear"}, {"type", "default"}, {"factor", 2}}}}) ==
+        "config.json, rope_scaling: 'rope_type' is \"linear\", but 'type' is \"default\"; they contradict each other");
+  CHECK(contains(complain({{"rope_scaling", {{"type", "default"}}}, {"rope_parameters", {{"type", "linear"}}}}),
+                 "but 'rope_parameters' is {\"type\":\"linear\"}; they contradict each other"));
 }
 
 TEST_CASE("config.json: versions 4 and 5 of transformers say the same") {
@@ -245,7 +288,7 @@ TEST_CASE("rotary scaling: linear and llama3") {
   CHECK(contains(complain({{"rope_scaling", {{"type", "linear"}}}}), "'factor' is missing"));
   CHECK(contains(complain({{"rope_scaling", {{"type", "linear"}, {"factor", 2}, {"x", 1}}}}), "\"x\""));
   CHECK(contains(complain({{"rope_scaling", 3}}), "rope_scaling is not a JSON object"));
-  CHECK(contains(complain({{"rope_parameters", {{"rope_theta", 1.0}}}}), "'rope_theta' is 1.0"));
+  CHECK(contains(complain({{"rope_parameters", {{"rope_theta", 1.0}}}}), "'rope_parameters' is 1;"));
   scaling["high_freq_factor"] = 1.0;
   CHECK(contains(complain({{"rope_scaling", scaling}}), "more than low_freq_factor"));
 }

@@ -207,4 +207,71 @@ TEST_CASE("onnx: files cut short or with flipped bits end in an error or in a gr
   }
 }
 
+/// latent [batch, 4] + table [rows, 4] chosen by label [batch] -> Relu -> image
+ModelFile labelled_model(std::int64_t rows) {
+  ModelFile file;
+  file.input("latent", {"batch", "4"});
+  file.input("label", {"batch"}, onnx::TensorProto::INT64);
+  file.tensor("table", {rows, 4}, std::vector<float>(static_cast<std::size_t>(rows) * 4));
+  file.node("Abs", {"label"}, "known");
+  file.node("Gather", {"table", "known"}, "row");
+  file.node("Add", {"latent", "row"}, "sum");
+  file.node("Relu", {"sum"}, "image");
+  file.output("image");
+  return file;
+}
+
+nlohmann::json description() {
+  return nlohmann::json::parse(R"({"name": "n", "task": "draw", "description": "d", "licence": "l",
+    "classes": ["a", "b", "c", "d", "e"],
+    "roles": {"latent": {"role": "latent"}, "label": {"role": "label", "encoding": "index"},
+              "image": {"role": "image", "range": [0, 1]}},
+    "schedule": {"predicts": "clean", "steps": 5, "guidance": 2, "guidance_from": 0.1, "guidance_to": 0.2}})");
+}
+
+std::string described(const ModelFile& file, const nlohmann::json& how) {
+  convert_test::TempFolder folder;
+  const auto model = folder.write("model.onnx", file.model.SerializeAsString());
+  const auto description = folder.write("how.json", how.dump());
+  return error_of([&] { read_described_onnx(model, description); });
+}
+
+TEST_CASE("onnx: what a description says and nobody reads is refused by name, at every level") {
+  const ModelFile file = labelled_model(5);
+  CHECK(described(file, description()) == "");
+  const auto with = [&](const char* pointer, const nlohmann::json& value) {
+    nlohmann::json how = description();
+    how[nlohmann::json::json_pointer(pointer)] = value;
+    return described(file, how);
+  };
+  CHECK(contains(with("/rolls", 1), "the description has \"rolls\", which is not known; known are: name, task,"));
+  CHECK(contains(with("/roles/image/rnage", 1), "the role of \"image\" has \"rnage\", which is not known"));
+  CHECK(contains(with("/roles/image/encoding", "index"), "the role of \"image\" has \"encoding\""));
+  CHECK(contains(with("/roles/label/range", {0, 1}), "the role of \"label\" has \"range\""));
+  CHECK(contains(with("/roles/latent/size", {1, 1}), "the role of \"latent\" has \"size\""));
+  CHECK(contains(with("/schedule/step", 1), "'schedule' has \"step\", which is not known"));
+  CHECK(contains(with("/decode", "decode"), "'decode' is \"decode\", which is no graph of the model"));
+  CHECK(contains(with("/graph", 1), "'graph' is 1, which is no graph of the model"));
+  convert_test::TempFolder folder;
+  const auto model = folder.write("model.onnx", file.model.SerializeAsString());
+  const auto twice = folder.write("how.json", R"({"name": "a", "name": "b"})");
+  CHECK(contains(error_of([&] { read_described_onnx(model, twice); }), "name"));
+}
+
+TEST_CASE("onnx: more names of classes than the graph knows are refused") {
+  nlohmann::json how = description();
+  CHECK(described(labelled_model(6), how) == "");  // one row for no class
+  CHECK(contains(described(labelled_model(4), how),
+                 "'classes' has 5 names, but the table 'table' of the label 'label' has 4 rows"));
+  how["roles"]["label"]["encoding"] = "one_hot";
+  ModelFile columns;
+  columns.input("label", {"batch", "4"});
+  columns.input("latent", {"batch", "4"});
+  columns.node("Add", {"latent", "label"}, "image");
+  columns.output("image");
+  CHECK(contains(described(columns, how), "'classes' has 5 names, but the label 'label' has 4 columns"));
+  how["classes"] = {"a", "b", "c", "d"};
+  CHECK(described(columns, how) == "");
+}
+
 }  // namespace heed::convert
