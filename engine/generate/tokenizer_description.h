@@ -46,7 +46,8 @@ struct TokenizerDescription {
   bool prefix_unless_space = false;  // no prefix where the text begins with a space
   bool strip_prefix = false;         // decode() takes one leading space away
   bool match_normalized = false;     // user-defined pieces are looked for after escaping and prefixing, not before
-  std::vector<std::string> splits;   // patterns of Oniguruma that cut the text before merging, applied one after the other
+  std::vector<std::string>
+      splits;  // patterns of Oniguruma that cut the text before merging, applied one after the other
 
   std::vector<TokenId> before;  // what encode() adds before the text, e.g. BOS
   std::vector<TokenId> after;   // and after it
