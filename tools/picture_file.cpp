@@ -8,9 +8,12 @@
 #include <cmath>
 #include <fstream>
 #include <memory>
+#include <span>
+#include <string_view>
 
 #include "file/output_file.h"
 #include "heed/error.h"
+#include "tools/exif.h"
 
 namespace heed::tools {
 namespace {
@@ -18,9 +21,22 @@ namespace {
 constexpr int kMostPixels = 16384;  // on a side
 constexpr std::streamoff kMostBytes = std::streamoff{1} << 30;
 
+/// Planes out of pixels whose channels lie together; `full` is the greatest number.
+template <typename T>
+Picture planes_of(const T* pixels, std::int64_t width, std::int64_t height, std::int64_t channels, float full) {
+  Picture picture{width, height, channels, {}};
+  picture.values.reserve(static_cast<std::size_t>(width * height * channels));
+  for (std::int64_t c = 0; c < channels; ++c) {
+    for (std::int64_t i = 0; i < width * height; ++i) {
+      picture.values.push_back(static_cast<float>(pixels[i * channels + c]) / full);
+    }
+  }
+  return picture;
+}
+
 }  // namespace
 
-Picture read_picture(const std::filesystem::path& path) {
+PictureFile read_picture(const std::filesystem::path& path) {
   std::ifstream file(path, std::ios::binary | std::ios::ate);
   if (!file || !std::filesystem::is_regular_file(path)) throw Error(fmt::format("{}: cannot open", path.string()));
   const auto size = static_cast<std::streamoff>(file.tellg());
@@ -30,13 +46,17 @@ Picture read_picture(const std::filesystem::path& path) {
   if (!file.read(reinterpret_cast<char*>(bytes.data()), size))
     throw Error(fmt::format("{}: cannot read", path.string()));
 
-  const bool png = bytes.size() > 8 && bytes[0] == 0x89 && bytes[1] == 'P' && bytes[2] == 'N' && bytes[3] == 'G';
+  const bool png = bytes.size() > 16 && bytes[0] == 0x89 && bytes[1] == 'P' && bytes[2] == 'N' && bytes[3] == 'G';
   const bool jpeg = bytes.size() > 3 && bytes[0] == 0xff && bytes[1] == 0xd8;
   if (!png && !jpeg) throw Error(fmt::format("{}: is neither PNG nor JPEG", path.string()));
   int width = 0;
   int height = 0;
   int channels = 0;
   const auto length = static_cast<int>(bytes.size());
+  // An iPhone's own variant keeps blue first and colours times alpha, which the reader does not turn back.
+  if (png && std::string_view(reinterpret_cast<const char*>(bytes.data()), bytes.size()).substr(12, 4) == "CgBI") {
+    throw Error(fmt::format("{}: is PNG as iPhones' programs keep it (CgBI); make a plain PNG of it", path.string()));
+  }
   if (stbi_info_from_memory(bytes.data(), length, &width, &height, &channels) == 0) {
     throw Error(fmt::format("{}: the picture is damaged: {}", path.string(), stbi_failure_reason()));
   }
@@ -44,21 +64,31 @@ Picture read_picture(const std::filesystem::path& path) {
     throw Error(
         fmt::format("{}: {}x{} pixels, expected 1 to {} on each side", path.string(), width, height, kMostPixels));
   }
-  const int wanted = channels <= 2 ? 1 : 3;
-  const std::unique_ptr<stbi_uc, void (*)(void*)> pixels(
-      stbi_load_from_memory(bytes.data(), length, &width, &height, &channels, wanted), stbi_image_free);
-  if (pixels == nullptr) {
+  PictureFile result;
+  result.bits = stbi_is_16_bit_from_memory(bytes.data(), length) != 0 ? 16 : 8;
+  // No number of channels is asked for: only then are those of a palette's or a key colour's transparency given.
+  if (result.bits == 16) {
+    const std::unique_ptr<stbi_us, void (*)(void*)> pixels(
+        stbi_load_16_from_memory(bytes.data(), length, &width, &height, &channels, 0), stbi_image_free);
+    if (pixels != nullptr) result.colours = planes_of(pixels.get(), width, height, channels, 65535.0f);
+  } else {
+    const std::unique_ptr<stbi_uc, void (*)(void*)> pixels(
+        stbi_load_from_memory(bytes.data(), length, &width, &height, &channels, 0), stbi_image_free);
+    if (pixels != nullptr) result.colours = planes_of(pixels.get(), width, height, channels, 255.0f);
+  }
+  if (result.colours.values.empty()) {
     throw Error(fmt::format("{}: the picture is damaged: {}", path.string(), stbi_failure_reason()));
   }
-  Picture picture{width, height, wanted, {}};
-  const auto count = static_cast<std::size_t>(width) * static_cast<std::size_t>(height);
-  picture.values.resize(count * static_cast<std::size_t>(wanted));
-  for (std::size_t i = 0; i < picture.values.size(); ++i) {
-    const std::size_t channel = i / count;
-    picture.values[i] =
-        static_cast<float>(pixels.get()[i % count * static_cast<std::size_t>(wanted) + channel]) / 255.0f;
+  const int orientation = orientation_of(std::as_bytes(std::span(bytes)));
+  if (channels == 2 || channels == 4) {
+    const auto count = static_cast<std::ptrdiff_t>(width) * height;
+    std::vector<float>& all = result.colours.values;
+    result.alpha = turned({width, height, 1, {all.end() - count, all.end()}}, orientation);
+    all.resize(all.size() - static_cast<std::size_t>(count));
+    --result.colours.channels;
   }
-  return picture;
+  result.colours = turned(result.colours, orientation);
+  return result;
 }
 
 void check_png_path(const std::filesystem::path& output, const std::vector<std::filesystem::path>& read) {
@@ -70,14 +100,17 @@ void check_png_path(const std::filesystem::path& output, const std::vector<std::
   refuse_to_write_over(read, output);
 }
 
-void write_png(const std::filesystem::path& path, const Picture& picture) {
-  const auto channels = static_cast<std::size_t>(picture.channels);
+void write_png(const std::filesystem::path& path, const Picture& picture, const std::optional<Picture>& alpha) {
   const auto count = static_cast<std::size_t>(picture.width * picture.height);
+  const auto colours = static_cast<std::size_t>(picture.channels);
+  const std::size_t channels = colours + (alpha ? 1 : 0);
   std::vector<unsigned char> pixels(count * channels);
   for (std::size_t i = 0; i < count; ++i) {
     for (std::size_t c = 0; c < channels; ++c) {
-      const float value = picture.values[c * count + i];
-      if (std::isnan(value)) throw Error(fmt::format("{}: the model made pixels that are no numbers", path.string()));
+      const float value = c < colours ? picture.values[c * count + i] : alpha->values[i];
+      if (!std::isfinite(value)) {
+        throw Error(fmt::format("{}: not written: the picture has pixels that are no finite numbers", path.string()));
+      }
       pixels[i * channels + c] = static_cast<unsigned char>(std::lround(std::clamp(value, 0.0f, 1.0f) * 255.0f));
     }
   }

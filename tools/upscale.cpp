@@ -7,6 +7,7 @@
 #include "heed/picture.h"
 #include "tools/interrupt.h"
 #include "tools/output.h"
+#include "tools/picture_alpha.h"
 #include "tools/picture_file.h"
 #include "tools/program.h"
 #include "tools/progress.h"
@@ -24,7 +25,9 @@ struct UpscaleArguments {
 
 int run_upscale(const UpscaleArguments& arguments) {
   check_png_path(arguments.output, {arguments.input, arguments.model});
-  const Picture picture = read_picture(arguments.input);
+  PictureFile file = read_picture(arguments.input);
+  if (file.alpha) bleed_colours(file.colours, *file.alpha);
+  const Picture& picture = file.colours;
   PictureModel model(open_device(arguments.device), arguments.model);
   Picture made;
   {
@@ -37,7 +40,12 @@ int run_upscale(const UpscaleArguments& arguments) {
     };
     made = model.transform(picture, options);
   }
-  write_png(arguments.output, made);
+  if (file.alpha) file.alpha = resampled(*file.alpha, made.width, made.height);
+  write_png(arguments.output, made, file.alpha);
+  if (file.bits > 8) {
+    write_error(fmt::format("{}: has {} bits a channel, of which the model was given all; {} has 8\n", arguments.input,
+                            file.bits, arguments.output));
+  }
   write_error(
       fmt::format("{}: {}x{} from {}x{}\n", arguments.output, made.width, made.height, picture.width, picture.height));
   return 0;
@@ -48,7 +56,9 @@ int run_upscale(const UpscaleArguments& arguments) {
 void add_upscale(Program& program) {
   CLI::App* verb = program.app.add_subcommand("upscale", "Make a picture of a picture: larger, or in another style");
   verb->footer(
-      "Pictures too large for the device are worked on in overlapping parts, which are blended.\n"
+      "Pictures too large for the device are worked on in overlapping parts, which are blended. Photographs are "
+      "turned\n"
+      "as their Exif data say. Models see colours alone: transparency is kept, enlarged by cubic interpolation.\n"
       "Example:\n  heed upscale photo.png --model rfdn.heed -o large.png");
   auto arguments = std::make_shared<UpscaleArguments>();
   verb->add_option("INPUT", arguments->input, "A PNG or JPEG file")->required();

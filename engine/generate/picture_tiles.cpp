@@ -52,13 +52,12 @@ Picture apply_in_tiles(const Picture& picture, const Tiling& tiling,
   Picture result;
   std::vector<double> sums;
   std::vector<double> weights;
-  std::int64_t scale = 1;
+  const std::int64_t scale = tiling.scale;
   for (const std::int64_t y : ys) {
     for (const std::int64_t x : xs) {
       if (options.progress) options.progress(done, total);
       const Picture made = apply(cut(picture, x, y, width, height), x, y);
       if (result.width == 0) {
-        scale = scale_of(width, height, made);
         result = {picture.width * scale, picture.height * scale, made.channels, {}};
         sums.assign(static_cast<std::size_t>(result.width * result.height * result.channels), 0.0);
         weights.assign(static_cast<std::size_t>(result.width * result.height), 0.0);
@@ -115,16 +114,6 @@ Picture mirrored(const Picture& picture, std::int64_t width, std::int64_t height
     }
   }
   return filled;
-}
-
-std::int64_t scale_of(std::int64_t width, std::int64_t height, const Picture& made) {
-  const std::int64_t scale = std::max<std::int64_t>(
-      1, static_cast<std::int64_t>(std::lround(static_cast<double>(made.width) / static_cast<double>(width))));
-  if (made.width < width * scale || made.height < height * scale) {
-    throw Error(fmt::format("{}x{} pixels become {}x{}, which is no whole number of times as many", width, height,
-                            made.width, made.height));
-  }
-  return scale;
 }
 
 Picture with_channels(const Picture& picture, std::int64_t channels) {

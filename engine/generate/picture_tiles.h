@@ -6,17 +6,18 @@
 
 namespace heed {
 
-/// The parts in which a picture is worked on: of this size, or the picture's where that is smaller.
+/// The parts in which a picture is worked on: of this size, or the picture's where that is smaller; and how many times
+/// as wide and high what is made of them is.
 struct Tiling {
   std::int64_t width = 0;
   std::int64_t height = 0;
   std::int64_t overlap = 0;
+  std::int64_t scale = 1;
 };
 
-/// Applies a function to overlapping parts of a picture and puts the results together, blended linearly where they
-/// overlap. What comes out of a part is an integer number of times as large (rounded: some networks round sizes up;
-/// what is beyond is cut off). A picture of one part is given whole. `apply` is told where in the picture a part
-/// begins, x and y. Throws Error when the overlap leaves nothing of a part.
+/// Applies a function to overlapping parts of a picture and puts the results, each `scale` times as large as its part,
+/// together, blended linearly where they overlap. A picture of one part is given whole. `apply` is told where in the
+/// picture a part begins, x and y. Throws Error when the overlap leaves nothing of a part.
 Picture apply_in_tiles(const Picture& picture, const Tiling& tiling,
                        const std::function<Picture(const Picture&, std::int64_t, std::int64_t)>& apply,
                        const TransformOptions& options);
@@ -25,10 +26,6 @@ Picture apply_in_tiles(const Picture& picture, const Tiling& tiling,
 Picture cut(const Picture& picture, std::int64_t x, std::int64_t y, std::int64_t width, std::int64_t height);
 /// A picture of at least its size, filled up to the right and below with its mirror images.
 Picture mirrored(const Picture& picture, std::int64_t width, std::int64_t height);
-/// How many times as wide as `width` and as high as `height` a picture is, rounded. Throws Error when it is smaller
-/// than that.
-std::int64_t scale_of(std::int64_t width, std::int64_t height, const Picture& made);
-
 /// Grey from colour (ITU-R BT.601) and colour from grey.
 Picture with_channels(const Picture& picture, std::int64_t channels);
 

@@ -34,6 +34,7 @@ struct Size {
   std::int64_t height = 0;
 };
 
+constexpr std::int64_t kLarge = 256;     // a side that says how many times as large results are
 constexpr std::int64_t kMostFill = 256;  // a model whose sides must be multiples of more is refused
 
 /// What a graph from pictures to pictures takes.
@@ -118,6 +119,17 @@ void check_given(const Picture& picture, const TransformOptions& options) {
 
 }  // namespace
 
+std::int64_t PictureModel::State::result_width(const Bindings& dims, const Role& made) const {
+  const auto shape_in = [](const Graph& of, const Bindings& with, const std::string& name) {
+    return infer_all(of, with)[static_cast<std::size_t>(of.find(name))].shape;
+  };
+  Shape shape = shape_in(*graph, dims, made.name);
+  if (decoder != nullptr) {
+    shape = shape_in(*decoder, bind_inputs(*decoder, {{need_input(*decoder, "latent")->name, shape}}), result->name);
+  }
+  return shape.size() == 4 ? shape[3] : 0;
+}
+
 Picture PictureModel::transform(const Picture& picture, const TransformOptions& options) {
   State& s = *state_;
   if (draws()) throw Error(fmt::format("{}: the model draws pictures from noise; use 'heed draw'", s.where));
@@ -145,6 +157,11 @@ Picture PictureModel::transform(const Picture& picture, const TransformOptions& 
   } else {
     part = largest_part(taken, whole, s.where);
   }
+  const Role& made = s.decoder == nullptr ? *s.result : *s.need_output(*s.graph, "latent");
+  // Told by a large picture: of five pixels a network that rounds up to eight would seem to double.
+  const Size large = taken.at_least({kLarge, kLarge});
+  const std::int64_t scale = std::max<std::int64_t>(
+      1, std::lround(static_cast<double>(s.result_width(taken.bind(large), made)) / static_cast<double>(large.width)));
   const auto apply = [&](const Picture& of, std::int64_t x, std::int64_t y) {
     const Size size = taken.at_least({of.width, of.height});
     const bool fills = size.width != of.width || size.height != of.height;
@@ -154,19 +171,20 @@ Picture PictureModel::transform(const Picture& picture, const TransformOptions& 
       value = static_cast<float>(s.image->least + value * (s.image->most - s.image->least));
     }
     s.session.write(input.name, bytes_of(values));
-    const Role& made = s.decoder == nullptr ? *s.result : *s.need_output(*s.graph, "latent");
     Shape shape = State::output_shape(executable, made);
     std::vector<float> result = s.run(executable, made.name, static_cast<std::size_t>(element_count(shape)));
     s.decode(result, shape);
     Picture now = s.picture_of(result, shape, 0);
-    if (fills) {
-      const std::int64_t scale = scale_of(size.width, size.height, now);
-      now = cut(now, 0, 0, of.width * scale, of.height * scale);
+    // Some networks round sizes up: what is beyond is cut off with what was filled up.
+    if (now.width < of.width * scale || now.height < of.height * scale) {
+      throw Error(fmt::format("{}: {}x{} pixels become {}x{}, expected {} times as many a side", s.where, size.width,
+                              size.height, now.width, now.height, scale));
     }
+    now = cut(now, 0, 0, of.width * scale, of.height * scale);
     s.check_finite(now, fmt::format("the part of {}x{} pixels at {},{}", of.width, of.height, x, y));
     return now;
   };
-  return apply_in_tiles(given, {part.width, part.height, options.overlap}, apply, options);
+  return apply_in_tiles(given, {part.width, part.height, options.overlap, scale}, apply, options);
 }
 
 }  // namespace heed

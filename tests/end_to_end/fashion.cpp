@@ -35,7 +35,7 @@ std::vector<std::string> files_in(const fs::path& folder) {
 
 /// A picture of heat: large enough to look at, in colours, and not all the same.
 Picture heat(const fs::path& path) {
-  Picture picture = tools::read_picture(path);
+  Picture picture = tools::read_picture(path).colours;
   CAPTURE(path.string());
   CHECK(picture.width >= 256);
   CHECK(picture.height >= 256);
