@@ -14,6 +14,7 @@
 #include "tools/graph_arguments.h"
 #include "tools/output.h"
 #include "tools/program.h"
+#include "tools/smaller_sizes.h"
 
 namespace heed::tools {
 namespace {
@@ -77,7 +78,7 @@ int bench_graph(const ModelFile& file, const BenchArguments& arguments, Clock::t
   const FileWeights source(file);
   WeightStore weights(device.gpu(), source);
   Session session(device.gpu(), weights);
-  Executable& executable = session.prepare(graph, dims);
+  Executable& executable = prepare(session, file, graph, dims, device.gpu());
   const double load_seconds = seconds_since(loading);
   fill_inputs(session, graph, dims);
   session.run(executable);

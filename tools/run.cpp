@@ -18,6 +18,7 @@
 #include "tools/npy.h"
 #include "tools/output.h"
 #include "tools/program.h"
+#include "tools/smaller_sizes.h"
 
 namespace heed::tools {
 namespace {
@@ -97,7 +98,7 @@ int run_graph(const RunArguments& arguments) {
   const FileWeights source(file);
   WeightStore weights(device.gpu(), source);
   Session session(device.gpu(), weights);
-  Executable& executable = session.prepare(graph, dims);
+  Executable& executable = prepare(session, file, graph, dims, device.gpu());
   for (const ValueId id : graph.inputs) {
     const Value& input = graph.value(id);
     if (session.has(input.name)) write_input(session, input, arrays.at(input.name));

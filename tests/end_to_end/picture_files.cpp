@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <cstdio>
 #include <filesystem>
 #include <functional>
 #include <limits>
@@ -461,6 +462,27 @@ TEST_CASE("picture files: options that a model cannot use are refused by name") 
   const Finished walk = run_heed({"draw", model, "-o", output, "--interpolate", "1", "2", "3"});
   REQUIRE_MESSAGE(walk.exit_code == 0, walk.both());
   CHECK(walk.error.find("seeds 1 to 2") != std::string::npos);
+}
+
+TEST_CASE("picture files: bench says which sizes would fit the device") {
+  const TempFolder folder;
+  const std::string model = plain_model(folder, "plain.heed", 1.0f);
+  // What a device binds is at least 128 MiB and at most 4 GiB: 3 planes of 20,000 x 40,000 floats are 9.6 GB.
+  const Finished finished = run_heed({"bench", model, "--bind", "height=20000", "--bind", "width=40000"});
+  check_error(finished, "; 'heed upscale' works on pictures in parts (--tile)");
+  check_error(finished, "; height=");
+  std::int64_t height = 0;
+  std::int64_t width = 0;
+  const std::size_t at = finished.error.find("; height=");
+  REQUIRE(at != std::string::npos);
+  REQUIRE(std::sscanf(finished.error.c_str() + at, "; height=%ld width=%ld fits;", &height, &width) == 2);
+  CHECK(std::abs(static_cast<double>(width) / static_cast<double>(height) - 2.0) < 0.02);
+  CHECK(height >= 2300);  // 3 x 4 x 2 x 2300^2 = 127 million bytes
+  CHECK(height < 20000);
+  // Sizes that no device changes are refused as before.
+  const Finished none = run_heed({"bench", model, "--bind", "height=3", "--bind", "width=3"});
+  check_error(none, "windows of 5 do not fit 3");
+  CHECK(none.error.find(" fits") == none.error.npos);
 }
 
 }  // namespace heed::end_to_end
