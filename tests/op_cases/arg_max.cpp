@@ -15,8 +15,7 @@ OpCase arg_max(const std::string& op, const SymbolicShape& shape, std::int64_t a
                        attributes.integer("select_last_index", 0) != 0 ? ", the last" : ""),
            std::move(b).finish(),
            {},
-           {},
-           0.0};
+           {}};
   if (!x.empty()) c.values["x"] = std::move(x);
   return c;
 }

@@ -80,7 +80,6 @@ OpCase plain(const Plain& c) {
   if (c.weights) b.output(outputs[1], "weights");
   result.name = describe(c);
   result.graph = std::move(b).finish();
-  result.tolerance = 5e-6;
   return result;
 }
 
@@ -180,7 +179,6 @@ OpCase cached(const Cached& c) {
   if (c.out > 0) result.name += fmt::format(", to {}", c.out);
   result.graph = std::move(b).finish();
   result.dims = {{"tokens", c.rows}, {"context", c.context}};
-  result.tolerance = 1e-5;
   return result;
 }
 

@@ -73,7 +73,7 @@ Rounding rounding_of(const Node& node, const std::vector<Shape>& inputs, const s
     if (activation != "silu" && activation != "sigmoid" && activation != "tanh") rounding.absolute = kGeluCancels;
     return rounding;
   };
-  if (one_of(op, {"add", "sub", "mul", "prelu", "leaky_relu", "cast"})) return {.exact = false, .result = 1.0};
+  if (one_of(op, {"add", "sub", "mul", "prelu", "leaky_relu"})) return {.exact = false, .result = 1.0};
   if (one_of(op, {"hard_sigmoid", "hard_swish", "shrink", "thresholded_relu", "softsign", "mod", "fmod"})) {
     return {.exact = false, .result = 4.0, .absolute = op == "hard_sigmoid" || op == "hard_swish" ? 1.0 : 0.0};
   }

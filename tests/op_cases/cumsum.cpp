@@ -16,8 +16,7 @@ OpCase cumsum(const SymbolicShape& shape, std::int64_t axis, bool exclusive, boo
                        reverse ? " reverse" : ""),
            std::move(b).finish(),
            {},
-           {},
-           4e-6};
+           {}};
   if (!is_floating(type)) {
     std::vector<double>& x = c.values["x"];
     for (std::int64_t i = element_count(bind(shape, {})); i > 0; --i) x.push_back(static_cast<double>(i % 13 + 1));

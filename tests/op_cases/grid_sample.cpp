@@ -21,8 +21,7 @@ std::vector<OpCase> cases_grid_sample() {
     OpCase c{fmt::format("{} {} {} {}{}", to_string(x), to_string(grid), mode, padding, corners ? " corners" : ""),
              std::move(b).finish(),
              {},
-             {},
-             1e-5};
+             {}};
     std::int64_t count = 1;
     for (const std::int64_t size : grid) count *= size;
     // From -2.3 to 2.3, off the edges between elements.

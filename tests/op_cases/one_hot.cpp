@@ -18,8 +18,7 @@ std::vector<OpCase> cases_one_hot() {
                                  inside != 0 ? " inside" : ""),
                      std::move(b).finish(),
                      {},
-                     {{"i", std::move(indices)}, {"v", {2, 5}}},
-                     0.0});
+                     {{"i", std::move(indices)}, {"v", {2, 5}}}});
   };
   for (const std::int64_t axis : {0, 1, 2, -1, -2, -3}) one_hot({2, 3}, {0, -1, 3, 4, -5, -4}, 4, axis, DType::F32);
   one_hot({}, {2}, 3, -1, DType::F32);

@@ -18,7 +18,7 @@ std::vector<OpCase> cases_pad() {
     if (!axes.empty()) name += " axes " + to_string(axes);
     if (value) name += ", value";
     if (type != DType::F32) name += fmt::format(", {}", dtype_name(type));
-    cases.push_back({name, std::move(b).finish(), {}, {}, 0.0});
+    cases.push_back({name, std::move(b).finish(), {}, {}});
     if (type != DType::F32) {
       std::vector<double> x;
       std::int64_t count = 1;

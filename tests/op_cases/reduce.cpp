@@ -17,8 +17,7 @@ OpCase reduce(const std::string& kind, const SymbolicShape& shape, const std::ve
                        attributes.size()),
            std::move(b).finish(),
            {},
-           {},
-           4e-6};
+           {}};
   if (!x.empty()) c.values["x"] = std::move(x);
   return c;
 }

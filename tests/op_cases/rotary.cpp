@@ -31,8 +31,7 @@ OpCase rotary(const RotaryCase& c) {
                       c.position, c.context, c.base),
           std::move(b).finish(),
           {{"tokens", c.rows}, {"context", c.context}},
-          {{"position", {c.position}}},
-          2e-6};
+          {{"position", {c.position}}}};
 }
 
 }  // namespace

@@ -16,6 +16,8 @@ namespace {
 
 // A quiet NaN; as an integer 2143346349, which no case has for an answer.
 constexpr std::uint32_t kPoison = 0x7fc0dead;
+// Around inputs: another one, or what is read beyond an input and written beyond an output would look untouched.
+constexpr std::uint32_t kInputPoison = 0x7fc1beef;
 // Before and after tensors, a whole number of alignments.
 constexpr std::uint64_t kGuardBytes = kMostAlignment;
 constexpr std::size_t kGuardWords = kGuardBytes / 4;
@@ -35,10 +37,10 @@ Words to_words(const HostTensor& tensor) {
 }
 
 /// The same in the middle of guards and the device's padding: no kernel may let them into a result.
-Words guarded(const Words& words) {
-  Words image(kGuardWords, kPoison);
+Words guarded(const Words& words, std::uint32_t poison = kPoison) {
+  Words image(kGuardWords, poison);
   image.insert(image.end(), words.begin(), words.end());
-  image.resize(kGuardWords + std::max<std::size_t>(4, (words.size() + 3) / 4 * 4) + kGuardWords, kPoison);
+  image.resize(kGuardWords + std::max<std::size_t>(4, (words.size() + 3) / 4 * 4) + kGuardWords, poison);
   return image;
 }
 
@@ -159,7 +161,7 @@ CaseResult compare_all(const std::vector<Words>& images, const Session& session,
   for (const auto& [name, tensor] : data.inputs) {
     if (!session.has(name)) continue;
     // Nothing may write them: not a bit.
-    const Words expected = guarded(to_words(tensor));
+    const Words expected = guarded(to_words(tensor), kInputPoison);
     const Words& image = images[next++];
     for (std::size_t i = 0; i < image.size() && result.message.empty(); ++i) {
       if (image[i] == expected[i]) continue;
@@ -285,7 +287,7 @@ CaseResult run_case(Gpu& gpu, const CaseData& data, const Bounds& bounds, Plan p
       for (const auto& [name, tensor] : *tensors) {
         // A tensor that no node reads is not there.
         if (!session.has(name)) continue;
-        const Words words = guarded(to_words(tensor));
+        const Words words = guarded(to_words(tensor), tensors == &data.inputs ? kInputPoison : kPoison);
         session.write(name, std::as_bytes(std::span(words)));
       }
     }

@@ -35,7 +35,7 @@ OpCase sample(Sample c) {
   b.output(b.add("sample", "sample", {logits, tokens, position, history, sampler},
                  {{"greedy", std::int64_t{c.greedy}}, {"penalty", std::int64_t{c.penalty}}, {"rows", "tokens"}}),
            "token");
-  OpCase result{std::move(c.name), std::move(b).finish(), {{"tokens", c.tokens}, {"context", c.context}}, {}, 0.0};
+  OpCase result{std::move(c.name), std::move(b).finish(), {{"tokens", c.tokens}, {"context", c.context}}, {}};
   if (c.logits.empty()) {
     // Far enough apart that float and double agree on their order and on every threshold.
     for (std::int64_t i = 0; i < c.rows * c.vocabulary; ++i) c.logits.push_back(4.0 * std::sin(static_cast<double>(i)));

@@ -19,8 +19,7 @@ OpCase scatter(const std::string& op, const SymbolicShape& x, const Shape& shape
   return {fmt::format("{} {} {} {} {} axis {}", op, dtype_name(type), to_string(x), to_string(shape), reduction, axis),
           std::move(b).finish(),
           {},
-          {{"i", std::move(indices)}},
-          reduction == "none" ? 0.0 : 2e-6};
+          {{"i", std::move(indices)}}};
 }
 
 std::vector<double> scattered(std::int64_t count, std::int64_t size) {

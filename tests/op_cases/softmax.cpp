@@ -13,8 +13,7 @@ OpCase softmax(const SymbolicShape& shape, std::int64_t axis, std::vector<double
   OpCase c{fmt::format("{} {} axis {}{}{}", op, to_string(shape), axis, what.empty() ? "" : ", ", what),
            std::move(b).finish(),
            {},
-           {},
-           2e-6};
+           {}};
   if (!x.empty()) c.values["x"] = std::move(x);
   return c;
 }

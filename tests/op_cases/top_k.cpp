@@ -22,8 +22,7 @@ OpCase top_k(const SymbolicShape& shape, std::int64_t k, std::int64_t axis, std:
                        static_cast<int>(wanted)),
            std::move(b).finish(),
            {},
-           {},
-           0.0};
+           {}};
   if (!x.empty()) c.values["x"] = std::move(x);
   return c;
 }

@@ -22,8 +22,7 @@ std::vector<OpCase> cases_triangle() {
         {fmt::format("{} {} {} upper {}", dtype_name(type), to_string(shape), k ? std::to_string(*k) : "", upper),
          std::move(b).finish(),
          {},
-         {},
-         0.0});
+         {}});
   };
   for (const std::int64_t upper : {0, 1}) {
     triangle({4, 5}, {}, upper);

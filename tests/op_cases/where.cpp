@@ -17,8 +17,7 @@ OpCase where(const Shape& condition, const SymbolicShape& a, const SymbolicShape
   return {fmt::format("{} {} {} {}", dtype_name(type), to_string(condition), to_string(a), to_string(b)),
           std::move(builder).finish(),
           {},
-          {{"c", choices}},
-          0.0};
+          {{"c", choices}}};
 }
 
 }  // namespace
