@@ -2,10 +2,10 @@
 # Installs what is missing, builds heed and runs every test there is; safe to repeat.
 # usage: sh tests/run.sh
 #
-# In order: op cases and goldens, under Vulkan's validation layer, and the program, with a Release build; the units that need
-# no device, and the program on bad input, under the address and undefined-behaviour sanitizers; every fuzz target for
-# HEED_FUZZ_SECONDS (default 3); formatting. What cannot run here is named and skipped. The last line is
-# `N passed, N failed`; the exit code is 1 if anything failed.
+# In order: op cases and goldens, under Vulkan's validation layer, and the program, with a Release build; every driver at
+# hand, briefly (tests/drivers.sh); the units that need no device, and the program on bad input, under the address and
+# undefined-behaviour sanitizers; every fuzz target for HEED_FUZZ_SECONDS (default 3); formatting. What cannot run here is
+# named and skipped. The last line is `N passed, N failed`; the exit code is 1 if anything failed.
 set -u
 cd "$(dirname "$0")/.." || exit 1
 jobs=$(nproc)
@@ -126,6 +126,10 @@ trap 'kill "$configuring" 2>/dev/null; exit 130' INT TERM
 
 headline "tests"
 run_ctest build -j "$jobs" -E "$device_free_tests"
+
+headline "drivers"
+# The drivers at hand, each briefly, and what compiles for those of GPU vendors.
+step "tests/drivers.sh --quick" sh tests/drivers.sh --quick
 
 headline "sanitizers"
 if build_checked; then
