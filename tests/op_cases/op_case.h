@@ -14,7 +14,8 @@ namespace heed::op_cases {
 inline constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
 /// One test of one op on a device: a small graph whose outputs and states are compared, element by element, with the
-/// double-precision reference, each within a bound that follows from the op (bounds.h). The same cases serve the test suite and `heed conform`.
+/// double-precision reference, each within a bound that follows from the op (bounds.h). The same cases serve the test
+/// suite and `heed conform`.
 struct OpCase {
   std::string name;  // "q8_0 3x64 -> 96, bias": sizes and what is special
   Graph graph;
