@@ -8,6 +8,7 @@
 #include <fstream>
 #include <memory>
 #include <optional>
+#include <set>
 
 #include "heed/error.h"
 #include "tests/op_cases/op_case.h"
@@ -28,6 +29,7 @@ struct ConformArguments {
   std::string id;
   int repeats = 2;
   bool quick = false;
+  bool quarantine = true;
   bool compile_only = false;
   bool probe_watchdog = false;
   bool json = false;
@@ -78,6 +80,31 @@ std::string selection_of(const ConformArguments& arguments) {
   throw Error(fmt::format("no case has '{}' in its name; there are cases of {}", arguments.op, known));
 }
 
+/// Turns off what failed, as long as plainer kernels are left, and on again what was off and passed. Says so.
+void act_on(const ConformReport& report, Gpu& gpu) {
+  std::set<std::string> failed;
+  for (const std::string& pipeline : report.verdict.pipelines) failed.insert(pipeline.substr(0, pipeline.find(',')));
+  std::set<std::string> mended;
+  for (const auto& [module, reason] : gpu.quarantine()) {
+    const bool tested =
+        std::ranges::any_of(report.rows, [&](const op_cases::ConformRow& row) { return row.modules.contains(module); });
+    if (tested && !failed.contains(module)) mended.insert(module);
+  }
+  gpu.release_from_quarantine(mended);
+  for (const std::string& module : mended) write_error(fmt::format("{} passed and is on again\n", module));
+  if (report.verdict.outcome != op_cases::Outcome::ConformsWithout) return;
+  for (const op_cases::ConformRow& row : report.rows) {
+    for (const op_cases::ConformFailure& failure : row.failed) {
+      for (const std::string& pipeline : failure.pipelines) {
+        const std::string module = pipeline.substr(0, pipeline.find(','));
+        if (!failed.contains(module) || gpu.quarantine().contains(module)) continue;
+        gpu.put_into_quarantine({{module, fmt::format("heed conform: {}: {}", failure.case_name, failure.message)}});
+        write_error(fmt::format("{} failed and is off from now on; 'heed devices' lists what is off\n", module));
+      }
+    }
+  }
+}
+
 int run_conform(const ConformArguments& arguments) {
   for (const std::string& name : arguments.reports) check_report_name(name);
   const auto start = std::chrono::steady_clock::now();
@@ -98,6 +125,8 @@ int run_conform(const ConformArguments& arguments) {
         report.probes = op_cases::probe(device->gpu(), std::min(kMostProbedBytes, device->info().memory / 2));
       }
     }
+    // What is off is judged again.
+    device->gpu().set_broken_modules({});
     op_cases::ConformOptions options;
     options.wanted = [&](std::string_view op, std::string_view case_name) {
       return fmt::format("{} {}", op, case_name).find(arguments.op) != std::string::npos;
@@ -124,6 +153,7 @@ int run_conform(const ConformArguments& arguments) {
     }
   }
   report.verdict = op_cases::verdict_of(report.rows);
+  if (!arguments.compile_only && arguments.quarantine && report.runs_nothing.empty()) act_on(report, device->gpu());
   report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   for (const std::string& name : arguments.reports) write_report(name, report);
   write_output(arguments.json ? json_text(conform_json(report), 2) + "\n" : conform_text(report));
@@ -152,6 +182,9 @@ void add_conform(Program& program) {
       ->transform(integers(1, 1000000))
       ->type_name("N");
   verb->add_flag("--quick", arguments->quick, "One case for each sequence of kernels");
+  verb->add_flag(
+      "!--no-quarantine", arguments->quarantine,
+      "Leave kernels that fail on, and those that are off as they are; otherwise plans go around what failed");
   verb->add_flag("--compile-only", arguments->compile_only, "Plan and compile everything, run nothing");
   verb->add_flag("--probe-watchdog", arguments->probe_watchdog,
                  "Also find the longest submission that survives; may reset the device");

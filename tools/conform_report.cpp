@@ -47,9 +47,7 @@ std::map<std::string, OfOp> by_op(const ConformReport& report) {
 }
 
 /// JSON has no infinity: null stands for something that was no number, or written where it should not be.
-nlohmann::json finite(double number) {
-  return std::isfinite(number) ? nlohmann::json(number) : nlohmann::json();
-}
+nlohmann::json finite(double number) { return std::isfinite(number) ? nlohmann::json(number) : nlohmann::json(); }
 
 std::string verdict_line(const ConformReport& report) {
   const op_cases::Verdict& verdict = report.verdict;
@@ -100,22 +98,7 @@ std::string escaped(const std::string& text) {
 }
 
 /// Limits of the device by the names of DeviceCaps.
-nlohmann::json limits_json(const DeviceCaps& caps) {
-  return {{"max_storage_buffer_range", caps.max_storage_buffer_range},
-          {"max_texel_buffer_elements", caps.max_texel_buffer_elements},
-          {"max_storage_buffers", caps.max_storage_buffers},
-          {"max_memory_allocation", caps.max_memory_allocation},
-          {"buffer_alignment", caps.buffer_alignment},
-          {"max_push_constants", caps.max_push_constants},
-          {"max_workgroup_invocations", caps.max_workgroup_invocations},
-          {"max_workgroup_size", caps.max_workgroup_size},
-          {"max_workgroup_count", caps.max_workgroup_count},
-          {"max_shared_memory", caps.max_shared_memory},
-          {"subgroup_size", caps.subgroup_size},
-          {"subgroup_arithmetic", caps.subgroup_arithmetic},
-          {"subgroup_shuffle", caps.subgroup_shuffle},
-          {"max_loop_iterations", caps.max_loop_iterations}};
-}
+nlohmann::json limits_json(const DeviceCaps& caps) { return nlohmann::json::parse(caps_to_json(caps)); }
 
 }  // namespace
 
@@ -175,27 +158,27 @@ std::string conform_text(const ConformReport& report) {
 nlohmann::json conform_json(const ConformReport& report) {
   const op_cases::Verdict& verdict = report.verdict;
   nlohmann::json json = {{"device", report.device.name},
-                                 {"driver", report.device.driver},
-                                 {"type", report.device.type},
-                                 {"uuid", report.device.uuid},
-                                 {"api_version", report.device.api_version},
-                                 {"memory_bytes", report.device.memory},
-                                 {"limits", limits_json(report.caps)},
-                                 {"heed_version", kVersion},
-                                 {"seconds", report.seconds},
-                                 {"selection", report.selection},
-                                 {"compile_only", report.compile_only},
-                                 {"repeats", report.repeats},
-                                 {"cases", verdict.cases},
-                                 {"passed", verdict.passed},
-                                 {"nothing_to_compute", verdict.nothing},
-                                 {"failures", verdict.failures},
-                                 {"conforms", report.fine()},
-                                 {"verdict", verdict_line(report)},
-                                 {"variants_off", verdict.variants},
-                                 {"suspect_pipelines", verdict.pipelines},
-                                 {"probes", nlohmann::json::array()},
-                                 {"rows", nlohmann::json::array()}};
+                         {"driver", report.device.driver},
+                         {"type", report.device.type},
+                         {"uuid", report.device.uuid},
+                         {"api_version", report.device.api_version},
+                         {"memory_bytes", report.device.memory},
+                         {"limits", limits_json(report.caps)},
+                         {"heed_version", kVersion},
+                         {"seconds", report.seconds},
+                         {"selection", report.selection},
+                         {"compile_only", report.compile_only},
+                         {"repeats", report.repeats},
+                         {"cases", verdict.cases},
+                         {"passed", verdict.passed},
+                         {"nothing_to_compute", verdict.nothing},
+                         {"failures", verdict.failures},
+                         {"conforms", report.fine()},
+                         {"verdict", verdict_line(report)},
+                         {"variants_off", verdict.variants},
+                         {"suspect_pipelines", verdict.pipelines},
+                         {"probes", nlohmann::json::array()},
+                         {"rows", nlohmann::json::array()}};
   for (const op_cases::Probe& probe : report.probes) {
     json["probes"].push_back(
         {{"name", probe.name}, {"reported", probe.reported}, {"found", probe.found}, {"fine", probe.fine}});

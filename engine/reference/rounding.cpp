@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <initializer_list>
+#include <string_view>
 
 namespace heed {
 namespace {
@@ -20,6 +21,10 @@ Rounding sum_of(double terms, double more = 0.0, std::size_t operands = 99) {
   return {.exact = false, .result = steps, .operand = steps, .operands = operands};
 }
 
+/// gelu is x/2 (1 + erf) and its like: below zero the sum cancels, which leaves half a step of 1 times x/2; further
+/// than x = -8 nothing is left.
+constexpr double kGeluCancels = 4.0;
+
 /// Of functions built from what a driver computes: exp may be off by 3 + 2|x| steps of float, which are two units each.
 constexpr Rounding kFunction = {.exact = false, .result = 8.0, .operand = 4.0, .operands = 99};
 
@@ -33,12 +38,12 @@ double Nudges::next() {
   return static_cast<double>(z >> 11) * 0x1p-52 - 1.0;
 }
 
-void nudge(std::vector<double>& data, const Rounding& rounding, Nudges& nudges) {
+void nudge(std::vector<double>& data, const Rounding& rounding, Nudges& nudges, double scale) {
   for (double& value : data) {
     if (!std::isfinite(value)) continue;
     double units = rounding.result;
     if (rounding.logarithm && value > 0.0) units += 4.0 * std::abs(std::log(value));
-    value += nudges.next() * kUnitRoundoff * (units * std::abs(value) + rounding.absolute);
+    value += nudges.next() * kUnitRoundoff * (units * std::abs(value) + scale * rounding.absolute);
   }
 }
 
@@ -50,20 +55,35 @@ Rounding rounding_of(const Node& node, const std::vector<Shape>& inputs, const s
     const std::string activation = node.attributes.text("activation", "none");
     if (activation == "none" || activation == "relu") return rounding;
     rounding.result += kFunction.result;
+    if (activation != "silu" && activation != "sigmoid" && activation != "tanh") rounding.absolute = kGeluCancels;
     return rounding;
   };
-  if (one_of(op, {"add", "sub", "mul", "prelu", "leaky_relu", "cast"})) return {.exact = false, .result = 1.0};
+  if (one_of(op, {"add", "sub", "mul", "prelu", "leaky_relu"})) return {.exact = false, .result = 1.0};
   if (one_of(op, {"hard_sigmoid", "hard_swish", "shrink", "thresholded_relu", "softsign", "mod", "fmod"})) {
     return {.exact = false, .result = 4.0, .absolute = op == "hard_sigmoid" || op == "hard_swish" ? 1.0 : 0.0};
   }
   if (one_of(op, {"div", "reciprocal", "sqrt"})) return {.exact = false, .result = 6.0};
-  if (op == "gate") return with_activation({.exact = false, .result = 2.0, .operand = 4.0, .operands = 1});
+  if (op == "gate") {
+    Rounding rounding = with_activation({.exact = false, .result = 2.0, .operand = 4.0, .operands = 1});
+    rounding.scale = 1;
+    return rounding;
+  }
+  if (op == "embedding" && node.attributes.has("scale")) return {.exact = false, .result = 1.0};
+  if (op == "gelu" || op == "gelu_tanh") {
+    Rounding rounding = kFunction;
+    rounding.absolute = kGeluCancels;
+    return rounding;
+  }
   if (one_of(op, {"silu", "gelu", "gelu_tanh", "tanh", "sigmoid", "exp",      "log",   "sin",   "cos",
                   "tan",  "asin", "acos",      "atan", "sinh",    "cosh",     "asinh", "acosh", "atanh",
                   "erf",  "elu",  "celu",      "selu", "mish",    "softplus", "swish", "pow"})) {
     return kFunction;
   }
-  if (op == "linear") return with_activation(sum_of(last(input(0))));
+  if (op == "linear") {
+    // Fusion puts a norm before it (input 4) and a second product behind it (input 5).
+    const double terms = last(input(0)) + (input(5).empty() ? 0.0 : last(input(5)));
+    return with_activation(sum_of(terms, input(4).empty() ? 0.0 : 6.0));
+  }
   if (op == "matmul") return sum_of(last(input(0)));
   if (op == "einsum") {
     double most = 1.0;
@@ -111,7 +131,7 @@ Rounding rounding_of(const Node& node, const std::vector<Shape>& inputs, const s
     return {};
   }
   if (op == "resize" && node.attributes.text("mode", "nearest") != "nearest") return sum_of(16.0, 2.0, 1);
-  if (op == "grid_sample") return sum_of(16.0, 8.0);
+  if (op == "grid_sample") return sum_of(16.0, 24.0);  // places are off by steps of the size, not of the grid's number
   if (one_of(op, {"lstm", "gru", "rnn"})) return sum_of(last(input(1)) + last(input(2)), 8.0);
   return {};
 }

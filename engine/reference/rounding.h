@@ -18,8 +18,12 @@ struct Rounding {
   /// And as if the first `operands` inputs were off by so much relative to themselves, in the same unit.
   double operand = 0.0;
   std::size_t operands = 0;
-  double absolute = 0.0;   // the smallest error of a result, in the same unit; of functions that cancel inside
-  bool logarithm = false;  // and by 4 |ln y| relative, which is what exp of a rounded difference loses
+  /// The least error of a result, in the same unit, of functions that cancel inside: times the largest magnitude of
+  /// operand `scale`, where it is one.
+  double absolute = 0.0;
+  std::size_t scale = kNoOperand;
+  bool logarithm = false;  // also by 4 |ln y| relative, which is what exp of a rounded difference loses
+  static constexpr std::size_t kNoOperand = 99;
 };
 
 /// By the op's name, attributes and sizes. A sum of n terms in float, in whatever order, is off by about sqrt(n) steps
@@ -38,6 +42,7 @@ class Nudges {
 };
 
 /// Moves every finite number by a random share of its rounding: stochastic arithmetic (Parker 1997) on a whole tensor.
-void nudge(std::vector<double>& data, const Rounding& rounding, Nudges& nudges);
+/// `scale`: the largest magnitude of operand Rounding::scale, where it is one.
+void nudge(std::vector<double>& data, const Rounding& rounding, Nudges& nudges, double scale = 1.0);
 
 }  // namespace heed

@@ -59,6 +59,12 @@ class Strays {
     outputs_.resize(context.outputs.size());
     states_.resize(context.inputs.size());
     if (rounding_.exact) return;
+    if (rounding_.scale < context.inputs.size() && context.inputs[rounding_.scale] != nullptr) {
+      scale_ = 0.0;
+      for (const double number : context.inputs[rounding_.scale]->data) {
+        if (std::isfinite(number)) scale_ = std::max(scale_, std::abs(number));
+      }
+    }
     for (int run = 0; run < kRuns; ++run) run_nudged(context, input_is_state, 0x5eed + static_cast<std::uint64_t>(run));
     for (std::size_t i = 0; i < outputs_.size(); ++i) finish(outputs_[i], context.outputs[i]);
     for (std::size_t i = 0; i < states_.size(); ++i) finish(states_[i], context.inputs[i]);
@@ -91,7 +97,7 @@ class Strays {
     ops::find_op(context.node.op)->reference(nudged);
     for (std::size_t i = 0; i < outputs.size(); ++i) {
       if (nudged.outputs[i] == nullptr || !is_floating(outputs[i].type.dtype)) continue;
-      nudge(outputs[i].data, rounding_, nudges);
+      nudge(outputs[i].data, rounding_, nudges, scale_);
       add(outputs_[i], outputs[i].data, context.outputs[i]->data);
     }
     for (std::size_t i = 0; i < inputs.size(); ++i) {
@@ -120,6 +126,7 @@ class Strays {
   }
 
   Rounding rounding_;
+  double scale_ = 1.0;  // of Rounding::absolute
   std::vector<std::vector<double>> outputs_;
   std::vector<std::vector<double>> states_;
 };
