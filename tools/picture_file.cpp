@@ -45,24 +45,26 @@ PictureFile read_picture(const std::filesystem::path& path) {
   file.seekg(0);
   if (!file.read(reinterpret_cast<char*>(bytes.data()), size))
     throw Error(fmt::format("{}: cannot read", path.string()));
+  return parse_picture(bytes, path.string());
+}
 
+PictureFile parse_picture(std::span<const unsigned char> bytes, const std::string& where) {
   const bool png = bytes.size() > 16 && bytes[0] == 0x89 && bytes[1] == 'P' && bytes[2] == 'N' && bytes[3] == 'G';
   const bool jpeg = bytes.size() > 3 && bytes[0] == 0xff && bytes[1] == 0xd8;
-  if (!png && !jpeg) throw Error(fmt::format("{}: is neither PNG nor JPEG", path.string()));
+  if (!png && !jpeg) throw Error(fmt::format("{}: is neither PNG nor JPEG", where));
   int width = 0;
   int height = 0;
   int channels = 0;
   const auto length = static_cast<int>(bytes.size());
   // An iPhone's own variant keeps blue first and colours times alpha, which the reader does not turn back.
   if (png && std::string_view(reinterpret_cast<const char*>(bytes.data()), bytes.size()).substr(12, 4) == "CgBI") {
-    throw Error(fmt::format("{}: is PNG as iPhones' programs keep it (CgBI); make a plain PNG of it", path.string()));
+    throw Error(fmt::format("{}: is PNG as iPhones' programs keep it (CgBI); make a plain PNG of it", where));
   }
   if (stbi_info_from_memory(bytes.data(), length, &width, &height, &channels) == 0) {
-    throw Error(fmt::format("{}: the picture is damaged: {}", path.string(), stbi_failure_reason()));
+    throw Error(fmt::format("{}: the picture is damaged: {}", where, stbi_failure_reason()));
   }
   if (width < 1 || height < 1 || width > kMostPixels || height > kMostPixels) {
-    throw Error(
-        fmt::format("{}: {}x{} pixels, expected 1 to {} on each side", path.string(), width, height, kMostPixels));
+    throw Error(fmt::format("{}: {}x{} pixels, expected 1 to {} on each side", where, width, height, kMostPixels));
   }
   PictureFile result;
   result.bits = stbi_is_16_bit_from_memory(bytes.data(), length) != 0 ? 16 : 8;
@@ -77,9 +79,9 @@ PictureFile read_picture(const std::filesystem::path& path) {
     if (pixels != nullptr) result.colours = planes_of(pixels.get(), width, height, channels, 255.0f);
   }
   if (result.colours.values.empty()) {
-    throw Error(fmt::format("{}: the picture is damaged: {}", path.string(), stbi_failure_reason()));
+    throw Error(fmt::format("{}: the picture is damaged: {}", where, stbi_failure_reason()));
   }
-  const int orientation = orientation_of(std::as_bytes(std::span(bytes)));
+  const int orientation = orientation_of(std::as_bytes(bytes));
   if (channels == 2 || channels == 4) {
     const auto count = static_cast<std::ptrdiff_t>(width) * height;
     std::vector<float>& all = result.colours.values;

@@ -2,6 +2,8 @@
 
 #include <filesystem>
 #include <optional>
+#include <span>
+#include <string>
 #include <vector>
 
 #include "heed/picture.h"
@@ -19,6 +21,8 @@ struct PictureFile {
 /// turned as Exif says. Throws Error naming the file when it cannot be read, is neither, is damaged, or is larger than
 /// 16,384 pixels on a side.
 PictureFile read_picture(const std::filesystem::path& path);
+/// The same from memory, at most 2^31 - 1 bytes.
+PictureFile parse_picture(std::span<const unsigned char> bytes, const std::string& where);
 
 /// Throws Error when a picture must not be written to `output`: it is one of the files that are read, or its name says
 /// that it is of another format.

@@ -15,10 +15,10 @@ namespace {
 
 constexpr std::int64_t kSizeMultiple = 8;  // sizes above it that networks with strides like
 
-using Names = std::set<std::string, std::less<>>;
+using DimNames = std::set<std::string, std::less<>>;
 
 /// The sizes with those in `names` scaled so that the largest of them becomes `most`, and in multiples.
-Bindings scaled_sizes(const Bindings& dims, const Names& names, std::int64_t most, std::int64_t multiple) {
+Bindings scaled_sizes(const Bindings& dims, const DimNames& names, std::int64_t most, std::int64_t multiple) {
   std::int64_t largest = 1;
   for (const std::string& name : names) largest = std::max(largest, dims.at(name));
   Bindings scaled = dims;
@@ -40,7 +40,7 @@ bool can_be_planned(const Graph& graph, const Bindings& dims, const Gpu& gpu) {
 }
 
 /// The largest of these sizes that can be planned, as "height=256 width=256"; empty when none can.
-std::string largest_that_fits(const Graph& graph, const Bindings& dims, const Names& names, std::int64_t multiple,
+std::string largest_that_fits(const Graph& graph, const Bindings& dims, const DimNames& names, std::int64_t multiple,
                               const Gpu& gpu) {
   std::int64_t above = 0;
   for (const std::string& name : names) above = std::max(above, dims.at(name));
@@ -65,8 +65,8 @@ Executable& prepare(Session& session, const ModelFile& file, const Graph& graph,
     if (can_be_planned(graph, dims, gpu)) throw;  // then it was something else
     infer_all(graph, dims);                       // of sizes that do not fit each other smaller ones are no cure
     // The first dimension of an input is how many there are of what the others are the sizes of.
-    Names batches;
-    Names sizes;
+    DimNames batches;
+    DimNames sizes;
     for (const ValueId id : graph.inputs) {
       const SymbolicShape& shape = graph.value(id).shape;
       for (std::size_t i = 0; i < shape.size(); ++i) {
