@@ -328,12 +328,13 @@ TEST_CASE("the observer sees every node in order") {
   tensors["x"].data = {1.0, -2.0};
   std::vector<std::string> names;
   std::vector<double> firsts;
-  evaluate(graph, {}, nullptr, tensors, [&](const Node& node, const std::vector<HostTensor*>& outputs) {
-    names.push_back(node.name);
-    firsts.push_back(outputs.at(0)->data.at(0));
+  evaluate(graph, {}, nullptr, tensors, [&](const ops::ReferenceContext& context) {
+    names.push_back(context.node.name);
+    firsts.push_back(context.out(0).at(0));
+    context.out(0)[0] += 1.0;  // as later nodes see it
   });
   CHECK(names == std::vector<std::string>{"one", "two", "three"});
-  CHECK(firsts == std::vector<double>{2.0, 4.0, 8.0});
+  CHECK(firsts == std::vector<double>{2.0, 6.0, 14.0});
 }
 
 }  // namespace heed
