@@ -4,11 +4,21 @@
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "heed/error.h"
 #include "ops/op.h"
 
 namespace heed {
 namespace {
+
+/// Input "i3" of an op: a state where the op updates it.
+ValueId add_input(GraphBuilder& b, const std::string& op, std::size_t i, DType type, const SymbolicShape& shape) {
+  const ops::Op* known = ops::find_op(op);
+  const std::vector<std::size_t> updated = known == nullptr ? std::vector<std::size_t>() : known->updates;
+  const std::string name = fmt::format("i{}", i);
+  return std::ranges::find(updated, i) == updated.end() ? b.input(name, type, shape) : b.state(name, type, shape);
+}
 
 /// The message of inferring one node "n" over inputs of these shapes; "no error" when it fits.
 std::string message(const std::string& op, const std::vector<SymbolicShape>& inputs, const Attributes& attributes = {},
@@ -16,7 +26,7 @@ std::string message(const std::string& op, const std::vector<SymbolicShape>& inp
   GraphBuilder b("g");
   std::vector<ValueId> ids;
   for (std::size_t i = 0; i < inputs.size(); ++i) {
-    ids.push_back(b.input(fmt::format("i{}", i), i < types.size() ? types[i] : DType::F32, inputs[i]));
+    ids.push_back(add_input(b, op, i, i < types.size() ? types[i] : DType::F32, inputs[i]));
   }
   for (const std::size_t i : absent) ids[i] = kNoValue;
   b.output(b.add(op, "n", ids, attributes), "y");
@@ -33,7 +43,7 @@ Shape shape_of(const std::string& op, const std::vector<SymbolicShape>& inputs, 
   GraphBuilder b("g");
   std::vector<ValueId> ids;
   for (std::size_t i = 0; i < inputs.size(); ++i) {
-    ids.push_back(b.input(fmt::format("i{}", i), i < types.size() ? types[i] : DType::F32, inputs[i]));
+    ids.push_back(add_input(b, op, i, i < types.size() ? types[i] : DType::F32, inputs[i]));
   }
   const ValueId y = b.add(op, "n", ids, attributes);
   b.output(y, "y");
