@@ -72,7 +72,9 @@ class LookingBackModel {
       return g.weight(name, DType::F32, {rows, kWidth});
     };
     const ValueId x = g.add("embedding", "embedding", {tokens, weight("table", kVocabulary)});
-    const auto product = [&](const std::string& name) { return g.add("linear", name, {x, weight(name + ".weight", kWidth)}); };
+    const auto product = [&](const std::string& name) {
+      return g.add("linear", name, {x, weight(name + ".weight", kWidth)});
+    };
     const ValueId q = product("q");
     const ValueId k = product("k");
     const ValueId v = product("v");
