@@ -85,7 +85,8 @@ void act_on(const ConformReport& report, Gpu& gpu) {
   std::set<std::string> failed;
   for (const std::string& pipeline : report.verdict.pipelines) failed.insert(pipeline.substr(0, pipeline.find(',')));
   std::set<std::string> mended;
-  for (const auto& [module, reason] : gpu.quarantine()) {
+  for (const auto& entry : gpu.quarantine()) {
+    const std::string& module = entry.first;
     const bool tested =
         std::ranges::any_of(report.rows, [&](const op_cases::ConformRow& row) { return row.modules.contains(module); });
     if (tested && !failed.contains(module)) mended.insert(module);

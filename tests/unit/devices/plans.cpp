@@ -347,7 +347,8 @@ TEST_CASE("caps are read back from the JSON that they are written as, and nothin
         "device description: 'type' is \"gpu\"; expected discrete, integrated, virtual, cpu or other");
   CHECK(refusal([](Json& j) { j["name"] = 7; }) == "device description: 'name' is no text");
   const Json whole = Json::parse(caps_to_json(caps));
-  for (const auto& [key, value] : whole.items()) {
+  for (const auto& item : whole.items()) {
+    const std::string& key = item.key();
     CAPTURE(key);
     CHECK(refusal([&](Json& j) { j.erase(key); }) == fmt::format("device description: '{}' is missing", key));
   }

@@ -291,7 +291,9 @@ TEST_CASE("picture model: pictures smaller than what a model takes are filled up
     PictureModel model(*device, file.path());
     TransformOptions options;
     options.overlap = 1;
-    for (const auto& [width, height] : {std::pair{1, 1}, {1, 3}, {3, 1}, {2, 2}, {4, 5}, {4, 40}, {5, 5}}) {
+    for (const auto& size : {std::pair{1, 1}, {1, 3}, {3, 1}, {2, 2}, {4, 5}, {4, 40}, {5, 5}}) {
+      const int width = size.first;
+      const int height = size.second;
       CAPTURE(width);
       CAPTURE(height);
       Picture given{width, height, 1, {}};
