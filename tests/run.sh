@@ -150,7 +150,7 @@ fuzz_one='
   mkdir -p "$1/corpus/$2" "$1/crashes"
   seeds=
   [ ! -d "tests/fuzz/corpus/$2" ] || seeds=tests/fuzz/corpus/$2
-  "$1/tests/fuzz/$2" -max_total_time="$HEED_FUZZ_SECONDS" -timeout=10 -rss_limit_mb=2048 -close_fd_mask=1 -print_final_stats=1 \
+  "$1/tests/fuzz/$2" -max_total_time="$HEED_FUZZ_SECONDS" -timeout=10 -rss_limit_mb=4096 -malloc_limit_mb=6144 -close_fd_mask=1 -print_final_stats=1 \
     -artifact_prefix="$1/crashes/$2-" "$1/corpus/$2" $seeds >"$1/$2.log" 2>&1 </dev/null
   echo $? >"$1/$2.code"'
 fuzz_passed() {
