@@ -84,12 +84,18 @@ std::string selection_of(const ConformArguments& arguments) {
 void act_on(const ConformReport& report, Gpu& gpu) {
   std::set<std::string> failed;
   for (const std::string& pipeline : report.verdict.pipelines) failed.insert(pipeline.substr(0, pipeline.find(',')));
+  // Only a whole run can say that a kernel is right: the case that showed its fault may be any of them.
   std::set<std::string> mended;
-  for (const auto& entry : gpu.quarantine()) {
-    const std::string& module = entry.first;
-    const bool tested =
-        std::ranges::any_of(report.rows, [&](const op_cases::ConformRow& row) { return row.modules.contains(module); });
-    if (tested && !failed.contains(module)) mended.insert(module);
+  if (report.selection.empty()) {
+    for (const op_cases::ConformRow& row : report.rows) {
+      for (const std::string& pipeline : row.pipelines) mended.insert(pipeline.substr(0, pipeline.find(',')));
+    }
+    for (const op_cases::ConformRow& row : report.rows) {
+      for (const op_cases::ConformFailure& failure : row.failed) {
+        for (const std::string& pipeline : failure.pipelines) mended.erase(pipeline.substr(0, pipeline.find(',')));
+      }
+    }
+    std::erase_if(mended, [&](const std::string& module) { return !gpu.quarantine().contains(module); });
   }
   gpu.release_from_quarantine(mended);
   for (const std::string& module : mended) write_error(fmt::format("{} passed and is on again\n", module));

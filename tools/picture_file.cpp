@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cmath>
 #include <fstream>
+#include <limits>
 #include <memory>
 #include <span>
 #include <string_view>
@@ -106,6 +107,14 @@ void write_png(const std::filesystem::path& path, const Picture& picture, const 
   const auto count = static_cast<std::size_t>(picture.width * picture.height);
   const auto colours = static_cast<std::size_t>(picture.channels);
   const std::size_t channels = colours + (alpha ? 1 : 0);
+  // The library that packs it counts bytes in an int, a byte for each row among them.
+  constexpr std::size_t kMostPacked = std::numeric_limits<int>::max();
+  if (count * channels + static_cast<std::size_t>(picture.height) > kMostPacked) {
+    throw Error(
+        fmt::format("{}: not written: {}x{} pixels of {} channels are {} bytes, and a PNG here holds at most {}; "
+                    "enlarge the picture in parts",
+                    path.string(), picture.width, picture.height, channels, count * channels, kMostPacked));
+  }
   std::vector<unsigned char> pixels(count * channels);
   for (std::size_t i = 0; i < count; ++i) {
     for (std::size_t c = 0; c < channels; ++c) {
