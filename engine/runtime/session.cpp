@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <set>
 
+#include "graph/integer.h"
 #include "heed/error.h"
 #include "plan/submissions.h"
 #include "vulkan/queries.h"
@@ -37,7 +38,7 @@ class Pieces {
 
   void add(std::size_t tensor, std::uint64_t bytes) {
     const std::uint64_t alignment = gpu_.caps().buffer_alignment;
-    std::uint64_t offset = sizes_.empty() ? 0 : (sizes_.back() + alignment - 1) / alignment * alignment;
+    std::uint64_t offset = sizes_.empty() ? 0 : round_up(sizes_.back(), alignment);
     if (sizes_.empty() || offset + bytes > gpu_.caps().max_memory_allocation) {
       sizes_.push_back(0);
       offset = 0;
@@ -81,7 +82,7 @@ std::shared_ptr<const vk::Buffer> Session::named(const std::string& name, std::u
 }
 
 void Session::reserve(const std::string& name, std::uint64_t bytes) {
-  named(name, (std::max<std::uint64_t>(bytes, 16) + 15) / 16 * 16);
+  named(name, round_up(std::max<std::uint64_t>(bytes, 16), 16));
 }
 
 Executable& Session::prepare(const Graph& graph, const Bindings& dims) {
