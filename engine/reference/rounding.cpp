@@ -15,7 +15,9 @@ bool one_of(std::string_view name, std::initializer_list<std::string_view> names
   return std::ranges::find(names, name) != names.end();
 }
 
-Rounding sum_of(double terms, double more = 0.0, std::size_t operands = 99) {
+constexpr std::size_t kAllOperands = 99;
+
+Rounding sum_of(double terms, double more = 0.0, std::size_t operands = kAllOperands) {
   // A product and an addition for each term; the order is the kernel's own.
   const double steps = 2.0 + more + std::sqrt(std::max(1.0, terms));
   return {.exact = false, .result = steps, .operand = steps, .operands = operands};
@@ -26,7 +28,7 @@ Rounding sum_of(double terms, double more = 0.0, std::size_t operands = 99) {
 constexpr double kGeluCancels = 4.0;
 
 /// Of functions built from what a driver computes: exp may be off by 3 + 2|x| steps of float, which are two units each.
-constexpr Rounding kFunction = {.exact = false, .result = 8.0, .operand = 4.0, .operands = 99};
+constexpr Rounding kFunction = {.exact = false, .result = 8.0, .operand = 4.0, .operands = kAllOperands};
 
 }  // namespace
 
@@ -52,7 +54,8 @@ Rounding rounding_of(const Node& node, const std::vector<Shape>& inputs, const s
   const auto input = [&](std::size_t i) { return i < inputs.size() ? inputs[i] : Shape{}; };
   const double out = outputs.empty() ? 1.0 : std::max(1.0, elements(outputs[0]));
   const auto with_activation = [&](Rounding rounding) {
-    const std::string activation = node.attributes.text("activation", "none");
+    // Fusion keeps the function of a gate under another name.
+    const std::string activation = node.attributes.text("gate", node.attributes.text("activation", "none"));
     if (activation == "none" || activation == "relu") return rounding;
     rounding.result += kFunction.result;
     if (activation != "silu" && activation != "sigmoid" && activation != "tanh") rounding.absolute = kGeluCancels;
@@ -74,9 +77,9 @@ Rounding rounding_of(const Node& node, const std::vector<Shape>& inputs, const s
     rounding.absolute = kGeluCancels;
     return rounding;
   }
-  if (one_of(op, {"silu", "gelu", "gelu_tanh", "tanh", "sigmoid", "exp",      "log",   "sin",   "cos",
-                  "tan",  "asin", "acos",      "atan", "sinh",    "cosh",     "asinh", "acosh", "atanh",
-                  "erf",  "elu",  "celu",      "selu", "mish",    "softplus", "swish", "pow"})) {
+  if (one_of(op,
+             {"silu", "tanh",  "sigmoid", "exp",   "log", "sin", "cos",  "tan",  "asin", "acos",     "atan",  "sinh",
+              "cosh", "asinh", "acosh",   "atanh", "erf", "elu", "celu", "selu", "mish", "softplus", "swish", "pow"})) {
     return kFunction;
   }
   if (op == "linear") {

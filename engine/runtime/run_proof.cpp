@@ -58,7 +58,16 @@ void RunProof::check(std::uint32_t submissions, std::string_view what) {
   const auto counted = static_cast<std::uint32_t>(word(kCount));
   if (counted == expected_) return;
   const std::uint32_t missing = expected_ - counted;
-  expected_ = counted;  // what comes next is judged by itself
+  // What comes next is judged by itself.
+  expected_ = counted;
+  clear_flag();
+  if (missing > submissions) {
+    throw Error(
+        fmt::format("{}: the count of the work that ran is wrong ({}; {} after {}); the driver ran something twice, or "
+                    "writes where "
+                    "it must not: its results would be garbage. Update the driver, or choose another --device",
+                    device_name_, what, counted, counted + missing));
+  }
   throw Error(fmt::format(
       "{}: the driver reported success but did not run the work ({}; {} of {} submissions left no trace); "
       "its results would be garbage. Update the driver, choose another --device, or see what 'heed conform' "
@@ -66,11 +75,15 @@ void RunProof::check(std::uint32_t submissions, std::string_view what) {
       device_name_, what, missing, submissions));
 }
 
+void RunProof::clear_flag() {
+  for (const Word i : {kCheck, kElement, kValue}) set_word(i, 0);
+}
+
 std::optional<RaisedFlag> RunProof::take_flag() {
   const std::int32_t check = word(kCheck);
   if (check == 0) return std::nullopt;
   const RaisedFlag flag{static_cast<std::size_t>(check - 1), static_cast<std::uint32_t>(word(kElement)), word(kValue)};
-  for (const Word i : {kCheck, kElement, kValue}) set_word(i, 0);
+  clear_flag();
   return flag;
 }
 

@@ -32,7 +32,7 @@ class RunProof {
   void append(vk::CommandBuffer& commands) const;
 
   /// Compares the count after the fence of `submissions` command buffers that append() has seen. Throws Error saying
-  /// that the driver dropped `what`.
+  /// that the driver dropped `what`, or ran more than that; flags that it raised are forgotten then.
   void check(std::uint32_t submissions, std::string_view what);
 
   /// The index that was found to name no place since the last call, if any.
@@ -44,6 +44,7 @@ class RunProof {
  private:
   std::int32_t word(std::size_t i) const;
   void set_word(std::size_t i, std::int32_t value);
+  void clear_flag();
 
   std::string device_name_;
   std::shared_ptr<const vk::Buffer> buffer_;

@@ -71,13 +71,13 @@ class Pieces {
 }  // namespace
 
 std::shared_ptr<const vk::Buffer> Session::named(const std::string& name, std::uint64_t bytes) {
-  std::shared_ptr<const vk::Buffer>& buffer = named_[name];
-  if (buffer == nullptr || buffer->size() < bytes) {
-    // Executables that were recorded with the old buffer would go on using it.
-    if (buffer != nullptr) executables_.clear();
-    buffer = std::make_shared<vk::Buffer>(gpu_.device(), bytes, vk::MemoryUse::Device, name);
-    gpu_.fill_zero(*buffer);
-  }
+  const auto found = named_.find(name);
+  if (found != named_.end() && found->second->size() >= bytes) return found->second;
+  const auto buffer = std::make_shared<const vk::Buffer>(gpu_.device(), bytes, vk::MemoryUse::Device, name);
+  gpu_.fill_zero(*buffer);
+  // Executables that were recorded with the old buffer would go on using it.
+  if (found != named_.end()) executables_.clear();
+  named_[name] = buffer;
   return buffer;
 }
 
@@ -226,7 +226,7 @@ void Session::submit(const Executable& executable, const Executable::Submission&
   }
   if (const std::optional<RaisedFlag> flag = gpu_.proof().take_flag()) {
     if (flag->check < plan.index_checks.size()) {
-      throw Error(plan.index_checks[flag->check].message(flag->element, flag->value));
+      throw IndexOutOfRange(plan.index_checks[flag->check].message(flag->element, flag->value));
     }
     throw Error(
         fmt::format("graph '{}' on {}: a kernel raised flag {}, which the plan does not have; the driver or heed "

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "heed/dispatch_time.h"
+#include "heed/error.h"
 #include "plan/plan.h"
 #include "runtime/gpu.h"
 #include "runtime/weights.h"
@@ -42,6 +43,12 @@ class Executable {
   std::map<int, std::vector<Submission>> recorded_;
 };
 
+/// An index that a graph was given, or computed, names no place of the tensor that it is for.
+class IndexOutOfRange : public Error {
+ public:
+  using Error::Error;
+};
+
 /// A running model: its states and inputs in device memory, an arena for intermediates, and the executables of its
 /// graphs by binding. Inputs and states are shared by all graphs by name. Gpu and WeightStore must outlive it. Used by
 /// one thread at a time.
@@ -72,8 +79,8 @@ class Session {
   bool has(const std::string& name) const { return named_.contains(name); }
 
   /// Runs the executable `repeats` times, one after the other, and waits. Work is split into submissions short enough
-  /// for the watchdogs of desktop systems. Throws DeviceLost naming the dispatch that most likely took too long, and
-  /// Error when the driver dropped work, or naming node and index when one is out of range.
+  /// for the watchdogs of desktop systems. Throws DeviceLost naming the dispatch that most likely took too long, Error
+  /// when the driver dropped work, and IndexOutOfRange naming node and index.
   void run(Executable& executable, int repeats = 1);
 
   /// Each dispatch's time by the device's clock, with a barrier between all of them: the median of `repeats` runs, each

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "runtime/gpu.h"
@@ -45,14 +46,15 @@ class FakeDriver {
       return self.waits_++ == self.lost_at_ ? VK_ERROR_DEVICE_LOST : result;
     };
   }
-  /// The driver compiles one shader module wrongly: where it adds, it subtracts.
+  /// The driver compiles a shader module wrongly: where it adds, it subtracts. May be called for several.
   void break_module(const std::string& key) {
-    broken_ = shader_code(key).words;
+    broken_.push_back(shader_code(key).words);
     table_.vkCreateShaderModule = [](VkDevice device, const VkShaderModuleCreateInfo* info,
                                      const VkAllocationCallbacks* callbacks, VkShaderModule* module) {
       FakeDriver& self = *current();
       const std::span<const std::uint32_t> code(info->pCode, info->codeSize / 4);
-      if (!std::ranges::equal(code, self.broken_)) {
+      const auto is_code = [&](std::span<const std::uint32_t> other) { return std::ranges::equal(code, other); };
+      if (std::ranges::none_of(self.broken_, is_code)) {
         return self.real_.vkCreateShaderModule(device, info, callbacks, module);
       }
       constexpr std::uint32_t kFAdd = 129, kFSub = 131;  // of SPIR-V
@@ -63,6 +65,12 @@ class FakeDriver {
       VkShaderModuleCreateInfo changed = *info;
       changed.pCode = words.data();
       return self.real_.vkCreateShaderModule(device, &changed, callbacks, module);
+    };
+  }
+  /// No memory is left.
+  void run_out_of_memory() {
+    table_.vkAllocateMemory = [](VkDevice, const VkMemoryAllocateInfo*, const VkAllocationCallbacks*, VkDeviceMemory*) {
+      return VK_ERROR_OUT_OF_DEVICE_MEMORY;
     };
   }
   /// Nothing that is waited for ever ends.
@@ -79,11 +87,51 @@ class FakeDriver {
   }
   VolkDeviceTable& table_;
   VolkDeviceTable real_;
-  std::span<const std::uint32_t> broken_;
+  std::vector<std::span<const std::uint32_t>> broken_;
   int first_dropped_ = 0;
   int submissions_ = 0;
   int lost_at_ = 0;
   int waits_ = 0;
+};
+
+/// Devices that are opened while this lives are lost at the next wait whenever it is armed. One at a time; a process
+/// that has opened an instance before.
+class LossyDevices {
+ public:
+  LossyDevices() : real_(vkGetDeviceProcAddr) {
+    current() = this;
+    vkGetDeviceProcAddr = [](VkDevice device, const char* name) {
+      LossyDevices& self = *current();
+      const PFN_vkVoidFunction found = self.real_(device, name);
+      if (std::string_view(name) != "vkWaitForFences") return found;
+      self.wait_ = reinterpret_cast<PFN_vkWaitForFences>(found);
+      const PFN_vkWaitForFences lossy = [](VkDevice lost, std::uint32_t count, const VkFence* fences, VkBool32 all,
+                                           std::uint64_t timeout) {
+        const VkResult result = current()->wait_(lost, count, fences, all, timeout);
+        if (!current()->armed_) return result;
+        current()->armed_ = false;
+        ++current()->losses_;
+        return VK_ERROR_DEVICE_LOST;
+      };
+      return reinterpret_cast<PFN_vkVoidFunction>(lossy);
+    };
+  }
+  ~LossyDevices() { vkGetDeviceProcAddr = real_; }
+  LossyDevices(const LossyDevices&) = delete;
+  LossyDevices& operator=(const LossyDevices&) = delete;
+
+  void arm() { armed_ = true; }
+  int losses() const { return losses_; }
+
+ private:
+  static LossyDevices*& current() {
+    static LossyDevices* devices = nullptr;
+    return devices;
+  }
+  PFN_vkGetDeviceProcAddr real_;
+  PFN_vkWaitForFences wait_ = nullptr;
+  bool armed_ = false;
+  int losses_ = 0;
 };
 
 }  // namespace heed::testing

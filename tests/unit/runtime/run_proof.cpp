@@ -2,6 +2,7 @@
 // never answers, and indices that name no place.
 #include <doctest/doctest.h>
 
+#include <cstring>
 #include <numeric>
 
 #include "heed/error.h"
@@ -34,9 +35,9 @@ struct Fixture {
 
   /// The error of a run after the inputs are set; empty where there is none.
   std::string run(const Graph& graph, const std::vector<std::int32_t>& indices = {}) {
-    Executable& executable = session.prepare(graph, {});
-    if (!indices.empty()) session.write("i", std::as_bytes(std::span(indices)));
     try {
+      Executable& executable = session.prepare(graph, {});
+      if (!indices.empty()) session.write("i", std::as_bytes(std::span(indices)));
       session.run(executable);
     } catch (const Error& error) {
       return error.what();
@@ -93,6 +94,36 @@ TEST_CASE("a later submission of a run that is dropped is an error") {
   FakeDriver driver(f.gpu);
   driver.drop_submissions(2);
   CHECK_THROWS_WITH_AS(f.session.run(*executable), doctest::Contains("did not run the work"), Error);
+}
+
+TEST_CASE("work that ran more often than it was given is an error, and flags of that run are forgotten") {
+  const auto device = test_device();
+  if (!device) return;
+  Fixture f(*device);
+  const Graph rows = gather("gather", {3});
+  CHECK(f.run(rows, {0, 4, -5}).empty());
+  std::int32_t count = 0;
+  const std::span<std::byte> word = f.gpu.proof().buffer()->mapped().subspan(0, sizeof(count));
+  std::memcpy(&count, word.data(), sizeof(count));
+  ++count;
+  std::memcpy(word.data(), &count, sizeof(count));
+  const std::string message = f.run(rows, {0, 1000000, 1});
+  CHECK_MESSAGE(message.find("the driver ran something twice") != std::string::npos, message);
+  CHECK(f.run(relu()).empty());
+}
+
+TEST_CASE("a session whose memory ran out goes on when there is some again") {
+  const auto device = test_device();
+  if (!device) return;
+  Fixture f(*device);
+  {
+    FakeDriver driver(f.gpu);
+    driver.run_out_of_memory();
+    CHECK_THROWS_AS(f.session.reserve("x", 16), Error);
+    CHECK(!f.session.has("x"));
+    CHECK(!f.run(relu()).empty());
+  }
+  CHECK(f.run(relu()).empty());
 }
 
 TEST_CASE("a lost device names the dispatch that was planned to take longest") {

@@ -164,4 +164,64 @@ TEST_CASE("verify: states are compared too, and given back as the device left th
   CHECK(std::ranges::count(failed, "cache v", &NodeCheck::value) == 1);
 }
 
+TEST_CASE("verify: a node that made an index which names no place is told from the one that looks it up") {
+  const auto device = test_device();
+  if (!device) return;
+  GraphBuilder g("look up");
+  const ValueId i = g.add("add", "sum", {g.input("a", DType::I32, {3}), g.input("b", DType::I32, {3})});
+  g.output(g.add("gather", "gather", {g.input("x", DType::F32, {5, 3}), i}), "y");
+  const Graph graph = std::move(g).finish();
+  const auto verify = [&](const std::vector<double>& a, const VerifyOptions& options) {
+    MemoryWeights none;
+    WeightStore store(device->gpu(), none);
+    Session session(device->gpu(), store);
+    std::map<std::string, HostTensor> tensors;
+    tensors["a"].data = a;
+    tensors["b"].data = {0, 1, 2};
+    tensors["x"].data.assign(15, 0.5);
+    return verify_graph(device->gpu(), session, graph, {}, nullptr, tensors, options);
+  };
+  CHECK(failures(verify({1, 1, 1}, {})).empty());
+  CHECK_THROWS_WITH_AS(verify({1, 1, 9}, {}), doctest::Contains("'gather': index 11"), Error);
+  VerifyOptions options;
+  options.edit = [](TracedPlan& traced) { traced.plan.dispatches.at(0).groups = {0, 1, 1}; };
+  const std::vector<NodeCheck> failed = failures(verify({1, 1, 1}, options));
+  REQUIRE(!failed.empty());
+  CHECK(failed[0].node == "sum");
+}
+
+TEST_CASE("verify: a state is checked against the node that changes it, not one that reads it later") {
+  const auto device = test_device();
+  if (!device) return;
+  GraphBuilder g("attention and a reader");
+  const auto rows = [&](const std::string& name) { return g.input(name, DType::F32, {1, 8}); };
+  const ValueId q = rows("q"), k = rows("k"), v = rows("v");
+  const ValueId cache_k = g.state("cache k", DType::F32, {6, 8}), cache_v = g.state("cache v", DType::F32, {6, 8});
+  g.output(g.add("attention", "attend", {q, k, v, kNoValue, cache_k, cache_v, g.state("position", DType::I32, {1})},
+                 {{"heads", std::int64_t{2}}, {"causal", std::int64_t{1}}}),
+           "y");
+  g.output(g.add("relu", "reader", {cache_k}), "z");
+  const Graph graph = std::move(g).finish();
+  const auto verify = [&](const VerifyOptions& options) {
+    std::map<std::string, HostTensor> tensors;
+    for (const auto& [name, size] : {std::pair{"q", 8}, std::pair{"k", 8}, std::pair{"v", 8}, std::pair{"cache k", 48},
+                                     std::pair{"cache v", 48}}) {
+      const std::vector<float> values = numbers(name, static_cast<std::size_t>(size));
+      tensors[name].data.assign(values.begin(), values.end());
+    }
+    tensors["position"].data = {3};
+    MemoryWeights none;
+    WeightStore store(device->gpu(), none);
+    Session session(device->gpu(), store);
+    return verify_graph(device->gpu(), session, graph, {}, nullptr, tensors, options);
+  };
+  const std::vector<NodeCheck> checks = verify({});
+  CHECK(failures(checks).empty());
+  const auto cache = std::ranges::find(checks, "cache k", &NodeCheck::value);
+  REQUIRE(cache != checks.end());
+  CHECK(cache->node == "attend");
+  const auto position = std::ranges::find(checks, "position", &NodeCheck::value);
+  REQUIRE(position != checks.end());  // nobody changes it, and that is checked too
+}
+
 }  // namespace heed
