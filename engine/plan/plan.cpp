@@ -62,13 +62,13 @@ std::size_t Plan::tensor_named(std::string_view name) const {
 
 std::uint64_t Plan::flops() const {
   std::uint64_t sum = 0;
-  for (const Dispatch& dispatch : dispatches) sum += dispatch.flops;
+  for (const Dispatch& dispatch : dispatches) sum = saturating_sum(sum, dispatch.flops);
   return sum;
 }
 
 std::uint64_t Plan::bytes() const {
   std::uint64_t sum = 0;
-  for (const Dispatch& dispatch : dispatches) sum += dispatch.bytes;
+  for (const Dispatch& dispatch : dispatches) sum = saturating_sum(sum, dispatch.bytes);
   return sum;
 }
 
@@ -186,7 +186,7 @@ TracedPlan trace(const Graph& graph, const Bindings& dims, const DeviceCaps& cap
       apart.pairs = false;
       return trace(graph, dims, caps, apart, keep);
     }
-    throw Error(
+    throw NoKernelLeft(
         fmt::format("{} '{}' on {}: kernel {} gives wrong results there, and there is no other way to compute "
                     "this; update the driver, or see 'heed devices'",
                     node.op, node.name, caps.name, *broken));

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "graph/graph.h"
+#include "heed/error.h"
 #include "plan/device_caps.h"
 #include "plan/weight_layout.h"
 
@@ -104,8 +105,15 @@ struct Plan {
   std::uint64_t memory() const;
 };
 
-/// Binds, fuses, lowers, places and checks. Throws Error naming node and limit when the graph cannot run on the device.
-/// The graph is validated already; its weights carry dtype and shape.
+/// Every way to compute a node on a device needs a kernel that gives wrong results there (DeviceCaps::broken_modules).
+class NoKernelLeft : public Error {
+ public:
+  using Error::Error;
+};
+
+/// Binds, fuses, lowers, places and checks. Throws Error naming node and limit when the graph cannot run on the device,
+/// NoKernelLeft where kernels that are off are the reason. The graph is validated already; its weights carry dtype and
+/// shape.
 Plan make_plan(const Graph& graph, const Bindings& dims, const DeviceCaps& caps, const Tuning& tuning);
 
 /// A plan with what it was made from, for those who look into it (runtime/verify.h). The kernels are those of

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
@@ -64,13 +65,18 @@ std::vector<std::byte> read_cache_file(std::string_view name, std::vector<std::s
   return checksum_of(bytes) == expected ? bytes : damaged();
 }
 
+fs::path temporary_beside(const fs::path& target) {
+  static std::atomic<unsigned> count = 0;
+  return fmt::format("{}.{}.{}", target.string(), ::getpid(), count++);
+}
+
 void write_cache_file(std::string_view name, std::span<const std::byte> content) {
   const std::optional<fs::path> folder = cache_folder();
   if (!folder) return;
   std::error_code ignored;
   fs::create_directories(*folder, ignored);
   const fs::path target = *folder / name;
-  const fs::path temporary = *folder / (std::string(name) + "." + std::to_string(::getpid()));
+  const fs::path temporary = temporary_beside(target);
   {
     std::ofstream file(temporary, std::ios::binary);
     const std::uint64_t checksum = checksum_of(content);

@@ -22,6 +22,9 @@ std::string cache_folder_problem();
 /// that is there and damaged `notes` receives a line.
 std::vector<std::byte> read_cache_file(std::string_view name, std::vector<std::string>& notes);
 
+/// A name beside `target` that no other thread or process writes to, for a file that replaces it when it is whole.
+std::filesystem::path temporary_beside(const std::filesystem::path& target);
+
 /// Writes a cache file through a temporary one. A cache that cannot be written costs time later, nothing else, so
 /// failures are not errors.
 void write_cache_file(std::string_view name, std::span<const std::byte> content);

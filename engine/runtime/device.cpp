@@ -130,22 +130,37 @@ std::vector<DeviceInfo> list_devices() {
   return infos;
 }
 
-Device::Device(std::string_view which, const DeviceOptions& options) {
-  const Found found = find_devices();
-  const std::size_t index = choose(found, which);
-  const vk::PhysicalDevice& physical = found.physical[index];
-  if (!physical.unusable.empty())
-    throw Error(fmt::format("device '{}' cannot be used: {}", physical.name, physical.unusable));
-  info_ = describe(physical, index);
-  gpu_ = std::make_shared<Gpu>(found.instance, physical, options.compile_only);
+struct Device::Choice {
+  std::shared_ptr<const vk::Instance> instance;
+  vk::PhysicalDevice physical;
+  DeviceInfo info;
+};
+
+Device::Device(const Choice& choice, const DeviceOptions& options) : info_(choice.info), options_(options) {
+  if (!choice.physical.unusable.empty())
+    throw Error(fmt::format("device '{}' cannot be used: {}", info_.name, choice.physical.unusable));
+  gpu_ = std::make_shared<Gpu>(choice.instance, choice.physical, options.compile_only);
   notes_ = gpu_->notes();
 }
 
+Device::Device(std::string_view which, const DeviceOptions& options)
+    : Device(
+          [&] {
+            const Found found = find_devices();
+            const std::size_t index = choose(found, which);
+            return Choice{found.instance, found.physical[index], describe(found.physical[index], index)};
+          }(),
+          options) {}
+
 Device Device::reopened() const {
-  Device fresh(info_.uuid);
-  // Made-up UUIDs of software devices need not be unique.
-  if (fresh.info_.name != info_.name || fresh.info_.driver != info_.driver) fresh = Device(std::to_string(info_.index));
-  return fresh;
+  const Found found = find_devices();
+  for (std::size_t i = 0; i < found.physical.size(); ++i) {
+    DeviceInfo info = describe(found.physical[i], i);
+    // Made-up UUIDs of software devices need not be unique.
+    if (info.uuid != info_.uuid || info.name != info_.name || info.driver != info_.driver) continue;
+    return {Choice{found.instance, found.physical[i], std::move(info)}, options_};
+  }
+  throw Error(fmt::format("device '{}' is not there any more", info_.name));
 }
 
 }  // namespace heed

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 #include <iterator>
 
@@ -85,7 +86,7 @@ std::string cache_name(std::string_view kind, const vk::PhysicalDevice& physical
 
 Gpu::Gpu(std::shared_ptr<const vk::Instance> instance, const vk::PhysicalDevice& physical, bool compile_only)
     : instance_(std::move(instance)),
-      device_(physical),
+      device_(physical, {}, instance_),
       caps_(device_caps(physical)),
       tuning_(default_tuning(caps_)),
       cache_(device_, read_cache_file(cache_name("pipelines"), notes_)),
@@ -97,20 +98,52 @@ Gpu::Gpu(std::shared_ptr<const vk::Instance> instance, const vk::PhysicalDevice&
   quarantine_ = read_quarantine(cache_name("quarantine") + ".json", note);
   if (!note.empty()) notes_.push_back(note);
   for (const auto& [module, reason] : quarantine_) caps_.broken_modules.insert(module);
+  CrashMark mark(cache_name("trying"), shaders_checksum());
+  tune_or_remember(mark);
+  test_or_remember(mark, !note.empty());
+  for (const std::string& what : mark.given_up()) {
+    notes_.push_back(
+        fmt::format("{} on {} is left out from now on: it ended the program or the device before; update the driver, "
+                    "and see what 'heed conform' says",
+                    what, caps_.name));
+  }
+}
+
+void Gpu::tune_or_remember(CrashMark& mark) {
   const std::string name = cache_name("tuning");
   if (const std::optional<Tuning> known = tuning_from_bytes(read_cache_file(name, notes_), caps_)) {
     tuning_ = *known;
-  } else {
-    tuning_ = tune(*this);
-    write_cache_file(name, tuning_to_bytes(tuning_));
+    return;
   }
-  // Judged again when kernels change with a new build, and for a new driver version, whose name is another.
-  const std::uint64_t build = shaders_checksum();
-  const std::span<const std::byte> verdict = std::as_bytes(std::span(&build, 1));
+  const std::string what = "measuring kernels";
+  if (!mark.begin(what)) return;
+  try {
+    tuning_ = tune(*this);
+  } catch (const DeviceLost&) {
+    mark.lost(what);
+    throw;
+  } catch (const Error&) {
+    mark.survived(what);
+    throw;
+  }
+  mark.survived(what);
+  write_cache_file(name, tuning_to_bytes(tuning_));
+}
+
+void Gpu::test_or_remember(CrashMark& mark, bool forgotten) {
+  // Judged again when kernels change with a new build, for a new driver version, whose name is another, and when the
+  // kernels that are off are not those that the last test left.
   const std::string tested = cache_name("self-test");
-  if (std::ranges::equal(read_cache_file(tested, notes_), verdict)) return;
-  std::ranges::copy(self_test(*this), std::back_inserter(notes_));
-  write_cache_file(tested, verdict);
+  const auto verdict = [&] { return std::array{shaders_checksum(), quarantine_checksum(quarantine_)}; };
+  const std::array before = verdict();
+  const bool known = std::ranges::equal(read_cache_file(tested, notes_), std::as_bytes(std::span(before)));
+  if (known && !forgotten) return;
+  const SelfTest result = self_test(*this, mark);
+  std::ranges::copy(result.notes, std::back_inserter(notes_));
+  if (forgotten) put_into_quarantine({});  // in place of the damaged file
+  if (!result.conclusive) return;
+  const std::array after = verdict();
+  write_cache_file(tested, std::as_bytes(std::span(after)));
 }
 
 void Gpu::put_into_quarantine(const Quarantine& modules) {
@@ -118,7 +151,7 @@ void Gpu::put_into_quarantine(const Quarantine& modules) {
     quarantine_[module] = reason;
     caps_.broken_modules.insert(module);
   }
-  keep_quarantine();
+  change_quarantine(cache_name("quarantine") + ".json", modules, {});
 }
 
 void Gpu::release_from_quarantine(const std::set<std::string>& modules) {
@@ -126,14 +159,10 @@ void Gpu::release_from_quarantine(const std::set<std::string>& modules) {
     quarantine_.erase(module);
     caps_.broken_modules.erase(module);
   }
-  keep_quarantine();
+  change_quarantine(cache_name("quarantine") + ".json", {}, modules);
 }
 
-void Gpu::keep_quarantine() { write_quarantine(cache_name("quarantine") + ".json", quarantine_); }
-
 Gpu::~Gpu() {
-  // The instance of an abandoned device must not go either.
-  if (device_.abandoned()) static_cast<void>(new std::shared_ptr(instance_));
   if (!compiled_new_ || device_.abandoned()) return;
   try {
     write_cache_file(cache_name("pipelines"), cache_.data());

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "plan/plan.h"
+#include "runtime/crash_mark.h"
 #include "runtime/quarantine.h"
 #include "runtime/run_proof.h"
 #include "vulkan/command.h"
@@ -78,11 +79,12 @@ class Gpu {
 
  private:
   static std::string pipeline_key(const Dispatch& dispatch);
+  void tune_or_remember(CrashMark& mark);
+  void test_or_remember(CrashMark& mark, bool forgotten);
   std::string cache_name(std::string_view kind) const { return heed::cache_name(kind, device_.physical()); }
-  void keep_quarantine();
 
   std::shared_ptr<const vk::Instance> instance_;
-  vk::Device device_;
+  vk::Device device_;  // keeps the instance as well
   DeviceCaps caps_;
   Tuning tuning_;
   std::vector<std::string> notes_;  // before what is read from caches

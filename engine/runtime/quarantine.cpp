@@ -1,7 +1,6 @@
 #include "runtime/quarantine.h"
 
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <fstream>
 #include <nlohmann/json.hpp>
@@ -56,15 +55,19 @@ Quarantine read_quarantine(std::string_view name, std::string& note) {
       if (code_of(module) == entry.at("code").get<std::string>()) quarantine.emplace(module, reason);
     }
   } catch (const std::exception&) {
-    note = fmt::format("{}: damaged, ignored; every kernel is on until it is judged again", path.string());
+    note = fmt::format("{}: damaged, ignored; every kernel is on and judged again", path.string());
     return {};
   }
   return quarantine;
 }
 
-void write_quarantine(std::string_view name, const Quarantine& quarantine) {
+void change_quarantine(std::string_view name, const Quarantine& added, const std::set<std::string>& released) {
   const fs::path path = quarantine_path(name);
   if (path.empty()) return;
+  std::string damaged;  // was told when it was read first
+  Quarantine quarantine = read_quarantine(name, damaged);
+  for (const auto& [module, reason] : added) quarantine[module] = reason;
+  for (const std::string& module : released) quarantine.erase(module);
   std::error_code ignored;
   if (quarantine.empty()) {
     fs::remove(path, ignored);
@@ -76,12 +79,21 @@ void write_quarantine(std::string_view name, const Quarantine& quarantine) {
     if (const std::optional<std::string> code = code_of(module))
       modules[module] = {{"reason", reason}, {"code", *code}};
   }
-  const fs::path temporary = path.string() + "." + std::to_string(::getpid());
+  const fs::path temporary = temporary_beside(path);
   std::ofstream file(temporary, std::ios::binary);
   file << nlohmann::json{{"modules", modules}}.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) << "\n";
   file.close();
   if (file) fs::rename(temporary, path, ignored);
   if (!file || ignored) fs::remove(temporary, ignored);
+}
+
+std::uint64_t quarantine_checksum(const Quarantine& quarantine) {
+  Checksum checksum;
+  for (const auto& [module, reason] : quarantine) {
+    checksum.update(std::as_bytes(std::span(module)));
+    checksum.update(std::as_bytes(std::span(",", 1)));
+  }
+  return checksum.digest();
 }
 
 std::uint64_t shaders_checksum() {

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <map>
+#include <set>
 #include <string>
 #include <string_view>
 
@@ -17,14 +18,17 @@ using Quarantine = std::map<std::string, std::string>;
 /// says so.
 Quarantine read_quarantine(std::string_view name, std::string& note);
 
-/// Replaces the file, or removes it where nothing is left. A folder that cannot be written is no error: then the
-/// quarantine holds for this process alone.
-void write_quarantine(std::string_view name, const Quarantine& quarantine);
+/// Adds modules to what the file holds by now, takes others out of it, and removes it where nothing is left: another
+/// process may have changed it meanwhile. A folder that cannot be written is no error: then the quarantine holds for
+/// this process alone.
+void change_quarantine(std::string_view name, const Quarantine& added, const std::set<std::string>& released);
 
 /// Where the file lies, for messages; empty when nothing is kept.
 std::filesystem::path quarantine_path(std::string_view name);
 
 /// Of the code of all shader modules of this build.
 std::uint64_t shaders_checksum();
+/// Of which modules are off.
+std::uint64_t quarantine_checksum(const Quarantine& quarantine);
 
 }  // namespace heed

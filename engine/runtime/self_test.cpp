@@ -3,13 +3,15 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
 #include <set>
+#include <span>
 
+#include "file/model_file.h"
 #include "graph/convert_dtype.h"
 #include "heed/error.h"
 #include "ops/sample.h"
 #include "reference/rounding.h"
+#include "runtime/crash_mark.h"
 #include "runtime/gpu.h"
 #include "runtime/session.h"
 #include "runtime/verify.h"
@@ -18,17 +20,26 @@
 namespace heed {
 namespace {
 
-constexpr int kMostRounds = 12;  // of quarantine and test again, for one graph
+constexpr int kMostRounds = 12;  // of turning kernels off and testing again, for one graph
+
+/// The same on every machine.
+std::uint64_t seed_of(std::string_view name) {
+  Checksum checksum;
+  checksum.update(std::as_bytes(std::span(name)));
+  return checksum.digest();
+}
 
 /// A graph, its weights, and values of what must not be random.
 class Trial {
  public:
-  explicit Trial(std::string name) : builder_(std::move(name)) {}
+  explicit Trial(const std::string& name) : name_(name), builder_(name) {}
+
+  const std::string& name() const { return name_; }
 
   GraphBuilder& graph() { return builder_; }
   ValueId weight(const std::string& name, DType dtype, const Shape& shape) {
     std::vector<float> numbers(static_cast<std::size_t>(element_count(shape)));
-    Nudges random(std::hash<std::string_view>()(name));
+    Nudges random(seed_of(name));
     for (float& number : numbers) number = static_cast<float>(random.next());
     const DTypeInfo& info = dtype_info(dtype);
     std::vector<std::byte> bytes(numbers.size() / info.block_elements * info.block_bytes);
@@ -47,7 +58,7 @@ class Trial {
       if (value.kind != ValueKind::Input && value.kind != ValueKind::State) continue;
       HostTensor tensor{{value.dtype, bind(value.shape, kDims)}, {}};
       tensor.data.assign(static_cast<std::size_t>(element_count(tensor.type.shape)), 0.0);
-      Nudges random(std::hash<std::string_view>()(value.name));
+      Nudges random(seed_of(value.name));
       const auto given = values_.find(value.name);
       if (given != values_.end()) {
         tensor.data = given->second;
@@ -63,7 +74,8 @@ class Trial {
   }
 
  private:
-  inline static const Bindings kDims = {{"context", 40}};
+  inline static const Bindings kDims = {{"context", 40}, {"one", 1}};
+  std::string name_;
   GraphBuilder builder_;
   Graph built_;
   MemoryWeights weights_;
@@ -73,7 +85,7 @@ class Trial {
 /// A decoder layer as text models have it, for one row or several.
 Trial decoder_layer(std::int64_t rows) {
   constexpr std::int64_t kWidth = 64, kHeads = 4, kKvHeads = 2, kHead = 16, kHidden = 96;
-  Trial trial("layer");
+  Trial trial(fmt::format("decoder layer with {} rows", rows));
   GraphBuilder& g = trial.graph();
   const ValueId x = g.input("x", DType::F32, {rows, kWidth});
   const ValueId position = g.state("position", DType::I32, {1});
@@ -111,7 +123,7 @@ Trial decoder_layer(std::int64_t rows) {
 /// A product with weights of each type, and the choice of a token.
 Trial products(std::int64_t rows) {
   constexpr std::int64_t kWidth = 96, kVocabulary = 200;
-  Trial trial("products");
+  Trial trial(fmt::format("products of {} rows", rows));
   GraphBuilder& g = trial.graph();
   const ValueId ids = g.input("ids", DType::I32, {rows});
   std::vector<double> numbers;
@@ -154,62 +166,107 @@ Trial picture() {
   return trial;
 }
 
-/// Whether a trial is right when these modules are off too; the device is as it was afterwards.
-bool passes_without(Gpu& gpu, const Trial& trial, const std::string& failing_node, const std::set<std::string>& off) {
+/// Runs a trial with these modules off as well, on a device that is as it was afterwards. Throws NoKernelLeft where it
+/// cannot be planned so.
+std::vector<NodeCheck> run_without(Gpu& gpu, const Trial& trial, const std::set<std::string>& off) {
   const std::set<std::string> before = gpu.caps().broken_modules;
-  gpu.set_broken_modules([&] {
-    std::set<std::string> both = before;
-    both.insert(off.begin(), off.end());
-    return both;
-  }());
-  bool passed = false;
-  try {
-    passed = std::ranges::all_of(trial.run(gpu),
-                                 [&](const NodeCheck& check) { return check.passed || check.node != failing_node; });
-  } catch (const DeviceLost&) {
-    throw;
-  } catch (const Error&) {
-    // There is no other way to compute it.
+  struct Restore {
+    Gpu& gpu;
+    const std::set<std::string>& modules;
+    ~Restore() { gpu.set_broken_modules(modules); }
+  } const restore{gpu, before};
+  std::set<std::string> both = before;
+  both.insert(off.begin(), off.end());
+  gpu.set_broken_modules(std::move(both));
+  return trial.run(gpu);
+}
+
+/// What is still wrong of a node when modules are off. Where nodes are joined differently then, and there is no such
+/// node any more, all that is wrong.
+std::vector<NodeCheck> wrong_values(const std::vector<NodeCheck>& checks, const std::string& node) {
+  const bool there = std::ranges::find(checks, node, &NodeCheck::node) != checks.end();
+  std::vector<NodeCheck> wrong;
+  for (const NodeCheck& check : checks) {
+    if (!check.passed && (!there || check.node == node)) wrong.push_back(check);
   }
-  gpu.set_broken_modules(before);
-  return passed;
+  return wrong;
+}
+
+/// The fewest modules found without which `failure` is gone; none where nothing helps.
+std::set<std::string> modules_at_fault(Gpu& gpu, const Trial& trial, const NodeCheck& failure) {
+  for (const std::string& kernel : failure.kernels) {
+    try {
+      if (wrong_values(run_without(gpu, trial, {kernel}), failure.node).empty()) return {kernel};
+    } catch (const NoKernelLeft&) {
+      // It is not this one, or there is nothing else.
+    }
+  }
+  std::set<std::string> off(failure.kernels.begin(), failure.kernels.end());
+  for (int round = 0; round < kMostRounds; ++round) {
+    std::vector<NodeCheck> wrong;
+    try {
+      wrong = wrong_values(run_without(gpu, trial, off), failure.node);
+    } catch (const NoKernelLeft&) {
+      break;
+    }
+    if (wrong.empty()) return off;
+    // What took their place is wrong as well.
+    const std::size_t before = off.size();
+    off.insert(wrong.front().kernels.begin(), wrong.front().kernels.end());
+    if (off.size() == before) break;
+  }
+  return {};
+}
+
+/// Runs a trial until it is right.
+void judge(Gpu& gpu, const Trial& trial, SelfTest& result) {
+  for (int round = 0; round < kMostRounds; ++round) {
+    const std::vector<NodeCheck> checks = trial.run(gpu);
+    const auto failure = std::ranges::find(checks, false, &NodeCheck::passed);
+    if (failure == checks.end()) return;
+    const std::string reason = fmt::format("self-test: {} {}: expected {:.6g}, got {:.6g}", failure->op,
+                                           to_string(failure->type.shape), failure->expected, failure->actual);
+    const std::set<std::string> at_fault = modules_at_fault(gpu, trial, *failure);
+    if (at_fault.empty()) {
+      result.conclusive = false;
+      result.notes.push_back(
+          fmt::format("{} gives wrong results for {} with every kernel there is ({}); do not trust what uses it: see "
+                      "what 'heed conform' says, update the driver, or choose another --device",
+                      gpu.caps().name, failure->op, reason));
+      return;
+    }
+    for (const std::string& module : at_fault) {
+      gpu.put_into_quarantine({{module, reason}});
+      result.notes.push_back(
+          fmt::format("kernel {} is wrong on {} and is off from now on ({})", module, gpu.caps().name, reason));
+    }
+  }
+  result.conclusive = false;
+  result.notes.push_back(fmt::format("{}: kernels of the self-test's {} are still wrong after {} were turned off",
+                                     gpu.caps().name, trial.name(), kMostRounds));
 }
 
 }  // namespace
 
-std::vector<std::string> self_test(Gpu& gpu) {
-  std::vector<std::string> lines;
+SelfTest self_test(Gpu& gpu, CrashMark& mark) {
+  SelfTest result;
   for (const Trial& trial : {decoder_layer(1), decoder_layer(5), products(1), products(5), picture()}) {
-    for (int round = 0; round < kMostRounds; ++round) {
-      std::vector<NodeCheck> checks;
-      try {
-        checks = trial.run(gpu);
-      } catch (const DeviceLost&) {
-        throw;
-      } catch (const Error&) {
-        // Nothing is left to compute it with: models that need it will say so. A device that runs nothing was seen by
-        // the tuner.
-        break;
-      }
-      const auto failure = std::ranges::find(checks, false, &NodeCheck::passed);
-      if (failure == checks.end()) break;
-      std::set<std::string> suspects(failure->kernels.begin(), failure->kernels.end());
-      for (const std::string& kernel : failure->kernels) {
-        if (!passes_without(gpu, trial, failure->node, {kernel})) continue;
-        suspects = {kernel};
-        break;
-      }
-      if (suspects.empty()) break;
-      const std::string reason = fmt::format("self-test: {} {}: expected {:.6g}, got {:.6g}", failure->op,
-                                             to_string(failure->type.shape), failure->expected, failure->actual);
-      for (const std::string& module : suspects) {
-        gpu.put_into_quarantine({{module, reason}});
-        lines.push_back(
-            fmt::format("kernel {} is wrong on {} and is off from now on ({})", module, gpu.caps().name, reason));
-      }
+    const std::string what = fmt::format("the self-test's {}", trial.name());
+    if (!mark.begin(what)) continue;
+    try {
+      judge(gpu, trial, result);
+    } catch (const DeviceLost& lost) {
+      mark.lost(what);
+      throw DeviceLost(fmt::format("{}; this was {}, which is left out from now on: start again", lost.what(), what));
+    } catch (const NoKernelLeft&) {
+      // What is off already leaves no way: models that need it will say so.
+    } catch (const Error& error) {
+      result.conclusive = false;
+      result.notes.push_back(fmt::format("{} could not run: {}", what, error.what()));
     }
+    mark.survived(what);
   }
-  return lines;
+  return result;
 }
 
 }  // namespace heed

@@ -41,6 +41,7 @@ std::vector<const char*> needed_extensions(const PhysicalDevice& physical, const
 }  // namespace
 
 struct Device::State {
+  std::shared_ptr<const Instance> instance;
   PhysicalDevice physical;
   Features features;
   VolkDeviceTable api{};
@@ -60,12 +61,14 @@ struct Device::State {
   }
 };
 
-Device::Device(const PhysicalDevice& physical, const Features& features) : state_(std::make_unique<State>()) {
+Device::Device(const PhysicalDevice& physical, const Features& features, std::shared_ptr<const Instance> instance)
+    : state_(std::make_unique<State>()) {
   if (!physical.unusable.empty()) {
     throw Error(
         fmt::format("device '{}': cannot be used: {}; choose another device", physical.name, physical.unusable));
   }
   require_features(physical, features);
+  state_->instance = std::move(instance);
   state_->physical = physical;
   state_->features = features;
 

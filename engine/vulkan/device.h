@@ -6,6 +6,7 @@
 #include <span>
 
 #include "vulkan/handle.h"
+#include "vulkan/instance.h"
 #include "vulkan/physical_device.h"
 
 namespace heed::vk {
@@ -18,8 +19,10 @@ namespace heed::vk {
 class Device {
  public:
   /// Enables the features asked for and nothing else (but for VK_KHR_portability_subset, which must be enabled where it
-  /// exists). Throws Error for a device that is not usable, for a feature it lacks, and when the driver refuses.
-  explicit Device(const PhysicalDevice& physical, const Features& features = {});
+  /// exists). `instance`, where it is given, lives as long as the device. Throws Error for a device that is not usable,
+  /// for a feature it lacks, and when the driver refuses.
+  explicit Device(const PhysicalDevice& physical, const Features& features = {},
+                  std::shared_ptr<const Instance> instance = nullptr);
   ~Device();
   Device(Device&&) noexcept;
   Device& operator=(Device&&) noexcept;
@@ -38,8 +41,8 @@ class Device {
   void submit(std::span<const VkCommandBuffer> command_buffers, VkFence fence = VK_NULL_HANDLE) const;
 
   /// Says that a submission is pending which may never end. From now on nothing that was made from this device is
-  /// destroyed, nor the device itself, since destroying what is in use is undefined: the end of the process gives it
-  /// back. The Instance must then live as long. Any thread.
+  /// destroyed, nor the device itself and the instance that it was given, since destroying what is in use is undefined:
+  /// the end of the process gives it back. Any thread.
   void abandon() const;
   bool abandoned() const;
 

@@ -53,7 +53,8 @@ class Device {
   /// there is, when nothing or more than one thing matches, and when the driver does not run what it is given.
   explicit Device(std::string_view which = "", const DeviceOptions& options = {});
 
-  /// The same device opened afresh, after DeviceLost. Throws Error where the driver does not allow it.
+  /// The same device opened afresh with the same options, after DeviceLost. Throws Error where it is not there any
+  /// more, or its driver does not allow it.
   Device reopened() const;
 
   /// Lines about what happened when it was opened: kernels that failed their self-test, caches that were ignored.
@@ -64,7 +65,11 @@ class Device {
   Gpu& gpu() const { return *gpu_; }
 
  private:
+  struct Choice;
+  Device(const Choice& choice, const DeviceOptions& options);
+
   DeviceInfo info_;
+  DeviceOptions options_;
   std::vector<std::string> notes_;
   std::shared_ptr<Gpu> gpu_;
 };

@@ -1,0 +1,99 @@
+#include "runtime/crash_mark.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <fstream>
+#include <optional>
+#include <sstream>
+#include <system_error>
+
+#include "runtime/cache_folder.h"
+
+namespace heed {
+namespace {
+
+constexpr int kMostCrashes = 2;  // one may have been a person's Ctrl-C
+
+}  // namespace
+
+CrashMark::CrashMark(std::string_view name, std::uint64_t build) : build_(build) {
+  const std::optional<std::filesystem::path> folder = cache_folder();
+  if (!folder) return;
+  path_ = *folder / name;
+  if (!open_file(O_RDWR | O_CLOEXEC)) return;
+  // The first line is the build, each other one a count and a name; what is none of these is not ours and forgotten.
+  std::ifstream text(path_);
+  std::string line;
+  if (!std::getline(text, line) || line != fmt::format("{:016x}", build_)) return;
+  while (std::getline(text, line)) {
+    std::istringstream words(line);
+    int count = 0;
+    std::string what;
+    if (words >> count >> std::ws && std::getline(words, what) && count > 0) crashes_[what] = count;
+  }
+}
+
+CrashMark::~CrashMark() {
+  if (file_ != -1) ::close(file_);
+}
+
+bool CrashMark::open_file(int flags) {
+  file_ = ::open(path_.c_str(), flags, 0644);
+  if (file_ == -1) return false;
+  if (::flock(file_, LOCK_EX | LOCK_NB) == 0) return true;
+  // Another process tries the same right now.
+  ::close(file_);
+  file_ = -1;
+  return false;
+}
+
+bool CrashMark::begin(const std::string& what) {
+  int& crashes = crashes_[what];
+  if (crashes >= kMostCrashes) return false;
+  ++crashes;
+  keep();
+  return true;
+}
+
+void CrashMark::survived(const std::string& what) {
+  crashes_.erase(what);
+  keep();
+}
+
+void CrashMark::lost(const std::string& what) {
+  crashes_[what] = kMostCrashes;
+  keep();
+}
+
+std::vector<std::string> CrashMark::given_up() const {
+  std::vector<std::string> names;
+  for (const auto& [what, crashes] : crashes_) {
+    if (crashes >= kMostCrashes) names.push_back(what);
+  }
+  return names;
+}
+
+void CrashMark::keep() {
+  if (path_.empty()) return;
+  std::error_code ignored;
+  if (crashes_.empty()) {
+    if (file_ == -1) return;
+    std::filesystem::remove(path_, ignored);
+    ::close(file_);
+    file_ = -1;
+    return;
+  }
+  std::filesystem::create_directories(path_.parent_path(), ignored);
+  if (file_ == -1 && !open_file(O_RDWR | O_CREAT | O_CLOEXEC)) return;
+  std::string text = fmt::format("{:016x}\n", build_);
+  for (const auto& [what, crashes] : crashes_) text += fmt::format("{} {}\n", crashes, what);
+  // In place, as the lock is on the file; onto the disk, as a hanging GPU may take the machine with it. A mark that
+  // cannot be kept is none.
+  if (::ftruncate(file_, 0) != 0 || ::pwrite(file_, text.data(), text.size(), 0) < 0) return;
+  ::fsync(file_);
+}
+
+}  // namespace heed
