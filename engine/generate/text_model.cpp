@@ -23,6 +23,7 @@ double seconds_since(Clock::time_point begin) { return std::chrono::duration<dou
 // A submission should be long enough to hide its own cost and short enough that text streams and Ctrl-C is heard.
 constexpr double kSubmissionSeconds = 0.1;
 constexpr int kMostSteps = 16;
+constexpr int kMostLosses = 3;  // of the device while one text is generated
 
 /// How many steps the next submission holds: a power of two, so that few are recorded, from the time of the last ones.
 int steps_for(double seconds_a_step, std::int64_t wanted) {
@@ -99,6 +100,15 @@ struct TextModel::State {
     if (session == nullptr) reopen(DeviceLost("the device was lost"));
     return *session;
   }
+  /// Does work with the session, which is no use any more where that loses the device.
+  auto with_session(const auto& work) {
+    try {
+      return work(live());
+    } catch (const DeviceLost&) {
+      session.reset();
+      throw;
+    }
+  }
 
   // Of the last submission; until there was one, steps go one at a time.
   double seconds_a_step = kSubmissionSeconds;
@@ -136,7 +146,8 @@ std::string TextModel::detokenize(const std::vector<std::int32_t>& tokens) const
 }
 
 void TextModel::State::reopen(const DeviceLost& lost) {
-  session.reset();  // frees its memory first
+  session.reset();                      // frees its memory first
+  seconds_a_step = kSubmissionSeconds;  // the fresh device may be a slower one, or a tired one
   try {
     device = device.reopened();
     session = std::make_unique<TextSession>(device.gpu(), file, context);
@@ -184,7 +195,7 @@ Generation TextModel::State::generate(const std::vector<std::int32_t>& prompt, c
     return first.has_value();
   };
   // Does work on the device; where that is lost meanwhile, goes on with the text on a fresh one. A device that is lost
-  // twice without a token in between would be lost again.
+  // twice without a token in between would be lost again, and one that is lost again and again is not worth the time.
   std::size_t tokens_at_loss = std::numeric_limits<std::size_t>::max();
   const auto on_device = [&](const std::function<void()>& work) {
     std::function<void()> next = work;
@@ -192,7 +203,10 @@ Generation TextModel::State::generate(const std::vector<std::int32_t>& prompt, c
       try {
         return next();
       } catch (const DeviceLost& lost) {
-        if (tokens_at_loss == result.tokens.size()) throw;
+        if (tokens_at_loss == result.tokens.size() || result.device_losses == kMostLosses) {
+          session.reset();
+          throw;
+        }
         tokens_at_loss = result.tokens.size();
         reopen(lost);
         ++result.device_losses;
@@ -251,10 +265,18 @@ Generation TextModel::generate(std::string_view prompt, const GenerationOptions&
   return state_->generate(tokenize(prompt), options, on_text);
 }
 
-std::vector<float> TextModel::logits(const std::vector<std::int32_t>& tokens) { return state_->live().logits(tokens); }
+std::vector<float> TextModel::logits(const std::vector<std::int32_t>& tokens) {
+  return state_->with_session([&](TextSession& session) { return session.logits(tokens); });
+}
 
-std::uint64_t TextModel::bytes_per_token() { return state_->live().decode_plan().bytes(); }
-std::size_t TextModel::dispatches_per_token() { return state_->live().decode_plan().dispatches.size(); }
-std::vector<DispatchTime> TextModel::profile(std::int64_t tokens) { return state_->live().profile(tokens); }
+std::uint64_t TextModel::bytes_per_token() {
+  return state_->with_session([](TextSession& session) { return session.decode_plan().bytes(); });
+}
+std::size_t TextModel::dispatches_per_token() {
+  return state_->with_session([](TextSession& session) { return session.decode_plan().dispatches.size(); });
+}
+std::vector<DispatchTime> TextModel::profile(std::int64_t tokens) {
+  return state_->with_session([&](TextSession& session) { return session.profile(tokens); });
+}
 
 }  // namespace heed

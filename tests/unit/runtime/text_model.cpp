@@ -249,4 +249,46 @@ TEST_CASE("a text goes on where the device was lost, also when random") {
   }
 }
 
+TEST_CASE("a device that was lost outside of generate is opened again as well") {
+  if (!test_device()) return;
+  const CountingModel file;
+  const Device device;
+  TextModel model(device, file.path());
+  const std::vector<float> expected = model.logits({3, 4, 5});
+  {
+    testing::FakeDriver driver(device.gpu());
+    driver.lose_device();
+    CHECK_THROWS_AS(model.logits({3, 4, 5}), DeviceLost);
+  }
+  CHECK(model.logits({3, 4, 5}) == expected);
+  CHECK(model.generate(Ids{3, 4, 5}, greedy(3)).tokens == count_up(6, 9));
+}
+
+TEST_CASE("a device that is lost again and again is given up") {
+  if (!test_device()) return;
+  const CountingModel file;
+  testing::LossyDevices devices;
+  const Device device;
+  TextModel model(device, file.path());
+  GenerationOptions options = greedy(200);
+  options.cancelled = [&] {  // asked before each step
+    devices.arm();
+    return false;
+  };
+  CHECK_THROWS_AS(model.generate(Ids{3, 4, 5}, options), DeviceLost);
+  CHECK(devices.losses() == 4);
+  CHECK(model.generate(Ids{3, 4, 5}, greedy(3)).tokens == count_up(6, 9));
+}
+
+TEST_CASE("a device opened again is the same with the same options") {
+  if (!test_device()) return;
+  const Device device("", {.compile_only = true});
+  const Device again = device.reopened();
+  CHECK(again.info().uuid == device.info().uuid);
+  CHECK(again.info().name == device.info().name);
+  // One for running has measured its kernels, or read what was measured.
+  CHECK(again.gpu().tuning() == device.gpu().tuning());
+  CHECK(&again.gpu() != &device.gpu());
+}
+
 }  // namespace heed
