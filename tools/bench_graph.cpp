@@ -8,7 +8,7 @@
 
 #include "heed/error.h"
 #include "ops/op.h"
-#include "plan/infer.h"
+#include "planner/infer.h"
 #include "runtime/session.h"
 #include "tools/bench.h"
 #include "tools/graph_arguments.h"

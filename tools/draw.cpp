@@ -7,12 +7,12 @@
 #include <memory>
 #include <random>
 
+#include "formats/heat_map.h"
+#include "formats/picture_file.h"
 #include "heed/error.h"
 #include "heed/picture.h"
-#include "tools/heat_map.h"
 #include "tools/interrupt.h"
 #include "tools/output.h"
-#include "tools/picture_file.h"
 #include "tools/program.h"
 #include "tools/progress.h"
 

@@ -8,14 +8,14 @@
 #include <set>
 
 #include "file/model_file.h"
+#include "formats/npy.h"
 #include "graph/bind.h"
 #include "heed/device.h"
 #include "heed/error.h"
 #include "ops/op.h"
-#include "plan/infer.h"
+#include "planner/infer.h"
 #include "runtime/session.h"
 #include "tools/graph_arguments.h"
-#include "tools/npy.h"
 #include "tools/output.h"
 #include "tools/program.h"
 #include "tools/smaller_sizes.h"

@@ -7,8 +7,8 @@
 #include <set>
 
 #include "heed/error.h"
-#include "plan/infer.h"
-#include "plan/plan.h"
+#include "planner/infer.h"
+#include "planner/make_plan.h"
 
 namespace heed::tools {
 namespace {

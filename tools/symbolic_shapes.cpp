@@ -8,7 +8,7 @@
 
 #include "heed/error.h"
 #include "ops/op.h"
-#include "plan/infer.h"
+#include "planner/infer.h"
 
 namespace heed::tools {
 namespace {

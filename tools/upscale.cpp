@@ -3,12 +3,12 @@
 
 #include <memory>
 
+#include "formats/picture_alpha.h"
+#include "formats/picture_file.h"
 #include "heed/error.h"
 #include "heed/picture.h"
 #include "tools/interrupt.h"
 #include "tools/output.h"
-#include "tools/picture_alpha.h"
-#include "tools/picture_file.h"
 #include "tools/program.h"
 #include "tools/progress.h"
 

@@ -10,13 +10,13 @@
 #include <numeric>
 #include <random>
 
-#include "generate/tokenizer.h"
+#include "formats/npy.h"
 #include "heed/error.h"
 #include "ops/op.h"
-#include "plan/infer.h"
+#include "planner/infer.h"
 #include "runtime/weights.h"
+#include "tokenizer/tokenizer.h"
 #include "tools/graph_arguments.h"
-#include "tools/npy.h"
 #include "tools/output.h"
 #include "tools/program.h"
 #include "tools/progress.h"

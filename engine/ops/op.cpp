@@ -90,12 +90,6 @@ std::size_t InferContext::axis(std::int64_t axis, std::size_t i) const {
   return *found;
 }
 
-std::int64_t to_integer(double element) {
-  constexpr double kMost = 9007199254740992.0;
-  if (std::isnan(element)) return 0;
-  return static_cast<std::int64_t>(std::clamp(element, -kMost, kMost));
-}
-
 bool Op::plans_by(std::string_view name, std::size_t input) const {
   return std::ranges::any_of(planned, [&](const PlannedInputs& inputs) {
     return inputs.op == name && input >= inputs.first && input <= inputs.last;

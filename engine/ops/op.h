@@ -7,22 +7,13 @@
 #include <vector>
 
 #include "graph/graph.h"
+#include "graph/host_tensor.h"
 #include "plan/device_caps.h"
 
 namespace heed {
 class Lowering;  // plan/lowering.h
 
-/// A tensor of the double-precision reference. Integers and booleans are held as doubles too.
-struct HostTensor {
-  TensorType type;
-  std::vector<double> data;
-};
-
 namespace ops {
-
-/// The nearest integer within +-2^53; for elements that stand for sizes and positions, where ONNX writes 2^63 - 1 for
-/// "to the end".
-std::int64_t to_integer(double element);
 
 /// What an op sees when its output types are inferred. Absent inputs are nullptr.
 struct InferContext {

@@ -62,17 +62,6 @@ void Lowering::fail(std::string_view message) const {
   throw Error(fmt::format("{} '{}' on {}: {}", node_->op, node_->name, caps_.name, message));
 }
 
-void Lowering::lower(const Node& node) {
-  node_ = &node;
-  try {
-    ops::find_op(node.op)->lower(*this);
-  } catch (const Error& error) {
-    const std::string prefix = fmt::format("{} '{}'", node.op, node.name);
-    if (std::string_view(error.what()).starts_with(prefix)) throw;
-    fail(error.what());
-  }
-}
-
 std::size_t Lowering::add_tensor(PlanTensor tensor) {
   if (tensor.bytes > caps_.max_memory_allocation) {
     fail(fmt::format("tensor '{}' needs {} bytes, but the device allocates at most {} at a time; use smaller sizes",
@@ -186,7 +175,7 @@ void Lowering::rewind(const Mark& mark) {
   checked_ = mark.checked;
 }
 
-TracedPlan::Place Lowering::place_of(ValueId id) const {
+ValuePlace Lowering::place_of(ValueId id) const {
   const auto index = static_cast<std::size_t>(id);
   if (tensor_of_value_[index] < 0) return {};
   return {static_cast<std::size_t>(tensor_of_value_[index]), offset_of_value_[index]};
@@ -267,7 +256,7 @@ Binding Lowering::constant(const std::string& name, const HostTensor& tensor, Vi
   for (const double element : tensor.data) {
     // Ends of slices and the like reach beyond, and mean as far as there is.
     constexpr std::int64_t kMost = std::numeric_limits<std::int32_t>::max();
-    words.push_back(static_cast<std::int32_t>(std::clamp<std::int64_t>(ops::to_integer(element), -kMost - 1, kMost)));
+    words.push_back(static_cast<std::int32_t>(std::clamp<std::int64_t>(to_integer(element), -kMost - 1, kMost)));
   }
   return constant(name, words, view);
 }
@@ -305,7 +294,7 @@ void Lowering::check_indices(std::size_t i, std::string what, const Shape& sizes
   if (const HostTensor* tensor = known(i)) {
     for (std::size_t e = 0; e < tensor->data.size(); ++e) {
       const std::int64_t size = sizes[e % sizes.size()];
-      const std::int64_t value = ops::to_integer(tensor->data[e]);
+      const std::int64_t value = to_integer(tensor->data[e]);
       if (value < (from_end ? -size : 0) || value >= size) {
         throw Error(check.message(static_cast<std::int64_t>(e), value));
       }

@@ -10,8 +10,8 @@
 #include <tuple>
 #include <vector>
 
+#include "graph/host_tensor.h"
 #include "graph/integer.h"
-#include "plan/infer.h"
 #include "plan/plan.h"
 
 namespace heed {
@@ -55,7 +55,7 @@ class Lowering {
   const TensorType& output(std::size_t i = 0) const;
   bool wants_output(std::size_t i) const;
   bool is_graph_output(std::size_t i = 0) const;
-  /// Elements of an input or output that is known (plan/infer.h); nullptr for others.
+  /// Elements of an input or output that is known before anything runs; nullptr for others.
   const HostTensor* known(std::size_t input) const;
   const HostTensor* known_output(std::size_t i = 0) const;
 
@@ -113,8 +113,8 @@ class Lowering {
   [[noreturn]] void fail(std::string_view message) const;
 
   // For make_plan alone.
-  /// Appends the dispatches of a node. Errors name it.
-  void lower(const Node& node);
+  /// What follows is of this node, and errors name it.
+  void begin(const Node& node) { node_ = &node; }
   /// What the nodes from now on are lowered for.
   void set_target(const DeviceCaps& caps, const Tuning& tuning) {
     caps_ = caps;
@@ -130,7 +130,7 @@ class Lowering {
   };
   Mark mark() const;
   void rewind(const Mark& mark);
-  TracedPlan::Place place_of(ValueId id) const;
+  ValuePlace place_of(ValueId id) const;
   /// Gives outputs a tensor that no dispatch writes, because they are empty: they can be read all the same.
   void place_outputs();
 

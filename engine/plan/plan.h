@@ -8,7 +8,6 @@
 #include <vector>
 
 #include "graph/graph.h"
-#include "heed/error.h"
 #include "plan/device_caps.h"
 #include "plan/weight_layout.h"
 
@@ -105,31 +104,11 @@ struct Plan {
   std::uint64_t memory() const;
 };
 
-/// Every way to compute a node on a device needs a kernel that gives wrong results there (DeviceCaps::broken_modules).
-class NoKernelLeft : public Error {
- public:
-  using Error::Error;
+/// Where a value of a graph lies in its plan; kNowhere for one that no dispatch makes or reads.
+struct ValuePlace {
+  static constexpr std::size_t kNowhere = SIZE_MAX;
+  std::size_t tensor = kNowhere;
+  std::uint64_t offset = 0;
 };
-
-/// Binds, fuses, lowers, places and checks. Throws Error naming node and limit when the graph cannot run on the device,
-/// NoKernelLeft where kernels that are off are the reason. The graph is validated already; its weights carry dtype and
-/// shape.
-Plan make_plan(const Graph& graph, const Bindings& dims, const DeviceCaps& caps, const Tuning& tuning);
-
-/// A plan with what it was made from, for those who look into it (runtime/verify.h). The kernels are those of
-/// make_plan(), but no two intermediates share memory, so that all can be read after a run.
-struct TracedPlan {
-  /// Where a value of the graph lies; kNowhere for one that no dispatch makes or reads.
-  struct Place {
-    static constexpr std::size_t kNowhere = SIZE_MAX;
-    std::size_t tensor = kNowhere;
-    std::uint64_t offset = 0;
-  };
-  Graph graph;  // as fusion left it
-  Plan plan;
-  std::vector<Place> places;                // by ValueId, of all but weights
-  std::vector<std::size_t> first_dispatch;  // by node; the last entry is the number of dispatches
-};
-TracedPlan make_traced_plan(const Graph& graph, const Bindings& dims, const DeviceCaps& caps, const Tuning& tuning);
 
 }  // namespace heed

@@ -5,7 +5,7 @@
 #include <algorithm>
 
 #include "heed/error.h"
-#include "plan/infer.h"
+#include "planner/infer.h"
 
 namespace heed {
 namespace {

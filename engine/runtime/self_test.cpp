@@ -10,6 +10,7 @@
 #include "graph/convert_dtype.h"
 #include "heed/error.h"
 #include "ops/sample.h"
+#include "planner/make_plan.h"
 #include "reference/rounding.h"
 #include "runtime/crash_mark.h"
 #include "runtime/gpu.h"

@@ -8,6 +8,7 @@
 #include "graph/integer.h"
 #include "heed/error.h"
 #include "plan/submissions.h"
+#include "planner/make_plan.h"
 #include "vulkan/queries.h"
 
 namespace heed {

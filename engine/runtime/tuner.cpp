@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "ops/linear.h"
+#include "planner/make_plan.h"
 #include "runtime/gpu.h"
 #include "runtime/session.h"
 #include "runtime/weights.h"

@@ -12,7 +12,8 @@
 #include "graph/convert_dtype.h"
 #include "heed/error.h"
 #include "ops/op.h"
-#include "plan/infer.h"
+#include "planner/infer.h"
+#include "planner/make_plan.h"
 #include "reference/rounding.h"
 
 namespace heed {
@@ -248,7 +249,7 @@ class Verification {
     for (std::size_t i = 0; i < node.outputs.size(); ++i) {
       const ValueId id = node.outputs[i];
       if (id == kNoValue || known_.contains(id) || context.outputs[i]->data.empty()) continue;
-      if (traced_.places[static_cast<std::size_t>(id)].tensor != TracedPlan::Place::kNowhere) made.push_back(i);
+      if (traced_.places[static_cast<std::size_t>(id)].tensor != ValuePlace::kNowhere) made.push_back(i);
     }
     std::vector<bool> updated;
     for (const ValueId id : node.inputs) updated.push_back(id != kNoValue && ops::updates(node, id));
@@ -280,7 +281,7 @@ class Verification {
   /// Compares an output and hands the device's on to the nodes that read it.
   void check_output(const Node& node, std::size_t i, HostTensor& expected, const std::vector<double>& bounds) {
     const ValueId id = node.outputs[i];
-    const TracedPlan::Place& place = traced_.places[static_cast<std::size_t>(id)];
+    const ValuePlace& place = traced_.places[static_cast<std::size_t>(id)];
     Words words(expected.data.size());
     session_.read_tensor(*executable_, place.tensor, place.offset, std::as_writable_bytes(std::span(words)));
     NodeCheck check = describe(node, id);

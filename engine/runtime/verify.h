@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "plan/plan.h"
+#include "planner/make_plan.h"
 #include "reference/evaluate.h"
 #include "runtime/session.h"
 

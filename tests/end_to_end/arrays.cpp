@@ -9,20 +9,20 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
+#include "formats/npy.h"
 #include "heed/error.h"
 #include "tests/end_to_end/models.h"
 #include "tests/end_to_end/process.h"
-#include "tools/npy.h"
 
 namespace heed::end_to_end {
 namespace {
 
 namespace fs = std::filesystem;
+using NpyArray;
 using convert_test::TempFolder;
-using tools::NpyArray;
 
 std::string write_integers(const fs::path& path, const std::vector<std::int32_t>& values) {
-  tools::write_npy(path, DType::I32, {static_cast<std::int64_t>(values.size())}, std::as_bytes(std::span(values)));
+  write_npy(path, DType::I32, {static_cast<std::int64_t>(values.size())}, std::as_bytes(std::span(values)));
   return path.string();
 }
 
@@ -50,7 +50,7 @@ TEST_CASE("run feeds a graph arrays and writes what it gives: transformers' logi
   const Finished finished = inputs.run(inputs.given());
   REQUIRE_MESSAGE(finished.exit_code == 0, finished.both());
   CHECK(finished.out.starts_with("logits f32 [12, 160]: "));
-  const NpyArray logits = tools::read_npy(fs::path(inputs.out) / "logits.npy");
+  const NpyArray logits = read_npy(fs::path(inputs.out) / "logits.npy");
   REQUIRE(logits.shape == Shape{12, 160});
   const std::vector<float> values = logits.floats("logits");
   const double range = inputs.golden.at("logit_range").get<double>();
@@ -66,7 +66,7 @@ TEST_CASE("run feeds a graph arrays and writes what it gives: transformers' logi
   std::vector<std::string> bound = inputs.given();
   bound.insert(bound.end(), {"--bind", "outputs=1", "--bind", "context=16", "--graph", "decode"});
   REQUIRE(inputs.run(bound).exit_code == 0);
-  const NpyArray last = tools::read_npy(fs::path(inputs.out) / "logits.npy");
+  const NpyArray last = read_npy(fs::path(inputs.out) / "logits.npy");
   REQUIRE(last.shape == Shape{1, 160});
   for (std::size_t i = 0; i < 160; ++i) {
     CHECK(std::abs(last.floats("logits")[i] - values[11 * 160 + i]) < 1e-4 * range);
@@ -88,7 +88,7 @@ TEST_CASE("frequency factors of a GGUF file reach the device") {
   const Finished finished = run_heed(
       {"run", model, "--outputs", inputs.out, "--input", "tokens=" + given, "--input", "position=" + inputs.position});
   REQUIRE_MESSAGE(finished.exit_code == 0, finished.both());
-  const std::vector<float> logits = tools::read_npy(fs::path(inputs.out) / "logits.npy").floats("logits");
+  const std::vector<float> logits = read_npy(fs::path(inputs.out) / "logits.npy").floats("logits");
   const std::vector<double> expected = convert_test::tiny_gguf_logits(tokens, {0.5, 3});
   REQUIRE(logits.size() == expected.size());
   for (std::size_t i = 0; i < logits.size(); ++i) {
@@ -100,7 +100,7 @@ TEST_CASE("run takes int64, and refuses what does not fit the graph") {
   const RunInputs inputs;
   std::vector<std::int64_t> wide = inputs.golden.at("prompt_tokens").get<std::vector<std::int64_t>>();
   const fs::path path = inputs.folder.path() / "wide.npy";
-  const auto write_wide = [&] { tools::write_npy(path, DType::I64, {12}, std::as_bytes(std::span(wide))); };
+  const auto write_wide = [&] { write_npy(path, DType::I64, {12}, std::as_bytes(std::span(wide))); };
   const std::vector<std::string> given = {"--input", "tokens=" + path.string(), "--input",
                                           "position=" + inputs.position};
   write_wide();
@@ -110,9 +110,9 @@ TEST_CASE("run takes int64, and refuses what does not fit the graph") {
   check_error(inputs.run(given), "element 3 is 4294967296");
 
   const std::vector<float> reals = {1, 2, 3};
-  tools::write_npy(path, DType::F32, {3}, std::as_bytes(std::span(reals)));
+  write_npy(path, DType::F32, {3}, std::as_bytes(std::span(reals)));
   check_error(inputs.run(given), "holds real numbers");
-  tools::write_npy(path, DType::I32, {3, 1}, std::as_bytes(std::span(reals)));
+  write_npy(path, DType::I32, {3, 1}, std::as_bytes(std::span(reals)));
   check_error(inputs.run(given), "[3, 1], expected [tokens]");
 
   check_error(inputs.run({"--input", "tokens=" + inputs.tokens}), "input 'position'");
@@ -181,7 +181,7 @@ TEST_CASE("run refuses an index of an ONNX Gather that names no place") {
   REQUIRE(run_heed({"convert", (folder.path() / "gather.onnx").string(), "-o", heed}).exit_code == 0);
 
   const std::vector<float> x = {0, 1, 2, 3, 4};
-  tools::write_npy(folder.path() / "x.npy", DType::F32, {5}, std::as_bytes(std::span(x)));
+  write_npy(folder.path() / "x.npy", DType::F32, {5}, std::as_bytes(std::span(x)));
   const std::string out = (folder.path() / "out").string();
   const auto with = [&](std::int32_t index) {
     return run_heed({"run", heed, "--input", "x=" + (folder.path() / "x.npy").string(), "--input",
@@ -190,7 +190,7 @@ TEST_CASE("run refuses an index of an ONNX Gather that names no place") {
   check_error(with(1000000), "gather 'look up': index 1000000 (element 1) is outside -5 to 4");
   CHECK(!fs::exists(fs::path(out) / "y.npy"));
   REQUIRE(with(3).exit_code == 0);
-  CHECK(tools::read_npy(fs::path(out) / "y.npy").floats("y") == std::vector<float>{0, 3});
+  CHECK(read_npy(fs::path(out) / "y.npy").floats("y") == std::vector<float>{0, 3});
 }
 
 TEST_CASE("run leaves no half-written array") {
@@ -211,15 +211,15 @@ TEST_CASE("damaged .npy files are refused") {
   const std::string content = convert_test::read_whole(inputs.tokens);
   const std::vector<std::byte> whole(reinterpret_cast<const std::byte*>(content.data()),
                                      reinterpret_cast<const std::byte*>(content.data()) + content.size());
-  REQUIRE(tools::parse_npy(whole, "whole").shape == Shape{12});
+  REQUIRE(parse_npy(whole, "whole").shape == Shape{12});
   for (std::size_t size = 0; size < whole.size(); ++size) {
-    CHECK_THROWS_AS(tools::parse_npy(std::span(whole).first(size), "cut"), Error);
+    CHECK_THROWS_AS(parse_npy(std::span(whole).first(size), "cut"), Error);
   }
   for (std::size_t at = 0; at < whole.size() * 8; ++at) {
     std::vector<std::byte> flipped = whole;
     flipped[at / 8] ^= static_cast<std::byte>(1 << (at % 8));
     try {
-      const NpyArray array = tools::parse_npy(flipped, "flipped");
+      const NpyArray array = parse_npy(flipped, "flipped");
       CHECK(array.data.size() == 48);  // only elements, types of the same size and spaces can change unseen
     } catch (const Error& error) {
       CHECK(std::string(error.what()).starts_with("flipped: "));

@@ -6,10 +6,10 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
+#include "formats/picture_file.h"
 #include "tests/end_to_end/models.h"
 #include "tests/end_to_end/process.h"
 #include "tests/unit/convert/sample_files.h"
-#include "tools/picture_file.h"
 
 namespace heed::end_to_end {
 namespace {
@@ -35,7 +35,7 @@ std::vector<std::string> files_in(const fs::path& folder) {
 
 /// A picture of heat: large enough to look at, in colours, and not all the same.
 Picture heat(const fs::path& path) {
-  Picture picture = tools::read_picture(path).colours;
+  Picture picture = read_picture(path).colours;
   CAPTURE(path.string());
   CHECK(picture.width >= 256);
   CHECK(picture.height >= 256);

@@ -15,13 +15,13 @@
 #include <optional>
 #include <set>
 
+#include "formats/npy.h"
 #include "graph/convert_dtype.h"
 #include "heed/error.h"
 #include "tests/end_to_end/process.h"
 #include "tests/unit/convert/sample_files.h"
 #include "tools/convert/onnx_proto.h"
 #include "tools/convert/onnx_tensor.h"
-#include "tools/npy.h"
 
 namespace heed::end_to_end {
 namespace {
@@ -74,11 +74,11 @@ void write_tensor(const fs::path& path, const HostTensor& tensor) {
       data.insert(data.end(), bytes.begin(), bytes.end());
     }
   }
-  tools::write_npy(path, type, tensor.type.shape, data);
+  write_npy(path, type, tensor.type.shape, data);
 }
 
 /// What is wrong with an output, or nothing.
-std::string compare(const HostTensor& expected, const tools::NpyArray& actual, double relative, double absolute) {
+std::string compare(const HostTensor& expected, const NpyArray& actual, double relative, double absolute) {
   const DType type = expected.type.dtype == DType::BF16 ? DType::F32 : expected.type.dtype;
   if (actual.type != type) return fmt::format("is {}, expected {}", dtype_name(actual.type), dtype_name(type));
   if (actual.shape != expected.type.shape) {
@@ -142,7 +142,7 @@ Result run_case(const fs::path& folder) {
     std::string name = model.graph().output(i).name();
     std::replace(name.begin(), name.end(), '/', '_');
     const std::string wrong = compare(read_tensor(data / fmt::format("output_{}.pb", i)),
-                                      tools::read_npy(temporary.path() / "out" / (name + ".npy")), relative, absolute);
+                                      read_npy(temporary.path() / "out" / (name + ".npy")), relative, absolute);
     if (!wrong.empty()) {
       result.message = fmt::format("output '{}' {}", name, wrong);
       return result;

@@ -14,18 +14,18 @@
 #include <optional>
 
 #include "file/model_file.h"
+#include "formats/exif.h"
+#include "formats/picture_alpha.h"
+#include "formats/picture_file.h"
 #include "tests/end_to_end/process.h"
 #include "tests/unit/convert/sample_files.h"
-#include "tools/exif.h"
-#include "tools/picture_alpha.h"
-#include "tools/picture_file.h"
 
 namespace heed::end_to_end {
 namespace {
 
 namespace fs = std::filesystem;
+using PictureFile;
 using convert_test::TempFolder;
-using tools::PictureFile;
 
 std::string big_endian(std::uint32_t value, int bytes = 4) {
   std::string text;
@@ -213,7 +213,7 @@ Upscaled upscale(const TempFolder& folder, const std::string& model, const std::
   more.insert(more.begin(), {"upscale", input, "--model", model, "-o", output});
   const Finished finished = run_heed(more);
   REQUIRE_MESSAGE(finished.exit_code == 0, finished.both());
-  return {tools::read_picture(output), finished.error};
+  return {read_picture(output), finished.error};
 }
 
 }  // namespace
@@ -225,7 +225,7 @@ TEST_CASE("picture files: transparency of every kind is kept, and turned and enl
                          const std::vector<float>& alpha) {
     CAPTURE(name);
     const std::string path = folder.write(name + ".png", bytes).string();
-    const PictureFile file = tools::read_picture(path);
+    const PictureFile file = read_picture(path);
     CHECK(file.colours.channels == channels);
     REQUIRE(file.alpha.has_value());
     CHECK(file.alpha->width == 3);
@@ -287,14 +287,14 @@ TEST_CASE("picture files: colours of transparent pixels are those beside them, a
     }
   }
   Picture bled = colours;
-  tools::bleed_colours(bled, alpha);
+  bleed_colours(bled, alpha);
   CHECK(std::ranges::all_of(bled.values, [](float value) { return value == 1.0f; }));
   Picture nothing = colours;
-  tools::bleed_colours(nothing, Picture{40, 30, 1, std::vector<float>(1200, 0.0f)});
+  bleed_colours(nothing, Picture{40, 30, 1, std::vector<float>(1200, 0.0f)});
   CHECK(nothing.values == colours.values);
 
-  CHECK(tools::resampled(alpha, 40, 30).values == alpha.values);
-  const Picture large = tools::resampled(alpha, 160, 120);
+  CHECK(resampled(alpha, 40, 30).values == alpha.values);
+  const Picture large = resampled(alpha, 160, 120);
   REQUIRE(large.values.size() == std::size_t{160 * 120});
   for (std::int64_t y = 0; y < 120; ++y) {
     for (std::int64_t x = 0; x < 160; ++x) {
@@ -307,7 +307,7 @@ TEST_CASE("picture files: colours of transparent pixels are those beside them, a
 
   const TempFolder folder;
   const std::string path = (folder.path() / "disc.png").string();
-  tools::write_png(path, colours, alpha);
+  write_png(path, colours, alpha);
   const Upscaled made = upscale(folder, plain_model(folder, "plain.heed", 1.0f), path);
   CHECK(std::ranges::all_of(made.file.colours.values, [](float value) { return value == 1.0f; }));
   REQUIRE(made.file.alpha.has_value());
@@ -325,7 +325,7 @@ TEST_CASE("picture files: each of the eight orientations is turned as it is mean
       const std::string exif = exif_of(orientation, little);
       const std::string jpeg = jpeg_bytes(stored, jpeg_segment(0xe0, "other") + exif_segment(exif));
       const std::string path = folder.write("a.jpg", jpeg).string();
-      CHECK(greatest_difference(tools::read_picture(path).colours, meant) < 0.02);
+      CHECK(greatest_difference(read_picture(path).colours, meant) < 0.02);
       if (little) CHECK(greatest_difference(upscale(folder, model, path).file.colours, meant) < 0.02);
     }
   }
@@ -333,7 +333,7 @@ TEST_CASE("picture files: each of the eight orientations is turned as it is mean
   for (const std::string& segment : {std::string(), exif_segment(exif_of(0, true)), exif_segment(exif_of(9, true)),
                                      jpeg_segment(0xe1, "http://ns.adobe.com/xap/1.0/")}) {
     const std::string path = folder.write("b.jpg", jpeg_bytes(meant, segment)).string();
-    CHECK(greatest_difference(tools::read_picture(path).colours, meant) < 0.02);
+    CHECK(greatest_difference(read_picture(path).colours, meant) < 0.02);
   }
 }
 
@@ -341,7 +341,7 @@ TEST_CASE("picture files: damaged Exif data are read as if they were not there")
   const auto orientation = [](const std::string& bytes) {
     // In a buffer of its own size, so that a sanitizer sees what is read beyond.
     const std::vector<char> copy(bytes.begin(), bytes.end());
-    return tools::orientation_of(std::as_bytes(std::span(copy)));
+    return orientation_of(std::as_bytes(std::span(copy)));
   };
   const std::string exif = exif_of(6, false);
   const std::string whole = "\xff\xd8" + exif_segment(exif) + "\xff\xda";
@@ -381,7 +381,7 @@ TEST_CASE("picture files: a picture that is no numbers is an error, and nothing 
   const TempFolder folder;
   const std::string output = (folder.path() / "out.png").string();
   const std::string input = (folder.path() / "in.png").string();
-  tools::write_png(input, blocks());
+  write_png(input, blocks());
   for (const float factor : {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()}) {
     const std::string changes = plain_model(folder, "changes.heed", factor);
     const Finished upscaled = run_heed({"upscale", input, "--model", changes, "-o", output});
@@ -412,7 +412,7 @@ TEST_CASE("picture files: pictures of a few pixels") {
       CAPTURE(height);
       const Picture picture = tiny(width, height);
       const std::string path = (folder.path() / "tiny.png").string();
-      tools::write_png(path, picture);
+      write_png(path, picture);
       const Picture made = upscale(folder, model, path).file.colours;
       REQUIRE(made.width == width * scale);
       REQUIRE(made.height == height * scale);

@@ -6,9 +6,9 @@
 #include <filesystem>
 #include <optional>
 
+#include "formats/picture_file.h"
 #include "tests/end_to_end/process.h"
 #include "tests/unit/convert/sample_files.h"
-#include "tools/picture_file.h"
 
 namespace heed::end_to_end {
 namespace {
@@ -47,7 +47,7 @@ Picture scene(std::int64_t width, std::int64_t height) {
 
 std::string png_of(const TempFolder& folder, const std::string& name, const Picture& picture) {
   const fs::path path = folder.path() / name;
-  tools::write_png(path, picture);
+  write_png(path, picture);
   return path.string();
 }
 
@@ -58,7 +58,7 @@ TEST_CASE("pictures: a PNG file is read as it was written") {
   for (const std::int64_t channels : {1, 3}) {
     Picture picture{7, 5, channels, {}};
     for (std::int64_t i = 0; i < 35 * channels; ++i) picture.values.push_back(static_cast<float>(i * 2 % 256) / 255.0f);
-    const Picture read = tools::read_picture(png_of(folder, "a.png", picture)).colours;
+    const Picture read = read_picture(png_of(folder, "a.png", picture)).colours;
     REQUIRE(read.channels == channels);
     CHECK(read.values == picture.values);
   }
@@ -75,7 +75,7 @@ TEST_CASE("pictures: upscale makes four times as many pixels a side, and parts l
     const Finished finished = run_heed(more);
     REQUIRE_MESSAGE(finished.exit_code == 0, finished.both());
     CHECK(finished.out.empty());
-    return tools::read_picture(output).colours;
+    return read_picture(output).colours;
   };
   const Picture whole = upscale("whole.png", {});
   REQUIRE(whole.width == 360);
@@ -111,13 +111,13 @@ TEST_CASE("pictures: the same seed draws the same picture, alone and among other
   CHECK(first == convert_test::read_whole(draw("b.png", {"--class", "7"})));
   CHECK(first != convert_test::read_whole(draw("c.png", {"--class", "1"})));
   draw("d.png", {"--class", "7", "--count", "2"});
-  const Picture alone = tools::read_picture(folder.path() / "a.png").colours;
-  const Picture among = tools::read_picture(folder.path() / "d-1.png").colours;
+  const Picture alone = read_picture(folder.path() / "a.png").colours;
+  const Picture among = read_picture(folder.path() / "d-1.png").colours;
   REQUIRE(alone.values.size() == among.values.size());
   for (std::size_t i = 0; i < alone.values.size(); ++i) {
     CHECK(std::abs(alone.values[i] - among.values[i]) < 0.01f);
   }
-  const Picture grid = tools::read_picture(draw("e.png", {"--count", "10", "--grid"})).colours;
+  const Picture grid = read_picture(draw("e.png", {"--count", "10", "--grid"})).colours;
   CHECK(grid.width == 10 * 29 - 1);
 }
 

@@ -4,10 +4,10 @@
 #include <string>
 #include <vector>
 
-#include "generate/tokenizer.h"
 #include "heed/error.h"
 #include "models/gpt2.h"
 #include "models/llama.h"
+#include "tokenizer/tokenizer.h"
 #include "tools/convert/hf_tokenizer.h"
 #include "tools/convert/huggingface_config.h"
 #include "tools/convert/json_text.h"

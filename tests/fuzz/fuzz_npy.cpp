@@ -2,9 +2,9 @@
 #include <cstdint>
 #include <cstdlib>
 
+#include "formats/npy.h"
 #include "graph/shape.h"
 #include "heed/error.h"
-#include "tools/npy.h"
 
 namespace {
 
@@ -20,7 +20,7 @@ void only_errors(const Action& action) {
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   only_errors([&] {
-    const heed::tools::NpyArray array = heed::tools::parse_npy(std::as_bytes(std::span(data, size)), "fuzz");
+    const NpyArray array = parse_npy(std::as_bytes(std::span(data, size)), "fuzz");
     const auto count = static_cast<std::size_t>(heed::element_count(array.shape));
     if (array.data.size() != heed::byte_size(array.type, array.shape)) std::abort();
     only_errors([&] {

@@ -4,8 +4,8 @@
 #include <cstdint>
 #include <string>
 
-#include "generate/tokenizer.h"
 #include "heed/error.h"
+#include "tokenizer/tokenizer.h"
 #include "tools/convert/hf_tokenizer.h"
 #include "tools/convert/json_text.h"
 

@@ -7,10 +7,10 @@
 #include <string>
 #include <vector>
 
-#include "generate/tokenizer.h"
-#include "generate/tokenizer_description.h"
-#include "generate/tokenizer_utf8.h"
 #include "heed/error.h"
+#include "tokenizer/description.h"
+#include "tokenizer/tokenizer.h"
+#include "tokenizer/utf8.h"
 
 namespace {
 

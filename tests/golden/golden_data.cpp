@@ -9,10 +9,10 @@
 #include <cstring>
 #include <limits>
 
+#include "formats/npy.h"
 #include "graph/bind.h"
 #include "heed/error.h"
 #include "tools/convert/convert.h"
-#include "tools/npy.h"
 
 namespace heed::golden {
 
@@ -44,7 +44,7 @@ Archive open_npz(const std::filesystem::path& path) {
   return archive;
 }
 
-tools::NpyArray read_array(const std::filesystem::path& path, const std::string& name) {
+NpyArray read_array(const std::filesystem::path& path, const std::string& name) {
   const Archive archive = open_npz(path);
   const std::string entry = name + ".npy";
   zip_stat_t stat;
@@ -53,13 +53,13 @@ tools::NpyArray read_array(const std::filesystem::path& path, const std::string&
   const std::unique_ptr<zip_file_t, int (*)(zip_file_t*)> file(zip_fopen(archive.get(), entry.c_str(), 0), zip_fclose);
   REQUIRE(file != nullptr);
   REQUIRE(zip_fread(file.get(), bytes.data(), bytes.size()) == static_cast<zip_int64_t>(bytes.size()));
-  return tools::parse_npy(bytes, path.string() + ":" + entry);
+  return parse_npy(bytes, path.string() + ":" + entry);
 }
 
 }  // namespace
 
 Matrix read_npz(const std::filesystem::path& path, const std::string& name) {
-  const tools::NpyArray array = read_array(path, name);
+  const NpyArray array = read_array(path, name);
   Matrix matrix{1, 0, {}};
   if (array.type == DType::F64) {
     REQUIRE(array.shape.size() == 2);
@@ -74,7 +74,7 @@ Matrix read_npz(const std::filesystem::path& path, const std::string& name) {
 }
 
 HostTensor read_npz_tensor(const std::filesystem::path& path, const std::string& name) {
-  const tools::NpyArray array = read_array(path, name);
+  const NpyArray array = read_array(path, name);
   HostTensor tensor{{array.type, array.shape}, {}};
   if (is_floating(array.type)) {
     const std::vector<float> values = array.floats(name);

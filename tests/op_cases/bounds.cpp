@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <limits>
 
-#include "plan/infer.h"
+#include "planner/infer.h"
 #include "reference/evaluate.h"
 #include "reference/rounding.h"
 

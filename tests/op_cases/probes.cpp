@@ -7,6 +7,7 @@
 #include <chrono>
 
 #include "heed/error.h"
+#include "planner/make_plan.h"
 #include "runtime/session.h"
 
 namespace heed::op_cases {

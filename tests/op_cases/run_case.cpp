@@ -9,6 +9,7 @@
 #include <cstring>
 #include <limits>
 
+#include "planner/make_plan.h"
 #include "runtime/session.h"
 
 namespace heed::op_cases {

@@ -7,12 +7,12 @@
 #include <unordered_map>
 
 #include "file/output_file.h"
-#include "generate/tokenizer.h"
 #include "graph/shape.h"
 #include "heed/error.h"
 #include "models/generator.h"
 #include "models/gpt2.h"
 #include "models/llama.h"
+#include "tokenizer/tokenizer.h"
 #include "tools/convert/fold.h"
 #include "tools/convert/generator.h"
 #include "tools/convert/gguf.h"

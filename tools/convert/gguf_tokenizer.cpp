@@ -6,8 +6,8 @@
 #include <cmath>
 #include <unordered_map>
 
-#include "generate/tokenizer_description.h"
 #include "heed/error.h"
+#include "tokenizer/description.h"
 #include "tools/convert/gguf.h"
 #include "tools/convert/split_patterns.h"
 #include "tools/convert/text.h"

@@ -7,8 +7,8 @@
 #include <initializer_list>
 #include <unordered_map>
 
-#include "generate/tokenizer_split.h"
 #include "heed/error.h"
+#include "tokenizer/split.h"
 #include "tools/convert/json_text.h"
 #include "tools/convert/split_patterns.h"
 #include "tools/convert/text.h"

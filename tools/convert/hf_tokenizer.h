@@ -5,7 +5,7 @@
 #include <string>
 #include <string_view>
 
-#include "generate/tokenizer_description.h"
+#include "tokenizer/description.h"
 
 namespace heed::convert {
 

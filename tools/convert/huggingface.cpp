@@ -6,8 +6,8 @@
 #include <map>
 #include <set>
 
-#include "generate/tokenizer_description.h"
 #include "heed/error.h"
+#include "tokenizer/description.h"
 #include "tools/convert/hf_tokenizer.h"
 #include "tools/convert/huggingface_config.h"
 #include "tools/convert/huggingface_tensors.h"

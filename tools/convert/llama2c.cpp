@@ -7,9 +7,9 @@
 #include <cstdlib>
 #include <string_view>
 
-#include "generate/tokenizer_description.h"
 #include "graph/shape.h"
 #include "heed/error.h"
+#include "tokenizer/description.h"
 #include "tools/convert/text.h"
 
 namespace heed::convert {

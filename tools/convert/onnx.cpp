@@ -8,7 +8,7 @@
 #include <limits>
 #include <set>
 
-#include "generate/picture_roles.h"
+#include "file/picture_roles.h"
 #include "heed/error.h"
 #include "tools/convert/json_text.h"
 #include "tools/convert/onnx_import.h"

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "generate/tokenizer_description.h"
+#include "tokenizer/description.h"
 
 namespace heed::convert {
 

@@ -7,7 +7,7 @@
 #include <regex>
 
 #include "heed/error.h"
-#include "plan/infer.h"
+#include "planner/infer.h"
 #include "tests/unit/convert/sample_files.h"
 
 namespace heed::models {

@@ -3,9 +3,9 @@
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
-#include "generate/tokenizer_description.h"
 #include "tests/unit/convert/graph_in_double.h"
 #include "tests/unit/convert/sample_files.h"
+#include "tokenizer/description.h"
 #include "tools/convert/convert.h"
 
 namespace heed::convert {

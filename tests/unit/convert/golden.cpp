@@ -4,9 +4,9 @@
 #include <algorithm>
 #include <cmath>
 
-#include "generate/tokenizer.h"
 #include "tests/unit/convert/graph_in_double.h"
 #include "tests/unit/convert/sample_files.h"
+#include "tokenizer/tokenizer.h"
 #include "tools/convert/convert.h"
 
 namespace heed::convert {

@@ -2,8 +2,8 @@
 
 #include <doctest/doctest.h>
 
-#include "generate/tokenizer.h"
 #include "tests/unit/convert/sample_files.h"
+#include "tokenizer/tokenizer.h"
 #include "tools/convert/convert.h"
 
 namespace heed::convert {

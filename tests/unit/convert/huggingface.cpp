@@ -7,8 +7,8 @@
 #include <bit>
 #include <cmath>
 
-#include "generate/tokenizer_description.h"
 #include "tests/unit/convert/sample_files.h"
+#include "tokenizer/description.h"
 #include "tools/convert/convert.h"
 #include "tools/convert/huggingface_config.h"
 

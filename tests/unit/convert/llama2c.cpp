@@ -2,8 +2,8 @@
 
 #include <doctest/doctest.h>
 
-#include "generate/tokenizer_description.h"
 #include "tests/unit/convert/sample_files.h"
+#include "tokenizer/description.h"
 #include "tools/convert/convert.h"
 #include "tools/convert/gguf.h"
 

@@ -7,7 +7,7 @@
 
 #include "heed/error.h"
 #include "ops/op.h"
-#include "plan/infer.h"
+#include "planner/infer.h"
 #include "tests/unit/convert/sample_files.h"
 #include "tools/convert/convert.h"
 #include "tools/convert/onnx_proto.h"

@@ -10,6 +10,7 @@
 #include "models/llama.h"
 #include "ops/sample.h"
 #include "plan/default_tuning.h"
+#include "planner/make_plan.h"
 #include "tests/unit/devices/check_plan.h"
 #include "tools/convert/convert.h"
 

@@ -4,7 +4,7 @@
 
 #include "heed/error.h"
 #include "ops/op.h"
-#include "plan/infer.h"
+#include "planner/infer.h"
 
 namespace heed {
 namespace {

@@ -1,5 +1,5 @@
 // What ops refuse: each message begins with the op and the node and says what was expected.
-#include "plan/infer.h"
+#include "planner/infer.h"
 
 #include <doctest/doctest.h>
 #include <fmt/format.h>

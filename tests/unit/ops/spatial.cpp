@@ -7,7 +7,7 @@
 #include <numeric>
 
 #include "heed/error.h"
-#include "plan/infer.h"
+#include "planner/infer.h"
 #include "reference/evaluate.h"
 
 namespace heed {

@@ -9,6 +9,7 @@
 #include <sstream>
 
 #include "heed/error.h"
+#include "planner/make_plan.h"
 #include "runtime/crash_mark.h"
 #include "runtime/self_test.h"
 #include "runtime/session.h"

@@ -6,6 +6,7 @@
 #include <numeric>
 
 #include "heed/error.h"
+#include "planner/make_plan.h"
 #include "runtime/session.h"
 #include "runtime/weights.h"
 #include "tests/unit/runtime/fake_driver.h"

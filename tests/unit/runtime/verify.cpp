@@ -8,6 +8,7 @@
 
 #include "graph/convert_dtype.h"
 #include "heed/error.h"
+#include "planner/make_plan.h"
 #include "reference/rounding.h"
 #include "runtime/weights.h"
 #include "tests/unit/runtime/test_device.h"

@@ -3,9 +3,9 @@
 #include <doctest/doctest.h>
 #include <sentencepiece_processor.h>
 
-#include "generate/tokenizer.h"
-#include "generate/tokenizer_description.h"
 #include "tests/unit/convert/sample_files.h"
+#include "tokenizer/description.h"
+#include "tokenizer/tokenizer.h"
 #include "tools/convert/hf_tokenizer.h"
 
 namespace heed::convert {

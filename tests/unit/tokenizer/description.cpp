@@ -1,9 +1,10 @@
+#include "tokenizer/description.h"
+
 #include <doctest/doctest.h>
 
 #include <limits>
 #include <nlohmann/json.hpp>
 
-#include "generate/tokenizer_description.h"
 #include "heed/error.h"
 
 namespace heed {

@@ -6,8 +6,8 @@
 #include <string>
 #include <thread>
 
-#include "generate/tokenizer.h"
 #include "heed/error.h"
+#include "tokenizer/tokenizer.h"
 
 namespace heed {
 namespace {

@@ -6,9 +6,9 @@
 #include <cstring>
 #include <nlohmann/json.hpp>
 
-#include "generate/tokenizer.h"
-#include "generate/tokenizer_description.h"
 #include "tests/unit/tokenizer/test_data.h"
+#include "tokenizer/description.h"
+#include "tokenizer/tokenizer.h"
 
 namespace heed {
 namespace {

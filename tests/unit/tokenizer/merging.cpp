@@ -7,8 +7,8 @@
 #include <random>
 #include <string>
 
-#include "generate/tokenizer.h"
-#include "generate/tokenizer_description.h"
+#include "tokenizer/description.h"
+#include "tokenizer/tokenizer.h"
 
 namespace heed {
 namespace {

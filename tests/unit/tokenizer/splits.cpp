@@ -3,9 +3,9 @@
 
 #include <nlohmann/json.hpp>
 
-#include "generate/tokenizer_split.h"
 #include "heed/error.h"
 #include "tests/unit/tokenizer/test_data.h"
+#include "tokenizer/split.h"
 
 namespace heed {
 namespace {

@@ -4,9 +4,9 @@
 #include <string>
 #include <vector>
 
-#include "generate/tokenizer.h"
-#include "generate/tokenizer_utf8.h"
 #include "heed/error.h"
+#include "tokenizer/tokenizer.h"
+#include "tokenizer/utf8.h"
 
 namespace heed {
 namespace {

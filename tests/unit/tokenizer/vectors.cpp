@@ -3,8 +3,8 @@
 
 #include <nlohmann/json.hpp>
 
-#include "generate/tokenizer.h"
 #include "tests/unit/tokenizer/test_data.h"
+#include "tokenizer/tokenizer.h"
 
 TEST_CASE("tokenizer: ids and texts are those of sentencepiece and tokenizers") {
   const auto content = heed::test::read_if_there(heed::test::source_path("tests/unit/tokenizer/vectors.json"));

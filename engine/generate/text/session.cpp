@@ -1,0 +1,232 @@
+#include "generate/text/session.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cassert>
+#include <cstring>
+
+#include "heed/error.h"
+#include "ops/op.h"
+#include "planner/infer.h"
+
+namespace heed {
+namespace {
+
+constexpr std::int64_t kChunk = 64;  // prompt tokens of one run
+
+std::span<const std::byte> object_bytes(const auto& object) { return std::as_bytes(std::span(&object, 1)); }
+
+std::int64_t positive(const nlohmann::json& metadata, const char* key, const std::string& path) {
+  const auto found = metadata.find(key);
+  if (found == metadata.end() || !found->is_number_integer() || found->get<std::int64_t>() <= 0) {
+    throw Error(
+        fmt::format("{}: metadata '{}' is missing or not a positive integer; convert the model again", path, key));
+  }
+  return found->get<std::int64_t>();
+}
+
+const Graph& text_graph(const ModelFile& file) {
+  const nlohmann::json& metadata = file.metadata();
+  if (metadata.value("task", "") != "text-generation") {
+    throw Error(fmt::format("{}: the model's task is '{}', not text-generation", file.path().string(),
+                            metadata.value("task", "unknown")));
+  }
+  const Graph& graph = file.graph(metadata.value("graph", "decode"));
+  validate(graph, ops::is_op);
+  for (const char* name : {"tokens", "position", "logits"}) {
+    if (graph.find(name) == kNoValue) {
+      throw Error(fmt::format("{}: graph '{}' has no '{}'", file.path().string(), graph.name, name));
+    }
+  }
+  return graph;
+}
+
+}  // namespace
+
+TextSession::TextSession(Gpu& gpu, const ModelFile& file, std::int64_t context)
+    : gpu_(gpu),
+      graph_(text_graph(file)),
+      source_(file),
+      weights_(gpu, source_),
+      session_(gpu, weights_),
+      context_(positive(file.metadata(), "context", file.path().string())),
+      vocabulary_(positive(file.metadata(), "vocabulary", file.path().string())) {
+  if (context > context_) {
+    throw Error(fmt::format("{}: a context of {} tokens was asked for, but the model knows {}", file.path().string(),
+                            context, context_));
+  }
+  if (context > 0) context_ = context;
+  const std::vector<TensorType> types = infer_all(graph_, {{"tokens", 1}, {"outputs", 1}, {"context", context_}});
+  const Shape& logits = types[static_cast<std::size_t>(graph_.find("logits"))].shape;
+  if (logits != Shape{1, vocabulary_}) {
+    throw Error(
+        fmt::format("{}: the graph makes logits {} for one token, but metadata 'vocabulary' is {}; convert the model "
+                    "again",
+                    file.path().string(), to_string(logits), vocabulary_));
+  }
+  session_.reserve("tokens", static_cast<std::uint64_t>(std::min(kChunk, context_)) * 4);
+  session_.reserve("position", 4);
+  session_.reserve("history", static_cast<std::uint64_t>(context_) * 4);
+  session_.reserve("sampler", sizeof(ops::SamplerState));
+}
+
+void TextSession::check_tokens(const std::vector<std::int32_t>& tokens) const {
+  for (std::size_t i = 0; i < tokens.size(); ++i) {
+    if (tokens[i] < 0 || tokens[i] >= vocabulary_) {
+      throw Error(
+          fmt::format("token {} of the prompt is {}; the vocabulary has ids 0 to {}", i, tokens[i], vocabulary_ - 1));
+    }
+  }
+}
+
+const Graph& TextSession::sampled_graph() {
+  for (const auto& [mode, graph] : sampled_graphs_) {
+    if (mode == mode_) return graph;
+  }
+  GraphBuilder builder(graph_);
+  Graph& graph = builder.graph();
+  graph.name = fmt::format("{}+sample greedy={} penalty={}", graph_.name, mode_.greedy, mode_.penalty);
+  // What the step itself moves on is state, not input.
+  const ValueId tokens = graph.find("tokens");
+  const ValueId position = graph.find("position");
+  std::erase_if(graph.inputs, [&](ValueId id) { return id == tokens || id == position; });
+  graph.value(tokens).kind = graph.value(position).kind = ValueKind::State;
+  const ValueId logits = graph.find("logits");
+  graph.outputs.clear();  // logits need not outlive the step
+  const ValueId history = builder.state("history", DType::I32, {context_});
+  const ValueId sampler = builder.state("sampler", DType::I32, {ops::kSamplerWords});
+  const ValueId token = builder.add("sample", "sample", {logits, tokens, position, history, sampler},
+                                    {{"greedy", std::int64_t{mode_.greedy}},
+                                     {"penalty", std::int64_t{mode_.penalty}},
+                                     {"rows", std::string("tokens")}});
+  builder.output(token, "next_token");
+  validate(graph, ops::is_op);
+  return sampled_graphs_.emplace_back(mode_, std::move(graph)).second;
+}
+
+Executable& TextSession::executable(std::int64_t tokens, std::int64_t outputs, bool sampled) {
+  return session_.prepare(sampled ? sampled_graph() : graph_,
+                          {{"tokens", tokens}, {"outputs", outputs}, {"context", context_}});
+}
+
+void TextSession::feed(std::span<const std::int32_t> tokens, std::int64_t position) {
+  const auto at = static_cast<std::int32_t>(position);
+  session_.write("tokens", std::as_bytes(tokens));
+  session_.write("position", object_bytes(at));
+}
+
+std::int32_t TextSession::token_at(std::int64_t position) {
+  std::int32_t token = 0;
+  session_.read("history", std::as_writable_bytes(std::span(&token, 1)), static_cast<std::uint64_t>(position) * 4);
+  if (token < 0 || token >= vocabulary_) {
+    throw Error(fmt::format(
+        "position {}: the logits hold NaN or infinity, or nothing finite; the model or the driver is broken: "
+        "'heed verify' tells which on {}",
+        position, gpu_.caps().name));
+  }
+  return token;
+}
+
+std::optional<std::int32_t> TextSession::start(const std::vector<std::int32_t>& prompt, const SamplingOptions& sampling,
+                                               const std::function<bool()>& cancelled, std::uint32_t drawn) {
+  const auto count = static_cast<std::int64_t>(prompt.size());
+  if (prompt.empty())
+    throw Error("the prompt is empty and the model has no token to begin with; give at least one token");
+  if (count >= context_) {
+    throw Error(
+        fmt::format("the prompt has {} tokens, but the context holds {} and one new token needs room; shorten it",
+                    count, context_));
+  }
+  check_tokens(prompt);
+  sampling.check();
+  mode_.greedy = sampling.temperature == 0.0;
+  mode_.penalty = sampling.repetition_penalty != 1.0;
+
+  ops::SamplerState state;
+  state.seed_low = static_cast<std::uint32_t>(sampling.seed);
+  state.seed_high = static_cast<std::uint32_t>(sampling.seed >> 32);
+  state.step = drawn;
+  state.temperature = static_cast<float>(sampling.temperature);
+  state.top_k = static_cast<std::uint32_t>(sampling.top_k);
+  state.top_p = static_cast<float>(sampling.top_p);
+  state.min_p = static_cast<float>(sampling.min_p);
+  state.penalty = static_cast<float>(sampling.repetition_penalty);
+  state.penalty_window = static_cast<std::uint32_t>(sampling.penalty_window);
+  session_.write("sampler", object_bytes(state));
+  session_.write("history", std::as_bytes(std::span(prompt)));
+
+  // Chunks lie the same way for the same prompt, so a cache that holds their tokens already holds their very bytes. The
+  // last chunk always runs: it brings the logits.
+  std::int64_t done = 0;
+  const std::int64_t last_chunk = (count - 1) / kChunk * kChunk;
+  const auto common =
+      std::mismatch(prompt.begin(), prompt.end(), cached_.begin(), cached_.end()).first - prompt.begin();
+  if (common > 0) done = std::min<std::int64_t>(common / kChunk * kChunk, last_chunk);
+  cached_.resize(static_cast<std::size_t>(done));
+  for (; done < last_chunk; done += kChunk) {
+    feed(std::span(prompt).subspan(static_cast<std::size_t>(done), kChunk), done);
+    session_.run(executable(kChunk, 0, false));
+    if (cancelled && cancelled()) {
+      cached_.assign(prompt.begin(), prompt.begin() + done + kChunk);
+      return std::nullopt;
+    }
+  }
+  feed(std::span(prompt).subspan(static_cast<std::size_t>(done)), done);
+  session_.run(executable(count - done, 1, true));
+  // Only whole chunks of prompts are known to have been computed as chunks.
+  cached_.assign(prompt.begin(), prompt.begin() + last_chunk);
+  position_ = count;
+  return token_at(position_);
+}
+
+std::vector<std::int32_t> TextSession::step(int count) {
+  assert(count > 0 && count <= room());
+  session_.run(executable(1, 1, true), count);
+  std::vector<std::int32_t> tokens(static_cast<std::size_t>(count));
+  session_.read("history", std::as_writable_bytes(std::span(tokens)), static_cast<std::uint64_t>(position_ + 1) * 4);
+  for (std::size_t i = 0; i < tokens.size(); ++i) {
+    if (tokens[i] < 0) token_at(position_ + 1 + static_cast<std::int64_t>(i));
+  }
+  position_ += count;
+  return tokens;
+}
+
+std::vector<float> TextSession::logits(const std::vector<std::int32_t>& tokens) {
+  if (static_cast<std::int64_t>(tokens.size()) > context_) {
+    throw Error(fmt::format("{} tokens do not fit a context of {}", tokens.size(), context_));
+  }
+  check_tokens(tokens);
+  cached_.clear();
+  std::vector<float> logits;
+  const auto row = static_cast<std::size_t>(vocabulary_);
+  for (std::size_t done = 0; done < tokens.size(); done += kChunk) {
+    const std::size_t count = std::min<std::size_t>(kChunk, tokens.size() - done);
+    Executable& chunk = executable(static_cast<std::int64_t>(count), static_cast<std::int64_t>(count), false);
+    feed(std::span(tokens).subspan(done, count), static_cast<std::int64_t>(done));
+    session_.run(chunk);
+    logits.resize((done + count) * row);
+    session_.read_output(chunk, "logits", std::as_writable_bytes(std::span(logits).subspan(done * row)));
+  }
+  return logits;
+}
+
+std::vector<DispatchTime> TextSession::profile(std::int64_t tokens) {
+  constexpr int kRepeats = 9;
+  if (tokens < 1 || tokens > context_) {
+    throw Error(fmt::format("{} tokens cannot be profiled in a context of {}", tokens, context_));
+  }
+  mode_ = Mode{};
+  cached_.clear();
+  const std::int64_t done = (tokens - 1) / kChunk * kChunk;
+  const std::vector<std::int32_t> chunk(static_cast<std::size_t>(tokens - done), 0);
+  Executable& step = executable(tokens - done, 1, true);
+  return session_.time_dispatches(step, kRepeats, [&] { feed(chunk, done); });
+}
+
+const Plan& TextSession::decode_plan() {
+  mode_ = Mode{};
+  return executable(1, 1, true).plan();
+}
+
+}  // namespace heed

@@ -1,0 +1,146 @@
+#include "planner/infer.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <set>
+
+#include "heed/error.h"
+#include "ops/constant.h"
+
+namespace heed {
+namespace {
+
+// Larger tensors are data, which a device computes faster, and from which no sizes follow.
+constexpr std::int64_t kMostKnown = 65536;
+
+/// Runs a node through its reference when all that it reads is known.
+void evaluate_known(const Node& node, const std::vector<TensorType>& types, const std::vector<TensorType>& made,
+                    KnownValues& known) {
+  const bool sizes_alone = ops::find_op(node.op)->reads_sizes_alone(node.op);
+  std::vector<HostTensor> copies;
+  copies.reserve(node.inputs.size() + node.outputs.size());
+  ops::ReferenceContext context{node, {}, {}};
+  for (const ValueId id : node.inputs) {
+    if (id == kNoValue) {
+      context.inputs.push_back(nullptr);
+      continue;
+    }
+    const auto value = known.find(id);
+    if (value == known.end() && !sizes_alone) return;
+    copies.push_back(value == known.end() ? HostTensor{types[static_cast<std::size_t>(id)], {}} : value->second);
+    context.inputs.push_back(&copies.back());
+  }
+  for (std::size_t i = 0; i < node.outputs.size(); ++i) {
+    if (element_count(made[i].shape) > kMostKnown) return;
+  }
+  for (std::size_t i = 0; i < node.outputs.size(); ++i) {
+    copies.push_back({made[i], std::vector<double>(static_cast<std::size_t>(element_count(made[i].shape)), 0.0)});
+    context.outputs.push_back(node.outputs[i] == kNoValue ? nullptr : &copies.back());
+  }
+  ops::find_op(node.op)->reference(context);
+  for (std::size_t i = 0; i < node.outputs.size(); ++i) {
+    if (node.outputs[i] != kNoValue) known[node.outputs[i]] = std::move(*context.outputs[i]);
+  }
+}
+
+}  // namespace
+
+std::vector<TensorType> infer_all(const Graph& graph, const Bindings& dims, KnownValues* known) {
+  KnownValues own;
+  KnownValues& values = known == nullptr ? own : *known;
+  std::vector<TensorType> types(graph.values.size());
+  for (std::size_t i = 0; i < graph.values.size(); ++i) {
+    const Value& value = graph.values[i];
+    if (value.kind != ValueKind::Intermediate) types[i] = {value.dtype, bind(value.shape, dims)};
+  }
+  for (const Node& node : graph.nodes) {
+    ops::check_updates(graph, node);
+    ops::InferContext context{node, {}, dims};
+    for (const ValueId id : node.inputs) {
+      context.inputs.push_back(id == kNoValue ? nullptr : &types[static_cast<std::size_t>(id)]);
+      const auto value = values.find(id);
+      context.known.push_back(value == values.end() ? nullptr : &value->second);
+    }
+    const std::vector<TensorType> made = ops::infer_types(context);
+    if (made.size() < node.outputs.size()) {
+      throw Error(
+          fmt::format("{} '{}' has {} outputs; the op makes {}", node.op, node.name, node.outputs.size(), made.size()));
+    }
+    for (std::size_t i = 0; i < node.outputs.size(); ++i) {
+      if (node.outputs[i] != kNoValue) types[static_cast<std::size_t>(node.outputs[i])] = made[i];
+    }
+    evaluate_known(node, types, made, values);
+  }
+  return types;
+}
+
+Graph fold(const Graph& graph, const Bindings& dims) {
+  KnownValues known;
+  infer_all(graph, dims, &known);
+  Graph folded = graph;
+  // From the end: what an output or a node that stays needs, and who changes a state.
+  std::set<ValueId> needed(graph.outputs.begin(), graph.outputs.end());
+  std::vector<Node> kept;
+  for (std::size_t i = graph.nodes.size(); i-- > 0;) {
+    const Node& node = graph.nodes[i];
+    const auto wanted = [&](ValueId id) { return id != kNoValue && needed.contains(id); };
+    const bool effect = std::ranges::any_of(
+        node.inputs, [&](ValueId id) { return id != kNoValue && graph.value(id).kind == ValueKind::State; });
+    if (!effect && std::ranges::none_of(node.outputs, wanted)) continue;
+    const bool is_known =
+        std::ranges::all_of(node.outputs, [&](ValueId id) { return id == kNoValue || known.contains(id); });
+    if (is_known && !effect) {
+      for (const ValueId id : node.outputs) {
+        if (wanted(id)) kept.push_back(ops::constant_node(graph.value(id).name, known.at(id), id));
+      }
+      continue;
+    }
+    for (const ValueId id : node.inputs) {
+      if (id != kNoValue) needed.insert(id);
+    }
+    kept.push_back(node);
+  }
+  std::ranges::reverse(kept);
+  folded.nodes = std::move(kept);
+  return folded;
+}
+
+std::vector<ValueId> inputs_to_fix(const Graph& graph) {
+  std::set<ValueId> must;
+  for (std::size_t i = graph.nodes.size(); i-- > 0;) {
+    const Node& node = graph.nodes[i];
+    const ops::Op& op = *ops::find_op(node.op);
+    const bool output_must =
+        std::ranges::any_of(node.outputs, [&](ValueId id) { return id != kNoValue && must.contains(id); });
+    for (std::size_t at = 0; at < node.inputs.size(); ++at) {
+      if (node.inputs[at] == kNoValue) continue;
+      if ((output_must && !op.reads_sizes_alone(node.op)) || op.plans_by(node.op, at)) {
+        must.insert(node.inputs[at]);
+      }
+    }
+  }
+  std::vector<ValueId> inputs;
+  for (const ValueId id : graph.inputs) {
+    if (must.contains(id)) inputs.push_back(id);
+  }
+  return inputs;
+}
+
+Graph fix_inputs(const Graph& graph, const std::map<std::string, HostTensor>& values) {
+  Graph fixed = graph;
+  std::vector<Node> constants;
+  for (const auto& [name, tensor] : values) {
+    const ValueId id = graph.find(name);
+    if (id == kNoValue || graph.value(id).kind != ValueKind::Input) {
+      throw Error(fmt::format("graph '{}' has no input '{}'", graph.name, name));
+    }
+    fixed.value(id).kind = ValueKind::Intermediate;
+    std::erase(fixed.inputs, id);
+    constants.push_back(ops::constant_node(name, tensor, id));
+  }
+  fixed.nodes.insert(fixed.nodes.begin(), constants.begin(), constants.end());
+  return fixed;
+}
+
+}  // namespace heed

@@ -1,0 +1,71 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "tokenizer/tokenizer.h"
+
+namespace heed {
+
+/// What a piece of the vocabulary is for. Encoding yields normal, byte and user-defined pieces and the unknown piece,
+/// never control or unused ones.
+enum class PieceKind : std::uint8_t {
+  Normal,       // found by merging
+  Unknown,      // stands for what nothing else spells; at most one
+  Control,      // BOS, EOS, padding, ...: has no text
+  Byte,         // "<0x00>" to "<0xFF>": one byte of a character that has no piece
+  UserDefined,  // found in the text before anything else, as a whole
+  Unused,       // merging may pass through it, but it is taken apart again; padding of the vocabulary
+};
+
+/// All that a Tokenizer needs, as plain data: what the converter makes from a checkpoint's tokenizer, and what
+/// tokenizer.json inside a .heed file holds. engine/file/tokenizer_format.md says exactly what each field means; the
+/// comments here are reminders.
+struct TokenizerDescription {
+  enum class Alphabet : std::uint8_t { Characters, Bytes };
+  enum class Merging : std::uint8_t { None, Scores, Ranks };
+  enum class Prefix : std::uint8_t { Never, First, Always };
+
+  std::vector<std::string> pieces;  // by id, UTF-8; normal pieces in GPT-2's byte alphabet when alphabet is Bytes
+  std::vector<PieceKind> kinds;     // as many as pieces
+  Alphabet alphabet = Alphabet::Characters;
+
+  Merging merging = Merging::None;
+  std::vector<float> scores;                        // Scores: as many as pieces, finite
+  std::vector<std::pair<TokenId, TokenId>> merges;  // Ranks: left and right id, best first
+  bool whole_pieces_first = false;                  // a split that is a piece is not merged ("ignore_merges")
+  bool fuse_unknown = false;                        // a run of unknown characters gives one unknown piece
+
+  bool escape_spaces = false;  // "▁" (U+2581) in the pieces stands for a space
+  Prefix prefix = Prefix::Never;
+  bool prefix_unless_space = false;  // no prefix where the text begins with a space
+  bool strip_prefix = false;         // decode() takes one leading space away
+  bool match_normalized = false;     // user-defined pieces are looked for after escaping and prefixing, not before
+  std::vector<std::string>
+      splits;  // patterns of Oniguruma that cut the text before merging, applied one after the other
+
+  std::vector<TokenId> before;  // what encode() adds before the text, e.g. BOS
+  std::vector<TokenId> after;   // and after it
+  std::vector<TokenId> end;     // where generation ends
+
+  /// The unknown piece, if there is one.
+  std::optional<TokenId> unknown() const;
+  /// Appends unused pieces until there are `size`, for models whose vocabulary is larger than their tokenizer's.
+  void pad(std::size_t size);
+  /// Throws Error for sizes that do not fit, ids out of range, text that is not UTF-8, byte pieces that are not
+  /// "<0xNN>", and so on. Does not compile the patterns and does not look for the pieces that merges lead to: building
+  /// a Tokenizer does.
+  void validate() const;
+
+  /// The content of tokenizer.json. Throws Error when validate() does.
+  std::string to_json() const;
+  /// The inverse. Throws Error when `json` is not such a description, or not a valid one.
+  static TokenizerDescription from_json(std::string_view json);
+};
+
+}  // namespace heed

@@ -1,0 +1,11 @@
+#pragma once
+
+#include "heed/picture.h"
+
+namespace heed {
+
+/// A picture under a map as heat: grey where the map is least, from violet to yellow where it is most. Small pictures
+/// are enlarged by a whole number. A map of each place is shown for nine places, each marked by a frame, in a grid.
+Picture heat_map(const Picture& picture, const AttentionMap& map);
+
+}  // namespace heed

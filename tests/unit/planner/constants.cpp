@@ -1,0 +1,115 @@
+// The tables that a plan brings.
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "planner/make_plan.h"
+
+namespace heed {
+namespace {
+
+constexpr const char* kName = "pad.zero";  // of the table with what ops put around tensors
+
+struct PadOptions {
+  Attributes constant;     // a known value of the name of that table
+  bool floating = false;   // pads reals, not integers
+  bool also_conv = false;  // a convolution that needs padding as well
+};
+
+/// y = pad(x) with zeros that the op brings; z = pad(x, the known value).
+Graph pad_graph(const PadOptions& options) {
+  const DType type = options.floating ? DType::F32 : DType::I32;
+  GraphBuilder b("g");
+  const ValueId x = b.input("x", type, {1, 1, 3, 3});
+  const ValueId pads = b.integers("pads", {0, 0, 1, 1, 0, 0, 1, 1});
+  b.output(b.add("pad", "plain", {x, pads}), "y");
+  if (options.also_conv) {
+    b.output(b.add("conv", "conv", {x, b.weight("w", DType::F32, {4, 1, 3, 3})},
+                   {{"pads", std::vector<std::int64_t>{1, 1, 1, 1}}}),
+             "c");
+  }
+  const ValueId value = b.add("constant", kName, {}, options.constant);
+  b.output(b.add("pad", "other", {x, pads, value}), "z");
+  return std::move(b).finish();
+}
+
+Attributes integers(std::vector<std::int64_t> values) {
+  return {{"dtype", "i32"}, {"shape", Shape{static_cast<std::int64_t>(values.size())}}, {"integers", values}};
+}
+Attributes reals(std::vector<double> values) {
+  return {{"dtype", "f32"}, {"shape", Shape{static_cast<std::int64_t>(values.size())}}, {"values", values}};
+}
+
+Plan plan_of(const PadOptions& options) { return make_plan(pad_graph(options), {}, DeviceCaps{}, Tuning{}); }
+
+const Dispatch& dispatch(const Plan& plan, const std::string& node) {
+  const auto found = std::ranges::find(plan.dispatches, node, &Dispatch::label);
+  REQUIRE_MESSAGE(found != plan.dispatches.end(), node);
+  return *found;
+}
+
+/// The table that the pad of this node reads what it puts around from: a tensor of the plan.
+std::size_t table(const Plan& plan, const std::string& node) {
+  const Binding& binding = dispatch(plan, node).bindings.at(2);
+  CHECK(binding.access == Access::Read);
+  CHECK(binding.offset == 0);
+  const PlanTensor& tensor = plan.tensors.at(binding.tensor);
+  CHECK(tensor.name == kName);
+  REQUIRE(tensor.storage == Storage::Constant);
+  REQUIRE(tensor.source < plan.constants.size());
+  CHECK(plan.constants[tensor.source].size() == tensor.bytes);
+  CHECK(binding.size == tensor.bytes);
+  return binding.tensor;
+}
+
+template <typename T>
+T first(const Plan& plan, std::size_t tensor) {
+  T value;
+  std::memcpy(&value, plan.constants[plan.tensors[tensor].source].data(), sizeof value);
+  return value;
+}
+
+std::ptrdiff_t tables_named(const Plan& plan) { return std::ranges::count(plan.tensors, kName, &PlanTensor::name); }
+
+}  // namespace
+
+TEST_CASE("constants: tables of one name that differ are kept apart") {
+  const Plan plan = plan_of({.constant = integers({7})});
+  const std::size_t plain = table(plan, "plain");
+  const std::size_t other = table(plan, "other");
+  CHECK(plain != other);
+  CHECK(plan.tensors[plain].source != plan.tensors[other].source);
+  CHECK(first<std::int32_t>(plan, plain) == 0);
+  CHECK(first<std::int32_t>(plan, other) == 7);
+  CHECK(tables_named(plan) == 2);
+}
+
+TEST_CASE("constants: equal tables of one name are one") {
+  const Plan plan = plan_of({.constant = integers({0})});
+  CHECK(table(plan, "plain") == table(plan, "other"));
+  CHECK(tables_named(plan) == 1);
+}
+
+TEST_CASE("constants: the same bytes of another type are another table") {
+  const Plan plan = plan_of({.constant = reals({0.0}), .floating = true});
+  const std::size_t plain = table(plan, "plain");
+  const std::size_t other = table(plan, "other");
+  CHECK(plain != other);
+  CHECK(plan.tensors[plain].type.dtype == DType::I32);
+  CHECK(plan.tensors[other].type.dtype == DType::F32);
+}
+
+TEST_CASE("constants: a convolution and a pad share their zeros, but not with a known value of that name") {
+  const Plan plan = plan_of({.constant = reals({2.5}), .floating = true, .also_conv = true});
+  const std::size_t plain = table(plan, "plain");
+  CHECK(table(plan, "conv") == plain);  // its first dispatch pads
+  CHECK(dispatch(plan, "conv").shader == "pad");
+  const std::size_t other = table(plan, "other");
+  CHECK(other != plain);
+  CHECK(first<std::int32_t>(plan, plain) == 0);
+  CHECK(first<float>(plan, other) == 2.5f);
+  CHECK(tables_named(plan) == 2);
+}
+
+}  // namespace heed
