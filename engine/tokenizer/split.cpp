@@ -66,6 +66,17 @@ void initialize_onig() {
   }();
 }
 
+// The bytes of a POSIX bracket ("[:alpha:]", "[:^digit:]") at the begin of `text`; 0 where there is none, as in
+// "[:a b]", which is a class within a class.
+std::size_t posix_bracket(std::string_view text) {
+  if (!text.starts_with("[:")) return 0;
+  std::size_t at = 2;
+  if (text.substr(at).starts_with('^')) ++at;
+  const std::size_t name = at;
+  while (at < text.size() && text[at] >= 'a' && text[at] <= 'z') ++at;
+  return at > name && text.substr(at).starts_with(":]") ? at + 2 : 0;
+}
+
 // [:punct:] holds the symbols too since Oniguruma 6.9.9, and so it does in the tokenizers library. Written out, it does
 // with every version.
 std::string with_symbols_as_punctuation(const std::string& pattern) {
@@ -86,8 +97,8 @@ std::string with_symbols_as_punctuation(const std::string& pattern) {
       written += R"([^\p{P}\p{S}])";
       at += kOther.size();
       continue;
-    } else if (depth > 0 && rest.starts_with("[:") && rest.find(":]") != std::string_view::npos) {
-      size = rest.find(":]") + 2;
+    } else if (depth > 0 && posix_bracket(rest) > 0) {
+      size = posix_bracket(rest);
     } else if (rest.starts_with('[')) {
       ++depth;
       if (rest.substr(size).starts_with('^')) ++size;
@@ -155,8 +166,9 @@ struct Splitter::Matcher::State {
     while (at < text.size() && match(pattern, text, at)) {
       const auto begin = static_cast<std::size_t>(region->beg[0]);
       const auto end = static_cast<std::size_t>(region->end[0]);
-      // \K in a lookahead can put the begin behind the end.
-      if (begin < done || end < begin) give_up(at, "the match ends before it begins");
+      // \K in a lookahead can put the begin behind the end, and what looks back can put it before the last match's end.
+      if (end < begin) give_up(at, "the match ends before it begins");
+      if (begin < done) give_up(at, "the match begins within the one before it");
       // An empty match cuts too, but not where the last match ended.
       if (begin == end && matched && end == done) {
         at += scan_character(text, at).size;

@@ -51,6 +51,9 @@ TEST_CASE("tokenizer split: [:punct:] holds symbols wherever a class holds it") 
   CHECK(split(Splitter({"[]b[:punct:]]+"}), text) == Pieces{"a", "+b-", "c", "]", "d"});
   CHECK(split(Splitter({"[[:punct:]&&[^+]]"}), text) == Pieces{"a+b", "-", "c", "]", "d"});
   CHECK(split(Splitter({"[[:digit:][:punct:]]"}), text) == Pieces{"a", "+", "b", "-", "c", "]", "d"});
+  // Behind a class within a class that begins like a POSIX bracket.
+  CHECK(split(Splitter({"[[:a c][:punct:]]"}), text) == Pieces{"a", "+", "b", "-", "c", "]", "d"});
+  CHECK(split(Splitter({"[[:][:punct:]]"}), text) == Pieces{"a", "+", "b", "-", "c", "]", "d"});
   // Not a POSIX bracket: escaped, or outside a class.
   CHECK(split(Splitter({"\\[[:punct:]"}), "[+[t") == Pieces{"[+", "[t"});
   CHECK(split(Splitter({"[:punct:]"}), "a+tb") == Pieces{"a+", "t", "b"});
