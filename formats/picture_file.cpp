@@ -103,18 +103,21 @@ void check_png_path(const std::filesystem::path& output, const std::vector<std::
   refuse_to_write_over(read, output);
 }
 
+void check_png_size(const std::filesystem::path& path, std::int64_t width, std::int64_t height, std::int64_t channels) {
+  // The library that packs it counts bytes in an int, a byte for each row among them.
+  constexpr std::int64_t kMostPacked = std::numeric_limits<int>::max();
+  if (height * (width * channels + 1) <= kMostPacked) return;
+  throw Error(
+      fmt::format("{}: not written: {}x{} pixels of {} channels are {} bytes, and a PNG here holds at most {}; "
+                  "enlarge the picture in parts",
+                  path.string(), width, height, channels, width * height * channels, kMostPacked));
+}
+
 void write_png(const std::filesystem::path& path, const Picture& picture, const std::optional<Picture>& alpha) {
   const auto count = static_cast<std::size_t>(picture.width * picture.height);
   const auto colours = static_cast<std::size_t>(picture.channels);
   const std::size_t channels = colours + (alpha ? 1 : 0);
-  // The library that packs it counts bytes in an int, a byte for each row among them.
-  constexpr std::size_t kMostPacked = std::numeric_limits<int>::max();
-  if (count * channels + static_cast<std::size_t>(picture.height) > kMostPacked) {
-    throw Error(
-        fmt::format("{}: not written: {}x{} pixels of {} channels are {} bytes, and a PNG here holds at most {}; "
-                    "enlarge the picture in parts",
-                    path.string(), picture.width, picture.height, channels, count * channels, kMostPacked));
-  }
+  check_png_size(path, picture.width, picture.height, static_cast<std::int64_t>(channels));
   std::vector<unsigned char> pixels(count * channels);
   for (std::size_t i = 0; i < count; ++i) {
     for (std::size_t c = 0; c < channels; ++c) {

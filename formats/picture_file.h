@@ -28,6 +28,9 @@ PictureFile parse_picture(std::span<const unsigned char> bytes, const std::strin
 /// that it is of another format.
 void check_png_path(const std::filesystem::path& output, const std::vector<std::filesystem::path>& read);
 
+/// Throws Error when a picture of this size, alpha counted among the channels, is larger than write_png() packs.
+void check_png_size(const std::filesystem::path& path, std::int64_t width, std::int64_t height, std::int64_t channels);
+
 /// Writes a PNG file of 8 bits a channel through a temporary file; values are clipped to 0..1 and rounded. Throws Error
 /// when that fails, or when a value is no finite number.
 void write_png(const std::filesystem::path& path, const Picture& picture,

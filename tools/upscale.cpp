@@ -38,6 +38,9 @@ int run_upscale(const UpscaleArguments& arguments) {
       if (interrupt.raised()) throw Interrupted();
       progress.update(static_cast<std::uint64_t>(done), static_cast<std::uint64_t>(total));
     };
+    options.sized = [&](std::int64_t width, std::int64_t height, std::int64_t channels) {
+      check_png_size(arguments.output, width, height, channels + (file.alpha ? 1 : 0));
+    };
     made = model.transform(picture, options);
   }
   if (file.alpha) file.alpha = resampled(*file.alpha, made.width, made.height);

@@ -184,6 +184,27 @@ std::string plain_model(const TempFolder& folder, const std::string& name, float
   return path.string();
 }
 
+/// A model that repeats each pixel 64 times a side, times a weight.
+std::string enlarging_model(const TempFolder& folder, const std::string& name, float factor) {
+  GraphBuilder g("larger");
+  const ValueId image = g.input("in", DType::F32, {1, 3, Dim("height"), Dim("width")});
+  const ValueId product = g.add("mul", "product", {image, g.weight("factor", DType::F32, {1})});
+  const ValueId scales = g.add("constant", "scales", {},
+                               {{"dtype", std::string("f32")},
+                                {"shape", std::vector<std::int64_t>{4}},
+                                {"values", std::vector<double>{1, 1, 64, 64}}});
+  g.output(g.add("resize", "resize", {product, kNoValue, scales}), "out");
+  ModelHeader header;
+  header.graphs.push_back(std::move(g).finish());
+  header.tensors.push_back({"factor", DType::F32, {1}, 0, 0, 0});
+  header.metadata = nlohmann::json::parse(R"({"task": "image-to-image", "graph": "larger", "roles": {
+    "in": {"role": "image", "range": [0, 1]}, "out": {"role": "image", "range": [0, 1]}}})");
+  const fs::path path = folder.path() / name;
+  write_model_file(path, header, {},
+                   [&](const TensorInfo&, const auto& sink) { sink(std::as_bytes(std::span(&factor, 1))); });
+  return path.string();
+}
+
 /// A model that draws its noise times a weight.
 std::string drawing_model(const TempFolder& folder, const std::string& name, float factor) {
   GraphBuilder g("draw");
@@ -396,6 +417,18 @@ TEST_CASE("picture files: a picture that is no numbers is an error, and nothing 
     CHECK(!fs::exists(output));
     CHECK(!fs::exists(folder.path() / "out-1.png"));
   }
+}
+
+TEST_CASE("picture files: a result too large for a PNG is refused before the work") {
+  const TempFolder folder;
+  const std::string output = (folder.path() / "out.png").string();
+  const std::string input = (folder.path() / "in.png").string();
+  tools::write_png(input, {450, 450, 3, std::vector<float>(std::size_t{450} * 450 * 3, 0.5f)});
+  // Work on it would end with pixels that are no numbers.
+  const std::string model = enlarging_model(folder, "larger.heed", std::numeric_limits<float>::quiet_NaN());
+  check_error(run_heed({"upscale", input, "--model", model, "-o", output}),
+              output + ": not written: 28800x28800 pixels of 3 channels are 2488320000 bytes");
+  CHECK(!fs::exists(output));
 }
 
 TEST_CASE("picture files: pictures of a few pixels") {

@@ -40,8 +40,9 @@ struct PictureModel::State {
   void decode(std::vector<float>& values, Shape& shape);
   static Shape output_shape(const Executable& executable, const Role& role);
   Picture picture_of(const std::vector<float>& values, const Shape& shape, std::size_t index) const;
-  /// How wide the pictures are that the graph's output `made` becomes for sizes of its input; 0 when they are none.
-  std::int64_t result_width(const Bindings& dims, const Role& made) const;
+  /// The shape [batch, channels, height, width] of the pictures that the graph's output `made` becomes for sizes of its
+  /// input; zeros when they are none.
+  Shape result_shape(const Bindings& dims, const Role& made) const;
   /// Throws Error, saying what it is of, when a value of a picture is no finite number.
   void check_finite(const Picture& picture, const std::string& of) const;
   bool is_map(const Role& role) const;

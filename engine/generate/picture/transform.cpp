@@ -120,7 +120,7 @@ void check_given(const Picture& picture, const TransformOptions& options) {
 
 }  // namespace
 
-std::int64_t PictureModel::State::result_width(const Bindings& dims, const Role& made) const {
+Shape PictureModel::State::result_shape(const Bindings& dims, const Role& made) const {
   const auto shape_in = [](const Graph& of, const Bindings& with, const std::string& name) {
     return infer_all(of, with)[static_cast<std::size_t>(of.find(name))].shape;
   };
@@ -128,7 +128,7 @@ std::int64_t PictureModel::State::result_width(const Bindings& dims, const Role&
   if (decoder != nullptr) {
     shape = shape_in(*decoder, bind_inputs(*decoder, {{need_input(*decoder, "latent")->name, shape}}), result->name);
   }
-  return shape.size() == 4 ? shape[3] : 0;
+  return shape.size() == 4 ? shape : Shape{0, 0, 0, 0};
 }
 
 Picture PictureModel::transform(const Picture& picture, const TransformOptions& options) {
@@ -143,6 +143,13 @@ Picture PictureModel::transform(const Picture& picture, const TransformOptions& 
   const Taken taken(*s.graph, *s.image, s.device.gpu());
   const Picture given = with_channels(picture, taken.planes());
   const Size whole = {given.width, given.height};
+  const Role& made = s.decoder == nullptr ? *s.result : *s.need_output(*s.graph, "latent");
+  // Told by a large picture: of five pixels a network that rounds up to eight would seem to double.
+  const Size large = taken.at_least({kLarge, kLarge});
+  const Shape enlarged = s.result_shape(taken.bind(large), made);
+  const std::int64_t scale =
+      std::max<std::int64_t>(1, std::lround(static_cast<double>(enlarged[3]) / static_cast<double>(large.width)));
+  if (options.sized) options.sized(given.width * scale, given.height * scale, enlarged[1]);
   const Size least = taken.at_least(whole);
   Size part = whole;
   if (taken.fixed()) {
@@ -158,11 +165,6 @@ Picture PictureModel::transform(const Picture& picture, const TransformOptions& 
   } else {
     part = largest_part(taken, whole, s.where);
   }
-  const Role& made = s.decoder == nullptr ? *s.result : *s.need_output(*s.graph, "latent");
-  // Told by a large picture: of five pixels a network that rounds up to eight would seem to double.
-  const Size large = taken.at_least({kLarge, kLarge});
-  const std::int64_t scale = std::max<std::int64_t>(
-      1, std::lround(static_cast<double>(s.result_width(taken.bind(large), made)) / static_cast<double>(large.width)));
   const auto apply = [&](const Picture& of, std::int64_t x, std::int64_t y) {
     const Size size = taken.at_least({of.width, of.height});
     const bool fills = size.width != of.width || size.height != of.height;

@@ -45,6 +45,8 @@ struct TransformOptions {
   /// Pixels by which parts overlap on each side; they are blended there.
   std::int64_t overlap = 16;
   std::function<void(std::int64_t done, std::int64_t total)> progress;  // parts
+  /// Called with the size of the result before the work begins; may throw.
+  std::function<void(std::int64_t width, std::int64_t height, std::int64_t channels)> sized;
 };
 
 struct DrawOptions {
