@@ -5,11 +5,12 @@
 
 #include <algorithm>
 #include <chrono>
-#include <fstream>
 #include <memory>
 #include <optional>
 #include <set>
+#include <span>
 
+#include "file/output_file.h"
 #include "heed/error.h"
 #include "tests/op_cases/op_case.h"
 #include "tests/op_cases/probes.h"
@@ -40,19 +41,35 @@ struct ConformArguments {
 constexpr std::uint64_t kMostProbedBytes = std::uint64_t{4} << 30;
 constexpr double kWatchdogSeconds = 15.0;
 
-/// Before anything has run: a file that cannot be written, or of no kind, should not cost a quarter of an hour.
+/// Before anything has run: a file that cannot be written, or of no kind, should not cost a quarter of an hour. Leaves
+/// what is there as it is, since the run may be interrupted.
 void check_report_name(const std::string& name) {
   if (!name.ends_with(".json") && !name.ends_with(".html")) {
     throw Error(fmt::format("--report '{}' ends in neither .json nor .html", name));
   }
-  if (!std::ofstream(name, std::ios::app)) throw Error(fmt::format("cannot write '{}'", name));
+  const OutputFile can_be_made(name);
 }
 
 void write_report(const std::string& name, const ConformReport& report) {
-  std::ofstream file(name, std::ios::trunc);
-  file << (name.ends_with(".json") ? json_text(conform_json(report), 2) + "\n" : conform_html(report));
-  file.close();
-  if (!file) throw Error(fmt::format("cannot write '{}': the disk may be full", name));
+  const std::string text = name.ends_with(".json") ? json_text(conform_json(report), 2) + "\n" : conform_html(report);
+  OutputFile file(name);
+  file.append(std::as_bytes(std::span(text)));
+  file.commit();
+}
+
+/// Writes all reports, and the result to standard output even where a report cannot be written; then throws the first
+/// error.
+void write_all(const ConformArguments& arguments, const ConformReport& report) {
+  std::string failed;
+  for (const std::string& name : arguments.reports) {
+    try {
+      write_report(name, report);
+    } catch (const Error& error) {
+      if (failed.empty()) failed = error.what();
+    }
+  }
+  write_output(arguments.json ? json_text(conform_json(report), 2) + "\n" : conform_text(report));
+  if (!failed.empty()) throw Error(failed);
 }
 
 std::string selection_of(const ConformArguments& arguments) {
@@ -62,6 +79,7 @@ std::string selection_of(const ConformArguments& arguments) {
   if (!arguments.variant.empty()) add(fmt::format("variant '{}'", arguments.variant));
   if (!arguments.id.empty()) add("case " + arguments.id);
   if (arguments.quick) add("one case for each sequence of kernels");
+  if (arguments.repeats == 1) add("one run of a case");
   return text;
 }
 
@@ -80,33 +98,32 @@ std::string selection_of(const ConformArguments& arguments) {
   throw Error(fmt::format("no case has '{}' in its name; there are cases of {}", arguments.op, known));
 }
 
-/// Turns off what failed, as long as plainer kernels are left, and on again what was off and passed. Says so.
+/// Turns off what failed where the verdict rests on plainer kernels that passed, and on again what was off and passed.
+/// Says so.
 void act_on(const ConformReport& report, Gpu& gpu) {
-  std::set<std::string> failed;
-  for (const std::string& pipeline : report.verdict.pipelines) failed.insert(pipeline.substr(0, pipeline.find(',')));
   // Only a whole run can say that a kernel is right: the case that showed its fault may be any of them.
   std::set<std::string> mended;
   if (report.selection.empty()) {
-    for (const op_cases::ConformRow& row : report.rows) {
-      for (const std::string& pipeline : row.pipelines) mended.insert(pipeline.substr(0, pipeline.find(',')));
-    }
+    for (const op_cases::ConformRow& row : report.rows) mended.insert(row.modules.begin(), row.modules.end());
     for (const op_cases::ConformRow& row : report.rows) {
       for (const op_cases::ConformFailure& failure : row.failed) {
-        for (const std::string& pipeline : failure.pipelines) mended.erase(pipeline.substr(0, pipeline.find(',')));
+        for (const std::string& pipeline : failure.pipelines) mended.erase(op_cases::module_of(pipeline));
       }
     }
     std::erase_if(mended, [&](const std::string& module) { return !gpu.quarantine().contains(module); });
   }
   gpu.release_from_quarantine(mended);
-  for (const std::string& module : mended) write_error(fmt::format("{} passed and is on again\n", module));
-  if (report.verdict.outcome != op_cases::Outcome::ConformsWithout) return;
+  for (const std::string& module : mended) write_error(fmt::format("{} passed every case and is on again\n", module));
   for (const op_cases::ConformRow& row : report.rows) {
     for (const op_cases::ConformFailure& failure : row.failed) {
       for (const std::string& pipeline : failure.pipelines) {
-        const std::string module = pipeline.substr(0, pipeline.find(','));
-        if (!failed.contains(module) || gpu.quarantine().contains(module)) continue;
+        const std::string module = op_cases::module_of(pipeline);
+        if (!report.verdict.modules.contains(module) || gpu.quarantine().contains(module)) continue;
         gpu.put_into_quarantine({{module, fmt::format("heed conform: {}: {}", failure.case_name, failure.message)}});
-        write_error(fmt::format("{} failed and is off from now on; 'heed devices' lists what is off\n", module));
+        write_error(
+            fmt::format("{} is off from now on: it ran in cases that fail, and the kernels of variant '{}' pass; "
+                        "'heed devices' lists what is off\n",
+                        module, report.verdict.plain));
       }
     }
   }
@@ -119,6 +136,7 @@ int run_conform(const ConformArguments& arguments) {
   report.compile_only = arguments.compile_only;
   report.repeats = arguments.repeats;
   report.selection = selection_of(arguments);
+  report.turns_off = arguments.quarantine;
   // Without the tuner, which would be the first to find that nothing runs.
   std::optional<Device> device(std::in_place, arguments.device, DeviceOptions{.compile_only = true});
   report.device = device->info();
@@ -162,8 +180,7 @@ int run_conform(const ConformArguments& arguments) {
   report.verdict = op_cases::verdict_of(report.rows);
   if (!arguments.compile_only && arguments.quarantine && report.runs_nothing.empty()) act_on(report, device->gpu());
   report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  for (const std::string& name : arguments.reports) write_report(name, report);
-  write_output(arguments.json ? json_text(conform_json(report), 2) + "\n" : conform_text(report));
+  write_all(arguments, report);
   return report.fine() ? 0 : kExitError;
 }
 
@@ -173,9 +190,10 @@ void add_conform(Program& program) {
   CLI::App* verb =
       program.app.add_subcommand("conform", "Test every kernel on a device against a double-precision reference");
   verb->footer(
-      "Errors are in units of what float arithmetic may be off by for that element. A minute with --quick, and up to "
-      "a\n"
-      "quarter of an hour without, on a CPU's driver. Exit code 1 when anything fails.\n"
+      "Errors are in units of what float arithmetic may be off by for that element. On a CPU's driver --quick takes\n"
+      "up to a minute, the whole up to a quarter of an hour, and --probe-watchdog another minute. Kernels that fail\n"
+      "are off from then on where plainer ones passed; only a whole run turns them on again. Exit code 1 when\n"
+      "anything fails.\n"
       "Examples:\n  heed conform --quick --report report.html\n  heed conform --op linear --variant 'no subgroups'");
   auto arguments = std::make_shared<ConformArguments>();
   add_device_option(*verb, arguments->device);

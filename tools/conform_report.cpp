@@ -49,27 +49,61 @@ std::map<std::string, OfOp> by_op(const ConformReport& report) {
 /// JSON has no infinity: null stands for something that was no number, or written where it should not be.
 nlohmann::json finite(double number) { return std::isfinite(number) ? nlohmann::json(number) : nlohmann::json(); }
 
+/// Names of probes that found what heed does not expect.
+std::vector<std::string> failed_probes(const ConformReport& report) {
+  std::vector<std::string> names;
+  for (const op_cases::Probe& probe : report.probes) {
+    if (!probe.fine) names.push_back(probe.name);
+  }
+  return names;
+}
+
+/// Whether all that is wrong are kernels that heed does without.
+bool works_without(const ConformReport& report) {
+  return !report.compile_only && report.runs_nothing.empty() && report.verdict.outcome == Outcome::ConformsWithout &&
+         failed_probes(report).empty();
+}
+
 std::string verdict_line(const ConformReport& report) {
   const op_cases::Verdict& verdict = report.verdict;
   if (!report.runs_nothing.empty()) return "DOES NOT CONFORM: the driver runs nothing: " + report.runs_nothing;
+  const std::string only = report.selection.empty() ? "" : fmt::format("; only {}", report.selection);
   if (report.compile_only) {
     return verdict.failures == 0
-               ? fmt::format("compiles: {} plans, nothing was run", verdict.cases)
-               : fmt::format("DOES NOT COMPILE: {} of {} plans fail", verdict.failures, verdict.cases);
+               ? fmt::format("compiles: {} plans, nothing was run{}", verdict.cases, only)
+               : fmt::format("DOES NOT COMPILE: {} of {} plans fail{}", verdict.failures, verdict.cases, only);
   }
+  const std::vector<std::string> wrong = failed_probes(report);
   const std::string nothing = verdict.nothing > 0 ? fmt::format(", {} have nothing to compute", verdict.nothing) : "";
   switch (verdict.outcome) {
     case Outcome::Conforms:
-      return fmt::format("conforms: {} of {} cases agree with the double-precision reference{}", verdict.passed,
-                         verdict.cases, nothing);
+      if (!wrong.empty()) {
+        return fmt::format(
+            "DOES NOT CONFORM: the device does not do what its driver reports ({}); {} of {} cases agree{}",
+            fmt::join(wrong, ", "), verdict.passed, verdict.cases, only);
+      }
+      if (verdict.passed == 0) {
+        return fmt::format("nothing was compared: {} of {} cases have nothing to compute{}", verdict.nothing,
+                           verdict.cases, only);
+      }
+      return fmt::format("conforms: {} of {} cases agree with the double-precision reference{}{}", verdict.passed,
+                         verdict.cases, nothing, only);
     case Outcome::ConformsWithout:
-      return fmt::format("conforms with {} variants off ({}): {} of {} cases fail, none in the plainest kernels",
-                         verdict.variants.size(), fmt::join(verdict.variants, "; "), verdict.failures, verdict.cases);
+      return fmt::format(
+          "conforms with {} variants off ({}): {} of {} cases fail, none of {} with the plainest kernels "
+          "({}){}{}",
+          verdict.variants.size(), fmt::join(verdict.variants, "; "), verdict.failures, verdict.cases,
+          verdict.plain_passed, verdict.plain,
+          report.turns_off ? "" : "; nothing was turned off, as --no-quarantine says",
+          (wrong.empty()
+               ? ""
+               : fmt::format("; but the device does not do what its driver reports ({})", fmt::join(wrong, ", "))) +
+              only);
     case Outcome::DoesNotConform:
       break;
   }
-  return fmt::format("DOES NOT CONFORM: {} of {} cases differ from the double-precision reference", verdict.failures,
-                     verdict.cases);
+  return fmt::format("DOES NOT CONFORM: {} of {} cases fail, and {}{}", verdict.failures, verdict.cases,
+                     verdict.why_none, only);
 }
 
 std::string worst_text(double worst) { return std::isfinite(worst) ? fmt::format("{:.2f}", worst) : "wrong"; }
@@ -150,8 +184,7 @@ std::string conform_text(const ConformReport& report) {
         fmt::format("kernels with shared memory or atomics: {} kinds run {} times, {} less often as they are slow\n",
                     repeated, op_cases::kRacyRepeats, repeated_less);
   }
-  text += fmt::format("{}, {}; {:.0f} s{}\n", report.device.name, report.device.driver, report.seconds,
-                      report.selection.empty() ? "" : "; only " + report.selection);
+  text += fmt::format("{}, {}; {:.0f} s\n", report.device.name, report.device.driver, report.seconds);
   return text + verdict_line(report) + "\n";
 }
 
@@ -175,7 +208,9 @@ nlohmann::json conform_json(const ConformReport& report) {
                          {"failures", verdict.failures},
                          {"conforms", report.fine()},
                          {"verdict", verdict_line(report)},
-                         {"variants_off", verdict.variants},
+                         {"variants_failing", verdict.variants},
+                         {"plain_variant", verdict.plain},
+                         {"kernels_off", report.turns_off ? verdict.modules : std::set<std::string>()},
                          {"suspect_pipelines", verdict.pipelines},
                          {"probes", nlohmann::json::array()},
                          {"rows", nlohmann::json::array()}};
@@ -206,66 +241,169 @@ nlohmann::json conform_json(const ConformReport& report) {
   return json;
 }
 
-std::string conform_html(const ConformReport& report) {
-  const std::string verdict = verdict_line(report);
-  std::string html =
-      "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\n"
-      "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>heed conform: " +
-      escaped(report.device.name) +
-      "</title>\n<style>\n"
-      "body{font:16px/1.4 system-ui,sans-serif;margin:0 auto;padding:1em;max-width:60em;overflow-wrap:anywhere}\n"
-      ".verdict{padding:.7em;border-radius:.4em;font-weight:bold;color:#fff;background:#176b32}\n"
-      ".verdict.bad{background:#a11}.wide{overflow-x:auto}\n"
-      "table{border-collapse:collapse;width:100%}td,th{padding:.2em .5em;border-bottom:1px solid "
-      "#ccc;text-align:left}\n"
-      "td.n,th.n{text-align:right;font-variant-numeric:tabular-nums}.bad td{color:#a11;font-weight:bold}\n"
-      "code{font-size:.9em}@media(prefers-color-scheme:dark){body{background:#111;color:#eee}.bad td{color:#f77}}\n"
-      "</style></head><body>\n<h1>heed conform</h1>\n";
-  html += fmt::format("<p class=\"verdict{}\">{}</p>\n", report.fine() ? "" : " bad", escaped(verdict));
-  const auto row = [&](const std::string& name, const std::string& value) {
-    html += fmt::format("<tr><td>{}</td><td>{}</td></tr>\n", escaped(name), escaped(value));
-  };
-  html += "<h2>Device</h2>\n<div class=\"wide\"><table>\n";
-  row("device", report.device.name);
-  row("driver", report.device.driver);
-  row("type", report.device.type);
-  row("Vulkan", report.device.api_version);
-  row("UUID", report.device.uuid);
-  row("memory", format_bytes(report.device.memory));
-  row("heed", kVersion);
-  row("time", fmt::format("{:.0f} s", report.seconds));
-  if (!report.selection.empty()) row("only", report.selection);
-  html += "</table></div>\n";
-  if (!report.probes.empty())
-    html += "<h2>Tried out</h2>\n<div class=\"wide\"><table>\n<tr><th></th><th>reported</th><th>found</th></tr>\n";
-  for (const op_cases::Probe& probe : report.probes) {
-    html += fmt::format("<tr{}><td>{}</td><td>{}</td><td>{}</td></tr>\n", probe.fine ? "" : " class=\"bad\"",
-                        escaped(probe.name), escaped(probe.reported), escaped(probe.found));
+namespace {
+
+/// Pieces of a page.
+class Page {
+ public:
+  explicit Page(const std::string& title) {
+    html_ = fmt::format(R"(<!doctype html>
+<html lang="en"><head><meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{}</title>
+<style>
+body{{font:16px/1.45 system-ui,sans-serif;margin:0 auto;padding:1em;max-width:60em;overflow-wrap:anywhere;
+  color:#111;background:#fff}}
+.verdict{{padding:.7em;border-radius:.4em;font-weight:bold;color:#fff;background:#176b32}}
+.verdict.partly{{background:#7a5200}} .verdict.bad{{background:#a11}}
+table{{border-collapse:collapse;width:100%}}
+td,th{{padding:.25em .4em;border-bottom:1px solid #8886;text-align:left;vertical-align:top;overflow-wrap:normal}}
+td:first-child,th:first-child{{padding-left:0}}
+td:last-child,th:last-child{{padding-right:0}}
+td:last-child{{overflow-wrap:anywhere}}
+td.n,th.n{{text-align:right;font-variant-numeric:tabular-nums;overflow-wrap:normal}}
+.bad td{{color:#a11;font-weight:bold}}
+li{{margin:.6em 0}} summary{{cursor:pointer;font-weight:bold;padding:.3em 0}} ul{{padding-left:1.2em;margin:0}}
+code{{font-size:.9em;background:#8882;padding:.1em .3em;border-radius:.2em}}
+@media(max-width:30em){{body{{padding:.6em}}table{{font-size:.85em}}td,th{{padding:.25em}}}}
+@media(prefers-color-scheme:dark){{body{{background:#111;color:#eee}}.bad td{{color:#f99}}}}
+</style></head><body>
+)",
+                        escaped(title));
   }
-  if (!report.probes.empty()) html += "</table></div>\n";
-  html +=
-      "<h2>Ops</h2>\n<div class=\"wide\"><table>\n<tr><th>op</th><th class=\"n\">cases</th><th class=\"n\">passed</th>"
-      "<th class=\"n\">failed</th><th class=\"n\">worst error of the allowed</th></tr>\n";
-  for (const auto& [name, op] : by_op(report)) {
-    html += fmt::format(
-        "<tr{}><td>{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td><td "
-        "class=\"n\">{}</td></tr>\n",
-        op.failures == 0 ? "" : " class=\"bad\"", escaped(name), op.cases, op.passed, op.failures,
-        report.compile_only ? "" : worst_text(op.worst));
+  void heading(const std::string& text) { html_ += fmt::format("<h2>{}</h2>\n", escaped(text)); }
+  void paragraph(const std::string& text, const std::string& css_class = "") {
+    html_ +=
+        fmt::format("<p{}>{}</p>\n", css_class.empty() ? "" : fmt::format(" class=\"{}\"", css_class), escaped(text));
   }
-  html += "</table></div>\n";
-  if (report.verdict.failures > 0) html += "<h2>What failed</h2>\n<ul>\n";
-  for (const ConformRow& of : report.rows) {
-    for (const ConformFailure& failure : of.failed) {
-      html += fmt::format("<li>{} [{}] {}: {}<br><code>heed conform --case {}</code></li>\n", escaped(of.op),
-                          escaped(of.variant), escaped(failure.case_name), escaped(failure.message), failure.id);
+  /// A table with `numbers` columns aligned right behind the first; without headings where these are empty.
+  void begin_table(const std::vector<std::string>& headings, bool numbers = false) {
+    numbers_ = numbers;
+    html_ += "<table>\n";
+    if (!headings.empty()) cells(headings, "th", "");
+  }
+  void row(const std::vector<std::string>& values, bool bad = false) {
+    cells(values, "td", bad ? " class=\"bad\"" : "");
+  }
+  void end_table() { html_ += "</table>\n"; }
+  void raw(const std::string& html) { html_ += html; }
+  std::string finish() && { return std::move(html_) + "</body></html>\n"; }
+
+ private:
+  void cells(const std::vector<std::string>& values, const char* tag, const char* attributes) {
+    html_ += fmt::format("<tr{}>", attributes);
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      html_ += fmt::format("<{}{}>{}</{}>", tag, numbers_ && i > 0 ? " class=\"n\"" : "", escaped(values[i]), tag);
+    }
+    html_ += "</tr>\n";
+  }
+
+  std::string html_;
+  bool numbers_ = false;
+};
+
+/// What the verdict means to somebody who wants to use heed, and what to do.
+std::string meaning_of(const ConformReport& report) {
+  const op_cases::Verdict& verdict = report.verdict;
+  const char* const other_way =
+      "Try a newer driver, or another device (heed devices lists them), and attach this file to a report.";
+  if (!report.runs_nothing.empty()) return fmt::format("Nothing can be computed on this device. {}", other_way);
+  if (report.compile_only) {
+    return verdict.failures == 0
+               ? "Every kernel compiles. Whether they compute the right thing was not tried."
+               : fmt::format("Models that need these kernels do not run on this driver. {}", other_way);
+  }
+  if (works_without(report)) {
+    return fmt::format(
+        "{} Results are right, and may come slower. A newer driver may mend it; attach this file to a report.",
+        report.turns_off
+            ? fmt::format("heed computes with other kernels from now on: {} are off.", fmt::join(verdict.modules, ", "))
+            : fmt::format("Without --no-quarantine heed computes with other kernels: {} would be off.",
+                          fmt::join(verdict.modules, ", ")));
+  }
+  if (!report.fine()) return fmt::format("Results of models may be wrong on this device. {}", other_way);
+  if (verdict.passed == 0) return "";
+  return report.selection.empty() ? "Every kernel that heed may choose on this device computes what it should."
+                                  : "What was run computes what it should; the other kernels were not tried.";
+}
+
+/// Failures by op, those of an op folded away where they would fill the page.
+void add_failures(const ConformReport& report, Page& page) {
+  std::map<std::string, std::string> items;
+  for (const ConformRow& row : report.rows) {
+    for (const ConformFailure& failure : row.failed) {
+      const std::string also =
+          failure.also.empty()
+              ? ""
+              : fmt::format("<br>the same in: {}", escaped(fmt::format("{}", fmt::join(failure.also, "; "))));
+      items[row.op] +=
+          fmt::format("<li>{} [{}]: {}{}<br><code>heed conform --case {}</code></li>\n", escaped(failure.case_name),
+                      escaped(row.variant), escaped(failure.message), also, failure.id);
     }
   }
-  if (report.verdict.failures > 0) html += "</ul>\n";
-  html += "<h2>Limits</h2>\n<div class=\"wide\"><table>\n";
+  const bool folded = report.verdict.failures > static_cast<int>(kShownFailures);
+  const std::map<std::string, OfOp> ops = by_op(report);
+  for (const auto& [op, list] : items) {
+    page.raw(fmt::format("<details{}><summary>{}: {} of {} cases fail</summary>\n<ul>\n{}</ul></details>\n",
+                         folded ? "" : " open", escaped(op), ops.at(op).failures, ops.at(op).cases, list));
+  }
+}
+
+}  // namespace
+
+std::string conform_html(const ConformReport& report) {
+  Page page("heed conform: " + report.device.name);
+  page.raw("<h1>heed conform</h1>\n");
+  page.paragraph(verdict_line(report), report.fine()           ? "verdict"
+                                       : works_without(report) ? "verdict partly"
+                                                               : "verdict bad");
+  page.paragraph(fmt::format("{}, {}", report.device.name, report.device.driver));
+  const std::string meaning = meaning_of(report);
+  if (!meaning.empty()) page.paragraph(meaning);
+  if (report.verdict.failures > 0) {
+    page.heading("What failed");
+    add_failures(report, page);
+  }
+  if (!report.probes.empty()) {
+    page.heading("Tried out");
+    page.begin_table({"", "reported", "found"});
+    for (const op_cases::Probe& probe : report.probes) {
+      page.row({probe.name, probe.reported, probe.found + (probe.fine ? "" : " (wrong)")}, !probe.fine);
+    }
+    page.end_table();
+  }
+  if (!report.rows.empty()) {
+    page.heading("Ops");
+    if (!report.compile_only) page.paragraph("The worst error is in units of what is allowed: up to 1 is right.");
+    std::vector<std::string> headings = {"op", "cases", report.compile_only ? "compiled" : "passed", "failed"};
+    if (!report.compile_only) headings.emplace_back("worst error");
+    page.begin_table(headings, true);
+    for (const auto& [name, op] : by_op(report)) {
+      std::vector<std::string> cells = {name, std::to_string(op.cases), std::to_string(op.passed),
+                                        std::to_string(op.failures)};
+      if (!report.compile_only) cells.push_back(worst_text(op.worst));
+      page.row(cells, op.failures > 0);
+    }
+    page.end_table();
+  }
+  page.heading("Device");
+  page.begin_table({});
+  page.row({"device", report.device.name});
+  page.row({"driver", report.device.driver});
+  page.row({"type", report.device.type});
+  page.row({"Vulkan", report.device.api_version});
+  page.row({"UUID", report.device.uuid});
+  page.row({"memory", format_bytes(report.device.memory)});
+  page.row({"heed", kVersion});
+  page.row({"time", fmt::format("{:.0f} s", report.seconds)});
+  if (!report.selection.empty()) page.row({"only", report.selection});
+  page.end_table();
+  page.heading("Limits");
+  page.begin_table({});
   const nlohmann::json limits = limits_json(report.caps);
-  for (const auto& [name, value] : limits.items()) row(name, value.dump());
-  return html + "</table></div>\n</body></html>\n";
+  for (const auto& [name, value] : limits.items()) page.row({name, json_text(value)});
+  page.end_table();
+  return std::move(page).finish();
 }
 
 }  // namespace heed::tools

@@ -20,6 +20,7 @@ struct ConformReport {
   double seconds = 0.0;
   int repeats = 0;
   std::string selection;  // what of the cases was asked for; empty: all
+  bool turns_off = true;  // kernels that fail, where the verdict allows it
   std::vector<op_cases::Probe> probes;
   std::vector<op_cases::ConformRow> rows;
   op_cases::Verdict verdict;

@@ -26,22 +26,42 @@ std::string signature(const Plan& plan) {
   return text;
 }
 
-/// What has run so far.
+/// What has run so far, but for kernels of cases without an element to compute, which prove nothing of them.
 struct Seen {
   std::set<std::string> modules;
   std::set<std::pair<std::string, std::string>> algorithms;  // variant, or "" for all of them; shaders in their order
 };
 
-/// Whether a plan has a shader module or, within `variant`, a sequence of shaders that has not run; it is noted as run.
-bool brings_something_new(const Plan& plan, const std::string& variant, Seen& seen) {
-  std::string shaders;
-  bool found = false;
-  for (const Dispatch& dispatch : plan.dispatches) {
-    shaders += dispatch.shader + ";";  // a weight cut into pieces gives a sequence of its own
-    found |= seen.modules.insert(dispatch.module_key()).second;
+/// What a plan may be the first to run.
+struct Kernels {
+  std::set<std::string> modules;
+  std::set<std::string> pipelines;
+  std::pair<std::string, std::string> algorithm;  // as in Seen
+
+  Kernels() = default;
+  Kernels(const Plan& plan, std::string variant) : algorithm(std::move(variant), "") {
+    for (const Dispatch& dispatch : plan.dispatches) {
+      modules.insert(dispatch.module_key());
+      pipelines.insert(pipeline_name(dispatch));
+      algorithm.second += dispatch.shader + ";";  // a weight cut into pieces gives a sequence of its own
+    }
   }
-  return seen.algorithms.emplace(variant, shaders).second || found;
-}
+  bool is_new(const Seen& seen) const {
+    return !seen.algorithms.contains(algorithm) || !std::ranges::includes(seen.modules, modules);
+  }
+  void note(Seen& seen) const {
+    seen.modules.insert(modules.begin(), modules.end());
+    seen.algorithms.insert(algorithm);
+  }
+};
+
+/// How a plan went, if it ran at all; others of the same signature need not run.
+struct Ran {
+  std::size_t row = 0;
+  std::size_t failure = 0;  // from 1; 0: none
+  bool passed = false;
+  std::set<std::string> pipelines;  // where it passed
+};
 
 std::vector<Variant> variants_with_tuned(const Gpu& gpu) {
   std::vector<Variant> variants = variants_of(gpu.caps());
@@ -53,7 +73,32 @@ std::vector<Variant> variants_with_tuned(const Gpu& gpu) {
   return variants;
 }
 
+/// What passed in one of the plain variants, there or where another variant plans the same.
+struct PlainResult {
+  int cases = 0;
+  std::set<std::string> ops;
+  std::set<std::string> modules;
+};
+
+PlainResult result_of_plain(const std::vector<ConformRow>& rows, const std::string& variant) {
+  PlainResult result;
+  const auto add = [&](const ConformRow& row, int cases, const std::set<std::string>& pipelines) {
+    if (cases == 0) return;
+    result.cases += cases;
+    result.ops.insert(row.op);
+    for (const std::string& pipeline : pipelines) result.modules.insert(module_of(pipeline));
+  };
+  for (const ConformRow& row : rows) {
+    if (row.variant == variant) add(row, row.passed(), row.pipelines);
+    const auto same = row.same.find(variant);
+    if (same != row.same.end()) add(row, same->second.cases, same->second.pipelines);
+  }
+  return result;
+}
+
 }  // namespace
+
+std::string module_of(std::string_view pipeline) { return std::string(pipeline.substr(0, pipeline.find(','))); }
 
 std::string pipeline_name(const Dispatch& dispatch) {
   std::string name = dispatch.module_key();
@@ -110,33 +155,33 @@ std::vector<ConformRow> conform(Gpu& gpu, const ConformOptions& options) {
     }
     std::optional<CaseData> data;
     Bounds bounds;
-    std::map<std::string, std::pair<std::size_t, std::size_t>> signatures;  // row and failure, from 1; 0: none
+    std::map<std::string, Ran> signatures;
     for (const Variant& variant : variants) {
       const std::string id = case_id(op, op_case.name, variant.name);
       if (!options.id.empty() && id != options.id) continue;
       if (!options.variant.empty() && variant.name != options.variant) continue;
       CaseResult result;
-      std::set<std::string> modules;
-      std::set<std::string> pipelines;
+      Kernels kernels;
       bool repeated = false;
-      std::pair<std::size_t, std::size_t>* planned = nullptr;
+      Ran* ran = nullptr;
       try {
         Plan plan = plan_case(op_case, variant);
         const auto [same, first] = signatures.try_emplace(signature(plan));
-        planned = &same->second;
+        ran = &same->second;
         if (!first) {
-          const auto [row, failure] = same->second;
-          if (failure > 0) rows[row].failed[failure - 1].also.push_back(variant.name);
+          if (ran->failure > 0) rows[ran->row].failed[ran->failure - 1].also.push_back(variant.name);
+          if (ran->passed) {
+            ConformRow::Same& as_well = rows[ran->row].same[variant.name];
+            ++as_well.cases;
+            as_well.pipelines.insert(ran->pipelines.begin(), ran->pipelines.end());
+          }
           continue;
         }
-        const bool fresh = brings_something_new(plan, options.extent == Extent::Modules ? "" : variant.name, seen);
+        kernels = Kernels(plan, options.extent == Extent::Modules ? "" : variant.name);
+        const bool fresh = kernels.is_new(seen);
         const bool always = options.extent == Extent::Whole || !options.id.empty() ||
                             (options.extent == Extent::Brief && &variant == &variants.front());
         if (!always && !fresh) continue;
-        for (const Dispatch& dispatch : plan.dispatches) {
-          modules.insert(dispatch.module_key());
-          pipelines.insert(pipeline_name(dispatch));
-        }
         if (options.edit) options.edit(plan);
         if (options.compile_only) {
           gpu.compile(plan);
@@ -148,7 +193,7 @@ std::vector<ConformRow> conform(Gpu& gpu, const ConformOptions& options) {
           }
           Repeats repeats{options.repeats, options.repeats, 0.0};
           if (fresh || !options.id.empty()) {
-            for (const std::string& module : modules) {
+            for (const std::string& module : kernels.modules) {
               const auto [known, added] = racy.try_emplace(module);
               if (added) known->second = is_racy(module);
               repeated |= known->second;
@@ -168,17 +213,25 @@ std::vector<ConformRow> conform(Gpu& gpu, const ConformOptions& options) {
       ConformRow& row = rows[at->second];
       row.variant = variant.name;
       ++row.cases;
-      row.modules.merge(modules);
       row.worst_error = std::max(row.worst_error, result.worst_error);
       if (repeated) ++(result.runs >= options.racy_repeats ? row.repeated : row.repeated_less);
+      if (ran != nullptr) ran->row = at->second;
+      if (!result.nothing || kernels.modules.empty()) kernels.note(seen);
       if (result.nothing) {
         ++row.nothing;
-      } else if (result.passed) {
-        row.pipelines.merge(pipelines);
+        continue;
+      }
+      if (result.passed) {
+        if (ran != nullptr) {
+          ran->passed = true;
+          ran->pipelines = kernels.pipelines;
+        }
+        row.modules.merge(kernels.modules);
+        row.pipelines.merge(kernels.pipelines);
       } else {
         ++row.failures;
-        row.failed.push_back({id, op_case.name, result.message, std::move(pipelines), {}});
-        if (planned != nullptr) *planned = {at->second, row.failed.size()};
+        row.failed.push_back({id, op_case.name, result.message, std::move(kernels.pipelines), {}});
+        if (ran != nullptr) ran->failure = row.failed.size();
       }
     }
   }
@@ -199,19 +252,56 @@ Verdict verdict_of(const std::vector<ConformRow>& rows) {
       verdict.variants.insert(failure.also.begin(), failure.also.end());
     }
   }
+  if (verdict.failures == 0) return verdict;
+  verdict.outcome = Outcome::DoesNotConform;
+  std::vector<std::set<std::string>> suspects;  // modules, of each case that failed
+  std::set<std::string> failing_ops;
   for (const ConformRow& row : rows) {
     for (const ConformFailure& failure : row.failed) {
-      std::set<std::string> suspects;
-      std::ranges::set_difference(failure.pipelines, passed, std::inserter(suspects, suspects.end()));
-      verdict.pipelines.merge(suspects.empty() ? std::set(failure.pipelines) : suspects);
+      std::set<std::string> pipelines;
+      std::ranges::set_difference(failure.pipelines, passed, std::inserter(pipelines, pipelines.end()));
+      if (pipelines.empty()) pipelines = failure.pipelines;
+      std::set<std::string>& modules = suspects.emplace_back();
+      for (const std::string& pipeline : pipelines) modules.insert(module_of(pipeline));
+      verdict.pipelines.merge(pipelines);
+      failing_ops.insert(row.op);
     }
   }
-  if (verdict.failures == 0) return verdict;
-  // With these everything runs; the others only make it faster.
-  const bool something_is_left =
-      std::ranges::any_of(std::initializer_list<const char*>{"storage", "texel", "no subgroups", "texel, no subgroups"},
-                          [&](const char* plain) { return !verdict.variants.contains(plain); });
-  verdict.outcome = something_is_left && verdict.passed > 0 ? Outcome::ConformsWithout : Outcome::DoesNotConform;
+  if (std::ranges::any_of(suspects, &std::set<std::string>::empty)) {
+    verdict.why_none = "a case fails before it runs any kernel";
+    return verdict;
+  }
+  verdict.why_none = "the plainest kernels were not run";
+  for (const char* const plain : {"storage", "texel", "no subgroups", "texel, no subgroups"}) {
+    const PlainResult result = result_of_plain(rows, plain);
+    if (result.cases == 0 && !verdict.variants.contains(plain)) continue;
+    if (verdict.variants.contains(plain)) {
+      verdict.why_none = "the plainest kernels fail too";
+      continue;
+    }
+    if (!std::ranges::includes(result.ops, failing_ops)) {
+      std::vector<std::string> missing;
+      std::ranges::set_difference(failing_ops, result.ops, std::back_inserter(missing));
+      verdict.why_none = fmt::format("the plainest kernels of {} were not run", fmt::join(missing, ", "));
+      continue;
+    }
+    std::set<std::string> off;
+    const bool each_has_one = std::ranges::all_of(suspects, [&](const std::set<std::string>& of_case) {
+      const std::size_t before = off.size();
+      std::ranges::set_difference(of_case, result.modules, std::inserter(off, off.end()));
+      return off.size() > before || std::ranges::any_of(of_case, [&](const auto& key) { return off.contains(key); });
+    });
+    if (!each_has_one) {
+      verdict.why_none = "what fails are kernels that the plainest variants need too";
+      continue;
+    }
+    verdict.outcome = Outcome::ConformsWithout;
+    verdict.why_none.clear();
+    verdict.plain = plain;
+    verdict.plain_passed = result.cases;
+    verdict.modules = std::move(off);
+    break;
+  }
   return verdict;
 }
 

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <set>
 #include <string>
 #include <string_view>
@@ -29,16 +30,24 @@ struct ConformRow {
   int failures = 0;
   double worst_error = 0.0;  // in units of what is allowed; infinity where something that is not a number differed
   std::vector<ConformFailure> failed;
-  std::set<std::string> modules;    // keys of shader_table.h that ran
-  std::set<std::string> pipelines;  // those of cases that passed, as pipeline_name() names them
-  int repeated = 0;                 // kinds with shared memory or atomics that ran kRacyRepeats times
-  int repeated_less = 0;            // ... and that were too slow for it
+  std::set<std::string> modules;    // those of cases that passed, by their keys in shader_table.h
+  std::set<std::string> pipelines;  // likewise, as pipeline_name() names them
+  struct Same {
+    int cases = 0;
+    std::set<std::string> pipelines;
+  };
+  std::map<std::string, Same>
+      same;               // other variants, with the cases that passed here and that they plan in the same way
+  int repeated = 0;       // kinds with shared memory or atomics that ran kRacyRepeats times
+  int repeated_less = 0;  // ... and that were too slow for it
 
   int passed() const { return cases - nothing - failures; }
 };
 
 /// A shader module and its specialization constants: "softmax-storage,64,1".
 std::string pipeline_name(const Dispatch& dispatch);
+/// The key of its module: "softmax-storage".
+std::string module_of(std::string_view pipeline);
 
 /// Ten hexadecimal digits.
 std::string case_id(std::string_view op, std::string_view case_name, std::string_view variant);
@@ -86,16 +95,22 @@ std::vector<ConformRow> conform(Gpu& gpu, const ConformOptions& options);
 
 enum class Outcome : std::uint8_t { Conforms, ConformsWithout, DoesNotConform };
 
-/// What rows come to.
+/// What rows come to. A device conforms without some kernels where one of the plain variants (storage or texel buffers,
+/// with or without subgroup arithmetic) fails nowhere, passed cases of every op that fails in another, and does without
+/// at least one suspect kernel of each case that fails. Then everything runs, in kernels that were seen to be right.
 struct Verdict {
   Outcome outcome = Outcome::Conforms;
   int cases = 0;
   int passed = 0;
   int nothing = 0;
   int failures = 0;
-  std::set<std::string> variants;  // that fail somewhere; ConformsWithout: one of the plain variants does not
-  std::set<std::string>
-      pipelines;  // of failing cases, without those that other cases passed with where that leaves any
+  std::set<std::string> variants;   // that fail somewhere
+  std::set<std::string> pipelines;  // suspects: of failing cases, without those that other cases passed with where that
+                                    // leaves any
+  std::string plain;                // ConformsWithout: the plain variant that is left
+  int plain_passed = 0;             // ... and its cases that passed
+  std::set<std::string> modules;    // ... and what it does without: suspects to turn off
+  std::string why_none;             // DoesNotConform: why no plain variant is left, as the end of a sentence
 };
 Verdict verdict_of(const std::vector<ConformRow>& rows);
 

@@ -195,6 +195,8 @@ Probe probe_watchdog(Gpu& gpu, double most_seconds) {
     result.found = fmt::format("{:.2g} s survived, no more was tried", longest);
   } catch (const DeviceLost&) {
     result.found = fmt::format("{:.2g} s survived, twice as much did not", longest);
+  } catch (const Error& error) {  // what was found before must not be lost with it
+    result.found = fmt::format("{:.2g} s survived; twice as much: {}", longest, error.what());
   }
   return result;
 }
