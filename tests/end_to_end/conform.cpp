@@ -1,0 +1,283 @@
+// heed conform: what it writes, and what it leaves alone.
+#include <doctest/doctest.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <chrono>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <thread>
+
+#include "plan/device_caps.h"
+#include "tests/end_to_end/process.h"
+#include "tests/temporary_folder.h"
+#include "tools/conform_report.h"
+
+namespace heed::end_to_end {
+namespace {
+
+std::string content_of(const std::filesystem::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+bool has(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
+
+/// A report of a driver with many faults, and with names that are no HTML.
+tools::ConformReport bad_report(int failures) {
+  tools::ConformReport report;
+  report.device.name = "Test <device> & \"co\" with a name as long as some are (LLVM 15.0.6, 256 bits)";
+  report.device.driver =
+      "test driver 1.2.3-a-very-long-version-without-any-space-in-it-0123456789abcdef0123456789abcdef";
+  report.device.uuid = "00000000-1111-2222-3333-444444444444";
+  report.device.api_version = "1.3.230";
+  report.caps.name = report.device.name;
+  report.probes = {{"submissions", "", "run", true},
+                   {"subgroup size", "32", "shaders see 64, 1 to a workgroup of 64", false},
+                   {"largest storage binding", "4095 MiB", "128 MiB", false}};
+  op_cases::ConformRow sound;
+  sound.op = "linear";
+  sound.variant = "storage";
+  sound.cases = 100 + failures;
+  sound.pipelines = {"linear_rows-storage-q8_0-1-1,64,4"};
+  op_cases::ConformRow wrong;
+  wrong.op = "linear";
+  wrong.variant = "4 rows a lane, texel, same by storage";
+  wrong.cases = wrong.failures = failures;
+  wrong.worst_error = 123456.789;
+  for (int i = 0; i < failures; ++i) {
+    wrong.failed.push_back({op_cases::case_id("linear", std::to_string(i), wrong.variant),
+                            "q8_0 3x64 -> " + std::to_string(i) + ", bias & <gelu>",
+                            "'y' element [2, 31] of [3, 96]: expected 0.123456789, got -1.23456789e+10, off by "
+                            "1.23e+10 of the bound 1.5e-06; 96 of 288 elements are wrong",
+                            {"linear_own-texel-q8_0-1-1-same,64,4"},
+                            {"pairs, texel"}});
+  }
+  op_cases::ConformRow other = sound;
+  other.op = "elementwise";
+  other.pipelines = {"elementwise-storage,64"};
+  report.rows = {sound, wrong, other};
+  report.verdict = op_cases::verdict_of(report.rows);
+  return report;
+}
+
+/// A Chromium that runs without a screen; empty where there is none.
+std::string chromium() {
+  for (const char* name : {"chromium", "chromium-browser", "google-chrome"}) {
+    const std::string found = "command -v " + std::string(name) + " >/dev/null 2>&1";
+    if (::system(found.c_str()) == 0) return name;
+  }
+  return "";
+}
+
+std::string attribute(const std::string& html) {
+  std::string text;
+  for (const char c : html) text += c == '&' ? "&amp;" : c == '"' ? "&quot;" : std::string(1, c);
+  return text;
+}
+
+/// What a browser says of a page in a frame of this width: its own width and that of its content, its title, and what
+/// of it is cut off.
+nlohmann::json measured(const std::string& browser, const testing::TemporaryFolder& folder, const std::string& page,
+                        int width) {
+  const std::string frame = folder.path("frame.html").string();
+  std::ofstream(frame) << "<!doctype html><meta charset=utf-8><iframe id=f style='border:0;height:900px;width:" << width
+                       << "px' srcdoc=\"" << attribute(page) << "\"></iframe><pre id=said></pre><script>\n"
+                       << R"(const frame = document.getElementById("f");
+frame.onload = () => {
+  const page = frame.contentDocument;
+  const cut = [...page.querySelectorAll("body *")].filter(e => e.scrollWidth > e.clientWidth + 1 && e.clientWidth > 0);
+  const lines = e => { const r = page.createRange(); r.selectNodeContents(e); return r.getClientRects().length; };
+  const broken = [...page.querySelectorAll("th, td:first-child, td.n")].filter(e => !/\s/.test(e.innerText) && lines(e) > 1);
+  document.getElementById("said").textContent = JSON.stringify({inner: frame.contentWindow.innerWidth,
+    content: page.documentElement.scrollWidth, title: page.title, cut: cut.map(e => e.outerHTML.slice(0, 80)),
+    broken: broken.map(e => e.innerText),
+    text: page.body.innerText.length});
+};)"
+                       << "\n</script>";
+  const std::string command =
+      "timeout 100 " + browser + " --headless --no-sandbox --disable-gpu --disable-dev-shm-usage --user-data-dir='" +
+      folder.path("profile").string() +
+      "' --host-resolver-rules='MAP * ~NOTFOUND' --virtual-time-budget=10000 --dump-dom 'file://" + frame + "' 2>'" +
+      folder.path("browser.log").string() + "'";
+  FILE* const pipe = ::popen(command.c_str(), "r");
+  REQUIRE(pipe != nullptr);
+  std::string dom;
+  std::array<char, 4096> block;
+  for (std::size_t count = 1; count > 0;) {
+    count = ::fread(block.data(), 1, block.size(), pipe);
+    dom.append(block.data(), count);
+  }
+  REQUIRE_MESSAGE(::pclose(pipe) == 0, content_of(folder.path("browser.log")));
+  const std::string begin = "<pre id=\"said\">";
+  const std::size_t at = dom.find(begin);
+  REQUIRE(at != std::string::npos);
+  std::string said = dom.substr(at + begin.size(), dom.find("</pre>", at) - at - begin.size());
+  using Entity = std::pair<const char*, const char*>;
+  for (const auto& [entity, letter] : {Entity{"&lt;", "<"}, {"&gt;", ">"}, {"&quot;", "\""}, {"&amp;", "&"}}) {
+    for (std::size_t found = said.find(entity); found != std::string::npos; found = said.find(entity, found + 1)) {
+      said.replace(found, std::string_view(entity).size(), letter);
+    }
+  }
+  return nlohmann::json::parse(said);
+}
+
+}  // namespace
+
+TEST_CASE("conform: reports hold the driver's identity, every limit and the verdict") {
+  const testing::TemporaryFolder folder;
+  const std::string json_name = folder.path("out.json").string();
+  const std::string html_name = folder.path("out.html").string();
+  const Finished finished =
+      run_heed({"conform", "--op", "triangle", "--repeats", "2", "--report", json_name, "--report", html_name});
+  REQUIRE_MESSAGE(finished.exit_code == 0, finished.both());
+  CHECK(folder.names() == std::vector<std::string>{"out.html", "out.json"});
+  const nlohmann::json device = nlohmann::json::parse(run_heed({"devices", "--json"}).out).at(0);
+  const nlohmann::json json = nlohmann::json::parse(content_of(json_name));
+  const std::string html = content_of(html_name);
+  CHECK(json.at("device") == device.at("name"));
+  for (const char* key : {"driver", "uuid", "type", "api_version"}) {
+    CAPTURE(std::string(key));
+    CHECK(json.at(key) == device.at(key));
+    CHECK(has(html, device.at(key).get<std::string>()));
+  }
+  CHECK(device.at("limits").size() > 15);
+  for (const auto& [name, value] : device.at("limits").items()) {
+    CAPTURE(name);
+    CHECK(json.at("limits").contains(name));
+    CHECK(has(html, "<td>" + name + "</td>"));
+  }
+  const std::string verdict = json.at("verdict");
+  CHECK(verdict.starts_with("conforms: "));
+  CHECK(has(verdict, "only cases with 'triangle' in their name"));
+  CHECK(lines_of(finished.out).back() == verdict);
+  CHECK(has(html, "conforms: " + std::to_string(json.at("passed").get<int>()) + " of "));
+}
+
+TEST_CASE("conform: reports hold each failure, and what the verdict rests on") {
+  const tools::ConformReport report = bad_report(40);
+  const nlohmann::json json = tools::conform_json(report);
+  const std::string html = tools::conform_html(report);
+  CHECK(json.at("conforms") == false);
+  CHECK(json.at("plain_variant") == "storage");
+  CHECK(json.at("kernels_off") == nlohmann::json{"linear_own-texel-q8_0-1-1-same"});
+  CHECK(json.at("rows")[1].at("failed").size() == 40);
+  for (const op_cases::ConformFailure& failure : report.rows[1].failed) {
+    CHECK(has(html, "heed conform --case " + failure.id));
+  }
+  // First what it comes to, then what failed, then the rest.
+  CHECK(html.find("conforms with 2 variants off") < html.find("What failed"));
+  CHECK(html.find("What failed") < html.find("Ops</h2>"));
+  CHECK(has(html, "none of 280 with the plainest kernels (storage)"));
+  CHECK(has(html, "bias &amp; &lt;gelu&gt;"));
+  CHECK(!has(html, "<gelu>"));
+  CHECK(has(html, "<details><summary>linear: 40 of 180 cases fail</summary>"));  // folded away, as there are many
+  CHECK(has(tools::conform_html(bad_report(2)), "<details open>"));
+  CHECK(has(html, "does not do what its driver reports (subgroup size, largest storage binding)"));
+  CHECK(!has(html, "Results are right"));
+  tools::ConformReport without = report;
+  without.probes.clear();
+  CHECK(has(tools::conform_html(without), "linear_own-texel-q8_0-1-1-same are off. Results are right"));
+  without.turns_off = false;
+  CHECK(has(tools::conform_html(without), "nothing was turned off"));
+  CHECK(tools::conform_json(without).at("kernels_off").empty());
+  // Nothing of it is elsewhere.
+  for (const char* part : {"http:", "https:", "src=", "url(", "@import", "<script"}) {
+    CAPTURE(std::string(part));
+    CHECK(!has(html, part));
+  }
+}
+
+TEST_CASE("conform: probes that find something else than reported do not pass for conforming") {
+  tools::ConformReport report = bad_report(0);
+  CHECK(tools::conform_json(report).at("verdict").get<std::string>().starts_with(
+      "DOES NOT CONFORM: the device does not do what its driver reports (subgroup size, largest storage binding)"));
+  report.probes.clear();
+  CHECK(tools::conform_json(report).at("verdict").get<std::string>().starts_with("conforms: "));
+}
+
+TEST_CASE("conform: a report that cannot be written is one line and exit code 1, and the old one stays") {
+  const testing::TemporaryFolder folder;
+  for (const char* name : {"old.json", "old.html"}) {
+    CAPTURE(std::string(name));
+    const std::string path = folder.path(name).string();
+    std::ofstream(path) << "what was there";
+    RunOptions options;
+    options.file_size_limit = 1000;  // a limit stands in for a full disk: writing fails half way in the same manner
+    const Finished full = run_heed({"conform", "--op", "triangle", "--report", path}, options);
+    CHECK(full.exit_code == 1);
+    CHECK_MESSAGE(has(full.error, "heed: cannot write '" + path + "': "), full.error);
+    CHECK(has(full.out, "\nconforms: "));  // the result is not lost with it
+    CHECK(content_of(path) == "what was there");
+  }
+  CHECK(folder.names() == std::vector<std::string>{"old.html", "old.json"});
+  // Before anything runs.
+  check_error(run_heed({"conform", "--op", "triangle", "--report", folder.path("no/out.json").string()}),
+              "no/out.json");
+  check_error(run_heed({"conform", "--op", "triangle", "--report", folder.path("out.txt").string()}),
+              "ends in neither .json nor .html");
+  if (std::filesystem::is_character_file("/dev/full")) {
+    std::filesystem::create_symlink("/dev/full", folder.path("full.json"));
+    check_error(run_heed({"conform", "--op", "triangle", "--report", folder.path("full.json").string()}), "full.json");
+  } else {
+    MESSAGE("SKIPPED: no /dev/full here");
+  }
+}
+
+TEST_CASE("conform: what is interrupted leaves no report, and the old one as it was") {
+  const testing::TemporaryFolder folder;
+  std::ofstream(folder.path("old.html")) << "what was there";
+  const char* other = std::getenv("HEED_PROGRAM");
+  const std::string program = other == nullptr ? HEED_BUILT_PROGRAM : other;
+  const std::string fresh = folder.path("new.json").string();
+  const std::string old = folder.path("old.html").string();
+  const pid_t child = ::fork();
+  if (child == 0) {
+    const int nowhere = ::open("/dev/null", O_WRONLY);
+    ::dup2(nowhere, 1);
+    ::dup2(nowhere, 2);
+    ::execl(program.c_str(), program.c_str(), "conform", "--op", "linear", "--repeats", "1000", "--report",
+            fresh.c_str(), "--report", old.c_str(), nullptr);
+    ::_exit(127);
+  }
+  REQUIRE(child > 0);
+  std::this_thread::sleep_for(std::chrono::seconds(2));
+  ::kill(child, SIGINT);
+  int status = 0;
+  REQUIRE(::waitpid(child, &status, 0) == child);
+  REQUIRE(WIFSIGNALED(status));
+  CHECK(content_of(old) == "what was there");
+  CHECK(folder.names() == std::vector<std::string>{"old.html"});
+}
+
+TEST_CASE("conform: the page fits a phone and a large screen, and needs nothing else") {
+  const std::string browser = chromium();
+  if (browser.empty()) {
+    MESSAGE("SKIPPED: no Chromium here to open the report with");
+    return;
+  }
+  const testing::TemporaryFolder folder;
+  for (const int failures : {0, 3, 40}) {
+    const std::string page = tools::conform_html(bad_report(failures));
+    for (const int width : {390, 1280}) {
+      const nlohmann::json said = measured(browser, folder, page, width);
+      INFO(failures, " failures, ", width, " pixels: ", said.dump());
+      CHECK(said.at("inner") == width);
+      CHECK(said.at("content").get<int>() <= width);
+      CHECK(said.at("cut").empty());
+      CHECK(said.at("broken").empty());  // words of names and numbers
+      CHECK(said.at("title").get<std::string>().starts_with("heed conform: Test <device> & \"co\""));
+      CHECK(said.at("text").get<int>() > 1000);
+    }
+  }
+  // The measure itself: a page that is too wide is found.
+  const nlohmann::json wide = measured(browser, folder, "<p style='width:2000px'>wide</p>", 390);
+  CHECK(wide.at("content").get<int>() > 390);
+}
+
+}  // namespace heed::end_to_end
