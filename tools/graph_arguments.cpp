@@ -10,9 +10,6 @@
 #include "heed/error.h"
 
 namespace heed::tools {
-namespace {
-
-/// The named dimensions whose sizes a graph's run can depend on.
 std::set<std::string, std::less<>> dims_of(const Graph& graph) {
   std::set<std::string, std::less<>> names;
   for (const Value& value : graph.values) {
@@ -31,8 +28,6 @@ std::set<std::string, std::less<>> dims_of(const Graph& graph) {
   }
   return names;
 }
-
-}  // namespace
 
 std::pair<std::string, std::string> split_assignment(const std::string& text, const char* option, const char* form) {
   const std::size_t at = text.rfind('=');

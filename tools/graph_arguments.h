@@ -1,5 +1,6 @@
 #pragma once
 
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -15,6 +16,9 @@ std::pair<std::string, std::string> split_assignment(const std::string& text, co
 
 /// The graph of this name, or the model's main one. Throws Error saying which there are.
 const Graph& choose_graph(const ModelFile& file, const std::string& name);
+
+/// The named dimensions whose sizes a graph's run can depend on.
+std::set<std::string, std::less<>> dims_of(const Graph& graph);
 
 /// Sizes of all named dimensions: those in `dims`, what --bind DIM=N says, and two that can be guessed
 /// (engine/file/format.md: outputs as tokens, context as the metadata have it). Throws Error naming the first dimension

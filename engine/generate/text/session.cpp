@@ -44,6 +44,27 @@ const Graph& text_graph(const ModelFile& file) {
 
 }  // namespace
 
+Graph with_sampling(const Graph& decode, std::int64_t context, bool greedy, bool penalty) {
+  GraphBuilder builder(decode);
+  Graph& graph = builder.graph();
+  graph.name = fmt::format("{}+sample greedy={} penalty={}", decode.name, greedy, penalty);
+  // What the step itself moves on is state, not input.
+  const ValueId tokens = graph.find("tokens");
+  const ValueId position = graph.find("position");
+  std::erase_if(graph.inputs, [&](ValueId id) { return id == tokens || id == position; });
+  graph.value(tokens).kind = graph.value(position).kind = ValueKind::State;
+  const ValueId logits = graph.find("logits");
+  graph.outputs.clear();  // logits need not outlive the step
+  const ValueId history = builder.state("history", DType::I32, {context});
+  const ValueId sampler = builder.state("sampler", DType::I32, {ops::kSamplerWords});
+  const ValueId token = builder.add(
+      "sample", "sample", {logits, tokens, position, history, sampler},
+      {{"greedy", std::int64_t{greedy}}, {"penalty", std::int64_t{penalty}}, {"rows", std::string("tokens")}});
+  builder.output(token, "next_token");
+  validate(graph, ops::is_op);
+  return std::move(builder).finish();
+}
+
 TextSession::TextSession(Gpu& gpu, const ModelFile& file, std::int64_t context)
     : gpu_(gpu),
       graph_(text_graph(file)),
@@ -84,25 +105,7 @@ const Graph& TextSession::sampled_graph() {
   for (const auto& [mode, graph] : sampled_graphs_) {
     if (mode == mode_) return graph;
   }
-  GraphBuilder builder(graph_);
-  Graph& graph = builder.graph();
-  graph.name = fmt::format("{}+sample greedy={} penalty={}", graph_.name, mode_.greedy, mode_.penalty);
-  // What the step itself moves on is state, not input.
-  const ValueId tokens = graph.find("tokens");
-  const ValueId position = graph.find("position");
-  std::erase_if(graph.inputs, [&](ValueId id) { return id == tokens || id == position; });
-  graph.value(tokens).kind = graph.value(position).kind = ValueKind::State;
-  const ValueId logits = graph.find("logits");
-  graph.outputs.clear();  // logits need not outlive the step
-  const ValueId history = builder.state("history", DType::I32, {context_});
-  const ValueId sampler = builder.state("sampler", DType::I32, {ops::kSamplerWords});
-  const ValueId token = builder.add("sample", "sample", {logits, tokens, position, history, sampler},
-                                    {{"greedy", std::int64_t{mode_.greedy}},
-                                     {"penalty", std::int64_t{mode_.penalty}},
-                                     {"rows", std::string("tokens")}});
-  builder.output(token, "next_token");
-  validate(graph, ops::is_op);
-  return sampled_graphs_.emplace_back(mode_, std::move(graph)).second;
+  return sampled_graphs_.emplace_back(mode_, with_sampling(graph_, context_, mode_.greedy, mode_.penalty)).second;
 }
 
 Executable& TextSession::executable(std::int64_t tokens, std::int64_t outputs, bool sampled) {

@@ -14,6 +14,10 @@
 
 namespace heed {
 
+/// The decode graph of a text model that chooses the next token as well: what a step of generation runs. `tokens` and
+/// `position` become states, beside `history` [context] and `sampler` (ops/sample.h); the only output is `next_token`.
+Graph with_sampling(const Graph& decode, std::int64_t context, bool greedy, bool penalty);
+
 /// The decode graph of a text model on a device, and the step state around it: prompts in chunks, then steps that feed
 /// themselves. Knows token ids, not text. Used by one thread at a time.
 ///
