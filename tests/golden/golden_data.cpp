@@ -96,7 +96,8 @@ std::vector<std::string> names_in_npz(const std::filesystem::path& path) {
 }
 
 const Device& device() {
-  static const Device opened;
+  const char* const index = std::getenv("HEED_DEVICE_INDEX");
+  static const Device opened(index == nullptr ? "" : index);
   return opened;
 }
 

@@ -39,6 +39,7 @@ HostTensor read_npz_tensor(const std::filesystem::path& path, const std::string&
 std::vector<std::string> names_in_npz(const std::filesystem::path& path);
 
 /// The device that all golden tests run on: the best one there is.
+/// The best one, or that of index HEED_DEVICE_INDEX.
 const Device& device();
 /// Converts a checkpoint into `folder` and opens the result on device().
 TextModel convert_and_open(const std::filesystem::path& input, const std::filesystem::path& tokenizer,
