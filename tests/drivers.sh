@@ -16,8 +16,8 @@
 #                      GPU, `vendors.sh list` names the chips. Without them both are skipped.
 #   HEED_LAB           that root file system, where it does not lie where the scripts expect it
 #   HEED_VENDORS       the chips to compile for, such as "amd-navi31 adreno-750"; "none" for none (default: all)
-# Of what a vendor's compiler says, `spilled` counts the compiled kernels that keep registers in memory, for want of
-# enough; `-` where the driver does not say.
+# `spilled` counts the compiled kernels that have too few registers and keep some elsewhere, as RADV's compiler says; `-`
+# where a driver does not say.
 set -u
 cd "$(dirname "$0")/.." || exit 1
 extent=
@@ -34,7 +34,7 @@ field() { sed -n "s/^  \"$1\": \([0-9]*\).*/\1/p" "$2" | head -n 1; }
 # Ends in the name of a file.
 slug() { printf '%s' "$1" | tr -cs 'A-Za-z0-9.' '-'; }
 
-# Of a vendor's log: how many kernels keep registers in memory; - where the driver says nothing of it.
+# Of a vendor's log: how many kernels spill registers; - where the driver says nothing of it.
 spilled() {
   awk '/^\*\*\* SHADER STATS/ { spills = 0 }
     /^Spilled [SV]GPRs:/ { said = 1; if ($3 > 0 && !spills) { spills = 1; count++ } }
@@ -172,8 +172,9 @@ for chip in $chips; do
   start=$(date +%s)
   code=0
   tested=$((tested + 1))
+  # Without the driver's own cache: what it holds is not compiled, and nothing is said of it.
   # shellcheck disable=SC2086  # a list of options
-  HEED_CACHE_DIR='' RADV_DEBUG=shaderstats "$lab_scripts/vendors.sh" -t 900 "$chip" -- build/heed conform --compile-only $extent \
+  HEED_CACHE_DIR='' MESA_SHADER_CACHE_DISABLE=true RADV_DEBUG=shaderstats "$lab_scripts/vendors.sh" -t 900 "$chip" -- build/heed conform --compile-only $extent \
     >"$log" 2>&1 || code=$?
   # vendors.sh goes on after a command that failed, and says so.
   compiled=$(sed -n 's/^compiles: \([0-9]*\) plans.*/\1/p' "$log")
