@@ -59,7 +59,7 @@ void write_report(const std::string& name, const ConformReport& report) {
 
 /// Writes all reports, and the result to standard output even where a report cannot be written; then throws the first
 /// error.
-void write_all(const ConformArguments& arguments, const ConformReport& report) {
+void write_results(const ConformArguments& arguments, const ConformReport& report) {
   std::string failed;
   for (const std::string& name : arguments.reports) {
     try {
@@ -180,7 +180,7 @@ int run_conform(const ConformArguments& arguments) {
   report.verdict = op_cases::verdict_of(report.rows);
   if (!arguments.compile_only && arguments.quarantine && report.runs_nothing.empty()) act_on(report, device->gpu());
   report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  write_all(arguments, report);
+  write_results(arguments, report);
   return report.fine() ? 0 : kExitError;
 }
 
