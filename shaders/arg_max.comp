@@ -37,7 +37,8 @@ void main() {
     const int i = candidates == 1 ? load_i32(named, o * length + j) : int(j);
     const int word = load_i32(x, base + uint(i) * inner);
     int key = real == 1 ? order_of_real(word) : word;
-    if (smallest == 1) key = ~key;
+    // NaN is where both the largest and the smallest are, as in NumPy.
+    if (smallest == 1 && !(real == 1 && key == kOrderOfNan)) key = ~key;
     const bool among_equals = last == 1 ? i > best : i < best;
     if (!found || key > best_key || (key == best_key && among_equals)) {
       best = i;

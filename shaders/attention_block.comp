@@ -120,7 +120,7 @@ void main() {
   barrier();
 
   attend_step(head);
-  const float attended_scale = total > 0.0 ? 1.0 / total : 0.0;  // no key at all yields zeros
+  const float attended_scale = total == 0.0 ? 0.0 : 1.0 / total;  // no key at all yields zeros
   for (uint s = 0; s < SLOTS; ++s) {
     const uint e = s * lanes + lane;
     if (e >= V_LENGTH / 4) break;

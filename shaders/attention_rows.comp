@@ -58,7 +58,7 @@ void main() {
     largest = new_largest;
     total *= rescale;
     for (uint i = 0; i < KEYS; ++i) {
-      scores[i] = scores[i] > kMasked ? exp(scores[i] - largest) : 0.0;
+      scores[i] = scores[i] == kMasked ? 0.0 : exponential(scores[i] - largest);
       total += scores[i];
     }
     for (uint e = 0; e < V_LENGTH; ++e) {
@@ -72,7 +72,7 @@ void main() {
   }
 
   if (own >= rows) return;
-  const float scale_out = total > 0.0 ? 1.0 / total : 0.0;  // no key at all yields zeros
+  const float scale_out = total == 0.0 ? 0.0 : 1.0 / total;  // no key at all yields zeros
   for (uint e = 0; e < V_LENGTH; ++e) {
     const uint at = (t * heads + head) * value_dim + e * 4;
     for (uint c = 0; c < 4; ++c) y[at + c] = sums[e][c] * scale_out;

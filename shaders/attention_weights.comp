@@ -45,11 +45,11 @@ void main() {
   float total = 0.0;
   for (uint i = gl_LocalInvocationID.x; i < key_rows; i += gl_WorkGroupSize.x) {
     const float score = weights[row + i];
-    const float weight = score > kMasked ? exp(score - largest) : 0.0;
+    const float weight = score == kMasked ? 0.0 : exponential(score - largest);
     weights[row + i] = weight;
     total += weight;
   }
   total = workgroup_sum(total);
-  const float scale_out = total > 0.0 ? 1.0 / total : 0.0;
+  const float scale_out = total == 0.0 ? 0.0 : 1.0 / total;
   for (uint i = gl_LocalInvocationID.x; i < key_rows; i += gl_WorkGroupSize.x) weights[row + i] *= scale_out;
 }

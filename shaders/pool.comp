@@ -56,9 +56,15 @@ ivec2 taps_within(int start, uint d, int size) {
   return ivec2(first, max(first, end));
 }
 
+#ifdef NUMBER_real
+bool above(float a, float b) { return is_nan(a) ? !is_nan(b) : a > b; }  // NaN is above all numbers
+#else
+bool above(int a, int b) { return a > b; }
+#endif
+
 // The larger one, of equal ones the earlier.
 void keep_larger(inout Number best, inout int best_index, Number value, int index) {
-  if (index >= 0 && (best_index < 0 || value > best || (value == best && index < best_index))) {
+  if (index >= 0 && (best_index < 0 || above(value, best) || (!above(best, value) && index < best_index))) {
     best = value;
     best_index = index;
   }

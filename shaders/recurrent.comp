@@ -55,21 +55,21 @@ WRITE_F32(7, y);
 // Those that ONNX names, of the functions numbered in engine/ops/functions.cpp.
 float activation(uint function, float v, float alpha, float beta) {
   switch (function) {
-    case 3: return max(v, 0.0);
+    case 3: return larger(v, 0.0);
     case 4: return stable_tanh(v);
     case 5: return sigmoid(v);
     case 28: return softplus(v);
-    case 29: return v / (1.0 + abs(v));
+    case 29: return is_infinite(v) ? sign(v) : v / (1.0 + abs(v));
     case 30: return v < 0.0 ? alpha * exp_m1(v) : v;
     case 33: return v < 0.0 ? alpha * v : v;
-    case 34: return clamp(alpha * v + beta, 0.0, 1.0);
+    case 34: return limited(alpha * v + beta, 0.0, 1.0);
     default: return v > alpha ? v : 0.0;
   }
 }
 
 bool is_set(uint flag) { return (flags & flag) != 0; }
 
-float clipped(float v) { return is_set(kClips) ? clamp(v, -clip, clip) : v; }
+float clipped(float v) { return is_set(kClips) ? limited(v, -clip, clip) : v; }
 float function_f(float v) { return activation(FUNCTION_F, clipped(v), alphas[0], betas[0]); }
 float function_g(float v) { return activation(FUNCTION_G, clipped(v), alphas[1], betas[1]); }
 float function_h(float v) { return activation(FUNCTION_H, clipped(v), alphas[2], betas[2]); }

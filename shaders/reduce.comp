@@ -59,10 +59,14 @@ WRITE_I32(2, y);
 #endif
 READ_F32(1, largest);  // of each output's elements, for exponentials
 
+#ifndef KIND_real
+#define larger max
+#define smaller min
+#endif
 Number combine(Number a, Number b) {
   if (COMBINE == kProduct) return a * b;
-  if (COMBINE == kMaximum) return b > a ? b : a;
-  if (COMBINE == kMinimum) return b < a ? b : a;
+  if (COMBINE == kMaximum) return larger(a, b);
+  if (COMBINE == kMinimum) return smaller(a, b);
   return a + b;
 }
 
@@ -103,7 +107,7 @@ void main() {
       if (MAP == kAbsolute) element = abs(element);
       if (MAP == kSquare) element = element * element;
 #ifdef KIND_real
-      if (MAP == kExponential) element = exp(element - shift);
+      if (MAP == kExponential) element = exponential(element - shift);
 #endif
       sum = combine(sum, element);
       j += parts;
@@ -112,7 +116,7 @@ void main() {
   }
 #ifdef KIND_real
   if (FINISH == kMean) total = elements == 0 ? kNan : total / float(elements);
-  if (FINISH == kRoot) total = sqrt(total);
+  if (FINISH == kRoot) total = sqrt(total);  // of squares
   if (FINISH == kLogarithm) total = natural_log(total);
   if (FINISH == kLogarithmAndLargest) total = natural_log(total) + shift;
   y[id] = total;

@@ -48,19 +48,22 @@ UPDATE_F32(2, y);
 #define Number float
 #define load load_f32
 #define finish(value) value
+#include "special.glsl"
 #else
 READ_I32(1, updates);
 UPDATE_I32(2, y);
 #define Number int
 #define load load_i32
 #define finish(value) wrap(WRAP, value)
+#define larger max
+#define smaller min
 #endif
 
 void change(uint to, Number update) {
   if (REDUCTION == kAdd) update = finish(y[to] + update);
   if (REDUCTION == kMultiply) update = finish(y[to] * update);
-  if (REDUCTION == kMaximum) update = max(y[to], update);
-  if (REDUCTION == kMinimum) update = min(y[to], update);
+  if (REDUCTION == kMaximum) update = larger(y[to], update);
+  if (REDUCTION == kMinimum) update = smaller(y[to], update);
   y[to] = update;
 }
 

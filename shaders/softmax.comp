@@ -43,7 +43,7 @@ void main() {
     return;
   }
   float sum = 0.0;
-  for (uint i = lane; i < length; i += gl_WorkGroupSize.x) sum += exp(load_f32(x, base + i * inner) - largest);
+  for (uint i = lane; i < length; i += gl_WorkGroupSize.x) sum += exponential(load_f32(x, base + i * inner) - largest);
   sum = workgroup_sum(sum);
   if (RESULT == kLogarithm) {
     const float shift = natural_log(sum);
@@ -54,6 +54,6 @@ void main() {
   }
   const float scale = 1.0 / sum;
   for (uint i = lane; i < length; i += gl_WorkGroupSize.x) {
-    y[base + i * inner] = exp(load_f32(x, base + i * inner) - largest) * scale;
+    y[base + i * inner] = exponential(load_f32(x, base + i * inner) - largest) * scale;
   }
 }

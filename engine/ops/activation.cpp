@@ -38,7 +38,7 @@ double activate(Activation activation, double x) {
     case Activation::GeluTanh:
       return 0.5 * x * (1.0 + std::tanh(std::sqrt(2.0 / std::numbers::pi) * (x + 0.044715 * x * x * x)));
     case Activation::Relu:
-      return x > 0.0 ? x : 0.0;
+      return x > 0.0 || std::isnan(x) ? x : 0.0;
     case Activation::Tanh:
       return std::tanh(x);
     case Activation::Sigmoid:

@@ -44,9 +44,13 @@ void reference(const ReferenceContext& c) {
     const auto row = static_cast<std::int64_t>(o);
     const std::int64_t base = row / s.inner * s.length * s.inner + row % s.inner;
     const auto element = [&](std::int64_t i) { return sign * c.in(0)[static_cast<std::size_t>(base + i * s.inner)]; };
+    // NaN is where both the largest and the smallest are, as in NumPy.
+    const auto above = [&](std::int64_t i, std::int64_t j) {
+      return std::isnan(element(i)) ? !std::isnan(element(j)) : element(i) > element(j);
+    };
     std::int64_t best = 0;
     for (std::int64_t i = 1; i < s.length; ++i) {
-      if (wants_last(c.node) ? element(i) >= element(best) : element(i) > element(best)) best = i;
+      if (wants_last(c.node) ? !above(best, i) : above(i, best)) best = i;
     }
     c.out(0)[o] = static_cast<double>(best);
   }

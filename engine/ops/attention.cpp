@@ -147,8 +147,9 @@ void reference(const ReferenceContext& c) {
         if (score > kMasked) largest = std::max(largest, score);
       }
       double sum = 0.0;
-      for (double& w : weights) sum += w = w > kMasked ? std::exp(w - largest) : 0.0;
-      for (double& w : weights) w = sum > 0.0 ? w / sum : 0.0;
+      // A score that is NaN is not dropped: it breaks the row, where it is seen.
+      for (double& w : weights) sum += w = w <= kMasked ? 0.0 : std::exp(w - largest);
+      for (double& w : weights) w = sum == 0.0 ? 0.0 : w / sum;
       for (std::int64_t e = 0; e < s.dv; ++e) {
         double y = 0.0;
         for (std::int64_t j = 0; j < s.length; ++j) {

@@ -87,6 +87,30 @@ constexpr Function kFunctions[] = {
     {"shift_right", 87, 2, Domain::Integer, {}, {}},
 };
 
+/// Whether integers of the type wrap around within the 32 bits of a device's word.
+bool within_word(DType type) {
+  return type == DType::I32 || type == DType::I16 || type == DType::U16 || type == DType::I8 || type == DType::U8;
+}
+
+/// a b of such integers; a product in double would lose its last bits.
+double wrapped_product(double a, double b) {
+  return static_cast<std::int32_t>(static_cast<std::uint32_t>(
+      static_cast<std::uint64_t>(to_integer(a)) * static_cast<std::uint64_t>(to_integer(b)) & 0xffffffffu));
+}
+
+double wrapped_power(double base, double exponent) {
+  double power = 1.0;
+  for (std::int64_t n = to_integer(exponent); n > 0; n >>= 1) {
+    if ((n & 1) != 0) power = wrapped_product(power, base);
+    base = wrapped_product(base, base);
+  }
+  return power;
+}
+
+/// NaN goes through both, as in NumPy and PyTorch.
+double larger(double a, double b) { return std::isnan(a) || a > b ? a : b; }
+double smaller(double a, double b) { return std::isnan(a) || a < b ? a : b; }
+
 double integer_power(double base, double exponent) {
   if (exponent < 0.0) return base == 1.0 ? 1.0 : base == -1.0 ? (std::fmod(exponent, 2.0) == 0.0 ? 1.0 : -1.0) : 0.0;
   return std::pow(base, exponent);
@@ -141,11 +165,11 @@ double apply_real(unsigned number, double x, double alpha, double beta) {
     case 28:
       return std::max(x, 0.0) + std::log1p(std::exp(-std::abs(x)));
     case 29:
-      return x / (1.0 + std::abs(x));
+      return std::isinf(x) ? std::copysign(1.0, x) : x / (1.0 + std::abs(x));
     case 30:
       return x < 0.0 ? alpha * std::expm1(x) : x;
     case 31:
-      return std::max(0.0, x) + std::min(0.0, alpha * std::expm1(x / alpha));
+      return std::isnan(x) ? x : std::max(0.0, x) + std::min(0.0, alpha * std::expm1(x / alpha));
     case 32:
       return beta * (x > 0.0 ? x : alpha * std::expm1(x));
     case 33:
@@ -173,7 +197,8 @@ double apply_real(unsigned number, double x, double alpha, double beta) {
   }
 }
 
-double apply_binary(unsigned number, bool integer, double a, double b) {
+double apply_binary(unsigned number, DType type, double a, double b) {
+  const bool integer = !is_floating(type);
   const std::int64_t ia = integer ? to_integer(a) : 0;
   const std::int64_t ib = integer ? to_integer(b) : 0;
   switch (number) {
@@ -182,15 +207,16 @@ double apply_binary(unsigned number, bool integer, double a, double b) {
     case 65:
       return a - b;
     case 66:
-      return a * b;
+      return within_word(type) ? wrapped_product(a, b) : a * b;
     case 67:
       if (integer) return ib == 0 ? 0.0 : static_cast<double>(ia / ib);
       return a / b;
     case 68:
-      return std::max(a, b);
+      return larger(a, b);
     case 69:
-      return std::min(a, b);
+      return smaller(a, b);
     case 71:
+      if (within_word(type) && b >= 0.0) return wrapped_power(a, b);
       return integer ? integer_power(a, b) : std::pow(a, b);
     case 72: {
       if (integer && ib == 0) return 0.0;
@@ -253,7 +279,7 @@ double apply_function(const Function& function, const Node& node, DType type, do
     y = activate(activation_named(node.attributes.text("activation")), a) * b;
   } else if (function.number <= 5 && !integer) {
     y = activate(activation_named(function.name), a);
-  } else if (function.number == 3) {
+  } else if (function.number == 3) {  // of integers
     y = std::max(a, 0.0);
   } else if (function.number == 42) {
     y = a == 0.0;
@@ -262,7 +288,7 @@ double apply_function(const Function& function, const Node& node, DType type, do
   } else if (function.operands == 1) {
     y = apply_real(function.number, a, function_parameter(function, node, 0), function_parameter(function, node, 1));
   } else {
-    y = apply_binary(function.number, integer, a, b);
+    y = apply_binary(function.number, type, a, b);
   }
   const bool same = function.domain == Domain::Integer || function.domain == Domain::Number;
   return integer && same && std::isfinite(y) ? wrap_integer(type, y) : y;

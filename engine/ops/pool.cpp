@@ -86,7 +86,8 @@ void reference(const ReferenceContext& c) {
       if (!inside) continue;
       const double x = c.in(0)[static_cast<std::size_t>(plane + (at[0] * w.in[1] + at[1]) * w.in[2] + at[2])];
       sum += kind == Kind::Norm ? std::pow(std::abs(x), p) : x;
-      if (index >= 0 && !(x > largest)) continue;
+      // NaN is above all numbers; then the first one counts.
+      if (index >= 0 && !(std::isnan(x) ? !std::isnan(largest) : x > largest)) continue;
       largest = x;
       index = plane + (column_major ? (at[2] * w.in[1] + at[1]) * w.in[0] + at[0]
                                     : (at[0] * w.in[1] + at[1]) * w.in[2] + at[2]);

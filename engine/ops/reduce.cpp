@@ -108,8 +108,9 @@ double reduce(Reduction r, DType type, const std::vector<double>& x) {
   double largest = extreme(type, 1);
   double least = extreme(type, -1);
   for (const double element : x) {
-    largest = std::max(largest, element);
-    least = std::min(least, element);
+    // NaN goes through both, as in NumPy and PyTorch.
+    if (std::isnan(element) || element > largest) largest = element;
+    if (std::isnan(element) || element < least) least = element;
   }
   const double shift = std::isinf(largest) ? 0.0 : largest;
   for (const double element : x) {

@@ -115,7 +115,13 @@ void reference(const ReferenceContext& c) {
       }
       double& y = c.out(0)[static_cast<std::size_t>(to)];
       const double update = c.in(2)[from];
-      const double results[] = {update, y + update, y * update, std::max(y, update), std::min(y, update)};
+      const double results[] = {update, y + update, y * update,
+                                std::isnan(y)                      ? y
+                                : update > y || std::isnan(update) ? update
+                                                                   : y,
+                                std::isnan(y)                      ? y
+                                : update < y || std::isnan(update) ? update
+                                                                   : y};
       y = results[reduction(c.node)];
       if (!is_floating(type)) y = wrap_integer(type, y);
     }

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <numeric>
 
 #include "graph/integer.h"
@@ -53,7 +54,9 @@ void reference(const ReferenceContext& c) {
     const auto element = [&](std::int64_t i) { return c.in(0)[static_cast<std::size_t>(base + i * s.inner)]; };
     std::iota(order.begin(), order.end(), 0);
     std::ranges::stable_sort(order, [&](std::int64_t a, std::int64_t b) {
-      return wants_largest(c.node) ? element(a) > element(b) : element(a) < element(b);
+      // NaN is above all numbers; without an order of its own it would leave none to sort by.
+      const auto above = [](double x, double y) { return std::isnan(x) ? !std::isnan(y) : x > y; };
+      return wants_largest(c.node) ? above(element(a), element(b)) : above(element(b), element(a));
     });
     for (std::int64_t i = 0; i < k; ++i) {
       const auto to = static_cast<std::size_t>((line / s.inner * k + i) * s.inner + line % s.inner);

@@ -1,6 +1,7 @@
 // Activation functions, chosen by a specialization constant; engine/ops/activation.h has the same list.
 #ifndef HEED_ACTIVATION_GLSL
 #define HEED_ACTIVATION_GLSL
+#include "special.glsl"
 
 const uint kNone = 0;
 const uint kSilu = 1;
@@ -12,12 +13,12 @@ const uint kSigmoid = 6;
 
 float sigmoid(float x) {
   // exp of a negative number alone, so that nothing overflows.
-  const float e = exp(-abs(x));
+  const float e = exponential(-abs(x));
   return (x >= 0.0 ? 1.0 : e) / (1.0 + e);
 }
 
 float stable_tanh(float x) {
-  const float e = exp(-2.0 * abs(x));
+  const float e = exponential(-2.0 * abs(x));
   // Below 0.05 the quotient cancels; four terms of the series are exact to float there.
   const float x2 = x * x;
   const float series = x * (1.0 + x2 * (-1.0 / 3.0 + x2 * (2.0 / 15.0 + x2 * (-17.0 / 315.0))));
@@ -35,7 +36,7 @@ float erf(float x) {
   }
   const float t = 1.0 / (1.0 + 0.5 * a);
   const float tail =
-      t * exp(-a * a - 1.26551223 +
+      t * exponential(-a * a - 1.26551223 +
               t * (1.00002368 +
                    t * (0.37409196 +
                         t * (0.09678418 +
@@ -49,7 +50,7 @@ float activate(uint activation, float x) {
   if (activation == kSilu) return x * sigmoid(x);
   if (activation == kGelu) return 0.5 * x * (1.0 + erf(x * 0.7071067811865476));
   if (activation == kGeluTanh) return 0.5 * x * (1.0 + stable_tanh(0.7978845608028654 * (x + 0.044715 * x * x * x)));
-  if (activation == kRelu) return max(x, 0.0);
+  if (activation == kRelu) return larger(x, 0.0);
   if (activation == kTanh) return stable_tanh(x);
   if (activation == kSigmoid) return sigmoid(x);
   return x;

@@ -2,6 +2,7 @@
 // says what they mean).
 #ifndef HEED_ATTENTION_GLSL
 #define HEED_ATTENTION_GLSL
+#include "special.glsl"
 
 layout(push_constant) uniform Push {
   uint rows;
@@ -48,6 +49,7 @@ READ_ELEMENTS(2, values);
 READ_F32(3, mask);
 READ_I32(4, position);
 
+// Of a key that is dropped. NaN is not: a broken score breaks the whole row, where it is seen.
 const float kMasked = -1e30;
 
 // Keys [x, y) that the query of row t may see, the mask aside.
@@ -65,11 +67,11 @@ float finish_score(float product, uint head, uint t, uint key) {
   float score = product * scale;
   // tanh(x) by exp of a negative number, which cannot overflow.
   if (softcap > 0.0) {
-    const float e = exp(-2.0 * abs(score / softcap));
+    const float e = exponential(-2.0 * abs(score / softcap));
     score = softcap * sign(score) * (1.0 - e) / (1.0 + e);
   }
   if (MASKED == 1) score += load_f32(mask, (mask_heads * head * rows + t) * key_rows + key);
-  return score > kMasked ? score : kMasked;
+  return is_nan(score) || score > kMasked ? score : kMasked;
 }
 
 #endif

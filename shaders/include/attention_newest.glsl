@@ -50,9 +50,10 @@ void attend_step(uint head) {
   Element product = Element(0.0);
   for (uint e = lane; e < d; e += gl_WorkGroupSize.x) product += q_shared[e] * k_shared[e];
   const float newest = finish_score(workgroup_sum(dot(product, Element(1.0))), head, 0, min(at, key_rows - 1));
-  const bool sees_newest = newest > kMasked && at < key_rows;
+  const bool sees_newest = newest != kMasked && at < key_rows;
   largest = sees_newest ? newest : kMasked;
-  total = sees_newest ? 1.0 : 0.0;
+  // exp(newest - largest), which is NaN for an infinite score too.
+  total = !sees_newest ? 0.0 : is_nan(newest) || is_infinite(newest) ? kNan : 1.0;
   for (uint s = 0; s < SLOTS; ++s) {
     const uint e = s * gl_WorkGroupSize.x + lane;
     sums[s] = Element(0.0);

@@ -30,7 +30,7 @@ void attend(uvec2 range, uint head, uint t, uint kv_head) {
     float tile_total = 0.0;
     for (uint i = lane; i < count; i += gl_WorkGroupSize.x) {
       const float score = weights[i];
-      const float weight = score > kMasked ? exp(score - new_largest) : 0.0;
+      const float weight = score == kMasked ? 0.0 : exponential(score - new_largest);
       weights[i] = weight;
       tile_total += weight;
     }
@@ -53,7 +53,7 @@ void attend(uvec2 range, uint head, uint t, uint kv_head) {
 
 void write_attended(uint t, uint head) {
   const uint dv = value_dim / WIDTH;
-  const float scale_out = total > 0.0 ? 1.0 / total : 0.0;  // no key at all yields zeros
+  const float scale_out = total == 0.0 ? 0.0 : 1.0 / total;  // no key at all yields zeros
   for (uint s = 0; s < SLOTS; ++s) {
     const uint e = s * gl_WorkGroupSize.x + gl_LocalInvocationID.x;
     if (e >= dv) break;

@@ -4,15 +4,11 @@
 #ifndef HEED_FUNCTIONS_GLSL
 #define HEED_FUNCTIONS_GLSL
 #include "activation.glsl"
+#include "special.glsl"
 #include "wrap.glsl"
 
-#define kInfinity uintBitsToFloat(0x7f800000u)
-#define kNan uintBitsToFloat(0x7fc00000u)
 const float kPi = 3.14159265358979;
-
-// By their bits: compilers may assume that there are none.
-bool is_nan(float x) { return (floatBitsToUint(x) & 0x7fffffffu) > 0x7f800000u; }
-bool is_infinite(float x) { return (floatBitsToUint(x) & 0x7fffffffu) == 0x7f800000u; }
+const float kLeastNormal = 1.17549435e-38;
 
 // ln(1 + x), also near zero: with u = 1 + x rounded, ln(u) is corrected by the part of x that u lost (Kahan).
 float log_1p(float x) {
@@ -21,12 +17,17 @@ float log_1p(float x) {
     const float z = s * s;
     return 2.0 * s * (1.0 + z * (1.0 / 3.0 + z * (0.2 + z * (1.0 / 7.0 + z * (1.0 / 9.0)))));
   }
-  return log(1.0 + x);
+  return logarithm(1.0 + x);
 }
 
-// ln(x): log() may be 2^-21 off near one, and a number for 0 and below (SwiftShader).
+// ln(x): log() may be 2^-21 off near one, a number for 0 and below (SwiftShader), and one of its own for denormals
+// (llvmpipe), which are made larger first.
 float natural_log(float x) {
   if (!(x > 0.0)) return x == 0.0 ? -kInfinity : kNan;
+  if (x < kLeastNormal) {
+    const float scaled = x * 16777216.0;
+    return scaled > 0.0 ? log(scaled) - 16.635532333438686 : -kInfinity;
+  }
   return x > 0.75 && x < 1.25 ? log_1p(x - 1.0) : log(x);
 }
 
@@ -34,7 +35,7 @@ float exp_m1(float x) {
   if (abs(x) < 0.3) {
     return x * (1.0 + x * (0.5 + x * (1.0 / 6.0 + x * (1.0 / 24.0 + x * (1.0 / 120.0 + x * (1.0 / 720.0 + x / 5040.0))))));
   }
-  return exp(x) - 1.0;
+  return exponential(x) - 1.0;
 }
 
 // sin(x + quarter turns). The quarter is taken off in four parts that the product with n holds exactly.
@@ -86,26 +87,26 @@ float arc_cosine(float x) {
 float hyperbolic_sine(float x) {
   const float a = abs(x);
   const float z = a * a;
-  const float e = exp(0.5 * a);  // squared last, so that the largest results do not overflow before they are halved
+  const float e = exponential(0.5 * a);  // squared last, so that the largest results do not overflow before they are halved
   const float y = a < 1.0 ? a * (1.0 + z * (1.0 / 6.0 + z * (1.0 / 120.0 + z * (1.0 / 5040.0)))) : 0.5 * e * e - 0.5 / (e * e);
   return x < 0.0 ? -y : y;
 }
 
 float hyperbolic_cosine(float x) {
-  const float e = exp(0.5 * abs(x));
+  const float e = exponential(0.5 * abs(x));
   return 0.5 * e * e + 0.5 / (e * e);
 }
 
 float inverse_hyperbolic_sine(float x) {
   const float a = abs(x);
-  const float y = a > 1e4 ? log(a) + 0.693147180559945 : log_1p(a + a * a / (1.0 + sqrt(a * a + 1.0)));
+  const float y = a > 1e4 ? logarithm(a) + 0.693147180559945 : log_1p(a + a * a / (1.0 + sqrt(a * a + 1.0)));
   return x < 0.0 ? -y : y;
 }
 
 float inverse_hyperbolic_cosine(float x) {
   if (!(x >= 1.0)) return kNan;
   const float t = x - 1.0;
-  return x > 1e4 ? log(x) + 0.693147180559945 : log_1p(t + sqrt(t * (x + 1.0)));
+  return x > 1e4 ? logarithm(x) + 0.693147180559945 : log_1p(t + sqrt(t * (x + 1.0)));
 }
 
 float inverse_hyperbolic_tangent(float x) {
@@ -115,7 +116,16 @@ float inverse_hyperbolic_tangent(float x) {
   return x < 0.0 ? -y : y;
 }
 
-float softplus(float x) { return max(x, 0.0) + log_1p(exp(-abs(x))); }
+// log2(x) of what is above 0, denormals as above.
+float binary_log(float x) {
+  if (x >= kLeastNormal) return log2(x);
+  const float scaled = x * 16777216.0;
+  return scaled > 0.0 ? log2(scaled) - 24.0 : -kInfinity;
+}
+
+float square_root(float x) { return x < 0.0 ? kNan : sqrt(x); }  // GLSL leaves it open
+
+float softplus(float x) { return max(x, 0.0) + log_1p(exponential(-abs(x))); }
 
 // Whole exponents up to 64 by multiplication: exact where the result is.
 float power(float a, float b) {
@@ -140,7 +150,8 @@ float power(float a, float b) {
   } else if (magnitude == 0.0 || is_infinite(magnitude)) {
     y = (magnitude == 0.0) == (b > 0.0) ? 0.0 : kInfinity;
   } else {
-    y = exp2(b * log2(magnitude));
+    // log2(1) may be off, which a large b would make anything of.
+    y = magnitude == 1.0 ? 1.0 : exp2(b * binary_log(magnitude));
   }
   return a < 0.0 && odd ? -y : y;
 }
@@ -148,10 +159,16 @@ float power(float a, float b) {
 float remainder_towards_zero(float a, float b) {
   if (is_infinite(a) || is_nan(a) || is_nan(b) || b == 0.0) return kNan;
   if (is_infinite(b) || abs(a) < abs(b)) return a;
-  const float r = abs(a) - abs(b) * floor(abs(a) / abs(b));
-  // The quotient was rounded, perhaps to the next whole number.
-  const float y = r < 0.0 ? r + abs(b) : r >= abs(b) ? r - abs(b) : r;
-  return a < 0.0 ? -y : y;
+  const uint divisor = floatBitsToUint(b) & 0x7fffffffu;
+  const uint least = divisor >> 23;
+  if (least == 0) return kNan;  // a denormal, which a device may take for 0
+  // Long division: b times powers of two is taken off, the largest first. Every difference is exact.
+  float rest = abs(a);
+  for (uint exponent = floatBitsToUint(rest) >> 23; exponent >= least; --exponent) {
+    const float times = uintBitsToFloat((divisor & 0x7fffffu) | (exponent << 23));
+    if (times <= rest) rest -= times;
+  }
+  return a < 0.0 ? -rest : rest;
 }
 
 // To the nearest number of 10 (f16) or 7 (bf16) bits of mantissa, ties to even.
@@ -181,9 +198,9 @@ float apply_real(uint function, float x, float alpha, float beta) {
     case 3: return activate(kRelu, x);
     case 4: return activate(kTanh, x);
     case 5: return activate(kSigmoid, x);
-    case 6: return exp(x);
+    case 6: return exponential(x);
     case 7: return -x;
-    case 8: return sqrt(x);
+    case 8: return square_root(x);
     case 9: return abs(x);
     case 10: return ceil(x);
     case 11: return floor(x);
@@ -206,16 +223,16 @@ float apply_real(uint function, float x, float alpha, float beta) {
     case 28: return softplus(x);
     case 29: return is_infinite(x) ? sign(x) : x / (1.0 + abs(x));
     case 30: return x < 0.0 ? alpha * exp_m1(x) : x;
-    case 31: return max(0.0, x) + min(0.0, alpha * exp_m1(x / alpha));
+    case 31: return is_nan(x) ? x : max(0.0, x) + min(0.0, alpha * exp_m1(x / alpha));
     case 32: return beta * (x > 0.0 ? x : alpha * exp_m1(x));
     case 33: return x < 0.0 ? alpha * x : x;
-    case 34: return clamp(alpha * x + beta, 0.0, 1.0);
-    case 35: return x * clamp(x / 6.0 + 0.5, 0.0, 1.0);
+    case 34: return limited(alpha * x + beta, 0.0, 1.0);
+    case 35: return x * limited(x / 6.0 + 0.5, 0.0, 1.0);
     case 36: return x > alpha ? x : 0.0;
     case 37: return x < -alpha ? x + beta : x > alpha ? x - beta : 0.0;
     case 38: return x * stable_tanh(softplus(x));
     case 39: return x * sigmoid(alpha * x);
-    case 44: return min(max(x, alpha), beta);
+    case 44: return limited(x, alpha, beta);
     case 105: return round_to_f16(x);
     case 106: return round_to_bf16(x);
     default: return x;
@@ -228,8 +245,8 @@ float apply_real(uint function, uint activation, float a, float b) {
     case 65: return a - b;
     case 66: return a * b;
     case 67: return a / b;
-    case 68: return max(a, b);
-    case 69: return min(a, b);
+    case 68: return larger(a, b);
+    case 69: return smaller(a, b);
     case 70: return activate(activation, a) * b;
     case 71: return power(a, b);
     case 72: {
