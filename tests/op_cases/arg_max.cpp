@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include "tests/op_cases/op_case.h"
+#include "tests/op_cases/special_values.h"
 
 namespace heed::op_cases {
 namespace {
@@ -38,12 +39,26 @@ std::vector<OpCase> cases_arg_max() {
     }
     cases.push_back(arg_max(op, {4}, 0, {-kInfinity, kInfinity, kInfinity, -kInfinity}));
     cases.push_back(arg_max(op, {2}, 0, {-kInfinity, -kInfinity}));
+    for (const std::int64_t last : {none, one}) {
+      const Attributes attributes = {{"select_last_index", last}};
+      const double nan = kNotANumber;
+      cases.push_back(arg_max(op, {5, 4}, 1,
+                              {1, nan, kInfinity, nan, -kInfinity, 2,   -nan,       -3,        kLargest, -kLargest,
+                               5, 0,   nan,       nan, nan,        nan, -kInfinity, kInfinity, 0,        -0.0},
+                              DType::F32, attributes));
+      cases.back().name += ", special values";
+      std::vector<double> many(3000, 0.5);
+      many[2500] = many[2700] = nan;
+      cases.push_back(arg_max(op, {2, 1500}, 1, many, DType::F32, attributes));
+      cases.back().name += ", NaN in the second row";
+    }
     cases.push_back(arg_max(op, {none, one}, 1));
     cases.push_back(arg_max(op, {one}, 0));
     cases.push_back(arg_max(op, {100000}, 0));
     cases.push_back(arg_max(op, {500, 9}, 0));
     cases.push_back(arg_max(op, {5000, 3}, 1));
   }
+  cases.push_back(arg_max("arg_max", {2, 4194305}, 0));  // more workgroups than a dimension may have
   return cases;
 }
 

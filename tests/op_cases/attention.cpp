@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "tests/op_cases/op_case.h"
+#include "tests/op_cases/special_values.h"
 
 namespace heed::op_cases {
 namespace {
@@ -224,6 +225,48 @@ std::vector<OpCase> cases_attention() {
     cases.push_back(std::move(c));
   }
 
+  // A broken query, key or mask breaks the rows that see it, and no others: nothing quietly becomes zeros.
+  for (const std::int64_t d : {16, 6}) {
+    for (const std::int64_t queries : {1, 5, 70}) {
+      for (const bool weights : {false, true}) {
+        const bool causal = queries > 1;
+        OpCase c = plain({.queries = queries, .keys = queries + 4, .d = d, .dv = d, .mask = 2, .weights = weights});
+        if (causal) c = plain({.queries = queries, .keys = queries, .d = d, .dv = d, .causal = true, .mask = 2});
+        if (causal && weights) continue;
+        c.name += ", special values";
+        std::vector<double>& q = c.values["q"];
+        for (std::int64_t i = 0; i < queries * 2 * d; ++i) q.push_back(static_cast<double>(i % 17) / 8.0 - 1.0);
+        if (queries > 1) {
+          q[static_cast<std::size_t>(2 * d)] = kNotANumber;        // row 1, head 0
+          q[static_cast<std::size_t>(2 * 2 * d + d)] = kInfinity;  // row 2, head 1
+        }
+        c.values["mask"].assign(c.values["mask"].size(), 0.25);
+        c.values["mask"][1] = -kInfinity;
+        if (queries == 1) c.values["mask"][3] = kNotANumber;
+        cases.push_back(std::move(c));
+      }
+    }
+  }
+  for (const std::int64_t d : {16, 6}) {
+    OpCase c = plain({.queries = 40, .keys = 40, .d = d, .dv = d, .causal = true});
+    c.name += ", NaN in a key";
+    std::vector<double>& k = c.values["k"];
+    for (std::int64_t i = 0; i < 40 * 2 * d; ++i) k.push_back(static_cast<double>(i % 13) / 6.0 - 1.0);
+    k[static_cast<std::size_t>(20 * 2 * d + 1)] = kNotANumber;  // of the rows from 20 on
+    cases.push_back(std::move(c));
+  }
+  for (const double position : {0.0, 7.0}) {
+    for (const double broken : {kNotANumber, kInfinity}) {
+      for (const std::int64_t d : {16, 6}) {
+        OpCase c = cached({.position = position, .heads = 2, .d = d, .dv = d});
+        c.name += fmt::format(", a query of {}", broken);
+        c.values["q"].assign(static_cast<std::size_t>(2 * d), 0.5);
+        c.values["q"][1] = broken;
+        cases.push_back(std::move(c));
+      }
+    }
+  }
+
   for (const double position : {0.0, 1.0, 15.0, 31.0}) {
     for (const std::string rotary : {"", "half", "interleaved"}) {
       cases.push_back(cached({.position = position, .rotary = rotary}));
@@ -297,6 +340,9 @@ std::vector<OpCase> cases_attention() {
   cases.push_back(cached({.rows = 13, .position = 12, .rotary = "half", .projected = true, .window = 5}));
   cases.push_back(cached({.rows = 13, .position = 12, .d = 128, .dv = 64, .softcap = 1.5, .mask = 3}));
   cases.push_back(cached({.rows = 0, .position = 3}));
+  // More workgroups than one dimension of the smallest device has: a lane a query row, and a workgroup a query row.
+  cases.push_back(plain({.queries = 530000, .keys = 1, .heads = 1, .kv_heads = 1, .d = 4, .dv = 4}));
+  cases.push_back(plain({.queries = 65600, .keys = 2, .heads = 1, .kv_heads = 1, .d = 3, .dv = 3}));
   return cases;
 }
 

@@ -17,7 +17,8 @@ using Bounds = std::map<std::string, std::vector<double>>;
 /// The bounds of a case: the reference is run again several times, every operand and every result nudged at random by
 /// what float arithmetic does to it (rounding_of); how far an element then strays says what a device may do to it.
 /// This is stochastic arithmetic (Parker 1997) on whole tensors. Deterministic: nudges are keyed like the data.
-/// Integers have no bound: they must agree. Throws Error where evaluate() does.
+/// Integers have no bound: they must agree. 0 where nodes only move numbers (special_values.h): every bit must agree.
+/// Throws Error where evaluate() does.
 Bounds bounds_of(const OpCase& op_case, const CaseData& data);
 
 }  // namespace heed::op_cases

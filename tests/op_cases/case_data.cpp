@@ -3,9 +3,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <bit>
 
 #include "graph/convert_dtype.h"
 #include "heed/error.h"
+#include "tests/op_cases/special_values.h"
 
 namespace heed::op_cases {
 namespace {
@@ -95,6 +97,25 @@ CaseData make_case_data(const OpCase& op_case) {
   const WeightLookup lookup = [&](const std::string& name, std::size_t) { return decoded.at(name); };
   data.outputs = evaluate(op_case.graph, op_case.dims, lookup, tensors);
   for (const auto& [name, before] : data.states_before) data.states_after[name] = tensors.at(name);
+
+  if (moves_words(op_case.graph)) return data;
+  for (const auto& taken_for : {with_denormals_flushed, with_signs_of_zeros_lost}) {
+    tensors = data.inputs;
+    bool other = false;
+    for (auto& [name, tensor] : tensors) {
+      if (!is_floating(tensor.type.dtype)) continue;
+      for (double& value : tensor.data) {
+        const double read = taken_for(value);
+        other |= std::bit_cast<std::uint64_t>(read) != std::bit_cast<std::uint64_t>(value);
+        value = read;
+      }
+    }
+    tensors.insert(data.states_before.begin(), data.states_before.end());
+    if (!other) continue;
+    std::map<std::string, HostTensor>& right = data.also_right.emplace_back();
+    right = evaluate(op_case.graph, op_case.dims, lookup, tensors);
+    for (const auto& [name, before] : data.states_before) right[name] = tensors.at(name);
+  }
   return data;
 }
 

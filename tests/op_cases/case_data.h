@@ -14,10 +14,13 @@ namespace heed::op_cases {
 /// keyed by case and tensor name (the same on every machine), and are rounded to the storage type before both sides see
 /// them.
 struct CaseData {
-  std::map<std::string, HostTensor> inputs;                    // by name
-  std::map<std::string, HostTensor> states_before;             // by name
-  std::map<std::string, HostTensor> states_after;              // by the reference
-  std::map<std::string, HostTensor> outputs;                   // by the reference
+  std::map<std::string, HostTensor> inputs;         // by name
+  std::map<std::string, HostTensor> states_before;  // by name
+  std::map<std::string, HostTensor> states_after;   // by the reference
+  std::map<std::string, HostTensor> outputs;        // by the reference
+  /// Other outputs, and states afterwards, that are as right, element by element, where a device takes inputs for
+  /// others (special_values.h).
+  std::vector<std::map<std::string, HostTensor>> also_right;
   MemoryWeights weights;                                       // as the file would hold them
   std::map<std::string, std::vector<double>> decoded_weights;  // by name, what the file would hold
 };

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "tests/op_cases/op_case.h"
+#include "tests/op_cases/special_values.h"
 
 namespace heed::op_cases {
 namespace {
@@ -79,6 +80,17 @@ void add_forward(std::vector<OpCase>& cases) {
   add({2, 12, 10, 10}, {10, 6, 3, 3}, {{"groups", kTwo}, {"pads", Sizes{1, 1, 1, 1}}}, false);
   // Loops longer than some drivers can.
   add({1, 70000, 1}, {1, 70000, 1});
+  // More workgroups than one dimension of the smallest device has: rows of a pixel each.
+  add({1, 1, 525000, 1}, {1, 1, 3, 1}, {{"pads", Sizes{1, 0, 1, 0}}});
+  for (const Sizes& w : {Sizes{5, 3, 3, 3}, Sizes{1, 3, 3, 3}, Sizes{4, 3, 1, 1}}) {
+    add({2, 3, 9, 11}, w, {{"pads", Sizes(4, w[2] / 2)}, {"activation", "relu"}});
+    cases.back().name += ", special values";
+    std::vector<double>& x = cases.back().values["x"];
+    for (int i = 0; i < 2 * 3 * 9 * 11; ++i) x.push_back(i % 23 / 11.0 - 1.0);
+    x[3 * 11 + 5] = kNotANumber;  // each of them breaks the pixels around it alone
+    x[9 * 11 + 10] = kInfinity;
+    x[3 * 9 * 11 + 8 * 11] = kLargestDenormal;
+  }
   add({1, 2, 100, 101}, {3, 2, 70, 80});
   {
     OpCase c = make({"conv", {1, 8, 12, 12}, {8, 8, 3, 3}, {{"pads", Sizes{1, 1, 1, 1}}}, true, false});
@@ -122,6 +134,12 @@ void add_transposed(std::vector<OpCase>& cases) {
   add({1, 8, 9, 9}, {8, 6, 3, 3}, {{"groups", kTwo}, {"pads", Sizes{1, 1, 1, 1}}});
   add({1, 2, 5, 5}, {2, 3, 9, 9}, {{"strides", Sizes{9, 9}}});  // more places than there are dispatches
   add({1, 1000, 2, 2}, {1000, 1, 9, 9}, {{"strides", Sizes{9, 9}}});
+  add({1, 3, 7, 6}, {3, 5, 3, 3}, {{"strides", Sizes{2, 2}}});
+  cases.back().name += ", special values";
+  std::vector<double>& x = cases.back().values["x"];
+  for (int i = 0; i < 3 * 7 * 6; ++i) x.push_back(i % 17 / 8.0 - 1.0);
+  x[2 * 6 + 3] = kNotANumber;
+  x[7 * 6 + 5 * 6] = -kInfinity;
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include "tests/op_cases/op_case.h"
+#include "tests/op_cases/special_values.h"
 
 namespace heed::op_cases {
 namespace {
@@ -36,6 +37,16 @@ std::vector<OpCase> cases_cumsum() {
       cases.push_back(cumsum({2, 100}, 1, exclusive, reverse, DType::I32));
       cases.push_back(cumsum({40}, 0, exclusive, reverse, DType::U8));
     }
+  }
+  for (const bool reverse : {false, true}) {
+    cases.push_back(cumsum({3, 211}, 1, false, reverse));
+    cases.back().name += ", special values";
+    std::vector<double>& x = cases.back().values["x"];
+    x.assign(3 * 211, 0.25);
+    x[100] = kNotANumber;
+    x[211 + 57] = kInfinity;
+    x[211 + 170] = -kInfinity;
+    x[2 * 211 + 9] = kLargestDenormal;
   }
   cases.push_back(cumsum({1}, 0, false, false));
   cases.push_back(cumsum({1}, 0, true, false));

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include "tests/op_cases/op_case.h"
+#include "tests/op_cases/special_values.h"
 
 namespace heed::op_cases {
 
@@ -59,6 +60,10 @@ std::vector<OpCase> cases_einsum() {
   einsum("ij,jk->ik", {{3, none}, {none, 7}});
   einsum("ij,jk->ik", {{none, 5}, {5, 7}});
   einsum("i,i->", {{100000}, {100000}});
+  einsum("bi,bi->b", {{9, 13}, {9, 13}});
+  cases.back().name += ", NaN in one row";
+  cases.back().values["x0"].assign(9 * 13, 0.5);
+  cases.back().values["x0"][4 * 13 + 12] = kNotANumber;
   return cases;
 }
 

@@ -1,10 +1,13 @@
 // cases elementwise: every function over ordinary, tiny and huge numbers; broadcasting of every kind.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
+#include "ops/functions.h"
 #include "tests/op_cases/op_case.h"
+#include "tests/op_cases/special_values.h"
 
 namespace heed::op_cases {
 namespace {
@@ -133,6 +136,79 @@ void add_integers(std::vector<OpCase>& cases) {
   }
 }
 
+/// Every function of real numbers at the edges of float, those of two with each number for each (special_values.h).
+void add_special(std::vector<OpCase>& cases) {
+  const std::vector<double> special = special_values();
+  std::vector<double> trigonometric = special;  // far out a device's own sine is inexact
+  std::erase_if(trigonometric, [](double x) { return std::isfinite(x) && std::abs(x) > 1e4; });
+  for (const ops::Function& function : ops::all_functions()) {
+    const std::string op(function.name);
+    if (function.domain == ops::Domain::Integer) continue;
+    if (function.operands == 1) {
+      const bool inexact = op == "sin" || op == "cos" || op == "tan";
+      cases.push_back(unary(op, "special values", inexact ? trigonometric : special));
+      continue;
+    }
+    std::vector<double> a = special;
+    a.push_back(2.0);  // an even number of them, so that they are computed by fours
+    const auto count = static_cast<std::int64_t>(a.size());
+    std::vector<double> b = special_values(op == "div" ? 0x1p126 : kLargest);
+    b.push_back(2.0);
+    OpCase c = binary(op, {count, 1}, {count}, op == "gate" ? "relu" : "");
+    c.name += ", special values";
+    c.values = {{"a", std::move(a)}, {"b", std::move(b)}};
+    cases.push_back(std::move(c));
+  }
+  {
+    GraphBuilder b("clamp");
+    const auto count = static_cast<std::int64_t>(special.size());
+    b.output(b.add("clamp", "f", {b.input("x", DType::F32, {count})}, {{"min", -0.5}, {"max", 1.0}}), "y");
+    cases.push_back({"clamp to -0.5 and 1, special values", std::move(b).finish(), {}, {{"x", special}}});
+  }
+  std::vector<double> halves = special;
+  for (const double value : {65504.0, 65519.0, 65520.0, -65520.0, 1e5, 0x1p-14, 0x1.ffcp-15, 0x1p-24, 0x1p-25,
+                             0x1.8p-25, -0x1p-26, 3.39e38}) {
+    halves.push_back(value);
+  }
+  for (const std::string to : {"f16", "bf16", "f64", "bool"}) {
+    GraphBuilder b("cast");
+    const auto count = static_cast<std::int64_t>(halves.size());
+    b.output(b.add("cast", "c", {b.input("x", DType::F32, {count})}, {{"to", to}}), "y");
+    cases.push_back({"cast f32 to " + to + ", special values", std::move(b).finish(), {}, {{"x", halves}}});
+  }
+  // A remainder is exact, however large the quotient.
+  for (const std::string op : {"mod", "fmod"}) {
+    OpCase c = binary(op, {6, 1}, {5});
+    c.name += ", large quotients";
+    c.values = {{"a", {1e6 + 0.5, -1e10, 3e38, 16777217.0, 12345.678, 1e-3}}, {"b", {0.3, -3.0, 1e-10, 7.0, 1e3}}};
+    cases.push_back(std::move(c));
+  }
+}
+
+/// Integers at the ends of the device's range, which wrap around; quotients that do not fit are open.
+void add_integer_edges(std::vector<OpCase>& cases) {
+  const std::vector<double> edges = {2147483647, -2147483648, -1, 0, 1, 46341, 65537, -123456789};
+  const auto count = static_cast<std::int64_t>(edges.size());
+  for (const std::string op : {"add", "sub", "mul", "max", "min", "pow", "equal", "less", "less_equal", "greater",
+                               "greater_equal", "bitwise_and", "bitwise_or", "bitwise_xor"}) {
+    GraphBuilder b("edges");
+    b.output(b.add(op, "f", {b.input("a", DType::I32, {count, 1}), b.input("b", DType::I32, {count})}), "y");
+    OpCase c{op + " of i32 at its ends", std::move(b).finish(), {}, {{"a", edges}, {"b", edges}}};
+    if (op == "pow") c.values["b"] = {0, 1, 2, 3, 5, -1, 31, 32};
+    cases.push_back(std::move(c));
+  }
+  for (const std::string op : {"neg", "abs", "relu", "sign", "not", "bitwise_not"}) {
+    GraphBuilder b("edges");
+    b.output(b.add(op, "f", {b.input("a", DType::I32, {count})}), "y");
+    cases.push_back({op + " of i32 at its ends", std::move(b).finish(), {}, {{"a", edges}}});
+  }
+  for (const std::string to : {"i8", "u8", "i16", "u16", "bool", "f32"}) {
+    GraphBuilder b("cast");
+    b.output(b.add("cast", "c", {b.input("a", DType::I32, {count})}, {{"to", to}}), "y");
+    cases.push_back({"cast i32 at its ends to " + to, std::move(b).finish(), {}, {{"a", edges}}});
+  }
+}
+
 }  // namespace
 
 std::vector<OpCase> cases_elementwise() {
@@ -166,6 +242,8 @@ std::vector<OpCase> cases_elementwise() {
   cases.push_back(unary("neg", "none", {}));
   add_functions(cases, ordinary, near_zero);
   add_integers(cases);
+  add_special(cases);
+  add_integer_edges(cases);
 
   for (const std::string op : {"add", "sub", "mul", "div", "max", "min"}) {
     cases.push_back(binary(op, {3, 5}, {3, 5}));
@@ -201,6 +279,10 @@ std::vector<OpCase> cases_elementwise() {
     cases.push_back(binary("gate", {3, 7}, {3, 7}, activation));
   }
   cases.push_back(binary("gate", {3, 7}, {3, 1}, "silu"));
+  {
+    // More workgroups than one dimension of the smallest device has.
+    cases.push_back(binary("max", {4194305}, {1}));
+  }
   {
     OpCase c = binary("div", {6}, {6});
     c.name = "div, zeros and infinities";

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include "tests/op_cases/op_case.h"
+#include "tests/op_cases/special_values.h"
 
 namespace heed::op_cases {
 namespace {
@@ -34,6 +35,17 @@ std::vector<OpCase> cases_embedding() {
   }
   for (const DType dtype : {DType::F32, DType::F16, DType::BF16}) {
     for (const std::int64_t width : {1, 3, 5, 44}) cases.push_back(embedding(dtype, 9, width, {8, 0, 4, 7}, 1.0));
+  }
+  for (const DType dtype : {DType::F32, DType::F16, DType::BF16}) {
+    cases.push_back(embedding(dtype, 5, 23, {4, 0, 2}, 1.0));
+    cases.back().name += ", special values";
+    std::vector<double>& table = cases.back().values["table"];
+    // Denormals of f16 and what it can hold; a denormal of f32 may be read as zero, which is nothing to tell from it.
+    for (int i = 0; i < 5 * 23; ++i) table.push_back(i % 7 == 0 ? (i - 50) * 0x1p-24 : i % 5 - 2.0);
+    table[3] = kInfinity;
+    table[4 * 23 + 22] = -kInfinity;
+    table[2 * 23] = kNotANumber;
+    table[23 - 1] = 65504.0;
   }
   cases.push_back(embedding(DType::F32, 9, 8, {}, 1.0));
   cases.push_back(embedding(DType::F32, 1, 4, {0, 0, 0}, -2.0));

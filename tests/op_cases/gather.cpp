@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include "tests/op_cases/op_case.h"
+#include "tests/op_cases/special_values.h"
 
 namespace heed::op_cases {
 namespace {
@@ -37,6 +38,7 @@ std::vector<OpCase> cases_gather() {
   cases.push_back(gather("gather", {3, 4}, {0}, {}, axis(1)));
   cases.push_back(gather("gather", {none, 4}, {3}, {0, 1, -1}, axis(1)));
   cases.push_back(gather("gather", {1000, 17}, {333}, spread(333, 1000)));
+  cases.push_back(gather("gather", {7}, {4194305}, spread(4194305, 7)));  // more workgroups than a dimension may have
   cases.push_back(gather("gather_elements", {3, 4}, {2, 4}, {0, 1, 2, 0, -1, -2, -3, 2}));
   cases.push_back(gather("gather_elements", {3, 4}, {3, 2}, {3, 1, -1, -4, 0, -2}, axis(1)));
   cases.push_back(gather("gather_elements", {2, 3, 4}, {2, 5, 3}, spread(30, 3), axis(-2)));
@@ -50,6 +52,13 @@ std::vector<OpCase> cases_gather() {
   cases.push_back(gather("gather_nd", {2, 3, 5, 2}, {2, 3, 4, 2}, spread(48, 2), batch(2)));
   cases.push_back(gather("gather_nd", {2, 3}, {2, 2, 0}, {}));  // every tuple names all of x
   cases.push_back(gather("gather_nd", {40, 50}, {500, 2}, spread(1000, 40)));
+  cases.push_back(gather("gather", {46, 3}, {50}, spread(50, 46)));
+  cases.push_back(gather("gather_elements", {46, 3}, {50, 3}, spread(150, 46)));
+  cases.push_back(gather("gather_nd", {46, 3}, {50, 1}, spread(50, 46)));
+  for (std::size_t i = cases.size() - 3; i < cases.size(); ++i) {
+    cases[i].name += ", special values";
+    cases[i].values["x"] = special_values_for({46, 3});
+  }
   for (const DType type : {DType::I32, DType::I64, DType::U8}) {
     cases.push_back(gather("gather", {3}, {2}, {2, 0}, {}, type));
     cases.back().values["x"] = {1, 2, 3};

@@ -40,6 +40,7 @@ std::vector<OpCase> cases_grid_sample() {
         add({1, 1, 1, 2}, {1, 5, 5, 2}, mode, padding, corners);
       }
     }
+    add({2, 3, 13, 11}, {2, 17, 19, 2}, mode, "zeros", 0);
     add({0, 3, 4, 4}, {0, 5, 5, 2}, mode, "zeros", 0);
     add({1, 3, 4, 4}, {1, 0, 5, 2}, mode, "zeros", 0);
     add({1, 1, 4, 4}, {1, 1, 4, 2}, mode, "zeros", 0);

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "tests/op_cases/op_case.h"
+#include "tests/op_cases/special_values.h"
 
 namespace heed::op_cases {
 
@@ -33,6 +34,19 @@ std::vector<OpCase> cases_group_norm() {
   add({2, 4, 0}, 2, true, true);
   add({1, 32, 65, 64}, 4, true, true);
   add({1, 3, 300, 257}, 1, true, true);
+  {
+    add({2, 6, 5, 7}, 3, true, true);
+    std::vector<double> x;  // six rows of 70: ordinary, zeros, NaN, infinity, denormals, ordinary
+    for (int i = 0; i < 420; ++i) x.push_back(std::sin(i * 0.7));
+    for (std::size_t i = 70; i < 140; ++i) x[i] = 0.0;
+    x[2 * 70 + 69] = kNotANumber;
+    x[3 * 70 + 35] = kInfinity;
+    for (std::size_t i = 4 * 70; i < 5 * 70; ++i) x[i] = kLargestDenormal;
+    cases.back().values["x"] = std::move(x);
+    cases.back().name += ", special values";
+  }
+  add({65600, 1, 2}, 1, true, false);  // more workgroups than one dimension of the smallest device has
+  add({1, 7, 4099}, 7, true, true);    // a prime, and one that is more than whole chunks
   {
     add({1, 2, 70, 100}, 1, true, true);
     std::vector<double> x;

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "tests/op_cases/op_case.h"
+#include "tests/op_cases/special_values.h"
 
 namespace heed::op_cases {
 namespace {
@@ -173,6 +174,30 @@ std::vector<OpCase> cases_linear() {
     cases.push_back(gated(DType::F16, 4, 36, 5, false, name, false));
   }
   cases.push_back(linear({.rows = 64, .columns = 36, .n = 70001, .activation = "relu"}));
+  // A row of x with NaN, one with an infinity, one of zeros and one of denormals leave the others as they are.
+  for (const std::int64_t rows : {1, 5, 9}) {
+    for (const std::int64_t columns : {36, 45}) {
+      OpCase c = linear({.rows = rows, .columns = columns, .n = 33, .bias = true, .activation = "relu"});
+      c.name += ", special values";
+      std::vector<double>& x = c.values["x"];
+      for (std::int64_t i = 0; i < rows * columns; ++i) x.push_back(static_cast<double>(i * 7 % 19) / 9.0 - 1.0);
+      if (rows == 1) x.back() = kNotANumber;
+      for (std::int64_t i = 0; rows > 1 && i < columns; ++i) {
+        x[static_cast<std::size_t>(3 * columns + i)] = i % 2 == 0 ? 0.0 : -0.0;
+        x[static_cast<std::size_t>(4 * columns + i)] = i % 2 == 0 ? kLeastDenormal : -kLargestDenormal;
+      }
+      if (rows > 1) x[static_cast<std::size_t>(2 * columns - 1)] = kNotANumber;
+      if (rows > 1) x[static_cast<std::size_t>(2 * columns)] = kInfinity;
+      cases.push_back(std::move(c));
+    }
+  }
+  // Weights that are denormals of their own type are ordinary floats.
+  for (const std::int64_t rows : {1, 9}) {
+    OpCase c = linear({.dtype = DType::F16, .rows = rows, .columns = 40, .n = 9});
+    c.name += ", denormal weights";
+    for (int i = 0; i < 9 * 40; ++i) c.values["w"].push_back((i % 5 - 2) * 0x1p-24);
+    cases.push_back(std::move(c));
+  }
   cases.push_back(linear({.rows = 0, .bias = true}));
   cases.push_back(linear({.rows = 1, .n = 0}));
   cases.push_back(gated(DType::Q8_0, 0, 64, 3, false, "silu", true));

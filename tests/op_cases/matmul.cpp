@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include "tests/op_cases/op_case.h"
+#include "tests/op_cases/special_values.h"
 
 namespace heed::op_cases {
 namespace {
@@ -52,6 +53,22 @@ std::vector<OpCase> cases_matmul() {
   cases.push_back(matmul({none, 2, 3}, {3, 4}));
   cases.push_back(matmul({1, 262300}, {262300, 4}));  // more than a loop of older llvmpipe
   cases.push_back(matmul({2, 3, 1000}, {1000, 2}));   // sums in parts
+  // More workgroups than one dimension of the smallest device has, of matrices and of the rows of one; small sums.
+  cases.push_back(matmul({65600, 1, 2}, {2, 3}));
+  cases.push_back(matmul({65600, 1, 2}, {65600, 2, 1}));
+  for (const std::int64_t width : {3, 4}) {
+    // Rows with NaN, an infinity, zeros and denormals leave the others as they are.
+    cases.push_back(matmul({9, width}, {width, 7}));
+    cases.back().name += ", special values";
+    std::vector<double>& a = cases.back().values["a"];
+    for (std::int64_t i = 0; i < 9 * width; ++i) a.push_back(static_cast<double>(i % 7) - 2.5);
+    a[static_cast<std::size_t>(2 * width - 1)] = kNotANumber;
+    a[static_cast<std::size_t>(3 * width)] = kInfinity;
+    for (std::int64_t i = 0; i < width; ++i) {
+      a[static_cast<std::size_t>(5 * width + i)] = -0.0;
+      a[static_cast<std::size_t>(6 * width + i)] = kLargestDenormal;
+    }
+  }
   {
     GraphBuilder b("matmul");
     const ValueId x = b.input("x", DType::F32, {9, 32});

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "tests/op_cases/op_case.h"
+#include "tests/op_cases/special_values.h"
 
 namespace heed::op_cases {
 namespace {
@@ -39,6 +40,18 @@ std::vector<OpCase> cases_norm() {
     cases.push_back(norm(op, 2, 64, false, 1e-5, DType::F16));
     cases.push_back(norm(op, 2, 64, false, 1e-5, DType::Q8_0));
     cases.push_back(with_values(norm(op, 2, 5, false, 1e-5), "zeros", std::vector<double>(10, 0.0)));
+    std::vector<double> rows(7 * 5, 0.0);
+    for (std::size_t i = 0; i < rows.size(); ++i) rows[i] = static_cast<double>(i * 7 % 5) - 1.5;
+    rows[1 * 5 + 2] = kNotANumber;  // in a row each: the others are as ever
+    rows[2 * 5 + 4] = kInfinity;
+    rows[3 * 5 + 0] = -kInfinity;
+    for (std::size_t i = 0; i < 5; ++i) rows[4 * 5 + i] = i % 2 == 0 ? kLeastDenormal : -kLargestDenormal;
+    for (std::size_t i = 0; i < 5; ++i) rows[5 * 5 + i] = -0.0;
+    cases.push_back(with_values(norm(op, 7, 5, op == "layer_norm", 1e-5), "special values", rows));
+    std::vector<double> wide(3 * 300, 0.5);
+    for (std::size_t i = 0; i < 300; ++i) wide[300 + i] = 0.0;
+    wide[2 * 300 + 299] = kNotANumber;
+    cases.push_back(with_values(norm(op, 3, 300, false, 1e-5), "a row of zeros and one with NaN", wide));
     // The squares stay within float.
     cases.push_back(with_values(norm(op, 1, 4, false, 1e-5), "large", {1e18, -5e17, 2e18, 0.0}));
     cases.push_back(with_values(norm(op, 1, 4, false, 1e-30), "small", {1e-12, -5e-13, 2e-12, 0.0}));

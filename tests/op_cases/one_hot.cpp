@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include "tests/op_cases/op_case.h"
+#include "tests/op_cases/special_values.h"
 
 namespace heed::op_cases {
 
@@ -26,6 +27,10 @@ std::vector<OpCase> cases_one_hot() {
   one_hot({3}, {0, 1, 2}, 0, 0, DType::F32);
   one_hot({std::int64_t{0}}, {}, 5, -1, DType::F32);
   one_hot({5}, {100, -100, 99, 7, 1000000}, 100, -1, DType::U8);
+  one_hot({11, 13}, std::vector<double>(143, 5), 17, 1, DType::F32);
+  one_hot({3, 7}, std::vector<double>(21, 2), 31, 1, DType::F32);
+  cases.back().name += ", special values";
+  cases.back().values["v"] = {kLeastDenormal, -kInfinity};
   one_hot({5}, {9, -10, 0, 3, -1}, 10, -1, DType::F32, 1);
   return cases;
 }

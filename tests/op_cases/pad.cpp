@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include "tests/op_cases/op_case.h"
+#include "tests/op_cases/special_values.h"
 
 namespace heed::op_cases {
 
@@ -38,13 +39,22 @@ std::vector<OpCase> cases_pad() {
     pad(mode, {6, 7}, {-3, -2, -3, -2});
     pad(mode, {4, 5, 6}, {2, 1, 0, 3}, {-1, 0});
     pad(mode, {4, 5}, {1, 1, 2, 2}, {}, false, DType::I8);
+    pad(mode, {23, 3}, {2, 1, 3, 2});
+    cases.back().name += ", special values";
+    cases.back().values["x"] = special_values_for({23, 3});
     pad(mode, {2, 2, 2, 2, 2, 2, 2}, {1, 0, 1, 1, 0, 1, 1, 0, 1, 1, 1, 0, 1, 1});
     pad(mode, {std::int64_t{0}, 3}, {0, 1, 0, 1});
   }
   pad("constant", {3, 4}, {1, 2, 3, 4}, {}, true);
   pad("constant", {3, 4}, {1, 2, 3, 4}, {}, true, DType::I64);
   pad("constant", {std::int64_t{0}, 3}, {1, 1, 1, 1}, {}, true);
+  for (const auto& [name, value] : {std::pair{"-infinity", -kInfinity}, {"NaN", kNotANumber}, {"-0", -0.0}}) {
+    pad("constant", {3, 4}, {1, 2, 3, 4}, {}, true);
+    cases.back().name += fmt::format(" {}", name);
+    cases.back().values["value"] = {value};
+  }
   pad("constant", {}, {});
+  pad("edge", {4194301}, {3, 5});  // more workgroups than one dimension of the smallest device has
   pad("constant", {5, 300, 301}, {0, 1, 1, 0, 1, 2});
   pad("constant", {1, 1, 2, 3, 1, 2, 3, 2}, {0, 0, 1, 0, 0, 0, 1, 1, 0, 0, 1, 1, 0, 1, 0, 1});
   return cases;

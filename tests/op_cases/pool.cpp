@@ -1,7 +1,10 @@
 // cases pool: every kind over one to three dimensions, padding, windows that hang over the edge, whole images.
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "tests/op_cases/op_case.h"
+#include "tests/op_cases/special_values.h"
 
 namespace heed::op_cases {
 namespace {
@@ -80,12 +83,36 @@ std::vector<OpCase> cases_pool() {
     cases.push_back(pool("max_pool", {2, 2, 4, 5, 6}, {2, 2, 3}, {{"storage_order", order}}, true));
     cases.push_back(pool("max_pool", {1, 2, 30, 40}, {30, 39}, {{"storage_order", order}}, true));
   }
+  // More workgroups than one dimension of the smallest device has: a lane a window, and a workgroup a window.
+  cases.push_back(pool("max_pool", {1, 1, 4194306}, {2}, {}));
+  cases.push_back(pool("max_pool", {1, 1, 66111}, {513}, {}));
   cases.push_back(pool("max_pool", {1, 1, 4, 4}, {2, 2}, {}, true));
   cases.back().name += ", equal elements";
   cases.back().values["x"] = std::vector<double>(16, -3.0);
   cases.push_back(pool("max_pool", {1, 1, 30, 30}, {30, 30}, {}, true));
   cases.back().name += ", equal elements";
   cases.back().values["x"] = std::vector<double>(900, -3.0);
+  // Nothing but -infinity in and around a window; and NaN, infinities and denormals each in some windows alone.
+  std::vector<double> holes;
+  for (int i = 0; i < 2 * 9 * 11; ++i) holes.push_back(static_cast<double>(i * 37 % 23) - 11.0);
+  const std::vector<double> special = {kNotANumber, kInfinity, -kInfinity, kLargest, kLeastDenormal, -0.0, kNotANumber};
+  for (std::size_t i = 0; i < special.size(); ++i) holes[i * 29] = special[i];
+  for (const std::string op : {"max_pool", "average_pool", "lp_pool"}) {
+    const bool indices = op == "max_pool";
+    const Attributes attributes = {{"pads", Sizes{1, 1, 1, 1}}, {"strides", Sizes{2, 2}}};
+    cases.push_back(pool(op, {1, 2, 9, 11}, {3, 3}, attributes, indices));
+    cases.back().name += ", special values";
+    cases.back().values["x"] = holes;
+    std::vector<double>& x = cases.back().values["x"];
+    if (op == "lp_pool") std::ranges::replace(x, kLargest, 5.0);  // its square is more than float holds
+    cases.push_back(pool(op, {1, 2, 3, 3}, {3, 3}, attributes, indices));
+    cases.back().name += ", -infinity everywhere";
+    cases.back().values["x"] = std::vector<double>(18, -kInfinity);
+    cases.push_back(pool(op, {1, 2, 30, 30}, {30, 30}, {}, indices));  // a workgroup a window
+    cases.back().name += ", NaN twice in the second window";
+    cases.back().values["x"] = std::vector<double>(1800, 0.5);
+    cases.back().values["x"][1000] = cases.back().values["x"][1700] = kNotANumber;
+  }
   for (const DType type : {DType::U8, DType::I8, DType::I32}) {
     cases.push_back(pool("max_pool", {1, 2, 7, 8}, {3, 3}, {{"pads", Sizes{1, 1, 1, 1}}}, true, type));
   }

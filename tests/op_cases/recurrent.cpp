@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include "tests/op_cases/op_case.h"
+#include "tests/op_cases/special_values.h"
 
 namespace heed::op_cases {
 namespace {
@@ -75,11 +76,25 @@ std::vector<OpCase> cases_recurrent() {
     add({.op = op, .direction = "bidirectional", .bias = false, .lengths = true, .initial = false});
     add({.op = op, .steps = 1, .batch = 1, .inputs = 1, .width = 1});
     add({.op = op, .batch = 2, .inputs = 40, .width = 70});
+    add({.op = op, .steps = 2, .batch = 13, .inputs = 3, .width = 67});
     add({.op = op, .batch = 0});
     add({.op = op, .more = {{"clip", 0.3}}, .what = "clip"});
   }
   add({.op = "gru", .lengths = true, .more = {{"linear_before_reset", one}}, .what = "reset after"});
   add({.op = "gru", .initial = false, .more = {{"linear_before_reset", one}}, .what = "reset after"});
+  for (const std::string op : {"lstm", "gru", "rnn"}) {
+    // A sequence with NaN and one with an infinity, beside one that is as ever.
+    for (const bool relu : {false, true}) {
+      if (relu && op != "rnn") continue;
+      add({.op = op, .what = "special values"});
+      if (relu) cases.pop_back();
+      if (relu) add({.op = op, .more = {{"activations", "Relu"}}, .what = "activations, special values"});
+      std::vector<double>& x = cases.back().values["x"];  // [3, 3, 5]
+      for (int i = 0; i < 45; ++i) x.push_back(i % 11 / 5.0 - 1.0);
+      x[15 + 5] = kNotANumber;
+      if (!relu) x[2] = kInfinity;
+    }
+  }
   add({.peepholes = true});
   add({.direction = "bidirectional", .layout = 1, .bias = false, .lengths = true, .peepholes = true});
   add({.more = {{"input_forget", one}}, .what = "input_forget"});

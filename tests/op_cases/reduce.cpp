@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include "tests/op_cases/op_case.h"
+#include "tests/op_cases/special_values.h"
 
 namespace heed::op_cases {
 namespace {
@@ -50,6 +51,42 @@ std::vector<OpCase> cases_reduce() {
   }
   const std::vector<double> infinite = {kInfinity, 1, 2, -kInfinity, -kInfinity, -kInfinity, 100, 1000, -kInfinity};
   cases.push_back(reduce("log_sum_exp", {3, 3}, {1}, infinite));
+  for (const std::string kind :
+       {"sum", "mean", "max", "min", "prod", "l1", "l2", "log_sum", "log_sum_exp", "sum_square"}) {
+    std::vector<double> rows = {kInfinity,
+                                1.0,
+                                2.0,
+                                -kInfinity,
+                                kInfinity,
+                                3.0,
+                                kNotANumber,
+                                1.0,
+                                2.0,
+                                1.0,
+                                kNotANumber,
+                                -1.0,
+                                0.0,
+                                -0.0,
+                                0.0,
+                                kLeastDenormal,
+                                kLargestDenormal,
+                                0.0,
+                                1.0,
+                                2.0,
+                                3.0,
+                                -kInfinity,
+                                -2.0,
+                                -kInfinity};
+    // Whose square, or sum, is more than float holds.
+    if (kind != "l2" && kind != "log_sum") rows.insert(rows.end(), {kLargest, kLargest, kLargest});
+    const auto count = static_cast<std::int64_t>(rows.size() / 3);
+    cases.push_back(reduce(kind, {count, 3}, {1}, rows));
+    cases.back().name += ", special values";
+    std::vector<double> many(2000, 0.5);
+    many[1777] = kNotANumber;
+    cases.push_back(reduce(kind, {2, 1000}, {1}, many));
+    cases.back().name += ", NaN in the second row";
+  }
   cases.push_back(reduce("sum", {}, {}));
   cases.push_back(reduce("sum", {3, 4, 5}, {}));
   cases.push_back(reduce("sum", {3, 4, 5}, {}, {}, DType::F32, {{"keep_dims", none}}));
@@ -65,6 +102,7 @@ std::vector<OpCase> cases_reduce() {
   cases.push_back(reduce("mean", {200000}, {0}));
   cases.push_back(reduce("sum_square", {70000, 2}, {0, 1}));
   cases.push_back(reduce("mean", {5000, 3}, {1}));
+  cases.push_back(reduce("max", {2, 4194305}, {0}));  // more workgroups than one dimension of the smallest device has
   return cases;
 }
 

@@ -1,5 +1,6 @@
 // cases reshape: the same elements under another shape, in the arena, as inputs and as outputs.
 #include "tests/op_cases/op_case.h"
+#include "tests/op_cases/special_values.h"
 
 namespace heed::op_cases {
 
@@ -25,6 +26,13 @@ std::vector<OpCase> cases_reshape() {
     add("flatten", "flatten", {2, 3, 4}, {}, {{"axis", std::int64_t{2}}});
     add("flatten to one row", "flatten", {2, 3, 4}, {}, {{"axis", std::int64_t{0}}});
     add("identity", "identity", {7}, {});
+    add("identity of one", "identity", {1}, {});
+    add("flatten, more than a workgroup", "flatten", {3, 7, 131}, {}, {{"axis", std::int64_t{1}}});
+    if (inside) continue;
+    add("identity of special values", "identity", {23}, {});
+    cases.back().values["x"] = special_values();
+    add("reshape of special values", "reshape", {23, 4}, {2, 46});
+    cases.back().values["x"] = special_values_for({23, 4});
   }
   return cases;
 }

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include "tests/op_cases/op_case.h"
+#include "tests/op_cases/special_values.h"
 
 namespace heed::op_cases {
 namespace {
@@ -44,6 +45,7 @@ std::vector<OpCase> cases_rotary() {
     }
     // Rows that cross from one coarse position to the next, and the last of the context.
     cases.push_back(rotary({.layout = layout, .rows = 9, .heads = 3, .head_dim = 16, .position = 251}));
+    cases.push_back(rotary({.layout = layout, .rows = 67, .heads = 3, .head_dim = 16, .position = 17}));
     cases.push_back(rotary({.layout = layout, .rows = 33, .heads = 1, .head_dim = 6, .position = 4063}));
     cases.push_back(rotary({.layout = layout, .rows = 2, .head_dim = 2, .position = 5}));
     cases.push_back(rotary({.layout = layout, .rows = 2, .head_dim = 16, .dims = 4, .position = 100}));
@@ -57,6 +59,12 @@ std::vector<OpCase> cases_rotary() {
     cases.push_back(rotary({.layout = layout, .context = 1}));
     cases.push_back(rotary({.layout = layout, .rows = 2, .head_dim = 64, .position = 131070, .context = 131072}));
     cases.push_back(rotary({.layout = layout, .rows = 0}));
+    cases.push_back(rotary({.layout = layout, .rows = 3, .head_dim = 23, .dims = 22, .position = 9}));
+    cases.back().name += ", special values";
+    for (int i = 0; i < 3 * 2 * 23; ++i) cases.back().values["x"].push_back(i % 9 - 4.0);
+    cases.back().values["x"][5] = kNotANumber;  // of a pair of elements
+    cases.back().values["x"][46 + 23 + 1] = kInfinity;
+    cases.back().values["x"][22] = -kInfinity;  // which is not turned
   }
   return cases;
 }

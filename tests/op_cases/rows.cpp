@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include "tests/op_cases/op_case.h"
+#include "tests/op_cases/special_values.h"
 
 namespace heed::op_cases {
 namespace {
@@ -40,6 +41,9 @@ std::vector<OpCase> cases_rows() {
     cases.push_back(tail(65, 1, 1, inside));  // the padding of the last row ends where the tensor does
     cases.push_back(tail(300, 299, 40, inside));
   }
+  cases.push_back(tail(23, 20, 7, false));
+  cases.back().name += ", special values";
+  cases.back().values["x"] = special_values_for({23, 7});
   {
     // A tail that goes into a product, as logits are made.
     GraphBuilder b("logits");

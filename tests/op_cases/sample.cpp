@@ -7,6 +7,7 @@
 #include <cmath>
 
 #include "tests/op_cases/op_case.h"
+#include "tests/op_cases/special_values.h"
 
 namespace heed::op_cases {
 namespace {
@@ -66,6 +67,22 @@ std::vector<OpCase> cases_sample() {
   cases.push_back(sample({.name = "greedy, infinity", .greedy = true, .logits = {1.0, 0.0, 2.0, kInfinity}}));
   cases.push_back(
       sample({.name = "greedy, nothing finite", .greedy = true, .logits = {-kInfinity, std::nan(""), kInfinity}}));
+  const double nan = kNotANumber;
+  for (const bool greedy : {true, false}) {
+    const std::string kind = greedy ? "greedy" : "drawn";
+    const auto add = [&](const std::string& name, std::vector<double> logits) {
+      cases.push_back(sample({.name = kind + ", " + name, .greedy = greedy, .logits = std::move(logits)}));
+    };
+    add("NaN alone", {nan, nan, nan});
+    add("NaN with a sign", {1.0, -nan, 2.0});
+    add("an infinity among numbers", {1.0, 2.0, kInfinity, 3.0});
+    add("denormals", {kLeastDenormal, kLargestDenormal, -kLargestDenormal, -1.0, -200.0});
+    add("the largest and the least", {-kLargest, kLargest, 0.0, -kInfinity});
+    std::vector<double> many(3001, -1.0);
+    many[2999] = nan;
+    add("NaN near the end of many", std::move(many));
+  }
+  cases.push_back(sample({.name = "greedy, zeros of both signs", .greedy = true, .logits = {-0.0, 0.0, -1.0, 0.0}}));
   cases.push_back(sample({.name = "greedy, large vocabulary", .greedy = true, .vocabulary = 70001}));
   cases.push_back(sample({.name = "greedy, full context", .greedy = true, .position = 15}));
   cases.push_back(sample({.name = "nothing finite", .logits = {-kInfinity, -kInfinity}}));

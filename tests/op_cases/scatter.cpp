@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include "tests/op_cases/op_case.h"
+#include "tests/op_cases/special_values.h"
 
 namespace heed::op_cases {
 namespace {
@@ -42,6 +43,11 @@ std::vector<OpCase> cases_scatter() {
       cases.back().values["x"] = {100, 3, -7, 1};
       cases.back().values["u"] = {100, -2, 5, 0, -128};
     }
+    // Every special value meets some other, twice.
+    cases.push_back(scatter("scatter_elements", {23}, {46}, {46}, scattered(46, 23), reduction));
+    cases.back().name += ", special values";
+    cases.back().values["x"] = special_values();
+    cases.back().values["u"] = special_values_for({46});
     cases.push_back(scatter("scatter_nd", {2, 3}, {4, 2}, {4}, {0, 0, 1, 2, 1, -1, -1, 2}, reduction, 0, DType::I32));
     cases.back().values["x"] = {1, 2, 3, 4, 5, 6};
     cases.back().values["u"] = {7, -8, 9, 4};
@@ -54,6 +60,7 @@ std::vector<OpCase> cases_scatter() {
   cases.push_back(
       scatter("scatter_elements", {100}, {70000}, {70000}, scattered(70000, 100), "max"));  // in two dispatches
   cases.push_back(scatter("scatter_elements", {300, 9}, {500, 9}, {500, 9}, scattered(4500, 300), "none"));
+  cases.push_back(scatter("scatter_elements", {3, 1009}, {2, 1009}, {2, 1009}, scattered(2018, 3), "add"));
   cases.push_back(scatter("scatter_elements", {3, 4}, {0, 4}, {std::int64_t{0}, 4}, {}));
   cases.push_back(scatter("scatter_elements", {none, 2}, {none, 2}, {none, 2}, {}));
   cases.push_back(scatter("scatter_nd", {2, 3, 5}, {2, 2, 2}, {2, 2, 5}, {0, 0, 1, -1, 0, 0, 1, 2}));

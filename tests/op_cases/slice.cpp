@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include "tests/op_cases/op_case.h"
+#include "tests/op_cases/special_values.h"
 
 namespace heed::op_cases {
 
@@ -24,6 +25,9 @@ std::vector<OpCase> cases_slice() {
   slice({20, 10, 5}, {{-1}, {-kEnd}, {0}, {-1}});
   slice({20, 10, 5}, {{0, -5}, {-1, kEnd}, {-1, 1}, {2, 3}});
   slice({20, 10}, {{5}, {5}});
+  slice({46, 3}, {{40, 0}, {3, 3}, {0, 1}, {-1, 2}});
+  cases.back().name += ", special values";
+  cases.back().values["x"] = special_values_for({46, 3});
   slice({4, 6}, {{1}, {3}});  // rows: no copy where alignment allows
   {
     GraphBuilder b("split");
@@ -41,6 +45,15 @@ std::vector<OpCase> cases_slice() {
     for (std::size_t i = 0; i < parts.size(); ++i) b.output(parts[i], fmt::format("y{}", i));
     cases.push_back({"split in columns", std::move(b).finish(), {}, {}});
   }
+  {
+    GraphBuilder b("concat");
+    const ValueId x = b.input("x", DType::F32, {23, 2});
+    b.output(b.add("concat", "c", {x, b.input("z", DType::F32, {23, 4}), x}, {{"axis", std::int64_t{1}}}), "y");
+    cases.push_back({"concat of special values",
+                     std::move(b).finish(),
+                     {},
+                     {{"x", special_values_for({23, 2})}, {"z", special_values_for({23, 4})}}});
+  }
   // By fours, and places from which it does not go.
   slice({6, 5, 8}, {{1, 4}, {6, 8}, {0, 2}, {2, 1}});
   slice({6, 5, 8}, {{1, 2}, {6, 6}, {0, 2}, {2, 1}});
@@ -53,6 +66,12 @@ std::vector<OpCase> cases_slice() {
     const ValueId e = b.input("d", DType::F32, {5, 8});
     b.output(b.add("concat", "columns", {d, e}, {{"axis", std::int64_t{1}}}), "y");
     cases.push_back({fmt::format("concat of {} and 4", first), std::move(b).finish(), {}, {}});
+  }
+  {
+    GraphBuilder b("concat");  // more workgroups than one dimension of the smallest device has
+    const ValueId x = b.input("x", DType::F32, {4194305, 1});
+    b.output(b.add("concat", "c", {x, x}, {{"axis", std::int64_t{1}}}), "y");
+    cases.push_back({"concat of 4194305 rows", std::move(b).finish(), {}, {}});
   }
   for (const std::int64_t axis : {0, 1, -1}) {
     GraphBuilder b("concat");

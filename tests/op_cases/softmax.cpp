@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include "tests/op_cases/op_case.h"
+#include "tests/op_cases/special_values.h"
 
 namespace heed::op_cases {
 namespace {
@@ -43,6 +44,17 @@ std::vector<OpCase> cases_softmax() {
     cases.push_back(softmax({1, 4}, 1, {-kInfinity, 0.5, -kInfinity, -200.0}, "masked", op));
   }
   cases.push_back(softmax({1, 3}, 1, {-kInfinity, -kInfinity, -kInfinity}, "nothing left", "hardmax"));
+  const std::vector<double> rows = {
+      kInfinity,  0.0,         -kInfinity, 1.0,  // an infinity, NaN, and what rounds to zero, each
+      1.0,        kNotANumber, 2.0,        3.0,  // beside rows that are none of this
+      1.0,        2.0,         3.0,        4.0,        kLeastDenormal, -kLargestDenormal, 0.0,       -0.0,
+      -kInfinity, -kInfinity,  -kInfinity, -kInfinity, kLargest,       kLargest,          -kLargest, 0.0};
+  std::vector<double> long_rows(2 * 300, 0.25);
+  long_rows[299] = kNotANumber;
+  for (const std::string op : {"softmax", "log_softmax"}) {
+    cases.push_back(softmax({6, 4}, 1, rows, "special values", op));
+    cases.push_back(softmax({2, 300}, 1, long_rows, "NaN at the end of the first row", op));
+  }
   return cases;
 }
 

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include "tests/op_cases/op_case.h"
+#include "tests/op_cases/special_values.h"
 
 namespace heed::op_cases {
 namespace {
@@ -35,6 +36,14 @@ std::vector<OpCase> cases_top_k() {
     for (const std::int64_t axis : {0, 1, -1}) cases.push_back(top_k({3, 4, 5}, 3, axis, largest));
     cases.push_back(top_k({7}, 7, 0, largest, {1, kInfinity, -kInfinity, 0, -0.0, kInfinity, 1}));
     cases.push_back(top_k({2, 1000}, 1000, 1, largest));
+    cases.push_back(
+        top_k({8}, 8, 0, largest, {kInfinity, kNotANumber, 1, -kNotANumber, -kInfinity, kLargest, -0.0, -kLargest}));
+    cases.back().name += ", special values";
+    std::vector<double> holes(500, 1.0);
+    for (std::size_t i = 0; i < holes.size(); ++i)
+      holes[i] = i % 11 == 3 ? kNotANumber : static_cast<double>(i * 37 % 101);
+    cases.push_back(top_k({500}, 90, 0, largest, holes));
+    cases.back().name += ", NaN here and there";
     cases.push_back(top_k({1033, 2}, 40, 0, largest));
     std::vector<double> steps;
     for (int i = 0; i < 333; ++i) steps.push_back(i * 7 % 5 - 2);

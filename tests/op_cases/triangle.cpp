@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "tests/op_cases/op_case.h"
+#include "tests/op_cases/special_values.h"
 
 namespace heed::op_cases {
 
@@ -33,6 +34,9 @@ std::vector<OpCase> cases_triangle() {
     triangle({1, 1}, 0, upper);
     triangle({3, std::int64_t{0}}, 0, upper);
     triangle({100, 77}, 11, upper);
+    triangle({9, 23}, 1, upper);
+    cases.back().name += ", special values";
+    cases.back().values["x"] = special_values_for({9, 23});
     triangle({3, 3}, 0, upper, DType::I64);
     cases.back().values["x"] = {1, 2, 3, 4, 5, 6, 7, 8, 9};
   }

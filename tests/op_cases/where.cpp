@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include "tests/op_cases/op_case.h"
+#include "tests/op_cases/special_values.h"
 
 namespace heed::op_cases {
 namespace {
@@ -27,6 +28,9 @@ std::vector<OpCase> cases_where() {
   std::vector<OpCase> cases;
   cases.push_back(where({7}, {7}, {7}, DType::F32));
   cases.back().values["a"] = {1, -kInfinity, kInfinity, 3e38, 0, -1, 2};
+  cases.push_back(where({46}, {46}, {46}, DType::F32));
+  cases.back().name += ", special values";
+  cases.back().values["a"] = cases.back().values["b"] = special_values_for({46});
   cases.push_back(where({}, {}, {}, DType::F32));
   cases.push_back(where({}, {5}, {1}, DType::F32));
   cases.push_back(where({1000}, {1}, {}, DType::F32));
@@ -34,6 +38,8 @@ std::vector<OpCase> cases_where() {
   cases.push_back(where({2, 1, 2, 1}, {2, 1, 2, 1, 2, 1, 2}, {3, 1, 3, 1, 1, 1, 1, 1}, DType::F32));  // eight loops
   cases.push_back(where({none, 3}, {3}, {1}, DType::F32));
   cases.push_back(where({257, 129}, {129}, {257, 1}, DType::F32));
+  cases.push_back(
+      where({}, {4194305}, {}, DType::F32));  // more workgroups than one dimension of the smallest device has
   for (const DType type : {DType::I32, DType::I64, DType::U8, DType::Bool}) {
     cases.push_back(where({2, 3}, {3}, {2, 1}, type));
     cases.back().values["a"] = {1, 0, 1};
