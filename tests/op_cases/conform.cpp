@@ -202,8 +202,9 @@ std::vector<ConformRow> conform(Gpu& gpu, const ConformOptions& options) {
           }
           result = run_case(gpu, *data, bounds, std::move(plan), repeats);
         }
-      } catch (const DeviceLost&) {
-        throw;
+      } catch (const DeviceLost& lost) {
+        // Nothing else can be run, but this is what somebody must know.
+        throw DeviceLost(fmt::format("{}, variant '{}', --case {}: {}", op_case.name, variant.name, id, lost.what()));
       } catch (const Error& error) {
         result.message = error.what();
         result.worst_error = std::numeric_limits<double>::infinity();

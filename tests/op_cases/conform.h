@@ -90,7 +90,7 @@ struct ConformOptions {
 
 /// Runs the op cases on a device in all variants (run_case.h) as far as the options say, and returns a row for each op
 /// and variant that had anything to run. All extents run the same shader modules. An Error that planning or running a
-/// case throws counts as its failure; a lost device passes through.
+/// case throws counts as its failure. Throws DeviceLost naming the case.
 std::vector<ConformRow> conform(Gpu& gpu, const ConformOptions& options);
 
 enum class Outcome : std::uint8_t { Conforms, ConformsWithout, DoesNotConform };

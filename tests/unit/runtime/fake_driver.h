@@ -46,6 +46,7 @@ class FakeDriver {
       return self.waits_++ == self.lost_at_ ? VK_ERROR_DEVICE_LOST : result;
     };
   }
+  int waits() const { return waits_; }
   /// The driver compiles a shader module wrongly: where it adds, it subtracts. May be called for several.
   void break_module(const std::string& key) {
     broken_.push_back(shader_code(key).words);

@@ -12,6 +12,7 @@
 #include "tests/op_cases/conform.h"
 #include "tests/op_cases/op_case.h"
 #include "tests/op_cases/run_case.h"
+#include "tests/unit/runtime/fake_driver.h"
 #include "tests/unit/runtime/test_device.h"
 
 namespace heed {
@@ -202,6 +203,20 @@ TEST_CASE("planted: a number too large for half precision") {
     plan = plan_case({"", graph(true), {}, {}}, variant_named(device->gpu(), "storage"));
   });
   CHECK(says(said, "expected -70000, got -inf"));
+}
+
+TEST_CASE("planted: a case that costs the device is named, with how to run it again") {
+  const auto device = test_device();
+  if (!device) return;
+  testing::FakeDriver driver(device->gpu());
+  ConformOptions options;
+  options.wanted = [](std::string_view op, std::string_view) { return op == "softmax"; };
+  options.extent = Extent::Modules;
+  driver.lose_device(5);
+  CHECK_THROWS_WITH_AS(conform(device->gpu(), options), doctest::Contains("softmax"), DeviceLost);
+  options.extent = Extent::Whole;
+  driver.lose_device(driver.waits() + 5);
+  CHECK_THROWS_WITH_AS(conform(device->gpu(), options), doctest::Contains("--case "), DeviceLost);
 }
 
 TEST_CASE("planted: a read of what was never written") {
