@@ -88,6 +88,7 @@ can_fuzz() {
   echo 'extern "C" int LLVMFuzzerTestOneInput(const unsigned char*, unsigned long) { return 0; }' >build/can_fuzz.cpp
   clang++ -fsanitize=fuzzer,address,undefined build/can_fuzz.cpp -o build/can_fuzz >/dev/null 2>&1
 }
+# Clang alone checks conversions (CMakeLists.txt).
 # One folder serves both the sanitized tests and the fuzzers. No unity build: each file of engine, models and tools alone.
 if can_fuzz; then
   checked=build-fuzz
@@ -99,7 +100,7 @@ else
   fuzz=OFF
 fi
 targets="$device_free heed"
-[ "$fuzz" = OFF ] || targets="$targets fuzz_targets"
+[ "$fuzz" = OFF ] || targets="$targets fuzz_targets implicit_conversion"
 generator=
 [ -e "$checked/CMakeCache.txt" ] || generator='-G Ninja'
 configure_checked() {
@@ -141,7 +142,7 @@ drivers_code=$(cat build/drivers.code)
 headline "sanitizers"
 if build_checked; then
   # Of the program what bad input reaches; the others say the same of the same code.
-  run_ctest "$checked" -j "$jobs" -R "$device_free_tests|^end_to_end_(files|generate|program)\$"
+  run_ctest "$checked" -j "$jobs" -R "$device_free_tests|^implicit_conversion\$|^end_to_end_(files|generate|program)\$"
 else
   failed=$((failed + 1))
   echo "FAILED: build with sanitizers"
