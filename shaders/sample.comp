@@ -10,6 +10,7 @@
 #extension GL_GOOGLE_include_directive : require
 layout(local_size_x_id = 0) in;
 #include "memory.glsl"
+#include "special.glsl"
 #include "reduce.glsl"
 #define HEED_SAMPLER_STATE
 #include "sampler.glsl"
@@ -20,8 +21,6 @@ shared float shared_start;
 shared uint shared_lane;
 
 const uint kNowhere = 0xffffffffu;
-
-bool is_finite(float value) { return abs(value) <= 3.402823e38; }
 
 // Unsigned integers in the order of the floats; 0 for what cannot be chosen.
 uint order_of(float value) {
@@ -93,7 +92,7 @@ float uniform_number() {
 
 void main() {
   const uint lane = gl_LocalInvocationID.x;
-  float best = -3.402823e38;
+  float best = -kLargest;
   float any = 0.0;  // 1: a finite logit, 2: a broken one
   for (uint i = lane; i < vocabulary / WIDTH; i += gl_WorkGroupSize.x) {
     const Block block = load_block(i);

@@ -7,19 +7,19 @@
 #extension GL_GOOGLE_include_directive : require
 layout(local_size_x_id = 0) in;
 #include "memory.glsl"
+#include "special.glsl"
 #define HEED_SAMPLER_STATE
 #include "sampler.glsl"
 
 shared float best_values[gl_WorkGroupSize.x];
 shared uint best_tokens[gl_WorkGroupSize.x];
 
-const float kLowest = -3.402823e38;
 const uint kNowhere = 0xffffffffu;
 const uint kBroken = 0xfffffffeu;  // instead of a lane's token
 
 void main() {
   const uint lane = gl_LocalInvocationID.x;
-  float best = kLowest;
+  float best = -kLargest;
   uint token = kNowhere;
   bool broken = false;
   for (uint i = lane; i < vocabulary / WIDTH; i += gl_WorkGroupSize.x) {
@@ -27,7 +27,7 @@ void main() {
     for (uint c = 0; c < WIDTH; ++c) {
       const float value = block_logit(block, c);
       broken = broken || is_broken(value);
-      const bool finite = abs(value) <= 3.402823e38;
+      const bool finite = is_finite(value);
       if (finite && (value > best || token == kNowhere)) {
         best = value;
         token = i * WIDTH + c;

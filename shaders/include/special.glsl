@@ -5,9 +5,12 @@
 
 #define kInfinity uintBitsToFloat(0x7f800000u)
 #define kNan uintBitsToFloat(0x7fc00000u)
+#define kLargest uintBitsToFloat(0x7f7fffffu)
 
 bool is_nan(float x) { return (floatBitsToUint(x) & 0x7fffffffu) > 0x7f800000u; }
 bool is_infinite(float x) { return (floatBitsToUint(x) & 0x7fffffffu) == 0x7f800000u; }
+
+bool is_finite(float x) { return (floatBitsToUint(x) & 0x7f800000u) != 0x7f800000u; }
 
 // exp() and log() of some drivers make numbers of NaN (SwiftShader: infinity, and 89).
 float exponential(float x) { return is_nan(x) ? x : exp(x); }
