@@ -43,7 +43,8 @@ struct Kernels {
     for (const Dispatch& dispatch : plan.dispatches) {
       modules.insert(dispatch.module_key());
       pipelines.insert(pipeline_name(dispatch));
-      algorithm.second += dispatch.shader + ";";  // a weight cut into pieces gives a sequence of its own
+      // A weight cut into pieces gives a sequence of its own, and so do workgroups that are spread over x and y.
+      algorithm.second += dispatch.shader + (dispatch.groups[1] > 1 ? "/folded;" : ";");
     }
   }
   bool is_new(const Seen& seen) const {

@@ -239,6 +239,14 @@ std::vector<Variant> variants_of(const DeviceCaps& caps) {
     }
   }
   add("3 workgroups").tuning.max_groups = 3;
+  {
+    // So few in x that every kernel folds its grid in some case (Lowering::spread); compiled as above.
+    Variant& folded = add("folded grids");
+    folded.caps.max_workgroup_count[0] = 11;
+    folded.tuning.lane_rows = true;
+    folded.tuning.texel = caps.max_texel_buffer_elements > 0;
+    folded.tuning.max_groups = 11;
+  }
   const auto add_small = [&](std::string name) -> Variant& {
     Variant& small = add(std::move(name));
     small.cut_weights = true;

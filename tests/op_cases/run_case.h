@@ -22,8 +22,8 @@ struct Variant {
 };
 
 /// The variants for a device, the plainest first: storage buffers, texel buffers, either without subgroup arithmetic,
-/// 1, 2 and 8 weight rows a workgroup, wider and narrower workgroups, few workgroups, small bindings (weights cut in
-/// pieces).
+/// 1, 2 and 8 weight rows a workgroup, wider and narrower workgroups, few workgroups, few of them in x, small bindings
+/// (weights cut in pieces).
 std::vector<Variant> variants_of(const DeviceCaps& caps);
 
 /// How a case went on a device.

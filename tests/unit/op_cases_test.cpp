@@ -18,6 +18,7 @@
 #include "shader_table.h"
 #include "tests/op_cases/conform.h"
 #include "tests/op_cases/op_case.h"
+#include "tests/op_cases/run_case.h"
 
 namespace heed::op_cases {
 namespace {
@@ -79,6 +80,70 @@ TEST_CASE("case names are unique within an op") {
       CHECK_MESSAGE(names.insert(op_case.name).second, family.name, " ", op_case.name);
     }
     CHECK_MESSAGE(!names.empty(), family.name);
+  }
+}
+
+TEST_CASE("every kernel that spreads its workgroups has a case in which they are too many for one dimension") {
+  DeviceCaps caps;
+  caps.subgroup_size = 4;
+  caps.subgroup_arithmetic = true;
+  // Of one workgroup; and linear_vector loops instead, with the rows of x in y.
+  const std::set<std::string> never = {"sample", "sample_greedy", "sample_penalty", "linear_vector"};
+  std::set<std::string> planned;
+  std::set<std::string> spread;
+  for (const Variant& variant : variants_of(caps)) {
+    if (variant.name != "folded grids") continue;
+    for (const CaseFamily& family : all_families()) {
+      for (const OpCase& op_case : family.cases()) {
+        for (const Dispatch& dispatch : plan_case(op_case, variant).dispatches) {
+          planned.insert(dispatch.shader);
+          if (dispatch.groups[1] > 1) spread.insert(dispatch.shader);
+        }
+      }
+    }
+  }
+  CHECK(planned.size() > 35);
+  for (const std::string& shader : planned) {
+    CHECK_MESSAGE((spread.contains(shader) || never.contains(shader)), shader);
+  }
+}
+
+TEST_CASE("a weight larger than a device binds is cut into pieces that make the same product") {
+  const std::optional<Device> device = open_device();
+  if (!device) return;
+  const DeviceCaps& caps = device->gpu().caps();
+  // Of f32, two rows more than fit. The host holds it several times over, as float and in double.
+  constexpr std::int64_t kColumns = 64;
+  constexpr std::uint64_t kMostBytes = std::uint64_t{160} << 20;
+  const std::uint64_t range = std::min(caps.max_storage_buffer_range, caps.max_memory_allocation);
+  if (range > kMostBytes) {
+    MESSAGE("SKIPPED: this device binds ", range, " bytes at a time, which is more than the test takes memory for");
+    return;
+  }
+  const auto rows = static_cast<std::int64_t>(range / (kColumns * 4)) + 2;
+  GraphBuilder b("large");
+  const ValueId x = b.input("x", DType::F32, {1, kColumns});
+  b.output(b.add("linear", "product", {x, b.weight("w", DType::F32, {rows, kColumns})}), "y");
+  const OpCase op_case = {"larger than a binding", std::move(b).finish(), {}, {}};
+  Plan plan = make_plan(op_case.graph, {}, caps, device->gpu().tuning());
+  CHECK(plan.dispatches.size() > 1);
+  const CaseData data = make_case_data(op_case);
+  const CaseResult result = run_case(device->gpu(), data, bounds_of(op_case, data), std::move(plan), {1, 1, 0.0});
+  CHECK_MESSAGE(result.passed, result.message);
+
+  // What is not a weight is not cut: it is refused, by name.
+  GraphBuilder large("large");
+  large.output(large.add("neg", "node", {large.input("x", DType::F32, {rows, kColumns})}), "y");
+  try {
+    make_plan(std::move(large).finish(), {}, caps, device->gpu().tuning());
+    FAIL("a tensor larger than a binding was planned");
+  } catch (const Error& error) {
+    const std::string_view message = error.what();
+    CHECK_MESSAGE(message.starts_with("neg 'node' on "), message);
+    CHECK_MESSAGE(message.find(caps.max_storage_buffer_range < caps.max_memory_allocation
+                                   ? "maxStorageBufferRange"
+                                   : "at a time") != std::string_view::npos,
+                  message);
   }
 }
 
