@@ -18,7 +18,6 @@ namespace heed::end_to_end {
 namespace {
 
 namespace fs = std::filesystem;
-using NpyArray;
 using convert_test::TempFolder;
 
 std::string write_integers(const fs::path& path, const std::vector<std::int32_t>& values) {

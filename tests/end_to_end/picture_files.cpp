@@ -24,7 +24,6 @@ namespace heed::end_to_end {
 namespace {
 
 namespace fs = std::filesystem;
-using PictureFile;
 using convert_test::TempFolder;
 
 std::string big_endian(std::uint32_t value, int bytes = 4) {
@@ -423,7 +422,7 @@ TEST_CASE("picture files: a result too large for a PNG is refused before the wor
   const TempFolder folder;
   const std::string output = (folder.path() / "out.png").string();
   const std::string input = (folder.path() / "in.png").string();
-  tools::write_png(input, {450, 450, 3, std::vector<float>(std::size_t{450} * 450 * 3, 0.5f)});
+  write_png(input, {450, 450, 3, std::vector<float>(std::size_t{450} * 450 * 3, 0.5f)});
   // Work on it would end with pixels that are no numbers.
   const std::string model = enlarging_model(folder, "larger.heed", std::numeric_limits<float>::quiet_NaN());
   check_error(run_heed({"upscale", input, "--model", model, "-o", output}),

@@ -14,6 +14,7 @@
 
 #include "heed/device.h"
 #include "heed/error.h"
+#include "planner/make_plan.h"
 #include "runtime/gpu.h"
 #include "shader_table.h"
 #include "tests/op_cases/conform.h"

@@ -7,6 +7,7 @@
 #include <regex>
 
 #include "heed/error.h"
+#include "ops/op.h"
 #include "planner/infer.h"
 #include "tests/unit/convert/sample_files.h"
 
