@@ -57,7 +57,8 @@ ivec2 taps_within(int start, uint d, int size) {
 }
 
 #ifdef NUMBER_real
-bool above(float a, float b) { return is_nan(a) ? !is_nan(b) : a > b; }  // NaN is above all numbers
+// NaN is above all numbers.
+bool above(float a, float b) { return is_nan(a) ? !is_nan(b) : !is_nan(b) && a > b; }
 #else
 bool above(int a, int b) { return a > b; }
 #endif

@@ -35,10 +35,18 @@ void main() {
   largest = workgroup_max(largest);
   if (RESULT == kHard) {
     float place = -float(length);
+    float broken = place;  // of the first NaN, which is above all numbers
     for (uint i = lane; i < length; i += gl_WorkGroupSize.x) {
-      if (load_f32(x, base + i * inner) == largest) place = max(place, -float(i));
+      const float element = load_f32(x, base + i * inner);
+      if (is_nan(element)) {
+        broken = max(broken, -float(i));
+      } else if (element == largest) {
+        place = max(place, -float(i));
+      }
     }
     place = workgroup_max(place);
+    broken = workgroup_max(broken);
+    if (broken > -float(length)) place = broken;
     for (uint i = lane; i < length; i += gl_WorkGroupSize.x) y[base + i * inner] = float(i) == -place ? 1.0 : 0.0;
     return;
   }

@@ -100,8 +100,11 @@ in_lab() {
 
 code=0
 build/heed devices --json >"$logs/devices.json" 2>"$logs/devices.log" || code=$?
-if [ "$code" != 0 ]; then
+if [ "$code" = 1 ]; then
   echo "SKIPPED: the devices of this system: $(tail -n 1 "$logs/devices.log")"
+elif [ "$code" != 0 ]; then
+  failed=1
+  echo "FAILED: build/heed devices, exit code $code: $(tail -n 1 "$logs/devices.log")"
 else
   devices_in "$logs/devices.json" >"$logs/devices"
   [ -s "$logs/devices" ] || echo "SKIPPED: the devices of this system: none that heed can use"
@@ -146,10 +149,17 @@ if [ -x "$lab_scripts/run-in-lab.sh" ] && lab_icd=$("$lab_scripts/run-in-lab.sh"
     failed=1
     echo "FAILED: the lab's lavapipe cannot be opened: $(tail -n 1 "$logs/lab-devices.log")"
   fi
-  chips=$("$lab_scripts/vendors.sh" list 2>/dev/null)
+  chips=$("$lab_scripts/vendors.sh" list 2>/dev/null) && [ -n "$chips" ] || {
+    failed=1
+    echo "FAILED: $lab_scripts/vendors.sh list names no chips"
+  }
 else
   lab_icd=
   chips=
+  [ -z "${HEED_LAB_SCRIPTS-}${HEED_LAB-}" ] || {
+    failed=1
+    echo "FAILED: HEED_LAB_SCRIPTS or HEED_LAB is set, and there is no lab"
+  }
   echo "SKIPPED: the newer lavapipe and the drivers of GPU vendors: HEED_LAB_SCRIPTS names no scripts, or there is no lab"
 fi
 

@@ -177,7 +177,7 @@ fi
 headline "formatting"
 formatter=$(command -v clang-format-14 || command -v clang-format || true)
 check_format() {
-  find engine models tools tests \( -name '*.h' -o -name '*.cpp' \) -print0 | xargs -0 "$formatter" --dry-run -Werror
+  find engine formats models tools tests \( -name '*.h' -o -name '*.cpp' \) -print0 | xargs -0 "$formatter" --dry-run -Werror
 }
 # Versions differ in what they call well formatted; 14 is the project's.
 if [ -n "$formatter" ] && "$formatter" --version | grep -q 'version 14\.'; then

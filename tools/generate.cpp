@@ -108,6 +108,7 @@ class Generating {
     prompt_seconds_ += made.prompt_seconds;
     generate_seconds_ += made.generate_seconds;
     device_losses_ += made.device_losses;
+    context_full_ = context_full_ || made.reason == StopReason::ContextFull;
     if (!made.tokens.empty()) steps_ += made.tokens.size() - 1;
   }
 
@@ -141,6 +142,7 @@ class Generating {
                                    plural(prompt_tokens_), prompt_seconds_, tokens_, plural(tokens_));
     if (const auto speed = rate(steps_, generate_seconds_)) line += fmt::format(", {:.1f} tokens/s", *speed);
     if (arguments_.options.sampling.temperature > 0) line += fmt::format(", seed {}", arguments_.options.sampling.seed);
+    if (context_full_) line += fmt::format("; stopped where the context of {} tokens is full", model_.context());
     if (device_losses_ > 0) {
       line += fmt::format("; the device was lost and opened again {} time{}", device_losses_,
                           plural(static_cast<std::size_t>(device_losses_)));
@@ -158,6 +160,7 @@ class Generating {
   double prompt_seconds_ = 0;
   double generate_seconds_ = 0;
   int device_losses_ = 0;
+  bool context_full_ = false;
 };
 
 int run_generate(GenerateArguments& arguments) {

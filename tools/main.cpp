@@ -8,6 +8,7 @@
 
 #include "heed/error.h"
 #include "runtime/cache_folder.h"
+#include "runtime/crash_mark.h"
 #include "tools/interrupt.h"
 #include "tools/output.h"
 #include "tools/program.h"
@@ -115,8 +116,22 @@ int run_program(int argc, char** argv) {
 }  // namespace
 }  // namespace heed::tools
 
+namespace {
+
+/// Ends the program as the signal does, but lays no blame on the kernels that are just being tried.
+void stop(int signal) {
+  heed::take_back_marks();
+  std::signal(signal, SIG_DFL);
+  std::raise(signal);
+}
+
+}  // namespace
+
 int main(int argc, char** argv) {
   using namespace heed::tools;
+  for (const int signal : {SIGINT, SIGTERM, SIGHUP}) {
+    if (std::signal(signal, stop) == SIG_IGN) std::signal(signal, SIG_IGN);
+  }
   // A reader that has gone is noticed where the write fails, so that caches are still kept on the way out.
   std::signal(SIGPIPE, SIG_IGN);
   std::signal(SIGXFSZ, SIG_IGN);  // a file larger than the user's limit is an error like a full disk

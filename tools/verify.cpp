@@ -52,6 +52,13 @@ nlohmann::json as_json(const GraphRun& run) {
 int run_verify(const VerifyArguments& arguments) {
   const VerifiedModel verified = verify_model(arguments);
   const std::vector<GraphRun>& runs = verified.runs;
+  for (const GraphRun& run : runs) {
+    if (!run.checks.empty()) continue;
+    throw Error(
+        fmt::format("graph '{}', {}: nothing is computed in these sizes, so nothing can be verified; --bind "
+                    "larger ones",
+                    run.graph, run.what));
+  }
   const bool passed = std::ranges::all_of(runs, [](const GraphRun& run) { return run.first_failure() == nullptr; });
   if (arguments.json) {
     nlohmann::json json = {{"model", arguments.model},         {"device", verified.device.name},

@@ -1,5 +1,5 @@
 // op softmax, log_softmax, hardmax: over one dimension, attribute axis (default -1), exp(x - max) / sum, its logarithm,
-// and 1 for the first largest element beside zeros.
+// and 1 for the first largest element beside zeros, where NaN is above all numbers.
 #include <algorithm>
 #include <cmath>
 
@@ -42,6 +42,8 @@ void reference(const ReferenceContext& c) {
     for (std::size_t i = 1; i < s.length; ++i) largest = std::max(largest, c.in(0)[base + i * s.inner]);
     double sum = 0.0;
     for (std::size_t i = 0; i < s.length; ++i) sum += std::exp(c.in(0)[base + i * s.inner] - largest);
+    bool broken = false;
+    for (std::size_t i = 0; i < s.length; ++i) broken = broken || std::isnan(c.in(0)[base + i * s.inner]);
     bool first = true;
     for (std::size_t i = 0; i < s.length; ++i) {
       const double x = c.in(0)[base + i * s.inner];
@@ -49,8 +51,8 @@ void reference(const ReferenceContext& c) {
       if (c.node.op == "softmax") y = std::exp(x - largest) / sum;
       if (c.node.op == "log_softmax") y = x - largest - std::log(sum);
       if (c.node.op == "hardmax") {
-        y = first && x == largest ? 1.0 : 0.0;
-        first = first && x != largest;
+        y = first && (broken ? std::isnan(x) : x == largest) ? 1.0 : 0.0;
+        first = first && y == 0.0;
       }
     }
   }
@@ -68,7 +70,7 @@ void lower(Lowering& l) {
   d.bindings = {l.read(0, View::F32), l.write()};
   d.push_constants = {u32(s.outer * s.inner), u32(s.length), u32(s.inner)};
   const std::uint32_t lanes = l.lanes_within_loops(
-      [&](std::uint32_t width) { return 3 * (s.length / width + 1) + 2 * Lowering::reduce_iterations(width); });
+      [&](std::uint32_t width) { return 3 * (s.length / width + 1) + 3 * Lowering::reduce_iterations(width); });
   d.specialization = {lanes, l.node().op == "softmax" ? 0u : hard ? 2u : 1u};
   d.groups = l.spread(s.outer * s.inner);
   l.emit(std::move(d));

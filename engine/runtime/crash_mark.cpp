@@ -5,17 +5,24 @@
 #include <sys/file.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <fstream>
 #include <optional>
+#include <span>
 #include <sstream>
 #include <system_error>
 
+#include "file/model_file.h"
 #include "runtime/cache_folder.h"
 
 namespace heed {
 namespace {
 
-constexpr int kMostCrashes = 2;  // one may have been a person's Ctrl-C
+constexpr int kMostCrashes = 3;  // two may have been a person's doing
+
+// The locked file while something is tried, for a signal handler, which can reach nothing but a global.
+std::atomic<int> file_in_use = -1;
+static_assert(std::atomic<int>::is_always_lock_free);
 
 }  // namespace
 
@@ -23,7 +30,7 @@ CrashMark::CrashMark(std::string_view name, std::uint64_t build) : build_(build)
   const std::optional<std::filesystem::path> folder = cache_folder();
   if (!folder) return;
   path_ = *folder / name;
-  if (!open_file(O_RDWR | O_CLOEXEC)) return;
+  open_file(O_RDWR | O_CLOEXEC);
   // The first line is the build, each other one a count and a name; what is none of these is not ours and forgotten.
   std::ifstream text(path_);
   std::string line;
@@ -37,16 +44,25 @@ CrashMark::CrashMark(std::string_view name, std::uint64_t build) : build_(build)
 }
 
 CrashMark::~CrashMark() {
+  tries(false);
   if (file_ != -1) ::close(file_);
+}
+
+void CrashMark::tries(bool now) const { file_in_use = now ? file_ : -1; }
+
+void take_back_marks() noexcept {
+  const int file = file_in_use;
+  if (file != -1) static_cast<void>(::ftruncate(file, 0));
 }
 
 bool CrashMark::open_file(int flags) {
   file_ = ::open(path_.c_str(), flags, 0644);
   if (file_ == -1) return false;
   if (::flock(file_, LOCK_EX | LOCK_NB) == 0) return true;
-  // Another process tries the same right now.
+  // Another process tries the same right now. It may end at any time, but the file is its own.
   ::close(file_);
   file_ = -1;
+  taken_ = true;
   return false;
 }
 
@@ -55,15 +71,18 @@ bool CrashMark::begin(const std::string& what) {
   if (crashes >= kMostCrashes) return false;
   ++crashes;
   keep();
+  tries(true);
   return true;
 }
 
 void CrashMark::survived(const std::string& what) {
+  tries(false);
   crashes_.erase(what);
   keep();
 }
 
 void CrashMark::lost(const std::string& what) {
+  tries(false);
   crashes_[what] = kMostCrashes;
   keep();
 }
@@ -76,8 +95,17 @@ std::vector<std::string> CrashMark::given_up() const {
   return names;
 }
 
+std::uint64_t CrashMark::checksum() const {
+  Checksum checksum;
+  for (const std::string& what : given_up()) {
+    checksum.update(std::as_bytes(std::span(what)));
+    checksum.update(std::as_bytes(std::span(",", 1)));
+  }
+  return checksum.digest();
+}
+
 void CrashMark::keep() {
-  if (path_.empty()) return;
+  if (path_.empty() || taken_) return;
   std::error_code ignored;
   if (crashes_.empty()) {
     if (file_ == -1) return;

@@ -10,8 +10,8 @@
 namespace heed {
 
 /// Remembers in the cache folder what a process is trying on a device, so that the next one knows when this one did not
-/// survive it: a kernel may hang, reset the GPU, or take the program down. What did so twice is not tried again, nor
-/// what lost the device once. Where several processes try at once only one keeps marks; without a cache folder none
+/// survive it: a kernel may hang, reset the GPU, or take the program down. What did so three times is not tried again,
+/// nor what lost the device once. Where several processes try at once only one keeps marks; without a cache folder none
 /// does. Used by one thread.
 class CrashMark {
  public:
@@ -30,15 +30,24 @@ class CrashMark {
 
   /// What is not tried any more.
   std::vector<std::string> given_up() const;
+  /// The same as a number, for verdicts that hold as long as nothing else is tried.
+  std::uint64_t checksum() const;
+  /// The file that says so; deleting it forgets it.
+  const std::filesystem::path& path() const { return path_; }
 
  private:
   bool open_file(int flags);
   void keep();
+  void tries(bool now) const;
 
   std::uint64_t build_;
   std::filesystem::path path_;          // empty: no marks are kept
-  int file_ = -1;                       // locked; -1 where there is none yet, or another process has it
+  int file_ = -1;                       // locked; -1 where there is none yet
+  bool taken_ = false;                  // another process keeps marks
   std::map<std::string, int> crashes_;  // by what was tried; what is being tried counts already
 };
+
+/// For signal handlers of programs that a person stops: what is being tried is not to blame. Safe to call in one.
+void take_back_marks() noexcept;
 
 }  // namespace heed

@@ -103,9 +103,9 @@ Gpu::Gpu(std::shared_ptr<const vk::Instance> instance, const vk::PhysicalDevice&
   test_or_remember(mark, !note.empty());
   for (const std::string& what : mark.given_up()) {
     notes_.push_back(
-        fmt::format("{} on {} is left out from now on: it ended the program or the device before; update the driver, "
-                    "and see what 'heed conform' says",
-                    what, caps_.name));
+        fmt::format("{} is left out on {}: it cost the device before, or the program did not come back from it three "
+                    "times; see what 'heed conform' says, or delete {} to have it tried again",
+                    what, caps_.name, mark.path().string()));
   }
 }
 
@@ -132,9 +132,11 @@ void Gpu::tune_or_remember(CrashMark& mark) {
 
 void Gpu::test_or_remember(CrashMark& mark, bool forgotten) {
   // Judged again when kernels change with a new build, for a new driver version, whose name is another, and when the
-  // kernels that are off are not those that the last test left.
+  // kernels that are off, or what is not tried, are not what the last test left.
   const std::string tested = cache_name("self-test");
-  const auto verdict = [&] { return std::array{shaders_checksum(), quarantine_checksum(quarantine_)}; };
+  const auto verdict = [&] {
+    return std::array{shaders_checksum(), quarantine_checksum(quarantine_), mark.checksum()};
+  };
   const std::array before = verdict();
   const bool known = std::ranges::equal(read_cache_file(tested, notes_), std::as_bytes(std::span(before)));
   if (known && !forgotten) return;

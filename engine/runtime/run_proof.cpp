@@ -63,9 +63,9 @@ void RunProof::check(std::uint32_t submissions, std::string_view what) {
   clear_flag();
   if (missing > submissions) {
     throw Error(
-        fmt::format("{}: the count of the work that ran is wrong ({}; {} after {}); the driver ran something twice, or "
-                    "writes where "
-                    "it must not: its results would be garbage. Update the driver, or choose another --device",
+        fmt::format("{}: the count of the work that ran is wrong ({}; {} after {}); the driver ran something "
+                    "twice, or writes where it must not: its results would be garbage. Update the driver, or choose "
+                    "another --device",
                     device_name_, what, counted, counted + missing));
   }
   throw Error(fmt::format(

@@ -182,32 +182,51 @@ std::vector<NodeCheck> run_without(Gpu& gpu, const Trial& trial, const std::set<
   return trial.run(gpu);
 }
 
-/// What is still wrong of a node when modules are off. Where nodes are joined differently then, and there is no such
-/// node any more, all that is wrong.
-std::vector<NodeCheck> wrong_values(const std::vector<NodeCheck>& checks, const std::string& node) {
-  const bool there = std::ranges::find(checks, node, &NodeCheck::node) != checks.end();
+std::vector<NodeCheck> wrong_of(const std::vector<NodeCheck>& checks) {
   std::vector<NodeCheck> wrong;
-  for (const NodeCheck& check : checks) {
-    if (!check.passed && (!there || check.node == node)) wrong.push_back(check);
-  }
+  std::ranges::copy_if(checks, std::back_inserter(wrong), [](const NodeCheck& check) { return !check.passed; });
   return wrong;
 }
 
-/// The fewest modules found without which `failure` is gone; none where nothing helps.
-std::set<std::string> modules_at_fault(Gpu& gpu, const Trial& trial, const NodeCheck& failure) {
+std::set<std::string> nodes_of(const std::vector<NodeCheck>& checks) {
+  std::set<std::string> nodes;
+  for (const NodeCheck& check : checks) nodes.insert(check.node);
+  return nodes;
+}
+
+/// What of `checks`, made with modules off, speaks against turning them off to mend `node`: what is wrong of the node
+/// itself, and of nodes that were not wrong `before`. Where nodes are joined differently then, and there is no such
+/// node any more, all that is wrong.
+std::vector<NodeCheck> still_wrong(const std::vector<NodeCheck>& checks, const std::string& node,
+                                   const std::set<std::string>& before) {
+  const bool there = std::ranges::find(checks, node, &NodeCheck::node) != checks.end();
+  std::vector<NodeCheck> wrong = wrong_of(checks);
+  std::erase_if(wrong,
+                [&](const NodeCheck& check) { return there && check.node != node && before.contains(check.node); });
+  return wrong;
+}
+
+/// The fewest modules found without which `failure` is gone and nothing else is wrong that was not `before`; none where
+/// nothing helps.
+std::set<std::string> modules_at_fault(Gpu& gpu, const Trial& trial, const NodeCheck& failure,
+                                       const std::set<std::string>& before_nodes) {
   for (const std::string& kernel : failure.kernels) {
     try {
-      if (wrong_values(run_without(gpu, trial, {kernel}), failure.node).empty()) return {kernel};
-    } catch (const NoKernelLeft&) {
-      // It is not this one, or there is nothing else.
+      if (still_wrong(run_without(gpu, trial, {kernel}), failure.node, before_nodes).empty()) return {kernel};
+    } catch (const DeviceLost&) {
+      throw;
+    } catch (const Error&) {
+      // It is not this one, or there is nothing else that works.
     }
   }
   std::set<std::string> off(failure.kernels.begin(), failure.kernels.end());
   for (int round = 0; round < kMostRounds; ++round) {
     std::vector<NodeCheck> wrong;
     try {
-      wrong = wrong_values(run_without(gpu, trial, off), failure.node);
-    } catch (const NoKernelLeft&) {
+      wrong = still_wrong(run_without(gpu, trial, off), failure.node, before_nodes);
+    } catch (const DeviceLost&) {
+      throw;
+    } catch (const Error&) {
       break;
     }
     if (wrong.empty()) return off;
@@ -221,20 +240,34 @@ std::set<std::string> modules_at_fault(Gpu& gpu, const Trial& trial, const NodeC
 
 /// Runs a trial until it is right.
 void judge(Gpu& gpu, const Trial& trial, SelfTest& result) {
+  std::set<std::string> hopeless;  // nodes that no kernel computes rightly
   for (int round = 0; round < kMostRounds; ++round) {
-    const std::vector<NodeCheck> checks = trial.run(gpu);
-    const auto failure = std::ranges::find(checks, false, &NodeCheck::passed);
-    if (failure == checks.end()) return;
+    const std::vector<NodeCheck> wrong = wrong_of(trial.run(gpu));
+    const auto failure =
+        std::ranges::find_if(wrong, [&](const NodeCheck& check) { return !hopeless.contains(check.node); });
+    if (failure == wrong.end()) return;
     const std::string reason = fmt::format("self-test: {} {}: expected {:.6g}, got {:.6g}", failure->op,
                                            to_string(failure->type.shape), failure->expected, failure->actual);
-    const std::set<std::string> at_fault = modules_at_fault(gpu, trial, *failure);
+    // What goes wrong once and not again may be a race, or the machine; no kernel can be blamed for it alone.
+    const std::set<std::string> again = nodes_of(wrong_of(trial.run(gpu)));
+    if (!again.contains(failure->node)) {
+      result.conclusive = false;
+      result.notes.push_back(
+          fmt::format("{} gave a wrong result once and a right one the next time ({}): see what "
+                      "'heed conform' says, update the driver, or choose another --device",
+                      gpu.caps().name, reason));
+      hopeless.insert(failure->node);
+      continue;
+    }
+    const std::set<std::string> at_fault = modules_at_fault(gpu, trial, *failure, nodes_of(wrong));
     if (at_fault.empty()) {
       result.conclusive = false;
       result.notes.push_back(
           fmt::format("{} gives wrong results for {} with every kernel there is ({}); do not trust what uses it: see "
                       "what 'heed conform' says, update the driver, or choose another --device",
                       gpu.caps().name, failure->op, reason));
-      return;
+      hopeless.insert(failure->node);
+      continue;
     }
     for (const std::string& module : at_fault) {
       gpu.put_into_quarantine({{module, reason}});
@@ -258,7 +291,10 @@ SelfTest self_test(Gpu& gpu, CrashMark& mark) {
       judge(gpu, trial, result);
     } catch (const DeviceLost& lost) {
       mark.lost(what);
-      throw DeviceLost(fmt::format("{}; this was {}, which is left out from now on: start again", lost.what(), what));
+      throw DeviceLost(
+          fmt::format("{}; this was while heed tested its kernels ({}), which it does not try again there: "
+                      "start again",
+                      lost.what(), what));
     } catch (const NoKernelLeft&) {
       // What is off already leaves no way: models that need it will say so.
     } catch (const Error& error) {

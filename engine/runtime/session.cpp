@@ -227,7 +227,8 @@ void Session::submit(const Executable& executable, const Executable::Submission&
   }
   if (const std::optional<RaisedFlag> flag = gpu_.proof().take_flag()) {
     if (flag->check < plan.index_checks.size()) {
-      throw IndexOutOfRange(plan.index_checks[flag->check].message(flag->element, flag->value));
+      const IndexCheck& check = plan.index_checks[flag->check];
+      throw IndexOutOfRange(check.message(flag->element, flag->value), check.node);
     }
     throw Error(
         fmt::format("graph '{}' on {}: a kernel raised flag {}, which the plan does not have; the driver or heed "

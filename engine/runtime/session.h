@@ -46,7 +46,11 @@ class Executable {
 /// An index that a graph was given, or computed, names no place of the tensor that it is for.
 class IndexOutOfRange : public Error {
  public:
-  using Error::Error;
+  IndexOutOfRange(const std::string& message, std::string node) : Error(message), node_(std::move(node)) {}
+  const std::string& node() const { return node_; }  // that looks it up
+
+ private:
+  std::string node_;
 };
 
 /// A running model: its states and inputs in device memory, an arena for intermediates, and the executables of its

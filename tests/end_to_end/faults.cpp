@@ -59,26 +59,36 @@ std::string whole(const fs::path& path) {
 
 Finished story() { return run_heed({"generate", models().llama(), "Alice", "-n", "12", "--temperature", "0"}); }
 
+/// Starts the program without anything to see of it.
+pid_t start_quietly(const std::vector<std::string>& arguments) {
+  const char* other = std::getenv("HEED_PROGRAM");
+  std::vector<std::string> words = {other == nullptr ? HEED_BUILT_PROGRAM : other};
+  words.insert(words.end(), arguments.begin(), arguments.end());
+  std::vector<char*> pointers;
+  for (std::string& word : words) pointers.push_back(word.data());
+  pointers.push_back(nullptr);
+  const pid_t child = ::fork();
+  if (child == 0) {
+    const int nowhere = ::open("/dev/null", O_WRONLY);
+    ::dup2(nowhere, 1);
+    ::dup2(nowhere, 2);
+    ::execv(pointers[0], pointers.data());
+    ::_exit(127);
+  }
+  REQUIRE(child > 0);
+  return child;
+}
+
 }  // namespace
 
 TEST_CASE("faults: a conversion that is killed leaves no half file under the final name, and can be run again") {
   const testing::TemporaryFolder folder;
   const std::string model = folder.path("model.heed").string();
-  const char* other = std::getenv("HEED_PROGRAM");
-  const char* const program = other == nullptr ? HEED_BUILT_PROGRAM : other;
   const std::string source = (fs::path(HEED_SOURCE_DIR) / "models" / "shakespeare").string();
   int killed = 0;
   for (int milliseconds = 0; milliseconds < 120; milliseconds += 6) {
     fs::remove(model);
-    const pid_t child = ::fork();
-    if (child == 0) {
-      const int nowhere = ::open("/dev/null", O_WRONLY);
-      ::dup2(nowhere, 1);
-      ::dup2(nowhere, 2);
-      ::execl(program, program, "convert", source.c_str(), "-o", model.c_str(), nullptr);
-      ::_exit(127);
-    }
-    REQUIRE(child > 0);
+    const pid_t child = start_quietly({"convert", source, "-o", model});
     std::this_thread::sleep_for(std::chrono::milliseconds(milliseconds));
     ::kill(child, SIGKILL);
     int status = 0;
@@ -89,6 +99,35 @@ TEST_CASE("faults: a conversion that is killed leaves no half file under the fin
   CHECK(killed > 0);
   REQUIRE(run_heed({"convert", source, "-o", model}).exit_code == 0);
   CHECK_NOTHROW(ModelFile::open(model));
+}
+
+TEST_CASE("faults: stopping the first start lays no blame on the kernels that are being tried; a crash does") {
+  const auto mark_of = [](const ColdCache& cache) {
+    for (const fs::path& file : cache.files()) {
+      if (file.filename().string().starts_with("trying-")) return whole(file);
+    }
+    return std::string();
+  };
+  // Until the first kernels are tried, or for a minute.
+  const auto stop_at_first_mark = [&](const ColdCache& cache, int signal) {
+    const pid_t child = start_quietly({"generate", models().llama(), "Alice", "-n", "1"});
+    for (int i = 0; i < 6000 && mark_of(cache).empty(); ++i) std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    const bool tried = !mark_of(cache).empty();
+    ::kill(child, signal);
+    int status = 0;
+    REQUIRE(::waitpid(child, &status, 0) == child);
+    return tried && WIFSIGNALED(status) && WTERMSIG(status) == signal;
+  };
+  for (const int signal : {SIGINT, SIGTERM, SIGHUP}) {
+    const ColdCache cache;
+    CHECK(stop_at_first_mark(cache, signal));
+    CHECK(mark_of(cache).empty());
+  }
+  const ColdCache cache;
+  CHECK(stop_at_first_mark(cache, SIGKILL));
+  CHECK(mark_of(cache).find(" measuring kernels") != std::string::npos);
+  CHECK(story().error.find("note:") == std::string::npos);
+  CHECK(mark_of(cache).empty());
 }
 
 TEST_CASE("faults: damaged caches are ignored with a note, and made anew") {

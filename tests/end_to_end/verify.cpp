@@ -94,6 +94,10 @@ TEST_CASE("verify: --bind sets the context of text, and sizes in the graphs that
 }
 
 TEST_CASE("verify: what is not there is one line") {
+  const testing::TemporaryFolder folder;
+  const std::string fashion = folder.path("fashion.heed").string();
+  REQUIRE(run_heed({"convert", std::string(HEED_SOURCE_DIR) + "/models/fashion", "-o", fashion}).exit_code == 0);
+  check_error(run_heed({"verify", fashion, "--bind", "batch=0"}), "nothing can be verified");
   check_error(run_heed({"verify", models().without_tokenizer(), "--prompt", "Hello"}),
               "has no tokenizer; give --tokens");
   check_error(run_heed({"verify", models().llama(), "--tokens", "1,2,99999999"}), "99999999 is no token of the model");

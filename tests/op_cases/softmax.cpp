@@ -51,7 +51,7 @@ std::vector<OpCase> cases_softmax() {
       -kInfinity, -kInfinity,  -kInfinity, -kInfinity, kLargest,       kLargest,          -kLargest, 0.0};
   std::vector<double> long_rows(2 * 300, 0.25);
   long_rows[299] = kNotANumber;
-  for (const std::string op : {"softmax", "log_softmax"}) {
+  for (const std::string op : {"softmax", "log_softmax", "hardmax"}) {
     cases.push_back(softmax({6, 4}, 1, rows, "special values", op));
     cases.push_back(softmax({2, 300}, 1, long_rows, "NaN at the end of the first row", op));
   }

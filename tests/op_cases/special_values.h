@@ -17,11 +17,11 @@ namespace heed::op_cases {
 ///    lose it. A zero of either sign is right, and what follows from +0 in the place of -0: both infinities for 1 / -0.
 ///    Ops that only move numbers keep it.
 ///  - Infinities and NaN. Without the same mode Vulkan does not promise that arithmetic makes them and goes on with
-///    them. Masks of -infinity, and every check for a broken result, depend on it, so it is asked for: results are
-///    those of IEEE 754, and which NaN is open. What GLSL leaves open of NaN (min, max, clamp, sign) or outside of a
-///    function's domain (roots and logarithms of negative numbers) is decided by the bits in
-///    shaders/include/functions.glsl: NaN goes through, as in NumPy and PyTorch, and is larger than all numbers for
-///    ops that sort.
+///    them. heed does not turn the mode on, and these cases require the result all the same, since masks of -infinity
+///    and every check for a broken result depend on it: results are those of IEEE 754, and which NaN is open. What GLSL
+///    leaves open of NaN (min, max, clamp, sign) or outside of a function's domain (roots and logarithms of negative
+///    numbers) is decided by the bits in shaders/include/special.glsl and functions.glsl: NaN goes through, as in NumPy
+///    and PyTorch, and is larger than all numbers for ops that sort.
 ///  - What neither Vulkan nor ONNX defines no case looks at: divisors above 2^126, conversions of reals to integers
 ///    outside of their range, NaN in a value whose key attention drops (0 times NaN), and NaN in a grid of grid_sample.
 inline constexpr double kNotANumber = std::numeric_limits<double>::quiet_NaN();

@@ -232,6 +232,10 @@ void check_output(const ConvertOptions& options) {
 
 ConvertSummary convert_checkpoint(const ConvertOptions& options) {
   check_output(options);
+  if (!options.description.empty() && fs::is_directory(options.input)) {
+    throw Error(fmt::format("{}: --describe says how to read an ONNX file, and this is a folder; leave it out",
+                            options.input.string()));
+  }
   Checkpoint checkpoint = options.description.empty() ? read_checkpoint(options.input, options.tokenizer)
                                                       : read_described_onnx(options.input, options.description);
   const ModelHeader header = make_header(checkpoint, options.type);
