@@ -20,7 +20,7 @@ void only_errors(const Action& action) {
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   only_errors([&] {
-    const NpyArray array = parse_npy(std::as_bytes(std::span(data, size)), "fuzz");
+    const heed::NpyArray array = heed::parse_npy(std::as_bytes(std::span(data, size)), "fuzz");
     const auto count = static_cast<std::size_t>(heed::element_count(array.shape));
     if (array.data.size() != heed::byte_size(array.type, array.shape)) std::abort();
     only_errors([&] {

@@ -22,7 +22,7 @@ void check(bool holds) {
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  const int orientation = orientation_of(std::as_bytes(std::span(data, size)));
+  const int orientation = heed::orientation_of(std::as_bytes(std::span(data, size)));
   check(orientation >= 1 && orientation <= 8);
   int width = 0;
   int height = 0;
@@ -30,7 +30,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const bool known = stbi_info_from_memory(data, static_cast<int>(size), &width, &height, &channels) != 0;
   if (known && static_cast<std::int64_t>(width) * height > kMostFuzzedPixels) return 0;
   try {
-    PictureFile file = parse_picture({data, size}, "fuzz");
+    heed::PictureFile file = heed::parse_picture({data, size}, "fuzz");
     const heed::Picture& colours = file.colours;
     check(colours.channels == 1 || colours.channels == 3);
     const auto pixels = static_cast<std::size_t>(colours.width * colours.height);
@@ -38,8 +38,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     check((orientation >= 5 ? colours.height : colours.width) == width);
     if (file.alpha) {
       check(file.alpha->values.size() == pixels);
-      bleed_colours(file.colours, *file.alpha);
-      const heed::Picture large = resampled(*file.alpha, colours.width * 2, colours.height * 3);
+      heed::bleed_colours(file.colours, *file.alpha);
+      const heed::Picture large = heed::resampled(*file.alpha, colours.width * 2, colours.height * 3);
       check(large.values.size() == pixels * 6);
     }
     for (const float value : colours.values) check(value >= 0.0f && value <= 1.0f);

@@ -3,8 +3,8 @@
 #include <algorithm>
 
 #include "heed/error.h"
-#include "planner/rewrite.h"
 #include "planner/infer.h"
+#include "planner/rewrite.h"
 #include "tools/convert/convert.h"
 
 namespace heed::convert {
