@@ -36,13 +36,11 @@ std::string cache_folder_problem() {
   return error ? fmt::format("{}: {}", own, error.message()) : std::string();
 }
 
-namespace {
 std::uint64_t checksum_of(std::span<const std::byte> bytes) {
   Checksum checksum;
   checksum.update(bytes);
   return checksum.digest();
 }
-}  // namespace
 
 std::vector<std::byte> read_cache_file(std::string_view name, std::vector<std::string>& notes) {
   const std::optional<fs::path> folder = cache_folder();

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <filesystem>
 #include <optional>
 #include <span>
@@ -17,6 +18,9 @@ std::optional<std::filesystem::path> cache_folder();
 /// Why nothing can be kept in the folder that HEED_CACHE_DIR names; empty when it can, or when none is named. Makes the
 /// folder.
 std::string cache_folder_problem();
+
+/// What tells content from other content: cache files carry it, and verdicts hold for it.
+std::uint64_t checksum_of(std::span<const std::byte> bytes);
 
 /// The content of a cache file; empty when it is absent or its checksum is wrong (a cache is never trusted). Of a file
 /// that is there and damaged `notes` receives a line.

@@ -12,7 +12,6 @@
 #include <sstream>
 #include <system_error>
 
-#include "file/model_file.h"
 #include "runtime/cache_folder.h"
 
 namespace heed {
@@ -96,12 +95,9 @@ std::vector<std::string> CrashMark::given_up() const {
 }
 
 std::uint64_t CrashMark::checksum() const {
-  Checksum checksum;
-  for (const std::string& what : given_up()) {
-    checksum.update(std::as_bytes(std::span(what)));
-    checksum.update(std::as_bytes(std::span(",", 1)));
-  }
-  return checksum.digest();
+  std::string names;
+  for (const std::string& what : given_up()) names += what + ",";
+  return checksum_of(std::as_bytes(std::span(names)));
 }
 
 void CrashMark::keep() {

@@ -18,16 +18,10 @@ namespace {
 
 constexpr std::uintmax_t kLargestFile = std::uintmax_t{1} << 20;
 
-std::uint64_t code_checksum(const ShaderModuleCode& code) {
-  Checksum checksum;
-  checksum.update(std::as_bytes(code.words));
-  return checksum.digest();
-}
-
 /// The checksum of a module's code in hexadecimal; nothing where this build has no such module.
 std::optional<std::string> code_of(const std::string& module) {
   for (const ShaderModuleCode& code : shader_modules()) {
-    if (code.key == module) return fmt::format("{:016x}", code_checksum(code));
+    if (code.key == module) return fmt::format("{:016x}", checksum_of(std::as_bytes(code.words)));
   }
   return std::nullopt;
 }
@@ -88,12 +82,9 @@ void change_quarantine(std::string_view name, const Quarantine& added, const std
 }
 
 std::uint64_t quarantine_checksum(const Quarantine& quarantine) {
-  Checksum checksum;
-  for (const auto& [module, reason] : quarantine) {
-    checksum.update(std::as_bytes(std::span(module)));
-    checksum.update(std::as_bytes(std::span(",", 1)));
-  }
-  return checksum.digest();
+  std::string modules;
+  for (const auto& [module, reason] : quarantine) modules += module + ",";
+  return checksum_of(std::as_bytes(std::span(modules)));
 }
 
 std::uint64_t shaders_checksum() {

@@ -6,12 +6,12 @@
 #include <set>
 #include <span>
 
-#include "file/model_file.h"
 #include "graph/convert_dtype.h"
 #include "heed/error.h"
 #include "ops/sample.h"
 #include "planner/make_plan.h"
 #include "reference/rounding.h"
+#include "runtime/cache_folder.h"
 #include "runtime/crash_mark.h"
 #include "runtime/gpu.h"
 #include "runtime/session.h"
@@ -24,11 +24,7 @@ namespace {
 constexpr int kMostRounds = 12;  // of turning kernels off and testing again, for one graph
 
 /// The same on every machine.
-std::uint64_t seed_of(std::string_view name) {
-  Checksum checksum;
-  checksum.update(std::as_bytes(std::span(name)));
-  return checksum.digest();
-}
+std::uint64_t seed_of(std::string_view name) { return checksum_of(std::as_bytes(std::span(name))); }
 
 /// A graph, its weights, and values of what must not be random.
 class Trial {
