@@ -9,7 +9,7 @@
 
 #include "heed/dispatch_time.h"
 #include "heed/error.h"
-#include "planner/make_plan.h"
+#include "plan/plan.h"
 #include "runtime/gpu.h"
 #include "runtime/weights.h"
 #include "vulkan/descriptor.h"
