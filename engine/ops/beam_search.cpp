@@ -1,0 +1,383 @@
+// op beam_search: chooses how the beams of several sentences go on and advances the step state, all on the device, so
+// that a recorded step can be resubmitted without the host.
+//
+// N sentences with B beams each make R = N B rows; row s B + b is beam b of sentence s, and the beams are in order, the
+// best first. C positions can be fed, of which the first is where a sentence begins. inputs: logits [R, V]; states
+// tokens [R] i32, position [R] i32, parents [R] i32, table [R, C] i32, sums [R] f32, records [C R, 2] i32, hypotheses
+// [N, B, 3] i32, scores [N, B] f32, progress [N, 2] i32; options [128 + N P] i32 (ops/beam_search.h). No outputs.
+// attributes: beams (B), ends (default 1: how many end tokens there are, at most).
+//
+// A step makes token n of every sentence that is not done (progress: what SearchProgress says, and n - 1). A candidate
+// is a beam that goes on with a token; its score is the beam's sum of log probabilities (sums) and that of the token,
+// log softmax(logits). Tokens that options suppress, that would repeat no_repeat tokens in a row, and end tokens before
+// min_tokens do not come; a forced token is the only candidate of its beam and adds 0. Of the best (1 + max(1,
+// ends)) B candidates of a sentence in order (of equals the lower beam, then the lower token): those that end, or make
+// max_tokens, become hypotheses where they are among the first B, with score / n^length_penalty, of which the best B
+// are kept; the first B of the others are the next beams. A sentence is done as BeamOptions::early_stop says, when no
+// beam is left, and after max_tokens. This is what Hugging Face's beam search does.
+//
+// What the beams leave: parents, the row that each continues (of this step's); position n, or -1 for rows without a
+// beam, whose sum is -3e38; table, where in a cache the key of each position lies, which is place p R + row of the step
+// that fed position p; records of places, the token there and the place before. A hypothesis is the place of all its
+// tokens but the last, the last, and how many they are; 0 where there is none. A row of logits with NaN or infinity
+// ends its sentence as Broken.
+#include "ops/beam_search.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cmath>
+#include <limits>
+#include <optional>
+
+#include "graph/integer.h"
+#include "ops/op.h"
+#include "plan/lowering.h"
+
+namespace heed::ops {
+namespace {
+
+enum Input : std::size_t {
+  kLogits,
+  kTokens,
+  kPosition,
+  kParents,
+  kTable,
+  kSums,
+  kRecords,
+  kHypotheses,
+  kScores,
+  kProgress,
+  kOptions
+};
+
+constexpr double kNoScore = static_cast<double>(-3.0e38f);  // of no beam
+constexpr double kLeastScore = -1.0e38;                     // of one that there is
+
+/// Candidates of a sentence that are looked at: enough for as many beams as before if each of them could end in each
+/// way.
+std::int64_t considered(const Node& node) {
+  return node.attributes.integer("beams") * (1 + std::max<std::int64_t>(1, node.attributes.integer("ends", 1)));
+}
+
+std::vector<TensorType> infer(const InferContext& c) {
+  c.expect_only(11, {"beams", "ends"});
+  const std::int64_t beams = c.node.attributes.integer("beams");
+  if (beams < 1 || beams > kMostBeams) c.fail(fmt::format("has {} beams, expected 1 to {}", beams, kMostBeams));
+  const std::int64_t ends = c.node.attributes.integer("ends", 1);
+  if (ends < 0 || ends > static_cast<std::int64_t>(BeamOptions::kMostEnds)) {
+    c.fail(fmt::format("has {} end tokens, expected 0 to {}", ends, BeamOptions::kMostEnds));
+  }
+  c.expect_rank(kLogits, 2, "logits");
+  c.expect_floats(kLogits, "logits");
+  const std::int64_t rows = c.input(kLogits).shape[0];
+  if (rows < 1 || c.input(kLogits).shape[1] < 1) c.fail("logits are empty");
+  if (rows % beams != 0) c.fail(fmt::format("{} rows are no whole number of sentences of {} beams", rows, beams));
+  const std::int64_t sentences = rows / beams;
+  c.expect_rank(kTable, 2, "table");
+  const std::int64_t capacity = c.input(kTable).shape[1];
+  c.expect_shape(kTokens, {rows}, "tokens");
+  c.expect_shape(kPosition, {rows}, "position");
+  c.expect_shape(kParents, {rows}, "parents");
+  c.expect_shape(kTable, {rows, capacity}, "table");
+  c.expect_shape(kSums, {rows}, "sums");
+  c.expect_shape(kRecords, {capacity * rows, 2}, "records");
+  c.expect_shape(kHypotheses, {sentences, beams, 3}, "hypotheses");
+  c.expect_shape(kScores, {sentences, beams}, "scores");
+  c.expect_shape(kProgress, {sentences, 2}, "progress");
+  c.expect_rank(kOptions, 1, "options");
+  const std::int64_t forced = c.input(kOptions).shape[0] - static_cast<std::int64_t>(kFirstForced);
+  if (forced < 0 || forced % sentences != 0) {
+    c.fail(fmt::format("options are {}, expected {} and as many for each of {} sentences",
+                       to_string(c.input(kOptions).shape), kFirstForced, sentences));
+  }
+  for (const std::size_t i : {kTokens, kPosition, kParents, kTable, kRecords, kHypotheses, kProgress, kOptions}) {
+    c.expect_integers(i, "the step state");
+  }
+  c.expect_floats(kSums, "sums");
+  c.expect_floats(kScores, "scores");
+  return {};
+}
+
+/// One sentence's step in double, as the formula reads.
+class SentenceStep {
+ public:
+  SentenceStep(const ReferenceContext& c, std::int64_t sentence)
+      : c_(c),
+        sentence_(sentence),
+        beams_(c.node.attributes.integer("beams")),
+        rows_(c.shape(kLogits)[0]),
+        vocabulary_(c.shape(kLogits)[1]),
+        capacity_(c.shape(kTable)[1]) {
+    std::array<std::uint32_t, kFirstForced> words{};
+    for (std::size_t i = 0; i < words.size(); ++i) {
+      words[i] = static_cast<std::uint32_t>(static_cast<std::int64_t>(c.in(kOptions)[i]));
+    }
+    options_ = std::bit_cast<BeamOptions>(words);
+    made_ = integer(kProgress, 2 * sentence + 1);
+  }
+
+  void run() {
+    double& state = element(kProgress, 2 * sentence_);
+    if (state == 0.0) {
+      const std::vector<Candidate> best = candidates();
+      element(kProgress, 2 * sentence_ + 1) = static_cast<double>(++made_);
+      if (!broken_) choose(best);
+      state = static_cast<double>(broken_     ? SearchProgress::Broken
+                                  : is_done() ? SearchProgress::Done
+                                              : SearchProgress::Running);
+      if (state != 0.0) next_.clear();
+    }
+    advance();
+  }
+
+ private:
+  struct Candidate {
+    double score;
+    std::int64_t beam;
+    std::int64_t token;
+  };
+
+  double& element(std::size_t input, std::int64_t i) const {
+    return c_.inputs[input]->data[static_cast<std::size_t>(i)];
+  }
+  std::int64_t integer(std::size_t input, std::int64_t i) const { return static_cast<std::int64_t>(element(input, i)); }
+  std::int64_t row(std::int64_t beam) const { return sentence_ * beams_ + beam; }
+  std::int64_t token_at(std::int64_t row, std::int64_t position) const {
+    return integer(kRecords, 2 * integer(kTable, row * capacity_ + position));
+  }
+  static bool among(std::int64_t token, const std::int32_t* tokens, std::int32_t count) {
+    return std::find(tokens, tokens + count, token) != tokens + count;
+  }
+  bool is_end(std::int64_t token) const { return among(token, options_.ends, options_.end_count); }
+
+  bool repeats(std::int64_t row, std::int64_t token) const {
+    const std::int64_t n = options_.no_repeat;
+    if (n == 0 || made_ + 1 < n) return false;
+    for (std::int64_t end = n; end <= made_; ++end) {
+      bool same = token_at(row, end) == token;
+      for (std::int64_t back = 1; back < n && same; ++back) {
+        same = token_at(row, end - back) == token_at(row, made_ + 1 - back);
+      }
+      if (same) return true;
+    }
+    return false;
+  }
+
+  std::int64_t forced_token() const {
+    if (made_ < options_.forced) {
+      const std::int64_t token =
+          integer(kOptions, static_cast<std::int64_t>(kFirstForced) + sentence_ * options_.forced + made_);
+      if (token >= 0) return token;
+    }
+    return made_ + 1 == options_.max_tokens ? options_.forced_last : -1;
+  }
+
+  /// All candidates, the best first.
+  std::vector<Candidate> candidates() {
+    std::vector<Candidate> all;
+    for (std::int64_t beam = 0; beam < beams_; ++beam) {
+      const std::int64_t r = row(beam);
+      const double sum = element(kSums, r);
+      if (sum < kLeastScore) continue;
+      const auto first = c_.in(kLogits).begin() + r * vocabulary_;
+      double largest = -std::numeric_limits<double>::infinity();
+      for (std::int64_t t = 0; t < vocabulary_; ++t) {
+        if (std::isnan(first[t]) || first[t] == std::numeric_limits<double>::infinity()) broken_ = true;
+        largest = std::max(largest, first[t]);
+      }
+      if (!std::isfinite(largest)) broken_ = true;
+      if (broken_) return {};
+      if (const std::int64_t forced = forced_token(); forced >= 0) {
+        all.push_back({sum, beam, forced});
+        continue;
+      }
+      double total = 0.0;
+      for (std::int64_t t = 0; t < vocabulary_; ++t) total += std::exp(first[t] - largest);
+      const double log_total = largest + std::log(total);
+      for (std::int64_t t = 0; t < vocabulary_; ++t) {
+        if (!std::isfinite(first[t]) || among(t, options_.suppressed, options_.suppressed_count)) continue;
+        if ((made_ < options_.min_tokens && is_end(t)) || repeats(r, t)) continue;
+        all.push_back({sum + (first[t] - log_total), beam, t});
+      }
+    }
+    std::ranges::stable_sort(all, [](const Candidate& a, const Candidate& b) { return a.score > b.score; });
+    return all;
+  }
+
+  void choose(const std::vector<Candidate>& best) {
+    for (std::int64_t i = 0; i < std::min(considered(c_.node), static_cast<std::int64_t>(best.size())); ++i) {
+      const Candidate& candidate = best[static_cast<std::size_t>(i)];
+      if (is_end(candidate.token) || made_ == options_.max_tokens) {
+        if (i < beams_) add_hypothesis(candidate);
+      } else if (static_cast<std::int64_t>(next_.size()) < beams_) {
+        next_.push_back(candidate);
+      }
+    }
+  }
+
+  double length_scale(std::int64_t tokens) const {
+    return std::pow(static_cast<double>(tokens), static_cast<double>(options_.length_penalty));
+  }
+
+  void add_hypothesis(const Candidate& candidate) {
+    const double score = candidate.score / length_scale(made_);
+    std::int64_t at = beams_;
+    while (at > 0 && (integer(kHypotheses, (row(at - 1)) * 3 + 2) == 0 || element(kScores, row(at - 1)) < score)) --at;
+    if (at == beams_) return;
+    for (std::int64_t b = beams_ - 1; b > at; --b) {
+      element(kScores, row(b)) = element(kScores, row(b - 1));
+      for (std::int64_t w = 0; w < 3; ++w)
+        element(kHypotheses, row(b) * 3 + w) = element(kHypotheses, row(b - 1) * 3 + w);
+    }
+    element(kScores, row(at)) = score;
+    element(kHypotheses, row(at) * 3) = static_cast<double>((made_ - 1) * rows_ + row(candidate.beam));
+    element(kHypotheses, row(at) * 3 + 1) = static_cast<double>(candidate.token);
+    element(kHypotheses, row(at) * 3 + 2) = static_cast<double>(made_);
+  }
+
+  bool is_done() const {
+    if (next_.empty() || made_ == options_.max_tokens) return true;
+    if (integer(kHypotheses, row(beams_ - 1) * 3 + 2) == 0) return false;
+    const auto early = static_cast<EarlyStop>(options_.early_stop);
+    if (early == EarlyStop::AtOnce) return true;
+    const bool may_grow = early == EarlyStop::Never && options_.length_penalty > 0.0f;
+    return next_.front().score / length_scale(may_grow ? options_.max_tokens : made_) <=
+           element(kScores, row(beams_ - 1));
+  }
+
+  void advance() {
+    const std::vector<double> before = c_.in(kTable);
+    for (std::int64_t beam = 0; beam < beams_; ++beam) {
+      const std::int64_t r = row(beam);
+      const bool lives = beam < static_cast<std::int64_t>(next_.size());
+      const Candidate chosen = lives ? next_[static_cast<std::size_t>(beam)] : Candidate{kNoScore, beam, -1};
+      element(kSums, r) = chosen.score;
+      const std::int64_t parent = row(chosen.beam);
+      for (std::int64_t p = 0; p < std::min(made_, capacity_); ++p) {
+        element(kTable, r * capacity_ + p) = before[static_cast<std::size_t>(parent * capacity_ + p)];
+      }
+      if (made_ >= capacity_) continue;
+      const std::int64_t place = made_ * rows_ + r;
+      element(kTokens, r) = static_cast<double>(std::max<std::int64_t>(chosen.token, 0));
+      element(kPosition, r) = lives ? static_cast<double>(made_) : -1.0;
+      element(kParents, r) = static_cast<double>(parent);
+      element(kTable, r * capacity_ + made_) = static_cast<double>(place);
+      if (!lives) continue;
+      element(kRecords, 2 * place) = static_cast<double>(chosen.token);
+      element(kRecords, 2 * place + 1) = static_cast<double>((made_ - 1) * rows_ + parent);
+    }
+  }
+
+  const ReferenceContext& c_;
+  std::int64_t sentence_, beams_, rows_, vocabulary_, capacity_;
+  BeamOptions options_;
+  std::int64_t made_;  // tokens that the sentence has
+  bool broken_ = false;
+  std::vector<Candidate> next_;
+};
+
+void reference(const ReferenceContext& c) {
+  const std::int64_t sentences = c.shape(kProgress)[0];
+  for (std::int64_t s = 0; s < sentences; ++s) SentenceStep(c, s).run();
+}
+
+/// How wide a workgroup goes through a row of logits: as GPUs like it, as far as what lanes keep fits shared memory.
+std::uint32_t row_lanes(const Lowering& l, std::uint32_t keep, std::uint64_t vocabulary) {
+  const auto iterations = [&](std::uint32_t many) {
+    return vocabulary / many + 1 + std::uint64_t{keep} * (keep + 3 * Lowering::reduce_iterations(many));
+  };
+  const auto shared = [&](std::uint32_t many) { return std::uint64_t{many} * (keep * 8 + 4); };
+  std::uint32_t lanes = l.lanes_within_loops(iterations);
+  if (l.caps().subgroup_size > 8) lanes = std::max(lanes, l.lanes(128));
+  const std::uint32_t least = std::max(1u, l.caps().subgroup_size);
+  while (shared(lanes) > l.caps().max_shared_memory && lanes / 2 >= least) lanes /= 2;
+  if (shared(lanes) > l.caps().max_shared_memory || iterations(lanes) > l.caps().max_loop_iterations) {
+    l.fail(
+        fmt::format("{} candidates of each beam do not fit the {} bytes of shared memory that {} has; use fewer beams",
+                    keep, l.caps().max_shared_memory, l.caps().name));
+  }
+  return lanes;
+}
+
+void lower(Lowering& l) {
+  const std::int64_t beams = l.attributes().integer("beams");
+  const std::int64_t rows = l.input(kLogits).shape[0];
+  const std::int64_t vocabulary = l.input(kLogits).shape[1];
+  const std::int64_t sentences = rows / beams;
+  const std::int64_t capacity = l.input(kTable).shape[1];
+  if (capacity > std::numeric_limits<std::int32_t>::max() / 2 / rows) l.fail("more than 2^30 places");
+  // All of a sentence's best may be of one beam.
+  const std::uint32_t keep = u32(std::min(considered(l.node()), vocabulary));
+  const auto reads = [&](std::size_t i, View view) {
+    Binding binding = l.update(i);
+    binding.access = Access::Read;
+    binding.view = view;
+    return binding;
+  };
+  const auto writes = [&](std::size_t i) {
+    Binding binding = l.update(i);
+    binding.access = Access::Write;
+    return binding;
+  };
+
+  const bool vectors = vocabulary % 4 == 0;
+  Binding candidates = l.scratch("candidates", static_cast<std::uint64_t>(rows) * keep * 8);
+  candidates.access = Access::Write;
+  Dispatch find;
+  find.shader = "beam_candidates";
+  find.variant = {vectors ? "4" : "1", l.caps().subgroup_arithmetic ? "1" : "0"};
+  find.bindings = {l.read(kLogits, vectors ? View::F32x4 : View::F32),
+                   reads(kSums, View::F32),
+                   reads(kTable, View::I32),
+                   reads(kRecords, View::I32),
+                   reads(kProgress, View::I32),
+                   l.read(kOptions, View::I32),
+                   candidates};
+  find.push_constants = {u32(rows), u32(vocabulary), u32(beams), u32(capacity)};
+  find.specialization = {row_lanes(l, keep, static_cast<std::uint64_t>(vocabulary)), keep};
+  find.groups = l.spread(static_cast<std::uint64_t>(rows));
+  l.emit(std::move(find));
+
+  candidates.access = Access::Read;
+  candidates.view = View::I32;
+  Binding decisions = l.scratch("decisions", static_cast<std::uint64_t>(rows) * 8);
+  decisions.access = Access::Write;
+  Dispatch select;
+  select.shader = "beam_select";
+  select.bindings = {candidates,        l.read(kOptions, View::I32), l.update(kSums), l.update(kHypotheses),
+                     l.update(kScores), l.update(kProgress),         decisions};
+  select.push_constants = {u32(sentences), u32(rows)};
+  const std::uint32_t lanes = l.lanes(32);
+  select.specialization = {lanes, keep, u32(beams), u32(considered(l.node()))};
+  select.groups = l.spread(ceil_div(static_cast<std::uint64_t>(sentences), lanes));
+  l.emit(std::move(select));
+
+  decisions.access = Access::Read;
+  decisions.view = View::I32;
+  Dispatch advance;
+  advance.shader = "beam_advance";
+  advance.bindings = {decisions,        reads(kProgress, View::I32),
+                      writes(kTokens),  writes(kPosition),
+                      writes(kParents), l.update(kTable),
+                      writes(kRecords)};
+  advance.push_constants = {u32(sentences), u32(rows), u32(capacity)};
+  advance.specialization = {lanes, u32(beams)};
+  advance.groups = l.spread(ceil_div(static_cast<std::uint64_t>(sentences * capacity), lanes));
+  l.emit(std::move(advance));
+}
+
+}  // namespace
+
+extern const Op op_beam_search;
+const Op op_beam_search = {{"beam_search"},
+                           infer,
+                           reference,
+                           lower,
+                           {},
+                           {},
+                           {kTokens, kPosition, kParents, kTable, kSums, kRecords, kHypotheses, kScores, kProgress}};
+
+}  // namespace heed::ops

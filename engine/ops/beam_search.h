@@ -1,0 +1,44 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "ops/sample.h"
+
+namespace heed::ops {
+
+/// The first words of the state `options` of a beam search; shaders/include/beam.glsl has the same list. Behind them,
+/// from kFirstForced on, come `forced` tokens for each sentence: what its first tokens must be, -1 where they are free.
+struct BeamOptions {
+  static constexpr std::size_t kMostEnds = 16;
+  static constexpr std::size_t kMostSuppressed = 96;
+
+  std::int32_t max_tokens = 1;  // of a hypothesis, its end token counted
+  std::int32_t min_tokens = 0;  // before which there is no end token
+  std::int32_t no_repeat = 0;   // n: no n tokens in a row come twice; 0: they may
+  std::int32_t early_stop = 0;  // EarlyStop
+  float length_penalty = 1.0f;
+  std::int32_t end_count = 0;
+  std::int32_t suppressed_count = 0;
+  std::int32_t forced = 0;        // a sentence
+  std::int32_t forced_last = -1;  // what a hypothesis of max_tokens must end with; -1: anything
+  std::int32_t reserved[7] = {};
+  std::int32_t ends[kMostEnds] = {};
+  std::int32_t suppressed[kMostSuppressed] = {};
+};
+inline constexpr std::size_t kFirstForced = 128;
+static_assert(sizeof(BeamOptions) == kFirstForced * 4);
+
+/// When a sentence with as many hypotheses as beams is done: when no beam can improve on the worst of them if it ended
+/// now; at once; or when none could even if it grew to max_tokens (for penalties above 0). The words of Hugging Face's
+/// early_stopping: false, true, "never".
+enum class EarlyStop : std::int32_t { IfNoBetter = 0, AtOnce = 1, Never = 2 };
+
+inline constexpr std::int64_t kMostBeams = 32;
+
+/// What `progress` says of a sentence.
+enum class SearchProgress : std::int32_t { Broken = -1, Running = 0, Done = 1 };
+
+}  // namespace heed::ops
