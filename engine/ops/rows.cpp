@@ -1,8 +1,10 @@
 // op tail, positions. tail(x [T, ..]) -> its last R rows; attribute rows names the dimension that says R.
-// positions(position [1] i32) -> [T] i32: position, position + 1, ...; attribute rows names the dimension that says T.
+// positions(position [1] i32?) -> [T] i32: position (0 if absent), position + 1, ...; attribute rows names the
+// dimension that says T. Of positions [T], each row's own, it makes 0 of what is below: rows that are padding have -1.
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 
 #include "graph/integer.h"
 #include "ops/op.h"
@@ -15,8 +17,11 @@ std::vector<TensorType> infer(const InferContext& c) {
   c.expect_only(1, {"rows"});
   const std::int64_t rows = c.dim("rows");
   if (c.node.op == "positions") {
-    c.expect_shape(0, {1}, "position");
-    if (c.input(0).dtype != DType::I32) c.fail("position must be i32");
+    if (c.has(0)) {
+      c.expect_rank(0, 1, "position");
+      if (c.input(0).shape[0] != 1) c.expect_shape(0, {rows}, "position");
+      c.expect_integers(0, "position");
+    }
     return {{DType::I32, {rows}}};
   }
   Shape y = c.input(0).shape;
@@ -30,12 +35,18 @@ std::vector<TensorType> infer(const InferContext& c) {
 void reference(const ReferenceContext& c) {
   std::vector<double>& y = c.out(0);
   if (c.node.op == "positions") {
-    const auto first = static_cast<double>(c.position(0));
-    for (std::size_t t = 0; t < y.size(); ++t) y[t] = first + static_cast<double>(t);
+    const bool each = c.has(0) && c.shape(0)[0] != 1;
+    const double first = c.has(0) && !each ? static_cast<double>(c.position(0)) : 0.0;
+    for (std::size_t t = 0; t < y.size(); ++t) {
+      y[t] = each ? std::max(0.0, c.in(0)[t]) : first + static_cast<double>(t);
+    }
     return;
   }
   std::copy(c.in(0).end() - static_cast<std::ptrdiff_t>(y.size()), c.in(0).end(), y.begin());
 }
+
+/// What shaders/rows.comp makes of x.
+enum class RowsKind : std::uint32_t { Copy = 0, CountUp = 1, NoneBelowZero = 3 };
 
 void lower(Lowering& l) {
   const auto count = static_cast<std::uint64_t>(element_count(l.output().shape));
@@ -47,13 +58,17 @@ void lower(Lowering& l) {
     skip = u32(from - count);
     if (l.alias(0, 0, std::uint64_t{skip} * 4)) return;
   }
+  RowsKind kind = RowsKind::Copy;
+  if (positions) kind = l.has(0) && l.input(0).shape[0] != 1 ? RowsKind::NoneBelowZero : RowsKind::CountUp;
   Dispatch d;
   d.shader = "rows";
   // Copied as words, so floats keep their bits.
-  d.bindings = {l.read(0, View::I32), l.write()};
+  constexpr std::array<std::int32_t, 1> kZero = {0};
+  const bool from_zero = positions && !l.has(0);  // of more rows than are computed beforehand
+  d.bindings = {from_zero ? l.constant("zero", kZero, View::I32) : l.read(0, View::I32), l.write()};
   d.push_constants = {u32(count), skip};
   const std::uint32_t lanes = l.lanes(64);
-  d.specialization = {lanes, positions};
+  d.specialization = {lanes, static_cast<std::uint32_t>(kind)};
   d.groups = l.spread(ceil_div(count, lanes));
   l.emit(std::move(d));
 }

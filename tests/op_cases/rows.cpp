@@ -75,6 +75,20 @@ std::vector<OpCase> cases_rows() {
         {fmt::format("{} positions", rows), std::move(b).finish(), {{"tokens", rows}}, {{"position", {4090.0}}}});
   }
   {
+    GraphBuilder b("from zero");
+    b.output(b.add("positions", "positions", {}, {{"rows", "tokens"}}), "y");
+    cases.push_back({"positions from 0", b.graph(), {{"tokens", 7}}, {}});
+    cases.push_back(
+        {"positions from 0, more than are computed beforehand", std::move(b).finish(), {{"tokens", 70000}}, {}});
+  }
+  {
+    GraphBuilder b("each");
+    const ValueId position = b.state("position", DType::I32, {"tokens"});
+    b.output(b.add("positions", "positions", {position}, {{"rows", "tokens"}}), "y");
+    cases.push_back(
+        {"positions of each row", std::move(b).finish(), {{"tokens", 5}}, {{"position", {-1, -1, 0, 4090, 3}}}});
+  }
+  {
     // Learned positions, as GPT-2 has them.
     GraphBuilder b("learned");
     const ValueId at = b.add("positions", "positions", {b.state("position", DType::I32, {1})}, {{"rows", "tokens"}});
