@@ -196,14 +196,14 @@ bool fits_one_dispatch(const AttentionBlock& block, const DeviceCaps& caps, cons
       AttentionSizes::from(*block.attributes, {1, 0}, nullptr, nullptr, &block.cache_k, &block.cache_v);
   const std::int64_t unit = unit_columns(block.dtype);
   const std::int64_t lanes = tuning.lanes;
-  if (!lanes_hand_on(block.dtype, caps, tuning) || block.columns % unit != 0 || s.d % 4 != 0 || s.dv % unit != 0 ||
+  if (!can_shuffle_x(block.dtype, caps, tuning) || block.columns % unit != 0 || s.d % 4 != 0 || s.dv % unit != 0 ||
       s.dv == 0 || s.heads > caps.max_workgroup_count[0]) {
     return false;
   }
   const std::int64_t rows = s.q_width() + s.k_width() + s.v_width();
   const std::uint64_t weights =
       file_bytes(block.dtype, rows, block.columns) + file_bytes(block.dtype, block.width, s.heads * s.dv);
-  if (!small_enough_to_join(weights, caps)) return false;
+  if (!weights_fit_one_dispatch(weights, caps)) return false;
   // So many storage buffers are not everywhere; then everything read must fit texel buffers.
   const std::uint64_t cache = static_cast<std::uint64_t>(s.length * std::max(s.k_width(), s.v_width()));
   const std::uint64_t table = static_cast<std::uint64_t>((s.length / kRotaryFineRows + 1 + kRotaryFineRows) * s.d);

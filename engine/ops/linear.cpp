@@ -129,7 +129,7 @@ struct Product {
   std::uint32_t width;      // output columns of all pieces
   std::uint32_t row_words;  // 16-byte words of a weight row
   bool gate;
-  std::int64_t together;  // rows, see Tuning::rows_a_lane
+  std::int64_t head_rows;  // rows, see Tuning::rows_a_lane
 };
 
 /// Lets a kernel read what all lanes need at the same place as the tuner found best.
@@ -161,7 +161,7 @@ bool choose_lanes(const Lowering& l, const Product& p, Dispatch& d) {
   d.shader = "linear_lanes";
   choose_same(l, d);
   d.bindings[kScales].view = View::F32x4;
-  const std::uint32_t rows = tuning.rows_a_lane(p.width, p.gate, p.together);
+  const std::uint32_t rows = tuning.rows_a_lane(p.width, p.gate, p.head_rows);
   const std::uint32_t blocks = u32(ceil_div(p.count, std::uint64_t{rows} * tuning.lanes));
   d.specialization = {tuning.lanes, rows};
   d.push_constants.push_back(blocks);
@@ -255,10 +255,10 @@ void lower(Lowering& l) {
   const View view = whole_units ? View::F32x4 : View::F32;
   const auto activation =
       static_cast<std::uint32_t>(activation_named(l.attributes().text(gate ? "gate" : "activation", "none")));
-  const std::int64_t together = l.attributes().integer("head_rows", 0);
-  for (const MatrixPiece& piece : l.matrix(1, n, gate, together)) {
+  const std::int64_t head_rows = l.attributes().integer("head_rows", 0);
+  for (const MatrixPiece& piece : l.matrix(1, n, gate, head_rows)) {
     const Product product = {
-        u32(rows), u32(gate ? n : piece.row_count), u32(n), u32(matrix_row_words(dtype, columns)), gate, together};
+        u32(rows), u32(gate ? n : piece.row_count), u32(n), u32(matrix_row_words(dtype, columns)), gate, head_rows};
     Dispatch d;
     const Binding x = l.read(kX, view);
     d.bindings = {x,
@@ -305,7 +305,7 @@ std::uint64_t file_bytes(DType dtype, std::int64_t rows, std::int64_t columns) {
   return static_cast<std::uint64_t>(rows * columns) / type.block_elements * type.block_bytes;
 }
 
-bool lanes_hand_on(DType dtype, const DeviceCaps& caps, const Tuning& tuning) {
+bool can_shuffle_x(DType dtype, const DeviceCaps& caps, const Tuning& tuning) {
   // A workgroup is a subgroup, whose lanes hold whole units of x together. Some GPUs run narrower subgroups than they
   // say; and their dispatches are cheap.
   return caps.type == DeviceType::Cpu && tuning.pairs && tuning.lane_rows && caps.subgroup_arithmetic &&
@@ -313,7 +313,7 @@ bool lanes_hand_on(DType dtype, const DeviceCaps& caps, const Tuning& tuning) {
          chunk_columns(tuning) % unit_columns(dtype) == 0;
 }
 
-bool small_enough_to_join(std::uint64_t weights, const DeviceCaps& caps) {
+bool weights_fit_one_dispatch(std::uint64_t weights, const DeviceCaps& caps) {
   constexpr std::uint64_t kLarge = 4'000'000;
   // On the device a weight takes up to twice the space.
   return weights < kLarge && 2 * weights <= std::min(caps.max_storage_buffer_range, largest_weight(caps));
@@ -322,13 +322,13 @@ bool small_enough_to_join(std::uint64_t weights, const DeviceCaps& caps) {
 bool fits_one_dispatch(const LinearPair& pair, const DeviceCaps& caps, const Tuning& tuning) {
   const std::int64_t unit = unit_columns(pair.dtype);
   const std::int64_t chunk = chunk_columns(tuning);
-  if (!lanes_hand_on(pair.dtype, caps, tuning) || kPairBindings > caps.max_storage_buffers ||
+  if (!can_shuffle_x(pair.dtype, caps, tuning) || kPairBindings > caps.max_storage_buffers ||
       pair.columns % unit != 0 || pair.hidden % chunk != 0 || pair.hidden == 0) {
     return false;
   }
-  if (!small_enough_to_join(file_bytes(pair.dtype, pair.hidden * (pair.gate ? 2 : 1), pair.columns) +
-                                file_bytes(pair.dtype, pair.width, pair.hidden),
-                            caps)) {
+  if (!weights_fit_one_dispatch(file_bytes(pair.dtype, pair.hidden * (pair.gate ? 2 : 1), pair.columns) +
+                                    file_bytes(pair.dtype, pair.width, pair.hidden),
+                                caps)) {
     return false;
   }
   const std::int64_t columns = columns_a_group(pair, tuning);

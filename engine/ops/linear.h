@@ -15,11 +15,11 @@ std::uint64_t file_bytes(DType dtype, std::int64_t rows, std::int64_t columns);
 
 /// Whether lanes can hand x on to each other in kernels whose lanes have weight rows of their own, and the tuner found
 /// that several products are better done in one dispatch.
-bool lanes_hand_on(DType dtype, const DeviceCaps& caps, const Tuning& tuning);
+bool can_shuffle_x(DType dtype, const DeviceCaps& caps, const Tuning& tuning);
 
 /// Whether weights of so many bytes in all are little enough work for dispatches of their own to be a waste; a weight
 /// is not cut then.
-bool small_enough_to_join(std::uint64_t weights, const DeviceCaps& caps);
+bool weights_fit_one_dispatch(std::uint64_t weights, const DeviceCaps& caps);
 
 /// Two products, one after the other, of a single row.
 struct LinearPair {

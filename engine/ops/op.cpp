@@ -96,8 +96,8 @@ bool Op::plans_by(std::string_view name, std::size_t input) const {
   });
 }
 
-bool Op::reads_sizes_alone(std::string_view name) const {
-  return std::ranges::find(sizes_alone, name) != sizes_alone.end();
+bool Op::reads_shape_only(std::string_view name) const {
+  return std::ranges::find(shape_only_ops, name) != shape_only_ops.end();
 }
 
 std::int64_t ReferenceContext::index(std::size_t i, std::size_t e, std::int64_t size, bool from_end,

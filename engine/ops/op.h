@@ -73,11 +73,11 @@ struct Op {
   void (*reference)(const ReferenceContext&);
   void (*lower)(Lowering&);
   std::vector<PlannedInputs> planned = {};
-  std::vector<std::string_view> sizes_alone = {};  // ops that read the types of their inputs, never their elements
-  std::vector<std::size_t> updates = {};           // inputs that it changes in place: states
+  std::vector<std::string_view> shape_only_ops = {};  // names that read the types of their inputs, never their elements
+  std::vector<std::size_t> updates = {};              // inputs that it changes in place: states
 
   bool plans_by(std::string_view name, std::size_t input) const;
-  bool reads_sizes_alone(std::string_view name) const;
+  bool reads_shape_only(std::string_view name) const;
 };
 
 std::span<const Op* const> all_ops();

@@ -65,11 +65,11 @@ Tuning default_tuning(const DeviceCaps& caps) {
   return tuning;
 }
 
-std::uint32_t Tuning::rows_a_lane(std::int64_t outputs, bool gate, std::int64_t together) const {
+std::uint32_t Tuning::rows_a_lane(std::int64_t outputs, bool gate, std::int64_t head_rows) const {
   std::uint32_t result = rows;
   while (result > 1 && outputs < std::int64_t{result} * lanes * kFewestGroups) result /= 2;
   if (gate && result > 1) result /= 2;
-  while (result > 1 && together > 0 && together % (std::int64_t{lanes} * result) != 0) --result;
+  while (result > 1 && head_rows > 0 && head_rows % (std::int64_t{lanes} * result) != 0) --result;
   return result;
 }
 

@@ -74,13 +74,13 @@ struct Tuning {
 
   /// Weight rows of each lane where `lane_rows` and a product has so many output columns: fewer for a narrow output
   /// rather than too few workgroups. A gated product reads two rows for each, so it takes half as many. Where
-  /// `together` rows from a multiple of them on are read by one workgroup (an attention head), as many as divide them
+  /// `head_rows` rows from a multiple of them on are read by one workgroup (an attention head), as many as divide them
   /// evenly.
-  std::uint32_t rows_a_lane(std::int64_t outputs, bool gate, std::int64_t together) const;
+  std::uint32_t rows_a_lane(std::int64_t outputs, bool gate, std::int64_t head_rows) const;
   /// Rows of such a product's weight that lie interleaved in memory (DeviceWeight::band): those of a workgroup, so that
   /// it reads memory from front to back.
-  std::int64_t weight_band(std::int64_t outputs, bool gate, std::int64_t together) const {
-    return lane_rows ? std::int64_t{lanes} * rows_a_lane(outputs, gate, together) : 1;
+  std::int64_t weight_band(std::int64_t outputs, bool gate, std::int64_t head_rows) const {
+    return lane_rows ? std::int64_t{lanes} * rows_a_lane(outputs, gate, head_rows) : 1;
   }
 };
 

@@ -187,13 +187,13 @@ void Lowering::place_outputs() {
   }
 }
 
-std::vector<MatrixPiece> Lowering::matrix(std::size_t i, std::int64_t outputs, bool gate, std::int64_t together) {
+std::vector<MatrixPiece> Lowering::matrix(std::size_t i, std::int64_t outputs, bool gate, std::int64_t head_rows) {
   const ValueId id = node_->inputs[i];
   const Value& value = graph_.value(id);
   const TensorType& type = types_[static_cast<std::size_t>(id)];
   if (value.kind != ValueKind::Weight) fail(fmt::format("'{}' is not a weight", value.name));
   DeviceWeight whole = describe_weight(value, type, WeightLayout::Matrix);
-  whole.band = band_within(type.dtype, whole.columns, tuning_.weight_band(outputs, gate, together), caps_);
+  whole.band = band_within(type.dtype, whole.columns, tuning_.weight_band(outputs, gate, head_rows), caps_);
   std::int64_t step = 0;
   try {
     const std::int64_t whole_bands = ceil_div(32, whole.band) * whole.band;

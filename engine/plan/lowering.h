@@ -69,7 +69,7 @@ class Lowering {
   /// An input that is a weight for products with so many output columns (Tuning::weight_band); for linear and
   /// embedding. Cut into pieces of whole bands of at least 32 rows where limits ask for it, but never
   /// a gate's weight.
-  std::vector<MatrixPiece> matrix(std::size_t i, std::int64_t outputs, bool gate, std::int64_t together);
+  std::vector<MatrixPiece> matrix(std::size_t i, std::int64_t outputs, bool gate, std::int64_t head_rows);
   /// A weight with its elements in another order, made so when it is uploaded. Nothing where the input is no weight of
   /// the file, or made of several.
   std::optional<Binding> ordered(std::size_t i, WeightOrder order, View view);

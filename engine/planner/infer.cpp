@@ -17,7 +17,7 @@ constexpr std::int64_t kMostKnown = 65536;
 /// Runs a node through its reference when all that it reads is known.
 void evaluate_known(const Node& node, const std::vector<TensorType>& types, const std::vector<TensorType>& made,
                     KnownValues& known) {
-  const bool sizes_alone = ops::find_op(node.op)->reads_sizes_alone(node.op);
+  const bool shape_only = ops::find_op(node.op)->reads_shape_only(node.op);
   std::vector<HostTensor> copies;
   copies.reserve(node.inputs.size() + node.outputs.size());
   ops::ReferenceContext context{node, {}, {}};
@@ -27,7 +27,7 @@ void evaluate_known(const Node& node, const std::vector<TensorType>& types, cons
       continue;
     }
     const auto value = known.find(id);
-    if (value == known.end() && !sizes_alone) return;
+    if (value == known.end() && !shape_only) return;
     copies.push_back(value == known.end() ? HostTensor{types[static_cast<std::size_t>(id)], {}} : value->second);
     context.inputs.push_back(&copies.back());
   }
@@ -115,7 +115,7 @@ std::vector<ValueId> inputs_to_fix(const Graph& graph) {
         std::ranges::any_of(node.outputs, [&](ValueId id) { return id != kNoValue && must.contains(id); });
     for (std::size_t at = 0; at < node.inputs.size(); ++at) {
       if (node.inputs[at] == kNoValue) continue;
-      if ((output_must && !op.reads_sizes_alone(node.op)) || op.plans_by(node.op, at)) {
+      if ((output_must && !op.reads_shape_only(node.op)) || op.plans_by(node.op, at)) {
         must.insert(node.inputs[at]);
       }
     }

@@ -128,7 +128,7 @@ Tuning tune(Gpu& gpu) {
     for (const std::uint32_t rows : {4u, 16u}) consider(with(&Tuning::rows, rows));
     if (best.texel) consider(with(&Tuning::same_storage, true));
     const Tuning pairs = with(&Tuning::pairs, true);
-    if (ops::lanes_hand_on(DType::F32, caps, pairs)) {
+    if (ops::can_shuffle_x(DType::F32, caps, pairs)) {
       Probe chain(gpu);
       probe_chain(chain);
       best.pairs = chain.faster(*chain.prepare(pairs), *chain.prepare(best));

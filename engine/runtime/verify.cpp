@@ -317,7 +317,7 @@ std::vector<NodeCheck> verify_graph(Gpu& gpu, Session& session, const Graph& gra
   return Verification(gpu, session, graph, dims, options).run(dims, weights, tensors);
 }
 
-std::vector<double> decode_weight(const WeightSource& source, const std::string& tensor, std::size_t elements) {
+std::vector<double> decode_weight(const WeightBytes& source, const std::string& tensor, std::size_t elements) {
   const TensorType type = source.type(tensor);
   const DTypeInfo& info = dtype_info(type.dtype);
   std::vector<std::byte> bytes(elements / static_cast<std::size_t>(info.block_elements) *

@@ -48,6 +48,6 @@ std::vector<NodeCheck> verify_graph(Gpu& gpu, Session& session, const Graph& gra
                                     const VerifyOptions& options = {});
 
 /// All elements of a tensor of the source, decoded.
-std::vector<double> decode_weight(const WeightSource& source, const std::string& tensor, std::size_t elements);
+std::vector<double> decode_weight(const WeightBytes& source, const std::string& tensor, std::size_t elements);
 
 }  // namespace heed

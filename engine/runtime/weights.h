@@ -17,9 +17,9 @@ namespace heed {
 class Gpu;
 
 /// Where the bytes of weights come from.
-class WeightSource {
+class WeightBytes {
  public:
-  virtual ~WeightSource() = default;
+  virtual ~WeightBytes() = default;
   virtual TensorType type(const std::string& tensor) const = 0;
   /// Bytes [begin, begin + out.size()) of a tensor in the file's layout.
   virtual void read(const std::string& tensor, std::uint64_t begin, std::span<std::byte> out) const = 0;
@@ -30,7 +30,7 @@ class WeightSource {
 };
 
 /// The tensors of a .heed file; the file must outlive it.
-class FileWeights : public WeightSource {
+class FileWeights : public WeightBytes {
  public:
   explicit FileWeights(const ModelFile& file) : file_(file) {}
   TensorType type(const std::string& tensor) const override;
@@ -44,7 +44,7 @@ class FileWeights : public WeightSource {
 };
 
 /// Tensors in host memory, for op cases and the tuner.
-class MemoryWeights : public WeightSource {
+class MemoryWeights : public WeightBytes {
  public:
   void add(std::string name, TensorType type, std::vector<std::byte> bytes);
   TensorType type(const std::string& tensor) const override;
@@ -60,7 +60,7 @@ class MemoryWeights : public WeightSource {
 /// outlive it.
 class WeightStore {
  public:
-  WeightStore(Gpu& gpu, const WeightSource& source) : gpu_(gpu), source_(source) {}
+  WeightStore(Gpu& gpu, const WeightBytes& source) : gpu_(gpu), source_(source) {}
 
   /// A range of a buffer.
   struct Place {
@@ -80,7 +80,7 @@ class WeightStore {
   void compare(const std::string& tensor, std::uint64_t checksum, std::uint64_t expected);
 
   Gpu& gpu_;
-  const WeightSource& source_;
+  const WeightBytes& source_;
   std::vector<std::unique_ptr<vk::Buffer>> blocks_;
   std::map<std::string, Place> places_;
   std::set<std::string> verified_;
