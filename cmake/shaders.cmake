@@ -54,7 +54,8 @@ endfunction()
 
 function(heed_shader_library target)
   file(GLOB shaders CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/shaders/*.comp)
-  file(GLOB includes CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/shaders/include/*.glsl)
+  file(GLOB includes CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/shaders/include/*.glsl
+    ${CMAKE_SOURCE_DIR}/shaders/include/constants/*.h)
   set(output ${CMAKE_BINARY_DIR}/shaders)
   file(MAKE_DIRECTORY ${output})
   set(headers "")

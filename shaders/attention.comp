@@ -6,12 +6,7 @@
 // One query row of one head a workgroup, in one pass over its keys (include/attention_pass.glsl).
 #extension GL_GOOGLE_include_directive : require
 layout(local_size_x_id = 0) in;
-layout(constant_id = 1) const uint CACHED = 0;
-layout(constant_id = 2) const uint CAUSAL = 0;
-layout(constant_id = 3) const uint MASKED = 0;
-layout(constant_id = 4) const uint TILE = 128;    // keys scored at a time
-layout(constant_id = 5) const uint SLOTS = 1;     // elements of the value row a lane owns
-layout(constant_id = 6) const uint Q_LENGTH = 1;  // elements of a head of q
+#include "constants/attention.h"
 #include "memory.glsl"
 #include "reduce.glsl"
 #include "attention.glsl"

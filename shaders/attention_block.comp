@@ -11,18 +11,7 @@
 #extension GL_KHR_shader_subgroup_arithmetic : require
 #extension GL_KHR_shader_subgroup_shuffle : require
 layout(local_size_x_id = 0) in;
-layout(constant_id = 1) const uint TILE = 128;  // as in attention_step.comp
-layout(constant_id = 2) const uint SLOTS = 1;
-layout(constant_id = 3) const uint Q_LENGTH = 1;
-layout(constant_id = 4) const uint HALF_SPLIT = 0;
-layout(constant_id = 5) const uint V_LENGTH = 1;  // elements of a head of v
-layout(constant_id = 6) const uint SUMS = 4;      // weight rows of a lane at a time
-layout(constant_id = 7) const uint HAS_BIAS = 0;
-layout(constant_id = 8) const uint HAS_NORM = 0;
-layout(constant_id = 9) const uint BAND = 1;
-layout(constant_id = 10) const uint BAND_2 = 1;
-layout(constant_id = 11) const uint HAS_BIAS_2 = 0;
-layout(constant_id = 12) const uint HAS_RESIDUAL = 0;
+#include "constants/attention_block.h"
 const uint MASKED = 0;
 const uint CACHED = 1;
 const uint CAUSAL = 0;

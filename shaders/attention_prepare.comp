@@ -6,21 +6,9 @@
 // invocation a pair of elements. Rows past the cache's end are dropped.
 #extension GL_GOOGLE_include_directive : require
 layout(local_size_x_id = 0) in;
-layout(constant_id = 1) const uint HALF_SPLIT = 0;
+#include "constants/attention_prepare.h"
 #include "memory.glsl"
 #include "rotary.glsl"
-
-layout(push_constant) uniform Push {
-  uint rows;
-  uint heads;
-  uint kv_heads;
-  uint head_dim;
-  uint value_dim;
-  uint cache_rows;
-  uint dims;  // turned elements of a head, 0 for none
-  uint q_row, k_row, v_row;  // elements from row to row
-  uint k_first, v_first;     // first elements of k and v in their buffers
-};
 
 READ_F32(0, q);
 READ_F32(1, k);

@@ -8,12 +8,7 @@
 // new maximum each. Reads (d + dv) * 4 bytes and does 2 (d + dv) flops for each lane a key.
 #extension GL_GOOGLE_include_directive : require
 layout(local_size_x_id = 0) in;
-layout(constant_id = 1) const uint CACHED = 0;
-layout(constant_id = 2) const uint CAUSAL = 0;
-layout(constant_id = 3) const uint MASKED = 0;
-layout(constant_id = 4) const uint Q_LENGTH = 1;  // vec4s of a head of q
-layout(constant_id = 5) const uint V_LENGTH = 1;  // and of v
-layout(constant_id = 6) const uint KEYS = 4;      // that share a new maximum; few for large heads, for code is unrolled
+#include "constants/attention_rows.h"
 #define VECTOR_4
 #include "memory.glsl"
 #include "attention.glsl"

@@ -7,11 +7,7 @@
 // (attention_newest.glsl).
 #extension GL_GOOGLE_include_directive : require
 layout(local_size_x_id = 0) in;
-layout(constant_id = 1) const uint MASKED = 0;
-layout(constant_id = 2) const uint TILE = 128;    // keys scored at a time
-layout(constant_id = 3) const uint SLOTS = 1;     // elements of the value row a lane owns
-layout(constant_id = 4) const uint Q_LENGTH = 1;  // elements of a head of q and k
-layout(constant_id = 5) const uint HALF_SPLIT = 0;
+#include "constants/attention_step.h"
 const uint CACHED = 1;
 const uint CAUSAL = 0;  // there is no later key
 #include "memory.glsl"

@@ -7,9 +7,7 @@
 // Scores are written first and then turned into weights in place, because no length of keys bounds them.
 #extension GL_GOOGLE_include_directive : require
 layout(local_size_x_id = 0) in;
-layout(constant_id = 1) const uint CACHED = 0;
-layout(constant_id = 2) const uint CAUSAL = 0;
-layout(constant_id = 3) const uint MASKED = 0;
+#include "constants/attention_weights.h"
 #include "memory.glsl"
 #include "reduce.glsl"
 #include "attention.glsl"

@@ -8,38 +8,9 @@
 // through the output channels first, so that neighbours read the same x and neighbouring weights.
 #extension GL_GOOGLE_include_directive : require
 layout(local_size_x_id = 0) in;
-layout(constant_id = 1) const uint PIXELS = 8;
-layout(constant_id = 2) const uint KERNEL = 3;    // along a row
-layout(constant_id = 3) const uint STRIDE = 1;    // PIXELS * STRIDE is a multiple of 4
-layout(constant_id = 4) const uint DILATION = 1;
-layout(constant_id = 5) const uint SHIFT = 0;     // elements of the first vec4 that come before the first tap
-layout(constant_id = 6) const uint ROWS = 3;      // of x and the kernel, or channels, that are fetched together
-layout(constant_id = 7) const uint DEEP = 0;      // 0: those are all rows of the kernel
-layout(constant_id = 8) const uint HAS_BIAS = 0;
-layout(constant_id = 9) const uint ACTIVATION = 0;
+#include "constants/conv.h"
 #include "memory.glsl"
 #include "activation.glsl"
-
-layout(push_constant) uniform Push {
-  uint count;   // lanes with work
-  uint blocks;  // of OUTPUTS output channels in a group
-  uint tiles;   // of PIXELS in a row of the output
-  uint width, height, depth;  // of the output
-  uint groups;
-  uint channels;            // of a group
-  uint kernel_y, kernel_z;  // in ROWS; 0: there are no taps
-  uint stride_y, stride_z;
-  uint word_step;           // from one of ROWS to the next, in vec4s of x
-  uint y_step_words, z_step_words;  // from ROWS to the next
-  uint channel_step;                // channels that ROWS hold, at least 1
-  uint weight_step;                 // words of weights of a channel
-  uint x_first;                  // in vec4s
-  uint row_words, rows, slices;  // of padded x: vec4s in a row, and so on
-  uint y_first, y_step, y_row, y_slice, y_channel;  // where outputs lie, in elements
-  uint outputs;                                     // of a group
-  uint first_channel, end_channel;                  // that this dispatch adds
-  float slope;                                      // of the activation below zero
-};
 
 READ_F32X4(0, x);
 #ifdef OUTPUTS_4

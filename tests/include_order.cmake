@@ -6,7 +6,7 @@ set(rooms
   "engine/graph:"
   "engine/file:graph"
   "engine/plan:graph"
-  "engine/ops:graph plan"
+  "engine/ops:graph plan constants"
   "engine/planner:graph plan ops"
   "engine/reference:graph file plan ops planner"
   "engine/tokenizer:graph"

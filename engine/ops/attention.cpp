@@ -18,6 +18,12 @@
 #include <limits>
 #include <optional>
 
+#include "constants/attention.h"
+#include "constants/attention_prepare.h"
+#include "constants/attention_push.h"
+#include "constants/attention_rows.h"
+#include "constants/attention_step.h"
+#include "constants/attention_weights.h"
 #include "graph/integer.h"
 #include "ops/op.h"
 #include "ops/rotary.h"
@@ -189,13 +195,22 @@ std::optional<Binding> prepare(Lowering& l, const Sizes& s) {
                 q_out,
                 l.update(4),
                 l.update(5)};
-  d.push_constants = {u32(s.queries), turns ? u32(s.heads) : 0, u32(s.kv_heads), u32(s.d), u32(s.dv), u32(s.length),
-                      u32(rotary.dims),
-                      // Row widths and first elements of q, k and v in their buffers.
-                      row_width, s.packed ? row_width : u32(s.k_width()), s.packed ? row_width : u32(s.v_width()),
-                      s.packed ? u32(s.q_width()) : 0, s.packed ? u32(s.q_width() + s.k_width()) : 0};
+  d.push_constants = words_of(AttentionPreparePush{
+      .rows = u32(s.queries),
+      .heads = turns ? u32(s.heads) : 0,
+      .kv_heads = u32(s.kv_heads),
+      .head_dim = u32(s.d),
+      .value_dim = u32(s.dv),
+      .cache_rows = u32(s.length),
+      .dims = u32(rotary.dims),
+      .q_row = row_width,
+      .k_row = s.packed ? row_width : u32(s.k_width()),
+      .v_row = s.packed ? row_width : u32(s.v_width()),
+      .k_first = s.packed ? u32(s.q_width()) : 0,
+      .v_first = s.packed ? u32(s.q_width() + s.k_width()) : 0,
+  });
   const std::uint32_t lanes = l.lanes(64);
-  d.specialization = {lanes, rotary.half};
+  d.specialization = words_of(AttentionPrepareConstants{.lanes = lanes, .half_split = rotary.half});
   const std::uint64_t pairs = static_cast<std::uint64_t>(s.queries) *
                               static_cast<std::uint64_t>(((turns ? s.heads : 0) + s.kv_heads) * ceil_div(s.d, 2) +
                                                          s.kv_heads * ceil_div(s.dv, 2));
@@ -207,28 +222,28 @@ std::optional<Binding> prepare(Lowering& l, const Sizes& s) {
 
 constexpr std::uint32_t kStepBindings = 11;  // of attention_step.comp
 
-/// What the kernels of one pass over the keys have in common: workgroups of `lanes` with a tile of scores in shared
-/// memory and enough slots of the value row for every lane.
-struct Pass {
+/// How the kernels that go once over the keys (attention_pass.glsl) are cut: workgroups of `lanes` with a tile of
+/// scores in shared memory and enough slots of the value row for every lane.
+struct KeyTiles {
   std::uint32_t lanes;
   std::uint32_t tile;
   std::uint32_t slots;
-  std::uint32_t d_elements;
+  std::uint32_t q_length;
 };
 
-Pass pass_over_keys(const Lowering& l, const Sizes& s, bool vectors) {
+KeyTiles key_tiles(const Lowering& l, const Sizes& s, bool vectors) {
   const auto value_elements = static_cast<std::uint64_t>(vectors ? s.dv / 4 : s.dv);
-  Pass pass{};
-  pass.lanes = l.lanes_within_loops([&](std::uint32_t many) { return attention_iterations(s, vectors, many); });
-  pass.tile = attention_tile(pass.lanes);
-  pass.slots = u32(ceil_div(value_elements, pass.lanes));
-  pass.d_elements = u32(vectors ? s.d / 4 : s.d);
-  const std::uint64_t shared = attention_shared(s, pass.lanes);
+  KeyTiles tiles{};
+  tiles.lanes = l.lanes_within_loops([&](std::uint32_t many) { return attention_iterations(s, vectors, many); });
+  tiles.tile = attention_tile(tiles.lanes);
+  tiles.slots = u32(ceil_div(value_elements, tiles.lanes));
+  tiles.q_length = u32(vectors ? s.d / 4 : s.d);
+  const std::uint64_t shared = attention_shared(s, tiles.lanes);
   if (shared > l.caps().max_shared_memory) {
     l.fail(fmt::format("heads of {} elements need {} bytes of shared memory; the device has {}", s.d, shared,
                        l.caps().max_shared_memory));
   }
-  return pass;
+  return tiles;
 }
 
 /// Whether lanes had better be query rows than keys: where lanes with rows of their own are faster, there are enough
@@ -246,13 +261,14 @@ void lower(Lowering& l) {
                                        cached ? &l.input(5).shape : nullptr);
   if (s.queries == 0) return;
   if (cached) l.check_indices(6, "position", {s.positions()}, false);
-  const bool in_one = cached && s.queries == 1 && !l.wants_output(1) && l.caps().max_storage_buffers >= kStepBindings;
+  const bool single_dispatch =
+      cached && s.queries == 1 && !l.wants_output(1) && l.caps().max_storage_buffers >= kStepBindings;
   std::optional<Binding> turned;
-  if (cached && !in_one) turned = prepare(l, s);
+  if (cached && !single_dispatch) turned = prepare(l, s);
 
   const bool vectors = s.d % 4 == 0 && s.dv % 4 == 0;
   const View view = vectors ? View::F32x4 : View::F32;
-  Binding q = turned ? *turned : l.read(0, in_one ? View::F32 : view);
+  Binding q = turned ? *turned : l.read(0, single_dispatch ? View::F32 : view);
   q.access = Access::Read;
   if (turned) q.view = view;
   Binding keys = cached ? l.update(4) : l.read(1, view);
@@ -260,26 +276,16 @@ void lower(Lowering& l) {
   keys.access = values.access = Access::Read;
   keys.view = values.view = view;
   const std::uint32_t q_row = turned ? u32(s.q_width()) : u32(l.input(0).shape[1]);
-  const std::uint32_t mask_heads = l.has(3) && l.input(3).shape.size() == 3 ? 1 : 0;
   std::optional<Rotary> rotary;
-  if (in_one && l.attributes().has("rotary_layout")) rotary = Rotary::from(l.attributes(), "rotary_", s.d);
+  if (single_dispatch && l.attributes().has("rotary_layout")) rotary = Rotary::from(l.attributes(), "rotary_", s.d);
 
   Dispatch d;
   d.bindings = {q, keys, values, l.read_or(3, View::F32, q), l.read_or(6, View::I32, q)};
-  d.push_constants = {u32(s.queries),
-                      u32(s.heads),
-                      u32(s.kv_heads),
-                      u32(s.d),
-                      u32(s.dv),
-                      u32(s.length),
-                      q_row,
-                      u32(s.window),
-                      bits(s.scale),
-                      bits(s.softcap),
-                      mask_heads,
-                      s.packed ? u32(s.q_width()) : 0,
-                      s.packed ? u32(s.q_width() + s.k_width()) : 0,
-                      rotary ? u32(rotary->dims) : 0};
+  AttentionPush push = attention_push(s);
+  push.q_row = q_row;
+  push.mask_heads = l.has(3) && l.input(3).shape.size() == 3;
+  push.dims = rotary ? u32(rotary->dims) : 0;
+  d.push_constants = words_of(push);
   d.variant = {vectors ? "4" : "1", l.caps().subgroup_arithmetic ? "1" : "0"};
   d.groups = l.spread(static_cast<std::uint64_t>(s.heads * s.queries));
 
@@ -288,20 +294,20 @@ void lower(Lowering& l) {
     weights.shader = "attention_weights";
     count_keys(s, s.d, weights);
     weights.bindings.push_back(l.write(1));
-    weights.specialization = {l.lanes_within_loops([&](std::uint32_t many) {
-                                const auto elements = static_cast<std::uint64_t>(vectors ? s.d / 4 : s.d);
-                                return (static_cast<std::uint64_t>(s.length) / many + 1) * (elements + 3) +
-                                       2 * Lowering::reduce_iterations(many);
-                              }),
-                              cached, s.causal, l.has(3)};
+    const std::uint32_t lanes = l.lanes_within_loops([&](std::uint32_t many) {
+      const auto elements = static_cast<std::uint64_t>(vectors ? s.d / 4 : s.d);
+      return (static_cast<std::uint64_t>(s.length) / many + 1) * (elements + 3) + 2 * Lowering::reduce_iterations(many);
+    });
+    weights.specialization =
+        words_of(AttentionWeightsConstants{.lanes = lanes, .cached = cached, .causal = s.causal, .masked = l.has(3)});
     l.emit(std::move(weights));
   }
   if (!l.wants_output(0)) return;
   d.bindings.push_back(l.write(0));
   d.bytes = cached ? 0 : keys.size + values.size;
   count_keys(s, s.d + s.dv, d);
-  if (in_one) {
-    const Pass pass = pass_over_keys(l, s, vectors);
+  if (single_dispatch) {
+    const KeyTiles tiles = key_tiles(l, s, vectors);
     d.shader = "attention_step";
     Binding write_k = l.update(4);
     Binding write_v = l.update(5);
@@ -311,25 +317,58 @@ void lower(Lowering& l) {
     d.bindings.push_back(rotary ? rotary->table(l, s.length) : q);
     d.bindings.push_back(write_k);
     d.bindings.push_back(write_v);
-    d.specialization = {pass.lanes, l.has(3), pass.tile, pass.slots, pass.d_elements, rotary && rotary->half};
+    d.specialization = words_of(AttentionStepConstants{.lanes = tiles.lanes,
+                                                       .masked = l.has(3),
+                                                       .tile = tiles.tile,
+                                                       .slots = tiles.slots,
+                                                       .q_length = tiles.q_length,
+                                                       .half_split = rotary && rotary->half});
   } else if (vectors && wants_rows(l, s)) {
     d.shader = "attention_rows";
     const bool same_storage = l.tuning().texel && l.tuning().same_storage;
     if (same_storage) d.bindings[1].view = d.bindings[2].view = View::None;
     d.variant = {same_storage ? "storage" : "read"};
     const std::uint32_t lanes = l.tuning().lanes;
-    d.specialization = {
-        lanes, cached, s.causal, l.has(3), u32(s.d / 4), u32(s.dv / 4), std::max(s.d, s.dv) <= 64 ? 4u : 2u};
+    d.specialization = words_of(AttentionRowsConstants{.lanes = lanes,
+                                                       .cached = cached,
+                                                       .causal = s.causal,
+                                                       .masked = l.has(3),
+                                                       .q_length = u32(s.d / 4),
+                                                       .v_length = u32(s.dv / 4),
+                                                       .keys_at_a_time = std::max(s.d, s.dv) <= 64 ? 4u : 2u});
     d.groups = l.spread(static_cast<std::uint64_t>(s.heads) * ceil_div(u32(s.queries), lanes));
   } else {
-    const Pass pass = pass_over_keys(l, s, vectors);
+    const KeyTiles tiles = key_tiles(l, s, vectors);
     d.shader = "attention";
-    d.specialization = {pass.lanes, cached, s.causal, l.has(3), pass.tile, pass.slots, pass.d_elements};
+    d.specialization = words_of(AttentionConstants{.lanes = tiles.lanes,
+                                                   .cached = cached,
+                                                   .causal = s.causal,
+                                                   .masked = l.has(3),
+                                                   .tile = tiles.tile,
+                                                   .slots = tiles.slots,
+                                                   .q_length = tiles.q_length});
   }
   l.emit(std::move(d));
 }
 
 }  // namespace
+
+AttentionPush attention_push(const AttentionSizes& s) {
+  return {.rows = u32(s.queries),
+          .heads = u32(s.heads),
+          .kv_heads = u32(s.kv_heads),
+          .head_dim = u32(s.d),
+          .value_dim = u32(s.dv),
+          .key_rows = u32(s.length),
+          .q_row = 0,
+          .window = u32(s.window),
+          .scale = static_cast<float>(s.scale),
+          .softcap = static_cast<float>(s.softcap),
+          .mask_heads = 0,
+          .k_first = s.packed ? u32(s.q_width()) : 0,
+          .v_first = s.packed ? u32(s.q_width() + s.k_width()) : 0,
+          .dims = 0};
+}
 
 void count_keys(const AttentionSizes& s, std::int64_t products, Dispatch& d) {
   const auto size = [](std::int64_t value) { return static_cast<std::uint64_t>(value); };

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 
+#include "constants/attention_push.h"
 #include "graph/graph.h"
 
 namespace heed {
@@ -27,6 +28,8 @@ struct AttentionSizes {
   std::int64_t v_width() const { return kv_heads * dv; }
 };
 
+/// The push constants that follow from the sizes; q_row, mask_heads and dims are left to the op, 0.
+AttentionPush attention_push(const AttentionSizes& sizes);
 /// Keys that a pass over them by so many lanes scores at a time.
 std::uint32_t attention_tile(std::uint32_t lanes);
 /// Loop iterations that an invocation of such a pass runs.

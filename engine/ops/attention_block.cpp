@@ -14,6 +14,7 @@
 #include <algorithm>
 #include <numeric>
 
+#include "constants/attention_block.h"
 #include "graph/integer.h"
 #include "ops/attention.h"
 #include "ops/linear.h"
@@ -148,39 +149,29 @@ void lower(Lowering& l) {
                 l.counter(),
                 l.write()};
   d.bindings[6].view = d.bindings[8].view = View::F32x4;
-  d.push_constants = {1,
-                      u32(s.heads),
-                      u32(s.kv_heads),
-                      u32(s.d),
-                      u32(s.dv),
-                      u32(s.length),
-                      u32(w[0]),
-                      u32(s.window),
-                      bits(s.scale),
-                      bits(s.softcap),
-                      0,
-                      u32(s.q_width()),
-                      u32(s.q_width() + s.k_width()),
-                      u32(rotary.dims),
-                      u32(w[1]),
-                      u32(matrix_row_words(dtype, w[1])),
-                      u32(matrix_row_words(dtype, s.heads * s.dv)),
-                      u32(width),
-                      bits(a.real("norm_eps", 0.0))};
+  AttentionPush push = attention_push(s);
+  push.q_row = u32(w[0]);
+  push.dims = u32(rotary.dims);
+  d.push_constants = words_of(AttentionBlockPush{.attention = push,
+                                                 .columns = u32(w[1]),
+                                                 .row_words = u32(matrix_row_words(dtype, w[1])),
+                                                 .row_words_2 = u32(matrix_row_words(dtype, s.heads * s.dv)),
+                                                 .width = u32(width),
+                                                 .norm_eps = static_cast<float>(a.real("norm_eps", 0.0))});
   const std::uint32_t lanes = l.tuning().lanes;
-  d.specialization = {lanes,
-                      attention_tile(lanes),
-                      u32(ceil_div(s.dv / 4, std::int64_t{lanes})),
-                      u32(s.d / 4),
-                      rotary.half,
-                      u32(s.dv),
-                      u32(rows_at_a_time(2 * s.d + s.dv, lanes)),
-                      l.has(kBias),
-                      l.has(kNorm),
-                      first[0].band,
-                      second[0].band,
-                      l.has(kBias2),
-                      l.has(kResidual)};
+  d.specialization = words_of(AttentionBlockConstants{.lanes = lanes,
+                                                      .tile = attention_tile(lanes),
+                                                      .slots = u32(ceil_div(s.dv / 4, std::int64_t{lanes})),
+                                                      .q_length = u32(s.d / 4),
+                                                      .half_split = rotary.half,
+                                                      .v_length = u32(s.dv),
+                                                      .sums = u32(rows_at_a_time(2 * s.d + s.dv, lanes)),
+                                                      .has_bias = l.has(kBias),
+                                                      .has_norm = l.has(kNorm),
+                                                      .band = first[0].band,
+                                                      .band_2 = second[0].band,
+                                                      .has_bias_2 = l.has(kBias2),
+                                                      .has_residual = l.has(kResidual)});
   d.groups = {u32(s.heads), 1, 1};
   d.flops = saturating_sum(saturating_product({2, u64(w[0]), u64(w[1])}),
                            saturating_product({2, u64(width), u64(s.heads * s.dv)}));

@@ -1,12 +1,13 @@
 // How convolutions run fast: x with its padding, the weights with output channels innermost, then one dispatch of
-// shaders/conv.comp. A transposed convolution is as many ordinary ones as its strides have places, each giving every
-// stride-th output with the taps that reach it.
+// shaders/conv.comp. A transposed convolution is as many ordinary ones as its strides have places: its phases, each of
+// which gives every stride-th output with the taps that reach it.
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <array>
 #include <numeric>
 
+#include "constants/conv.h"
 #include "graph/integer.h"
 #include "ops/activation.h"
 #include "ops/conv.h"
@@ -17,15 +18,16 @@
 namespace heed::ops {
 namespace {
 
-constexpr std::int64_t kMostPasses = 64;         // of a transposed convolution
+constexpr std::int64_t kMostPhases = 64;         // of a transposed convolution
 constexpr std::int64_t kMostTaps = 32;           // of a row of the kernel, in registers
 constexpr std::int64_t kMostProducts = 128;      // of these with the pixels of a lane
 constexpr std::int64_t kMostWords = 16;          // of a row of x, in registers
 constexpr std::uint64_t kOtherIterations = 256;  // of loops that a lane runs besides those over x
 
-/// One ordinary convolution: output o < out lies at element y_first + o . y_step of a channel of y, and tap k of it
-/// reads element first + o * stride + k * dilation of x, and element w_first + k . w_step of the kernel.
-struct Pass {
+/// One ordinary convolution, or one of those that make a transposed one: output o < out lies at element y_first + o .
+/// y_step of a channel of y, and tap k of it reads element first + o * stride + k * dilation of x, and element w_first
+/// + k . w_step of the kernel.
+struct Phase {
   Triple out = {1, 1, 1};
   Triple first = {0, 0, 0};
   Triple stride = {1, 1, 1};
@@ -41,23 +43,23 @@ struct Pass {
 
 Triple strides_of(const Triple& sizes) { return {sizes[1] * sizes[2], sizes[2], 1}; }
 
-Pass forward_pass(const Window& w) {
-  Pass pass;
-  pass.out = w.out;
-  for (std::size_t d = 0; d < 3; ++d) pass.first[d] = -w.begin[d];
-  pass.stride = w.stride;
-  pass.kernel = w.kernel;
-  pass.dilation = w.dilation;
-  pass.y_step = strides_of(w.out);
-  pass.w_step = strides_of(w.kernel);
-  return pass;
+Phase forward_phase(const Window& w) {
+  Phase phase;
+  phase.out = w.out;
+  for (std::size_t d = 0; d < 3; ++d) phase.first[d] = -w.begin[d];
+  phase.stride = w.stride;
+  phase.kernel = w.kernel;
+  phase.dilation = w.dilation;
+  phase.y_step = strides_of(w.out);
+  phase.w_step = strides_of(w.kernel);
+  return phase;
 }
 
 /// Outputs `place`, `place` + stride, ...: output o of them gets x[i] w[k] where o * stride + place + begin = i *
 /// stride
 /// + k * dilation. The taps that solve this lie evenly; from the last to the first they read x forwards.
-Pass transposed_pass(const Window& w, const Triple& place) {
-  Pass pass;
+Phase transposed_phase(const Window& w, const Triple& place) {
+  Phase phase;
   const Triple y = strides_of(w.out);
   const Triple k = strides_of(w.kernel);
   for (std::size_t d = 0; d < 3; ++d) {
@@ -66,32 +68,32 @@ Pass transposed_pass(const Window& w, const Triple& place) {
     std::int64_t tap = 0;
     while (tap < step && tap < w.kernel[d] && (from - tap * w.dilation[d]) % w.stride[d] != 0) ++tap;
     const std::int64_t taps = tap == step || tap >= w.kernel[d] ? 0 : (w.kernel[d] - 1 - tap) / step + 1;
-    pass.out[d] = ceil_div(w.out[d] - place[d], w.stride[d]);
-    pass.kernel[d] = taps;
-    pass.dilation[d] = step * w.dilation[d] / w.stride[d];
-    pass.first[d] = taps == 0 ? 0 : (from - tap * w.dilation[d]) / w.stride[d] - (taps - 1) * pass.dilation[d];
-    pass.y_first += place[d] * y[d];
-    pass.y_step[d] = w.stride[d] * y[d];
-    pass.w_first += (tap + (taps - 1) * step) * k[d];
-    pass.w_step[d] = -step * k[d];
+    phase.out[d] = ceil_div(w.out[d] - place[d], w.stride[d]);
+    phase.kernel[d] = taps;
+    phase.dilation[d] = step * w.dilation[d] / w.stride[d];
+    phase.first[d] = taps == 0 ? 0 : (from - tap * w.dilation[d]) / w.stride[d] - (taps - 1) * phase.dilation[d];
+    phase.y_first += place[d] * y[d];
+    phase.y_step[d] = w.stride[d] * y[d];
+    phase.w_first += (tap + (taps - 1) * step) * k[d];
+    phase.w_step[d] = -step * k[d];
   }
-  return pass;
+  return phase;
 }
 
-std::vector<Pass> passes_of(const Convolution& c) {
+std::vector<Phase> phases_of(const Convolution& c) {
   const Window& w = c.window;
-  if (!c.transposed) return {forward_pass(w)};
+  if (!c.transposed) return {forward_phase(w)};
   Triple places;
   for (std::size_t d = 0; d < 3; ++d) places[d] = std::min(w.stride[d], w.out[d]);
-  if (places[0] > kMostPasses || places[1] > kMostPasses || places[2] > kMostPasses) return {};
-  if (places[0] * places[1] * places[2] > kMostPasses) return {};
-  std::vector<Pass> passes;
+  if (places[0] > kMostPhases || places[1] > kMostPhases || places[2] > kMostPhases) return {};
+  if (places[0] * places[1] * places[2] > kMostPhases) return {};
+  std::vector<Phase> phases;
   for (Triple p = {0, 0, 0}; p[0] < places[0]; ++p[0]) {
     for (p[1] = 0; p[1] < places[1]; ++p[1]) {
-      for (p[2] = 0; p[2] < places[2]; ++p[2]) passes.push_back(transposed_pass(w, p));
+      for (p[2] = 0; p[2] < places[2]; ++p[2]) phases.push_back(transposed_phase(w, p));
     }
   }
-  return passes;
+  return phases;
 }
 
 /// A kernel of one element at every place: the spatial dimensions are one.
@@ -102,8 +104,8 @@ Convolution flattened(Convolution c) {
   return c;
 }
 
-/// How a pass meets the padded rows of x.
-struct Tiling {
+/// How a phase meets the padded rows of x.
+struct RowTiles {
   std::int64_t pixels = 8;
   std::int64_t tiles = 1;  // of a row
   std::int64_t shift = 0;
@@ -112,28 +114,28 @@ struct Tiling {
   std::int64_t row_words = 1;  // that a row needs
 };
 
-Tiling tiling_of(const Pass& pass, std::int64_t before) {
-  Tiling t;
-  const std::int64_t first = pass.first[2] + before;
+RowTiles row_tiles_of(const Phase& phase, std::int64_t before) {
+  RowTiles t;
+  const std::int64_t first = phase.first[2] + before;
   t.shift = first % 4;
   t.first_word = first / 4;
-  const std::int64_t taps = std::max<std::int64_t>(1, pass.kernel[2]);
+  const std::int64_t taps = std::max<std::int64_t>(1, phase.kernel[2]);
   const auto words = [&](std::int64_t pixels) {
-    return (t.shift + (pixels - 1) * pass.stride[2] + (taps - 1) * pass.dilation[2]) / 4 + 1;
+    return (t.shift + (pixels - 1) * phase.stride[2] + (taps - 1) * phase.dilation[2]) / 4 + 1;
   };
-  t.pixels = pass.out[2] > 4 ? 8 : 4;
+  t.pixels = phase.out[2] > 4 ? 8 : 4;
   // Fewer for long strides and kernels; tiles begin at whole vec4s.
-  while (t.pixels > 1 && t.pixels / 2 * pass.stride[2] % 4 == 0 &&
+  while (t.pixels > 1 && t.pixels / 2 * phase.stride[2] % 4 == 0 &&
          (words(t.pixels) > kMostWords || t.pixels * taps > kMostProducts)) {
     t.pixels /= 2;
   }
   t.words = words(t.pixels);
-  t.tiles = ceil_div(pass.out[2], t.pixels);
-  t.row_words = t.first_word + (t.tiles - 1) * t.pixels * pass.stride[2] / 4 + t.words;
+  t.tiles = ceil_div(phase.out[2], t.pixels);
+  t.row_words = t.first_word + (t.tiles - 1) * t.pixels * phase.stride[2] / 4 + t.words;
   return t;
 }
 
-/// x as the passes read it: slices, rows, and vec4s of a row, with what lies around it.
+/// x as the phases read it: slices, rows, and vec4s of a row, with what lies around it.
 struct PaddedX {
   Triple before = {0, 0, 0};
   Triple size = {1, 1, 1};  // in elements
@@ -141,18 +143,18 @@ struct PaddedX {
   std::int64_t row_words() const { return size[2] / 4; }
 };
 
-PaddedX padded_x(const std::vector<Pass>& passes) {
+PaddedX padded_x(const std::vector<Phase>& phases) {
   PaddedX x;
-  for (const Pass& pass : passes) {
-    for (std::size_t d = 0; d < 3; ++d) x.before[d] = std::max(x.before[d], -pass.first[d]);
+  for (const Phase& phase : phases) {
+    for (std::size_t d = 0; d < 3; ++d) x.before[d] = std::max(x.before[d], -phase.first[d]);
   }
-  for (const Pass& pass : passes) {
-    if (pass.empty()) continue;
+  for (const Phase& phase : phases) {
+    if (phase.empty()) continue;
     for (std::size_t d = 0; d < 2; ++d) {
-      x.size[d] = std::max(x.size[d], x.before[d] + pass.first[d] + (pass.out[d] - 1) * pass.stride[d] +
-                                          (pass.kernel[d] - 1) * pass.dilation[d] + 1);
+      x.size[d] = std::max(x.size[d], x.before[d] + phase.first[d] + (phase.out[d] - 1) * phase.stride[d] +
+                                          (phase.kernel[d] - 1) * phase.dilation[d] + 1);
     }
-    x.size[2] = std::max(x.size[2], 4 * tiling_of(pass, x.before[2]).row_words);
+    x.size[2] = std::max(x.size[2], 4 * row_tiles_of(phase, x.before[2]).row_words);
   }
   return x;
 }
@@ -181,8 +183,8 @@ Binding place_x(Lowering& l, const Convolution& c, PaddedX& x, const Binding& ze
   return read;
 }
 
-/// The weights of a pass: [groups, channels, taps.., outputs], the last padded to whole vec4s unless it is 1.
-Binding place_weights(Lowering& l, const Convolution& c, const Pass& pass, std::size_t number, const Binding& zero) {
+/// The weights of a phase: [groups, channels, taps.., outputs], the last padded to whole vec4s unless it is 1.
+Binding place_weights(Lowering& l, const Convolution& c, const Phase& phase, std::size_t number, const Binding& zero) {
   const bool one = c.outputs == 1;
   const View view = one ? View::F32 : View::F32x4;
   const std::int64_t taps = c.window.taps();
@@ -191,13 +193,13 @@ Binding place_weights(Lowering& l, const Convolution& c, const Pass& pass, std::
   const std::int64_t of_channel = c.transposed ? c.outputs * taps : taps;
   const std::int64_t of_output = c.transposed ? taps : c.channels * taps;
   Padding padding;
-  padding.y = {c.groups, c.channels, pass.kernel[0], pass.kernel[1], pass.kernel[2], outputs};
+  padding.y = {c.groups, c.channels, phase.kernel[0], phase.kernel[1], phase.kernel[2], outputs};
   padding.x = padding.y;
   padding.x.back() = c.outputs;
   padding.begin = Shape(6, 0);
   padding.stride = {
-      c.channels * c.outputs * taps, of_channel, pass.w_step[0], pass.w_step[1], pass.w_step[2], of_output};
-  padding.x_first = pass.w_first;
+      c.channels * c.outputs * taps, of_channel, phase.w_step[0], phase.w_step[1], phase.w_step[2], of_output};
+  padding.x_first = phase.w_first;
   if (std::optional<Binding> ordered = l.ordered(1, {padding.y, padding.x, padding.stride, padding.x_first}, view)) {
     return *ordered;
   }
@@ -213,49 +215,49 @@ Binding place_weights(Lowering& l, const Convolution& c, const Pass& pass, std::
 }
 
 /// What a lane fetches before it computes: rows of the kernel, or channels where the kernel has one row.
-struct Together {
+struct Fetch {
   std::int64_t rows = 1;
   std::int64_t channels = 1;
   bool deep = false;             // the kernel has more rows
   std::uint64_t iterations = 1;  // of loops, for so many channels, the ones that leave them included
 };
 
-Together together(const Convolution& c, const Pass& pass, const Tiling& t) {
+Fetch fetch_of(const Convolution& c, const Phase& phase, const RowTiles& t) {
   constexpr std::int64_t kMostFetches = 24;
-  const std::int64_t fetches = t.words + pass.kernel[2];
-  Together rows;
-  if (pass.empty()) {
-    rows.deep = true;
-  } else if (pass.kernel[0] * pass.kernel[1] == 1) {
-    while (c.channels % (2 * rows.rows) == 0 && 2 * rows.rows * fetches <= kMostFetches) rows.rows *= 2;
-    rows.channels = rows.rows;
+  const std::int64_t fetches = t.words + phase.kernel[2];
+  Fetch fetch;
+  if (phase.empty()) {
+    fetch.deep = true;
+  } else if (phase.kernel[0] * phase.kernel[1] == 1) {
+    while (c.channels % (2 * fetch.rows) == 0 && 2 * fetch.rows * fetches <= kMostFetches) fetch.rows *= 2;
+    fetch.channels = fetch.rows;
   } else {
-    if (pass.kernel[1] * fetches <= kMostFetches) rows.rows = pass.kernel[1];
-    rows.deep = rows.rows < pass.kernel[0] * pass.kernel[1];
+    if (phase.kernel[1] * fetches <= kMostFetches) fetch.rows = phase.kernel[1];
+    fetch.deep = fetch.rows < phase.kernel[0] * phase.kernel[1];
   }
-  if (rows.deep) {
-    const std::int64_t inner = pass.kernel[1] / rows.rows;
+  if (fetch.deep) {
+    const std::int64_t inner = phase.kernel[1] / fetch.rows;
     // Twice what they are: llvmpipe counts more of nested loops than their rounds and their ends.
-    rows.iterations = 2 * static_cast<std::uint64_t>(2 + pass.kernel[0] * (2 + inner));
+    fetch.iterations = 2 * static_cast<std::uint64_t>(2 + phase.kernel[0] * (2 + inner));
   }
-  return rows;
+  return fetch;
 }
 
-void emit_pass(Lowering& l, const Convolution& c, const Pass& pass, const PaddedX& x, const Binding& read_x,
-               const Binding& weights) {
-  const Tiling t = tiling_of(pass, x.before[2]);
+void emit_phase(Lowering& l, const Convolution& c, const Phase& phase, const PaddedX& x, const Binding& read_x,
+                const Binding& weights) {
+  const RowTiles t = row_tiles_of(phase, x.before[2]);
   const std::int64_t blocks = c.outputs == 1 ? 1 : ceil_div(c.outputs, 4);
-  const std::int64_t count = c.batch * c.groups * pass.out[0] * pass.out[1] * t.tiles * blocks;
-  const Together rows = together(c, pass, t);
-  const Triple kernel = pass.empty() ? Triple{0, 0, 1} : pass.kernel;
+  const std::int64_t count = c.batch * c.groups * phase.out[0] * phase.out[1] * t.tiles * blocks;
+  const Fetch fetch = fetch_of(c, phase, t);
+  const Triple kernel = phase.empty() ? Triple{0, 0, 1} : phase.kernel;
   const std::int64_t channels = c.channels;
   const auto most = static_cast<std::int64_t>(
-      std::min<std::uint64_t>((l.caps().max_loop_iterations - kOtherIterations) / rows.iterations, 0x7fffff00));
-  const std::int64_t step = std::min(most * rows.channels, channels);
+      std::min<std::uint64_t>((l.caps().max_loop_iterations - kOtherIterations) / fetch.iterations, 0x7fffff00));
+  const std::int64_t step = std::min(most * fetch.channels, channels);
   const std::int64_t x_first =
-      ((pass.first[0] + x.before[0]) * x.size[1] + pass.first[1] + x.before[1]) * x.row_words() + t.first_word;
-  const std::int64_t y_words = pass.dilation[1] * x.row_words();
-  const std::int64_t z_words = pass.dilation[0] * x.size[1] * x.row_words();
+      ((phase.first[0] + x.before[0]) * x.size[1] + phase.first[1] + x.before[1]) * x.row_words() + t.first_word;
+  const std::int64_t y_words = phase.dilation[1] * x.row_words();
+  const std::int64_t z_words = phase.dilation[0] * x.size[1] * x.row_words();
   const std::int64_t channel_words = x.size[0] * x.size[1] * x.row_words();
   for (std::int64_t first = 0; first < channels; first += step) {
     const std::int64_t end = std::min(channels, first + step);
@@ -264,46 +266,55 @@ void emit_pass(Lowering& l, const Convolution& c, const Pass& pass, const Padded
     d.variant = {c.outputs == 1 ? "1" : "4"};
     d.bindings = {read_x, weights, l.read_or(2, View::F32, read_x), l.write()};
     if (step < channels) d.bindings[3].access = Access::ReadWrite;
-    for (const std::int64_t value : {count,
-                                     blocks,
-                                     t.tiles,
-                                     pass.out[2],
-                                     pass.out[1],
-                                     pass.out[0],
-                                     c.groups,
-                                     channels,
-                                     kernel[1] / (rows.deep ? rows.rows : 1),
-                                     kernel[0],
-                                     pass.stride[1],
-                                     pass.stride[0],
-                                     rows.channels > 1 ? channel_words : y_words,
-                                     rows.rows * y_words,
-                                     z_words,
-                                     rows.channels,
-                                     kernel[0] * kernel[1] * kernel[2] * blocks,
-                                     pass.empty() ? 0 : x_first,
-                                     x.row_words(),
-                                     x.size[1],
-                                     x.size[0],
-                                     pass.y_first,
-                                     pass.y_step[2],
-                                     pass.y_step[1],
-                                     pass.y_step[0],
-                                     c.window.out_count(),
-                                     c.outputs,
-                                     first,
-                                     end}) {
-      d.push_constants.push_back(i32(value));
-    }
-    const std::uint32_t lanes = l.lanes(8);
     const ConvActivation activation = ConvActivation::of(l.attributes());
-    d.push_constants.push_back(bits(activation.slope));
-    d.specialization = {
-        lanes,          u32(t.pixels), u32(kernel[2]), u32(pass.stride[2]), u32(pass.dilation[2]), u32(t.shift),
-        u32(rows.rows), rows.deep,     l.has(2),       activation.number};
+    d.push_constants = words_of(ConvPush{
+        .count = i32(count),
+        .blocks = i32(blocks),
+        .tiles = i32(t.tiles),
+        .width = i32(phase.out[2]),
+        .height = i32(phase.out[1]),
+        .depth = i32(phase.out[0]),
+        .groups = i32(c.groups),
+        .channels = i32(channels),
+        .kernel_y = i32(kernel[1] / (fetch.deep ? fetch.rows : 1)),
+        .kernel_z = i32(kernel[0]),
+        .stride_y = i32(phase.stride[1]),
+        .stride_z = i32(phase.stride[0]),
+        .word_step = i32(fetch.channels > 1 ? channel_words : y_words),
+        .y_step_words = i32(fetch.rows * y_words),
+        .z_step_words = i32(z_words),
+        .channel_step = i32(fetch.channels),
+        .weight_step = i32(kernel[0] * kernel[1] * kernel[2] * blocks),
+        .x_first = i32(phase.empty() ? 0 : x_first),
+        .row_words = i32(x.row_words()),
+        .rows = i32(x.size[1]),
+        .slices = i32(x.size[0]),
+        .y_first = i32(phase.y_first),
+        .y_step = i32(phase.y_step[2]),
+        .y_row = i32(phase.y_step[1]),
+        .y_slice = i32(phase.y_step[0]),
+        .y_channel = i32(c.window.out_count()),
+        .outputs = i32(c.outputs),
+        .first_channel = i32(first),
+        .end_channel = i32(end),
+        .slope = static_cast<float>(activation.slope),
+    });
+    const std::uint32_t lanes = l.lanes(8);
+    d.specialization = words_of(ConvConstants{
+        .lanes = lanes,
+        .pixels = u32(t.pixels),
+        .kernel = u32(kernel[2]),
+        .stride = u32(phase.stride[2]),
+        .dilation = u32(phase.dilation[2]),
+        .shift = u32(t.shift),
+        .rows = u32(fetch.rows),
+        .deep = fetch.deep,
+        .has_bias = l.has(2),
+        .activation = activation.number,
+    });
     d.groups = l.spread(static_cast<std::uint64_t>(ceil_div(count, std::int64_t{lanes})));
-    d.flops = saturating_product({2, u64(c.batch), u64(c.groups), u64(c.outputs), u64(pass.out[0]), u64(pass.out[1]),
-                                  u64(pass.out[2]), u64(end - first), u64(kernel[0] * kernel[1] * kernel[2])});
+    d.flops = saturating_product({2, u64(c.batch), u64(c.groups), u64(c.outputs), u64(phase.out[0]), u64(phase.out[1]),
+                                  u64(phase.out[2]), u64(end - first), u64(kernel[0] * kernel[1] * kernel[2])});
     l.emit(std::move(d));
   }
 }
@@ -312,16 +323,16 @@ void emit_pass(Lowering& l, const Convolution& c, const Pass& pass, const Padded
 
 bool lower_tiles(Lowering& l, const Convolution& convolution) {
   const Convolution c = flattened(convolution);
-  const std::vector<Pass> passes = passes_of(c);
-  if (passes.empty() || c.channels == 0 || c.window.in_count() == 0) return false;
-  PaddedX x = padded_x(passes);
-  for (const Pass& pass : passes) {
-    const Tiling t = tiling_of(pass, x.before[2]);
-    if (pass.kernel[2] > kMostTaps || t.words > kMostWords ||
-        together(c, pass, t).iterations + kOtherIterations > l.caps().max_loop_iterations) {
+  const std::vector<Phase> phases = phases_of(c);
+  if (phases.empty() || c.channels == 0 || c.window.in_count() == 0) return false;
+  PaddedX x = padded_x(phases);
+  for (const Phase& phase : phases) {
+    const RowTiles t = row_tiles_of(phase, x.before[2]);
+    if (phase.kernel[2] > kMostTaps || t.words > kMostWords ||
+        fetch_of(c, phase, t).iterations + kOtherIterations > l.caps().max_loop_iterations) {
       return false;
     }
-    const std::int64_t lanes = c.batch * c.groups * pass.out[0] * pass.out[1] * t.tiles * ceil_div(c.outputs, 4);
+    const std::int64_t lanes = c.batch * c.groups * phase.out[0] * phase.out[1] * t.tiles * ceil_div(c.outputs, 4);
     if (lanes > 0x7fffffff) return false;
   }
   const std::int64_t padded = c.batch * c.groups * c.channels * x.size[0] * x.size[1] * x.size[2];
@@ -331,11 +342,11 @@ bool lower_tiles(Lowering& l, const Convolution& convolution) {
   const Binding zero = l.constant("pad.zero", std::array<std::int32_t, 1>{0}, View::I32);
   const Binding read_x = place_x(l, c, x, zero);
   std::vector<Binding> weights;
-  for (std::size_t i = 0; i < passes.size(); ++i) {
-    weights.push_back(passes[i].empty() ? read_x : place_weights(l, c, passes[i], i, zero));
+  for (std::size_t i = 0; i < phases.size(); ++i) {
+    weights.push_back(phases[i].empty() ? read_x : place_weights(l, c, phases[i], i, zero));
     if (c.outputs == 1) weights.back().view = View::F32;
   }
-  for (std::size_t i = 0; i < passes.size(); ++i) emit_pass(l, c, passes[i], x, read_x, weights[i]);
+  for (std::size_t i = 0; i < phases.size(); ++i) emit_phase(l, c, phases[i], x, read_x, weights[i]);
   return true;
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <bit>
 #include <concepts>
 #include <map>
@@ -8,6 +9,7 @@
 #include <span>
 #include <string>
 #include <tuple>
+#include <type_traits>
 #include <vector>
 
 #include "graph/host_tensor.h"
@@ -38,6 +40,13 @@ std::uint32_t i32(T value) {
   return static_cast<std::uint32_t>(narrow<std::int32_t>(value));
 }
 inline std::uint32_t bits(double value) { return std::bit_cast<std::uint32_t>(static_cast<float>(value)); }
+/// Those of a struct that a shader declares too (shaders/include/constants/declare.h).
+template <typename Constants>
+std::vector<std::uint32_t> words_of(const Constants& constants) {
+  static_assert(std::is_trivially_copyable_v<Constants> && sizeof(Constants) % 4 == 0 && alignof(Constants) == 4);
+  const auto words = std::bit_cast<std::array<std::uint32_t, sizeof(Constants) / 4>>(constants);
+  return {words.begin(), words.end()};
+}
 
 /// What an op's lower() works with: the types of its node, the device, and a Plan to which it appends dispatches.
 class Lowering {

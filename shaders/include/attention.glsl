@@ -2,31 +2,8 @@
 // says what they mean).
 #ifndef HEED_ATTENTION_GLSL
 #define HEED_ATTENTION_GLSL
+#include "constants/attention_push.h"
 #include "special.glsl"
-
-layout(push_constant) uniform Push {
-  uint rows;
-  uint heads;
-  uint kv_heads;
-  uint head_dim;
-  uint value_dim;
-  uint key_rows;  // of the cache, or S
-  uint q_row;     // elements from row to row of q
-  uint window;
-  float scale;
-  float softcap;
-  uint mask_heads;  // 1 when the mask has its own rows for every head
-  // attention_newest.glsl alone:
-  uint k_first, v_first;  // first elements of k and v in their buffers
-  uint dims;              // turned elements of a head, 0 for none
-#ifdef ATTENTION_BLOCK
-  uint columns;      // of x
-  uint row_words;    // 16-byte words of a row of W
-  uint row_words_2;  // of W2
-  uint width;        // columns of y
-  float norm_eps;
-#endif
-};
 
 #ifdef VECTOR_4
 #define Element vec4

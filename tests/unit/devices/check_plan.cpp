@@ -70,6 +70,12 @@ std::vector<std::string> misfits(const Plan& plan, const DeviceCaps& caps) {
            fmt::format("{} invocations, limit {}", invocations, caps.max_workgroup_invocations));
     demand(d.push_constants.size() * 4 <= caps.max_push_constants,
            fmt::format("{} bytes of push constants, limit {}", d.push_constants.size() * 4, caps.max_push_constants));
+    demand(d.push_constants.size() * 4 == needs.push_constants,
+           fmt::format("{} bytes of push constants, the shader declares {}", d.push_constants.size() * 4,
+                       needs.push_constants));
+    demand(
+        d.specialization.size() == needs.constants,
+        fmt::format("{} specialization constants, the shader declares {}", d.specialization.size(), needs.constants));
     std::uint32_t storage = 0, texel = 0;
     for (const Binding& binding : d.bindings) {
       const PlanTensor& tensor = plan.tensors[binding.tensor];

@@ -285,7 +285,9 @@ TEST_CASE("the checker finds each limit that a plan breaks") {
   });
   finds("65536 workgroups", [](Plan& p, DeviceCaps&) { p.dispatches[0].groups[1] = 65536; });
   finds("0 workgroups", [](Plan& p, DeviceCaps&) { p.dispatches[0].groups[2] = 0; });
-  finds("bytes of push constants", [](Plan& p, DeviceCaps&) { p.dispatches[0].push_constants.resize(33); });
+  finds("bytes of push constants, limit", [](Plan& p, DeviceCaps&) { p.dispatches[0].push_constants.resize(33); });
+  finds("bytes of push constants, the shader", [](Plan& p, DeviceCaps&) { p.dispatches[0].push_constants.pop_back(); });
+  finds("specialization constants", [](Plan& p, DeviceCaps&) { p.dispatches[0].specialization.push_back(1); });
   finds("alignment", [](Plan& p, DeviceCaps&) { p.dispatches[0].bindings[0].offset = 16; });
   finds("' binds ", [](Plan& p, DeviceCaps&) { p.dispatches[0].bindings[0].size += 256; });
   finds("' binds ", [](Plan& p, DeviceCaps&) { p.dispatches[0].bindings[0].offset = UINT64_MAX - 255; });

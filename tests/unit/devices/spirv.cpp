@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <map>
 
 #include "heed/error.h"
@@ -34,7 +35,7 @@ enum : std::uint32_t {
   kOpDecorate = 71,
   kOpCompositeExtract = 81,
 };
-constexpr std::uint32_t kSpecId = 1, kBuiltIn = 11, kWorkgroupSize = 25, kWorkgroup = 4;
+constexpr std::uint32_t kSpecId = 1, kBuiltIn = 11, kWorkgroupSize = 25, kWorkgroup = 4, kPushConstant = 9;
 
 struct Reader {
   std::map<std::uint32_t, std::uint32_t> spec_id;               // of results
@@ -135,7 +136,10 @@ ShaderNeeds shader_needs(std::span<const std::uint32_t> words, std::span<const s
         needs.capabilities.insert(w[1]);
         break;
       case kOpDecorate:
-        if (w[2] == kSpecId) r.spec_id[w[1]] = w[3];
+        if (w[2] == kSpecId) {
+          r.spec_id[w[1]] = w[3];
+          needs.constants = std::max<std::size_t>(needs.constants, w[3] + 1);
+        }
         if (w[2] == kBuiltIn && w[3] == kWorkgroupSize) r.size_id = w[1];
         break;
       case kOpTypeBool:
@@ -185,6 +189,7 @@ ShaderNeeds shader_needs(std::span<const std::uint32_t> words, std::span<const s
         break;
       case kOpVariable:
         if (w[3] == kWorkgroup) needs.shared_memory += r.bytes.at(r.pointee.at(w[1]));
+        if (w[3] == kPushConstant) needs.push_constants = r.bytes.at(r.pointee.at(w[1]));
         break;
       default:
         break;

@@ -1,0 +1,21 @@
+#ifndef HEED_CONSTANTS_ATTENTION_PREPARE_H
+#define HEED_CONSTANTS_ATTENTION_PREPARE_H
+#include "constants/declare.h"
+
+SPECIALIZATION_CONSTANTS(AttentionPrepareConstants)
+  CONSTANT(1, half_split, HALF_SPLIT, 0)
+END_SPECIALIZATION
+
+PUSH_CONSTANTS(AttentionPreparePush)
+  uint rows;
+  uint heads;
+  uint kv_heads;
+  uint head_dim;
+  uint value_dim;
+  uint cache_rows;
+  uint dims;                 // turned elements of a head, 0 for none
+  uint q_row, k_row, v_row;  // elements from row to row
+  uint k_first, v_first;     // first elements of k and v in their buffers
+END_CONSTANTS
+
+#endif

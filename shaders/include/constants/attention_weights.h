@@ -1,0 +1,11 @@
+#ifndef HEED_CONSTANTS_ATTENTION_WEIGHTS_H
+#define HEED_CONSTANTS_ATTENTION_WEIGHTS_H
+#include "constants/declare.h"
+
+SPECIALIZATION_CONSTANTS(AttentionWeightsConstants)
+  CONSTANT(1, cached, CACHED, 0)
+  CONSTANT(2, causal, CAUSAL, 0)
+  CONSTANT(3, masked, MASKED, 0)
+END_SPECIALIZATION
+
+#endif
