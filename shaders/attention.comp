@@ -7,6 +7,7 @@
 #extension GL_GOOGLE_include_directive : require
 layout(local_size_x_id = 0) in;
 #include "constants/attention.h"
+#define ATTENTION_GENERAL
 #include "memory.glsl"
 #include "reduce.glsl"
 #include "attention.glsl"

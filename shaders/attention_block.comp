@@ -15,6 +15,9 @@ layout(local_size_x_id = 0) in;
 const uint MASKED = 0;
 const uint CACHED = 1;
 const uint CAUSAL = 0;
+const uint OWN_POSITIONS = 0;
+const uint LENGTHS = 0;
+const uint SCORE = 0;
 
 #define VECTOR_4
 #define SUBGROUP_1

@@ -18,12 +18,16 @@ WRITE_F32(5, y);
 
 void main() {
   const uint group = workgroup_index();
-  const uint blocks = (rows + gl_WorkGroupSize.x - 1) / gl_WorkGroupSize.x;
-  const uint head = group / blocks;
+  const uint blocks = (memory_rows + gl_WorkGroupSize.x - 1) / gl_WorkGroupSize.x;
+  const uint memories = rows / memory_rows;
+  const uint head = group / (blocks * memories);
   if (head >= heads) return;
-  const uint first_row = group % blocks * gl_WorkGroupSize.x;
+  const uint memory = group / blocks % memories;
+  const uint first_row = memory * memory_rows + group % blocks * gl_WorkGroupSize.x;
+  const uint end_row = (memory + 1) * memory_rows;
   const uint own = first_row + gl_LocalInvocationID.x;
-  const uint t = min(own, rows - 1);  // rows past the end repeat the last one and are not written
+  const uint t = min(own, end_row - 1);  // rows past the end repeat the last one and are not written
+  const uint first_key = memory * key_rows;
   const uint kv_head = head / (heads / kv_heads);
 
   vec4 query[Q_LENGTH];
@@ -35,14 +39,21 @@ void main() {
 
   // Every lane goes through the keys that any lane sees.
   const uvec2 range = visible_keys(t);
-  const uint begin = visible_keys(first_row).x;
-  const uint end = visible_keys(min(first_row + gl_WorkGroupSize.x, rows) - 1).y;
+  uint begin = visible_keys(first_row).x;
+  uint end = visible_keys(min(first_row + gl_WorkGroupSize.x, end_row) - 1).y;
+  if (OWN_POSITIONS == 1) {  // in any order
+    for (uint r = first_row; r < min(first_row + gl_WorkGroupSize.x, end_row); ++r) {
+      const uvec2 of_row = visible_keys(r);
+      begin = min(begin, of_row.x);
+      end = max(end, of_row.y);
+    }
+  }
   for (uint key = begin; key < end; key += KEYS) {
     float scores[KEYS];
     float new_largest = largest;
     for (uint i = 0; i < KEYS; ++i) {
       const uint at = min(key + i, end - 1);
-      const uint base = (at * kv_heads + kv_head) * Q_LENGTH;
+      const uint base = ((first_key + at) * kv_heads + kv_head) * Q_LENGTH;
       vec4 product = query[0] * load_same_f32x4(keys, base);
       for (uint e = 1; e < Q_LENGTH; ++e) product = fma(query[e], load_same_f32x4(keys, base + e), product);
       const bool seen = key + i >= range.x && key + i < range.y;
@@ -59,14 +70,14 @@ void main() {
     for (uint e = 0; e < V_LENGTH; ++e) {
       vec4 sum = sums[e] * rescale;
       for (uint i = 0; i < KEYS; ++i) {
-        const uint base = (min(key + i, end - 1) * kv_heads + kv_head) * V_LENGTH;
+        const uint base = ((first_key + min(key + i, end - 1)) * kv_heads + kv_head) * V_LENGTH;
         sum = fma(vec4(scores[i]), load_same_f32x4(values, base + e), sum);
       }
       sums[e] = sum;
     }
   }
 
-  if (own >= rows) return;
+  if (own >= end_row) return;
   const float scale_out = total == 0.0 ? 0.0 : 1.0 / total;  // no key at all yields zeros
   for (uint e = 0; e < V_LENGTH; ++e) {
     const uint at = (t * heads + head) * value_dim + e * 4;

@@ -10,6 +10,9 @@ layout(local_size_x_id = 0) in;
 #include "constants/attention_step.h"
 const uint CACHED = 1;
 const uint CAUSAL = 0;  // there is no later key
+const uint OWN_POSITIONS = 0;
+const uint LENGTHS = 0;
+const uint SCORE = 0;
 #include "memory.glsl"
 #include "reduce.glsl"
 #include "rotary.glsl"

@@ -8,6 +8,7 @@
 #extension GL_GOOGLE_include_directive : require
 layout(local_size_x_id = 0) in;
 #include "constants/attention_weights.h"
+#define ATTENTION_GENERAL
 #include "memory.glsl"
 #include "reduce.glsl"
 #include "attention.glsl"
@@ -22,7 +23,14 @@ void main() {
   const uint t = group / heads;
   const uint kv_head = head / (heads / kv_heads);
   const uint d = head_dim / WIDTH;
-  const uint row = (head * rows + t) * key_rows;
+  const uint row = ((t / query_rows * heads + head) * query_rows + t % query_rows) * key_rows;
+  float q_squares = 0.0;
+  if (SCORE == kCosine) {
+    for (uint e = 0; e < d; ++e) {
+      const Element x = load(q, (t * q_row + head * head_dim) / WIDTH + e);
+      q_squares += dot(x, x);
+    }
+  }
   const uvec2 range = visible_keys(t);
 
   float largest = kMasked;
@@ -31,10 +39,14 @@ void main() {
     float score = kMasked;
     if (i >= range.x && i < range.y) {
       Element product = Element(0.0);
+      float k_squares = 0.0;
+      const uint base = (key_place(t, i) * kv_heads + kv_head) * d;
       for (uint e = 0; e < d; ++e) {
-        product += load(q, (t * q_row + head * head_dim) / WIDTH + e) * load(keys, (i * kv_heads + kv_head) * d + e);
+        const Element k = load(keys, base + e);
+        product += score_term(load(q, (t * q_row + head * head_dim) / WIDTH + e), k, head * d + e);
+        if (SCORE == kCosine) k_squares += dot(k, k);
       }
-      score = finish_score(dot(product, Element(1.0)), head, t, i);
+      score = finish_score(finish_product(dot(product, Element(1.0)), q_squares, k_squares), head, t, i);
     }
     weights[row + i] = score;
     largest = max(largest, score);

@@ -26,16 +26,16 @@ WRITE_I32(6, records);
 void main() {
   const uint i = workgroup_index() * gl_WorkGroupSize.x + gl_LocalInvocationID.x;
   if (i >= sentences * capacity) return;
-  const uint sentence = i / capacity;
-  const uint at = i % capacity;
+  const uint at = i / sentences;
+  const uint sentence = i % sentences;
   const uint made = uint(load_i32(progress, 2 * sentence + 1));
   const uint first_row = sentence * BEAMS;
   if (at < made) {
     int places[BEAMS];
     for (uint b = 0; b < BEAMS; ++b) {
-      places[b] = table[uint(load_i32(decisions, 2 * (first_row + b))) * capacity + at];
+      places[b] = table[at * rows + uint(load_i32(decisions, 2 * (first_row + b)))];
     }
-    for (uint b = 0; b < BEAMS; ++b) table[(first_row + b) * capacity + at] = places[b];
+    for (uint b = 0; b < BEAMS; ++b) table[at * rows + first_row + b] = places[b];
   } else if (at == made) {
     for (uint b = 0; b < BEAMS; ++b) {
       const uint row = first_row + b;
@@ -45,7 +45,7 @@ void main() {
       tokens[row] = max(token, 0);
       position[row] = token < 0 ? -1 : int(at);  // rows without a beam compute nothing
       parents[row] = parent;
-      table[row * capacity + at] = int(place);
+      table[place] = int(place);
       if (token < 0) continue;
       records[2 * place] = token;
       records[2 * place + 1] = int((at - 1) * rows) + parent;

@@ -20,7 +20,6 @@ layout(push_constant) uniform Push {
   uint rows;
   uint vocabulary;
   uint beams;
-  uint capacity;  // positions a row of `table` has
 };
 
 #ifdef VECTOR_4
@@ -50,7 +49,7 @@ shared int kept_tokens[KEEP * gl_WorkGroupSize.x];
 uint row;
 uint made;  // tokens that the row's sentence has; its newest lies at position `made`
 
-int token_at(uint position) { return load_i32(records, 2 * uint(load_i32(table, row * capacity + position))); }
+int token_at(uint position) { return load_i32(records, 2 * uint(load_i32(table, position * rows + row))); }
 
 // Whether the token would make n tokens in a row that are there already. Position 0 is where every sentence begins.
 bool repeats(int token) {

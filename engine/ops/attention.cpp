@@ -1,14 +1,23 @@
-// op attention: y = softmax(scale q k^T + mask) v for every head (Vaswani et al. 2017), grouped-query and multi-query
-// as the general case: head h attends with key/value head h / (heads / kv_heads).
+// op attention: y = softmax(scale score(q, k) + mask) v for every head (Vaswani et al. 2017), grouped-query and
+// multi-query as the general case: head h attends with key/value head h / (heads / kv_heads).
 //
-// inputs: q [T, H*d], k [S, KVH*d], v [S, KVH*dv], mask [T, L] or [H, T, L]?, cache_k [C, KVH*d]?, cache_v [C,
-// KVH*dv]?, position [1] i32?. With a cache (states, together with position) rows of k and v enter it at position + row
-// first, S is T, and a query attends to the cache's first position + T rows; L is C. Without one L is S. outputs: y [T,
-// H*dv]; weights [H, T, L]? (zeros where a key is masked or absent). attributes: heads, kv_heads, scale (default
-// 1/sqrt(d)), causal (query at p sees keys up to p), window (0, or how many keys up to its own a query sees), softcap
-// (0, or c in c tanh(score / c)). The mask is added to the scores; -infinity (anything below -1e30) drops a key. A
-// query with no key at all yields zeros. By fusion: packed (input 0 holds q, k, v side by side), rotary_* (q and k are
-// turned here).
+// inputs: q [T, H*d] or [B, T, H*d]; k [S, KVH*d], v [S, KVH*dv], or B memories of them, k [B, S, KVH*d] and v [B, S,
+// KVH*dv]: block b of q sees memory b, and of q [T, H*d] row t sees memory t / (T / B). mask? [T, L], [H, T, L], or [B
+// or 1, H or 1, T, L], added to the scores; -infinity (anything below -1e30) drops a key. cache_k [C, KVH*d]?, cache_v
+// [C, KVH*dv]?, position? i32: with a cache (states, together with position) rows of k and v enter it first, S is T,
+// and a query attends to what is in there. position [1] is that of the first row, and a query attends to the first
+// position + T rows; position [T] is each row's own, and a query attends up to that, a row at -1 to nothing. lengths
+// [B] i32?, without a cache: memory b has so many keys. table [P, T] i32?, with a cache: the key of position p of row t
+// lies in row table[p, t] of the cache. score_weight [H*d]? of score additive. L is S, C, or P.
+//
+// outputs: y [.., H*dv] like q; weights? [H, T, L], or [B, H, T, L] (zeros where a key is masked or absent). A query
+// with no key at all yields zeros.
+//
+// attributes: heads, kv_heads, scale, causal (query at p sees keys up to p), window (0, or how many keys up to its own
+// a query sees), softcap (0, or c in c tanh(score / c)). score: dot (the default, with scale 1/sqrt(d) where none is
+// given; 1 for the others), additive: sum of score_weight tanh(q + k) (Bahdanau et al. 2015, q and k projected before),
+// cosine: q k / max(|q| |k|, 1e-8), distance: -|q - k|. By fusion: packed (input 0 holds q, k, v side by side),
+// rotary_* (q and k are turned here).
 #include "ops/attention.h"
 
 #include <fmt/format.h>
@@ -16,98 +25,228 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
-#include <optional>
 
-#include "constants/attention.h"
-#include "constants/attention_prepare.h"
-#include "constants/attention_push.h"
-#include "constants/attention_rows.h"
-#include "constants/attention_step.h"
-#include "constants/attention_weights.h"
 #include "graph/integer.h"
+#include "heed/error.h"
 #include "ops/op.h"
 #include "ops/rotary.h"
-#include "plan/lowering.h"
 
 namespace heed::ops {
 namespace {
 
 using Sizes = AttentionSizes;
+using namespace attention_input;  // NOLINT: names of inputs
 
 constexpr double kMasked = -1e30;  // scores at and below are dropped
 
+AttentionScore score_named(const std::string& name) {
+  constexpr std::pair<std::string_view, AttentionScore> kNames[] = {{"dot", AttentionScore::Dot},
+                                                                    {"additive", AttentionScore::Additive},
+                                                                    {"cosine", AttentionScore::Cosine},
+                                                                    {"distance", AttentionScore::Distance}};
+  for (const auto& [known, score] : kNames) {
+    if (name == known) return score;
+  }
+  throw Error(fmt::format("score '{}' is none of dot, additive, cosine and distance", name));
+}
+
+/// The shapes of a node's inputs as AttentionSizes wants them.
+template <typename ShapeOf>
+Sizes sizes_of(const Attributes& attributes, const ShapeOf& shape_of) {
+  return AttentionSizes::from(attributes, *shape_of(kQ), shape_of(kK), shape_of(kV), shape_of(kCacheK),
+                              shape_of(kCacheV), shape_of(kTable));
+}
+
+Sizes sizes_of(const InferContext& c) {
+  return sizes_of(c.node.attributes, [&](std::size_t i) { return c.has(i) ? &c.input(i).shape : nullptr; });
+}
+
+void check_ranks(const InferContext& c, bool cached, bool packed) {
+  const std::size_t q_rank = c.input(kQ).shape.size();
+  if (q_rank != 2 && (q_rank != 3 || cached)) c.expect_rank(kQ, 2, "q");
+  if (!packed) {
+    const std::size_t rank = c.input(kK).shape.size();
+    if (rank != 2 && (rank != 3 || cached)) c.expect_rank(kK, 2, "k");
+    c.expect_rank(kV, rank, "v");
+    if (q_rank == 3) c.expect_rank(kK, 3, "k");
+  }
+}
+
+void check_mask(const InferContext& c, const Sizes& s) {
+  const Shape& mask = c.input(kMask).shape;
+  const std::int64_t rows = s.query_rows;
+  bool fits = mask == Shape{rows, s.length} || mask == Shape{s.heads, rows, s.length};
+  if (mask.size() == 4) {
+    fits = (mask[0] == 1 || mask[0] == s.memories()) && (mask[1] == 1 || mask[1] == s.heads) && mask[2] == rows &&
+           mask[3] == s.length;
+  }
+  if (fits) return;
+  c.fail(fmt::format("mask is {}, expected [{}, {}], [{}, {}, {}] or [1 or {}, 1 or {}, {}, {}]", to_string(mask), rows,
+                     s.length, s.heads, rows, s.length, s.memories(), s.heads, rows, s.length));
+}
+
 std::vector<TensorType> infer(const InferContext& c) {
   const Attributes& a = c.node.attributes;
-  c.expect_only(7, {"heads", "kv_heads", "scale", "causal", "window", "softcap", "packed", "rotary_layout",
-                    "rotary_base", "rotary_dims", "rotary_freq_factors"});
-  const bool cached = c.has(4) || c.has(5) || c.has(6);
+  c.expect_only(10, {"heads", "kv_heads", "scale", "causal", "window", "softcap", "score", "packed", "rotary_layout",
+                     "rotary_base", "rotary_dims", "rotary_freq_factors"});
+  const bool cached = c.has(kCacheK) || c.has(kCacheV) || c.has(kPosition);
   const bool packed = a.integer("packed", 0) != 0;
-  c.expect_rank(0, 2, "q");
-  if (cached != (c.has(4) && c.has(5) && c.has(6))) c.fail("a cache needs cache_k, cache_v and position together");
-  if (packed && !cached) c.fail("packed needs a cache");
-  if (packed && (c.has(1) || c.has(2))) c.fail("packed has k and v in input 0, not beside it");
-  if (!packed) {
-    c.expect_rank(1, 2, "k");
-    c.expect_rank(2, 2, "v");
+  if (cached != (c.has(kCacheK) && c.has(kCacheV) && c.has(kPosition))) {
+    c.fail("a cache needs cache_k, cache_v and position together");
   }
+  if (packed && !cached) c.fail("packed needs a cache");
+  if (packed && (c.has(kK) || c.has(kV))) c.fail("packed has k and v in input 0, not beside it");
+  if (c.has(kTable) && !cached) c.fail("a table needs a cache");
+  if (c.has(kLengths) && cached) c.fail("lengths are of keys that are not in a cache");
+  check_ranks(c, cached, packed);
   const std::int64_t heads = a.integer("heads");
   const std::int64_t kv_heads = a.integer("kv_heads", heads);
   if (heads <= 0 || kv_heads <= 0 || heads % kv_heads != 0) {
     c.fail(fmt::format("{} heads do not share {} key/value heads evenly", heads, kv_heads));
   }
-  for (const std::size_t i : cached ? std::vector<std::size_t>{4, 5} : std::vector<std::size_t>{1, 2}) {
-    c.expect_rank(i, 2, "keys or values");
-    if (c.input(i).shape[1] % kv_heads != 0 || c.input(i).shape[1] == 0) {
-      c.fail(fmt::format("a width of {} is not made of {} heads", c.input(i).shape[1], kv_heads));
+  for (const std::size_t i : cached ? std::vector<std::size_t>{kCacheK, kCacheV} : std::vector<std::size_t>{kK, kV}) {
+    if (cached) c.expect_rank(i, 2, "a cache");
+    const std::int64_t width = c.input(i).shape.back();
+    if (width % kv_heads != 0 || width == 0)
+      c.fail(fmt::format("a width of {} is not made of {} heads", width, kv_heads));
+  }
+  if (c.has(kTable)) c.expect_rank(kTable, 2, "table");
+  const Shape& q = c.input(kQ).shape;
+  if (!cached) {
+    const Shape& k = c.input(kK).shape;
+    const std::int64_t memories = k.size() == 3 ? k[0] : 1;
+    if (q.size() == 3 ? q[0] != memories : memories > 0 && q[0] % memories != 0) {
+      c.fail(fmt::format("q {} does not go with {} memories", to_string(q), memories));
     }
   }
-  const Sizes s = AttentionSizes::from(a, c.input(0).shape, c.has(1) ? &c.input(1).shape : nullptr,
-                                       c.has(2) ? &c.input(2).shape : nullptr, cached ? &c.input(4).shape : nullptr,
-                                       cached ? &c.input(5).shape : nullptr);
-  const std::int64_t rows = s.queries;
-  c.expect_shape(0, {rows, packed ? s.q_width() + s.k_width() + s.v_width() : s.q_width()}, "q");
+  const Sizes s = sizes_of(c);
+  Shape expected = q;
+  expected.back() = packed ? s.q_width() + s.k_width() + s.v_width() : s.q_width();
+  c.expect_shape(kQ, expected, "q");
   if (!packed) {
-    const std::int64_t key_rows = cached ? rows : s.length;
-    c.expect_shape(1, {key_rows, s.k_width()}, "k");
-    c.expect_shape(2, {key_rows, s.v_width()}, "v");
+    expected = c.input(kK).shape;
+    if (cached) expected[0] = s.queries;
+    expected.back() = s.k_width();
+    c.expect_shape(kK, expected, "k");
+    expected.back() = s.v_width();
+    c.expect_shape(kV, expected, "v");
   }
   if (cached) {
-    c.expect_shape(5, {s.length, s.v_width()}, "cache_v");
-    c.expect_shape(6, {1}, "position");
-    if (rows > s.length) c.fail(fmt::format("{} rows do not fit a cache of {}", rows, s.length));
+    c.expect_shape(kCacheV, {c.input(kCacheK).shape[0], s.v_width()}, "cache_v");
+    c.expect_rank(kPosition, 1, "position");
+    if (c.input(kPosition).shape[0] != 1) c.expect_shape(kPosition, {s.queries}, "position");
+    c.expect_integers(kPosition, "position");
+    if (!c.has(kTable) && s.queries > s.length) {
+      c.fail(fmt::format("{} rows do not fit a cache of {}", s.queries, s.length));
+    }
   }
-  if (c.has(3) && c.input(3).shape != Shape{rows, s.length} && c.input(3).shape != Shape{s.heads, rows, s.length}) {
-    c.fail(fmt::format("mask is {}, expected [{}, {}] or [{}, {}, {}]", to_string(c.input(3).shape), rows, s.length,
-                       s.heads, rows, s.length));
+  if (c.has(kTable)) {
+    c.expect_shape(kTable, {s.length, s.queries}, "table");
+    c.expect_integers(kTable, "table");
+    c.expect_shape(kPosition, {s.queries}, "position");
   }
+  if (c.has(kLengths)) {
+    c.expect_shape(kLengths, {s.memories()}, "lengths");
+    c.expect_integers(kLengths, "lengths");
+  }
+  if (c.has(kMask)) check_mask(c, s);
+  if (c.has(kScoreWeight) != (s.score == AttentionScore::Additive)) {
+    c.fail("score additive, and no other, needs score_weight");
+  }
+  if (c.has(kScoreWeight)) c.expect_shape(kScoreWeight, {s.q_width()}, "score_weight");
   if (s.window < 0) c.fail(fmt::format("window {} is negative", s.window));
-  constexpr std::string_view kNames[] = {"q", "k", "v", "the mask", "cache_k", "cache_v"};
-  for (std::size_t i = 0; i < std::size(kNames); ++i) {
-    if (c.has(i)) c.expect_floats(i, kNames[i]);
+  constexpr std::pair<std::size_t, std::string_view> kFloats[] = {{kQ, "q"},
+                                                                  {kK, "k"},
+                                                                  {kV, "v"},
+                                                                  {kMask, "the mask"},
+                                                                  {kCacheK, "cache_k"},
+                                                                  {kCacheV, "cache_v"},
+                                                                  {kScoreWeight, "score_weight"}};
+  for (const auto& [i, what] : kFloats) {
+    if (c.has(i)) c.expect_floats(i, what);
   }
-  if (cached) c.expect_integers(6, "position");
   if (a.has("rotary_layout") || a.has("rotary_base") || a.has("rotary_dims") || a.has("rotary_freq_factors")) {
     if (!cached) c.fail("rotary needs a cache");
     Rotary::from(a, "rotary_", s.d);
   }
-  return {{DType::F32, {rows, s.heads * s.dv}}, {DType::F32, {s.heads, rows, s.length}}};
+  Shape y = q;
+  y.back() = s.heads * s.dv;
+  Shape weights = {s.heads, s.query_rows, s.length};
+  if (q.size() == 3) weights.insert(weights.begin(), q[0]);
+  return {{DType::F32, y}, {DType::F32, weights}};
+}
+
+/// What the reference knows of a query.
+struct Query {
+  std::int64_t row;  // of q
+  std::int64_t memory;
+  std::int64_t row_in_block;
+  std::int64_t position;  // -1: it sees nothing
+  std::int64_t known;     // keys that exist
+};
+
+double score_of(const ReferenceContext& c, const Sizes& s, const double* q, const double* k, std::int64_t head) {
+  double sum = 0.0, q_squares = 0.0, k_squares = 0.0;
+  for (std::int64_t e = 0; e < s.d; ++e) {
+    switch (s.score) {
+      case AttentionScore::Additive:
+        sum += c.in(kScoreWeight)[static_cast<std::size_t>(head * s.d + e)] * std::tanh(q[e] + k[e]);
+        break;
+      case AttentionScore::Distance:
+        sum += (q[e] - k[e]) * (q[e] - k[e]);
+        break;
+      default:
+        sum += q[e] * k[e];
+    }
+    q_squares += q[e] * q[e];
+    k_squares += k[e] * k[e];
+  }
+  if (s.score == AttentionScore::Cosine) return sum / std::max(std::sqrt(q_squares) * std::sqrt(k_squares), 1e-8);
+  return s.score == AttentionScore::Distance ? -std::sqrt(sum) : sum;
+}
+
+/// The element of the mask for a query's head and key.
+double mask_of(const ReferenceContext& c, const Sizes& s, const Query& query, std::int64_t head, std::int64_t key) {
+  if (!c.has(kMask)) return 0.0;
+  const AttentionMask mask = AttentionMask::of(c.shape(kMask));
+  return c.in(kMask)[static_cast<std::size_t>(query.memory * mask.memory_stride + head * mask.head_stride +
+                                              query.row_in_block * s.length + key)];
 }
 
 void reference(const ReferenceContext& c) {
-  const bool cached = c.has(4);
-  const Sizes s = AttentionSizes::from(c.node.attributes, c.shape(0), c.has(1) ? &c.shape(1) : nullptr,
-                                       c.has(2) ? &c.shape(2) : nullptr, cached ? &c.shape(4) : nullptr,
-                                       cached ? &c.shape(5) : nullptr);
-  const std::int64_t position = cached ? c.position(6) : 0;
-  if (cached) c.index(6, 0, s.positions(), false, "position");
-  std::vector<double> q = c.in(0);
-  std::vector<double> k = c.has(1) ? c.in(1) : std::vector<double>();
-  std::vector<double> v = c.has(2) ? c.in(2) : std::vector<double>();
+  const bool cached = c.has(kCacheK);
+  const Sizes s = sizes_of(c.node.attributes, [&](std::size_t i) { return c.has(i) ? &c.shape(i) : nullptr; });
+  if (s.queries == 0) return;
+  const bool own_positions = cached && (c.has(kTable) || c.shape(kPosition)[0] > 1);
+  if (cached && !own_positions) {
+    c.position(kPosition);
+    c.index(kPosition, 0, s.positions(), false, "position");
+  }
+  const auto query_of = [&](std::int64_t t) {
+    Query query{t, t / s.memory_rows, t % s.query_rows, t % s.query_rows, s.length};
+    if (own_positions) {
+      query.position = to_integer(c.in(kPosition)[static_cast<std::size_t>(t)]);
+      if (query.position >= s.length) c.index(kPosition, static_cast<std::size_t>(t), s.length, true, "position");
+      query.known = query.position + 1;
+    } else if (cached) {
+      const std::int64_t first = to_integer(c.in(kPosition)[0]);
+      query.position = first + t;
+      query.known = first + s.queries;
+    }
+    if (c.has(kLengths)) {
+      query.known =
+          std::clamp<std::int64_t>(to_integer(c.in(kLengths)[static_cast<std::size_t>(query.memory)]), 0, s.length);
+    }
+    return query;
+  };
+  std::vector<double> q = c.in(kQ);
+  std::vector<double> k = c.has(kK) ? c.in(kK) : std::vector<double>();
+  std::vector<double> v = c.has(kV) ? c.in(kV) : std::vector<double>();
   if (s.packed) {
-    const std::int64_t row_width = c.shape(0)[1];
+    const std::int64_t row_width = c.shape(kQ)[1];
     q.clear();
     for (std::int64_t t = 0; t < s.queries; ++t) {
-      const auto row = c.in(0).begin() + t * row_width;
+      const auto row = c.in(kQ).begin() + t * row_width;
       q.insert(q.end(), row, row + s.q_width());
       k.insert(k.end(), row + s.q_width(), row + s.q_width() + s.k_width());
       v.insert(v.end(), row + s.q_width() + s.k_width(), row + row_width);
@@ -116,40 +255,40 @@ void reference(const ReferenceContext& c) {
   if (c.node.attributes.has("rotary_layout")) {
     const Rotary rotary = Rotary::from(c.node.attributes, "rotary_", s.d);
     for (std::int64_t t = 0; t < s.queries; ++t) {
-      const auto at = static_cast<double>(position + t);
+      const auto at = static_cast<double>(query_of(t).position);
       for (std::int64_t h = 0; h < s.heads; ++h) rotary.turn(q.data() + (t * s.heads + h) * s.d, at);
       for (std::int64_t h = 0; h < s.kv_heads; ++h) rotary.turn(k.data() + (t * s.kv_heads + h) * s.d, at);
     }
   }
-  std::int64_t known = s.length;  // keys that exist
-  if (cached) {
-    known = position + s.queries;
-    for (std::int64_t t = 0; t < s.queries; ++t) {
-      std::copy_n(k.begin() + t * s.k_width(), s.k_width(), c.inputs[4]->data.begin() + (position + t) * s.k_width());
-      std::copy_n(v.begin() + t * s.v_width(), s.v_width(), c.inputs[5]->data.begin() + (position + t) * s.v_width());
-    }
+  // The row of k and v, or of the caches, where a key lies.
+  const auto place_of = [&](const Query& query, std::int64_t key) {
+    if (!cached) return query.memory * s.length + key;
+    return c.has(kTable) ? to_integer(c.in(kTable)[static_cast<std::size_t>(key * s.queries + query.row)]) : key;
+  };
+  for (std::int64_t t = 0; cached && t < s.queries; ++t) {
+    const Query query = query_of(t);
+    if (query.position < 0) continue;
+    const std::int64_t place = place_of(query, query.position);
+    std::copy_n(k.begin() + t * s.k_width(), s.k_width(), c.inputs[kCacheK]->data.begin() + place * s.k_width());
+    std::copy_n(v.begin() + t * s.v_width(), s.v_width(), c.inputs[kCacheV]->data.begin() + place * s.v_width());
   }
-  const std::vector<double>& keys = cached ? c.inputs[4]->data : k;
-  const std::vector<double>& values = cached ? c.inputs[5]->data : v;
-  const bool per_head = c.has(3) && c.shape(3).size() == 3;
+  const std::vector<double>& keys = cached ? c.inputs[kCacheK]->data : k;
+  const std::vector<double>& values = cached ? c.inputs[kCacheV]->data : v;
   std::vector<double> weights(static_cast<std::size_t>(s.length));
   for (std::int64_t h = 0; h < s.heads; ++h) {
     const std::int64_t kvh = h / (s.heads / s.kv_heads);
     for (std::int64_t t = 0; t < s.queries; ++t) {
-      const std::int64_t at = position + t;
+      const Query query = query_of(t);
       double largest = -std::numeric_limits<double>::infinity();
       for (std::int64_t j = 0; j < s.length; ++j) {
         double& score = weights[static_cast<std::size_t>(j)];
         score = kMasked;
-        if (j >= known || (s.causal && j > at) || (s.window > 0 && j + s.window <= at)) continue;
-        score = 0.0;
-        for (std::int64_t e = 0; e < s.d; ++e) {
-          score += q[static_cast<std::size_t>((t * s.heads + h) * s.d + e)] *
-                   keys[static_cast<std::size_t>((j * s.kv_heads + kvh) * s.d + e)];
-        }
-        score *= s.scale;
+        if (j >= query.known || (s.causal && j > query.position)) continue;
+        if (s.window > 0 && j + s.window <= query.position) continue;
+        score = s.scale * score_of(c, s, q.data() + (t * s.heads + h) * s.d,
+                                   keys.data() + (place_of(query, j) * s.kv_heads + kvh) * s.d, h);
         if (s.softcap > 0.0) score = s.softcap * std::tanh(score / s.softcap);
-        if (c.has(3)) score += c.in(3)[static_cast<std::size_t>(((per_head ? h : 0) * s.queries + t) * s.length + j)];
+        score += mask_of(c, s, query, h, j);
         if (score > kMasked) largest = std::max(largest, score);
       }
       double sum = 0.0;
@@ -160,267 +299,59 @@ void reference(const ReferenceContext& c) {
         double y = 0.0;
         for (std::int64_t j = 0; j < s.length; ++j) {
           const double w = weights[static_cast<std::size_t>(j)];
-          if (w != 0.0) y += w * values[static_cast<std::size_t>((j * s.kv_heads + kvh) * s.dv + e)];
+          if (w == 0.0) continue;
+          y += w * values[static_cast<std::size_t>((place_of(query, j) * s.kv_heads + kvh) * s.dv + e)];
         }
         c.out(0)[static_cast<std::size_t>((t * s.heads + h) * s.dv + e)] = y;
       }
       if (c.outputs.size() > 1 && c.outputs[1] != nullptr) {
-        std::copy(weights.begin(), weights.end(), c.out(1).begin() + (h * s.queries + t) * s.length);
+        const std::int64_t block = t / s.query_rows;
+        std::copy(weights.begin(), weights.end(),
+                  c.out(1).begin() + ((block * s.heads + h) * s.query_rows + query.row_in_block) * s.length);
       }
     }
   }
 }
 
-/// Rows of k and v enter the cache and q and k are turned. Returns the turned q, where there was anything to turn.
-std::optional<Binding> prepare(Lowering& l, const Sizes& s) {
-  const bool turns = l.attributes().has("rotary_layout");
-  const Binding first = l.read(0, View::F32);
-  const std::uint32_t row_width = u32(l.input(0).shape[1]);
-  Dispatch d;
-  d.shader = "attention_prepare";
-  Binding table = first;
-  Rotary rotary;
-  if (turns) {
-    rotary = Rotary::from(l.attributes(), "rotary_", s.d);
-    table = rotary.table(l, s.length);
-  }
-  const Binding turned = turns ? l.scratch("q", static_cast<std::uint64_t>(s.queries * s.q_width()) * 4) : l.update(4);
-  Binding q_out = turned;
-  q_out.access = turns ? Access::Write : Access::ReadWrite;
-  d.bindings = {first,
-                s.packed ? first : l.read(1, View::F32),
-                s.packed ? first : l.read(2, View::F32),
-                l.read(6, View::I32),
-                table,
-                q_out,
-                l.update(4),
-                l.update(5)};
-  d.push_constants = words_of(AttentionPreparePush{
-      .rows = u32(s.queries),
-      .heads = turns ? u32(s.heads) : 0,
-      .kv_heads = u32(s.kv_heads),
-      .head_dim = u32(s.d),
-      .value_dim = u32(s.dv),
-      .cache_rows = u32(s.length),
-      .dims = u32(rotary.dims),
-      .q_row = row_width,
-      .k_row = s.packed ? row_width : u32(s.k_width()),
-      .v_row = s.packed ? row_width : u32(s.v_width()),
-      .k_first = s.packed ? u32(s.q_width()) : 0,
-      .v_first = s.packed ? u32(s.q_width() + s.k_width()) : 0,
-  });
-  const std::uint32_t lanes = l.lanes(64);
-  d.specialization = words_of(AttentionPrepareConstants{.lanes = lanes, .half_split = rotary.half});
-  const std::uint64_t pairs = static_cast<std::uint64_t>(s.queries) *
-                              static_cast<std::uint64_t>(((turns ? s.heads : 0) + s.kv_heads) * ceil_div(s.d, 2) +
-                                                         s.kv_heads * ceil_div(s.dv, 2));
-  d.groups = l.spread(ceil_div(pairs, lanes));
-  l.emit(std::move(d));
-  if (!turns) return std::nullopt;
-  return turned;
-}
-
-constexpr std::uint32_t kStepBindings = 11;  // of attention_step.comp
-
-/// How the kernels that go once over the keys (attention_pass.glsl) are cut: workgroups of `lanes` with a tile of
-/// scores in shared memory and enough slots of the value row for every lane.
-struct KeyTiles {
-  std::uint32_t lanes;
-  std::uint32_t tile;
-  std::uint32_t slots;
-  std::uint32_t q_length;
-};
-
-KeyTiles key_tiles(const Lowering& l, const Sizes& s, bool vectors) {
-  const auto value_elements = static_cast<std::uint64_t>(vectors ? s.dv / 4 : s.dv);
-  KeyTiles tiles{};
-  tiles.lanes = l.lanes_within_loops([&](std::uint32_t many) { return attention_iterations(s, vectors, many); });
-  tiles.tile = attention_tile(tiles.lanes);
-  tiles.slots = u32(ceil_div(value_elements, tiles.lanes));
-  tiles.q_length = u32(vectors ? s.d / 4 : s.d);
-  const std::uint64_t shared = attention_shared(s, tiles.lanes);
-  if (shared > l.caps().max_shared_memory) {
-    l.fail(fmt::format("heads of {} elements need {} bytes of shared memory; the device has {}", s.d, shared,
-                       l.caps().max_shared_memory));
-  }
-  return tiles;
-}
-
-/// Whether lanes had better be query rows than keys: where lanes with rows of their own are faster, there are enough
-/// rows, and a head fits registers.
-bool wants_rows(const Lowering& l, const Sizes& s) {
-  constexpr std::int64_t kWidestHead = 128;
-  return l.tuning().lane_rows && s.queries >= 4 && s.d <= kWidestHead && s.dv <= kWidestHead &&
-         static_cast<std::uint64_t>(s.length) < l.caps().max_loop_iterations;
-}
-
-void lower(Lowering& l) {
-  const bool cached = l.has(4);
-  const Sizes s = AttentionSizes::from(l.attributes(), l.input(0).shape, l.has(1) ? &l.input(1).shape : nullptr,
-                                       l.has(2) ? &l.input(2).shape : nullptr, cached ? &l.input(4).shape : nullptr,
-                                       cached ? &l.input(5).shape : nullptr);
-  if (s.queries == 0) return;
-  if (cached) l.check_indices(6, "position", {s.positions()}, false);
-  const bool single_dispatch =
-      cached && s.queries == 1 && !l.wants_output(1) && l.caps().max_storage_buffers >= kStepBindings;
-  std::optional<Binding> turned;
-  if (cached && !single_dispatch) turned = prepare(l, s);
-
-  const bool vectors = s.d % 4 == 0 && s.dv % 4 == 0;
-  const View view = vectors ? View::F32x4 : View::F32;
-  Binding q = turned ? *turned : l.read(0, single_dispatch ? View::F32 : view);
-  q.access = Access::Read;
-  if (turned) q.view = view;
-  Binding keys = cached ? l.update(4) : l.read(1, view);
-  Binding values = cached ? l.update(5) : l.read(2, view);
-  keys.access = values.access = Access::Read;
-  keys.view = values.view = view;
-  const std::uint32_t q_row = turned ? u32(s.q_width()) : u32(l.input(0).shape[1]);
-  std::optional<Rotary> rotary;
-  if (single_dispatch && l.attributes().has("rotary_layout")) rotary = Rotary::from(l.attributes(), "rotary_", s.d);
-
-  Dispatch d;
-  d.bindings = {q, keys, values, l.read_or(3, View::F32, q), l.read_or(6, View::I32, q)};
-  AttentionPush push = attention_push(s);
-  push.q_row = q_row;
-  push.mask_heads = l.has(3) && l.input(3).shape.size() == 3;
-  push.dims = rotary ? u32(rotary->dims) : 0;
-  d.push_constants = words_of(push);
-  d.variant = {vectors ? "4" : "1", l.caps().subgroup_arithmetic ? "1" : "0"};
-  d.groups = l.spread(static_cast<std::uint64_t>(s.heads * s.queries));
-
-  if (l.wants_output(1)) {
-    Dispatch weights = d;
-    weights.shader = "attention_weights";
-    count_keys(s, s.d, weights);
-    weights.bindings.push_back(l.write(1));
-    const std::uint32_t lanes = l.lanes_within_loops([&](std::uint32_t many) {
-      const auto elements = static_cast<std::uint64_t>(vectors ? s.d / 4 : s.d);
-      return (static_cast<std::uint64_t>(s.length) / many + 1) * (elements + 3) + 2 * Lowering::reduce_iterations(many);
-    });
-    weights.specialization =
-        words_of(AttentionWeightsConstants{.lanes = lanes, .cached = cached, .causal = s.causal, .masked = l.has(3)});
-    l.emit(std::move(weights));
-  }
-  if (!l.wants_output(0)) return;
-  d.bindings.push_back(l.write(0));
-  d.bytes = cached ? 0 : keys.size + values.size;
-  count_keys(s, s.d + s.dv, d);
-  if (single_dispatch) {
-    const KeyTiles tiles = key_tiles(l, s, vectors);
-    d.shader = "attention_step";
-    Binding write_k = l.update(4);
-    Binding write_v = l.update(5);
-    write_k.access = write_v.access = Access::Write;
-    d.bindings.push_back(s.packed ? q : l.read(1, View::F32));
-    d.bindings.push_back(s.packed ? q : l.read(2, View::F32));
-    d.bindings.push_back(rotary ? rotary->table(l, s.length) : q);
-    d.bindings.push_back(write_k);
-    d.bindings.push_back(write_v);
-    d.specialization = words_of(AttentionStepConstants{.lanes = tiles.lanes,
-                                                       .masked = l.has(3),
-                                                       .tile = tiles.tile,
-                                                       .slots = tiles.slots,
-                                                       .q_length = tiles.q_length,
-                                                       .half_split = rotary && rotary->half});
-  } else if (vectors && wants_rows(l, s)) {
-    d.shader = "attention_rows";
-    const bool same_storage = l.tuning().texel && l.tuning().same_storage;
-    if (same_storage) d.bindings[1].view = d.bindings[2].view = View::None;
-    d.variant = {same_storage ? "storage" : "read"};
-    const std::uint32_t lanes = l.tuning().lanes;
-    d.specialization = words_of(AttentionRowsConstants{.lanes = lanes,
-                                                       .cached = cached,
-                                                       .causal = s.causal,
-                                                       .masked = l.has(3),
-                                                       .q_length = u32(s.d / 4),
-                                                       .v_length = u32(s.dv / 4),
-                                                       .keys_at_a_time = std::max(s.d, s.dv) <= 64 ? 4u : 2u});
-    d.groups = l.spread(static_cast<std::uint64_t>(s.heads) * ceil_div(u32(s.queries), lanes));
-  } else {
-    const KeyTiles tiles = key_tiles(l, s, vectors);
-    d.shader = "attention";
-    d.specialization = words_of(AttentionConstants{.lanes = tiles.lanes,
-                                                   .cached = cached,
-                                                   .causal = s.causal,
-                                                   .masked = l.has(3),
-                                                   .tile = tiles.tile,
-                                                   .slots = tiles.slots,
-                                                   .q_length = tiles.q_length});
-  }
-  l.emit(std::move(d));
-}
-
 }  // namespace
 
-AttentionPush attention_push(const AttentionSizes& s) {
-  return {.rows = u32(s.queries),
-          .heads = u32(s.heads),
-          .kv_heads = u32(s.kv_heads),
-          .head_dim = u32(s.d),
-          .value_dim = u32(s.dv),
-          .key_rows = u32(s.length),
-          .q_row = 0,
-          .window = u32(s.window),
-          .scale = static_cast<float>(s.scale),
-          .softcap = static_cast<float>(s.softcap),
-          .mask_heads = 0,
-          .k_first = s.packed ? u32(s.q_width()) : 0,
-          .v_first = s.packed ? u32(s.q_width() + s.k_width()) : 0,
-          .dims = 0};
-}
-
-void count_keys(const AttentionSizes& s, std::int64_t products, Dispatch& d) {
-  const auto size = [](std::int64_t value) { return static_cast<std::uint64_t>(value); };
-  const std::uint64_t each = saturating_product({2, size(s.queries), size(s.heads), size(products)});
-  const std::uint64_t sure = saturating_product({each, size(s.cached ? s.queries : s.length)});
-  d.flops = saturating_sum(d.flops, sure);
-  if (!s.cached) return;
-  d.flops_a_key = each;
-  d.bytes_a_key = size(s.k_width() + s.v_width()) * 4;
-  d.fewest_keys = size(s.queries);
-  d.most_keys = size(s.length);
-}
-
 AttentionSizes AttentionSizes::from(const Attributes& a, const Shape& q, const Shape* k, const Shape* v,
-                                    const Shape* cache_k, const Shape* cache_v) {
+                                    const Shape* cache_k, const Shape* cache_v, const Shape* table) {
   AttentionSizes s{};
   s.heads = a.integer("heads");
   s.kv_heads = a.integer("kv_heads", s.heads);
   s.packed = a.integer("packed", 0) != 0;
   s.cached = cache_k != nullptr;
-  s.queries = q[0];
+  s.queries = q.size() == 3 ? q[0] * q[1] : q[0];
+  s.query_rows = q.size() == 3 ? q[1] : q[0];
   const Shape& keys = s.cached ? *cache_k : *k;
   const Shape& values = s.cached ? *cache_v : *v;
-  s.d = keys[1] / s.kv_heads;
-  s.dv = values[1] / s.kv_heads;
-  s.length = keys[0];
-  s.scale = a.real("scale", 1.0 / std::sqrt(static_cast<double>(std::max<std::int64_t>(1, s.d))));
+  const bool memories = !s.cached && keys.size() == 3;
+  s.memory_rows = memories && keys[0] > 0 ? s.queries / keys[0] : s.queries;
+  s.d = keys.back() / s.kv_heads;
+  s.dv = values.back() / s.kv_heads;
+  s.length = table != nullptr ? (*table)[0] : memories ? keys[1] : keys[0];
+  s.score = score_named(a.text("score", "dot"));
+  const double dot_scale = 1.0 / std::sqrt(static_cast<double>(std::max<std::int64_t>(1, s.d)));
+  s.scale = a.real("scale", s.score == AttentionScore::Dot ? dot_scale : 1.0);
   s.softcap = a.real("softcap", 0.0);
   s.causal = a.integer("causal", 0) != 0;
   s.window = a.integer("window", 0);
   // So many keys up to its own are all there are.
-  if (s.window > std::max(s.length, s.queries)) s.window = 0;
+  if (s.window > std::max(s.length, s.query_rows)) s.window = 0;
   return s;
 }
 
-std::uint32_t attention_tile(std::uint32_t lanes) { return std::max(lanes, 128u); }
-
-std::uint64_t attention_iterations(const AttentionSizes& s, bool vectors, std::uint32_t lanes) {
-  const auto value_elements = static_cast<std::uint64_t>(vectors ? s.dv / 4 : s.dv);
-  const auto elements = static_cast<std::uint64_t>(vectors ? s.d / 4 : s.d);
-  const std::uint64_t tile = attention_tile(lanes);
-  const std::uint64_t tiles = ceil_div(static_cast<std::uint64_t>(s.length), tile);
-  return tiles * (ceil_div(tile, lanes) * (elements + 2) + ceil_div(value_elements, lanes) * (tile + 1) +
-                  2 * Lowering::reduce_iterations(lanes) + 1) +
-         2 * elements + 2 * value_elements + Lowering::reduce_iterations(lanes);
-}
-
-std::uint64_t attention_shared(const AttentionSizes& s, std::uint32_t lanes) {
-  return (attention_tile(lanes) + lanes) * 4 + 2 * static_cast<std::uint64_t>(s.d) * 4;
+AttentionMask AttentionMask::of(const Shape& mask) {
+  const std::size_t rank = mask.size();
+  const std::int64_t plane = mask[rank - 2] * mask[rank - 1];
+  AttentionMask strides;
+  if (rank >= 3 && mask[rank - 3] > 1) strides.head_stride = plane;
+  if (rank == 4 && mask[0] > 1) strides.memory_stride = mask[1] * plane;
+  return strides;
 }
 
 extern const Op op_attention;
-const Op op_attention = {{"attention"}, infer, reference, lower, {}, {}, {4, 5}};
+const Op op_attention = {{"attention"}, infer, reference, lower_attention, {}, {}, {kCacheK, kCacheV}};
 
 }  // namespace heed::ops

@@ -1,34 +1,58 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 #include "constants/attention_push.h"
 #include "graph/graph.h"
 
 namespace heed {
+class Lowering;   // plan/lowering.h
 struct Dispatch;  // plan/plan.h
 }  // namespace heed
 
 namespace heed::ops {
 
+/// Inputs of op attention, in order.
+namespace attention_input {
+enum : std::size_t { kQ, kK, kV, kMask, kCacheK, kCacheV, kPosition, kLengths, kTable, kScoreWeight };
+}
+
+enum class AttentionScore : std::uint8_t { Dot = 0, Additive = 1, Cosine = 2, Distance = 3 };  // as in the shaders
+
 /// What an attention node works on; the shapes are those of its inputs (attention.cpp), nullptr where absent.
 struct AttentionSizes {
-  std::int64_t heads, kv_heads, queries, d, dv;
-  std::int64_t length;  // keys there can be: cache rows or S
+  std::int64_t heads, kv_heads, d, dv;
+  std::int64_t queries;      // of all blocks
+  std::int64_t query_rows;   // of a block: T of q [B, T, ..], all of q [T, ..]
+  std::int64_t memory_rows;  // queries that see the same memory
+  std::int64_t length;       // keys there can be for a query: positions of a cache, or S
   bool cached, packed;
+  AttentionScore score;
   double scale, softcap;
   std::int64_t window;
   bool causal;
 
   static AttentionSizes from(const Attributes& attributes, const Shape& q, const Shape* k, const Shape* v,
-                             const Shape* cache_k, const Shape* cache_v);
+                             const Shape* cache_k, const Shape* cache_v, const Shape* table = nullptr);
+  std::int64_t memories() const { return queries / memory_rows; }
   std::int64_t positions() const { return length - queries + 1; }  // at which rows can enter the cache
   std::int64_t q_width() const { return heads * d; }
   std::int64_t k_width() const { return kv_heads * d; }
   std::int64_t v_width() const { return kv_heads * dv; }
 };
 
-/// The push constants that follow from the sizes; q_row, mask_heads and dims are left to the op, 0.
+/// Elements of a mask from head to head and from memory to memory; 0 where all have the same.
+struct AttentionMask {
+  std::int64_t head_stride = 0;
+  std::int64_t memory_stride = 0;
+  static AttentionMask of(const Shape& mask);
+};
+
+/// Appends the dispatches of an attention node: attention_lower.cpp.
+void lower_attention(Lowering& lowering);
+
+/// The push constants that follow from the sizes; q_row, mask_head, mask_memory and dims are left to the op, 0.
 AttentionPush attention_push(const AttentionSizes& sizes);
 /// Keys that a pass over them by so many lanes scores at a time.
 std::uint32_t attention_tile(std::uint32_t lanes);

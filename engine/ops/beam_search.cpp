@@ -3,7 +3,7 @@
 //
 // N sentences with B beams each make R = N B rows; row s B + b is beam b of sentence s, and the beams are in order, the
 // best first. C positions can be fed, of which the first is where a sentence begins. inputs: logits [R, V]; states
-// tokens [R] i32, position [R] i32, parents [R] i32, table [R, C] i32, sums [R] f32, records [C R, 2] i32, hypotheses
+// tokens [R] i32, position [R] i32, parents [R] i32, table [C, R] i32, sums [R] f32, records [C R, 2] i32, hypotheses
 // [N, B, 3] i32, scores [N, B] f32, progress [N, 2] i32; options [128 + N P] i32 (ops/beam_search.h). No outputs.
 // attributes: beams (B), ends (default 1: how many end tokens there are, at most).
 //
@@ -77,11 +77,11 @@ std::vector<TensorType> infer(const InferContext& c) {
   if (rows % beams != 0) c.fail(fmt::format("{} rows are no whole number of sentences of {} beams", rows, beams));
   const std::int64_t sentences = rows / beams;
   c.expect_rank(kTable, 2, "table");
-  const std::int64_t capacity = c.input(kTable).shape[1];
+  const std::int64_t capacity = c.input(kTable).shape[0];
   c.expect_shape(kTokens, {rows}, "tokens");
   c.expect_shape(kPosition, {rows}, "position");
   c.expect_shape(kParents, {rows}, "parents");
-  c.expect_shape(kTable, {rows, capacity}, "table");
+  c.expect_shape(kTable, {capacity, rows}, "table");
   c.expect_shape(kSums, {rows}, "sums");
   c.expect_shape(kRecords, {capacity * rows, 2}, "records");
   c.expect_shape(kHypotheses, {sentences, beams, 3}, "hypotheses");
@@ -110,7 +110,7 @@ class SentenceStep {
         beams_(c.node.attributes.integer("beams")),
         rows_(c.shape(kLogits)[0]),
         vocabulary_(c.shape(kLogits)[1]),
-        capacity_(c.shape(kTable)[1]) {
+        capacity_(c.shape(kTable)[0]) {
     std::array<std::uint32_t, kFirstForced> words{};
     for (std::size_t i = 0; i < words.size(); ++i) {
       words[i] = static_cast<std::uint32_t>(static_cast<std::int64_t>(c.in(kOptions)[i]));
@@ -146,7 +146,7 @@ class SentenceStep {
   std::int64_t integer(std::size_t input, std::int64_t i) const { return static_cast<std::int64_t>(element(input, i)); }
   std::int64_t row(std::int64_t beam) const { return sentence_ * beams_ + beam; }
   std::int64_t token_at(std::int64_t row, std::int64_t position) const {
-    return integer(kRecords, 2 * integer(kTable, row * capacity_ + position));
+    return integer(kRecords, 2 * integer(kTable, position * rows_ + row));
   }
   static bool among(std::int64_t token, const std::int32_t* tokens, std::int32_t count) {
     return std::find(tokens, tokens + count, token) != tokens + count;
@@ -257,14 +257,14 @@ class SentenceStep {
       element(kSums, r) = chosen.score;
       const std::int64_t parent = row(chosen.beam);
       for (std::int64_t p = 0; p < std::min(made_, capacity_); ++p) {
-        element(kTable, r * capacity_ + p) = before[static_cast<std::size_t>(parent * capacity_ + p)];
+        element(kTable, p * rows_ + r) = before[static_cast<std::size_t>(p * rows_ + parent)];
       }
       if (made_ >= capacity_) continue;
       const std::int64_t place = made_ * rows_ + r;
       element(kTokens, r) = static_cast<double>(std::max<std::int64_t>(chosen.token, 0));
       element(kPosition, r) = lives ? static_cast<double>(made_) : -1.0;
       element(kParents, r) = static_cast<double>(parent);
-      element(kTable, r * capacity_ + made_) = static_cast<double>(place);
+      element(kTable, place) = static_cast<double>(place);
       if (!lives) continue;
       element(kRecords, 2 * place) = static_cast<double>(chosen.token);
       element(kRecords, 2 * place + 1) = static_cast<double>((made_ - 1) * rows_ + parent);
@@ -307,7 +307,7 @@ void lower(Lowering& l) {
   const std::int64_t rows = l.input(kLogits).shape[0];
   const std::int64_t vocabulary = l.input(kLogits).shape[1];
   const std::int64_t sentences = rows / beams;
-  const std::int64_t capacity = l.input(kTable).shape[1];
+  const std::int64_t capacity = l.input(kTable).shape[0];
   if (capacity > std::numeric_limits<std::int32_t>::max() / 2 / rows) l.fail("more than 2^30 places");
   // All of a sentence's best may be of one beam.
   const std::uint32_t keep = u32(std::min(considered(l.node()), vocabulary));
@@ -336,7 +336,7 @@ void lower(Lowering& l) {
                    reads(kProgress, View::I32),
                    l.read(kOptions, View::I32),
                    candidates};
-  find.push_constants = {u32(rows), u32(vocabulary), u32(beams), u32(capacity)};
+  find.push_constants = {u32(rows), u32(vocabulary), u32(beams)};
   find.specialization = {row_lanes(l, keep, static_cast<std::uint64_t>(vocabulary)), keep};
   find.groups = l.spread(static_cast<std::uint64_t>(rows));
   l.emit(std::move(find));

@@ -110,12 +110,14 @@ Rounding rounding_of(const Node& node, const std::vector<Shape>& inputs, const s
     return {.exact = false, .result = 4.0, .absolute = steps};
   }
   if (op == "attention") {
-    // Scores over a head's width, then a sum over the keys; masks are only added.
+    // Scores over a head's width, then a sum over the keys; masks are only added. Other scores than products have
+    // roots.
     double keys = 1.0;
-    for (std::size_t i = 1; i < inputs.size(); ++i) {
-      if (!input(i).empty()) keys = std::max(keys, static_cast<double>(input(i)[0]));
+    for (const std::size_t i : {1, 4}) {
+      const Shape rows = input(i);
+      if (rows.size() > 1) keys = std::max(keys, static_cast<double>(rows[rows.size() - 2]));
     }
-    return sum_of(last(input(0)) + keys, 8.0);
+    return sum_of(last(input(0)) + keys, node.attributes.text("score", "dot") == "dot" ? 8.0 : 32.0);
   }
   if (op == "attention_block") return sum_of(2.0 * last(input(0)) + elements(input(0)), 16.0);
   // Sums of log probabilities of a row of logits.

@@ -5,6 +5,10 @@
 #include "constants/attention_push.h"
 #include "special.glsl"
 
+const uint kAdditive = 1;
+const uint kCosine = 2;
+const uint kDistance = 3;
+
 #ifdef VECTOR_4
 #define Element vec4
 #define load load_f32x4
@@ -24,7 +28,12 @@ READ_ELEMENTS(1, keys);
 READ_ELEMENTS(2, values);
 #endif
 READ_F32(3, mask);
+// Of the only memory's first query, or of each (OWN_POSITIONS); or the lengths of memories (LENGTHS).
 READ_I32(4, position);
+#ifdef ATTENTION_GENERAL
+READ_I32(6, table);
+READ_ELEMENTS(7, score_weight);
+#endif
 
 // Of a key that is dropped. NaN is not: a broken score breaks the whole row, where it is seen.
 const float kMasked = -1e30;
@@ -33,22 +42,73 @@ const float kMasked = -1e30;
 uvec2 visible_keys(uint t) {
   uint end = key_rows;
   uint begin = 0;
-  const uint first = CACHED == 1 ? uint(load_i32(position, 0)) : 0;
-  if (CACHED == 1) end = min(end, first + rows);
-  if (CAUSAL == 1) end = min(end, first + t + 1);
-  if (window > 0 && first + t + 1 > window) begin = first + t + 1 - window;
+  uint at = t % query_rows;
+  if (CACHED == 1) {
+    const uint first = uint(load_i32(position, 0));
+    end = min(end, first + rows);
+    at += first;
+  }
+  if (OWN_POSITIONS == 1) {
+    const int own = load_i32(position, t);
+    if (own < 0) return uvec2(0, 0);
+    at = uint(own);
+    end = min(key_rows, at + 1);
+  }
+  if (LENGTHS == 1) end = min(end, uint(max(load_i32(position, t / memory_rows), 0)));
+  if (CAUSAL == 1) end = min(end, at + 1);
+  if (window > 0 && at + 1 > window) begin = at + 1 - window;
   return uvec2(min(begin, end), end);
+}
+
+// tanh(x) by exp of a negative number, which cannot overflow.
+float hyperbolic_tangent(float x) {
+  const float e = exponential(-2.0 * abs(x));
+  return sign(x) * (1.0 - e) / (1.0 + e);
 }
 
 float finish_score(float product, uint head, uint t, uint key) {
   float score = product * scale;
-  // tanh(x) by exp of a negative number, which cannot overflow.
-  if (softcap > 0.0) {
-    const float e = exponential(-2.0 * abs(score / softcap));
-    score = softcap * sign(score) * (1.0 - e) / (1.0 + e);
+  if (softcap > 0.0) score = softcap * hyperbolic_tangent(score / softcap);
+  if (MASKED == 1) {
+    score += load_f32(mask, t / memory_rows * mask_memory + head * mask_head + t % query_rows * key_rows + key);
   }
-  if (MASKED == 1) score += load_f32(mask, (mask_heads * head * rows + t) * key_rows + key);
   return is_nan(score) || score > kMasked ? score : kMasked;
+}
+
+// The row of `keys` and `values` where a key of the query of row t lies.
+uint key_place(uint t, uint key) {
+#ifdef ATTENTION_GENERAL
+  if (TABLED == 1) return uint(load_i32(table, key * rows + t));
+  return t / memory_rows * key_rows + key;
+#else
+  return key;
+#endif
+}
+
+// What elements of q and k add to the score of their row and key, before finish_product(). `e` counts over all heads.
+Element score_term(Element q, Element k, uint e) {
+#ifdef ATTENTION_GENERAL
+  if (SCORE == kAdditive) {
+    Element sum = q + k;
+#ifdef VECTOR_4
+    for (uint c = 0; c < 4; ++c) sum[c] = hyperbolic_tangent(sum[c]);
+#else
+    sum = hyperbolic_tangent(sum);
+#endif
+    return sum * load(score_weight, e);
+  }
+  if (SCORE == kDistance) return (q - k) * (q - k);
+#endif
+  return q * k;
+}
+
+// The sum of those terms as a score; squares of q and k are for the cosine alone.
+float finish_product(float product, float q_squares, float k_squares) {
+#ifdef ATTENTION_GENERAL
+  if (SCORE == kCosine) return product / max(sqrt(q_squares) * sqrt(k_squares), 1.0e-8);
+  if (SCORE == kDistance) return -sqrt(product);
+#endif
+  return product;
 }
 
 #endif

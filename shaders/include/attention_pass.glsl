@@ -15,14 +15,24 @@ void attend(uvec2 range, uint head, uint t, uint kv_head) {
   const uint lane = gl_LocalInvocationID.x;
   const uint d = head_dim / WIDTH;
   const uint dv = value_dim / WIDTH;
+  float q_squares = 0.0;
+  if (SCORE == kCosine) {
+    for (uint e = 0; e < d; ++e) q_squares += dot(q_shared[e], q_shared[e]);
+  }
   for (uint tile = range.x; tile < range.y; tile += TILE) {
     const uint count = min(TILE, range.y - tile);
     float tile_largest = kMasked;
     for (uint i = lane; i < count; i += gl_WorkGroupSize.x) {
-      const uint base = ((tile + i) * kv_heads + kv_head) * d;
+      const uint base = (key_place(t, tile + i) * kv_heads + kv_head) * d;
       Element product = Element(0.0);
-      for (uint e = 0; e < d; ++e) product += q_shared[e] * load(keys, base + e);
-      const float score = finish_score(dot(product, Element(1.0)), head, t, tile + i);
+      float k_squares = 0.0;
+      for (uint e = 0; e < d; ++e) {
+        const Element k = load(keys, base + e);
+        product += score_term(q_shared[e], k, head * d + e);
+        if (SCORE == kCosine) k_squares += dot(k, k);
+      }
+      const float score =
+          finish_score(finish_product(dot(product, Element(1.0)), q_squares, k_squares), head, t, tile + i);
       weights[i] = score;
       tile_largest = max(tile_largest, score);
     }
@@ -43,7 +53,7 @@ void attend(uvec2 range, uint head, uint t, uint kv_head) {
       if (e >= dv) break;
       Element sum = sums[s] * rescale;
       for (uint i = 0; i < count; ++i) {
-        sum += weights[i] * load(values, ((tile + i) * kv_heads + kv_head) * dv + e);
+        sum += weights[i] * load(values, (key_place(t, tile + i) * kv_heads + kv_head) * dv + e);
       }
       sums[s] = sum;
     }

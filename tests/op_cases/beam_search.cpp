@@ -44,7 +44,7 @@ OpCase search(Search c) {
   };
   b.add_many("beam_search", "search",
              {logits, state("tokens", {rows}), state("position", {rows}), state("parents", {rows}),
-              state("table", {rows, c.capacity}), state("sums", {rows}, DType::F32),
+              state("table", {c.capacity, rows}), state("sums", {rows}, DType::F32),
               state("records", {c.capacity * rows, 2}), state("hypotheses", {c.sentences, c.beams, 3}),
               state("scores", {c.sentences, c.beams}, DType::F32), state("progress", {c.sentences, 2}),
               state("options", {static_cast<std::int64_t>(ops::kFirstForced + c.forced.size())})},
@@ -64,10 +64,11 @@ OpCase search(Search c) {
     values["position"].push_back(static_cast<double>(c.made));
     values["parents"].push_back(static_cast<double>(r));
     if (c.sums.empty()) values["sums"].push_back(-1.5 - 0.37 * static_cast<double>(r % c.beams));
-    for (std::int64_t p = 0; p < c.capacity; ++p) {
+  }
+  for (std::int64_t p = 0; p < c.capacity; ++p) {
+    for (std::int64_t r = 0; r < rows; ++r) {
       // Beams have come from one another before.
-      const std::int64_t sentence_row = r / c.beams * c.beams;
-      values["table"].push_back(static_cast<double>(p * rows + sentence_row + (r * (p + 1) + p) % c.beams));
+      values["table"].push_back(static_cast<double>(p * rows + r / c.beams * c.beams + (r * (p + 1) + p) % c.beams));
     }
   }
   if (!c.sums.empty()) values["sums"] = c.sums;

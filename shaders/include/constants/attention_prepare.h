@@ -4,6 +4,7 @@
 
 SPECIALIZATION_CONSTANTS(AttentionPrepareConstants)
   CONSTANT(1, half_split, HALF_SPLIT, 0)
+  CONSTANT(2, own_positions, OWN_POSITIONS, 0)  // as in attention.h
 END_SPECIALIZATION
 
 PUSH_CONSTANTS(AttentionPreparePush)
@@ -13,6 +14,7 @@ PUSH_CONSTANTS(AttentionPreparePush)
   uint head_dim;
   uint value_dim;
   uint cache_rows;
+  uint positions;            // that `places` has, of each row
   uint dims;                 // turned elements of a head, 0 for none
   uint q_row, k_row, v_row;  // elements from row to row
   uint k_first, v_first;     // first elements of k and v in their buffers

@@ -14,7 +14,10 @@ PUSH_CONSTANTS(AttentionPush)
   uint window;
   float scale;
   float softcap;
-  uint mask_heads;  // 1 when the mask has its own rows for every head
+  uint query_rows;   // of a block of queries: rows of the mask, and of a head's weights
+  uint memory_rows;  // queries that see the same memory, of key_rows keys each
+  uint mask_head;    // elements of the mask from head to head, 0 when all have the same
+  uint mask_memory;  // and from memory to memory
   // attention_newest.glsl alone:
   uint k_first, v_first;  // first elements of k and v in their buffers
   uint dims;              // turned elements of a head, 0 for none

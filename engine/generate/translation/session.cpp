@@ -1,0 +1,250 @@
+#include "generate/translation/session.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <bit>
+#include <chrono>
+#include <utility>
+
+#include "graph/integer.h"
+#include "heed/error.h"
+#include "ops/op.h"
+
+namespace heed {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+// Long enough that waiting for a submission costs little, short enough that few steps are made for nothing.
+constexpr double kSubmissionSeconds = 0.1;
+constexpr int kMostSteps = 16;
+constexpr std::int64_t kFirstCapacity = 32;  // positions
+// Sources are filled up to multiples of so many tokens, so that few plans are made.
+constexpr std::int64_t kSourceStep = 8;
+constexpr std::int64_t kLeastRows = 4;  // of a step; see translate()
+
+const Graph& graph_of(const ModelFile& file, const char* key, const char* otherwise,
+                      std::initializer_list<const char*> names) {
+  const nlohmann::json& metadata = file.metadata();
+  if (metadata.value("task", "") != "translation") {
+    throw Error(fmt::format("{}: the model's task is '{}', not translation", file.path().string(),
+                            metadata.value("task", "unknown")));
+  }
+  const Graph& graph = file.graph(metadata.value(key, otherwise));
+  validate(graph, ops::is_op);
+  for (const char* name : names) {
+    if (graph.find(name) == kNoValue) {
+      throw Error(fmt::format("{}: graph '{}' has no '{}'", file.path().string(), graph.name, name));
+    }
+  }
+  return graph;
+}
+
+std::int64_t integer_of(const ModelFile& file, const char* key, std::int64_t least) {
+  const auto found = file.metadata().find(key);
+  if (found == file.metadata().end() || !found->is_number_integer() || found->get<std::int64_t>() < least ||
+      found->get<std::int64_t>() > 0x7fffffff) {
+    throw Error(fmt::format("{}: metadata '{}' is missing or no integer from {} on; convert the model again",
+                            file.path().string(), key, least));
+  }
+  return found->get<std::int64_t>();
+}
+
+/// Token ids below `vocabulary`; none where the key is absent.
+std::vector<std::int32_t> tokens_of(const ModelFile& file, const char* key, std::int64_t vocabulary) {
+  const auto found = file.metadata().find(key);
+  if (found == file.metadata().end()) return {};
+  std::vector<std::int32_t> tokens;
+  for (const nlohmann::json& token : found->is_array() ? *found : nlohmann::json::array({*found})) {
+    const bool fits = token.is_number_integer() && token.get<std::int64_t>() >= 0;
+    if (!fits || token.get<std::int64_t>() >= vocabulary) {
+      throw Error(fmt::format("{}: metadata '{}' holds {}, expected token ids below {}; convert the model again",
+                              file.path().string(), key, token.dump(), vocabulary));
+    }
+    tokens.push_back(token.get<std::int32_t>());
+  }
+  return tokens;
+}
+
+std::int32_t token_of(const ModelFile& file, const char* key, std::int64_t vocabulary) {
+  const std::vector<std::int32_t> tokens = tokens_of(file, key, vocabulary);
+  if (tokens.size() != 1) {
+    throw Error(fmt::format("{}: metadata '{}' names {} tokens, expected one; convert the model again",
+                            file.path().string(), key, tokens.size()));
+  }
+  return tokens.front();
+}
+
+int steps_for(double seconds_a_step, std::int64_t wanted) {
+  int steps = 1;
+  while (steps * 2 <= kMostSteps && steps * 2 <= wanted && steps * 2 * seconds_a_step <= kSubmissionSeconds) steps *= 2;
+  return steps;
+}
+
+}  // namespace
+
+TranslationSession::TranslationSession(Gpu& gpu, const ModelFile& file)
+    : gpu_(gpu),
+      encode_(graph_of(file, "encoder", "encode", {"source_tokens", "source_lengths"})),
+      decode_(graph_of(file, "graph", "decode", {"tokens", "position", "logits", "source_lengths"})),
+      source_(file),
+      weights_(gpu, source_),
+      session_(gpu, weights_),
+      context_(integer_of(file, "context", 2)),
+      source_context_(integer_of(file, "source_context", 1)),
+      vocabulary_(integer_of(file, "vocabulary", 1)),
+      source_vocabulary_(integer_of(file, "source_vocabulary", 1)),
+      first_token_(token_of(file, "decoder_start", vocabulary_)),
+      pad_(token_of(file, "pad", source_vocabulary_)),
+      end_tokens_(tokens_of(file, "end_tokens", vocabulary_)),
+      suppressed_(tokens_of(file, "suppressed_tokens", vocabulary_)),
+      recurrent_(decode_.find("parents") != kNoValue),
+      seconds_a_step_(kSubmissionSeconds) {
+  if (end_tokens_.size() > ops::BeamOptions::kMostEnds || suppressed_.size() > ops::BeamOptions::kMostSuppressed) {
+    throw Error(fmt::format("{}: {} end tokens and {} suppressed ones, expected at most {} and {}",
+                            file.path().string(), end_tokens_.size(), suppressed_.size(), ops::BeamOptions::kMostEnds,
+                            ops::BeamOptions::kMostSuppressed));
+  }
+  if (file.metadata().contains("forced_first")) forced_first_ = token_of(file, "forced_first", vocabulary_);
+  if (file.metadata().contains("forced_last")) forced_last_ = token_of(file, "forced_last", vocabulary_);
+}
+
+std::int64_t TranslationSession::most_sentences(std::int64_t beams, std::int64_t max_tokens) const {
+  // The widest cache of one layer is one binding.
+  const DeviceCaps& caps = gpu_.caps();
+  std::uint64_t widest = 1;
+  for (const Value& value : decode_.values) {
+    if (value.kind != ValueKind::State || value.shape.empty() || value.shape[0].name != "context") continue;
+    widest = std::max(widest, static_cast<std::uint64_t>(value.shape.back().size));
+  }
+  const std::uint64_t positions = static_cast<std::uint64_t>(max_tokens) + 1;
+  const std::uint64_t bytes = saturating_product({widest, 4, positions, static_cast<std::uint64_t>(beams)});
+  const std::uint64_t fits = std::min(caps.max_storage_buffer_range, caps.max_memory_allocation) / bytes;
+  constexpr std::uint64_t kMost = 64;
+  return static_cast<std::int64_t>(std::bit_floor(std::clamp<std::uint64_t>(fits, 1, kMost)));
+}
+
+void TranslationSession::check(const SourceSentence& sentence, std::size_t index) const {
+  const auto fail = [&](const std::string& message) {
+    throw Error(fmt::format("sentence {}: {}", index + 1, message));
+  };
+  if (sentence.tokens.empty()) fail("has no tokens");
+  if (static_cast<std::int64_t>(sentence.tokens.size()) > source_context_) {
+    fail(fmt::format("has {} tokens, the model reads at most {}; split it", sentence.tokens.size(), source_context_));
+  }
+  const auto check_ids = [&](const std::vector<std::int32_t>& tokens, std::int64_t size, const char* what) {
+    for (std::size_t i = 0; i < tokens.size(); ++i) {
+      if (tokens[i] < 0 || tokens[i] >= size) {
+        fail(fmt::format("{} {} is {}; the vocabulary has ids 0 to {}", what, i + 1, tokens[i], size - 1));
+      }
+    }
+  };
+  check_ids(sentence.tokens, source_vocabulary_, "token");
+  check_ids(sentence.forced, vocabulary_, "token of the prefix");
+}
+
+void TranslationSession::encode(const std::vector<const std::vector<std::int32_t>*>& sources, std::int64_t sentences,
+                                std::int64_t source_tokens) {
+  std::vector<std::int32_t> tokens(static_cast<std::size_t>(sentences * source_tokens), pad_);
+  std::vector<std::int32_t> lengths(static_cast<std::size_t>(sentences), 1);
+  for (std::size_t s = 0; s < sources.size(); ++s) {
+    std::ranges::copy(*sources[s], tokens.begin() + static_cast<std::ptrdiff_t>(s) * source_tokens);
+    lengths[s] = static_cast<std::int32_t>(sources[s]->size());
+  }
+  const auto write = [&](const char* name, const std::vector<std::int32_t>& values) {
+    const auto bytes = std::as_bytes(std::span(values));
+    session_.reserve(name, bytes.size());
+    session_.write(name, bytes);
+  };
+  write("source_tokens", tokens);
+  write("source_lengths", lengths);
+  const std::int64_t rows = current_ != nullptr ? current_->state.rows() : 1;
+  session_.run(session_.prepare(encode_, {{"batch", sentences}, {"source", source_tokens}, {"rows", rows}}));
+}
+
+TranslationSession::Steps& TranslationSession::steps_of(std::int64_t sentences, std::int64_t beams) {
+  if (current_ == nullptr || current_->sentences != sentences || current_->beams != beams) {
+    current_ =
+        std::make_unique<Steps>(session_, decode_, sentences, beams, static_cast<std::int64_t>(end_tokens_.size()));
+  }
+  return *current_;
+}
+
+Executable& TranslationSession::executable(Steps& steps, std::int64_t source_tokens) {
+  Bindings dims = steps.search.dims();
+  dims["batch"] = steps.sentences;
+  dims["source"] = source_tokens;
+  return session_.prepare(steps.graph, dims);
+}
+
+std::vector<std::vector<Hypothesis>> TranslationSession::translate(const std::vector<SourceSentence>& sentences,
+                                                                   std::int64_t beams, ops::BeamOptions options,
+                                                                   const std::function<bool()>& cancelled) {
+  if (sentences.empty()) return {};
+  if (beams < 1 || beams > ops::kMostBeams) {
+    throw Error(fmt::format("{} beams were asked for, expected 1 to {}", beams, ops::kMostBeams));
+  }
+  if (options.max_tokens < 1 || options.max_tokens > target_context()) {
+    throw Error(fmt::format("translations of at most {} tokens were asked for, expected 1 to {}", options.max_tokens,
+                            target_context()));
+  }
+  std::size_t longest = 1;
+  std::vector<const std::vector<std::int32_t>*> sources;
+  std::vector<std::vector<std::int32_t>> forced;
+  for (std::size_t i = 0; i < sentences.size(); ++i) {
+    check(sentences[i], i);
+    sources.push_back(&sentences[i].tokens);
+    forced.push_back(sentences[i].forced);
+    if (forced.back().empty() && forced_first_ >= 0) forced.back().push_back(forced_first_);
+    if (static_cast<std::int64_t>(forced.back().size()) > options.max_tokens) {
+      throw Error(fmt::format("sentence {}: the prefix has {} tokens, but the translation may have only {}", i + 1,
+                              forced.back().size(), options.max_tokens));
+    }
+    longest = std::max(longest, sentences[i].tokens.size());
+  }
+  options.forced_last = forced_last_;
+  options.end_count = static_cast<std::int32_t>(end_tokens_.size());
+  std::ranges::copy(end_tokens_, options.ends);
+  options.suppressed_count = static_cast<std::int32_t>(suppressed_.size());
+  std::ranges::copy(suppressed_, options.suppressed);
+
+  // A power of two, so that few plans are made; and never so few rows that a kernel for single ones sums in another
+  // order: a sentence must not depend on how many others there are.
+  auto count = static_cast<std::int64_t>(std::bit_ceil(sentences.size()));
+  while (count * beams < kLeastRows) count *= 2;
+  const std::int64_t source_tokens =
+      std::min(round_up(static_cast<std::int64_t>(longest), kSourceStep),
+               std::max<std::int64_t>(source_context_, static_cast<std::int64_t>(longest)));
+  Steps& steps = steps_of(count, beams);
+  const std::int64_t most = options.max_tokens;  // positions that are fed
+  const std::int64_t capacity = std::min<std::int64_t>(most, std::max(kFirstCapacity, steps.state.capacity()));
+  encode(sources, count, source_tokens);
+  steps.search.start(static_cast<std::int64_t>(sentences.size()), first_token_, forced, options, capacity);
+  std::int64_t made = 0;
+  while (steps.search.running() > 0) {
+    if (cancelled && cancelled()) return {};
+    const int repeats = steps_for(seconds_a_step_, most - made);
+    steps.state.reserve_positions(made + repeats, most);
+    Executable& step = executable(steps, source_tokens);
+    const Clock::time_point begin = Clock::now();
+    session_.run(step, repeats);
+    seconds_a_step_ = std::chrono::duration<double>(Clock::now() - begin).count() / repeats;
+    made += repeats;
+  }
+  return steps.search.results();
+}
+
+const Plan& TranslationSession::step_plan(std::int64_t sentences, std::int64_t beams, std::int64_t source_tokens) {
+  Steps& steps = steps_of(sentences, beams);
+  steps.state.reserve_positions(kFirstCapacity, kFirstCapacity);
+  return executable(steps, source_tokens).plan();
+}
+
+std::vector<AttentionWeights> TranslationSession::explain(const std::vector<std::int32_t>& source,
+                                                          const std::vector<std::int32_t>& target, bool all) {
+  (void)source, (void)target, (void)all;
+  throw Error("not yet");
+}
+
+}  // namespace heed

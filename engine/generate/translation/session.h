@@ -1,0 +1,98 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "file/model_file.h"
+#include "generate/beam_search.h"
+#include "generate/step_state.h"
+#include "ops/beam_search.h"
+#include "runtime/session.h"
+
+namespace heed {
+
+/// A sentence as a translation model gets it.
+struct SourceSentence {
+  std::vector<std::int32_t> tokens;  // end token included where the model wants one
+  std::vector<std::int32_t> forced;  // what its translation must begin with
+};
+
+/// The weights of attention: [heads, rows, columns], rows are queries.
+struct AttentionWeights {
+  std::string node;  // "layer3.cross_attention"
+  std::int64_t heads = 0, rows = 0, columns = 0;
+  std::vector<float> weights;
+};
+
+/// The graphs of a translation model on a device: `encode` runs once a batch of sentences and leaves what its decoder
+/// reads of them in states, which all beams of a sentence share; `decode` runs once a token. Knows token ids, not text.
+/// Used by one thread at a time.
+class TranslationSession {
+ public:
+  /// Throws Error when the file is no translation model.
+  TranslationSession(Gpu& gpu, const ModelFile& file);
+
+  std::int64_t vocabulary() const { return vocabulary_; }
+  std::int64_t source_vocabulary() const { return source_vocabulary_; }
+  /// Tokens that a source may have, and that a translation may have.
+  std::int64_t source_context() const { return source_context_; }
+  std::int64_t target_context() const { return context_ - 1; }
+  const std::vector<std::int32_t>& end_tokens() const { return end_tokens_; }
+
+  /// How many sentences one call of translate() may have: what fits the device's buffers.
+  std::int64_t most_sentences(std::int64_t beams, std::int64_t max_tokens) const;
+  /// The best hypotheses of each sentence, at most as many as beams. The end tokens and suppressed tokens of `options`
+  /// are set here. What comes for a sentence depends neither on the others nor on its place among them. Throws Error
+  /// where a sentence is empty, longer than the model takes, or holds an id that it does not know. `cancelled` is asked
+  /// between submissions; nothing is returned once it is true.
+  std::vector<std::vector<Hypothesis>> translate(const std::vector<SourceSentence>& sentences, std::int64_t beams,
+                                                 ops::BeamOptions options, const std::function<bool()>& cancelled = {});
+
+  /// The attention of the decoder over the source while it writes `target` (without the first token that no one chose,
+  /// with an end token where that is wanted): nodes of cross-attention in order, one row a token of the target. And of
+  /// the encoder and the decoder over themselves where `all`. What was translated is untouched by it.
+  std::vector<AttentionWeights> explain(const std::vector<std::int32_t>& source,
+                                        const std::vector<std::int32_t>& target, bool all);
+
+  /// The plan of a step for so many sentences and beams, and of what comes before it.
+  const Plan& step_plan(std::int64_t sentences, std::int64_t beams, std::int64_t source_tokens);
+
+ private:
+  /// Steps for one number of sentences and beams.
+  struct Steps {
+    Steps(Session& session, const Graph& decode, std::int64_t of_sentences, std::int64_t of_beams, std::int64_t ends)
+        : sentences(of_sentences),
+          beams(of_beams),
+          graph(BeamSearch::append_to(StepState::with_rows(decode), beams, ends)),
+          state(session, graph, sentences * beams),
+          search(session, state, sentences, beams) {}
+    const std::int64_t sentences, beams;
+    const Graph graph;
+    StepState state;
+    BeamSearch search;
+  };
+  void check(const SourceSentence& sentence, std::size_t index) const;
+  void encode(const std::vector<const std::vector<std::int32_t>*>& sources, std::int64_t sentences,
+              std::int64_t source_tokens);
+  Steps& steps_of(std::int64_t sentences, std::int64_t beams);
+  Executable& executable(Steps& steps, std::int64_t source_tokens);
+
+  Gpu& gpu_;
+  Graph encode_;
+  Graph decode_;
+  FileWeights source_;
+  WeightStore weights_;
+  Session session_;
+  std::int64_t context_, source_context_, vocabulary_, source_vocabulary_;
+  std::int32_t first_token_, pad_;
+  std::vector<std::int32_t> end_tokens_, suppressed_;
+  std::int32_t forced_first_ = -1, forced_last_ = -1;  // what a translation must begin and end with, -1: nothing
+  bool recurrent_;                                     // the decoder goes a token at a time
+  std::unique_ptr<Steps> current_;
+  double seconds_a_step_;
+};
+
+}  // namespace heed

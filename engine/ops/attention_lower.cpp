@@ -1,0 +1,292 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <optional>
+
+#include "constants/attention.h"
+#include "constants/attention_prepare.h"
+#include "constants/attention_push.h"
+#include "constants/attention_rows.h"
+#include "constants/attention_step.h"
+#include "constants/attention_weights.h"
+#include "graph/integer.h"
+#include "ops/attention.h"
+#include "ops/op.h"
+#include "ops/rotary.h"
+#include "plan/lowering.h"
+
+namespace heed::ops {
+namespace {
+
+using Sizes = AttentionSizes;
+using namespace attention_input;  // NOLINT: names of inputs
+
+/// Whether each row says where it is; a single row does in either way.
+bool has_own_positions(const Lowering& l) {
+  return l.has(kPosition) && (l.has(kTable) || l.input(kPosition).shape[0] > 1);
+}
+
+/// Rows of k and v enter the cache and q and k are turned. Returns the turned q, where there was anything to turn.
+std::optional<Binding> prepare(Lowering& l, const Sizes& s) {
+  const bool turns = l.attributes().has("rotary_layout");
+  const Binding first = l.read(kQ, View::F32);
+  const std::uint32_t row_width = u32(l.input(0).shape[1]);
+  Dispatch d;
+  d.shader = "attention_prepare";
+  Binding table = first;
+  Rotary rotary;
+  if (turns) {
+    rotary = Rotary::from(l.attributes(), "rotary_", s.d);
+    table = rotary.table(l, s.length);
+  }
+  const Binding turned =
+      turns ? l.scratch("q", static_cast<std::uint64_t>(s.queries * s.q_width()) * 4) : l.update(kCacheK);
+  Binding q_out = turned;
+  q_out.access = turns ? Access::Write : Access::ReadWrite;
+  d.bindings = {first,
+                s.packed ? first : l.read(kK, View::F32),
+                s.packed ? first : l.read(kV, View::F32),
+                l.read(kPosition, View::I32),
+                table,
+                q_out,
+                l.update(kCacheK),
+                l.update(kCacheV)};
+  d.variant = {l.has(kTable) ? "1" : "0"};
+  if (l.has(kTable)) d.bindings.push_back(l.read(kTable, View::I32));
+  d.push_constants = words_of(AttentionPreparePush{
+      .rows = u32(s.queries),
+      .heads = turns ? u32(s.heads) : 0,
+      .kv_heads = u32(s.kv_heads),
+      .head_dim = u32(s.d),
+      .value_dim = u32(s.dv),
+      .cache_rows = u32(l.input(kCacheK).shape[0]),
+      .positions = u32(s.length),
+      .dims = u32(rotary.dims),
+      .q_row = row_width,
+      .k_row = s.packed ? row_width : u32(s.k_width()),
+      .v_row = s.packed ? row_width : u32(s.v_width()),
+      .k_first = s.packed ? u32(s.q_width()) : 0,
+      .v_first = s.packed ? u32(s.q_width() + s.k_width()) : 0,
+  });
+  const std::uint32_t lanes = l.lanes(64);
+  d.specialization = words_of(
+      AttentionPrepareConstants{.lanes = lanes, .half_split = rotary.half, .own_positions = has_own_positions(l)});
+  const std::uint64_t pairs = static_cast<std::uint64_t>(s.queries) *
+                              static_cast<std::uint64_t>(((turns ? s.heads : 0) + s.kv_heads) * ceil_div(s.d, 2) +
+                                                         s.kv_heads * ceil_div(s.dv, 2));
+  d.groups = l.spread(ceil_div(pairs, lanes));
+  l.emit(std::move(d));
+  if (!turns) return std::nullopt;
+  return turned;
+}
+
+constexpr std::uint32_t kStepBindings = 11;  // of attention_step.comp
+
+/// How the kernels that go once over the keys (attention_pass.glsl) are cut: workgroups of `lanes` with a tile of
+/// scores in shared memory and enough slots of the value row for every lane.
+struct KeyTiles {
+  std::uint32_t lanes;
+  std::uint32_t tile;
+  std::uint32_t slots;
+  std::uint32_t q_length;
+};
+
+KeyTiles key_tiles(const Lowering& l, const Sizes& s, bool vectors) {
+  const auto value_elements = static_cast<std::uint64_t>(vectors ? s.dv / 4 : s.dv);
+  KeyTiles tiles{};
+  tiles.lanes = l.lanes_within_loops([&](std::uint32_t many) { return attention_iterations(s, vectors, many); });
+  tiles.tile = attention_tile(tiles.lanes);
+  tiles.slots = u32(ceil_div(value_elements, tiles.lanes));
+  tiles.q_length = u32(vectors ? s.d / 4 : s.d);
+  const std::uint64_t shared = attention_shared(s, tiles.lanes);
+  if (shared > l.caps().max_shared_memory) {
+    l.fail(fmt::format("heads of {} elements need {} bytes of shared memory; the device has {}", s.d, shared,
+                       l.caps().max_shared_memory));
+  }
+  return tiles;
+}
+
+/// Whether lanes had better be query rows than keys: where lanes with rows of their own are faster, there are enough
+/// rows that see the same keys, and a head fits registers.
+bool wants_rows(const Lowering& l, const Sizes& s) {
+  constexpr std::int64_t kWidestHead = 128;
+  return l.tuning().lane_rows && s.memory_rows >= 4 && s.d <= kWidestHead && s.dv <= kWidestHead && !l.has(kTable) &&
+         s.score == AttentionScore::Dot && static_cast<std::uint64_t>(s.length) < l.caps().max_loop_iterations;
+}
+
+}  // namespace
+
+void lower_attention(Lowering& l) {
+  const bool cached = l.has(kCacheK);
+  const auto shape_of = [&](std::size_t i) { return l.has(i) ? &l.input(i).shape : nullptr; };
+  const Sizes s = AttentionSizes::from(l.attributes(), *shape_of(kQ), shape_of(kK), shape_of(kV), shape_of(kCacheK),
+                                       shape_of(kCacheV), shape_of(kTable));
+  if (s.queries == 0) return;
+  const bool own_positions = has_own_positions(l);
+  if (cached && own_positions) l.check_indices(kPosition, "position", {s.length}, true);
+  if (cached && !own_positions) l.check_indices(kPosition, "position", {s.positions()}, false);
+  const bool single_dispatch = cached && s.queries == 1 && !own_positions && s.score == AttentionScore::Dot &&
+                               !l.wants_output(1) && l.caps().max_storage_buffers >= kStepBindings;
+  std::optional<Binding> turned;
+  if (cached && !single_dispatch) turned = prepare(l, s);
+
+  const bool vectors = s.d % 4 == 0 && s.dv % 4 == 0;
+  const View view = vectors ? View::F32x4 : View::F32;
+  Binding q = turned ? *turned : l.read(kQ, single_dispatch ? View::F32 : view);
+  q.access = Access::Read;
+  if (turned) q.view = view;
+  Binding keys = cached ? l.update(kCacheK) : l.read(kK, view);
+  Binding values = cached ? l.update(kCacheV) : l.read(kV, view);
+  keys.access = values.access = Access::Read;
+  keys.view = values.view = view;
+  const std::uint32_t q_row = turned ? u32(s.q_width()) : u32(l.input(kQ).shape.back());
+  std::optional<Rotary> rotary;
+  if (single_dispatch && l.attributes().has("rotary_layout")) rotary = Rotary::from(l.attributes(), "rotary_", s.d);
+
+  Dispatch d;
+  d.bindings = {q, keys, values, l.read_or(kMask, View::F32, q),
+                l.read_or(cached ? kPosition : kLengths, View::I32, q)};
+  AttentionPush push = attention_push(s);
+  push.q_row = q_row;
+  if (l.has(kMask)) {
+    const AttentionMask mask = AttentionMask::of(l.input(kMask).shape);
+    push.mask_head = u32(mask.head_stride);
+    push.mask_memory = u32(mask.memory_stride);
+  }
+  push.dims = rotary ? u32(rotary->dims) : 0;
+  d.push_constants = words_of(push);
+  d.variant = {vectors ? "4" : "1", l.caps().subgroup_arithmetic ? "1" : "0"};
+  d.groups = l.spread(static_cast<std::uint64_t>(s.heads * s.queries));
+
+  // Behind the output, of the kernels for all kinds of attention.
+  const auto bind_general = [&](Dispatch& general) {
+    general.bindings.push_back(l.read_or(kTable, View::I32, q));
+    general.bindings.push_back(l.read_or(kScoreWeight, view, q));
+  };
+
+  if (l.wants_output(1)) {
+    Dispatch weights = d;
+    weights.shader = "attention_weights";
+    count_keys(s, s.d, weights);
+    weights.bindings.push_back(l.write(1));
+    bind_general(weights);
+    const std::uint32_t lanes = l.lanes_within_loops([&](std::uint32_t many) {
+      const auto elements = static_cast<std::uint64_t>(vectors ? s.d / 4 : s.d);
+      return (static_cast<std::uint64_t>(s.length) / many + 1) * (elements + 3) + 2 * Lowering::reduce_iterations(many);
+    });
+    weights.specialization = words_of(AttentionWeightsConstants{.lanes = lanes,
+                                                                .cached = cached,
+                                                                .causal = s.causal,
+                                                                .masked = l.has(kMask),
+                                                                .own_positions = own_positions,
+                                                                .tabled = l.has(kTable),
+                                                                .lengths = l.has(kLengths),
+                                                                .score = static_cast<std::uint32_t>(s.score)});
+    l.emit(std::move(weights));
+  }
+  if (!l.wants_output(0)) return;
+  d.bindings.push_back(l.write(0));
+  d.bytes = cached ? 0 : keys.size + values.size;
+  count_keys(s, s.d + s.dv, d);
+  if (single_dispatch) {
+    const KeyTiles tiles = key_tiles(l, s, vectors);
+    d.shader = "attention_step";
+    Binding write_k = l.update(kCacheK);
+    Binding write_v = l.update(kCacheV);
+    write_k.access = write_v.access = Access::Write;
+    d.bindings.push_back(s.packed ? q : l.read(kK, View::F32));
+    d.bindings.push_back(s.packed ? q : l.read(kV, View::F32));
+    d.bindings.push_back(rotary ? rotary->table(l, s.length) : q);
+    d.bindings.push_back(write_k);
+    d.bindings.push_back(write_v);
+    d.specialization = words_of(AttentionStepConstants{.lanes = tiles.lanes,
+                                                       .masked = l.has(kMask),
+                                                       .tile = tiles.tile,
+                                                       .slots = tiles.slots,
+                                                       .q_length = tiles.q_length,
+                                                       .half_split = rotary && rotary->half});
+  } else if (vectors && wants_rows(l, s)) {
+    d.shader = "attention_rows";
+    const bool same_storage = l.tuning().texel && l.tuning().same_storage;
+    if (same_storage) d.bindings[1].view = d.bindings[2].view = View::None;
+    d.variant = {same_storage ? "storage" : "read"};
+    const std::uint32_t lanes = l.tuning().lanes;
+    d.specialization = words_of(AttentionRowsConstants{.lanes = lanes,
+                                                       .cached = cached,
+                                                       .causal = s.causal,
+                                                       .masked = l.has(kMask),
+                                                       .q_length = u32(s.d / 4),
+                                                       .v_length = u32(s.dv / 4),
+                                                       .keys_at_a_time = std::max(s.d, s.dv) <= 64 ? 4u : 2u,
+                                                       .own_positions = own_positions,
+                                                       .lengths = l.has(kLengths)});
+    d.groups = l.spread(static_cast<std::uint64_t>(s.heads * s.memories()) * ceil_div(u32(s.memory_rows), lanes));
+  } else {
+    const KeyTiles tiles = key_tiles(l, s, vectors);
+    d.shader = "attention";
+    bind_general(d);
+    d.specialization = words_of(AttentionConstants{.lanes = tiles.lanes,
+                                                   .cached = cached,
+                                                   .causal = s.causal,
+                                                   .masked = l.has(kMask),
+                                                   .tile = tiles.tile,
+                                                   .slots = tiles.slots,
+                                                   .q_length = tiles.q_length,
+                                                   .own_positions = own_positions,
+                                                   .tabled = l.has(kTable),
+                                                   .lengths = l.has(kLengths),
+                                                   .score = static_cast<std::uint32_t>(s.score)});
+  }
+  l.emit(std::move(d));
+}
+
+AttentionPush attention_push(const AttentionSizes& s) {
+  return {.rows = u32(s.queries),
+          .heads = u32(s.heads),
+          .kv_heads = u32(s.kv_heads),
+          .head_dim = u32(s.d),
+          .value_dim = u32(s.dv),
+          .key_rows = u32(s.length),
+          .q_row = 0,
+          .window = u32(s.window),
+          .scale = static_cast<float>(s.scale),
+          .softcap = static_cast<float>(s.softcap),
+          .query_rows = u32(s.query_rows),
+          .memory_rows = u32(s.memory_rows),
+          .mask_head = 0,
+          .mask_memory = 0,
+          .k_first = s.packed ? u32(s.q_width()) : 0,
+          .v_first = s.packed ? u32(s.q_width() + s.k_width()) : 0,
+          .dims = 0};
+}
+
+void count_keys(const AttentionSizes& s, std::int64_t products, Dispatch& d) {
+  const auto size = [](std::int64_t value) { return static_cast<std::uint64_t>(value); };
+  const std::uint64_t each = saturating_product({2, size(s.queries), size(s.heads), size(products)});
+  const std::uint64_t sure = saturating_product({each, size(s.cached ? std::min(s.queries, s.length) : s.length)});
+  d.flops = saturating_sum(d.flops, sure);
+  if (!s.cached) return;
+  d.flops_a_key = each;
+  d.bytes_a_key = size(s.k_width() + s.v_width()) * 4;
+  d.fewest_keys = size(std::min(s.queries, s.length));
+  d.most_keys = size(s.length);
+}
+
+std::uint32_t attention_tile(std::uint32_t lanes) { return std::max(lanes, 128u); }
+
+std::uint64_t attention_iterations(const AttentionSizes& s, bool vectors, std::uint32_t lanes) {
+  const auto value_elements = static_cast<std::uint64_t>(vectors ? s.dv / 4 : s.dv);
+  const auto elements = static_cast<std::uint64_t>(vectors ? s.d / 4 : s.d);
+  const std::uint64_t tile = attention_tile(lanes);
+  const std::uint64_t tiles = ceil_div(static_cast<std::uint64_t>(s.length), tile);
+  return tiles * (ceil_div(tile, lanes) * (elements + 2) + ceil_div(value_elements, lanes) * (tile + 1) +
+                  2 * Lowering::reduce_iterations(lanes) + 1) +
+         2 * elements + 2 * value_elements + Lowering::reduce_iterations(lanes);
+}
+
+std::uint64_t attention_shared(const AttentionSizes& s, std::uint32_t lanes) {
+  return (attention_tile(lanes) + lanes) * 4 + 2 * static_cast<std::uint64_t>(s.d) * 4;
+}
+
+}  // namespace heed::ops

@@ -1,0 +1,232 @@
+// cases attention_memories: attention over several memories with lengths of their own, rows with positions of their own
+// and a table of places, masks for each memory and head, and every score function.
+#include <fmt/format.h>
+
+#include <string>
+#include <vector>
+
+#include "tests/op_cases/op_case.h"
+#include "tests/op_cases/special_values.h"
+
+namespace heed::op_cases {
+namespace {
+
+struct Memories {
+  std::int64_t memories = 3, rows = 5, keys = 9, heads = 2, kv_heads = 2, d = 8, dv = 8;
+  bool blocks = true;  // q is [memories, rows, ..]; else [memories rows, ..]
+  std::vector<double> lengths = {};
+  Shape mask = {};
+  std::string score = "dot";
+  double scale = 0.0;
+  bool causal = false, weights = false;
+};
+
+OpCase memories(const Memories& c) {
+  GraphBuilder b("attention");
+  const SymbolicShape q_shape =
+      c.blocks ? SymbolicShape{c.memories, c.rows, c.heads * c.d} : SymbolicShape{c.memories * c.rows, c.heads * c.d};
+  std::vector<ValueId> inputs = {b.input("q", DType::F32, q_shape),
+                                 b.input("k", DType::F32, {c.memories, c.keys, c.kv_heads * c.d}),
+                                 b.input("v", DType::F32, {c.memories, c.keys, c.kv_heads * c.dv}),
+                                 kNoValue,
+                                 kNoValue,
+                                 kNoValue,
+                                 kNoValue,
+                                 kNoValue,
+                                 kNoValue,
+                                 kNoValue};
+  OpCase result;
+  if (!c.mask.empty()) {
+    inputs[3] = b.input("mask", DType::F32, SymbolicShape(c.mask.begin(), c.mask.end()));
+    std::vector<double>& mask = result.values["mask"];
+    for (std::int64_t i = 0; i < element_count(c.mask); ++i) {
+      mask.push_back(i * 7 % 5 == 0 ? -kInfinity : static_cast<double>(i * 11 % 13) / 5.0 - 1.0);
+    }
+  }
+  if (!c.lengths.empty()) {
+    inputs[7] = b.input("lengths", DType::I32, {c.memories});
+    result.values["lengths"] = c.lengths;
+  }
+  if (c.score == "additive") inputs[9] = b.weight("score", DType::F32, {c.heads * c.d});
+  Attributes how = {
+      {"heads", c.heads}, {"kv_heads", c.kv_heads}, {"score", c.score}, {"causal", std::int64_t{c.causal}}};
+  if (c.scale != 0.0) how.set("scale", c.scale);
+  const auto outputs = b.add_many("attention", "attend", inputs, how, c.weights ? 2 : 1);
+  b.output(outputs[0], "y");
+  if (c.weights) b.output(outputs[1], "weights");
+  result.name =
+      fmt::format("{} memories of {}, {} rows, {}/{} heads of {}/{}, {}{}{}{}{}", c.memories, c.keys, c.rows, c.heads,
+                  c.kv_heads, c.d, c.dv, c.score, c.blocks ? ", blocks" : "", c.lengths.empty() ? "" : ", lengths",
+                  c.causal ? ", causal" : "", c.weights ? ", weights" : "");
+  if (!c.mask.empty()) result.name += ", mask " + to_string(c.mask);
+  result.graph = std::move(b).finish();
+  return result;
+}
+
+struct Rows {
+  std::vector<double> position = {};  // of each row
+  std::int64_t positions = 12;        // that the table, or the cache, has
+  std::int64_t heads = 2, kv_heads = 2, d = 8, dv = 8;
+  bool table = true;
+  std::string rotary = "";
+  bool projected = false;  // q, k and v are products, which fusion joins
+  std::string score = "dot";
+  std::int64_t window = 0, mask = 0;  // dimensions of the mask
+  bool weights = false;
+};
+
+OpCase rows(const Rows& c) {
+  const auto count = static_cast<std::int64_t>(c.position.size());
+  const std::int64_t places = c.table ? c.positions * count : c.positions;
+  GraphBuilder b("attention");
+  const ValueId position = b.state("position", DType::I32, {count});
+  ValueId q, k, v;
+  if (c.projected) {
+    const ValueId x = b.input("x", DType::F32, {count, 32});
+    const auto product = [&](const std::string& name, std::int64_t n) {
+      return b.add("linear", name, {x, b.weight(name + ".weight", DType::F32, {n, 32})});
+    };
+    q = product("q", c.heads * c.d);
+    k = product("k", c.kv_heads * c.d);
+    v = product("v", c.kv_heads * c.dv);
+  } else {
+    q = b.input("q", DType::F32, {count, c.heads * c.d});
+    k = b.input("k", DType::F32, {count, c.kv_heads * c.d});
+    v = b.input("v", DType::F32, {count, c.kv_heads * c.dv});
+  }
+  Attributes how = {{"heads", c.heads}, {"kv_heads", c.kv_heads}, {"causal", std::int64_t{1}}, {"score", c.score}};
+  if (!c.rotary.empty()) {
+    // As fusion leaves it: rotary positions of rows of their own come in no other way.
+    how.set("rotary_layout", c.rotary);
+    how.set("rotary_base", 10000.0);
+  }
+  if (c.window > 0) how.set("window", c.window);
+  OpCase result;
+  std::vector<ValueId> inputs = {q,
+                                 k,
+                                 v,
+                                 kNoValue,
+                                 b.state("cache.k", DType::F32, {places, c.kv_heads * c.d}),
+                                 b.state("cache.v", DType::F32, {places, c.kv_heads * c.dv}),
+                                 position,
+                                 kNoValue,
+                                 c.table ? b.state("table", DType::I32, {c.positions, count}) : kNoValue,
+                                 c.score == "additive" ? b.weight("score", DType::F32, {c.heads * c.d}) : kNoValue};
+  if (c.mask > 0) {
+    const SymbolicShape shape =
+        c.mask == 2 ? SymbolicShape{count, c.positions} : SymbolicShape{c.heads, count, c.positions};
+    inputs[3] = b.input("mask", DType::F32, shape);
+    for (std::int64_t i = 0; i < (c.mask == 2 ? 1 : c.heads) * count * c.positions; ++i) {
+      result.values["mask"].push_back(static_cast<double>(i * 11 % 13) / 5.0 - 1.0);
+    }
+  }
+  const auto outputs = b.add_many("attention", "attend", inputs, how, c.weights ? 2 : 1);
+  b.output(outputs[0], "y");
+  if (c.weights) b.output(outputs[1], "weights");
+  result.values["position"] = c.position;
+  if (c.table) {
+    // Entries that came from other rows, but for the newest, which each row has of its own.
+    for (std::int64_t p = 0; p < c.positions; ++p) {
+      for (std::int64_t r = 0; r < count; ++r) {
+        const bool newest = static_cast<double>(p) >= c.position[static_cast<std::size_t>(r)];
+        result.values["table"].push_back(static_cast<double>(p * count + (newest ? r : (r * 3 + p * 5) % count)));
+      }
+    }
+  }
+  result.name = fmt::format("{} rows of {} positions, {}/{} heads of {}/{}, {}{}{}{}{}", count, c.positions, c.heads,
+                            c.kv_heads, c.d, c.dv, c.score, c.table ? ", table" : "", c.projected ? ", products" : "",
+                            c.rotary.empty() ? "" : ", rotary", c.weights ? ", weights" : "");
+  if (c.window > 0) result.name += fmt::format(", window {}", c.window);
+  if (c.mask > 0) result.name += fmt::format(", mask of {} dimensions", c.mask);
+  result.graph = std::move(b).finish();
+  return result;
+}
+
+}  // namespace
+
+std::vector<OpCase> cases_attention_memories() {
+  std::vector<OpCase> cases;
+  for (const bool blocks : {false, true}) {
+    for (const std::int64_t d : {8, 6}) {
+      for (const std::int64_t many : {1, 3, 4, 20}) {
+        cases.push_back(memories({.rows = many, .d = d, .dv = d, .blocks = blocks, .weights = many == 3}));
+        cases.push_back(
+            memories({.rows = many, .d = d, .dv = d, .blocks = blocks, .lengths = {9, 0, 4}, .weights = many != 3}));
+      }
+    }
+    cases.push_back(memories({.memories = 1, .rows = 7, .blocks = blocks}));
+    cases.push_back(memories({.memories = 70, .rows = 2, .keys = 3, .blocks = blocks}));
+    cases.push_back(memories({.heads = 6, .kv_heads = 2, .d = 4, .dv = 12, .blocks = blocks, .lengths = {1, 2, 8}}));
+    cases.push_back(memories({.keys = 300, .blocks = blocks, .lengths = {300, 129, 128}, .weights = true}));
+    cases.push_back(memories({.keys = 0, .blocks = blocks, .weights = true}));
+    // Lengths that are none are as good as the nearest that is.
+    cases.push_back(memories({.blocks = blocks, .lengths = {-1, 100, 5}}));
+  }
+  cases.push_back(memories({.rows = 0}));
+  cases.push_back(memories({.rows = 9, .causal = true, .weights = true}));
+  cases.push_back(memories({.rows = 9, .lengths = {9, 5, 1}, .causal = true}));
+  for (const Shape& mask :
+       {Shape{5, 9}, Shape{2, 5, 9}, Shape{1, 1, 5, 9}, Shape{3, 1, 5, 9}, Shape{1, 2, 5, 9}, Shape{3, 2, 5, 9}}) {
+    for (const std::int64_t d : {8, 3}) {
+      cases.push_back(memories({.d = d, .dv = d, .mask = mask, .weights = d == 3}));
+    }
+  }
+  cases.push_back(memories({.rows = 4, .blocks = false, .mask = {12, 9}}));
+  cases.push_back(memories({.rows = 4, .blocks = false, .mask = {2, 12, 9}, .weights = true}));
+  for (const std::string score : {"additive", "cosine", "distance"}) {
+    for (const std::int64_t d : {8, 5}) {
+      for (const double scale : {0.0, 2.5}) {
+        cases.push_back(memories({.rows = 4, .d = d, .dv = 12, .score = score, .scale = scale, .weights = true}));
+      }
+      cases.push_back(memories({.heads = 4, .kv_heads = 2, .d = d, .dv = d, .lengths = {9, 0, 3}, .score = score}));
+      cases.push_back(memories({.memories = 2,
+                                .rows = 1,
+                                .keys = 260,
+                                .heads = 1,
+                                .kv_heads = 1,
+                                .d = d,
+                                .dv = d,
+                                .blocks = false,
+                                .score = score}));
+    }
+    OpCase zeros = memories({.memories = 1, .rows = 1, .keys = 3, .heads = 1, .kv_heads = 1, .d = 4, .score = score});
+    zeros.name += ", zeros";
+    zeros.values["q"].assign(4, 0.0);
+    zeros.values["k"].assign(12, 0.0);
+    cases.push_back(std::move(zeros));
+    OpCase large = memories({.memories = 1, .rows = 2, .keys = 3, .heads = 1, .kv_heads = 1, .d = 4, .score = score});
+    large.name += ", large";
+    large.values["q"] = {200.0, -300.0, 150.0, 10.0, -90.0, 700.0, 0.5, -1000.0};
+    cases.push_back(std::move(large));
+  }
+
+  for (const bool table : {false, true}) {
+    for (const std::int64_t d : {8, 6}) {
+      cases.push_back(rows({.position = {3, 7, 0, 11, -1}, .d = d, .dv = d, .table = table, .weights = d == 6}));
+      cases.push_back(rows({.position = {-1, -1, 4, 5, 6, 7}, .d = d, .dv = d, .table = table, .projected = true}));
+      cases.push_back(rows({.position = {-1, 2, 9}, .d = d, .dv = d, .table = table, .rotary = "half"}));
+    }
+    cases.push_back(rows({.position = {-1, -1, -1, -1}, .table = table, .weights = true}));
+    cases.push_back(rows({.position = {2, 9, 5, 1, 0, 7, 4, 3, 11, 10},
+                          .heads = 4,
+                          .kv_heads = 2,
+                          .d = 4,
+                          .dv = 12,
+                          .table = table,
+                          .rotary = "interleaved",
+                          .window = 3}));
+    cases.push_back(rows({.position = {2, 9, 5}, .table = table, .mask = 2}));
+    cases.push_back(rows({.position = {2, 9, 5}, .table = table, .mask = 3, .weights = true}));
+    cases.push_back(rows({.position = {299, 128, 127, 0, -1}, .positions = 300, .table = table}));
+    cases.push_back(rows({.position = {3, 7}, .table = table, .score = "additive"}));
+  }
+  cases.push_back(rows({.position = {6}, .rotary = "half"}));
+  cases.push_back(rows({.position = {0}}));
+  cases.push_back(rows({.position = {-1}}));
+  std::vector<double> many;
+  for (int i = 0; i < 100; ++i) many.push_back(i * 7 % 12);
+  cases.push_back(rows({.position = many, .heads = 1, .kv_heads = 1}));
+  return cases;
+}
+
+}  // namespace heed::op_cases
