@@ -276,6 +276,15 @@ void Gpu::download(const vk::Buffer& buffer, std::uint64_t offset, std::span<std
   }
 }
 
+void Gpu::copy(const vk::Buffer& source, const vk::Buffer& target, std::uint64_t bytes) {
+  vk::CommandBuffer commands = commands_.allocate();
+  commands.begin(vk::Recording::OneTime);
+  commands.barrier(vk::Stage::Transfer | vk::Stage::Compute, vk::Stage::Transfer);
+  commands.copy(source, 0, target, 0, bytes);
+  finish(commands);
+  submit_and_wait(commands, "copying memory");
+}
+
 void Gpu::fill(const vk::Buffer& buffer, std::uint32_t word) {
   vk::CommandBuffer commands = commands_.allocate();
   commands.begin(vk::Recording::OneTime);

@@ -63,6 +63,8 @@ class Gpu {
   /// Copies host bytes into a buffer, or out of it, and waits. Direct where the memory is mapped.
   void upload(const vk::Buffer& buffer, std::uint64_t offset, std::span<const std::byte> bytes);
   void download(const vk::Buffer& buffer, std::uint64_t offset, std::span<std::byte> bytes);
+  /// Copies the first `bytes` of a buffer into another and waits.
+  void copy(const vk::Buffer& source, const vk::Buffer& target, std::uint64_t bytes);
   void fill_zero(const vk::Buffer& buffer) { fill(buffer, 0); }
   /// Sets every 32-bit word of a buffer and waits.
   void fill(const vk::Buffer& buffer, std::uint32_t word);

@@ -86,6 +86,13 @@ void Session::reserve(const std::string& name, std::uint64_t bytes) {
   named(name, round_up(std::max<std::uint64_t>(bytes, 16), 16));
 }
 
+void Session::grow(const std::string& name, std::uint64_t bytes) {
+  const std::shared_ptr<const vk::Buffer> before = named_.contains(name) ? named_.at(name) : nullptr;
+  reserve(name, bytes);
+  const std::shared_ptr<const vk::Buffer>& after = named_.at(name);
+  if (before != nullptr && before != after) gpu_.copy(*before, *after, before->size());
+}
+
 Executable& Session::prepare(const Graph& graph, const Bindings& dims) {
   std::string key = graph.name;
   for (const auto& [name, size] : dims) key += fmt::format(",{}={}", name, size);

@@ -213,9 +213,8 @@ std::vector<std::vector<Hypothesis>> TranslationSession::translate(const std::ve
   // order: a sentence must not depend on how many others there are.
   auto count = static_cast<std::int64_t>(std::bit_ceil(sentences.size()));
   while (count * beams < kLeastRows) count *= 2;
-  const std::int64_t source_tokens =
-      std::min(round_up(static_cast<std::int64_t>(longest), kSourceStep),
-               std::max<std::int64_t>(source_context_, static_cast<std::int64_t>(longest)));
+  const std::int64_t source_tokens = std::min<std::int64_t>(
+      source_context_, round_up(static_cast<std::uint64_t>(longest), static_cast<std::uint64_t>(kSourceStep)));
   Steps& steps = steps_of(count, beams);
   const std::int64_t most = options.max_tokens;  // positions that are fed
   const std::int64_t capacity = std::min<std::int64_t>(most, std::max(kFirstCapacity, steps.state.capacity()));
