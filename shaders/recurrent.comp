@@ -7,41 +7,11 @@
 // gates, and its state. 16 width bytes for 8 width flops.
 #extension GL_GOOGLE_include_directive : require
 layout(local_size_x_id = 0) in;
-layout(constant_id = 1) const uint CELL = 0;
-layout(constant_id = 2) const uint FUNCTION_F = 0;
-layout(constant_id = 3) const uint FUNCTION_G = 0;
-layout(constant_id = 4) const uint FUNCTION_H = 0;
+#include "constants/recurrent.h"
 #include "memory.glsl"
 #include "functions.glsl"
 
-layout(push_constant) uniform Push {
-  uint batch, width;
-  uint steps, step;
-  uint direction;  // number
-  uint flags;
-  uint from, to, mixed;  // where h is and comes, and r h, in elements
-  uint y_step, y_direction, y_batch;
-  float clip;
-  float alphas[3];
-  float betas[3];
-};
-
-const uint kRnn = 0;
-const uint kGru = 1;  // reset after R
-const uint kGruGates = 2;
-const uint kGruState = 3;
-const uint kLstm = 4;
 const uint GATES = CELL == kRnn ? 1 : CELL == kLstm ? 4 : 3;
-
-const uint kReverse = 1;
-const uint kHasH = 2;
-const uint kHasC = 4;
-const uint kHasBias = 8;
-const uint kHasPeepholes = 16;
-const uint kHasLengths = 32;
-const uint kInputForget = 64;
-const uint kClips = 128;
-const uint kWritesY = 256;
 
 READ_F32(0, x);           // W x: [direction, step, batch, gate, width]
 READ_F32X4(1, r);         // [direction, width, width], a gate a component

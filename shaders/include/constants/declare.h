@@ -10,6 +10,8 @@
 //     CONSTANT(1, masked, MASKED, 0)        // id, field of the struct, name in the shader, value where none is given
 //   END_SPECIALIZATION
 //
+// Numbers that both mean something by (kinds, flags) are written `const uint kName = 1;` between BEGIN_VALUES and END_VALUES.
+//
 // Shaders see the fields of the push constants, and the specialization constants, by their names alone. In C++ the second
 // struct begins with `lanes`, which is local_size_x and has id 0. Every field is 32 bits wide, so words lie alike in both;
 // words_of() of engine/plan/lowering.h makes them the words of a Dispatch.
@@ -40,6 +42,8 @@ using uint = std::uint32_t;
   static_assert(__LINE__ - kLineOf0 == id, #shader_name " has another id than place in the list"); \
   uint field;
 #define END_SPECIALIZATION END_CONSTANTS
+#define BEGIN_VALUES namespace heed::ops {
+#define END_VALUES }
 
 #else
 
@@ -50,6 +54,8 @@ using uint = std::uint32_t;
 #define SPECIALIZATION_CONSTANTS(name)
 #define CONSTANT(id, field, shader_name, otherwise) layout(constant_id = id) const uint shader_name = otherwise;
 #define END_SPECIALIZATION
+#define BEGIN_VALUES
+#define END_VALUES
 
 #endif
 #endif
