@@ -39,17 +39,6 @@ using namespace attention_input;  // NOLINT: names of inputs
 
 constexpr double kMasked = -1e30;  // scores at and below are dropped
 
-AttentionScore score_named(const std::string& name) {
-  constexpr std::pair<std::string_view, AttentionScore> kNames[] = {{"dot", AttentionScore::Dot},
-                                                                    {"additive", AttentionScore::Additive},
-                                                                    {"cosine", AttentionScore::Cosine},
-                                                                    {"distance", AttentionScore::Distance}};
-  for (const auto& [known, score] : kNames) {
-    if (name == known) return score;
-  }
-  throw Error(fmt::format("score '{}' is none of dot, additive, cosine and distance", name));
-}
-
 /// The shapes of a node's inputs as AttentionSizes wants them.
 template <typename ShapeOf>
 Sizes sizes_of(const Attributes& attributes, const ShapeOf& shape_of) {
@@ -314,42 +303,6 @@ void reference(const ReferenceContext& c) {
 }
 
 }  // namespace
-
-AttentionSizes AttentionSizes::from(const Attributes& a, const Shape& q, const Shape* k, const Shape* v,
-                                    const Shape* cache_k, const Shape* cache_v, const Shape* table) {
-  AttentionSizes s{};
-  s.heads = a.integer("heads");
-  s.kv_heads = a.integer("kv_heads", s.heads);
-  s.packed = a.integer("packed", 0) != 0;
-  s.cached = cache_k != nullptr;
-  s.queries = q.size() == 3 ? q[0] * q[1] : q[0];
-  s.query_rows = q.size() == 3 ? q[1] : q[0];
-  const Shape& keys = s.cached ? *cache_k : *k;
-  const Shape& values = s.cached ? *cache_v : *v;
-  const bool memories = !s.cached && keys.size() == 3;
-  s.memory_rows = memories && keys[0] > 0 ? s.queries / keys[0] : s.queries;
-  s.d = keys.back() / s.kv_heads;
-  s.dv = values.back() / s.kv_heads;
-  s.length = table != nullptr ? (*table)[0] : memories ? keys[1] : keys[0];
-  s.score = score_named(a.text("score", "dot"));
-  const double dot_scale = 1.0 / std::sqrt(static_cast<double>(std::max<std::int64_t>(1, s.d)));
-  s.scale = a.real("scale", s.score == AttentionScore::Dot ? dot_scale : 1.0);
-  s.softcap = a.real("softcap", 0.0);
-  s.causal = a.integer("causal", 0) != 0;
-  s.window = a.integer("window", 0);
-  // So many keys up to its own are all there are.
-  if (s.window > std::max(s.length, s.query_rows)) s.window = 0;
-  return s;
-}
-
-AttentionMask AttentionMask::of(const Shape& mask) {
-  const std::size_t rank = mask.size();
-  const std::int64_t plane = mask[rank - 2] * mask[rank - 1];
-  AttentionMask strides;
-  if (rank >= 3 && mask[rank - 3] > 1) strides.head_stride = plane;
-  if (rank == 4 && mask[0] > 1) strides.memory_stride = mask[1] * plane;
-  return strides;
-}
 
 extern const Op op_attention;
 const Op op_attention = {{"attention"}, infer, reference, lower_attention, {}, {}, {kCacheK, kCacheV}};
