@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <numbers>
@@ -11,20 +12,30 @@
 
 namespace heed::ops {
 
+namespace {
+
+constexpr std::array<std::pair<std::string_view, Activation>, 7> kNames = {{
+    {"none", Activation::None},
+    {"silu", Activation::Silu},
+    {"gelu", Activation::Gelu},
+    {"gelu_tanh", Activation::GeluTanh},
+    {"relu", Activation::Relu},
+    {"tanh", Activation::Tanh},
+    {"sigmoid", Activation::Sigmoid},
+}};
+
+}  // namespace
+
 Activation activation_named(std::string_view name) {
-  constexpr std::array<std::pair<std::string_view, Activation>, 7> kNames = {{
-      {"none", Activation::None},
-      {"silu", Activation::Silu},
-      {"gelu", Activation::Gelu},
-      {"gelu_tanh", Activation::GeluTanh},
-      {"relu", Activation::Relu},
-      {"tanh", Activation::Tanh},
-      {"sigmoid", Activation::Sigmoid},
-  }};
   for (const auto& [known, activation] : kNames) {
     if (known == name) return activation;
   }
   throw Error(fmt::format("unknown activation '{}'; known: none, silu, gelu, gelu_tanh, relu, tanh, sigmoid", name));
+}
+
+bool is_activation(std::string_view op) {
+  return std::ranges::any_of(kNames,
+                             [&](const auto& known) { return known.second != Activation::None && known.first == op; });
 }
 
 double activate(Activation activation, double x) {

@@ -305,6 +305,12 @@ void reference(const ReferenceContext& c) {
 }  // namespace
 
 extern const Op op_attention;
-const Op op_attention = {{"attention"}, infer, reference, lower_attention, {}, {}, {kCacheK, kCacheV}};
+const Op op_attention = {.names = {"attention"},
+                         .infer = infer,
+                         .reference = reference,
+                         .lower = lower_attention,
+                         .updates = {kCacheK, kCacheV},
+                         .fusions = {{FusionPhase::Inputs, "rotary", fuse_rotary},
+                                     {FusionPhase::Inputs, "packed attention", fuse_packed_attention}}};
 
 }  // namespace heed::ops

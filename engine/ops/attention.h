@@ -5,6 +5,7 @@
 
 #include "constants/attention_push.h"
 #include "graph/graph.h"
+#include "ops/fusion.h"
 
 namespace heed {
 class Lowering;   // plan/lowering.h
@@ -62,5 +63,15 @@ std::uint64_t attention_iterations(const AttentionSizes& sizes, bool vectors, st
 std::uint64_t attention_shared(const AttentionSizes& sizes, std::uint32_t lanes);
 /// Adds to a dispatch what it does for the keys: for each of them `products` multiplications a query and head.
 void count_keys(const AttentionSizes& sizes, std::int64_t products, Dispatch& dispatch);
+
+// Passes of this op (attention_fusions.cpp).
+
+/// attention(rotary(q), rotary(k), v) with a cache takes over the rotation (attributes rotary_*), which then happens
+/// where keys enter the cache.
+void fuse_rotary(const FusionContext& context);
+
+/// attention whose q, k and v are linears of the same x gets one linear with stacked rows; attribute `packed` = 1 says
+/// that input 0 holds q, k and v side by side.
+void fuse_packed_attention(const FusionContext& context);
 
 }  // namespace heed::ops

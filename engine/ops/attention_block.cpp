@@ -13,12 +13,15 @@
 
 #include <algorithm>
 #include <numeric>
+#include <optional>
+#include <set>
 
 #include "constants/attention_block.h"
 #include "graph/integer.h"
 #include "ops/attention.h"
 #include "ops/linear.h"
 #include "ops/op.h"
+#include "ops/rewrite.h"
 #include "ops/rotary.h"
 #include "plan/lowering.h"
 
@@ -212,7 +215,66 @@ bool fits_one_dispatch(const AttentionBlock& block, const DeviceCaps& caps, cons
   return attention_iterations(s, true, tuning.lanes) + static_cast<std::uint64_t>(products) <= caps.max_loop_iterations;
 }
 
+namespace {
+
+/// linear(attention(linear(x))) of a single row with a cache becomes one attention_block where fits_one_dispatch().
+void fuse_attention_blocks(const FusionContext& context) {
+  Graph& graph = context.graph;
+  const std::vector<TensorType> types = context.types();
+  const Wiring wiring(graph);
+  const auto type_of = [&](ValueId id) -> const TensorType& { return types[static_cast<std::size_t>(id)]; };
+  std::set<std::size_t> dead;
+  for (std::size_t output_at = 0; output_at < graph.nodes.size(); ++output_at) {
+    Node& output = graph.nodes[output_at];
+    if (!product_alone(output)) continue;
+    const std::optional<std::size_t> attention_at = wiring.only_maker(output.inputs[0]);
+    if (!attention_at) continue;
+    const Node& attention = graph.nodes[*attention_at];
+    if (!can_move(graph, *attention_at, output_at)) continue;
+    if (attention.op != "attention" || attention.attributes.integer("packed", 0) == 0 ||
+        input_of(attention, 3) != kNoValue || attention.outputs.size() > 1) {
+      continue;
+    }
+    const std::optional<std::size_t> projection_at = wiring.only_maker(attention.inputs[0]);
+    if (!projection_at) continue;
+    const Node& projection = graph.nodes[*projection_at];
+    if (projection.op != "linear" || input_of(projection, 3) != kNoValue || input_of(projection, 5) != kNoValue ||
+        projection.attributes.text("activation", "none") != "none" || projection.attributes.has("gate")) {
+      continue;
+    }
+    if (!can_move(graph, *projection_at, output_at)) continue;
+    const Shape& x = type_of(projection.inputs[0]).shape;
+    const TensorType& w = type_of(projection.inputs[1]);
+    const TensorType& w2 = type_of(output.inputs[1]);
+    if (x.size() != 2 || x[0] != 1 || w.dtype != w2.dtype) continue;
+    const AttentionBlock block = {w.dtype,
+                                  x[1],
+                                  w2.shape[0],
+                                  &attention.attributes,
+                                  type_of(attention.inputs[4]).shape,
+                                  type_of(attention.inputs[5]).shape};
+    if (!fits_one_dispatch(block, context.caps, context.tuning)) continue;
+    Node merged{"attention_block", attention.name, {}, output.outputs, attention.attributes};
+    merged.inputs = {projection.inputs[0], projection.inputs[1], input_of(projection, 2), input_of(projection, 4),
+                     attention.inputs[4],  attention.inputs[5],  attention.inputs[6],     output.inputs[1],
+                     input_of(output, 2),  input_of(output, 3)};
+    if (projection.attributes.has("norm_eps")) {
+      merged.attributes.set("norm_eps", projection.attributes.real("norm_eps"));
+    }
+    dead.insert({*attention_at, *projection_at});
+    output = std::move(merged);
+  }
+  erase_nodes(graph, dead);
+}
+
+}  // namespace
+
 extern const Op op_attention_block;
-const Op op_attention_block = {{"attention_block"}, infer, reference, lower, {}, {}, {kCacheK, kCacheV}};
+const Op op_attention_block = {.names = {"attention_block"},
+                               .infer = infer,
+                               .reference = reference,
+                               .lower = lower,
+                               .updates = {kCacheK, kCacheV},
+                               .fusions = {{FusionPhase::Blocks, "attention block", fuse_attention_blocks}}};
 
 }  // namespace heed::ops

@@ -15,6 +15,7 @@
 #include "graph/integer.h"
 #include "ops/activation.h"
 #include "ops/op.h"
+#include "ops/rewrite.h"
 #include "plan/lowering.h"
 
 namespace heed::ops {
@@ -163,6 +164,19 @@ void lower(Lowering& l) {
   if (!lower_tiles(l, conv)) lower_plain(l, conv);
 }
 
+/// An activation function, or leaky_relu, of what a convolution makes becomes its attribute.
+void fuse_conv_activation(const FusionContext& context) {
+  fuse_into_maker(context.graph, [](Node& maker, const Node& reader) {
+    const bool leaky = reader.op == "leaky_relu";
+    if (maker.op != "conv" && maker.op != "conv_transpose") return false;
+    if (!leaky && !is_activation(reader.op)) return false;
+    if (maker.attributes.text("activation", "none") != "none") return false;
+    maker.attributes.set("activation", reader.op);
+    if (leaky) maker.attributes.set("slope", reader.attributes.real("alpha", 0.01));
+    return true;
+  });
+}
+
 }  // namespace
 
 ConvActivation ConvActivation::of(const Attributes& attributes) {
@@ -183,6 +197,10 @@ std::uint64_t Convolution::flops() const {
 }
 
 extern const Op op_conv;
-const Op op_conv = {{"conv", "conv_transpose"}, infer, reference, lower};
+const Op op_conv = {.names = {"conv", "conv_transpose"},
+                    .infer = infer,
+                    .reference = reference,
+                    .lower = lower,
+                    .fusions = {{FusionPhase::Epilogues, "conv activation", fuse_conv_activation}}};
 
 }  // namespace heed::ops

@@ -341,6 +341,13 @@ bool fits_one_dispatch(const LinearPair& pair, const DeviceCaps& caps, const Tun
 }
 
 extern const Op op_linear;
-const Op op_linear = {{"linear"}, infer, reference, lower};
+const Op op_linear = {.names = {"linear"},
+                      .infer = infer,
+                      .reference = reference,
+                      .lower = lower,
+                      .fusions = {{FusionPhase::Products, "gate", fuse_gate},
+                                  {FusionPhase::Norms, "norm", fuse_norm},
+                                  {FusionPhase::Pairs, "pairs", fuse_pairs},
+                                  {FusionPhase::Epilogues, "linear activation", fuse_linear_activation}}};
 
 }  // namespace heed::ops

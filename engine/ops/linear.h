@@ -1,8 +1,12 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
+#include <vector>
 
 #include "graph/dtype.h"
+#include "graph/graph.h"
+#include "ops/fusion.h"
 #include "plan/device_caps.h"
 
 namespace heed::ops {
@@ -32,5 +36,31 @@ struct LinearPair {
 
 /// Whether a device runs the pair as one dispatch (linear_pair.comp), and may gain by it.
 bool fits_one_dispatch(const LinearPair& pair, const DeviceCaps& caps, const Tuning& tuning);
+
+/// A linear with nothing but perhaps a bias and a residual.
+bool product_alone(const Node& node);
+/// A linear with nothing but perhaps a bias.
+bool plain_linear(const Node& node);
+
+/// One linear in place of several with the same input: the nodes' weights and biases stacked. Nothing when they differ:
+/// other types or row lengths, vectors in blocks, or more bytes than one binding holds.
+std::optional<Node> merge_linears(Graph& graph, const std::vector<const Node*>& nodes, const DeviceCaps& caps,
+                                  const Tuning& tuning);
+
+// Passes of this op (linear_fusions.cpp).
+
+/// linear(x, A), linear(x, B) and gate(a, b) become one linear with the rows of A and B stacked and attribute `gate`.
+void fuse_gate(const FusionContext& context);
+
+/// rms_norm whose result goes into linears alone is done inside them (input 4, attribute norm_eps). Only where x is a
+/// single row: every workgroup repeats the sum of squares.
+void fuse_norm(const FusionContext& context);
+
+/// linear(linear(x)) of a single row becomes one linear with two weights (inputs 5 to 7) where
+/// fits_one_dispatch().
+void fuse_pairs(const FusionContext& context);
+
+/// An activation function of what a plain linear makes becomes its attribute.
+void fuse_linear_activation(const FusionContext& context);
 
 }  // namespace heed::ops

@@ -7,6 +7,7 @@
 #include <map>
 
 #include "heed/error.h"
+#include "ops/infer_all.h"
 #include "ops/loops.h"
 #include "plan/plan.h"
 
@@ -129,6 +130,8 @@ const Op* find_op(std::string_view name) {
   const auto found = kByName.find(name);
   return found == kByName.end() ? nullptr : found->second;
 }
+
+std::vector<TensorType> FusionContext::types() const { return infer_all(graph, dims); }
 
 bool updates(const Node& node, ValueId id) {
   const Op* op = find_op(node.op);

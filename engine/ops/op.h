@@ -8,6 +8,7 @@
 
 #include "graph/graph.h"
 #include "graph/host_tensor.h"
+#include "ops/fusion.h"
 #include "plan/device_caps.h"
 
 namespace heed {
@@ -75,6 +76,7 @@ struct Op {
   std::vector<PlannedInputs> planned = {};
   std::vector<std::string_view> shape_only_ops = {};  // names that read the types of their inputs, never their elements
   std::vector<std::size_t> updates = {};              // inputs that it changes in place: states
+  std::vector<Fusion> fusions = {};                   // passes that make its nodes out of others
 
   bool plans_by(std::string_view name, std::size_t input) const;
   bool reads_shape_only(std::string_view name) const;

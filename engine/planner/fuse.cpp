@@ -1,15 +1,20 @@
 #include "planner/fuse.h"
 
+#include <algorithm>
+
+#include "ops/op.h"
+
 namespace heed {
 
+std::vector<ops::Fusion> fusion_passes() {
+  std::vector<ops::Fusion> passes;
+  for (const ops::Op* op : ops::all_ops()) passes.insert(passes.end(), op->fusions.begin(), op->fusions.end());
+  std::ranges::stable_sort(passes, {}, &ops::Fusion::phase);
+  return passes;
+}
+
 void fuse(Graph& graph, const Bindings& dims, const DeviceCaps& caps, const Tuning& tuning) {
-  fuse_gate(graph, caps, tuning);
-  fuse_rotary(graph);
-  fuse_packed_attention(graph, caps, tuning);
-  fuse_norm(graph, dims);
-  fuse_attention_blocks(graph, dims, caps, tuning);
-  fuse_pairs(graph, dims, caps, tuning);
-  fuse_activations(graph);  // last, for the others join products that have none
+  for (const ops::Fusion& pass : fusion_passes()) pass.run({graph, dims, caps, tuning});
 }
 
 }  // namespace heed

@@ -5,13 +5,9 @@
 
 #include "graph/graph.h"
 #include "graph/host_tensor.h"
+#include "ops/infer_all.h"  // goes with it for all who plan
 
 namespace heed {
-
-/// Concrete types of all values of a validated graph for bound dimensions, indexed by ValueId, and with `known` the
-/// values that are known. Throws Error naming the node where sizes do not fit, or where a node needs to know a value
-/// that only a run would give.
-std::vector<TensorType> infer_all(const Graph& graph, const Bindings& dims, KnownValues* known = nullptr);
 
 /// Takes out nodes whose outputs are known or that nothing needs. Known values that are still read are made by nodes
 /// `constant`.

@@ -3,8 +3,8 @@
 #include <algorithm>
 
 #include "heed/error.h"
+#include "ops/rewrite.h"
 #include "planner/infer.h"
-#include "planner/rewrite.h"
 #include "tools/convert/convert.h"
 
 namespace heed::convert {
@@ -37,7 +37,7 @@ GraphEdit::GraphEdit(Graph& graph, std::vector<SourceTensor>& tensors, const mod
     : graph_(graph),
       tensors_(tensors),
       table_(table),
-      uses_(count_uses(graph)),
+      uses_(ops::count_uses(graph)),
       made_by_(graph.values.size(), graph.nodes.size()) {
   for (std::size_t i = 0; i < graph.nodes.size(); ++i) {
     for (const ValueId id : graph.nodes[i].outputs) {
@@ -112,7 +112,7 @@ std::size_t GraphEdit::finish() {
     if (!dead_.contains(i)) nodes.push_back(std::move(graph_.nodes[i]));
   }
   graph_.nodes = std::move(nodes);
-  const std::vector<int> uses = count_uses(graph_);
+  const std::vector<int> uses = ops::count_uses(graph_);
   const auto unused = [&](ValueId id) { return id == kNoValue || uses[static_cast<std::size_t>(id)] == 0; };
   std::erase_if(graph_.nodes,
                 [&](const Node& node) { return node.op == "constant" && std::ranges::all_of(node.outputs, unused); });

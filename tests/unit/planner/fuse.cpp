@@ -154,4 +154,18 @@ TEST_CASE("an attention block stays apart where somebody reads its cache before 
   CHECK(count_ops(fused(graph, {}, 3, joining_caps(), joining_tuning()), "attention_block") == 0);
 }
 
+TEST_CASE("passes run by phase, those of one op in its order") {
+  const std::vector<ops::Fusion> passes = fusion_passes();
+  const auto place = [&](std::string_view name) {
+    const auto found = std::ranges::find(passes, name, &ops::Fusion::name);
+    REQUIRE_MESSAGE(found != passes.end(), std::string(name));
+    return found - passes.begin();
+  };
+  CHECK(std::ranges::is_sorted(passes, {}, &ops::Fusion::phase));
+  constexpr std::string_view kInOrder[] = {"gate",  "rotary",           "packed attention", "norm", "attention block",
+                                           "pairs", "linear activation"};
+  for (std::size_t i = 1; i < std::size(kInOrder); ++i) CHECK(place(kInOrder[i - 1]) < place(kInOrder[i]));
+  for (std::size_t i = 0; i < passes.size(); ++i) CHECK(place(passes[i].name) == static_cast<std::ptrdiff_t>(i));
+}
+
 }  // namespace heed

@@ -1,5 +1,5 @@
 // Norms inside the products that read them.
-#include "planner/rewrite.h"
+#include "ops/rewrite.h"
 #include "tests/unit/planner/fused.h"
 
 namespace heed {
@@ -53,7 +53,7 @@ TEST_CASE("a norm before two products in one keeps the second") {
 
 TEST_CASE("uses count inputs and outputs") {
   const Graph graph = norm_graph(true, true);
-  const std::vector<int> uses = count_uses(graph);
+  const std::vector<int> uses = ops::count_uses(graph);
   CHECK(uses[static_cast<std::size_t>(graph.find("normed"))] == 4);
   CHECK(uses[static_cast<std::size_t>(graph.find("x"))] == 2);
   CHECK(uses[static_cast<std::size_t>(graph.find("y1"))] == 1);

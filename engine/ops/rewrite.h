@@ -1,14 +1,14 @@
 #pragma once
 
+#include <functional>
 #include <map>
 #include <optional>
 #include <set>
 #include <vector>
 
 #include "graph/graph.h"
-#include "plan/device_caps.h"
 
-namespace heed {
+namespace heed::ops {
 
 // What fusion passes share.
 
@@ -39,14 +39,8 @@ bool can_move(const Graph& graph, std::size_t from, std::size_t to);
 /// Removes nodes and, with them, the promise that somebody makes their outputs: those values stay in the list, unused.
 void erase_nodes(Graph& graph, const std::set<std::size_t>& dead);
 
-/// A linear with nothing but perhaps a bias and a residual.
-bool product_alone(const Node& node);
-/// A linear with nothing but perhaps a bias.
-bool plain_linear(const Node& node);
+/// A node whose first input another node made for it alone goes into its maker where `takes` says so, having changed
+/// the maker: the maker then makes what the reader made.
+void fuse_into_maker(Graph& graph, const std::function<bool(Node& maker, const Node& reader)>& takes);
 
-/// One linear in place of several with the same input: the nodes' weights and biases stacked. Nothing when they differ:
-/// other types or row lengths, vectors in blocks, or more bytes than one binding holds.
-std::optional<Node> merge_linears(Graph& graph, const std::vector<const Node*>& nodes, const DeviceCaps& caps,
-                                  const Tuning& tuning);
-
-}  // namespace heed
+}  // namespace heed::ops

@@ -1,14 +1,14 @@
+// Fusion passes that take into attention what makes its queries, keys and values.
 #include <algorithm>
 #include <numeric>
 #include <optional>
 #include <set>
 
-#include "ops/attention_block.h"
-#include "planner/fuse.h"
-#include "planner/infer.h"
-#include "planner/rewrite.h"
+#include "ops/attention.h"
+#include "ops/linear.h"
+#include "ops/rewrite.h"
 
-namespace heed {
+namespace heed::ops {
 namespace {
 
 /// Rows of the stacked weight of q, k and v that belong to one head, or to a part of one if heads of k and v differ.
@@ -22,7 +22,8 @@ std::int64_t head_rows(const Graph& graph, const Node& attention) {
 
 }  // namespace
 
-void fuse_rotary(Graph& graph) {
+void fuse_rotary(const FusionContext& context) {
+  Graph& graph = context.graph;
   const Wiring wiring(graph);
   std::set<std::size_t> dead;
   for (std::size_t i = 0; i < graph.nodes.size(); ++i) {
@@ -52,7 +53,8 @@ void fuse_rotary(Graph& graph) {
   erase_nodes(graph, dead);
 }
 
-void fuse_packed_attention(Graph& graph, const DeviceCaps& caps, const Tuning& tuning) {
+void fuse_packed_attention(const FusionContext& context) {
+  Graph& graph = context.graph;
   const Wiring wiring(graph);
   std::set<std::size_t> dead;
   for (std::size_t i = 0; i < graph.nodes.size(); ++i) {
@@ -69,7 +71,7 @@ void fuse_packed_attention(Graph& graph, const DeviceCaps& caps, const Tuning& t
     // The last of the three stands where all their inputs are ready and nobody has read them yet.
     const std::size_t last = *std::max_element(indices.begin(), indices.end());
     if (!std::ranges::all_of(indices, [&](std::size_t index) { return can_move(graph, index, last); })) continue;
-    std::optional<Node> merged = merge_linears(graph, linears, caps, tuning);
+    std::optional<Node> merged = merge_linears(graph, linears, context.caps, context.tuning);
     if (!merged) continue;
     for (const std::size_t index : indices) {
       if (index != last) dead.insert(index);
@@ -86,52 +88,4 @@ void fuse_packed_attention(Graph& graph, const DeviceCaps& caps, const Tuning& t
   erase_nodes(graph, dead);
 }
 
-void fuse_attention_blocks(Graph& graph, const Bindings& dims, const DeviceCaps& caps, const Tuning& tuning) {
-  const std::vector<TensorType> types = infer_all(graph, dims);
-  const Wiring wiring(graph);
-  const auto type_of = [&](ValueId id) -> const TensorType& { return types[static_cast<std::size_t>(id)]; };
-  std::set<std::size_t> dead;
-  for (std::size_t output_at = 0; output_at < graph.nodes.size(); ++output_at) {
-    Node& output = graph.nodes[output_at];
-    if (!product_alone(output)) continue;
-    const std::optional<std::size_t> attention_at = wiring.only_maker(output.inputs[0]);
-    if (!attention_at) continue;
-    const Node& attention = graph.nodes[*attention_at];
-    if (!can_move(graph, *attention_at, output_at)) continue;
-    if (attention.op != "attention" || attention.attributes.integer("packed", 0) == 0 ||
-        input_of(attention, 3) != kNoValue || attention.outputs.size() > 1) {
-      continue;
-    }
-    const std::optional<std::size_t> projection_at = wiring.only_maker(attention.inputs[0]);
-    if (!projection_at) continue;
-    const Node& projection = graph.nodes[*projection_at];
-    if (projection.op != "linear" || input_of(projection, 3) != kNoValue || input_of(projection, 5) != kNoValue ||
-        projection.attributes.text("activation", "none") != "none" || projection.attributes.has("gate")) {
-      continue;
-    }
-    if (!can_move(graph, *projection_at, output_at)) continue;
-    const Shape& x = type_of(projection.inputs[0]).shape;
-    const TensorType& w = type_of(projection.inputs[1]);
-    const TensorType& w2 = type_of(output.inputs[1]);
-    if (x.size() != 2 || x[0] != 1 || w.dtype != w2.dtype) continue;
-    const ops::AttentionBlock block = {w.dtype,
-                                       x[1],
-                                       w2.shape[0],
-                                       &attention.attributes,
-                                       type_of(attention.inputs[4]).shape,
-                                       type_of(attention.inputs[5]).shape};
-    if (!ops::fits_one_dispatch(block, caps, tuning)) continue;
-    Node merged{"attention_block", attention.name, {}, output.outputs, attention.attributes};
-    merged.inputs = {projection.inputs[0], projection.inputs[1], input_of(projection, 2), input_of(projection, 4),
-                     attention.inputs[4],  attention.inputs[5],  attention.inputs[6],     output.inputs[1],
-                     input_of(output, 2),  input_of(output, 3)};
-    if (projection.attributes.has("norm_eps")) {
-      merged.attributes.set("norm_eps", projection.attributes.real("norm_eps"));
-    }
-    dead.insert({*attention_at, *projection_at});
-    output = std::move(merged);
-  }
-  erase_nodes(graph, dead);
-}
-
-}  // namespace heed
+}  // namespace heed::ops
