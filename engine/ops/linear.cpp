@@ -348,6 +348,7 @@ const Op op_linear = {.names = {"linear"},
                       .fusions = {{FusionPhase::Products, "gate", fuse_gate},
                                   {FusionPhase::Norms, "norm", fuse_norm},
                                   {FusionPhase::Pairs, "pairs", fuse_pairs},
-                                  {FusionPhase::Epilogues, "linear activation", fuse_linear_activation}}};
+                                  {FusionPhase::Epilogues, "linear activation", fuse_linear_activation}},
+                      .tuning = linear_tuning()};
 
 }  // namespace heed::ops

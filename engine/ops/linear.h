@@ -7,6 +7,7 @@
 #include "graph/dtype.h"
 #include "graph/graph.h"
 #include "ops/fusion.h"
+#include "ops/tuning.h"
 #include "plan/device_caps.h"
 
 namespace heed::ops {
@@ -62,5 +63,8 @@ void fuse_pairs(const FusionContext& context);
 
 /// An activation function of what a plain linear makes becomes its attribute.
 void fuse_linear_activation(const FusionContext& context);
+
+/// What the tuner times for this op (linear_tuning.cpp): products of one row.
+std::vector<TuningStep> linear_tuning();
 
 }  // namespace heed::ops

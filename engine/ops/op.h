@@ -9,6 +9,7 @@
 #include "graph/graph.h"
 #include "graph/host_tensor.h"
 #include "ops/fusion.h"
+#include "ops/tuning.h"
 #include "plan/device_caps.h"
 
 namespace heed {
@@ -77,6 +78,7 @@ struct Op {
   std::vector<std::string_view> shape_only_ops = {};  // names that read the types of their inputs, never their elements
   std::vector<std::size_t> updates = {};              // inputs that it changes in place: states
   std::vector<Fusion> fusions = {};                   // passes that make its nodes out of others
+  std::vector<TuningStep> tuning = {};                // what there is to choose between its kernels
 
   bool plans_by(std::string_view name, std::size_t input) const;
   bool reads_shape_only(std::string_view name) const;

@@ -1,0 +1,106 @@
+// What the tuner times for products of one row, and the ways to run them.
+#include <algorithm>
+#include <string>
+
+#include "ops/linear.h"
+
+namespace heed::ops {
+namespace {
+
+/// Two large matrix-vector products, f32 and q8_0.
+Graph large_products() {
+  GraphBuilder builder("products");
+  const ValueId x = builder.input("x", DType::F32, {1, 512});
+  for (const DType dtype : {DType::F32, DType::Q8_0}) {
+    const std::string name(dtype_name(dtype));
+    const ValueId w = builder.weight(name, dtype, {8192, 512});
+    builder.output(builder.add("linear", "product " + name, {x, w}), "y " + name);
+  }
+  return std::move(builder).finish();
+}
+
+/// Small products, each of what the one before made.
+Graph chained_products() {
+  GraphBuilder builder("chain");
+  ValueId x = builder.input("x", DType::F32, {1, 256});
+  for (int i = 0; i < 4; ++i) {
+    for (const DType dtype : {DType::F32, DType::Q8_0}) {
+      const std::string name = std::to_string(i) + " " + std::string(dtype_name(dtype));
+      const ValueId h = builder.add("linear", "first " + name, {x, builder.weight("first " + name, dtype, {512, 256})});
+      x = builder.add("linear", "second " + name, {h, builder.weight("second " + name, dtype, {256, 512})});
+    }
+  }
+  builder.output(x, "y");
+  return std::move(builder).finish();
+}
+
+template <typename Value>
+Tuning with(Tuning tuning, Value Tuning::*member, Value value) {
+  tuning.*member = value;
+  return tuning;
+}
+
+std::vector<Tuning> texel_reads(const DeviceCaps& caps, const Tuning& best) {
+  if (caps.max_texel_buffer_elements == 0) return {};
+  return {with(best, &Tuning::texel, true)};
+}
+
+std::vector<Tuning> lanes_with_rows(const DeviceCaps& caps, const Tuning& best) {
+  Tuning candidate = best;
+  candidate.lane_rows = true;
+  candidate.lanes = std::max(4u, caps.subgroup_size);
+  candidate.rows = 8;
+  return {candidate};
+}
+
+std::vector<Tuning> lanes_of_a_workgroup(const DeviceCaps& caps, const Tuning& best) {
+  if (best.lane_rows) return {};
+  std::vector<Tuning> candidates;
+  for (const std::uint32_t lanes : {caps.subgroup_size, 32u, 64u, 128u}) {
+    // CPU drivers run a workgroup's lanes one subgroup after the other.
+    const bool narrow = caps.subgroup_size <= 8;
+    if (lanes >= 4 && lanes >= caps.subgroup_size && (!narrow || lanes == caps.subgroup_size)) {
+      candidates.push_back(with(best, &Tuning::lanes, lanes));
+    }
+  }
+  return candidates;
+}
+
+std::vector<Tuning> rows_at_a_time(const DeviceCaps&, const Tuning& best) {
+  if (best.lane_rows) return {with(best, &Tuning::rows, 4u), with(best, &Tuning::rows, 16u)};
+  return {with(best, &Tuning::rows, 2u), with(best, &Tuning::rows, 8u)};
+}
+
+std::vector<Tuning> number_of_workgroups(const DeviceCaps& caps, const Tuning& best) {
+  if (best.lane_rows) return {};
+  std::vector<Tuning> candidates;
+  for (const std::uint32_t groups : {16u, 64u, 256u}) {
+    candidates.push_back(with(best, &Tuning::max_groups, std::min(groups, caps.max_workgroup_count[0])));
+  }
+  return candidates;
+}
+
+std::vector<Tuning> reads_of_the_same(const DeviceCaps&, const Tuning& best) {
+  if (!best.lane_rows || !best.texel) return {};
+  return {with(best, &Tuning::same_storage, true)};
+}
+
+std::vector<Tuning> pairs_in_one_dispatch(const DeviceCaps& caps, const Tuning& best) {
+  const Tuning candidate = with(best, &Tuning::pairs, true);
+  if (!best.lane_rows || !can_shuffle_x(DType::F32, caps, candidate)) return {};
+  return {candidate};
+}
+
+}  // namespace
+
+std::vector<TuningStep> linear_tuning() {
+  return {{"texel reads", large_products, texel_reads},
+          {"lanes with rows of their own", large_products, lanes_with_rows},
+          {"lanes of a workgroup", large_products, lanes_of_a_workgroup},
+          {"rows at a time", large_products, rows_at_a_time},
+          {"number of workgroups", large_products, number_of_workgroups},
+          {"reads of the same place", large_products, reads_of_the_same},
+          {"pairs in one dispatch", chained_products, pairs_in_one_dispatch}};
+}
+
+}  // namespace heed::ops

@@ -1,0 +1,101 @@
+// What ops offer the tuner: which candidates a device is asked to try, and that the work they are timed with can be
+// planned.
+#include "ops/tuning.h"
+
+#include <doctest/doctest.h>
+
+#include <map>
+#include <set>
+#include <string_view>
+
+#include "ops/op.h"
+#include "plan/default_tuning.h"
+#include "planner/make_plan.h"
+
+namespace heed {
+namespace {
+
+DeviceCaps cpu_driver() {
+  DeviceCaps caps;
+  caps.type = DeviceType::Cpu;
+  caps.subgroup_size = 8;
+  caps.subgroup_arithmetic = caps.subgroup_shuffle = true;
+  return caps;
+}
+
+DeviceCaps gpu() {
+  DeviceCaps caps;
+  caps.type = DeviceType::Discrete;
+  caps.subgroup_size = 32;
+  caps.subgroup_arithmetic = caps.subgroup_shuffle = true;
+  caps.max_workgroup_count[0] = 100;
+  return caps;
+}
+
+/// How many candidates there are in each step, by name, where each is slower than what is known or each is faster.
+std::map<std::string_view, std::size_t> counts(const DeviceCaps& caps, bool faster, Tuning& best) {
+  std::map<std::string_view, std::size_t> result;
+  best = default_tuning(caps);
+  for (const ops::Op* op : ops::all_ops()) {
+    for (const ops::TuningStep& step : op->tuning) {
+      const std::vector<Tuning> candidates = step.candidates(caps, best);
+      CHECK(result.emplace(step.name, candidates.size()).second);
+      if (faster && !candidates.empty()) best = candidates.back();
+    }
+  }
+  return result;
+}
+
+}  // namespace
+
+TEST_CASE("lanes with rows of their own have other choices than lanes that share them") {
+  Tuning best;
+  CHECK(counts(cpu_driver(), true, best) == std::map<std::string_view, std::size_t>{{"texel reads", 1},
+                                                                                    {"lanes with rows of their own", 1},
+                                                                                    {"lanes of a workgroup", 0},
+                                                                                    {"rows at a time", 2},
+                                                                                    {"number of workgroups", 0},
+                                                                                    {"reads of the same place", 1},
+                                                                                    {"pairs in one dispatch", 1}});
+  CHECK(best == Tuning{.texel = true,
+                       .same_storage = true,
+                       .lane_rows = true,
+                       .lanes = 8,
+                       .rows = 16,
+                       .max_groups = 65535,
+                       .pairs = true});
+  CHECK(counts(gpu(), false, best) == std::map<std::string_view, std::size_t>{{"texel reads", 1},
+                                                                              {"lanes with rows of their own", 1},
+                                                                              {"lanes of a workgroup", 4},
+                                                                              {"rows at a time", 2},
+                                                                              {"number of workgroups", 3},
+                                                                              {"reads of the same place", 0},
+                                                                              {"pairs in one dispatch", 0}});
+  CHECK(best == default_tuning(gpu()));
+}
+
+TEST_CASE("no candidate asks for more than the device has") {
+  DeviceCaps caps = gpu();
+  caps.max_texel_buffer_elements = 0;
+  Tuning best;
+  CHECK(counts(caps, true, best)["texel reads"] == 0);
+  CHECK_FALSE(best.texel);
+  CHECK(best.max_groups <= 100);
+  // Joining is for CPU drivers, whose dispatches are dear.
+  CHECK(counts(gpu(), true, best)["pairs in one dispatch"] == 0);
+}
+
+TEST_CASE("the work of every step can be planned") {
+  std::set<Graph (*)()> problems;
+  for (const ops::Op* op : ops::all_ops()) {
+    for (const ops::TuningStep& step : op->tuning) problems.insert(step.problem);
+  }
+  REQUIRE(!problems.empty());
+  for (const DeviceCaps& caps : {cpu_driver(), gpu()}) {
+    for (Graph (*const problem)() : problems) {
+      CHECK(!make_plan(problem(), {}, caps, default_tuning(caps)).dispatches.empty());
+    }
+  }
+}
+
+}  // namespace heed
