@@ -16,9 +16,9 @@ layout(push_constant) uniform Push {
   uint size;        // of the dimension
   uint inner;       // elements between neighbours along it
   uint real;        // x holds reals
-  uint smallest;    // is wanted
-  uint last;        // of equal ones
-  uint candidates;  // are named, else all elements are
+  uint smallest;    // 1: the smallest is wanted, 0: the largest
+  uint last;        // 1: of equal elements the last is wanted, 0: the first
+  uint candidates;  // 1: `named` says which elements are compared, 0: all are
 };
 
 READ_I32(0, x);

@@ -21,7 +21,7 @@ layout(push_constant) uniform Push {
   uint outputs;
   uint parts;
   uint length;    // elements of an output, in this dispatch
-  uint elements;  // and altogether
+  uint elements;  // of an output in all dispatches, for the mean
   uint first;     // where x begins
   uint least;     // of the type, as a word
   uint kept_sizes[5];

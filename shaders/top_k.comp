@@ -16,12 +16,12 @@ layout(push_constant) uniform Push {
   uint size;       // elements of a line
   uint inner;      // elements between neighbours along it
   uint k;
-  uint covered;    // elements of x that a run given is taken from
-  uint pitch;      // indices of a run given, at most
-  uint runs;       // given, in a line
+  uint covered;    // elements of x that one run of `given` was chosen from
+  uint pitch;      // indices of a run of `given`, at most
+  uint runs;       // of a line in `given`
   uint out_pitch;
   uint real;       // x holds reals
-  uint largest;    // come first
+  uint largest;    // 1: the largest come first, 0: the smallest
   uint outputs;    // 1: values, 2: indices
 };
 

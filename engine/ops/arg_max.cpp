@@ -62,7 +62,7 @@ void lower(Lowering& l) {
   const auto length = static_cast<std::uint64_t>(s.length);
   if (outputs == 0) return;
   if (outputs * length > 0xffffffffu) l.fail("more than 2^32 elements");
-  // As in op reduce.
+  // As many parts of an output as op reduce makes (ops/reduce.cpp).
   constexpr std::uint64_t kEnough = 4096;
   const auto root = static_cast<std::uint64_t>(std::sqrt(static_cast<double>(length)));
   const std::uint64_t longest = std::min<std::uint64_t>(l.caps().max_loop_iterations / 2, 1u << 20);

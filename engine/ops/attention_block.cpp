@@ -1,5 +1,5 @@
 // op attention_block: y = attention(rms_norm(x) W^T + bias) W2^T + bias2 + residual for a single row with a cache; made
-// by fuse_attention_blocks of nodes that compute the same one by one.
+// by fusion, below, of nodes that compute the same one by one.
 //
 // inputs: x [1, K], weight [q + k + v, K], bias [q + k + v]?, norm_weight [K]?, cache_k, cache_v, position as
 // attention, weight2 [M, H*dv], bias2 [M]?, residual [1, M]?

@@ -97,7 +97,7 @@ AttentionSizes AttentionSizes::from(const Attributes& a, const Shape& q, const S
   s.softcap = a.real("softcap", 0.0);
   s.causal = a.integer("causal", 0) != 0;
   s.window = a.integer("window", 0);
-  // So many keys up to its own are all there are.
+  // A window as long as all keys hides none.
   if (s.window > std::max(s.length, s.query_rows)) s.window = 0;
   return s;
 }

@@ -17,7 +17,7 @@ struct Blocks {
   std::int64_t channels = 0;
 };
 
-/// Of elements that infer() has checked, or checks with it.
+/// From the elements of image_shape and block_shape; infer() uses it to check them.
 Blocks blocks_of(const Node& node, const Shape& x, const std::vector<double>& image, const std::vector<double>& block) {
   Shape padded = {x[0], 1};
   std::vector<std::int64_t> kernel;

@@ -96,8 +96,8 @@ void reference(const ReferenceContext& c) {
   }
 }
 
-/// Only outputs of the graph are written; whoever reads a constant otherwise binds it. Too large to be known are those
-/// of constant_of_shape and range.
+/// Writes what is an output of the graph, and what was too large to be known when planning (constant_of_shape, range).
+/// Other nodes that read a constant bind it as a table of the plan.
 void lower(Lowering& l) {
   const auto count = static_cast<std::uint64_t>(element_count(l.output().shape));
   const HostTensor* known = l.known_output();

@@ -21,7 +21,7 @@
 namespace heed::ops {
 namespace {
 
-/// Of types that infer() has checked, or checks with it.
+/// From the types of x and w; infer() uses it to check them.
 Convolution convolution_of(const Node& node, const Shape& x, const Shape& w) {
   Convolution c;
   const std::span<const std::int64_t> kernel = std::span(w).subspan(2);

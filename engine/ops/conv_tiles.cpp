@@ -55,9 +55,9 @@ Phase forward_phase(const Window& w) {
   return phase;
 }
 
-/// Outputs `place`, `place` + stride, ...: output o of them gets x[i] w[k] where o * stride + place + begin = i *
-/// stride
-/// + k * dilation. The taps that solve this lie evenly; from the last to the first they read x forwards.
+/// Outputs `place`, `place` + stride, ...: output o of them gets x[i] w[k] where
+///   o * stride + place + begin = i * stride + k * dilation.
+/// The taps that solve this lie evenly; from the last to the first they read x forwards.
 Phase transposed_phase(const Window& w, const Triple& place) {
   Phase phase;
   const Triple y = strides_of(w.out);
@@ -96,7 +96,7 @@ std::vector<Phase> phases_of(const Convolution& c) {
   return phases;
 }
 
-/// A kernel of one element at every place: the spatial dimensions are one.
+/// A kernel of one element that goes over every place sees no neighbours: then the spatial dimensions become one.
 Convolution flattened(Convolution c) {
   Window& w = c.window;
   const bool everywhere = w.taps() == 1 && w.stride == Triple{1, 1, 1} && w.begin == Triple{0, 0, 0} && w.in == w.out;
@@ -219,7 +219,7 @@ struct Fetch {
   std::int64_t rows = 1;
   std::int64_t channels = 1;
   bool deep = false;             // the kernel has more rows
-  std::uint64_t iterations = 1;  // of loops, for so many channels, the ones that leave them included
+  std::uint64_t iterations = 1;  // of loops for so many channels, the checks that end them included
 };
 
 Fetch fetch_of(const Convolution& c, const Phase& phase, const RowTiles& t) {

@@ -21,7 +21,7 @@ enum class Domain {
 /// One function of shaders/include/functions.glsl.
 struct Function {
   std::string_view name;
-  unsigned number;    // there
+  unsigned number;    // in the shader
   unsigned operands;  // 1 or 2
   Domain domain;
   /// Attributes that are its parameters, in the shader's order; empty names for none.

@@ -120,7 +120,7 @@ struct Packed {
   std::int64_t row;     // elements from row to row
 };
 
-/// Where the matrices lie so already.
+/// The matrices where they are, if their rows are whole vec4s already.
 std::optional<Packed> as_they_are(const Matrices& m, bool whole_rows) {
   Loops rows = m.rows;
   Loops columns = m.columns;
@@ -208,7 +208,8 @@ void emit_product(Lowering& l, const Matrices& a, const Matrices& b, const Bindi
   const std::int64_t row_groups = ceil_div(rows, tile * (lanes / width));
   const std::int64_t column_groups = ceil_div(quads, std::int64_t{width});
 
-  // So do long sums of few elements, in parts that are added up; and older llvmpipe's loops end.
+  // Long sums of few elements are cut in parts that are added up afterwards: for more lanes, and because loops of older
+  // llvmpipe end (DeviceCaps::max_loop_iterations).
   constexpr std::int64_t kFewWords = 64;
   const std::int64_t words = ceil_div(inner, 4);
   const auto most = static_cast<std::int64_t>(std::min<std::uint64_t>(l.caps().max_loop_iterations, 1u << 30)) - 128;

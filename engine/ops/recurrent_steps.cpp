@@ -84,7 +84,7 @@ Buffers prepare_buffers(Lowering& l, const RecurrentLayer& layer, const Recurren
   return b;
 }
 
-/// Sequences of a state of direction d, as it lies in a tensor and in a buffer of this op.
+/// Where the states of a direction lie in an input or output of the node; in buffers of this op they are dense.
 struct StatePlace {
   std::int64_t first;  // in the tensor
   std::int64_t apart;  // from sequence to sequence there

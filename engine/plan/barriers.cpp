@@ -20,8 +20,8 @@ Range range_of(const Plan& plan, const Binding& binding) {
   return {arena, arena ? tensor.arena_block : binding.tensor, begin, begin + binding.size};
 }
 
-/// Weights and tables that are read; a constant may be a counter (Lowering::counter), and what is written does change,
-/// whatever it is. Flags are raised by atomic operations, and read by the host alone.
+/// Whether a binding may be used in any order: of weights and tables that are only read, and of flags, which kernels
+/// raise by atomic operations and only the host reads. A constant that is written is a counter (Lowering::counter).
 bool needs_no_order(const Plan& plan, const Binding& binding) {
   const Storage storage = plan.tensors[binding.tensor].storage;
   return storage == Storage::Flag ||

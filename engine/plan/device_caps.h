@@ -17,11 +17,11 @@ struct DeviceCaps {
   DeviceType type = DeviceType::Other;
   std::uint64_t max_storage_buffer_range = std::uint64_t{1} << 27;
   std::uint64_t max_texel_buffer_elements = 65536;
-  /// That one kernel binds. Vulkan guarantees 4 only, with which nothing here would run; no driver is known to have
-  /// less than this.
+  /// Storage buffers that one kernel may bind. Vulkan guarantees only 4, with which no kernel of heed would run; no
+  /// driver is known to have fewer than 8.
   std::uint32_t max_storage_buffers = 8;
-  std::uint32_t max_texel_buffers = 16;  // likewise: maxPerStageDescriptorSampledImages, which counts texel buffers too
-  std::uint32_t max_resources = 128;     // both together
+  std::uint32_t max_texel_buffers = 16;  // of one kernel: maxPerStageDescriptorSampledImages, which counts them
+  std::uint32_t max_resources = 128;     // storage and texel buffers of one kernel
   std::uint64_t memory = 0;              // bytes of all heaps; 0: not known
   std::uint64_t max_memory_allocation = std::uint64_t{1} << 30;  // of one allocation and of one buffer
   std::uint64_t buffer_alignment = 256;  // of every binding: storage and texel offset alignment, whichever is larger

@@ -254,7 +254,7 @@ Binding Lowering::constant(const std::string& name, const HostTensor& tensor, Vi
   }
   std::vector<std::int32_t> words;
   for (const double element : tensor.data) {
-    // Ends of slices and the like reach beyond, and mean as far as there is.
+    // Graphs write the largest int64 for "up to the end" of a slice; the largest int32 means the same.
     constexpr std::int64_t kMost = std::numeric_limits<std::int32_t>::max();
     words.push_back(static_cast<std::int32_t>(std::clamp<std::int64_t>(to_integer(element), -kMost - 1, kMost)));
   }

@@ -12,7 +12,7 @@ struct Work {
   std::uint64_t bytes = 0;
 };
 
-/// What a dispatch counts where caches hold at most so many keys.
+/// Flops and bytes of a dispatch when caches hold at most so many keys.
 Work work_with_keys(const Dispatch& dispatch, std::uint64_t keys) {
   Work work{dispatch.flops, dispatch.bytes};
   const std::uint64_t filled = std::min(keys, dispatch.most_keys);
@@ -22,8 +22,8 @@ Work work_with_keys(const Dispatch& dispatch, std::uint64_t keys) {
   return work;
 }
 
-/// The same, and of dispatches that count no bytes, what they bind, but for weights and states, of which they may read
-/// little.
+/// The same, but no fewer bytes than the dispatch binds: many ops count none. Weights and states are left out of that,
+/// since a kernel may read little of them.
 Work work_of(const Plan& plan, const Dispatch& dispatch, std::uint64_t keys) {
   Work work = work_with_keys(dispatch, keys);
   std::uint64_t bound = 0;

@@ -29,20 +29,21 @@ void check_memory(const Plan& plan, const DeviceCaps& caps) {
       plan.graph_name, caps.name, static_cast<double>(needed) / 0x1p30, static_cast<double>(caps.memory) / 0x1p30));
 }
 
-/// A plainer way for a device to run a node.
+/// Limits and choices that a node is lowered for.
 struct Target {
   DeviceCaps caps;
   Tuning tuning;
 };
 
-/// What to try one after the other where kernels are broken: as tuned, then with one choice less, two, ...
+/// What to try one after the other where kernels are broken: as tuned, then without one ability or choice of these,
+/// then without two, ...
 std::vector<Target> targets(const DeviceCaps& caps, const Tuning& tuning) {
   const std::vector<std::function<void(Target&)>> plainer = {
       [](Target& t) { t.tuning.same_storage = false; },
       [](Target& t) { t.tuning.lane_rows = t.tuning.pairs = false; },
       [](Target& t) { t.tuning.texel = t.tuning.same_storage = false; },
       [](Target& t) { t.caps.subgroup_arithmetic = t.caps.subgroup_shuffle = false; },
-      // Too few for attention of one row in one dispatch.
+      // Kernels that bind more than every device allows have plainer ones beside them.
       [](Target& t) {
         t.caps.max_storage_buffers = std::min(t.caps.max_storage_buffers, DeviceCaps().max_storage_buffers);
       },
