@@ -5,27 +5,9 @@
 // bytes, for 2 flops. conv.comp does better where it fits.
 #extension GL_GOOGLE_include_directive : require
 layout(local_size_x_id = 0) in;
-layout(constant_id = 1) const uint TRANSPOSED = 0;
-layout(constant_id = 2) const uint HAS_BIAS = 0;
-layout(constant_id = 3) const uint ACTIVATION = 0;
+#include "constants/conv_plain.h"
 #include "memory.glsl"
 #include "activation.glsl"
-
-layout(push_constant) uniform Push {
-  uint count;
-  int in0, in1, in2;
-  int out0, out1, out2;
-  int kernel0, kernel1, kernel2;
-  int stride0, stride1, stride2;
-  int dilation0, dilation1, dilation2;
-  int begin0, begin1, begin2;
-  uint groups;
-  uint channels;       // of a group
-  uint outputs;        // of a group
-  uint first_channel;  // of those that this dispatch adds
-  uint end_channel;
-  float slope;  // of the activation below zero
-};
 
 READ_F32(0, x);
 READ_F32(1, w);
@@ -45,30 +27,30 @@ int element(int o, int k, int size, int stride, int dilation, int begin) {
 void main() {
   const uint i = workgroup_index() * gl_WorkGroupSize.x + gl_LocalInvocationID.x;
   if (i >= count) return;
-  const uint plane = uint(out0 * out1 * out2);
+  const uint plane = uint(out_size[0] * out_size[1] * out_size[2]);
   int rest = int(i % plane);
-  const int o2 = rest % out2;
-  rest /= out2;
-  const int o1 = rest % out1;
-  const int o0 = rest / out1;
+  const int o2 = rest % out_size[2];
+  rest /= out_size[2];
+  const int o1 = rest % out_size[1];
+  const int o0 = rest / out_size[1];
   const uint row = i / plane;  // of batch and output channel
   const uint output_of_all = row % (groups * outputs);
   const uint group = output_of_all / outputs;
   const uint batch = row / (groups * outputs);
-  const uint taps = uint(kernel0 * kernel1 * kernel2);
+  const uint taps = uint(kernel[0] * kernel[1] * kernel[2]);
 
   float sum = first_channel > 0 ? y[i] : HAS_BIAS == 1 ? load_f32(bias, output_of_all) : 0.0;
   for (uint c = first_channel; c < end_channel; ++c) {
-    const int x_first = int((batch * groups + group) * channels + c) * in0 * in1 * in2;
+    const int x_first = int((batch * groups + group) * channels + c) * in_size[0] * in_size[1] * in_size[2];
     uint w_at = TRANSPOSED == 1 ? ((group * channels + c) * outputs + output_of_all % outputs) * taps
                                 : (output_of_all * channels + c) * taps;
-    for (int k0 = 0; k0 < kernel0; ++k0) {
-      const int i0 = element(o0, k0, in0, stride0, dilation0, begin0);
-      for (int k1 = 0; k1 < kernel1; ++k1) {
-        const int i1 = element(o1, k1, in1, stride1, dilation1, begin1);
-        for (int k2 = 0; k2 < kernel2; ++k2) {
-          const int i2 = element(o2, k2, in2, stride2, dilation2, begin2);
-          if (i0 >= 0 && i1 >= 0 && i2 >= 0) sum += load_f32(x, x_first + (i0 * in1 + i1) * in2 + i2) * load_f32(w, w_at);
+    for (int k0 = 0; k0 < kernel[0]; ++k0) {
+      const int i0 = element(o0, k0, in_size[0], stride[0], dilation[0], begin[0]);
+      for (int k1 = 0; k1 < kernel[1]; ++k1) {
+        const int i1 = element(o1, k1, in_size[1], stride[1], dilation[1], begin[1]);
+        for (int k2 = 0; k2 < kernel[2]; ++k2) {
+          const int i2 = element(o2, k2, in_size[2], stride[2], dilation[2], begin[2]);
+          if (i0 >= 0 && i1 >= 0 && i2 >= 0) sum += load_f32(x, x_first + (i0 * in_size[1] + i1) * in_size[2] + i2) * load_f32(w, w_at);
           ++w_at;
         }
       }

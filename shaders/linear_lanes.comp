@@ -9,29 +9,13 @@
 // word of each weight row is fetched once; x once a workgroup, at the same place by all lanes.
 #extension GL_GOOGLE_include_directive : require
 layout(local_size_x_id = 0) in;
-layout(constant_id = 1) const uint ROWS = 4;
-layout(constant_id = 2) const uint ACTIVATION = 0;
-layout(constant_id = 3) const uint HAS_BIAS = 0;
-layout(constant_id = 4) const uint HAS_RESIDUAL = 0;
-layout(constant_id = 5) const uint HAS_NORM = 0;
-layout(constant_id = 6) const uint GATED = 0;
-layout(constant_id = 7) const uint BAND = 1;
+#include "constants/linear.h"
+#define blocks share  // workgroups that share a t
 
 #define SCALES_BY_FOUR
 #include "memory.glsl"
 #include "activation.glsl"
 #include "weights.glsl"
-
-layout(push_constant) uniform Push {
-  uint rows;       // of x
-  uint columns;    // K
-  uint row_words;  // 16-byte words of a weight row
-  uint count;      // output columns of this dispatch
-  uint first;      // the first of them
-  uint width;      // output columns altogether; a gated weight has twice as many rows
-  float norm_eps;
-  uint blocks;     // workgroups that share a t
-};
 
 #ifdef VECTOR_4
 SAME_F32X4(0, x);

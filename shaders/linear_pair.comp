@@ -11,15 +11,7 @@
 #extension GL_KHR_shader_subgroup_arithmetic : require
 #extension GL_KHR_shader_subgroup_shuffle : require
 layout(local_size_x_id = 0) in;
-layout(constant_id = 1) const uint ACTIVATION = 0;
-layout(constant_id = 2) const uint HAS_BIAS = 0;
-layout(constant_id = 3) const uint HAS_NORM = 0;
-layout(constant_id = 4) const uint GATED = 0;
-layout(constant_id = 5) const uint BAND = 1;
-layout(constant_id = 6) const uint BAND_2 = 1;
-layout(constant_id = 7) const uint HAS_BIAS_2 = 0;
-layout(constant_id = 8) const uint HAS_RESIDUAL = 0;
-layout(constant_id = 9) const uint COLUMNS = 32;  // of h that a workgroup makes, a multiple of a chunk
+#include "constants/linear_pair.h"
 
 #define SCALES_BY_FOUR
 #define SECOND_WEIGHT 3
@@ -27,15 +19,6 @@ layout(constant_id = 9) const uint COLUMNS = 32;  // of h that a workgroup makes
 #include "memory.glsl"
 #include "activation.glsl"
 #include "weights.glsl"
-
-layout(push_constant) uniform Push {
-  uint columns;      // of x
-  uint row_words;    // 16-byte words of a row of W
-  uint hidden;       // columns of h; a gated W has twice as many rows
-  uint row_words_2;  // of W2
-  uint width;        // columns of y
-  float norm_eps;
-};
 
 READ_F32X4(0, x);
 READ_F32(5, bias);

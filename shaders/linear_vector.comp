@@ -9,29 +9,13 @@
 // weights each. It moves ROWS * row_words * 16 bytes of weights a block and 2 flops an element; x is read once a block.
 #extension GL_GOOGLE_include_directive : require
 layout(local_size_x_id = 0) in;
-layout(constant_id = 1) const uint ROWS = 4;
-layout(constant_id = 2) const uint ACTIVATION = 0;
-layout(constant_id = 3) const uint HAS_BIAS = 0;
-layout(constant_id = 4) const uint HAS_RESIDUAL = 0;
-layout(constant_id = 5) const uint HAS_NORM = 0;
-layout(constant_id = 6) const uint GATED = 0;
-layout(constant_id = 7) const uint BAND = 1;
+#include "constants/linear.h"
+#define blocks_per_group share
 
 #include "memory.glsl"
 #include "reduce.glsl"
 #include "activation.glsl"
 #include "weights.glsl"
-
-layout(push_constant) uniform Push {
-  uint rows;       // of x
-  uint columns;    // K
-  uint row_words;  // 16-byte words of a weight row
-  uint count;      // output columns of this dispatch
-  uint first;      // the first of them
-  uint width;      // output columns altogether; a gated weight has twice as many rows
-  float norm_eps;
-  uint blocks_per_group;
-};
 
 #ifdef VECTOR_4
 READ_F32X4(0, x);

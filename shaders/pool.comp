@@ -6,29 +6,12 @@
 // workgroup takes one, its lanes in steps. Only elements within x are visited: 4 bytes each.
 #extension GL_GOOGLE_include_directive : require
 layout(local_size_x_id = 0) in;
-layout(constant_id = 1) const uint KIND = 0;
-layout(constant_id = 2) const uint SHARED = 0;
-layout(constant_id = 3) const uint HAS_INDICES = 0;
-layout(constant_id = 4) const uint DILATED = 0;
+#include "constants/pool.h"
 #include "memory.glsl"
 #include "functions.glsl"
 
 const uint kMax = 0;
 const uint kAverage = 1;
-
-layout(push_constant) uniform Push {
-  uint count;  // windows
-  int in_size[3];
-  int out_size[3];
-  int kernel[3];
-  int stride[3];
-  int dilation[3];
-  int begin[3];
-  int counted[3];  // the size up to which elements behind x count for the mean; 0: none of the padding does
-  uint column_major;
-  float p;
-  int lowest;
-};
 
 #ifdef NUMBER_real
 #define Number float

@@ -12,6 +12,7 @@
 
 #include <algorithm>
 
+#include "constants/conv_plain.h"
 #include "graph/integer.h"
 #include "ops/activation.h"
 #include "ops/op.h"
@@ -141,17 +142,25 @@ void lower_plain(Lowering& l, const Convolution& c) {
     const Binding x = l.read(0, View::F32);
     d.bindings = {x, l.read(1, View::F32), l.read_or(2, View::F32, x), l.write()};
     if (step < channels) d.bindings[3].access = Access::ReadWrite;
-    d.push_constants = {u32(count)};
-    for (const Triple* triple : {&w.in, &w.out, &w.kernel, &w.stride, &w.dilation, &w.begin}) {
-      for (const std::int64_t value : *triple) d.push_constants.push_back(i32(value));
-    }
-    for (const std::int64_t value : {c.groups, c.channels, c.outputs}) d.push_constants.push_back(u32(value));
-    d.push_constants.push_back(u32(first));
-    d.push_constants.push_back(u32(end));
     const ConvActivation activation = ConvActivation::of(l.attributes());
-    d.push_constants.push_back(bits(activation.slope));
+    ConvPlainPush push = {};
+    push.count = u32(count);
+    copy_to_words(w.in, push.in_size);
+    copy_to_words(w.out, push.out_size);
+    copy_to_words(w.kernel, push.kernel);
+    copy_to_words(w.stride, push.stride);
+    copy_to_words(w.dilation, push.dilation);
+    copy_to_words(w.begin, push.begin);
+    push.groups = u32(c.groups);
+    push.channels = u32(c.channels);
+    push.outputs = u32(c.outputs);
+    push.first_channel = u32(first);
+    push.end_channel = u32(end);
+    push.slope = static_cast<float>(activation.slope);
+    d.push_constants = words_of(push);
     const std::uint32_t lanes = l.lanes(64);
-    d.specialization = {lanes, c.transposed, l.has(2), activation.number};
+    d.specialization = words_of(ConvPlainConstants{
+        .lanes = lanes, .transposed = c.transposed, .has_bias = l.has(2), .activation = activation.number});
     d.groups = l.spread(ceil_div(count, lanes));
     d.flops = channels == 0 ? 0 : c.flops() / channels * (end - first);
     l.emit(std::move(d));

@@ -12,6 +12,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "constants/linear.h"
+#include "constants/linear_pair.h"
 #include "graph/integer.h"
 #include "ops/activation.h"
 #include "ops/op.h"
@@ -132,6 +134,13 @@ struct Product {
   std::int64_t head_rows;  // rows, see Tuning::rows_a_lane
 };
 
+/// A dispatch and its constants, of which choose_*() fill in what depends on the kernel.
+struct Kernel {
+  Dispatch dispatch;
+  LinearPush push;
+  LinearConstants constants;
+};
+
 /// Lets a kernel read what all lanes need at the same place as the tuner found best.
 void choose_same(const Lowering& l, Dispatch& d) {
   const bool storage = l.tuning().texel && l.tuning().same_storage;
@@ -141,37 +150,42 @@ void choose_same(const Lowering& l, Dispatch& d) {
 
 /// Many rows of x: tiles of x rows and output columns in registers. False where the device's loops are too short for
 /// that.
-bool choose_matrix(const Lowering& l, const Product& p, Dispatch& d) {
+bool choose_matrix(const Lowering& l, const Product& p, Kernel& kernel) {
   if (p.rows < kMatrixRows || l.has(4) || std::uint64_t{p.row_words} + 64 > l.caps().max_loop_iterations) return false;
+  Dispatch& d = kernel.dispatch;
   d.shader = "linear_matrix";
   choose_same(l, d);
   const std::uint32_t tile_rows = p.rows >= 8 ? 8 : 4;
   const std::uint32_t lanes = l.lanes(8);
   const std::uint32_t row_groups = ceil_div(p.rows, tile_rows);
-  d.specialization = {lanes, tile_rows};
-  d.push_constants.push_back(row_groups);
+  kernel.constants.lanes = lanes;
+  kernel.constants.rows = tile_rows;
+  kernel.push.share = row_groups;
   d.groups = l.spread(ceil_div(p.count, std::uint64_t{lanes} * (p.gate ? 2 : 4)) * row_groups);
   return true;
 }
 
 /// Few rows of x, a lane has weight rows of its own. False where the device's loops are too short for that.
-bool choose_lanes(const Lowering& l, const Product& p, Dispatch& d) {
+bool choose_lanes(const Lowering& l, const Product& p, Kernel& kernel) {
   const Tuning& tuning = l.tuning();
   if (!tuning.lane_rows || 2 * std::uint64_t{p.row_words} + 128 > l.caps().max_loop_iterations) return false;
+  Dispatch& d = kernel.dispatch;
   d.shader = "linear_lanes";
   choose_same(l, d);
   d.bindings[kScales].view = View::F32x4;
   const std::uint32_t rows = tuning.rows_a_lane(p.width, p.gate, p.head_rows);
   const std::uint32_t blocks = u32(ceil_div(p.count, std::uint64_t{rows} * tuning.lanes));
-  d.specialization = {tuning.lanes, rows};
-  d.push_constants.push_back(blocks);
+  kernel.constants.lanes = tuning.lanes;
+  kernel.constants.rows = rows;
+  kernel.push.share = blocks;
   d.groups = l.spread(std::uint64_t{blocks} * p.rows);
   return true;
 }
 
 /// Few rows of x, the lanes of a workgroup share weight rows and go along k.
-void choose_vector(const Lowering& l, const Product& p, Dispatch& d) {
+void choose_vector(const Lowering& l, const Product& p, Kernel& kernel) {
   const Tuning& tuning = l.tuning();
+  Dispatch& d = kernel.dispatch;
   d.shader = "linear_vector";
   d.variant.push_back(l.caps().subgroup_arithmetic ? "1" : "0");
   const std::uint32_t blocks = ceil_div(p.count, tuning.rows);
@@ -183,8 +197,9 @@ void choose_vector(const Lowering& l, const Product& p, Dispatch& d) {
   const std::uint32_t lanes = l.lanes_within_loops(iterations);
   const auto per_group =
       u32(std::min<std::uint64_t>(ceil_div(blocks, limit), l.caps().max_loop_iterations / iterations(lanes)));
-  d.specialization = {lanes, tuning.rows};
-  d.push_constants.push_back(per_group);
+  kernel.constants.lanes = lanes;
+  kernel.constants.rows = tuning.rows;
+  kernel.push.share = per_group;
   d.groups = {ceil_div(blocks, per_group), p.rows, 1};
 }
 
@@ -223,15 +238,23 @@ void lower_pair(Lowering& l, const LinearPair& pair) {
                 l.counter(),
                 l.write()};
   d.bindings[2].view = d.bindings[4].view = View::F32x4;
-  d.push_constants = {u32(pair.columns), u32(matrix_row_words(pair.dtype, pair.columns)),
-                      u32(pair.hidden),  u32(matrix_row_words(pair.dtype, pair.hidden)),
-                      u32(pair.width),   bits(l.attributes().real("norm_eps", 0.0))};
+  d.push_constants = words_of(LinearPairPush{.columns = u32(pair.columns),
+                                             .row_words = u32(matrix_row_words(pair.dtype, pair.columns)),
+                                             .hidden = u32(pair.hidden),
+                                             .row_words_2 = u32(matrix_row_words(pair.dtype, pair.hidden)),
+                                             .width = u32(pair.width),
+                                             .norm_eps = static_cast<float>(l.attributes().real("norm_eps", 0.0))});
   const Activation activation = activation_named(l.attributes().text(pair.gate ? "gate" : "activation", "none"));
-  d.specialization = {l.tuning().lanes, static_cast<std::uint32_t>(activation),
-                      l.has(2),         l.has(4),
-                      pair.gate,        first[0].band,
-                      second[0].band,   l.has(6),
-                      l.has(7),         u32(columns)};
+  d.specialization = words_of(LinearPairConstants{.lanes = l.tuning().lanes,
+                                                  .activation = static_cast<std::uint32_t>(activation),
+                                                  .has_bias = l.has(2),
+                                                  .has_norm = l.has(4),
+                                                  .gated = pair.gate,
+                                                  .band = first[0].band,
+                                                  .band_2 = second[0].band,
+                                                  .has_bias_2 = l.has(6),
+                                                  .has_residual = l.has(7),
+                                                  .columns = u32(columns)});
   d.groups = {groups, 1, 1};
   d.flops = saturating_product(
       {2, u64(pair.hidden),
@@ -259,7 +282,24 @@ void lower(Lowering& l) {
   for (const MatrixPiece& piece : l.matrix(1, n, gate, head_rows)) {
     const Product product = {
         u32(rows), u32(gate ? n : piece.row_count), u32(n), u32(matrix_row_words(dtype, columns)), gate, head_rows};
-    Dispatch d;
+    Kernel kernel{.dispatch = {},
+                  .push = {.rows = product.rows,
+                           .columns = u32(columns),
+                           .row_words = product.row_words,
+                           .count = product.count,
+                           .first = u32(piece.row_begin),
+                           .width = product.width,
+                           .norm_eps = static_cast<float>(l.attributes().real("norm_eps", 0.0)),
+                           .share = 0},
+                  .constants = {.lanes = 0,
+                                .rows = 0,
+                                .activation = activation,
+                                .has_bias = l.has(2),
+                                .has_residual = l.has(3),
+                                .has_norm = l.has(4),
+                                .gated = gate,
+                                .band = piece.band}};
+    Dispatch& d = kernel.dispatch;
     const Binding x = l.read(kX, view);
     d.bindings = {x,
                   piece.words,
@@ -268,17 +308,10 @@ void lower(Lowering& l) {
                   l.read_or(3, View::F32, x),
                   l.read_or(4, view, x),
                   l.write()};
-    d.push_constants = {product.rows,
-                        u32(columns),
-                        product.row_words,
-                        product.count,
-                        u32(piece.row_begin),
-                        product.width,
-                        bits(l.attributes().real("norm_eps", 0.0))};
     d.variant = {std::string(dtype_name(dtype)), whole_units ? "4" : "1"};
-    if (!choose_matrix(l, product, d) && !choose_lanes(l, product, d)) choose_vector(l, product, d);
-    const std::uint32_t flags[] = {activation, l.has(2), l.has(3), l.has(4), gate, piece.band};
-    d.specialization.insert(d.specialization.end(), std::begin(flags), std::end(flags));
+    if (!choose_matrix(l, product, kernel) && !choose_lanes(l, product, kernel)) choose_vector(l, product, kernel);
+    d.push_constants = words_of(kernel.push);
+    d.specialization = words_of(kernel.constants);
     d.flops = saturating_product({2, u64(rows), u64(columns), u64(gate ? w[0] : piece.row_count)});
     d.bytes = piece.bytes;
     l.emit(std::move(d));

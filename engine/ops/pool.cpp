@@ -4,6 +4,8 @@
 // average_pool with count_include_pad, where it counts as zeros as far as `pads` says. max_pool also gives the place of
 // each maximum (the first one) as a flat index into x, i64, with attribute storage_order 1 as if the spatial dimensions
 // of x were stored in column-major order; it takes integers too. lp_pool: the p-norm of the elements, attribute p.
+#include "constants/pool.h"
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -119,19 +121,28 @@ void lower(Lowering& l) {
                 y ? l.write(0) : l.scratch("y", static_cast<std::uint64_t>(count) * 4),
                 indices ? l.write(1) : l.scratch("indices", 16)};
   d.bindings[1].access = d.bindings[2].access = Access::Write;
-  d.push_constants = {u32(count)};
-  for (const Triple* triple : {&w.in, &w.out, &w.kernel, &w.stride, &w.dilation, &w.begin}) {
-    for (const std::int64_t value : *triple) d.push_constants.push_back(i32(value));
-  }
   const bool include = l.attributes().integer("count_include_pad", 0) != 0;
-  for (std::size_t i = 0; i < 3; ++i) d.push_constants.push_back(include ? i32(w.in[i] + w.end[i]) : 0);
-  d.push_constants.push_back(u32(l.attributes().integer("storage_order", 0)));
-  d.push_constants.push_back(bits(static_cast<double>(l.attributes().integer("p", 2))));
-  d.push_constants.push_back(i32(static_cast<std::int64_t>(lowest_of(l.input(0).dtype))));
+  PoolPush push = {};
+  push.count = u32(count);
+  copy_to_words(w.in, push.in_size);
+  copy_to_words(w.out, push.out_size);
+  copy_to_words(w.kernel, push.kernel);
+  copy_to_words(w.stride, push.stride);
+  copy_to_words(w.dilation, push.dilation);
+  copy_to_words(w.begin, push.begin);
+  for (std::size_t i = 0; i < 3 && include; ++i) push.counted[i] = narrow<std::int32_t>(w.in[i] + w.end[i]);
+  push.column_major = u32(l.attributes().integer("storage_order", 0));
+  push.p = static_cast<float>(l.attributes().integer("p", 2));
+  push.lowest = narrow<std::int32_t>(static_cast<std::int64_t>(lowest_of(l.input(0).dtype)));
+  d.push_constants = words_of(push);
   const std::uint32_t lanes =
       shared ? l.lanes_within_loops([&](std::uint32_t n) { return static_cast<std::uint64_t>(w.taps()) / n + 64; })
              : l.lanes(64);
-  d.specialization = {lanes, static_cast<std::uint32_t>(kind), shared, indices, w.dilation != Triple{1, 1, 1}};
+  d.specialization = words_of(PoolConstants{.lanes = lanes,
+                                            .kind = static_cast<std::uint32_t>(kind),
+                                            .shared_window = shared,
+                                            .has_indices = indices,
+                                            .dilated = w.dilation != Triple{1, 1, 1}});
   d.flops = saturating_product({u64(count), u64(w.taps())});
   d.groups = l.spread(static_cast<std::uint64_t>(shared ? count : ceil_div(count, std::int64_t{lanes})));
   l.emit(std::move(d));

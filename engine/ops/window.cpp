@@ -133,4 +133,8 @@ Window transposed_window(const Node& node, const Shape& x, std::span<const std::
   return w;
 }
 
+void copy_to_words(const Triple& from, int (&to)[3]) {
+  for (std::size_t i = 0; i < 3; ++i) to[i] = narrow<std::int32_t>(from[i]);
+}
+
 }  // namespace heed::ops

@@ -40,6 +40,9 @@ Window sliding_window(const Node& node, const Shape& x, std::span<const std::int
 /// output_padding and output_shape.
 Window transposed_window(const Node& node, const Shape& x, std::span<const std::int64_t> kernel);
 
+/// Three sizes or steps as a shader has them. Throws Error where one does not fit a word.
+void copy_to_words(const Triple& from, int (&to)[3]);
+
 /// An attribute of as many integers as `count`, none below `least`; as many `otherwise` where it is absent.
 std::vector<std::int64_t> integers_or(const Node& node, std::string_view name, std::size_t count,
                                       std::int64_t otherwise, std::int64_t least);

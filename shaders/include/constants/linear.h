@@ -1,0 +1,27 @@
+// Of linear_vector.comp, linear_lanes.comp and linear_matrix.comp.
+#ifndef HEED_CONSTANTS_LINEAR_H
+#define HEED_CONSTANTS_LINEAR_H
+#include "constants/declare.h"
+
+SPECIALIZATION_CONSTANTS(LinearConstants)
+  CONSTANT(1, rows, ROWS, 4)  // of weights or x, as each kernel says
+  CONSTANT(2, activation, ACTIVATION, 0)
+  CONSTANT(3, has_bias, HAS_BIAS, 0)
+  CONSTANT(4, has_residual, HAS_RESIDUAL, 0)
+  CONSTANT(5, has_norm, HAS_NORM, 0)
+  CONSTANT(6, gated, GATED, 0)
+  CONSTANT(7, band, BAND, 1)
+END_SPECIALIZATION
+
+PUSH_CONSTANTS(LinearPush)
+  uint rows;       // of x
+  uint columns;    // K
+  uint row_words;  // 16-byte words of a weight row
+  uint count;      // output columns of this dispatch
+  uint first;      // the first of them
+  uint width;      // output columns altogether; a gated weight has twice as many rows
+  float norm_eps;
+  uint share;      // how work is shared among workgroups, as each kernel says
+END_CONSTANTS
+
+#endif
