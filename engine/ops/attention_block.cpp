@@ -217,6 +217,15 @@ bool fits_one_dispatch(const AttentionBlock& block, const DeviceCaps& caps, cons
 
 namespace {
 
+/// Whether an attention has nothing that attention_block does not know: no mask, table, lengths or other score.
+bool is_plain_step(const Node& attention) {
+  using namespace attention_input;  // NOLINT: names of inputs
+  for (const std::size_t i : {kMask, kLengths, kTable, kScoreWeight}) {
+    if (input_of(attention, i) != kNoValue) return false;
+  }
+  return attention.attributes.text("score", "dot") == "dot";
+}
+
 /// linear(attention(linear(x))) of a single row with a cache becomes one attention_block where fits_one_dispatch().
 void fuse_attention_blocks(const FusionContext& context) {
   Graph& graph = context.graph;
@@ -231,8 +240,8 @@ void fuse_attention_blocks(const FusionContext& context) {
     if (!attention_at) continue;
     const Node& attention = graph.nodes[*attention_at];
     if (!can_move(graph, *attention_at, output_at)) continue;
-    if (attention.op != "attention" || attention.attributes.integer("packed", 0) == 0 ||
-        input_of(attention, 3) != kNoValue || attention.outputs.size() > 1) {
+    if (attention.op != "attention" || attention.attributes.integer("packed", 0) == 0 || attention.outputs.size() > 1 ||
+        !is_plain_step(attention)) {
       continue;
     }
     const std::optional<std::size_t> projection_at = wiring.only_maker(attention.inputs[0]);
@@ -255,6 +264,7 @@ void fuse_attention_blocks(const FusionContext& context) {
                                   type_of(attention.inputs[5]).shape};
     if (!fits_one_dispatch(block, context.caps, context.tuning)) continue;
     Node merged{"attention_block", attention.name, {}, output.outputs, attention.attributes};
+    merged.attributes.erase("score");
     merged.inputs = {projection.inputs[0], projection.inputs[1], input_of(projection, 2), input_of(projection, 4),
                      attention.inputs[4],  attention.inputs[5],  attention.inputs[6],     output.inputs[1],
                      input_of(output, 2),  input_of(output, 3)};

@@ -371,13 +371,11 @@ void lower(Lowering& l) {
 
 }  // namespace
 
-extern const Op op_beam_search;
-const Op op_beam_search = {{"beam_search"},
-                           infer,
-                           reference,
-                           lower,
-                           {},
-                           {},
-                           {kTokens, kPosition, kParents, kTable, kSums, kRecords, kHypotheses, kScores, kProgress}};
+extern const Op op_beam_search = {
+    .names = {"beam_search"},
+    .infer = infer,
+    .reference = reference,
+    .lower = lower,
+    .updates = {kTokens, kPosition, kParents, kTable, kSums, kRecords, kHypotheses, kScores, kProgress}};
 
 }  // namespace heed::ops

@@ -51,6 +51,6 @@ void lower(Lowering& l) {
 }  // namespace
 
 extern const Op op_store;
-const Op op_store = {{"store"}, infer, reference, lower, {}, {}, {0}};
+const Op op_store = {.names = {"store"}, .infer = infer, .reference = reference, .lower = lower, .updates = {0}};
 
 }  // namespace heed::ops

@@ -69,7 +69,7 @@ struct Rows {
   std::int64_t heads = 2, kv_heads = 2, d = 8, dv = 8;
   bool table = true;
   std::string rotary = "";
-  bool projected = false;  // q, k and v are products, which fusion joins
+  bool projected = false;  // q, k and v are products, which fusion joins, and so is what reads the result
   std::string score = "dot";
   std::int64_t window = 0, mask = 0;  // dimensions of the mask
   bool weights = false;
@@ -121,7 +121,9 @@ OpCase rows(const Rows& c) {
     }
   }
   const auto outputs = b.add_many("attention", "attend", inputs, how, c.weights ? 2 : 1);
-  b.output(outputs[0], "y");
+  ValueId y = outputs[0];
+  if (c.projected) y = b.add("linear", "output", {y, b.weight("output.weight", DType::F32, {32, c.heads * c.dv})});
+  b.output(y, "y");
   if (c.weights) b.output(outputs[1], "weights");
   result.values["position"] = c.position;
   if (c.table) {
@@ -222,6 +224,8 @@ std::vector<OpCase> cases_attention_memories() {
   }
   cases.push_back(rows({.position = {6}, .rotary = "half"}));
   cases.push_back(rows({.position = {0}}));
+  // What is one dispatch without a table.
+  cases.push_back(rows({.position = {6}, .projected = true}));
   cases.push_back(rows({.position = {-1}}));
   std::vector<double> many;
   for (int i = 0; i < 100; ++i) many.push_back(i * 7 % 12);

@@ -101,7 +101,7 @@ TEST_CASE("what does not fit is refused with op, node and sizes") {
   CHECK(message("tail", {{2, 3}}, {{"rows", "rows"}}) == "tail 'n': wants the last 3 rows of [2, 3]");
   CHECK(message("tail", {{7, 3}}, {{"rows", "batch"}}) == "tail 'n': dimension 'batch' has no size");
   CHECK(message("positions", {{2}}, {{"rows", "rows"}}, {DType::I32}) ==
-        "positions 'n': position is [2], expected [1]");
+        "positions 'n': position is [2], expected [3]");
   CHECK(message("positions", {{1}}, {{"rows", "rows"}}).find("positions 'n': ") == 0);
   CHECK(message("linear", {{1, 4}, {4, 4}, {4}, {1, 4}, {4}, {3, 4}}, {}, {DType::F32, DType::F16}, {2, 3, 4}) ==
         "linear 'n': the weights are f16 and f32, but need one type");
@@ -109,7 +109,7 @@ TEST_CASE("what does not fit is refused with op, node and sizes") {
 }
 
 TEST_CASE("every op refuses inputs and attributes that it does not know, before all else") {
-  const std::vector<SymbolicShape> many(11, SymbolicShape{std::int64_t{1}});
+  const std::vector<SymbolicShape> many(12, SymbolicShape{std::int64_t{1}});
   for (const ops::Op* op : ops::all_ops()) {
     for (const std::string_view name : op->names) {
       const std::string start = fmt::format("{} 'n': ", name);
