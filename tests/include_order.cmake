@@ -9,7 +9,7 @@ set(rooms
   "engine/ops:graph plan constants"
   "engine/planner:graph plan ops"
   "engine/reference:graph file plan ops planner"
-  "engine/tokenizer:graph"
+  "engine/tokenizer:graph file"
   "engine/vulkan:"
   "engine/runtime:graph file plan ops planner reference vulkan"
   "engine/generate:graph file plan ops planner reference tokenizer runtime"

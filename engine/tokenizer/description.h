@@ -2,6 +2,8 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -28,7 +30,7 @@ enum class PieceKind : std::uint8_t {
 /// comments here are reminders.
 struct TokenizerDescription {
   enum class Alphabet : std::uint8_t { Characters, Bytes };
-  enum class Merging : std::uint8_t { None, Scores, Ranks };
+  enum class Merging : std::uint8_t { None, Scores, Ranks, Unigram };
   enum class Prefix : std::uint8_t { Never, First, Always };
 
   std::vector<std::string> pieces;  // by id, UTF-8; normal pieces in GPT-2's byte alphabet when alphabet is Bytes
@@ -36,15 +38,27 @@ struct TokenizerDescription {
   Alphabet alphabet = Alphabet::Characters;
 
   Merging merging = Merging::None;
-  std::vector<float> scores;                        // Scores: as many as pieces, finite
+  std::vector<double> scores;                       // Scores, Unigram: as many as pieces, finite
+  bool double_scores = false;                       // Unigram: scores and their sums keep 64 bits, else 32
   std::vector<std::pair<TokenId, TokenId>> merges;  // Ranks: left and right id, best first
   bool whole_pieces_first = false;                  // a split that is a piece is not merged ("ignore_merges")
   bool fuse_unknown = false;                        // a run of unknown characters gives one unknown piece
+
+  std::string charsmap;  // SentencePiece's precompiled rules of normalization, binary; empty: none
+  bool charsmap_by_cluster =
+      false;                      // applied as tokenizers does, to clusters of characters, instead of the longest rule
+  bool trim_spaces = false;       // SentencePiece's remove_extra_whitespaces
+  bool squeeze_spaces = false;    // several spaces become one
+  bool strip_left = false;        // white space at the beginning goes
+  bool strip_right = false;       // and at the end
+  bool whitespace_words = false;  // words between white space, each of which gets the prefix
 
   bool escape_spaces = false;  // "▁" (U+2581) in the pieces stands for a space
   Prefix prefix = Prefix::Never;
   bool prefix_unless_space = false;  // no prefix where the text begins with a space
   bool strip_prefix = false;         // decode() takes one leading space away
+  bool strip_each = false;           // and one of each piece until there is text
+  bool strip_decoded = false;        // decode() takes the white space at both ends away
   bool match_normalized = false;     // user-defined pieces are looked for after escaping and prefixing, not before
   std::vector<std::string>
       splits;  // patterns of Oniguruma that cut the text before merging, applied one after the other
@@ -52,6 +66,12 @@ struct TokenizerDescription {
   std::vector<TokenId> before;  // what encode() adds before the text, e.g. BOS
   std::vector<TokenId> after;   // and after it
   std::vector<TokenId> end;     // where generation ends
+
+  /// The pieces that text is cut into, where those are not the model's: Marian and M2M-100 look each of them up in a
+  /// vocabulary of its own. Normalization and merging stand there, everything about ids here.
+  std::shared_ptr<const TokenizerDescription> segments;
+  std::map<std::string, TokenId> languages;  // the tokens that name languages, by code ("en", "fra_Latn")
+  bool leading_code = false;                 // a text may begin with such a token, as in ">>fra<< Hello"
 
   /// The unknown piece, if there is one.
   std::optional<TokenId> unknown() const;
@@ -66,6 +86,9 @@ struct TokenizerDescription {
   std::string to_json() const;
   /// The inverse. Throws Error when `json` is not such a description, or not a valid one.
   static TokenizerDescription from_json(std::string_view json);
+
+ private:
+  void check_segments() const;
 };
 
 }  // namespace heed

@@ -128,17 +128,17 @@ std::string_view MergeTable::bytes(Symbol symbol) const {
   return index < vocabulary_.size() ? vocabulary_.bytes(symbol) : loose_bytes_[index - vocabulary_.size()];
 }
 
-Merger::Merger(const Vocabulary& vocabulary, const MergeTable& table, const TokenizerDescription& flags)
+Merger::Merger(const Vocabulary& vocabulary, const MergeTable& table, const TokenizerDescription& flags,
+               std::vector<std::string>* unknown_texts)
     : vocabulary_(vocabulary),
       table_(table),
       bytes_alphabet_(flags.alphabet == TokenizerDescription::Alphabet::Bytes),
-      fuse_unknown_(flags.fuse_unknown) {}
+      speller_(vocabulary, flags.fuse_unknown, unknown_texts) {}
 
 void Merger::encode(std::string_view stretch, std::vector<TokenId>& ids) {
-  stretch_ = stretch;
+  speller_.begin(stretch);
   make_nodes(stretch);
   merge_all();
-  after_unknown_ = false;
   for (const Node& node : nodes_) {
     if (node.size > 0) name(node.symbol, stretch.substr(node.begin, node.size), ids);
   }
@@ -196,56 +196,19 @@ void Merger::merge_all() {
 }
 
 void Merger::name(Symbol symbol, std::string_view bytes, std::vector<TokenId>& ids) {
-  if (symbol == kNoSymbol || static_cast<std::size_t>(symbol) >= vocabulary_.size()) return name_unspelled(bytes, ids);
+  if (symbol == kNoSymbol || static_cast<std::size_t>(symbol) >= vocabulary_.size()) {
+    return speller_.add_unspelled(bytes, ids);
+  }
   if (vocabulary_.kind(symbol) == PieceKind::Unused) {
     const auto found = made_from_.find(symbol);
-    if (found == made_from_.end()) return name_unspelled(bytes, ids);
+    if (found == made_from_.end()) return speller_.add_unspelled(bytes, ids);
     // The parts are shorter, so this ends, at most as many levels deep as a piece has bytes.
     const auto [left, right] = found->second;
     name(left, table_.bytes(left), ids);
     name(right, table_.bytes(right), ids);
     return;
   }
-  after_unknown_ = false;
-  ids.push_back(symbol);
-}
-
-std::string Merger::of_character(std::string_view bytes) const {
-  // A byte of the text belongs to the character that begins at or before it.
-  if (bytes.data() >= stretch_.data() && bytes.data() < stretch_.data() + stretch_.size()) {
-    auto at = static_cast<std::size_t>(bytes.data() - stretch_.data());
-    while (at > 0 && (static_cast<unsigned char>(stretch_[at]) & 0xC0) == 0x80) --at;
-    bytes = stretch_.substr(at);
-  }
-  const ScannedCharacter character = scan_character(bytes, 0);
-  if (character.state != ScannedCharacter::State::Valid) return "";
-  bytes = bytes.substr(0, character.size);
-  const auto first = static_cast<unsigned char>(bytes.front());
-  return first < 0x20 || first == 0x7F ? "" : fmt::format(" of '{}'", bytes);
-}
-
-void Merger::name_unspelled(std::string_view bytes, std::vector<TokenId>& ids) {
-  const std::size_t before = ids.size();
-  for (const char byte : bytes) {
-    const std::optional<TokenId> piece = vocabulary_.byte_piece(static_cast<unsigned char>(byte));
-    if (!piece) break;
-    ids.push_back(*piece);
-  }
-  if (ids.size() - before == bytes.size()) {
-    after_unknown_ = false;
-    return;
-  }
-  ids.resize(before);
-  if (!vocabulary_.unknown()) {
-    std::string hexadecimal;
-    for (const char byte : bytes) hexadecimal += fmt::format(" {:02X}", static_cast<unsigned char>(byte));
-    throw Error(
-        fmt::format("cannot encode the text: the vocabulary has no piece for the bytes{}{} and no unknown piece; "
-                    "leave that character out",
-                    hexadecimal, of_character(bytes)));
-  }
-  if (!(fuse_unknown_ && after_unknown_)) ids.push_back(*vocabulary_.unknown());
-  after_unknown_ = true;
+  speller_.add(symbol, ids);
 }
 
 }  // namespace heed

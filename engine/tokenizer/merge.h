@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "tokenizer/spell.h"
 #include "tokenizer/vocabulary.h"
 
 namespace heed {
@@ -57,7 +58,8 @@ class MergeTable {
 /// uses one of them, on one thread.
 class Merger {
  public:
-  Merger(const Vocabulary& vocabulary, const MergeTable& table, const TokenizerDescription& flags);
+  Merger(const Vocabulary& vocabulary, const MergeTable& table, const TokenizerDescription& flags,
+         std::vector<std::string>* unknown_texts = nullptr);
 
   /// Appends the ids of `stretch`, which is valid UTF-8 of less than 2^31 bytes. Throws Error when a part of it has
   /// neither a piece nor byte pieces and there is no unknown piece.
@@ -79,19 +81,14 @@ class Merger {
   void consider(std::int32_t left_node);
   void merge_all();
   void name(Symbol symbol, std::string_view bytes, std::vector<TokenId>& ids);
-  void name_unspelled(std::string_view bytes, std::vector<TokenId>& ids);
-  /// " of 'x'" for the character that the bytes are or belong to; nothing where it cannot be printed.
-  std::string of_character(std::string_view bytes) const;
 
   const Vocabulary& vocabulary_;
   const MergeTable& table_;
   const bool bytes_alphabet_;
-  const bool fuse_unknown_;
-  std::string_view stretch_;  // what is encoded; only while it is
+  Speller speller_;
   std::vector<Node> nodes_;
   std::vector<Candidate> candidates_;                                // a heap
   std::unordered_map<Symbol, std::pair<Symbol, Symbol>> made_from_;  // of unused pieces: what to take them apart to
-  bool after_unknown_ = false;                                       // the last symbol named was an unknown piece
 };
 
 }  // namespace heed

@@ -64,10 +64,11 @@ class PieceFinder {
   /// the order of the text; at each place the longest piece wins.
   void cut(std::string_view text, const std::function<void(std::string_view stretch)>& on_text,
            const std::function<void(TokenId piece)>& on_piece) const;
+  /// How many bytes the longest user-defined piece at text[at] has, which `piece` then is; 0 when there is none.
+  std::size_t longest_at(std::string_view text, std::size_t at, TokenId& piece) const;
+  bool finds_any() const { return !pieces_.empty(); }
 
  private:
-  std::size_t longest_at(std::string_view text, std::size_t at, TokenId& piece) const;
-
   const Vocabulary& vocabulary_;
   std::vector<TokenId> pieces_;      // by bytes
   std::vector<std::size_t> begins_;  // pieces whose first byte is b are [begins_[b], begins_[b + 1])

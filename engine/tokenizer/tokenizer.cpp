@@ -2,56 +2,27 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "heed/error.h"
 #include "tokenizer/description.h"
 #include "tokenizer/merge.h"
+#include "tokenizer/normalize.h"
 #include "tokenizer/split.h"
+#include "tokenizer/text_check.h"
+#include "tokenizer/unigram.h"
 #include "tokenizer/utf8.h"
 #include "tokenizer/vocabulary.h"
+#include "tokenizer/words.h"
 
 namespace heed {
 namespace {
 
-// Longer texts are no prompts, and merging holds about 50 bytes for each of theirs.
-constexpr std::size_t kMaxTextBytes = 64 << 20;
-
-// The one tokenizer there is: byte-pair encoding as engine/file/tokenizer_format.md describes it.
-class BytePairTokenizer final : public Tokenizer {
+// Pieces with what all tokenizers of pieces say of them; engine/file/tokenizer_format.md describes all of it.
+class PieceTokenizer : public Tokenizer {
  public:
-  explicit BytePairTokenizer(const TokenizerDescription& description)
-      : flags_(without_pieces(description)),
-        vocabulary_(description),
-        finder_(vocabulary_),
-        splitter_(description.splits),
-        table_(description, vocabulary_) {}
-
-  std::vector<TokenId> encode(std::string_view text, bool add_special) const override {
-    if (text.size() > kMaxTextBytes) {
-      throw Error(
-          fmt::format("cannot encode the text: it has {} bytes, expected at most {}", text.size(), kMaxTextBytes));
-    }
-    if (const std::size_t invalid = find_invalid_utf8(text); invalid != text.size()) {
-      throw Error(
-          fmt::format("cannot encode the text: byte {} of {}, 0x{:02X}, is not valid UTF-8; convert it to UTF-8",
-                      invalid, text.size(), static_cast<unsigned char>(text[invalid])));
-    }
-    std::vector<TokenId> ids;
-    if (add_special) ids = flags_.before;
-    Work work{Splitter::Matcher(splitter_), Merger(vocabulary_, table_, flags_)};
-    const auto add_piece = [&](TokenId piece) { ids.push_back(piece); };
-    if (flags_.match_normalized) {
-      const std::string normalized = normalize(text, true);
-      finder_.cut(
-          normalized, [&](std::string_view stretch) { add_text(stretch, work, ids); }, add_piece);
-    } else {
-      const auto add_stretch = [&](std::string_view stretch) {
-        add_text(normalize(stretch, stretch.data() == text.data()), work, ids);
-      };
-      finder_.cut(text, add_stretch, add_piece);
-    }
-    if (add_special) ids.insert(ids.end(), flags_.after.begin(), flags_.after.end());
-    return ids;
-  }
+  explicit PieceTokenizer(const TokenizerDescription& description)
+      : flags_(flags_of(description)), vocabulary_(description) {}
 
   std::string piece(TokenId token) const override {
     if (token < 0 || static_cast<std::size_t>(token) >= vocabulary_.size()) {
@@ -60,58 +31,78 @@ class BytePairTokenizer final : public Tokenizer {
     return vocabulary_.decoded(token);
   }
 
+  std::string decode(const std::vector<TokenId>& tokens) const override {
+    std::string text;
+    for (const TokenId token : tokens) {
+      std::string bytes = piece(token);
+      if (flags_.strip_each && text.empty() && bytes.starts_with(' ')) bytes.erase(0, 1);
+      text += bytes;
+    }
+    if (flags_.strip_prefix && !flags_.strip_each && text.starts_with(' ')) text.erase(0, 1);
+    return flags_.strip_decoded ? std::string(trim_white_space(text, true, true)) : text;
+  }
+
   const std::vector<TokenId>& end_tokens() const override { return flags_.end; }
   std::size_t vocabulary_size() const override { return vocabulary_.size(); }
+  const std::vector<TokenId>& before() const override { return flags_.before; }
+  const std::vector<TokenId>& after() const override { return flags_.after; }
+  const std::map<std::string, TokenId>& languages() const override { return flags_.languages; }
 
  protected:
-  bool adds_leading_space() const override { return flags_.strip_prefix; }
+  const TokenizerDescription flags_;  // and short lists; the vocabulary and others keep the rest in their own form
+  const Vocabulary vocabulary_;
+};
+
+// Cuts text into pieces by merging or by unigram.
+class SubwordTokenizer final : public PieceTokenizer {
+ public:
+  explicit SubwordTokenizer(const TokenizerDescription& description)
+      : PieceTokenizer(description),
+        finder_(vocabulary_),
+        normalizer_(description, finder_),
+        splitter_(description.splits) {
+    if (description.merging == TokenizerDescription::Merging::Unigram) {
+      unigram_ = std::make_unique<Unigram>(description, vocabulary_);
+    } else {
+      table_ = std::make_unique<MergeTable>(description, vocabulary_);
+    }
+  }
+
+  std::vector<TokenId> encode(std::string_view text, bool add_special) const override {
+    check_text(text);
+    std::vector<TokenId> ids;
+    if (add_special) ids = flags_.before;
+    cut(text, ids, nullptr);
+    if (add_special) ids.insert(ids.end(), flags_.after.begin(), flags_.after.end());
+    return ids;
+  }
+
+  /// Appends the ids of a valid text, and to `unknown_texts`, if given, what stands behind each unknown one.
+  void cut(std::string_view text, std::vector<TokenId>& ids, std::vector<std::string>* unknown_texts) const {
+    Work work{Splitter::Matcher(splitter_), Speller(vocabulary_, flags_.fuse_unknown, unknown_texts), nullptr};
+    if (table_ != nullptr) work.merger = std::make_unique<Merger>(vocabulary_, *table_, flags_, unknown_texts);
+    const auto add_piece = [&](TokenId piece) { ids.push_back(piece); };
+    if (flags_.match_normalized) {
+      const std::string normalized = normalizer_.apply(text, true);
+      // SentencePiece's unigram weighs user-defined pieces with all others.
+      if (unigram_ != nullptr) return add_text(normalized, work, ids);
+      finder_.cut(
+          normalized, [&](std::string_view stretch) { add_text(stretch, work, ids); }, add_piece);
+    } else {
+      const auto add_stretch = [&](std::string_view stretch) {
+        add_text(normalizer_.apply(stretch, stretch.data() == text.data()), work, ids);
+      };
+      finder_.cut(text, add_stretch, add_piece);
+    }
+  }
 
  private:
   // The working memory of one encoding.
   struct Work {
     Splitter::Matcher matcher;
-    Merger merger;
+    Speller speller;
+    std::unique_ptr<Merger> merger;
   };
-
-  // The flags and short lists; the vocabulary and the table keep the rest in their own form.
-  static TokenizerDescription without_pieces(const TokenizerDescription& description) {
-    TokenizerDescription flags;
-    flags.alphabet = description.alphabet;
-    flags.whole_pieces_first = description.whole_pieces_first;
-    flags.fuse_unknown = description.fuse_unknown;
-    flags.escape_spaces = description.escape_spaces;
-    flags.prefix = description.prefix;
-    flags.prefix_unless_space = description.prefix_unless_space;
-    flags.strip_prefix = description.strip_prefix;
-    flags.match_normalized = description.match_normalized;
-    flags.before = description.before;
-    flags.after = description.after;
-    flags.end = description.end;
-    return flags;
-  }
-
-  bool wants_prefix(std::string_view stretch, bool begins_text) const {
-    if (stretch.empty() || flags_.prefix == TokenizerDescription::Prefix::Never) return false;
-    if (flags_.prefix == TokenizerDescription::Prefix::First && !begins_text) return false;
-    const bool has_space = stretch.starts_with(' ') || (flags_.escape_spaces && stretch.starts_with(kEscapedSpace));
-    return !(flags_.prefix_unless_space && has_space);
-  }
-
-  std::string normalize(std::string_view stretch, bool begins_text) const {
-    std::string normalized = wants_prefix(stretch, begins_text) ? " " : "";
-    normalized += stretch;
-    if (!flags_.escape_spaces) return normalized;
-    std::string escaped;
-    escaped.reserve(normalized.size() + normalized.size() / 2);
-    for (const char c : normalized) {
-      if (c == ' ') {
-        escaped += kEscapedSpace;
-      } else {
-        escaped += c;
-      }
-    }
-    return escaped;
-  }
 
   // Appends the ids of normalized text without user-defined pieces.
   void add_text(std::string_view text, Work& work, std::vector<TokenId>& ids) const {
@@ -123,33 +114,116 @@ class BytePairTokenizer final : public Tokenizer {
           continue;
         }
       }
-      work.merger.encode(stretch, ids);
+      if (unigram_ != nullptr) {
+        unigram_->encode(stretch, work.speller, ids);
+      } else {
+        work.merger->encode(stretch, ids);
+      }
     }
   }
 
-  const TokenizerDescription flags_;
-  const Vocabulary vocabulary_;
   const PieceFinder finder_;
+  const Normalizer normalizer_;
   const Splitter splitter_;
-  const MergeTable table_;
+  std::unique_ptr<const MergeTable> table_;  // of these two one
+  std::unique_ptr<const Unigram> unigram_;
+};
+
+// Cuts text into the pieces of one vocabulary and looks them up in another, as Marian and M2M-100 do.
+class SegmentTokenizer final : public PieceTokenizer {
+ public:
+  explicit SegmentTokenizer(const TokenizerDescription& description)
+      : PieceTokenizer(description),
+        segments_(*description.segments),
+        unknown_segment_(description.segments->unknown().value_or(-1)) {
+    for (const std::string& piece : description.segments->pieces) ids_.push_back(id_of(piece));
+  }
+
+  std::vector<TokenId> encode(std::string_view text, bool add_special) const override {
+    check_text(text);
+    std::vector<TokenId> ids;
+    if (add_special) ids = flags_.before;
+    if (flags_.leading_code) text = take_code(text, ids);
+    std::vector<TokenId> segments;
+    std::vector<std::string> unknown_texts;
+    segments_.cut(text, segments, &unknown_texts);
+    auto unknown_text = unknown_texts.begin();
+    for (const TokenId segment : segments) {
+      // What these pieces lack, the other vocabulary may have all the same: it has those of two languages.
+      const bool is_unknown = segment == unknown_segment_ && unknown_text != unknown_texts.end();
+      ids.push_back(is_unknown ? id_of(*unknown_text++) : ids_[static_cast<std::size_t>(segment)]);
+    }
+    if (add_special) ids.insert(ids.end(), flags_.after.begin(), flags_.after.end());
+    return ids;
+  }
+
+ private:
+  TokenId id_of(std::string_view piece) const {
+    const std::optional<TokenId> id = vocabulary_.find(piece);
+    return id && vocabulary_.kind(*id) == PieceKind::Normal ? *id : *vocabulary_.unknown();
+  }
+
+  // ">>fra<< Hello": the token of the language, and the rest of the text.
+  std::string_view take_code(std::string_view text, std::vector<TokenId>& ids) const {
+    const std::size_t end = text.find("<<");
+    if (!text.starts_with(">>") || end == std::string_view::npos) return text;
+    const std::string_view code = text.substr(2, end - 2);
+    const auto found = flags_.languages.find(std::string(code));
+    if (found == flags_.languages.end()) {
+      // A text about something else may begin so, unless it says what could only be a language.
+      if (flags_.languages.empty() || code.find(' ') != std::string_view::npos) return text;
+      language(code);
+    }
+    ids.push_back(found->second);
+    return text.substr(end + 2);
+  }
+
+  const SubwordTokenizer segments_;
+  const TokenId unknown_segment_;
+  std::vector<TokenId> ids_;  // of each segment
 };
 
 }  // namespace
 
 std::unique_ptr<Tokenizer> Tokenizer::from_json(std::string_view json) {
+  if (is_word_vocabulary(json)) return make_word_tokenizer(WordVocabulary::from_json("tokenizer.json", json));
   return from_description(TokenizerDescription::from_json(json));
 }
 
 std::unique_ptr<Tokenizer> Tokenizer::from_description(const TokenizerDescription& description) {
   description.validate();
-  return std::make_unique<BytePairTokenizer>(description);
+  if (description.segments != nullptr) return std::make_unique<SegmentTokenizer>(description);
+  return std::make_unique<SubwordTokenizer>(description);
 }
 
-std::string Tokenizer::decode(const std::vector<TokenId>& tokens) const {
-  std::string text;
-  for (const TokenId token : tokens) text += piece(token);
-  if (adds_leading_space() && text.starts_with(' ')) text.erase(0, 1);
-  return text;
+TokenId Tokenizer::language(std::string_view code) const {
+  const auto found = languages().find(std::string(code));
+  if (found != languages().end()) return found->second;
+  if (languages().empty()) throw Error(fmt::format("language '{}': the model has no tokens that name languages", code));
+  std::string known;
+  for (const auto& [name, id] : languages()) known += (known.empty() ? "" : ", ") + name;
+  throw Error(fmt::format("language '{}': the model does not have it; it has {}", code, known));
+}
+
+std::vector<TokenId> Tokenizer::encode_for(std::string_view text, TokenId language) const {
+  std::vector<TokenId> ids = encode(text, false);
+  const auto is_language = [&](TokenId id) {
+    return std::ranges::any_of(languages(), [&](const auto& entry) { return entry.second == id; });
+  };
+  std::vector<TokenId> front = before();
+  std::vector<TokenId> back = after();
+  bool placed = false;
+  for (std::vector<TokenId>* const list : {&front, &back}) {
+    for (TokenId& id : *list) {
+      if (!is_language(id)) continue;
+      id = language;
+      placed = true;
+    }
+  }
+  if (!placed) front.insert(front.begin(), language);
+  ids.insert(ids.begin(), front.begin(), front.end());
+  ids.insert(ids.end(), back.begin(), back.end());
+  return ids;
 }
 
 }  // namespace heed

@@ -1,7 +1,9 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -12,7 +14,7 @@ using TokenId = std::int32_t;
 struct TokenizerDescription;
 
 /// Text to token ids and back. Built from the tokenizer file that the converter embeds in a .heed file
-/// (engine/file/tokenizer_format.md; tokenizer_description.h in memory); immutable, so any thread may call it.
+/// (engine/file/tokenizer_format.md; description.h and words.h in memory); immutable, so any thread may call it.
 class Tokenizer {
  public:
   virtual ~Tokenizer() = default;
@@ -34,10 +36,20 @@ class Tokenizer {
 
   /// Pieces of all ids one after the other, less the space that encode() put before the first word. Not always valid
   /// UTF-8.
-  std::string decode(const std::vector<TokenId>& tokens) const;
+  virtual std::string decode(const std::vector<TokenId>& tokens) const = 0;
 
- protected:
-  virtual bool adds_leading_space() const = 0;
+  /// What encode() puts before and behind a text when `add_special`.
+  virtual const std::vector<TokenId>& before() const = 0;
+  virtual const std::vector<TokenId>& after() const = 0;
+  /// The token that a text begins with where one is made, if the vocabulary names it.
+  virtual std::optional<TokenId> begin_token() const { return std::nullopt; }
+  /// The tokens that name languages, by code as people write it: "en", "fra_Latn". Empty where a model has none.
+  virtual const std::map<std::string, TokenId>& languages() const = 0;
+  /// The token of a language. Throws Error listing the ones there are.
+  TokenId language(std::string_view code) const;
+  /// encode() with the token of a language in the place where the model expects one: instead of the one that before()
+  /// or after() holds, else in front.
+  std::vector<TokenId> encode_for(std::string_view text, TokenId language) const;
 };
 
 /// Turns the pieces of a token stream into text that can be shown at once: holds back bytes that begin a UTF-8

@@ -49,7 +49,7 @@ TEST_CASE("a GGUF file gives hyperparameters, tensors and the tokenizer") {
     const auto tokenizer = TokenizerDescription::from_json(checkpoint.tokenizer);
     CHECK(tokenizer.pieces == std::vector<std::string>{"<unk>", "<s>", "</s>", "<0x0A>", "▁a", "a"});
     CHECK(tokenizer.kinds[3] == PieceKind::Byte);
-    CHECK(tokenizer.scores == std::vector<float>{0, 0, 0, 0, -1, -2});
+    CHECK(tokenizer.scores == std::vector<double>{0, 0, 0, 0, -1, -2});
     CHECK(tokenizer.before == std::vector<TokenId>{1});
     CHECK(tokenizer.after.empty());
     CHECK(tokenizer.end == std::vector<TokenId>{2});

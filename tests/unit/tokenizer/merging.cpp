@@ -77,7 +77,7 @@ TEST_CASE("tokenizer: merging by score does what the definition says") {
   for (int round = 0; round < 200; ++round) {
     Description description = random_description(random, 3, 30);
     description.merging = Description::Merging::Scores;
-    std::map<std::string, float> scores;
+    std::map<std::string, double> scores;
     for (const std::string& piece : description.pieces) {
       description.scores.push_back(-static_cast<float>(random() % 12));  // with ties
       scores[piece] = description.scores.back();

@@ -1,0 +1,265 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <limits>
+#include <nlohmann/json.hpp>
+
+#include "heed/error.h"
+#include "tokenizer/base64.h"
+#include "tokenizer/description.h"
+#include "tokenizer/description_parts.h"
+#include "tokenizer/utf8.h"
+
+namespace heed {
+
+using description_parts::fail;
+using description_parts::has_scores;
+using description_parts::kAlphabets;
+using description_parts::kMergings;
+using description_parts::kPrefixes;
+
+namespace {
+
+using Json = nlohmann::json;
+
+constexpr int kVersionOfOtherPatterns = 1;  // the same but for `splits`, which were for another library
+constexpr int kVersionOfMerging = 2;
+constexpr int kVersion = 3;  // what is written without a field of kNewFields is of the version before
+
+struct NamedKind {
+  const char* field;
+  PieceKind kind;
+};
+constexpr std::array<NamedKind, 4> kListedKinds = {{{"control", PieceKind::Control},
+                                                    {"byte", PieceKind::Byte},
+                                                    {"user_defined", PieceKind::UserDefined},
+                                                    {"unused", PieceKind::Unused}}};
+
+constexpr std::array kFields = {"version",      "pieces",       "unknown",          "control",
+                                "byte",         "user_defined", "unused",           "alphabet",
+                                "merging",      "scores",       "merges",           "whole_pieces_first",
+                                "fuse_unknown", "prefix",       "escape_spaces",    "prefix_unless_space",
+                                "strip_prefix", "splits",       "match_normalized", "before",
+                                "after",        "end"};
+
+constexpr std::array kNewFields = {
+    "double_scores", "charsmap",    "charsmap_by_cluster", "trim_spaces", "squeeze_spaces",
+    "strip_left",    "strip_right", "whitespace_words",    "strip_each",  "strip_decoded",
+    "segments",      "languages",   "leading_code"};
+
+struct NewFlag {
+  const char* field;
+  bool TokenizerDescription::*flag;
+};
+constexpr std::array<NewFlag, 10> kNewFlags = {{{"double_scores", &TokenizerDescription::double_scores},
+                                                {"charsmap_by_cluster", &TokenizerDescription::charsmap_by_cluster},
+                                                {"trim_spaces", &TokenizerDescription::trim_spaces},
+                                                {"squeeze_spaces", &TokenizerDescription::squeeze_spaces},
+                                                {"strip_left", &TokenizerDescription::strip_left},
+                                                {"strip_right", &TokenizerDescription::strip_right},
+                                                {"whitespace_words", &TokenizerDescription::whitespace_words},
+                                                {"strip_each", &TokenizerDescription::strip_each},
+                                                {"strip_decoded", &TokenizerDescription::strip_decoded},
+                                                {"leading_code", &TokenizerDescription::leading_code}}};
+
+const Json& array_of(const Json& json, const char* field) {
+  if (!json.is_array()) fail("'{}' is {}, expected an array", field, json.type_name());
+  return json;
+}
+
+TokenId read_id(const Json& json, const char* field, std::size_t pieces) {
+  if (!json.is_number_integer()) fail("'{}' holds {}, expected an id", field, json.type_name());
+  // An unsigned value beyond the signed range would wrap when read as signed.
+  const bool fits = json.is_number_unsigned() ? json.get<std::uint64_t>() < pieces
+                                              : json.get<std::int64_t>() >= 0 &&
+                                                    static_cast<std::uint64_t>(json.get<std::int64_t>()) < pieces;
+  if (!fits) fail("'{}' holds the id {}, but there are {} pieces", field, json.dump(), pieces);
+  return json.get<TokenId>();
+}
+
+std::vector<TokenId> read_ids(const Json& json, const char* field, std::size_t pieces) {
+  std::vector<TokenId> ids;
+  if (!json.contains(field)) return ids;
+  for (const Json& id : array_of(json[field], field)) ids.push_back(read_id(id, field, pieces));
+  return ids;
+}
+
+bool read_flag(const Json& json, const char* field) {
+  const auto found = json.find(field);
+  if (found == json.end()) return false;
+  if (!found->is_boolean()) fail("'{}' is {}, expected true or false", field, found->type_name());
+  return found->get<bool>();
+}
+
+// The index of the field's value in `names`, 0 when the field is absent.
+template <std::size_t kCount>
+std::size_t read_choice(const Json& json, const char* field, const std::array<const char*, kCount>& names) {
+  const auto found = json.find(field);
+  if (found == json.end()) return 0;
+  if (found->is_string()) {
+    for (std::size_t i = 0; i < kCount; ++i) {
+      if (found->get_ref<const std::string&>() == names[i]) return i;
+    }
+  }
+  fail("'{}' has a value that is none of {}", field, fmt::join(names, ", "));
+}
+
+std::vector<std::string> read_strings(const Json& json, const char* field) {
+  std::vector<std::string> strings;
+  strings.reserve(array_of(json, field).size());
+  for (const Json& item : json) {
+    if (!item.is_string()) fail("'{}' holds {}, expected strings", field, item.type_name());
+    strings.push_back(item.get<std::string>());
+  }
+  return strings;
+}
+
+Json json_of(const TokenizerDescription& d) {
+  Json json = {{"pieces", d.pieces}};
+  if (const auto id = d.unknown()) json["unknown"] = *id;
+  for (const NamedKind& listed : kListedKinds) {
+    std::vector<TokenId> ids;
+    for (std::size_t id = 0; id < d.kinds.size(); ++id) {
+      if (d.kinds[id] == listed.kind) ids.push_back(static_cast<TokenId>(id));
+    }
+    if (!ids.empty()) json[listed.field] = ids;
+  }
+  json["alphabet"] = kAlphabets[static_cast<std::size_t>(d.alphabet)];
+  json["merging"] = kMergings[static_cast<std::size_t>(d.merging)];
+  if (has_scores(d)) json["scores"] = d.scores;
+  if (d.merging == TokenizerDescription::Merging::Ranks) json["merges"] = d.merges;
+  json["whole_pieces_first"] = d.whole_pieces_first;
+  json["fuse_unknown"] = d.fuse_unknown;
+  json["escape_spaces"] = d.escape_spaces;
+  json["prefix"] = kPrefixes[static_cast<std::size_t>(d.prefix)];
+  json["prefix_unless_space"] = d.prefix_unless_space;
+  json["strip_prefix"] = d.strip_prefix;
+  json["match_normalized"] = d.match_normalized;
+  if (!d.splits.empty()) json["splits"] = d.splits;
+  json["before"] = d.before;
+  json["after"] = d.after;
+  json["end"] = d.end;
+  if (!d.charsmap.empty()) json["charsmap"] = to_base64(d.charsmap);
+  for (const NewFlag& flag : kNewFlags) {
+    if (d.*flag.flag) json[flag.field] = true;
+  }
+  if (!d.languages.empty()) json["languages"] = d.languages;
+  if (d.segments != nullptr) json["segments"] = json_of(*d.segments);
+  return json;
+}
+
+TokenizerDescription description_of(const Json& json) {
+  if (!json.is_object()) fail("is {}, expected an object", json.type_name());
+  for (const auto& [field, value] : json.items()) {
+    const bool known =
+        std::ranges::find(kFields, field) != kFields.end() || std::ranges::find(kNewFields, field) != kNewFields.end();
+    if (!known) {
+      throw Error("tokenizer.json: field " +
+                  Json(field.substr(0, 40)).dump(-1, ' ', false, Json::error_handler_t::replace) +
+                  " is not known; it needs a newer heed");
+    }
+  }
+  if (!json.contains("pieces")) fail("'pieces' is absent");
+
+  TokenizerDescription description;
+  description.pieces = read_strings(json["pieces"], "pieces");
+  const std::size_t count = description.pieces.size();
+  description.kinds.assign(count, PieceKind::Normal);
+  if (json.contains("unknown")) {
+    description.kinds[static_cast<std::size_t>(read_id(json["unknown"], "unknown", count))] = PieceKind::Unknown;
+  }
+  for (const NamedKind& listed : kListedKinds) {
+    TokenId previous = -1;
+    for (const TokenId id : read_ids(json, listed.field, count)) {
+      PieceKind& kind = description.kinds[static_cast<std::size_t>(id)];
+      if (id <= previous) fail("'{}' is not ascending at id {}", listed.field, id);
+      if (kind != PieceKind::Normal) fail("'{}' holds the id {}, which is in another list", listed.field, id);
+      kind = listed.kind;
+      previous = id;
+    }
+  }
+  for (const NewFlag& flag : kNewFlags) description.*flag.flag = read_flag(json, flag.field);
+  description.alphabet = static_cast<TokenizerDescription::Alphabet>(read_choice(json, "alphabet", kAlphabets));
+  description.merging = static_cast<TokenizerDescription::Merging>(read_choice(json, "merging", kMergings));
+  if (json.contains("scores") != has_scores(description)) fail("'scores' and 'merging' disagree");
+  if (json.contains("scores")) {
+    for (const Json& score : array_of(json["scores"], "scores")) {
+      if (!score.is_number()) fail("'scores' holds {}, expected numbers", score.type_name());
+      const double value = score.get<double>();
+      if (std::abs(value) > std::numeric_limits<float>::max()) fail("the score {} is out of range", value);
+      description.scores.push_back(description.double_scores ? value : double{static_cast<float>(value)});
+    }
+  }
+  if (json.contains("merges") != (description.merging == TokenizerDescription::Merging::Ranks))
+    fail("'merges' and 'merging' disagree");
+  if (json.contains("merges")) {
+    description.merges.reserve(array_of(json["merges"], "merges").size());
+    for (const Json& pair : json["merges"]) {
+      if (!pair.is_array() || pair.size() != 2) fail("'merges' holds something that is not a pair of ids");
+      description.merges.emplace_back(read_id(pair[0], "merges", count), read_id(pair[1], "merges", count));
+    }
+  }
+  description.whole_pieces_first = read_flag(json, "whole_pieces_first");
+  description.fuse_unknown = read_flag(json, "fuse_unknown");
+  description.escape_spaces = read_flag(json, "escape_spaces");
+  description.prefix = static_cast<TokenizerDescription::Prefix>(read_choice(json, "prefix", kPrefixes));
+  description.prefix_unless_space = read_flag(json, "prefix_unless_space");
+  description.strip_prefix = read_flag(json, "strip_prefix");
+  description.match_normalized = read_flag(json, "match_normalized");
+  if (json.contains("splits")) description.splits = read_strings(json["splits"], "splits");
+  description.before = read_ids(json, "before", count);
+  description.after = read_ids(json, "after", count);
+  description.end = read_ids(json, "end", count);
+  if (json.contains("charsmap")) {
+    const Json& text = json["charsmap"];
+    auto bytes = text.is_string() ? from_base64(text.get_ref<const std::string&>()) : std::nullopt;
+    if (!bytes || bytes->empty()) fail("'charsmap' is not a string in base64");
+    description.charsmap = std::move(*bytes);
+  }
+  if (json.contains("languages")) {
+    const Json& languages = json["languages"];
+    if (!languages.is_object()) fail("'languages' is {}, expected an object", languages.type_name());
+    for (const auto& [code, id] : languages.items()) description.languages[code] = read_id(id, "languages", count);
+  }
+  return description;
+}
+
+}  // namespace
+
+std::string TokenizerDescription::to_json() const {
+  validate();
+  Json json = json_of(*this);
+  const bool is_new = merging == Merging::Unigram ||
+                      std::ranges::any_of(kNewFields, [&](const char* field) { return json.contains(field); });
+  json["version"] = is_new ? kVersion : kVersionOfMerging;
+  return json.dump();
+}
+
+TokenizerDescription TokenizerDescription::from_json(std::string_view text) {
+  Json json;
+  try {
+    json = Json::parse(text);
+  } catch (const Json::parse_error& error) {
+    fail("not valid JSON at byte {}", error.byte);
+  } catch (const Json::exception& error) {
+    fail("not usable JSON: {}", error.what());  // a number that no double can hold
+  }
+  if (!json.is_object()) fail("is {}, expected an object", json.type_name());
+  const Json version = json.value("version", Json());
+  if (version == kVersionOfOtherPatterns) {
+    if (json.contains("splits")) fail("version 1 holds 'splits', whose patterns this heed would read in another way");
+  } else if (version != kVersionOfMerging && version != kVersion) {
+    throw Error(fmt::format("tokenizer.json: its version is not {}; it needs another heed", kVersion));
+  }
+  TokenizerDescription description = description_of(json);
+  if (json.contains("segments")) {
+    description.segments = std::make_shared<TokenizerDescription>(description_of(json["segments"]));
+    if (json["segments"].contains("segments")) fail("'segments' has segments of its own");
+  }
+  description.validate();
+  return description;
+}
+
+}  // namespace heed
