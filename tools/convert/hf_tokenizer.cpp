@@ -8,6 +8,7 @@
 #include <unordered_map>
 
 #include "heed/error.h"
+#include "tokenizer/base64.h"
 #include "tokenizer/split.h"
 #include "tools/convert/json_text.h"
 #include "tools/convert/split_patterns.h"
@@ -20,8 +21,6 @@ namespace {
 using Json = nlohmann::json;
 
 constexpr std::string_view kSpace = "▁";  // U+2581, stands for a space in the pieces
-/// Metaspace with split: a stretch begins at each "▁".
-constexpr std::string_view kMetaspaceSplit = "▁[^▁]*|[^▁]+";
 
 bool is_byte_piece(const std::string& piece) {
   const auto is_digit = [](char c) { return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'F'); };
@@ -106,7 +105,8 @@ class TokenizerJson {
 
   void read_vocabulary(const Json& model) {
     const std::string kind = member(model, "type").is_null() && model.contains("merges") ? "BPE" : type(model, "model");
-    if (kind != "BPE") fail(fmt::format("the model is of type {}; heed reads BPE", in_quotes(kind)));
+    if (kind == "Unigram") return read_unigram(model);
+    if (kind != "BPE") fail(fmt::format("the model is of type {}; heed reads BPE and Unigram", in_quotes(kind)));
     only_keys(model, "the model",
               {"type", "dropout", "unk_token", "continuing_subword_prefix", "end_of_word_suffix", "fuse_unk",
                "byte_fallback", "ignore_merges", "vocab", "merges"});
@@ -131,7 +131,35 @@ class TokenizerJson {
     if (!member(model, "unk_token").is_null()) unknown_ = text(model, "unk_token");
   }
 
+  void read_unigram(const Json& model) {
+    only_keys(model, "the model", {"type", "unk_id", "vocab", "byte_fallback"});
+    description_.merging = TokenizerDescription::Merging::Unigram;
+    description_.double_scores = true;
+    description_.fuse_unknown = true;
+    const bool byte_fallback = flag(model, "byte_fallback", false);
+    const Json& vocabulary = list(model, "vocab");
+    if (vocabulary.empty()) fail("the model has no vocabulary");
+    for (const Json& item : vocabulary) {
+      if (!item.is_array() || item.size() != 2 || !item[0].is_string() || !item[1].is_number()) {
+        fail(fmt::format("the vocabulary holds {}; expected a token and its score", shown(item)));
+      }
+      const auto piece = item[0].get<std::string>();
+      const auto id = static_cast<std::int64_t>(description_.pieces.size());
+      if (id >= vocabulary_)
+        fail(fmt::format("has more tokens than the model, which has the ids below {}", vocabulary_));
+      place(static_cast<TokenId>(id), piece,
+            byte_fallback && is_byte_piece(piece) ? PieceKind::Byte : PieceKind::Normal);
+      description_.scores.back() = item[1].get<double>();
+    }
+    if (const Json& unknown = member(model, "unk_id"); !unknown.is_null()) {
+      const TokenId id = token_id(unknown, "the unknown token");
+      if (static_cast<std::size_t>(id) >= description_.pieces.size()) fail("'unk_id' names no token");
+      unknown_ = description_.pieces[static_cast<std::size_t>(id)];
+    }
+  }
+
   void read_merges(const Json& model) {
+    if (description_.merging != TokenizerDescription::Merging::Ranks) return;
     const auto find = [&](const std::string& piece, const Json& merge) {
       const auto found = ids_.find(piece);
       if (found == ids_.end()) fail(fmt::format("merge {} has a side that is not in the vocabulary", shown(merge)));
@@ -243,21 +271,31 @@ class TokenizerJson {
     bool replaces = false;
     for (const Json& step : normalizers_) {
       const std::string kind = type(step, "normalizer");
+      if (read_rule(step, kind)) continue;
       if (kind == "Prepend" && member(step, "prepend") == kSpace && !replaces) {
         description_.prefix = Prefix::Always;
+        prepends_ = true;
       } else if (kind == "Replace" && member(step, "content") == kSpace &&
-                 text(member(step, "pattern"), "String") == " ") {
+                 member(member(step, "pattern"), "String") == " ") {
         replaces = true;
+        prepends_ = true;
       } else {
         fail(fmt::format("the normalizer {} is not supported", shown(step)));
       }
     }
     for (const Json& step : steps) {
       const std::string kind = type(step, "pre_tokenizer");
-      if (kind != "Metaspace" || steps.size() > 1 || !normalizers_.empty()) {
+      if (kind == "WhitespaceSplit" && steps.size() == 2 && !description_.whitespace_words && !replaces) {
+        description_.whitespace_words = true;
+        continue;
+      }
+      if (kind != "Metaspace" || replaces || prepends_) {
         fail(fmt::format("the pre-tokenizer {} is not supported here", shown(step)));
       }
       read_metaspace(step);
+      if (description_.whitespace_words && description_.prefix != Prefix::Always) {
+        fail("a Metaspace that does not prepend always is not supported behind WhitespaceSplit");
+      }
       replaces = true;
     }
     if (!replaces) fail("neither ByteLevel nor \"▁\" for spaces: this kind of BPE is not supported");
@@ -268,6 +306,36 @@ class TokenizerJson {
       if (found == ids_.end()) fail(fmt::format("the unknown token {} is not in the vocabulary", in_quotes(unknown_)));
       description_.kinds[static_cast<std::size_t>(found->second)] = PieceKind::Unknown;
     }
+  }
+
+  /// A step that needs no place among the others, since it comes before them: rules of normalization, and what spaces
+  /// become. Whether it was one.
+  bool read_rule(const Json& step, const std::string& kind) {
+    if (kind == "Precompiled") {
+      only_keys(step, "Precompiled", {"type", "precompiled_charsmap"});
+      const std::string rules = text(step, "precompiled_charsmap");
+      auto bytes = from_base64(rules);
+      if (!bytes) fail("the precompiled_charsmap is not base64");
+      if (!description_.charsmap.empty() || spaces_change_ || prepends_) {
+        fail("a Precompiled that is not the first normalizer is not supported");
+      }
+      description_.charsmap = std::move(*bytes);
+      description_.charsmap_by_cluster = true;
+      return true;
+    }
+    if (kind == "Strip" && !prepends_) {
+      only_keys(step, "Strip", {"type", "strip_left", "strip_right"});
+      description_.strip_left = description_.strip_left || flag(step, "strip_left", true);
+      description_.strip_right = description_.strip_right || flag(step, "strip_right", true);
+      spaces_change_ = true;
+      return true;
+    }
+    const bool squeezes = kind == "Replace" && !prepends_ && member(member(step, "pattern"), "Regex") == " {2,}";
+    if (!squeezes || (member(step, "content") != " " && member(step, "content") != kSpace)) return false;
+    only_keys(step, "Replace", {"type", "pattern", "content"});
+    description_.squeeze_spaces = true;
+    spaces_change_ = true;
+    return true;
   }
 
   void read_metaspace(const Json& step) {
@@ -309,7 +377,7 @@ class TokenizerJson {
   void read_added_tokens(const Json& tokens) {
     if (tokens.is_null()) return;
     if (!tokens.is_array()) fail("'added_tokens' is not a list");
-    const bool normalizes = description_.escape_spaces && !normalizers_.empty();
+    const bool normalizes = !normalizers_.empty();
     for (const Json& token : tokens) {
       only_keys(token, "an added token", {"id", "content", "single_word", "lstrip", "rstrip", "normalized", "special"});
       const std::string content = text(token, "content");
@@ -339,6 +407,12 @@ class TokenizerJson {
       for (const Json& step : list(processor, "processors")) read_post_processor(step);
       return;
     }
+    if (kind == "RobertaProcessing" && !has_template_) {
+      has_template_ = true;
+      description_.before.push_back(pair_id(processor, "cls"));
+      description_.after.push_back(pair_id(processor, "sep"));
+      return;
+    }
     if (kind != "TemplateProcessing" || has_template_) {
       fail(fmt::format("the post-processor {} is not supported", shown(processor)));
     }
@@ -360,6 +434,13 @@ class TokenizerJson {
     if (!after_text) fail("the template of the post-processor has no place for the text");
   }
 
+  /// The id of ["token", id].
+  TokenId pair_id(const Json& processor, const char* key) const {
+    const Json& pair = list(processor, key);
+    if (pair.size() != 2) fail(fmt::format("'{}' of the post-processor is not a token and its id", key));
+    return token_id(pair[1], shown(pair[0]));
+  }
+
   const std::string& name_;
   const Json& json_;
   std::int64_t vocabulary_;
@@ -370,6 +451,8 @@ class TokenizerJson {
   std::vector<Json> normalizers_;
   std::vector<Json> decoders_;
   bool has_template_ = false;
+  bool spaces_change_ = false;  // a normalizer strips or squeezes
+  bool prepends_ = false;       // one prepends "▁" or replaces spaces by it
 };
 
 }  // namespace

@@ -12,4 +12,7 @@ inline constexpr std::string_view kGpt2Split =
 inline constexpr std::string_view kLlama3Split =
     R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
 
+/// Metaspace with split: a stretch begins at each "▁".
+inline constexpr std::string_view kMetaspaceSplit = "▁[^▁]*|[^▁]+";
+
 }  // namespace heed::convert

@@ -212,7 +212,7 @@ TEST_CASE("a tokenizer that cannot be built is refused when it is converted") {
 
 TEST_CASE("what tokenizer.json says that heed cannot do is refused by name") {
   const std::pair<Json, const char*> cases[] = {
-      {changed(byte_level(), "/model/type", "Unigram"), "\"Unigram\""},
+      {changed(byte_level(), "/model/type", "Unigram"), "the property \"merges\""},
       {changed(byte_level(), "/model/type", "WordPiece"), "\"WordPiece\""},
       {changed(byte_level(), "/model/dropout", 0.1), "dropout is 0.1"},
       {changed(byte_level(), "/model/continuing_subword_prefix", "##"), "continuing_subword_prefix is \"##\""},
@@ -228,6 +228,8 @@ TEST_CASE("what tokenizer.json says that heed cannot do is refused by name") {
       {changed(byte_level(), "/model/merges", {"ab"}), "not two tokens"},
       {changed(byte_level(), "/model/merges", {"a b c"}), "not two tokens"},
       {changed(byte_level(), "/model/merges", {1}), "not two tokens"},
+      {changed(with_spaces(), "/normalizer", {{"type", "Precompiled"}, {"precompiled_charsmap", "?"}}), "not base64"},
+      {changed(byte_level(), "/post_processor", {{"type", "RobertaProcessing"}}), "'cls' is null"},
       {changed(byte_level(), "/normalizer", {{"type", "NFC"}}), "NFC"},
       {changed(byte_level(), "/decoder", {{"type", "WordPiece"}}), "WordPiece"},
       {changed(byte_level(), "/post_processor", {{"type", "BertProcessing"}}), "BertProcessing"},
@@ -291,10 +293,13 @@ TEST_CASE("tokenizer.model: options that heed cannot do are refused by name") {
   CHECK(read_sentencepiece("tokenizer.model", good, {{"add_bos_token", false}, {"add_eos_token", true}}, 8).after ==
         std::vector<TokenId>{2});
 
-  CHECK(contains(complain(pieces + plain), "type unigram"));
+  CHECK(read_sentencepiece("tokenizer.model", pieces + plain, {}, 8).merging == Description::Merging::Unigram);
   CHECK(contains(complain(pieces + field(2, number(3, 3)) + plain), "type word"));
-  CHECK(contains(complain(pieces + field(2, bpe) + field(3, number(4, 0) + field(2, "x"))), "normalization rules"));
-  CHECK(contains(complain(pieces + field(2, bpe)), "remove_extra_whitespaces"));
+  const Description rules =
+      read_sentencepiece("tokenizer.model", pieces + field(2, bpe) + field(3, field(2, "x")), {}, 8);
+  CHECK(rules.trim_spaces);
+  CHECK(
+      contains(error_of([&] { Tokenizer::from_description(rules); }), "rules of normalization (charsmap) are damaged"));
   CHECK(contains(complain(pieces + field(2, bpe) + field(3, number(4, 0) + number(5, 0))), "escape_whitespaces"));
   CHECK(contains(complain(pieces + field(2, bpe + number(24, 1)) + plain), "treat_whitespace_as_suffix"));
   CHECK(contains(complain(good + field(5, field(2, "x"))), "denormalization"));
