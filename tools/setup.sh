@@ -26,11 +26,11 @@ libxxhash-dev        checksums
 libonig-dev          tokenizers
 libonnx-dev          ONNX models
 libprotobuf-dev      ONNX models
+libzip-dev           PyTorch's checkpoints
 libstb-dev           PNG and JPEG files
 '
 test_required='
 doctest-dev          unit tests
-libzip-dev           expected values in .npz files
 libsentencepiece-dev the tokenizer that ours is compared with
 '
 # Tests that need these are skipped, visibly, where a system does not have them.

@@ -48,8 +48,9 @@ struct Checkpoint {
   std::vector<Graph> graphs;  // of formats that bring their own, the main one first; then there is no recipe
   nlohmann::json metadata = nlohmann::json::object();  // more of it, as the user described it
   std::string tokenizer;                               // tokenizer.json in heed's own form; empty when there is none
-  std::vector<std::int32_t> end_tokens;                // ids at which generation ends, also where there is no tokenizer
-  std::vector<std::string> notes;                      // for the user: what was assumed or left out, a line each
+  std::string target_tokenizer;          // of what a model writes, where it reads another vocabulary; else empty
+  std::vector<std::int32_t> end_tokens;  // ids at which generation ends, also where there is no tokenizer
+  std::vector<std::string> notes;        // for the user: what was assumed or left out, a line each
 };
 
 }  // namespace heed::convert

@@ -21,6 +21,7 @@
 #include "tools/convert/llama2c.h"
 #include "tools/convert/onnx.h"
 #include "tools/convert/source_file.h"
+#include "tools/convert/state_file.h"
 #include "tools/convert/text.h"
 
 namespace heed::convert {
@@ -105,8 +106,8 @@ Graph with_types(Graph graph, const models::TensorTable& table) {
     what = "looks like a safetensors file; name the folder that holds it and its config.json";
   } else if (start.front() == '{') {
     what = "looks like JSON; name the folder that holds it";
-  } else if (start.starts_with("PK")) {
-    what = "looks like a PyTorch or zip file; save the model as safetensors first";
+  } else if (is_pytorch(*file)) {
+    what = "looks like a file of torch.save or another zip file; name the folder that holds it and its config.json";
   }
   throw Error(
       fmt::format("{}: heed converts GGUF files, llama2.c .bin files, ONNX models, Hugging Face folders and generator "
@@ -151,9 +152,10 @@ Checkpoint read_recognised(const fs::path& input, const fs::path& tokenizer) {
 
 /// Builds the tokenizer as generating will, so that what is wrong with it is said now.
 void check_tokenizer(const fs::path& input, const Checkpoint& checkpoint) {
-  if (checkpoint.tokenizer.empty()) return;
   try {
-    Tokenizer::from_json(checkpoint.tokenizer);
+    for (const std::string* tokenizer : {&checkpoint.tokenizer, &checkpoint.target_tokenizer}) {
+      if (!tokenizer->empty()) Tokenizer::from_json(*tokenizer);
+    }
   } catch (const Error& error) {
     constexpr std::string_view kAdvice = "; convert the model again";
     std::string message = error.what();
@@ -259,7 +261,10 @@ ConvertSummary convert_checkpoint(const ConvertOptions& options) {
   }
 
   std::vector<EmbeddedFile> files;
-  if (summary.has_tokenizer) files.push_back({"tokenizer.json", checkpoint.tokenizer});
+  const bool has_two = !checkpoint.target_tokenizer.empty();
+  if (summary.has_tokenizer)
+    files.push_back({has_two ? "source_tokenizer.json" : "tokenizer.json", checkpoint.tokenizer});
+  if (has_two) files.push_back({"target_tokenizer.json", checkpoint.target_tokenizer});
   std::uint64_t done = 0;
   write_model_file(options.output, header, files,
                    [&](const TensorInfo& tensor, const std::function<void(std::span<const std::byte>)>& sink) {

@@ -5,8 +5,8 @@
 #include "models/generator.h"
 #include "tools/convert/fold.h"
 #include "tools/convert/json_text.h"
-#include "tools/convert/safetensors.h"
 #include "tools/convert/source_file.h"
+#include "tools/convert/state_file.h"
 
 namespace heed::convert {
 namespace {
@@ -32,12 +32,16 @@ Checkpoint read_generator(const std::filesystem::path& folder) {
   checkpoint.parameters = read_config(folder);
   const auto name = checkpoint.parameters.find("name");
   if (name != checkpoint.parameters.end() && name->is_string()) checkpoint.name = name->get<std::string>();
-  const auto file = SourceFile::open(folder / "model.safetensors");
-  for (const SafetensorsEntry& entry : read_safetensors(*file)) {
+  std::error_code ignored;
+  const bool pytorch = !std::filesystem::exists(folder / "model.safetensors", ignored) &&
+                       std::filesystem::exists(folder / "model.pth", ignored);
+  const State state = read_state(folder / (pytorch ? "model.pth" : "model.safetensors"));
+  for (const StateEntry& entry : state.entries) {
     // Counts the steps of training.
     if (entry.name.ends_with(".num_batches_tracked")) continue;
-    checkpoint.tensors.push_back(safetensors_tensor(file, entry));
+    checkpoint.tensors.push_back(entry.tensor());
   }
+  checkpoint.notes = state.notes;
   const std::size_t spectral =
       fold_spectral_norms(checkpoint.tensors, models::transposed_layers(checkpoint.parameters));
   if (spectral > 0) checkpoint.notes.push_back(fmt::format("folded the spectral norm of {} weights", spectral));

@@ -12,10 +12,11 @@
 #include "tools/convert/huggingface_config.h"
 #include "tools/convert/huggingface_tensors.h"
 #include "tools/convert/json_text.h"
-#include "tools/convert/safetensors.h"
 #include "tools/convert/source_file.h"
+#include "tools/convert/state_file.h"
 #include "tools/convert/text.h"
 #include "tools/convert/tokenizer_config.h"
+#include "tools/convert/translation_tokenizer.h"
 
 namespace heed::convert {
 
@@ -42,36 +43,38 @@ nlohmann::json read_json_if_any(const fs::path& path, std::uint64_t limit) {
 
 /// Appends the tensors of one file and returns the names of all its entries, buffers too.
 std::set<std::string> add_tensors(const fs::path& path, const HuggingFaceConfig& config,
-                                  std::vector<SourceTensor>& tensors) {
-  const auto file = SourceFile::open(path);
+                                  std::vector<SourceTensor>& tensors, std::vector<std::string>& notes) {
+  State state = read_state(path);
   std::set<std::string> names;
-  for (const SafetensorsEntry& entry : read_safetensors(*file)) {
+  for (const StateEntry& entry : state.entries) {
     names.insert(entry.name);
-    if (!is_huggingface_buffer(config.family, entry.name)) tensors.push_back(safetensors_tensor(file, entry));
+    if (!is_huggingface_buffer(config.family, entry.name)) tensors.push_back(entry.tensor());
   }
+  notes.insert(notes.end(), state.notes.begin(), state.notes.end());
   return names;
 }
 
 std::vector<SourceTensor> read_shards(const fs::path& folder, const fs::path& index_path,
-                                      const HuggingFaceConfig& config) {
+                                      const HuggingFaceConfig& config, std::vector<std::string>& notes) {
   const nlohmann::json index = read_json(index_path, kMaxIndexBytes);
   const auto map = index.is_object() ? index.find("weight_map") : index.end();
   if (!index.is_object() || map == index.end() || !map->is_object()) {
     throw Error(fmt::format("{}: has no object 'weight_map'", index_path.string()));
   }
+  const char* const extension = index_path.string().ends_with(".bin.index.json") ? ".bin" : ".safetensors";
   std::map<std::string, std::set<std::string>> shards;  // file -> the tensors it should hold
   for (const auto& [tensor, file] : map->items()) {
     const std::string name = file.is_string() ? file.get<std::string>() : "";
-    if (!is_plain_name(name) || name.find('/') != std::string::npos || !name.ends_with(".safetensors")) {
-      throw Error(fmt::format("{}: tensor {} is said to be in {}, which is not a .safetensors file beside it",
-                              index_path.string(), in_quotes(tensor), shown(file)));
+    if (!is_plain_name(name) || name.find('/') != std::string::npos || !name.ends_with(extension)) {
+      throw Error(fmt::format("{}: tensor {} is said to be in {}, which is not a {} file beside it",
+                              index_path.string(), in_quotes(tensor), shown(file), extension));
     }
     shards[name].insert(tensor);
   }
   std::vector<SourceTensor> tensors;
   for (const auto& [file, expected] : shards) {
     const fs::path path = folder / file;
-    const std::set<std::string> found = add_tensors(path, config, tensors);
+    const std::set<std::string> found = add_tensors(path, config, tensors, notes);
     for (const std::string& tensor : expected) {
       if (found.contains(tensor)) continue;
       throw Error(fmt::format("{}: tensor {} is missing, but {} says it is there", path.string(), in_quotes(tensor),
@@ -86,18 +89,20 @@ std::vector<SourceTensor> read_shards(const fs::path& folder, const fs::path& in
   return tensors;
 }
 
-std::vector<SourceTensor> read_tensors(const fs::path& folder, const HuggingFaceConfig& config) {
-  const fs::path single = folder / "model.safetensors";
-  const fs::path index = folder / "model.safetensors.index.json";
-  if (file_exists(single)) {
-    std::vector<SourceTensor> tensors;
-    add_tensors(single, config, tensors);
-    return tensors;
+std::vector<SourceTensor> read_tensors(const fs::path& folder, const HuggingFaceConfig& config,
+                                       std::vector<std::string>& notes) {
+  for (const char* name : {"model.safetensors", "pytorch_model.bin"}) {
+    if (file_exists(folder / name)) {
+      std::vector<SourceTensor> tensors;
+      add_tensors(folder / name, config, tensors, notes);
+      return tensors;
+    }
+    if (const fs::path index = folder / fmt::format("{}.index.json", name); file_exists(index)) {
+      return read_shards(folder, index, config, notes);
+    }
   }
-  if (file_exists(index)) return read_shards(folder, index, config);
   throw Error(
-      fmt::format("{}: has neither model.safetensors nor model.safetensors.index.json; weights in other formats "
-                  "(pytorch_model.bin) must be saved as safetensors first",
+      fmt::format("{}: has no weights: neither model.safetensors nor pytorch_model.bin, and no .index.json of either",
                   folder.string()));
 }
 
@@ -113,9 +118,13 @@ void read_tokenizer(const fs::path& folder, const HuggingFaceConfig& config, Che
   } else if (const fs::path model = folder / "tokenizer.model"; file_exists(model)) {
     description = read_sentencepiece(model.string(), SourceFile::open(model)->read_all(kMaxTokenizerBytes),
                                      tokenizer_config, vocabulary);
+  } else if (has_vocab_and_merges(folder)) {
+    description = read_vocab_and_merges(folder, config.family, vocabulary);
+    refuse_added_tokens(tokenizer_config, "vocab.json", description);
+    add_tokens_of_config(tokenizer_config, description, checkpoint.notes);
   } else {
     checkpoint.notes.push_back(
-        "the folder holds neither tokenizer.json nor tokenizer.model: the model can only be fed "
+        "the folder holds no tokenizer.json, tokenizer.model, or vocab.json with merges.txt: the model can only be fed "
         "token ids");
     return;
   }
@@ -145,7 +154,7 @@ Checkpoint read_huggingface(const fs::path& folder) {
   checkpoint.source = "safetensors";
   checkpoint.name = valid_utf8(fs::absolute(folder).lexically_normal().filename().string());
   checkpoint.parameters = config.parameters;
-  map_huggingface_tensors(config, read_tensors(folder, config), checkpoint);
+  map_huggingface_tensors(config, read_tensors(folder, config, checkpoint.notes), checkpoint);
   if (!config.tied) {
     const bool has_output = std::ranges::any_of(
         checkpoint.tensors, [](const SourceTensor& tensor) { return tensor.name == "output.weight"; });

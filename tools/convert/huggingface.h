@@ -7,9 +7,9 @@
 namespace heed::convert {
 
 /// A folder as transformers' save_pretrained writes it: config.json (huggingface_config.h lists the architectures),
-/// generation_config.json, model.safetensors or model.safetensors.index.json with its shards, and tokenizer.json or
-/// tokenizer.model. Without a tokenizer the checkpoint has none and a note says so. Throws Error naming the file, key
-/// or tensor that is missing or not understood.
+/// generation_config.json, model.safetensors or pytorch_model.bin, or the index of either with its shards, and
+/// tokenizer.json, tokenizer.model, or vocab.json with merges.txt. Without a tokenizer the checkpoint has none and a
+/// note says so. Throws Error naming the file, key or tensor that is missing or not understood.
 Checkpoint read_huggingface(const std::filesystem::path& folder);
 
 /// Whether `path` is a folder with a config.json.

@@ -250,7 +250,8 @@ TEST_CASE("inputs that are none are refused with what they look like") {
   CHECK(
       contains(complain(folder.write("a", safetensors(tiny_llama_tensors()))), "a safetensors file; name the folder"));
   CHECK(contains(complain(folder.write("a", "{\"model_type\": 1}")), "looks like JSON"));
-  CHECK(contains(complain(folder.write("a", "PK\3\4 and more of a zip file, long enough")), "PyTorch or zip"));
+  CHECK(contains(complain(folder.write("a", "PK\3\4 and more of a zip file, long enough")),
+                 "a file of torch.save or another zip file"));
   CHECK(contains(complain(folder.write("a", std::string(100, 'x'))), "this is none of them"));
   const auto folder_with = [&](const nlohmann::json& config) {
     TempFolder other;

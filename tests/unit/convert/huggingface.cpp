@@ -16,6 +16,7 @@ namespace heed::convert {
 namespace {
 
 using namespace convert_test;
+namespace fs = std::filesystem;
 using Json = nlohmann::json;
 using Items = std::vector<SafetensorsItem>;
 
@@ -53,7 +54,7 @@ TEST_CASE("a Llama folder: names, rotary layout, end tokens, a note for the miss
   CHECK(f32_values(tensor(checkpoint, "output.weight").read()) == ramp(48, 11));
   CHECK(checkpoint.end_tokens == std::vector<std::int32_t>{2});
   CHECK(checkpoint.tokenizer.empty());
-  CHECK(contains(checkpoint.notes.at(0), "neither tokenizer.json nor tokenizer.model"));
+  CHECK(contains(checkpoint.notes.at(0), "the folder holds no tokenizer.json"));
   CHECK(make_header(checkpoint, {}).metadata["end_tokens"] == Json({2}));
 
   const Json generation = {{"eos_token_id", {3, 1, 3}}};
@@ -422,10 +423,29 @@ TEST_CASE("shards: the index and the files must agree") {
   CHECK(contains(complain({{"weight_map", absent}}), "0.safetensors: cannot be opened"));
 }
 
+TEST_CASE("pytorch_model.bin is read where there is no model.safetensors, and shards of it by their index") {
+  const fs::path golden = golden_folder().parent_path() / "pytorch";
+  const auto expected = nlohmann::json::parse(read_whole(golden / "expected.json"))["gpt2.bin"];
+  for (const bool sharded : {false, true}) {
+    TempFolder folder;
+    folder.write("config.json", tiny_gpt2_config().dump());
+    fs::copy_file(golden / "gpt2.bin", folder.path() / (sharded ? "pytorch_model-1-of-1.bin" : "pytorch_model.bin"));
+    if (sharded) {
+      nlohmann::json map;
+      for (const auto& [name, described] : expected.items()) map[name] = "pytorch_model-1-of-1.bin";
+      folder.write("pytorch_model.bin.index.json", nlohmann::json({{"weight_map", map}}).dump());
+    }
+    const Checkpoint checkpoint = read_huggingface(folder.path());
+    const auto values = expected["transformer.wte.weight"]["values"].get<std::vector<float>>();
+    CHECK(f32_values(tensor(checkpoint, "token_embd.weight").read()) == values);
+  }
+}
+
 TEST_CASE("a folder without weights says which formats there are") {
   TempFolder folder;
   folder.write("config.json", tiny_llama_config().dump());
-  CHECK(contains(error_of([&] { read_huggingface(folder.path()); }), "must be saved as safetensors"));
+  CHECK(
+      contains(error_of([&] { read_huggingface(folder.path()); }), "neither model.safetensors nor pytorch_model.bin"));
   folder.write("config.json", "{\"a\": ");
   CHECK(contains(error_of([&] { read_huggingface(folder.path()); }), "not valid JSON"));
 }
