@@ -70,8 +70,10 @@ void check_mask(const InferContext& c, const Sizes& s) {
            mask[3] == s.length;
   }
   if (fits) return;
-  c.fail(fmt::format("mask is {}, expected [{}, {}], [{}, {}, {}] or [1 or {}, 1 or {}, {}, {}]", to_string(mask), rows,
-                     s.length, s.heads, rows, s.length, s.memories(), s.heads, rows, s.length));
+  const std::string expected = mask.size() == 4
+                                   ? fmt::format("[1 or {}, 1 or {}, {}, {}]", s.memories(), s.heads, rows, s.length)
+                                   : fmt::format("[{}, {}] or [{}, {}, {}]", rows, s.length, s.heads, rows, s.length);
+  c.fail(fmt::format("mask is {}, expected {}", to_string(mask), expected));
 }
 
 std::vector<TensorType> infer(const InferContext& c) {
