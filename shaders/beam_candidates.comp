@@ -104,7 +104,9 @@ void main() {
   float largest = -kLargest;
   float total = 0.0;
   float broken = 0.0;
+  float finite = 0.0;
   uint kept = 0;
+  const bool renormalise = load_i32(options, kRenormalise) != 0;
   const uint first = lane * KEEP;
   for (uint i = lane; i < vocabulary / WIDTH; i += gl_WorkGroupSize.x) {
     const Block block = load_block(row * (vocabulary / WIDTH) + i);
@@ -115,6 +117,9 @@ void main() {
         if (is_nan(logit) || logit > 0.0) broken = 1.0;
         continue;
       }
+      finite = 1.0;
+      const int token = int(i * WIDTH + c);
+      if (renormalise && !may_come(token)) continue;
       if (logit > largest) {
         total *= exp(largest - logit);
         largest = logit;
@@ -122,8 +127,7 @@ void main() {
       total += exp(logit - largest);
       // Equals keep their order: a later one is not better.
       if (kept == KEEP && logit <= kept_logits[first + KEEP - 1]) continue;
-      const int token = int(i * WIDTH + c);
-      if (!may_come(token)) continue;
+      if (!renormalise && !may_come(token)) continue;
       uint at = min(kept, KEEP - 1);
       while (at > 0 && kept_logits[first + at - 1] < logit) {
         kept_logits[first + at] = kept_logits[first + at - 1];
@@ -136,9 +140,10 @@ void main() {
     }
   }
   const bool any_broken = workgroup_max(broken) > 0.0;
+  const bool any_finite = workgroup_max(finite) > 0.0;
   const float row_largest = workgroup_max(largest);
   const float row_total = workgroup_sum(largest == -kLargest ? 0.0 : total * exp(largest - row_largest));
-  if (any_broken || row_total == 0.0) {
+  if (any_broken || !any_finite) {
     if (lane == 0) write_candidate(0, kNoScore, kBrokenRow);
     return;
   }

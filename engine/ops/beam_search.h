@@ -24,7 +24,8 @@ struct BeamOptions {
   std::int32_t suppressed_count = 0;
   std::int32_t forced = 0;        // a sentence
   std::int32_t forced_last = -1;  // what a hypothesis of max_tokens must end with; -1: anything
-  std::int32_t reserved[7] = {};
+  std::int32_t renormalise = 0;   // 1: probabilities are those among the tokens that may come
+  std::int32_t reserved[6] = {};
   std::int32_t ends[kMostEnds] = {};
   std::int32_t suppressed[kMostSuppressed] = {};
 };

@@ -11,6 +11,7 @@ const uint kEndCount = 5;
 const uint kSuppressedCount = 6;
 const uint kForced = 7;
 const uint kForcedLast = 8;
+const uint kRenormalise = 9;
 const uint kEnds = 16;
 const uint kSuppressed = 32;
 const uint kFirstForced = 128;

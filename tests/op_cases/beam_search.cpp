@@ -161,6 +161,18 @@ std::vector<OpCase> cases_beam_search() {
     ops::BeamOptions o = options();
     for (const std::int32_t token : {1, 4, 7, 12}) o.suppressed[o.suppressed_count++] = token;
     add({.name = "suppressed", .options = o});
+    o.renormalise = 1;
+    add({.name = "suppressed, renormalised", .options = o});
+    o.no_repeat = 2;
+    add({.name = "suppressed and repeated, renormalised", .vocabulary = 14, .capacity = 12, .made = 9, .options = o});
+    o = options();
+    for (std::int32_t token = 0; token < 5; ++token) o.suppressed[o.suppressed_count++] = token;
+    o.renormalise = 1;
+    add({.name = "all suppressed, renormalised", .vocabulary = 5, .options = o});
+    o.renormalise = 0;
+    add({.name = "all suppressed", .vocabulary = 5, .options = o});
+    o = options();
+    for (const std::int32_t token : {1, 4, 7, 12}) o.suppressed[o.suppressed_count++] = token;
     o = options();
     o.min_tokens = 4;
     add({.name = "too short to end", .options = o, .logits = logits_with(6, 30, {{0, 2, 9.0}, {4, 2, 9.0}})});

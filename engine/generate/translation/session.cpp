@@ -125,10 +125,8 @@ std::int64_t TranslationSession::most_sentences(std::int64_t beams, std::int64_t
   return static_cast<std::int64_t>(std::bit_floor(std::clamp<std::uint64_t>(fits, 1, kMost)));
 }
 
-void TranslationSession::check(const SourceSentence& sentence, std::size_t index) const {
-  const auto fail = [&](const std::string& message) {
-    throw Error(fmt::format("sentence {}: {}", index + 1, message));
-  };
+void TranslationSession::check(const SourceSentence& sentence) const {
+  const auto fail = [&](const std::string& message) { throw Error(message); };
   if (sentence.tokens.empty()) fail("has no tokens");
   if (static_cast<std::int64_t>(sentence.tokens.size()) > source_context_) {
     fail(fmt::format("has {} tokens, the model reads at most {}; split it", sentence.tokens.size(), source_context_));
@@ -144,8 +142,8 @@ void TranslationSession::check(const SourceSentence& sentence, std::size_t index
   check_ids(sentence.forced, vocabulary_, "token of the prefix");
 }
 
-void TranslationSession::encode(const std::vector<const std::vector<std::int32_t>*>& sources, std::int64_t sentences,
-                                std::int64_t source_tokens) {
+Executable& TranslationSession::encode(const Graph& graph, const std::vector<const std::vector<std::int32_t>*>& sources,
+                                       std::int64_t sentences, std::int64_t source_tokens, std::int64_t rows) {
   std::vector<std::int32_t> tokens(static_cast<std::size_t>(sentences * source_tokens), pad_);
   std::vector<std::int32_t> lengths(static_cast<std::size_t>(sentences), 1);
   for (std::size_t s = 0; s < sources.size(); ++s) {
@@ -159,8 +157,9 @@ void TranslationSession::encode(const std::vector<const std::vector<std::int32_t
   };
   write("source_tokens", tokens);
   write("source_lengths", lengths);
-  const std::int64_t rows = current_ != nullptr ? current_->state.rows() : 1;
-  session_.run(session_.prepare(encode_, {{"batch", sentences}, {"source", source_tokens}, {"rows", rows}}));
+  Executable& executable = session_.prepare(graph, {{"batch", sentences}, {"source", source_tokens}, {"rows", rows}});
+  session_.run(executable);
+  return executable;
 }
 
 TranslationSession::Steps& TranslationSession::steps_of(std::int64_t sentences, std::int64_t beams) {
@@ -179,7 +178,8 @@ Executable& TranslationSession::executable(Steps& steps, std::int64_t source_tok
 }
 
 std::vector<std::vector<Hypothesis>> TranslationSession::translate(const std::vector<SourceSentence>& sentences,
-                                                                   std::int64_t beams, ops::BeamOptions options,
+                                                                   std::int32_t first_token, std::int64_t beams,
+                                                                   ops::BeamOptions options,
                                                                    const std::function<bool()>& cancelled) {
   if (sentences.empty()) return {};
   if (beams < 1 || beams > ops::kMostBeams) {
@@ -193,7 +193,11 @@ std::vector<std::vector<Hypothesis>> TranslationSession::translate(const std::ve
   std::vector<const std::vector<std::int32_t>*> sources;
   std::vector<std::vector<std::int32_t>> forced;
   for (std::size_t i = 0; i < sentences.size(); ++i) {
-    check(sentences[i], i);
+    try {
+      check(sentences[i]);
+    } catch (const Error& error) {
+      throw Error(fmt::format("sentence {}: {}", i + 1, error.what()));
+    }
     sources.push_back(&sentences[i].tokens);
     forced.push_back(sentences[i].forced);
     if (forced.back().empty() && forced_first_ >= 0) forced.back().push_back(forced_first_);
@@ -218,8 +222,8 @@ std::vector<std::vector<Hypothesis>> TranslationSession::translate(const std::ve
   Steps& steps = steps_of(count, beams);
   const std::int64_t most = options.max_tokens;  // positions that are fed
   const std::int64_t capacity = std::min<std::int64_t>(most, std::max(kFirstCapacity, steps.state.capacity()));
-  encode(sources, count, source_tokens);
-  steps.search.start(static_cast<std::int64_t>(sentences.size()), first_token_, forced, options, capacity);
+  encode(encode_, sources, count, source_tokens, steps.state.rows());
+  steps.search.start(static_cast<std::int64_t>(sentences.size()), first_token, forced, options, capacity);
   std::int64_t made = 0;
   while (steps.search.running() > 0) {
     if (cancelled && cancelled()) return {};
@@ -234,16 +238,10 @@ std::vector<std::vector<Hypothesis>> TranslationSession::translate(const std::ve
   return steps.search.results();
 }
 
-const Plan& TranslationSession::step_plan(std::int64_t sentences, std::int64_t beams, std::int64_t source_tokens) {
+const Plan& TranslationSession::step_plan(std::int64_t sentences, std::int64_t beams) {
   Steps& steps = steps_of(sentences, beams);
   steps.state.reserve_positions(kFirstCapacity, kFirstCapacity);
-  return executable(steps, source_tokens).plan();
-}
-
-std::vector<AttentionWeights> TranslationSession::explain(const std::vector<std::int32_t>& source,
-                                                          const std::vector<std::int32_t>& target, bool all) {
-  (void)source, (void)target, (void)all;
-  throw Error("not yet");
+  return executable(steps, std::min<std::int64_t>(source_context_, 3 * kSourceStep)).plan();
 }
 
 }  // namespace heed

@@ -9,6 +9,7 @@
 #include "file/model_file.h"
 #include "generate/beam_search.h"
 #include "generate/step_state.h"
+#include "heed/translate.h"
 #include "ops/beam_search.h"
 #include "runtime/session.h"
 
@@ -18,13 +19,6 @@ namespace heed {
 struct SourceSentence {
   std::vector<std::int32_t> tokens;  // end token included where the model wants one
   std::vector<std::int32_t> forced;  // what its translation must begin with
-};
-
-/// The weights of attention: [heads, rows, columns], rows are queries.
-struct AttentionWeights {
-  std::string node;  // "layer3.cross_attention"
-  std::int64_t heads = 0, rows = 0, columns = 0;
-  std::vector<float> weights;
 };
 
 /// The graphs of a translation model on a device: `encode` runs once a batch of sentences and leaves what its decoder
@@ -41,24 +35,30 @@ class TranslationSession {
   std::int64_t source_context() const { return source_context_; }
   std::int64_t target_context() const { return context_ - 1; }
   const std::vector<std::int32_t>& end_tokens() const { return end_tokens_; }
+  /// What stands before the first token that is chosen.
+  std::int32_t first_token() const { return first_token_; }
+
+  /// Throws Error where a sentence is empty, longer than the model reads, or holds an id that it does not know.
+  void check(const SourceSentence& sentence) const;
 
   /// How many sentences one call of translate() may have: what fits the device's buffers.
   std::int64_t most_sentences(std::int64_t beams, std::int64_t max_tokens) const;
-  /// The best hypotheses of each sentence, at most as many as beams. The end tokens and suppressed tokens of `options`
-  /// are set here. What comes for a sentence depends neither on the others nor on its place among them. Throws Error
-  /// where a sentence is empty, longer than the model takes, or holds an id that it does not know. `cancelled` is asked
-  /// between submissions; nothing is returned once it is true.
-  std::vector<std::vector<Hypothesis>> translate(const std::vector<SourceSentence>& sentences, std::int64_t beams,
-                                                 ops::BeamOptions options, const std::function<bool()>& cancelled = {});
+  /// The best hypotheses of each sentence, at most as many as beams, after `first_token`. The end tokens and suppressed
+  /// tokens of `options` are set here. What comes for a sentence depends neither on the others nor on its place among
+  /// them. Throws Error where check() does, naming the sentence. `cancelled` is asked between submissions; nothing is
+  /// returned once it is true.
+  std::vector<std::vector<Hypothesis>> translate(const std::vector<SourceSentence>& sentences, std::int32_t first_token,
+                                                 std::int64_t beams, ops::BeamOptions options,
+                                                 const std::function<bool()>& cancelled = {});
 
-  /// The attention of the decoder over the source while it writes `target` (without the first token that no one chose,
-  /// with an end token where that is wanted): nodes of cross-attention in order, one row a token of the target. And of
-  /// the encoder and the decoder over themselves where `all`. What was translated is untouched by it.
-  std::vector<AttentionWeights> explain(const std::vector<std::int32_t>& source,
+  /// What nodes of attention weigh while `target` is written behind `first_token`: those of the decoder over the
+  /// source, in order, one row a token of the target; with `all` also those of the encoder and the decoder over
+  /// themselves.
+  std::vector<AttentionWeights> explain(const std::vector<std::int32_t>& source, std::int32_t first_token,
                                         const std::vector<std::int32_t>& target, bool all);
 
-  /// The plan of a step for so many sentences and beams, and of what comes before it.
-  const Plan& step_plan(std::int64_t sentences, std::int64_t beams, std::int64_t source_tokens);
+  /// The plan of a step for so many sentences and beams.
+  const Plan& step_plan(std::int64_t sentences, std::int64_t beams);
 
  private:
   /// Steps for one number of sentences and beams.
@@ -74,9 +74,10 @@ class TranslationSession {
     StepState state;
     BeamSearch search;
   };
-  void check(const SourceSentence& sentence, std::size_t index) const;
-  void encode(const std::vector<const std::vector<std::int32_t>*>& sources, std::int64_t sentences,
-              std::int64_t source_tokens);
+  /// Runs an encoder's graph for sources filled up with others to so many `sentences` of `source_tokens`; states for
+  /// `rows` rows.
+  Executable& encode(const Graph& graph, const std::vector<const std::vector<std::int32_t>*>& sources,
+                     std::int64_t sentences, std::int64_t source_tokens, std::int64_t rows);
   Steps& steps_of(std::int64_t sentences, std::int64_t beams);
   Executable& executable(Steps& steps, std::int64_t source_tokens);
 

@@ -1,0 +1,324 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+#include <optional>
+#include <utility>
+
+#include "file/model_file.h"
+#include "generate/translation/session.h"
+#include "heed/error.h"
+#include "heed/translate.h"
+#include "tokenizer/open.h"
+#include "tokenizer/tokenizer.h"
+
+namespace heed {
+namespace {
+
+using Tokens = std::vector<std::int32_t>;
+
+/// Ids that stand around a source and before a translation, of one language.
+struct Language {
+  Tokens source_before, source_after, target_begin;
+};
+
+std::map<std::string, Language> languages_of(const ModelFile& file) {
+  std::map<std::string, Language> languages;
+  const auto found = file.metadata().find("languages");
+  if (found == file.metadata().end()) return languages;
+  try {
+    for (const auto& [code, ids] : found->items()) {
+      const auto list = [&](const char* key) { return ids.contains(key) ? ids.at(key).get<Tokens>() : Tokens(); };
+      languages[code] = {list("source_before"), list("source_after"), list("target_begin")};
+    }
+  } catch (const nlohmann::json::exception& error) {
+    throw Error(fmt::format("{}: metadata 'languages' is not as it should be ({}); convert the model again",
+                            file.path().string(), error.what()));
+  }
+  return languages;
+}
+
+/// What the file says of the search; absent keys have the defaults of TranslationOptions.
+struct SearchDefaults {
+  int beams = 4;
+  double length_penalty = 1.0;
+  EarlyStopping early_stopping = EarlyStopping::IfNoBetter;
+  int no_repeat_ngram = 0;
+  std::int64_t max_tokens = 0;  // 0: as many as the model takes
+  std::int64_t min_tokens = 0;
+  bool renormalise = false;
+
+  static SearchDefaults of(const ModelFile& file) {
+    SearchDefaults d;
+    const nlohmann::json search = file.metadata().value("search", nlohmann::json::object());
+    try {
+      d.beams = search.value("beam", d.beams);
+      d.length_penalty = search.value("length_penalty", d.length_penalty);
+      d.no_repeat_ngram = search.value("no_repeat_ngram", 0);
+      d.max_tokens = search.value("max_length", std::int64_t{0});
+      d.min_tokens = search.value("min_length", std::int64_t{0});
+      d.renormalise = search.value("renormalize", false);
+      const nlohmann::json early = search.value("early_stopping", nlohmann::json(false));
+      d.early_stopping = early == "never" ? EarlyStopping::Never
+                         : early == true  ? EarlyStopping::AtOnce
+                                          : EarlyStopping::IfNoBetter;
+      if (search.value("repetition_penalty", 1.0) != 1.0) {
+        throw Error(
+            fmt::format("{}: its search asks for a repetition penalty, which heed's search by beams does not have",
+                        file.path().string()));
+      }
+    } catch (const nlohmann::json::exception& error) {
+      throw Error(fmt::format("{}: metadata 'search' is not as it should be ({}); convert the model again",
+                              file.path().string(), error.what()));
+    }
+    return d;
+  }
+};
+
+bool is_blank(std::string_view line) { return line.find_first_not_of(" \t\r\n\v\f") == std::string_view::npos; }
+
+}  // namespace
+
+struct TranslationModel::State {
+  State(const Device& opened, const std::filesystem::path& path)
+      : device(opened),
+        file(ModelFile::open(path)),
+        session(device.gpu(), file),
+        defaults(SearchDefaults::of(file)),
+        languages(languages_of(file)),
+        source_tokenizer(open_tokenizer(file, TokenizerRole::Source)),
+        target_tokenizer(open_tokenizer(file, TokenizerRole::Target)) {
+    const auto check = [&](const std::unique_ptr<Tokenizer>& tokenizer, std::int64_t vocabulary, const char* side) {
+      if (tokenizer == nullptr || static_cast<std::int64_t>(tokenizer->vocabulary_size()) <= vocabulary) return;
+      throw Error(fmt::format("{}: the tokenizer of the {} has {} tokens, the model only {}", path.string(), side,
+                              tokenizer->vocabulary_size(), vocabulary));
+    };
+    check(source_tokenizer, session.source_vocabulary(), "source");
+    check(target_tokenizer, session.vocabulary(), "translation");
+  }
+
+  const Language* language(const std::string& code) const;
+  Tokens encode(std::string_view text, const TranslationOptions& options) const;
+  /// What every translation begins with: the first token, and those that are forced after it.
+  std::pair<std::int32_t, Tokens> beginning(const TranslationOptions& options) const;
+  ops::BeamOptions beam_options(const TranslationOptions& options) const;
+  std::int64_t beams(const TranslationOptions& options) const;
+  std::string shown(const Tokenizer* tokenizer, std::int32_t token) const;
+  std::string text_of(const Tokens& tokens) const {
+    return target_tokenizer == nullptr ? std::string() : target_tokenizer->decode(tokens);
+  }
+
+  Device device;
+  ModelFile file;
+  TranslationSession session;
+  SearchDefaults defaults;
+  std::map<std::string, Language> languages;
+  std::unique_ptr<Tokenizer> source_tokenizer, target_tokenizer;
+};
+
+const Language* TranslationModel::State::language(const std::string& code) const {
+  const auto found = languages.find(code);
+  if (found != languages.end()) return &found->second;
+  if (languages.empty()) return nullptr;  // the tokenizer may have some
+  std::string known;
+  for (const auto& [name, ids] : languages) known += (known.empty() ? "" : ", ") + name;
+  throw Error(fmt::format("language '{}': the model does not have it; it has {}", code, known));
+}
+
+Tokens TranslationModel::State::encode(std::string_view text, const TranslationOptions& options) const {
+  if (source_tokenizer == nullptr) {
+    throw Error(fmt::format("{}: the model has no tokenizer; give token ids, or convert it again with its tokenizer",
+                            file.path().string()));
+  }
+  std::string from = options.from;
+  if (from.empty()) from = file.metadata().value("default_from", "");
+  if (!languages.empty() && !from.empty()) {
+    const Language& source = *language(from);
+    Tokens tokens = source_tokenizer->encode(text, false);
+    tokens.insert(tokens.begin(), source.source_before.begin(), source.source_before.end());
+    tokens.insert(tokens.end(), source.source_after.begin(), source.source_after.end());
+    return tokens;
+  }
+  if (!options.from.empty()) {
+    throw Error(fmt::format("language '{}': the model has no tokens for languages of sources", options.from));
+  }
+  // Models that are told in the source which language to write.
+  if (languages.empty() && !options.to.empty()) {
+    return source_tokenizer->encode_for(text, source_tokenizer->language(options.to));
+  }
+  return source_tokenizer->encode(text);
+}
+
+std::pair<std::int32_t, Tokens> TranslationModel::State::beginning(const TranslationOptions& options) const {
+  Tokens begin = {session.first_token()};
+  std::string to = options.to;
+  if (to.empty()) to = file.metadata().value("default_to", "");
+  if (!languages.empty() && !to.empty()) {
+    const Tokens& own = language(to)->target_begin;
+    if (!own.empty()) begin = own;
+  }
+  Tokens prefix = options.prefix_tokens;
+  if (!options.prefix.empty()) {
+    if (!prefix.empty()) throw Error("a prefix was given as text and as token ids; give one of them");
+    if (target_tokenizer == nullptr) throw Error("the prefix is text, but the model has no tokenizer; give token ids");
+    prefix = target_tokenizer->encode(options.prefix, false);
+  }
+  begin.insert(begin.end(), prefix.begin(), prefix.end());
+  return {begin.front(), Tokens(begin.begin() + 1, begin.end())};
+}
+
+std::int64_t TranslationModel::State::beams(const TranslationOptions& options) const {
+  const int beams = options.beams.value_or(defaults.beams);
+  if (beams < 1 || beams > ops::kMostBeams) {
+    throw Error(fmt::format("{} beams were asked for, expected 1 to {}", beams, ops::kMostBeams));
+  }
+  if (options.n_best < 1 || options.n_best > beams) {
+    throw Error(
+        fmt::format("the {} best were asked for, expected 1 to the number of beams, {}", options.n_best, beams));
+  }
+  return beams;
+}
+
+ops::BeamOptions TranslationModel::State::beam_options(const TranslationOptions& options) const {
+  ops::BeamOptions o;
+  const std::int64_t most = session.target_context();
+  const std::int64_t own = defaults.max_tokens > 0 ? std::min(defaults.max_tokens, most) : most;
+  const std::int64_t max_tokens = options.max_tokens.value_or(own);
+  if (max_tokens < 1 || max_tokens > most) {
+    throw Error(
+        fmt::format("translations of at most {} tokens were asked for; the model makes 1 to {}", max_tokens, most));
+  }
+  const std::int64_t min_tokens = options.min_tokens.value_or(std::min(defaults.min_tokens, max_tokens));
+  if (min_tokens < 0 || min_tokens > max_tokens) {
+    throw Error(
+        fmt::format("translations of at least {} tokens were asked for, expected 0 to {}", min_tokens, max_tokens));
+  }
+  const int no_repeat = options.no_repeat_ngram.value_or(defaults.no_repeat_ngram);
+  if (no_repeat < 0) throw Error(fmt::format("no-repeat n-grams of {} tokens, expected 0 (off) or more", no_repeat));
+  const double penalty = options.length_penalty.value_or(defaults.length_penalty);
+  if (!std::isfinite(penalty) || std::abs(penalty) > 10.0) {
+    throw Error(fmt::format("length penalty {}, expected a number from -10 to 10", penalty));
+  }
+  if (options.batch < 1) throw Error(fmt::format("batches of {} sentences, expected 1 or more", options.batch));
+  o.max_tokens = static_cast<std::int32_t>(max_tokens);
+  o.min_tokens = static_cast<std::int32_t>(min_tokens);
+  o.no_repeat = no_repeat;
+  o.length_penalty = static_cast<float>(penalty);
+  o.early_stop = static_cast<std::int32_t>(options.early_stopping.value_or(defaults.early_stopping));
+  o.renormalise = defaults.renormalise ? 1 : 0;
+  return o;
+}
+
+std::string TranslationModel::State::shown(const Tokenizer* tokenizer, std::int32_t token) const {
+  if (tokenizer == nullptr) return fmt::format("{}", token);
+  const std::string piece = tokenizer->piece(token);
+  return piece.empty() ? fmt::format("<{}>", token) : piece;
+}
+
+TranslationModel::TranslationModel(const Device& device, const std::filesystem::path& file)
+    : state_(std::make_unique<State>(device, file)) {}
+TranslationModel::~TranslationModel() = default;
+TranslationModel::TranslationModel(TranslationModel&&) noexcept = default;
+TranslationModel& TranslationModel::operator=(TranslationModel&&) noexcept = default;
+
+bool TranslationModel::has_tokenizer() const { return state_->source_tokenizer != nullptr; }
+
+std::vector<std::string> TranslationModel::languages() const {
+  std::vector<std::string> codes;
+  for (const auto& [code, ids] : state_->languages) codes.push_back(code);
+  if (codes.empty() && state_->source_tokenizer != nullptr) {
+    for (const auto& [code, id] : state_->source_tokenizer->languages()) codes.push_back(code);
+  }
+  return codes;
+}
+
+Tokens TranslationModel::tokenize(std::string_view text, const TranslationOptions& options) const {
+  return state_->encode(text, options);
+}
+
+std::vector<std::vector<Translation>> TranslationModel::translate(const std::vector<std::string>& lines,
+                                                                  const TranslationOptions& options) {
+  std::vector<Tokens> sources;
+  for (std::size_t i = 0; i < lines.size(); ++i) {
+    if (is_blank(lines[i])) {
+      sources.emplace_back();
+      continue;
+    }
+    try {
+      sources.push_back(state_->encode(lines[i], options));
+    } catch (const Error& error) {
+      throw Error(fmt::format("line {}: {}", i + 1, error.what()));
+    }
+  }
+  return translate(sources, options);
+}
+
+std::vector<std::vector<Translation>> TranslationModel::translate(const std::vector<Tokens>& sources,
+                                                                  const TranslationOptions& options) {
+  TranslationSession& session = state_->session;
+  const std::int64_t beams = state_->beams(options);
+  const ops::BeamOptions how = state_->beam_options(options);
+  const auto [first_token, forced] = state_->beginning(options);
+  std::vector<std::vector<Translation>> results(sources.size());
+  std::vector<std::size_t> order;
+  for (std::size_t i = 0; i < sources.size(); ++i) {
+    if (sources[i].empty()) {
+      results[i].emplace_back();
+      continue;
+    }
+    try {
+      session.check({sources[i], forced});
+    } catch (const Error& error) {
+      throw Error(fmt::format("line {}: {}", i + 1, error.what()));
+    }
+    order.push_back(i);
+  }
+  // Those of like length go together, so that little is filled up.
+  std::ranges::stable_sort(order, [&](std::size_t a, std::size_t b) { return sources[a].size() > sources[b].size(); });
+  const auto batch = static_cast<std::size_t>(std::min(options.batch, session.most_sentences(beams, how.max_tokens)));
+  std::size_t done = sources.size() - order.size();
+  for (std::size_t begin = 0; begin < order.size(); begin += batch) {
+    if (options.progress) options.progress(done, sources.size());
+    const std::size_t end = std::min(order.size(), begin + batch);
+    std::vector<SourceSentence> sentences;
+    for (std::size_t i = begin; i < end; ++i) sentences.push_back({sources[order[i]], forced});
+    const std::vector<std::vector<Hypothesis>> made =
+        session.translate(sentences, first_token, beams, how, options.cancelled);
+    if (made.empty()) return results;  // cancelled
+    for (std::size_t i = begin; i < end; ++i) {
+      const std::vector<Hypothesis>& best = made[i - begin];
+      for (std::size_t h = 0; h < std::min(best.size(), static_cast<std::size_t>(options.n_best)); ++h) {
+        results[order[i]].push_back({state_->text_of(best[h].tokens), best[h].tokens, best[h].score, best[h].ended});
+      }
+    }
+    done += end - begin;
+  }
+  if (options.progress) options.progress(done, sources.size());
+  return results;
+}
+
+Attention TranslationModel::explain(const Tokens& source, const Translation& translation,
+                                    const TranslationOptions& options, bool all) {
+  State& state = *state_;
+  Attention attention;
+  Tokens target = translation.tokens;
+  if (translation.ended && !state.session.end_tokens().empty()) target.push_back(state.session.end_tokens().front());
+  for (const std::int32_t token : source) {
+    attention.source.push_back(state.shown(state.source_tokenizer.get(), token));
+  }
+  for (const std::int32_t token : target) {
+    attention.target.push_back(state.shown(state.target_tokenizer.get(), token));
+  }
+  attention.nodes = state.session.explain(source, state.beginning(options).first, target, all);
+  return attention;
+}
+
+std::uint64_t TranslationModel::bytes_per_step(std::int64_t sentences, std::int64_t beams) {
+  return state_->session.step_plan(sentences, beams).bytes();
+}
+std::size_t TranslationModel::dispatches_per_step(std::int64_t sentences, std::int64_t beams) {
+  return state_->session.step_plan(sentences, beams).dispatches.size();
+}
+
+}  // namespace heed
