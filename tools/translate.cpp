@@ -1,0 +1,225 @@
+// heed translate: one line in, one line out. Standard output carries the translations and nothing else.
+#include "heed/translate.h"
+
+#include <fmt/format.h>
+
+#include <chrono>
+#include <fstream>
+#include <iostream>
+#include <iterator>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <optional>
+
+#include "heed/error.h"
+#include "tools/interrupt.h"
+#include "tools/output.h"
+#include "tools/program.h"
+#include "tools/progress.h"
+#include "tools/prompts.h"
+
+namespace heed::tools {
+namespace {
+
+struct TranslateArguments {
+  std::string model;
+  std::string device;
+  std::string text;
+  bool has_text = false;
+  std::string file;
+  std::string tokens;
+  bool has_tokens = false;
+  std::string prefix_tokens;
+  std::string early_stopping;
+  TranslationOptions options;
+  bool scores = false;
+  bool json = false;
+};
+
+/// What is translated: lines of text, or the token ids of one.
+struct Sources {
+  std::vector<std::string> lines;
+  std::optional<std::vector<std::int32_t>> tokens;
+};
+
+std::vector<std::string> split_lines(const std::string& text) {
+  std::vector<std::string> lines;
+  std::size_t begin = 0;
+  while (begin < text.size()) {
+    std::size_t end = text.find('\n', begin);
+    if (end == std::string::npos) end = text.size();
+    std::string line = text.substr(begin, end - begin);
+    if (line.ends_with('\r')) line.pop_back();
+    lines.push_back(std::move(line));
+    begin = end + 1;
+  }
+  return lines;
+}
+
+std::string read_stream(std::istream& stream, const std::string& name) {
+  std::string text((std::istreambuf_iterator<char>(stream)), std::istreambuf_iterator<char>());
+  if (stream.bad()) throw Error(fmt::format("{}: cannot be read", name));
+  return text;
+}
+
+Sources collect_sources(const TranslateArguments& a) {
+  const int given = (a.has_text ? 1 : 0) + (a.file.empty() ? 0 : 1) + (a.has_tokens ? 1 : 0);
+  if (given > 1) throw Error("TEXT, --file and --tokens exclude each other; give one of them");
+  Sources sources;
+  if (a.has_tokens) {
+    sources.tokens = parse_tokens(a.tokens);
+  } else if (a.has_text && a.text != "-") {
+    sources.lines = {a.text};
+    if (a.text.find('\n') != std::string::npos) sources.lines = split_lines(a.text);
+  } else if (!a.file.empty()) {
+    std::ifstream stream(a.file, std::ios::binary);
+    if (!stream) throw Error(fmt::format("{}: cannot be opened", a.file));
+    sources.lines = split_lines(read_stream(stream, a.file));
+  } else {
+    sources.lines = split_lines(read_stream(std::cin, "standard input"));
+  }
+  return sources;
+}
+
+EarlyStopping early_stopping_named(const std::string& name) {
+  if (name == "yes") return EarlyStopping::AtOnce;
+  return name == "never" ? EarlyStopping::Never : EarlyStopping::IfNoBetter;
+}
+
+class Translating {
+ public:
+  explicit Translating(const TranslateArguments& arguments)
+      : arguments_(arguments), device_(open_device(arguments.device)), model_(device_, arguments.model) {}
+
+  int run(const Sources& sources) {
+    const InterruptFlag interrupt;
+    TranslationOptions options = arguments_.options;
+    options.cancelled = [&] { return interrupt.raised(); };
+    Progress progress("translating");
+    if (sources.lines.size() > 1) {
+      options.progress = [&](std::size_t done, std::size_t total) { progress.update(done, total); };
+    }
+    const auto begin = std::chrono::steady_clock::now();
+    const std::vector<std::vector<Translation>> made =
+        sources.tokens ? model_.translate(std::vector<std::vector<std::int32_t>>{*sources.tokens}, options)
+                       : model_.translate(sources.lines, options);
+    const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+    std::size_t tokens = 0;
+    for (std::size_t i = 0; i < made.size(); ++i) {
+      // In order up to the first line that was not reached.
+      if (made[i].empty()) break;
+      for (std::size_t n = 0; n < made[i].size(); ++n) {
+        write_output(arguments_.json ? json_line(sources, made[i], i) : line(made[i][n], i));
+        if (arguments_.json) break;
+      }
+      tokens += made[i].front().tokens.size() + (made[i].front().ended ? 1 : 0);
+    }
+    write_error(fmt::format("{}: {} line{}, {} tokens in {:.3f} s, {:.1f} tokens/s\n", device_.info().name, made.size(),
+                            made.size() == 1 ? "" : "s", tokens, seconds,
+                            seconds > 0 ? static_cast<double>(tokens) / seconds : 0.0));
+    return interrupt.raised() ? kExitInterrupted : 0;
+  }
+
+ private:
+  bool shows_ids() const { return arguments_.has_tokens || !model_.has_tokenizer(); }
+  std::string shown(const Translation& made) const { return shows_ids() ? tokens_text(made.tokens) : made.text; }
+
+  std::string line(const Translation& made, std::size_t index) const {
+    if (arguments_.options.n_best > 1) return fmt::format("{} ||| {} ||| {:.6f}\n", index, shown(made), made.score);
+    if (arguments_.scores) return fmt::format("{:.6f}\t{}\n", made.score, shown(made));
+    return shown(made) + "\n";
+  }
+
+  std::string json_line(const Sources& sources, const std::vector<Translation>& made, std::size_t index) const {
+    nlohmann::json best = nlohmann::json::array();
+    for (const Translation& one : made) {
+      best.push_back({{"text", one.text}, {"tokens", one.tokens}, {"score", one.score}, {"ended", one.ended}});
+    }
+    nlohmann::json object = {{"line", index + 1}, {"translations", std::move(best)}};
+    if (sources.tokens) {
+      object["source_tokens"] = *sources.tokens;
+    } else {
+      object["source"] = sources.lines[index];
+    }
+    return json_text(object) + "\n";
+  }
+
+  const TranslateArguments& arguments_;
+  Device device_;
+  TranslationModel model_;
+};
+
+int run_translate(TranslateArguments& arguments) {
+  TranslationOptions& options = arguments.options;
+  if (!arguments.early_stopping.empty()) options.early_stopping = early_stopping_named(arguments.early_stopping);
+  if (!arguments.prefix_tokens.empty()) options.prefix_tokens = parse_tokens(arguments.prefix_tokens);
+  const Sources sources = collect_sources(arguments);
+  return Translating(arguments).run(sources);
+}
+
+}  // namespace
+
+void add_translate(Program& program) {
+  CLI::App* verb = program.app.add_subcommand("translate", "Translate text, a line at a time");
+  verb->footer(
+      "Each line of input gives one line of output, in the same order; blank lines stay blank. With --n-best a\n"
+      "line gives several: NUMBER ||| TRANSLATION ||| SCORE, lines counted from 0. A line that the model cannot\n"
+      "read as a whole is refused before anything is translated. Exit code 130 after Ctrl-C.\n"
+      "Examples:\n"
+      "  heed translate en-ja.heed \"he plays the guitar .\" --beam 4\n"
+      "  heed translate opus-mt-en-de.heed --file book.txt > buch.txt");
+  auto arguments = std::make_shared<TranslateArguments>();
+  TranslateArguments& a = *arguments;
+  TranslationOptions& options = a.options;
+  verb->add_option("MODEL", a.model, "A .heed file")->required();
+  CLI::Option* text =
+      verb->add_option("TEXT", a.text, "The text to translate; '-', or nothing, reads lines from standard input");
+  verb->add_option("--file", a.file, "A file of lines")->type_name("FILE");
+  CLI::Option* tokens =
+      verb->add_option("--tokens", a.tokens, "Token ids instead of text, in and out: 1,15,27,2")->type_name("IDS");
+  verb->add_option("--beam", options.beams,
+                   "Beams of the search; 1 takes the most probable token (default: the model's, else 4)")
+      ->type_name("N");
+  verb->add_option("--n-best", options.n_best, "The N best translations of each line, at most as many as beams")
+      ->capture_default_str()
+      ->type_name("N");
+  verb->add_option(
+          "--length-penalty", options.length_penalty,
+          "Scores are sums of log probabilities / tokens^P: above 0 favours long ones (default: the model's, else 1)")
+      ->type_name("P");
+  verb->add_option("--no-repeat-ngram", options.no_repeat_ngram, "No N tokens in a row come twice; 0: they may")
+      ->type_name("N");
+  verb->add_option("--early-stopping", a.early_stopping,
+                   "Whether a search ends once it has as many translations as beams: yes; no: when none can improve "
+                   "that ended now; never: when none could at any length")
+      ->transform(CLI::IsMember({"yes", "no", "never"}))
+      ->type_name("WHEN");
+  verb->add_option("--max-length", options.max_tokens, "Tokens of a translation, at most, with its end")
+      ->transform(integers(1))
+      ->type_name("N");
+  verb->add_option("--min-length", options.min_tokens, "Tokens of a translation, at least, before its end")
+      ->transform(integers(0))
+      ->type_name("N");
+  verb->add_option("--prefix", options.prefix, "What every translation begins with")->type_name("TEXT");
+  verb->add_option("--prefix-tokens", a.prefix_tokens, "The same as token ids")->type_name("IDS");
+  verb->add_option("--from", options.from, "The language of the text, where the model has tokens for languages")
+      ->type_name("LANG");
+  verb->add_option("--to", options.to, "The language to translate into")->type_name("LANG");
+  verb->add_option("--batch", options.batch, "Lines that are translated together, at most")
+      ->capture_default_str()
+      ->transform(integers(1))
+      ->type_name("N");
+  verb->add_flag("--scores", a.scores, "Print each translation's score and a tab before it");
+  verb->add_flag("--json", a.json, "Print a JSON object for each line");
+  add_device_option(*verb, a.device);
+  for (CLI::Option* option : verb->get_options()) {
+    if (option->nonpositional()) option->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
+  }
+  verb->callback([&program, arguments, text, tokens] {
+    arguments->has_text = text->count() > 0;
+    arguments->has_tokens = tokens->count() > 0;
+    program.run = [arguments] { return run_translate(*arguments); };
+  });
+}
+
+}  // namespace heed::tools
