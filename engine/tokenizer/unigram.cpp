@@ -55,9 +55,9 @@ void Unigram::encode(std::string_view stretch, Speller& speller, std::vector<Tok
     const double here = nodes[at].score;
     const std::size_t character = scan_character(stretch, at).size;
     bool is_piece = false;
-    const auto first = static_cast<unsigned char>(stretch[at]);
-    std::size_t low = begins_[first];
-    std::size_t high = begins_[first + std::size_t{1}];
+    const auto first_byte = static_cast<unsigned char>(stretch[at]);
+    std::size_t low = begins_[first_byte];
+    std::size_t high = begins_[first_byte + std::size_t{1}];
     // Pieces [low, high) begin with the `size` bytes from `at`; the one that is no longer, if it is there, is the
     // first.
     for (std::size_t size = 1; low < high; ++size) {
@@ -69,11 +69,10 @@ void Unigram::encode(std::string_view stretch, Speller& speller, std::vector<Tok
       if (at + size == stretch.size()) break;
       const auto next = static_cast<unsigned char>(stretch[at + size]);
       const auto byte_of = [&](TokenId piece) { return static_cast<unsigned char>(vocabulary_.bytes(piece)[size]); };
-      const auto begin = pieces_.begin();
-      const auto range = std::ranges::equal_range(begin + static_cast<std::ptrdiff_t>(low),
-                                                  begin + static_cast<std::ptrdiff_t>(high), next, {}, byte_of);
-      low = static_cast<std::size_t>(range.begin() - begin);
-      high = static_cast<std::size_t>(range.end() - begin);
+      const auto first = pieces_.begin() + static_cast<std::ptrdiff_t>(low);
+      const auto last = pieces_.begin() + static_cast<std::ptrdiff_t>(high);
+      high = low + static_cast<std::size_t>(std::ranges::upper_bound(first, last, next, {}, byte_of) - first);
+      low += static_cast<std::size_t>(std::ranges::lower_bound(first, last, next, {}, byte_of) - first);
     }
     if (!is_piece) reach(nodes[at + character], unknown_score_ + here, at, kNoPiece);
     at += character;
