@@ -58,9 +58,10 @@ Description read_description(Input& input) {
   const auto count = static_cast<unsigned>(description.pieces.size());
   const auto id = [&] { return static_cast<TokenId>(input.byte() % (count + 1)); };
   description.alphabet = static_cast<Description::Alphabet>(choices % 2);
-  description.merging = static_cast<Description::Merging>(choices / 2 % 3);
-  description.prefix = static_cast<Description::Prefix>(choices / 6 % 3);
-  if (description.merging == Description::Merging::Scores) {
+  description.merging = static_cast<Description::Merging>(choices / 2 % 4);
+  description.prefix = static_cast<Description::Prefix>(choices / 8 % 3);
+  const bool unigram = description.merging == Description::Merging::Unigram;
+  if (unigram || description.merging == Description::Merging::Scores) {
     for (unsigned i = 0; i < count; ++i) description.scores.push_back(static_cast<float>(input.byte() % 16));
   }
   if (description.merging == Description::Merging::Ranks) {
@@ -75,6 +76,19 @@ Description read_description(Input& input) {
   description.prefix_unless_space = flags & 8;
   description.strip_prefix = flags & 16;
   description.match_normalized = flags & 32;
+  const unsigned spaces = input.byte();
+  description.double_scores = unigram && (spaces & 1);
+  description.trim_spaces = spaces & 2;
+  description.squeeze_spaces = spaces & 4;
+  description.strip_left = spaces & 8;
+  description.strip_right = spaces & 16;
+  description.whitespace_words = spaces & 32;
+  description.strip_each = spaces & 64;
+  description.strip_decoded = spaces & 128;
+  if (const unsigned size = input.byte(); size > 128) {
+    description.charsmap = input.text(size - 128);
+    description.charsmap_by_cluster = size & 1;
+  }
   for (unsigned i = flags / 64; i > 0; --i) description.splits.push_back(input.text(input.byte() % 24));
   if (choices & 128) description.before.push_back(id());
   return description;

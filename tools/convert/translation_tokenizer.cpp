@@ -7,7 +7,6 @@
 #include <set>
 
 #include "heed/error.h"
-#include "tokenizer/words.h"
 #include "tools/convert/hf_tokenizer.h"
 #include "tools/convert/json_text.h"
 #include "tools/convert/source_file.h"
@@ -37,9 +36,9 @@ bool is_there(const fs::path& path) {
   return fs::exists(path, ignored);
 }
 
-std::string read_bytes(const fs::path& path) { return SourceFile::open(path)->read_all(kMaxVocabularyBytes); }
+std::string bytes_of_file(const fs::path& path) { return SourceFile::open(path)->read_all(kMaxVocabularyBytes); }
 
-Json json_of(const fs::path& path) { return parse_json(path.string(), read_bytes(path)); }
+Json json_of(const fs::path& path) { return parse_json(path.string(), bytes_of_file(path)); }
 
 Json json_if_any(const fs::path& path) { return is_there(path) ? json_of(path) : Json(); }
 
@@ -119,7 +118,7 @@ void set_kind(TokenizerDescription& description, TokenId id, PieceKind kind) {
 std::shared_ptr<const TokenizerDescription> read_segments(const fs::path& path) {
   const Json no_special = {{"add_bos_token", false}, {"add_eos_token", false}};
   return std::make_shared<TokenizerDescription>(
-      read_sentencepiece(path.string(), read_bytes(path), no_special, kMaxSegments));
+      read_sentencepiece(path.string(), bytes_of_file(path), no_special, kMaxSegments));
 }
 
 /// What Marian and M2M-100 have in common: pieces looked up in a vocabulary, its unknown and end tokens.
@@ -145,7 +144,7 @@ TokenizerDescription read_segmented(const fs::path& pieces, const fs::path& voca
   return description;
 }
 
-std::string finish(TokenizerDescription description, const TokenizerOfModel& model, std::int64_t vocabulary) {
+std::string finished(TokenizerDescription description, const TokenizerOfModel& model, std::int64_t vocabulary) {
   for (const TokenId id : model.end_tokens) {
     if (id >= 0 && id < vocabulary) description.end.push_back(id);
   }
@@ -171,7 +170,7 @@ TranslationTokenizers read_marian(const fs::path& folder, const TokenizerOfModel
   source.leading_code = true;
   TokenizerDescription target = read("target.spm", separate ? "target_vocab.json" : "vocab.json", target_size);
   target.languages.clear();  // they are named in the source
-  return {finish(std::move(source), model, model.vocabulary), finish(std::move(target), model, target_size)};
+  return {finished(std::move(source), model, model.vocabulary), finished(std::move(target), model, target_size)};
 }
 
 TranslationTokenizers read_m2m100(const fs::path& folder, const TokenizerOfModel& model, const Settings& settings) {
@@ -204,13 +203,14 @@ TranslationTokenizers read_m2m100(const fs::path& folder, const TokenizerOfModel
                             (folder / "tokenizer_config.json").string(), in_quotes(from)));
   }
   description.before = {language->second};
-  return {finish(std::move(description), model, model.vocabulary), ""};
+  return {finished(std::move(description), model, model.vocabulary), ""};
 }
 
 /// spiece.model as transformers' T5Tokenizer takes it: not through the library, but as a Unigram of tokenizers.
 TokenizerDescription read_spiece(const fs::path& path, const TokenizerOfModel& model, const Settings& settings) {
   const Json no_special = {{"add_bos_token", false}, {"add_eos_token", false}};
-  TokenizerDescription description = read_sentencepiece(path.string(), read_bytes(path), no_special, model.vocabulary);
+  TokenizerDescription description =
+      read_sentencepiece(path.string(), bytes_of_file(path), no_special, model.vocabulary);
   if (description.merging != TokenizerDescription::Merging::Unigram) {
     throw Error(fmt::format("{}: is not of type unigram, as those of T5 are", path.string()));
   }
@@ -267,7 +267,7 @@ void find_languages(TokenizerDescription& description) {
 /// Lines "left right" of merges.txt, behind a line with the version.
 Json read_merges_file(const fs::path& path) {
   Json merges = Json::array();
-  const std::string text = read_bytes(path);
+  const std::string text = bytes_of_file(path);
   bool first = true;
   for (std::size_t at = 0; at < text.size();) {
     const std::size_t end = std::min(text.find('\n', at), text.size());
@@ -350,86 +350,7 @@ TranslationTokenizers read_translation_tokenizers(const fs::path& folder, const 
     return {};
   }
   find_languages(description);
-  return {finish(std::move(description), model, model.vocabulary), ""};
-}
-
-namespace {
-
-/// {"word2index": {...}, "index2word": {...}, "n_words": N}, what the tutorial's class Lang holds: 0 and 1 are SOS and
-/// EOS.
-WordVocabulary read_lang(const std::string& name, const Json& json) {
-  WordVocabulary vocabulary;
-  const Json& words = json["word2index"];
-  if (!words.is_object()) throw Error(fmt::format("{}: 'word2index' is not an object of words and their ids", name));
-  const std::size_t count = words.size() + 2;
-  if (json.contains("n_words") && natural(json["n_words"]).value_or(0) != count) {
-    throw Error(fmt::format("{}: 'n_words' is {}, but word2index has {} words, which with SOS and EOS are {}", name,
-                            shown(json["n_words"]), words.size(), count));
-  }
-  vocabulary.tokens.assign(count, "");
-  vocabulary.tokens[0] = "SOS";
-  vocabulary.tokens[1] = "EOS";
-  for (const auto& [word, id] : words.items()) {
-    const std::uint64_t at = natural(id).value_or(UINT64_MAX);
-    if (at < 2 || at >= count) {
-      throw Error(fmt::format("{}: the id of {} is {}; expected 2 to {}, since 0 and 1 are SOS and EOS", name,
-                              in_quotes(word), shown(id), count - 1));
-    }
-    if (!vocabulary.tokens[at].empty()) {
-      throw Error(fmt::format("{}: words {} and {} have the same id {}", name, in_quotes(vocabulary.tokens[at]),
-                              in_quotes(word), at));
-    }
-    vocabulary.tokens[at] = word;
-  }
-  vocabulary.begin = 0;
-  vocabulary.end = 1;
-  vocabulary.add_begin = false;  // the tutorial's encoder reads words and EOS; its decoder starts with SOS
-  vocabulary.pytorch_tutorial = true;
-  return vocabulary;
-}
-
-}  // namespace
-
-std::string read_tokenizer_file(const fs::path& path, std::int64_t vocabulary) {
-  const std::string name = path.string();
-  const std::string bytes = read_bytes(path);
-  const auto check_size = [&](std::size_t size) {
-    if (size <= static_cast<std::size_t>(vocabulary)) return;
-    throw Error(fmt::format("{}: has {} tokens; the model has the ids below {}", name, size, vocabulary));
-  };
-  const bool is_json =
-      bytes.find_first_not_of(" \t\r\n") != std::string::npos && bytes[bytes.find_first_not_of(" \t\r\n")] == '{';
-  if (!is_json) {
-    TokenizerDescription description = read_sentencepiece(name, bytes, {}, vocabulary);
-    description.pad(static_cast<std::size_t>(vocabulary));
-    return description.to_json();
-  }
-  const Json json = parse_json(name, bytes);
-  if (json.contains("word2index")) {
-    const WordVocabulary words = read_lang(name, json);
-    check_size(words.tokens.size());
-    words.validate(name);
-    return words.to_json();
-  }
-  if (is_word_vocabulary(bytes)) {
-    const WordVocabulary words = WordVocabulary::from_json(name, bytes);
-    check_size(words.tokens.size());
-    return words.to_json();
-  }
-  if (json.contains("pieces")) {  // heed's own form already
-    const TokenizerDescription description = TokenizerDescription::from_json(bytes);
-    check_size(description.pieces.size());
-    return description.to_json();
-  }
-  if (!json.contains("model")) {
-    throw Error(
-        fmt::format("{}: is no tokenizer that heed knows: no vocabulary with \"type\": \"words\" or "
-                    "\"characters\", no 'word2index', no tokenizer.json of Hugging Face",
-                    name));
-  }
-  TokenizerDescription description = read_tokenizer_json(name, json, vocabulary);
-  description.pad(static_cast<std::size_t>(vocabulary));
-  return description.to_json();
+  return {finished(std::move(description), model, model.vocabulary), ""};
 }
 
 }  // namespace heed::convert
