@@ -3,8 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <map>
-#include <set>
 
 #include "heed/error.h"
 #include "tokenizer/description.h"
@@ -13,10 +11,10 @@
 #include "tools/convert/huggingface_tensors.h"
 #include "tools/convert/json_text.h"
 #include "tools/convert/source_file.h"
-#include "tools/convert/state_file.h"
 #include "tools/convert/text.h"
 #include "tools/convert/tokenizer_config.h"
 #include "tools/convert/translation_tokenizer.h"
+#include "tools/convert/weight_files.h"
 
 namespace heed::convert {
 
@@ -24,7 +22,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::uint64_t kMaxIndexBytes = 64 << 20;
 constexpr std::uint64_t kMaxTokenizerBytes = 128 << 20;
 
 bool file_exists(const fs::path& path) {
@@ -39,71 +36,6 @@ nlohmann::json read_json(const fs::path& path, std::uint64_t limit) {
 /// The same, or null when there is no such file.
 nlohmann::json read_json_if_any(const fs::path& path, std::uint64_t limit) {
   return file_exists(path) ? read_json(path, limit) : nlohmann::json();
-}
-
-/// Appends the tensors of one file and returns the names of all its entries, buffers too.
-std::set<std::string> add_tensors(const fs::path& path, const HuggingFaceConfig& config,
-                                  std::vector<SourceTensor>& tensors, std::vector<std::string>& notes) {
-  State state = read_state(path);
-  std::set<std::string> names;
-  for (const StateEntry& entry : state.entries) {
-    names.insert(entry.name);
-    if (!is_huggingface_buffer(config.family, entry.name)) tensors.push_back(entry.tensor());
-  }
-  notes.insert(notes.end(), state.notes.begin(), state.notes.end());
-  return names;
-}
-
-std::vector<SourceTensor> read_shards(const fs::path& folder, const fs::path& index_path,
-                                      const HuggingFaceConfig& config, std::vector<std::string>& notes) {
-  const nlohmann::json index = read_json(index_path, kMaxIndexBytes);
-  const auto map = index.is_object() ? index.find("weight_map") : index.end();
-  if (!index.is_object() || map == index.end() || !map->is_object()) {
-    throw Error(fmt::format("{}: has no object 'weight_map'", index_path.string()));
-  }
-  const char* const extension = index_path.string().ends_with(".bin.index.json") ? ".bin" : ".safetensors";
-  std::map<std::string, std::set<std::string>> shards;  // file -> the tensors it should hold
-  for (const auto& [tensor, file] : map->items()) {
-    const std::string name = file.is_string() ? file.get<std::string>() : "";
-    if (!is_plain_name(name) || name.find('/') != std::string::npos || !name.ends_with(extension)) {
-      throw Error(fmt::format("{}: tensor {} is said to be in {}, which is not a {} file beside it",
-                              index_path.string(), in_quotes(tensor), shown(file), extension));
-    }
-    shards[name].insert(tensor);
-  }
-  std::vector<SourceTensor> tensors;
-  for (const auto& [file, expected] : shards) {
-    const fs::path path = folder / file;
-    const std::set<std::string> found = add_tensors(path, config, tensors, notes);
-    for (const std::string& tensor : expected) {
-      if (found.contains(tensor)) continue;
-      throw Error(fmt::format("{}: tensor {} is missing, but {} says it is there", path.string(), in_quotes(tensor),
-                              index_path.filename().string()));
-    }
-    for (const std::string& tensor : found) {
-      if (expected.contains(tensor)) continue;
-      throw Error(fmt::format("{}: tensor '{}' is there, but {} does not say so", path.string(), tensor,
-                              index_path.filename().string()));
-    }
-  }
-  return tensors;
-}
-
-std::vector<SourceTensor> read_tensors(const fs::path& folder, const HuggingFaceConfig& config,
-                                       std::vector<std::string>& notes) {
-  for (const char* name : {"model.safetensors", "pytorch_model.bin"}) {
-    if (file_exists(folder / name)) {
-      std::vector<SourceTensor> tensors;
-      add_tensors(folder / name, config, tensors, notes);
-      return tensors;
-    }
-    if (const fs::path index = folder / fmt::format("{}.index.json", name); file_exists(index)) {
-      return read_shards(folder, index, config, notes);
-    }
-  }
-  throw Error(
-      fmt::format("{}: has no weights: neither model.safetensors nor pytorch_model.bin, and no .index.json of either",
-                  folder.string()));
 }
 
 void read_tokenizer(const fs::path& folder, const HuggingFaceConfig& config, Checkpoint& checkpoint) {
@@ -154,7 +86,8 @@ Checkpoint read_huggingface(const fs::path& folder) {
   checkpoint.source = "safetensors";
   checkpoint.name = valid_utf8(fs::absolute(folder).lexically_normal().filename().string());
   checkpoint.parameters = config.parameters;
-  map_huggingface_tensors(config, read_tensors(folder, config, checkpoint.notes), checkpoint);
+  const auto is_buffer = [&](std::string_view name) { return is_huggingface_buffer(config.family, name); };
+  map_huggingface_tensors(config, read_weight_files(folder, is_buffer, checkpoint.notes), checkpoint);
   if (!config.tied) {
     const bool has_output = std::ranges::any_of(
         checkpoint.tensors, [](const SourceTensor& tensor) { return tensor.name == "output.weight"; });

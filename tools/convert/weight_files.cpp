@@ -1,0 +1,106 @@
+#include "tools/convert/weight_files.h"
+
+#include <fmt/format.h>
+
+#include <map>
+#include <set>
+
+#include "heed/error.h"
+#include "tools/convert/json_text.h"
+#include "tools/convert/source_file.h"
+#include "tools/convert/state_file.h"
+#include "tools/convert/text.h"
+
+namespace heed::convert {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::uint64_t kMaxIndexBytes = 64 << 20;
+
+bool weights_exist(const fs::path& path) {
+  std::error_code ignored;  // what cannot be looked at is reported when it is opened
+  return fs::exists(path, ignored);
+}
+
+/// Appends the tensors of one file and returns the names of all its entries, buffers too.
+std::set<std::string> add_tensors(const fs::path& path, const IsBuffer& is_buffer, std::vector<SourceTensor>& tensors,
+                                  std::vector<std::string>& notes) {
+  const State state = read_state(path);
+  std::set<std::string> names;
+  for (const StateEntry& entry : state.entries) {
+    names.insert(entry.name);
+    if (!is_buffer(entry.name)) tensors.push_back(entry.tensor());
+  }
+  notes.insert(notes.end(), state.notes.begin(), state.notes.end());
+  return names;
+}
+
+std::vector<SourceTensor> read_shards(const fs::path& folder, const fs::path& index_path, const IsBuffer& is_buffer,
+                                      std::vector<std::string>& notes) {
+  const nlohmann::json index = parse_json(index_path.string(), SourceFile::open(index_path)->read_all(kMaxIndexBytes));
+  const auto map = index.is_object() ? index.find("weight_map") : index.end();
+  if (!index.is_object() || map == index.end() || !map->is_object()) {
+    throw Error(fmt::format("{}: has no object 'weight_map'", index_path.string()));
+  }
+  const char* const extension = index_path.string().ends_with(".bin.index.json") ? ".bin" : ".safetensors";
+  std::map<std::string, std::set<std::string>> shards;  // file -> the tensors it should hold
+  for (const auto& [tensor, file] : map->items()) {
+    const std::string name = file.is_string() ? file.get<std::string>() : "";
+    if (!is_plain_name(name) || name.find('/') != std::string::npos || !name.ends_with(extension)) {
+      throw Error(fmt::format("{}: tensor {} is said to be in {}, which is not a {} file beside it",
+                              index_path.string(), in_quotes(tensor), shown(file), extension));
+    }
+    shards[name].insert(tensor);
+  }
+  std::vector<SourceTensor> tensors;
+  for (const auto& [file, expected] : shards) {
+    const fs::path path = folder / file;
+    const std::set<std::string> found = add_tensors(path, is_buffer, tensors, notes);
+    for (const std::string& tensor : expected) {
+      if (found.contains(tensor)) continue;
+      throw Error(fmt::format("{}: tensor {} is missing, but {} says it is there", path.string(), in_quotes(tensor),
+                              index_path.filename().string()));
+    }
+    for (const std::string& tensor : found) {
+      if (expected.contains(tensor)) continue;
+      throw Error(fmt::format("{}: tensor '{}' is there, but {} does not say so", path.string(), tensor,
+                              index_path.filename().string()));
+    }
+  }
+  return tensors;
+}
+
+}  // namespace
+
+std::vector<SourceTensor> read_weight_file_if_any(const fs::path& folder, const std::string& stem,
+                                                  const IsBuffer& is_buffer, std::vector<std::string>& notes) {
+  std::vector<SourceTensor> tensors;
+  for (const char* extension : {".safetensors", ".pth", ".pt"}) {
+    const fs::path path = folder / (stem + extension);
+    if (!weights_exist(path)) continue;
+    add_tensors(path, is_buffer, tensors, notes);
+    break;
+  }
+  return tensors;
+}
+
+std::vector<SourceTensor> read_weight_files(const fs::path& folder, const IsBuffer& is_buffer,
+                                            std::vector<std::string>& notes) {
+  for (const char* name : {"model.safetensors", "pytorch_model.bin", "model.pth", "model.pt"}) {
+    if (weights_exist(folder / name)) {
+      std::vector<SourceTensor> tensors;
+      add_tensors(folder / name, is_buffer, tensors, notes);
+      return tensors;
+    }
+    if (const fs::path index = folder / fmt::format("{}.index.json", name); weights_exist(index)) {
+      return read_shards(folder, index, is_buffer, notes);
+    }
+  }
+  throw Error(
+      fmt::format("{}: has no weights: neither model.safetensors nor pytorch_model.bin, and no .index.json of either",
+                  folder.string()));
+}
+
+}  // namespace heed::convert
