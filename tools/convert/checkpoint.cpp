@@ -1,5 +1,6 @@
 #include "tools/convert/checkpoint.h"
 
+#include "graph/shape.h"
 #include "tools/convert/convert.h"
 
 namespace heed::convert {
@@ -31,6 +32,21 @@ SourceTensor make_scaled_tensor(std::string name, SourceTensor from, std::vector
                                 }
                                 return values;
                               });
+}
+
+SourceTensor rows_of(const SourceTensor& from, std::string name, std::int64_t first, std::int64_t count) {
+  Shape shape = from.shape;
+  shape.at(0) = count;
+  const std::uint64_t bytes = byte_size(from.dtype, shape);
+  const std::uint64_t begin =
+      count == 0 ? 0 : bytes / static_cast<std::uint64_t>(count) * static_cast<std::uint64_t>(first);
+  SourceTensor rows{std::move(name), from.dtype, std::move(shape), {}, from.any_number, from.shown_name()};
+  rows.read = [read = from.read, begin, bytes] {
+    const std::vector<std::byte> all = read();
+    const auto start = all.begin() + static_cast<std::ptrdiff_t>(begin);
+    return std::vector<std::byte>(start, start + static_cast<std::ptrdiff_t>(bytes));
+  };
+  return rows;
 }
 
 }  // namespace heed::convert

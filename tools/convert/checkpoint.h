@@ -33,12 +33,14 @@ SourceTensor make_computed_tensor(std::string name, Shape shape, SourceTensor fr
                                   std::function<std::vector<float>(std::vector<float> values)> compute);
 /// The elements times `factors`, each of which is for as many that follow one another; f32, whatever they were.
 SourceTensor make_scaled_tensor(std::string name, SourceTensor from, std::vector<double> factors);
+/// Rows [first, first + count) of a tensor, along its first dimension; they are cut when they are read.
+SourceTensor rows_of(const SourceTensor& from, std::string name, std::int64_t first, std::int64_t count);
 
-/// What every reader delivers, whatever the format: hyperparameters under heed's own names (models/llama.h and
-/// models/gpt2.h list those of their family), tensors under the names that the recipe of `family` expects, and the
-/// tokenizer. Readers refuse, by name, what they do not understand.
+/// What every reader delivers, whatever the format: hyperparameters under heed's own names (models/llama.h,
+/// gpt2.h, transformer.h and recurrent_translation.h list those of their family), tensors under the names that the
+/// recipe of `family` expects, and the tokenizer. Readers refuse, by name, what they do not understand.
 struct Checkpoint {
-  std::string family;  // a recipe of models/: "llama", "gpt2"
+  std::string family;  // a recipe of models/: "llama", "gpt2", "transformer", "recurrent"
   std::string source;  // "gguf", "llama2.c", "safetensors": for the metadata
   std::string name;    // the model's own, for the metadata; may be empty
   nlohmann::json parameters = nlohmann::json::object();

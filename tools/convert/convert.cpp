@@ -12,6 +12,8 @@
 #include "models/generator.h"
 #include "models/gpt2.h"
 #include "models/llama.h"
+#include "models/recurrent_translation.h"
+#include "models/transformer.h"
 #include "tokenizer/tokenizer.h"
 #include "tools/convert/fold.h"
 #include "tools/convert/generator.h"
@@ -20,6 +22,7 @@
 #include "tools/convert/json_text.h"
 #include "tools/convert/llama2c.h"
 #include "tools/convert/onnx.h"
+#include "tools/convert/own_model.h"
 #include "tools/convert/source_file.h"
 #include "tools/convert/state_file.h"
 #include "tools/convert/text.h"
@@ -35,7 +38,8 @@ bool is_quantised(DType type) { return dtype_info(type).block_elements > 1; }
 /// The element type in which a tensor is stored.
 DType stored_type(const SourceTensor& tensor, std::optional<DType> type, std::vector<std::string>& kept) {
   if (!is_floating(tensor.dtype)) return tensor.dtype;
-  if (tensor.shape.size() < 2) return DType::F32;
+  // Norms and biases; those of both directions of a recurrent layer stand one below the other.
+  if (tensor.shape.size() < 2 || tensor.name.ends_with(".bias")) return DType::F32;
   const DType wanted = type.value_or(tensor.dtype);
   if (!is_quantised(wanted) || tensor.shape.back() % dtype_info(wanted).block_elements == 0) return wanted;
   kept.push_back(fmt::format("{} {}", tensor.shown_name(), to_string(tensor.shape)));
@@ -56,6 +60,27 @@ std::vector<float> values_of(const Checkpoint& checkpoint, const std::string& na
   return tensor_values(*std::ranges::find(checkpoint.tensors, name, &SourceTensor::name));
 }
 
+std::vector<Graph> make_translation_graphs(const Checkpoint& checkpoint, const models::TensorTable& table,
+                                           nlohmann::json& metadata) {
+  metadata["task"] = "translation";
+  metadata["encoder"] = "encode";
+  nlohmann::json& parameters = metadata["parameters"];
+  std::vector<Graph> graphs;
+  if (checkpoint.family == "transformer") {
+    const auto transformer = models::TransformerParameters::from_json(checkpoint.parameters);
+    parameters = transformer.to_json();
+    graphs = models::transformer_graphs(transformer, table, checkpoint.name_in_file);
+  } else {
+    const auto recurrent = models::RecurrentParameters::from_json(checkpoint.parameters);
+    parameters = recurrent.to_json();
+    graphs = models::recurrent_graphs(recurrent, table, checkpoint.name_in_file);
+  }
+  for (const char* key : {"context", "source_context", "vocabulary", "source_vocabulary"}) {
+    metadata[key] = parameters[key];
+  }
+  return graphs;
+}
+
 /// The graphs of the checkpoint's recipe, the main one first; `metadata` gets parameters in full and what loops need.
 std::vector<Graph> make_graphs(const Checkpoint& checkpoint, const models::TensorTable& table,
                                nlohmann::json& metadata) {
@@ -63,6 +88,9 @@ std::vector<Graph> make_graphs(const Checkpoint& checkpoint, const models::Tenso
     models::Generator made = models::generator(checkpoint.parameters, table);
     metadata.update(made.metadata);
     return std::move(made.graphs);
+  }
+  if (checkpoint.family == "transformer" || checkpoint.family == "recurrent") {
+    return make_translation_graphs(checkpoint, table, metadata);
   }
   metadata["task"] = "text-generation";
   nlohmann::json& parameters = metadata["parameters"];
@@ -121,11 +149,12 @@ void refuse_unnamed_folder(const fs::path& folder) {
   const nlohmann::json config = parse_json(path.string(), SourceFile::open(path)->read_all(kMaxConfigBytes));
   if (!config.is_object() || config.contains("architectures")) return;
   const std::string type = config.contains("model_type") ? shown(config["model_type"]) : "missing";
-  if (type != "missing" && !config.contains("layers")) return;
-  throw Error(
-      fmt::format("{}: 'model_type' is {}; a folder of a picture generator has \"model_type\": \"generator\" there "
-                  "(models/generator.h lists the keys), one of a Hugging Face model names its 'architectures'",
-                  path.string(), type));
+  if ((type != "missing" && !config.contains("layers")) || is_own_translation(config)) return;
+  throw Error(fmt::format(
+      "{}: 'model_type' is {}; a folder of a picture generator has \"model_type\": \"generator\" there "
+      "(models/generator.h lists the keys), one of a translation model of your own \"transformer-translation\" or "
+      "\"recurrent-translation\" (README.md), one of a Hugging Face model names its 'architectures'",
+      path.string(), type));
 }
 
 Checkpoint read_recognised(const fs::path& input, const fs::path& tokenizer) {

@@ -63,5 +63,7 @@ void convert_tensor(const SourceTensor& tensor, DType type,
                     const std::function<void(std::span<const std::byte>)>& sink);
 /// All elements of the tensor. Throws Error naming it when one is not finite.
 std::vector<float> tensor_values(const SourceTensor& tensor);
+/// Whether two tensors have one shape and the same values, in whatever types they are stored. Reads both.
+bool same_values(const SourceTensor& a, const SourceTensor& b);
 
 }  // namespace heed::convert

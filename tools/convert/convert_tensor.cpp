@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "file/model_file.h"
 #include "graph/convert_dtype.h"
 #include "graph/shape.h"
 #include "heed/error.h"
@@ -81,6 +82,17 @@ std::vector<float> tensor_values(const SourceTensor& tensor) {
   std::vector<float> values(bytes.size() / sizeof(float));
   if (!values.empty()) std::memcpy(values.data(), bytes.data(), bytes.size());
   return values;
+}
+
+bool same_values(const SourceTensor& a, const SourceTensor& b) {
+  if (a.shape != b.shape) return false;
+  // One tensor at a time is in memory.
+  const auto digest = [](const SourceTensor& tensor) {
+    Checksum checksum;
+    convert_tensor(tensor, DType::F32, [&](std::span<const std::byte> values) { checksum.update(values); });
+    return checksum.digest();
+  };
+  return digest(a) == digest(b);
 }
 
 }  // namespace heed::convert

@@ -10,9 +10,12 @@
 #include "tools/convert/huggingface_config.h"
 #include "tools/convert/huggingface_tensors.h"
 #include "tools/convert/json_text.h"
+#include "tools/convert/own_model.h"
 #include "tools/convert/source_file.h"
 #include "tools/convert/text.h"
 #include "tools/convert/tokenizer_config.h"
+#include "tools/convert/translation.h"
+#include "tools/convert/translation_config.h"
 #include "tools/convert/translation_tokenizer.h"
 #include "tools/convert/weight_files.h"
 
@@ -78,9 +81,11 @@ bool is_huggingface(const fs::path& path) {
 }
 
 Checkpoint read_huggingface(const fs::path& folder) {
+  const nlohmann::json config_json = read_json(folder / "config.json", kMaxConfigBytes);
+  if (is_own_translation(config_json)) return read_own_translation(folder, config_json);
+  if (is_translation_config(config_json)) return read_translation(folder, config_json);
   const HuggingFaceConfig config =
-      read_huggingface_config(read_json(folder / "config.json", kMaxConfigBytes),
-                              read_json_if_any(folder / "generation_config.json", kMaxConfigBytes));
+      read_huggingface_config(config_json, read_json_if_any(folder / "generation_config.json", kMaxConfigBytes));
   Checkpoint checkpoint;
   checkpoint.family = config.family;
   checkpoint.source = "safetensors";

@@ -157,7 +157,9 @@ HuggingFaceConfig read_huggingface_config(const nlohmann::json& config, const nl
   } else if (architecture == "GPT2LMHeadModel") {
     read_gpt2(reader, result);
   } else {
-    reader.fail("architectures", "LlamaForCausalLM, MistralForCausalLM or GPT2LMHeadModel");
+    reader.fail("architectures",
+                "LlamaForCausalLM, MistralForCausalLM, GPT2LMHeadModel or a translation model (MarianMTModel, M2M100-, "
+                "Bart-, MBart-, T5-, MT5- or UMT5ForConditionalGeneration)");
   }
   reader.expect("is_decoder", false);
   reader.expect("is_encoder_decoder", false);

@@ -117,16 +117,6 @@ void expect_shape(const SourceTensor& tensor, const Shape& expected) {
   }
 }
 
-/// Elements [first, first + count) of a vector.
-SourceTensor slice(const SourceTensor& vector, std::string name, std::int64_t first, std::int64_t count) {
-  const std::size_t bytes = dtype_info(vector.dtype).block_bytes;
-  return {std::move(name), vector.dtype, {count}, [read = vector.read, first, count, bytes] {
-            const std::vector<std::byte> all = read();
-            const auto begin = all.begin() + static_cast<std::ptrdiff_t>(bytes) * first;
-            return std::vector<std::byte>(begin, begin + static_cast<std::ptrdiff_t>(bytes) * count);
-          }};
-}
-
 /// Conv1D: a matrix is [in, out], or three of them beside each other for queries, keys and values.
 void add_conv1d(const SourceTensor& tensor, const std::string& name, std::int64_t in, std::int64_t out,
                 Checkpoint& checkpoint) {
@@ -138,7 +128,7 @@ void add_conv1d(const SourceTensor& tensor, const std::string& name, std::int64_
   for (std::int64_t i = 0; i < parts; ++i) {
     std::string part = name;
     if (parts == 3) part.replace(split, 8, kParts[static_cast<std::size_t>(i)]);
-    checkpoint.tensors.push_back(is_bias ? slice(tensor, part, i * out, out)
+    checkpoint.tensors.push_back(is_bias ? rows_of(tensor, part, i * out, out)
                                          : transposed_columns(tensor, part, i * out, out));
     checkpoint.tensors.back().in_file = tensor.name;
   }
@@ -206,20 +196,13 @@ void map_llama(const HuggingFaceConfig& config, std::vector<SourceTensor> tensor
   }
 }
 
-/// Stands for the values of a tensor, in whatever type they are stored. One tensor at a time is in memory.
-std::uint64_t digest_of_values(const SourceTensor& tensor) {
-  Checksum checksum;
-  convert_tensor(tensor, DType::F32, [&](std::span<const std::byte> values) { checksum.update(values); });
-  return checksum.digest();
-}
-
 /// A tied output matrix that the file holds all the same repeats the embedding, as a rule. Where it does not,
 /// transformers ties nothing and computes with what the file says.
 void resolve_tied_output(Checkpoint& checkpoint) {
   const auto output = std::ranges::find(checkpoint.tensors, "output.weight", &SourceTensor::name);
   const auto embedding = std::ranges::find(checkpoint.tensors, "token_embd.weight", &SourceTensor::name);
   if (output == checkpoint.tensors.end() || embedding == checkpoint.tensors.end()) return;
-  if (output->shape == embedding->shape && digest_of_values(*output) == digest_of_values(*embedding)) {
+  if (same_values(*output, *embedding)) {
     checkpoint.tensors.erase(output);
     checkpoint.notes.push_back("'lm_head.weight' is left out: it repeats the embedding, to which config.json ties it");
   } else {
