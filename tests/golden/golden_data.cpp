@@ -174,8 +174,16 @@ std::map<std::string, HostTensor> ConvertedModel::run(const Graph& graph,
                                                       const std::map<std::string, HostTensor>& inputs) {
   std::map<std::string, Shape> shapes;
   for (const auto& [name, tensor] : inputs) shapes[name] = tensor.type.shape;
-  Executable& executable = session_.prepare(graph, bind_inputs(graph, shapes));
-  for (const auto& [name, tensor] : inputs) session_.write(name, words_of(tensor));
+  return run(graph, inputs, bind_inputs(graph, shapes));
+}
+
+std::map<std::string, HostTensor> ConvertedModel::run(const Graph& graph,
+                                                      const std::map<std::string, HostTensor>& inputs,
+                                                      const Bindings& dims) {
+  Executable& executable = session_.prepare(graph, dims);
+  for (const auto& [name, tensor] : inputs) {
+    if (session_.has(name)) session_.write(name, words_of(tensor));  // those that nothing reads have no place
+  }
   session_.run(executable);
   std::map<std::string, HostTensor> outputs;
   for (const ValueId id : graph.outputs) {

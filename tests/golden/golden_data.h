@@ -54,6 +54,9 @@ class ConvertedModel {
   std::filesystem::path path() const { return folder_.path() / "model.heed"; }
   /// Runs a graph on all its inputs, by name; dimensions are as their shapes say. Gives all outputs by name, decoded.
   std::map<std::string, HostTensor> run(const Graph& graph, const std::map<std::string, HostTensor>& inputs);
+  /// The same with all dimensions given. States stay between runs.
+  std::map<std::string, HostTensor> run(const Graph& graph, const std::map<std::string, HostTensor>& inputs,
+                                        const Bindings& dims);
 
  private:
   convert_test::TempFolder folder_;
