@@ -73,6 +73,36 @@ bool may_come(int token) {
   return !repeats(token);
 }
 
+bool has_come(int token) {
+  for (uint at = 0; at <= made; ++at) {
+    if (token_at(at) == token) return true;
+  }
+  return false;
+}
+
+// Adds exp(x - largest) to total, where largest may grow.
+void add_exponential(float x, inout float largest, inout float total) {
+  if (x > largest) {
+    total *= exp(largest - x);
+    largest = x;
+  }
+  total += exp(x - largest);
+}
+
+// The logarithm of the sum of all exponentials of the row.
+float log_of_all() {
+  float largest = -kLargest;
+  float total = 0.0;
+  for (uint i = gl_LocalInvocationID.x; i < vocabulary / WIDTH; i += gl_WorkGroupSize.x) {
+    const Block block = load_block(row * (vocabulary / WIDTH) + i);
+    for (uint c = 0; c < WIDTH; ++c) {
+      if (is_finite(block_logit(block, c))) add_exponential(block_logit(block, c), largest, total);
+    }
+  }
+  const float row_largest = workgroup_max(largest);
+  return row_largest + log(workgroup_sum(largest == -kLargest ? 0.0 : total * exp(largest - row_largest)));
+}
+
 void write_candidate(uint i, float score, int token) {
   const uint at = (row * KEEP + i) * kCandidateWords;
   candidates[at] = floatBitsToInt(score);
@@ -101,17 +131,20 @@ void main() {
     return;
   }
 
+  const bool renormalise = load_i32(options, kRenormalise) != 0;
+  const float penalty = intBitsToFloat(load_i32(options, kRepetitionPenalty));
+  const float log_sum = penalty > 1.0 && beams > 1 ? log_of_all() : 0.0;
+
   float largest = -kLargest;
   float total = 0.0;
   float broken = 0.0;
   float finite = 0.0;
   uint kept = 0;
-  const bool renormalise = load_i32(options, kRenormalise) != 0;
   const uint first = lane * KEEP;
   for (uint i = lane; i < vocabulary / WIDTH; i += gl_WorkGroupSize.x) {
     const Block block = load_block(row * (vocabulary / WIDTH) + i);
     for (uint c = 0; c < WIDTH; ++c) {
-      const float logit = block_logit(block, c);
+      float logit = block_logit(block, c);
       if (!is_finite(logit)) {
         // -infinity is a token that never comes.
         if (is_nan(logit) || logit > 0.0) broken = 1.0;
@@ -119,15 +152,15 @@ void main() {
       }
       finite = 1.0;
       const int token = int(i * WIDTH + c);
-      if (renormalise && !may_come(token)) continue;
-      if (logit > largest) {
-        total *= exp(largest - logit);
-        largest = logit;
+      if (!renormalise) add_exponential(logit, largest, total);
+      // Equals keep their order: a later one is not better. A penalty makes none better.
+      const bool good = kept < KEEP || logit > kept_logits[first + KEEP - 1];
+      if ((!good && !renormalise) || !may_come(token)) continue;
+      if (penalty > 1.0 && has_come(token)) {
+        logit = beams > 1 ? log_sum + (logit - log_sum) * penalty : logit > 0.0 ? logit / penalty : logit * penalty;
       }
-      total += exp(logit - largest);
-      // Equals keep their order: a later one is not better.
+      if (renormalise) add_exponential(logit, largest, total);
       if (kept == KEEP && logit <= kept_logits[first + KEEP - 1]) continue;
-      if (!renormalise && !may_come(token)) continue;
       uint at = min(kept, KEEP - 1);
       while (at > 0 && kept_logits[first + at - 1] < logit) {
         kept_logits[first + at] = kept_logits[first + at - 1];

@@ -91,6 +91,9 @@ void BeamSearch::start(std::int64_t live, std::int32_t first_token,
     session_.reserve(name, bytes.size());
     session_.write(name, bytes);
   };
+  std::vector<std::int32_t> records;
+  for (std::int64_t r = 0; r < sentences_ * beams_; ++r) records.insert(records.end(), {first_token, -1});
+  write("search.records", records);
   write("search.sums", sums);
   write("search.progress", progress);
   write("search.options", words);

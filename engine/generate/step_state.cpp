@@ -8,14 +8,10 @@
 
 #include "graph/integer.h"
 #include "heed/error.h"
+#include "ops/attention.h"
 #include "ops/op.h"
 
 namespace heed {
-namespace {
-
-constexpr std::size_t kAttentionCacheK = 4, kAttentionCacheV = 5, kAttentionTable = 9;
-
-}  // namespace
 
 Graph StepState::with_rows(const Graph& decode) {
   GraphBuilder builder(decode);
@@ -36,12 +32,12 @@ Graph StepState::with_rows(const Graph& decode) {
   as_state("parents");
   const ValueId table = builder.state("table", DType::I32, {"positions", "tokens"});
   for (Node& node : graph.nodes) {
-    if (node.op != "attention" || node.inputs.size() <= kAttentionCacheV) continue;
-    const ValueId caches[] = {node.inputs[kAttentionCacheK], node.inputs[kAttentionCacheV]};
+    if (node.op != "attention" || node.inputs.size() <= ops::attention_input::kCacheV) continue;
+    const ValueId caches[] = {node.inputs[ops::attention_input::kCacheK], node.inputs[ops::attention_input::kCacheV]};
     if (caches[0] == kNoValue) continue;
     for (const ValueId cache : caches) graph.value(cache).shape[0] = "places";
-    node.inputs.resize(std::max(node.inputs.size(), kAttentionTable + 1), kNoValue);
-    node.inputs[kAttentionTable] = table;
+    node.inputs.resize(std::max(node.inputs.size(), std::size_t{ops::attention_input::kTable} + 1), kNoValue);
+    node.inputs[ops::attention_input::kTable] = table;
   }
   validate(graph, ops::is_op);
   return std::move(builder).finish();
@@ -94,8 +90,9 @@ void StepState::grow(std::int64_t capacity) {
 }
 
 Bindings StepState::dims() const {
-  return {
-      {"tokens", rows_}, {"outputs", rows_}, {"rows", rows_}, {"positions", capacity_}, {"places", capacity_ * rows_}};
+  // Masks are over what a cache holds of a row: its context.
+  return {{"tokens", rows_},        {"outputs", rows_},     {"rows", rows_},
+          {"positions", capacity_}, {"context", capacity_}, {"places", capacity_ * rows_}};
 }
 
 }  // namespace heed

@@ -40,7 +40,7 @@ class StepState {
 
   std::int64_t rows() const { return rows_; }
   std::int64_t capacity() const { return capacity_; }
-  /// Sizes of the dimensions tokens, outputs and rows (R), positions (C), and places (C R).
+  /// Sizes of the dimensions tokens, outputs and rows (R), positions and context (C), and places (C R).
   Bindings dims() const;
 
  private:

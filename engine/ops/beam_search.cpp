@@ -10,12 +10,13 @@
 // A step makes token n of every sentence that is not done (progress: what SearchProgress says, and n - 1). A candidate
 // is a beam that goes on with a token; its score is the beam's sum of log probabilities (sums) and that of the token,
 // log softmax(logits). Tokens that options suppress, that would repeat no_repeat tokens in a row, and end tokens before
-// min_tokens do not come (and with renormalise count for nothing in the softmax); a forced token is the only candidate
-// of its beam and adds 0. Of the best (1 + max(1, ends)) B candidates of a sentence in order (of equals the lower beam,
-// then the lower token): those that end, or make max_tokens, become hypotheses where they are among the first B, with
-// score / n^length_penalty, of which the best B are kept; the first B of the others are the next beams. A sentence is
-// done as BeamOptions::early_stop says, when no beam is left, and after max_tokens. This is what Hugging Face's beam
-// search does.
+// min_tokens do not come (and with renormalise count for nothing in the softmax); tokens that are there already have
+// their log probability times repetition_penalty (Keskar et al. 2019; with one beam their logit, as op sample); a
+// forced token is the only candidate of its beam and adds 0. Of the best (1 + max(1, ends)) B candidates of a sentence
+// in order (of equals the lower beam, then the lower token): those that end, or make max_tokens, become hypotheses
+// where they are among the first B, with score / n^length_penalty, of which the best B are kept; the first B of the
+// others are the next beams. A sentence is done as BeamOptions::early_stop says, when no beam is left, and after
+// max_tokens. This is what Hugging Face's beam search does.
 //
 // What the beams leave: parents, the row that each continues (of this step's); position n, or -1 for rows without a
 // beam, whose sum is -3e38; table, where in a cache the key of each position lies, which is place p R + row of the step
@@ -167,6 +168,13 @@ class SentenceStep {
     return false;
   }
 
+  bool has_come(std::int64_t row, std::int64_t token) const {
+    for (std::int64_t at = 0; at <= made_ && options_.repetition_penalty != 1.0f; ++at) {
+      if (token_at(row, at) == token) return true;
+    }
+    return false;
+  }
+
   std::int64_t forced_token() const {
     if (made_ < options_.forced) {
       const std::int64_t token =
@@ -199,14 +207,24 @@ class SentenceStep {
         if (!std::isfinite(first[t]) || among(t, options_.suppressed, options_.suppressed_count)) return false;
         return !(made_ < options_.min_tokens && is_end(t)) && !repeats(r, t);
       };
-      double total = 0.0;
-      for (std::int64_t t = 0; t < vocabulary_; ++t) {
-        if (options_.renormalise == 0 || may_come(t)) total += std::exp(first[t] - largest);
-      }
-      const double log_total = largest + std::log(total);
+      const auto log_sum = [&](const auto& logit, bool of_all) {
+        double total = 0.0;
+        for (std::int64_t t = 0; t < vocabulary_; ++t) {
+          if (of_all || may_come(t)) total += std::exp(logit(t) - largest);
+        }
+        return largest + std::log(total);
+      };
+      const double log_of_all = log_sum([&](std::int64_t t) { return first[t]; }, true);
+      const double penalty = options_.repetition_penalty;
+      const auto penalised = [&](std::int64_t t) {
+        if (!has_come(r, t)) return first[t];
+        if (beams_ > 1) return log_of_all + (first[t] - log_of_all) * penalty;
+        return first[t] > 0.0 ? first[t] / penalty : first[t] * penalty;
+      };
+      const double log_total = options_.renormalise == 0 ? log_of_all : log_sum(penalised, false);
       for (std::int64_t t = 0; t < vocabulary_; ++t) {
         if (!may_come(t)) continue;
-        all.push_back({sum + (first[t] - log_total), beam, t});
+        all.push_back({sum + (penalised(t) - log_total), beam, t});
       }
     }
     std::ranges::stable_sort(all, [](const Candidate& a, const Candidate& b) { return a.score > b.score; });

@@ -22,10 +22,11 @@ struct BeamOptions {
   float length_penalty = 1.0f;
   std::int32_t end_count = 0;
   std::int32_t suppressed_count = 0;
-  std::int32_t forced = 0;        // a sentence
-  std::int32_t forced_last = -1;  // what a hypothesis of max_tokens must end with; -1: anything
-  std::int32_t renormalise = 0;   // 1: probabilities are those among the tokens that may come
-  std::int32_t reserved[6] = {};
+  std::int32_t forced = 0;          // a sentence
+  std::int32_t forced_last = -1;    // what a hypothesis of max_tokens must end with; -1: anything
+  std::int32_t renormalise = 0;     // 1: probabilities are those among the tokens that may come
+  float repetition_penalty = 1.0f;  // 1 or more, for tokens that are there already
+  std::int32_t reserved[5] = {};
   std::int32_t ends[kMostEnds] = {};
   std::int32_t suppressed[kMostSuppressed] = {};
 };

@@ -12,6 +12,7 @@ const uint kSuppressedCount = 6;
 const uint kForced = 7;
 const uint kForcedLast = 8;
 const uint kRenormalise = 9;
+const uint kRepetitionPenalty = 10;
 const uint kEnds = 16;
 const uint kSuppressed = 32;
 const uint kFirstForced = 128;

@@ -161,6 +161,17 @@ std::vector<OpCase> cases_beam_search() {
     ops::BeamOptions o = options();
     for (const std::int32_t token : {1, 4, 7, 12}) o.suppressed[o.suppressed_count++] = token;
     add({.name = "suppressed", .options = o});
+    for (const bool renormalise : {false, true}) {
+      ops::BeamOptions again = o;
+      again.repetition_penalty = 1.7f;
+      again.renormalise = renormalise ? 1 : 0;
+      add({.name = fmt::format("repetition penalty, renormalise {}", renormalise), .vocabulary = 14, .options = again});
+      add({.name = fmt::format("repetition penalty, renormalise {}", renormalise),
+           .sentences = 4,
+           .beams = 1,
+           .vocabulary = 14,
+           .options = again});
+    }
     o.renormalise = 1;
     add({.name = "suppressed, renormalised", .options = o});
     o.no_repeat = 2;

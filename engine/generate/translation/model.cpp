@@ -47,6 +47,7 @@ struct SearchDefaults {
   int no_repeat_ngram = 0;
   std::int64_t max_tokens = 0;  // 0: as many as the model takes
   std::int64_t min_tokens = 0;
+  double repetition_penalty = 1.0;
   bool renormalise = false;
 
   static SearchDefaults of(const ModelFile& file) {
@@ -63,10 +64,10 @@ struct SearchDefaults {
       d.early_stopping = early == "never" ? EarlyStopping::Never
                          : early == true  ? EarlyStopping::AtOnce
                                           : EarlyStopping::IfNoBetter;
-      if (search.value("repetition_penalty", 1.0) != 1.0) {
-        throw Error(
-            fmt::format("{}: its search asks for a repetition penalty, which heed's search by beams does not have",
-                        file.path().string()));
+      d.repetition_penalty = search.value("repetition_penalty", 1.0);
+      if (!(d.repetition_penalty >= 1.0)) {
+        throw Error(fmt::format("{}: its search asks for a repetition penalty of {}, expected 1 (none) or more",
+                                file.path().string(), d.repetition_penalty));
       }
     } catch (const nlohmann::json::exception& error) {
       throw Error(fmt::format("{}: metadata 'search' is not as it should be ({}); convert the model again",
@@ -206,6 +207,7 @@ ops::BeamOptions TranslationModel::State::beam_options(const TranslationOptions&
   o.no_repeat = no_repeat;
   o.length_penalty = static_cast<float>(penalty);
   o.early_stop = static_cast<std::int32_t>(options.early_stopping.value_or(defaults.early_stopping));
+  o.repetition_penalty = static_cast<float>(defaults.repetition_penalty);
   o.renormalise = defaults.renormalise ? 1 : 0;
   return o;
 }

@@ -1,0 +1,80 @@
+// Greedy and beam search of translation models, against what transformers' generate makes with the same settings: the
+// folders of tests/golden/translation whose golden.json has it.
+#include <doctest/doctest.h>
+
+#include <set>
+
+#include "heed/translate.h"
+#include "tests/golden/golden_data.h"
+
+namespace heed::golden {
+namespace {
+
+namespace fs = std::filesystem;
+
+using Ids = std::vector<std::int32_t>;
+
+constexpr double kScoreTolerance = 1e-4;
+
+/// The ids of a translation as golden.json has them: with the end token, and without padding behind it, which nobody
+/// can tell from tokens of that id that were chosen.
+Ids as_golden(const Translation& made, std::int32_t end, std::int32_t pad) {
+  Ids ids = made.tokens;
+  if (made.ended) ids.push_back(end);
+  while (ids.size() > 1 && ids.back() == pad && pad != end) ids.pop_back();
+  return ids;
+}
+
+}  // namespace
+
+TEST_CASE("translation: greedy and beam search make the tokens of transformers, with its scores") {
+  std::set<std::string> seen;
+  for (const fs::directory_entry& entry :
+       fs::directory_iterator(fs::path(HEED_SOURCE_DIR) / "tests/golden/translation")) {
+    const nlohmann::json golden = read_json(entry.path() / "golden.json");
+    if (!golden.contains("beam")) continue;
+    const std::string kind = entry.path().filename().string();
+    CAPTURE(kind);
+    seen.insert(kind);
+    const ConvertedModel converted(entry.path());
+    TranslationModel model(device(), converted.path());
+    const auto end = converted.file().metadata().at("end_tokens").at(0).get<std::int32_t>();
+    const auto pad = converted.file().metadata().at("pad").get<std::int32_t>();
+    const auto sources = golden.at("sources").get<std::vector<Ids>>();
+
+    TranslationOptions options;
+    options.max_tokens = golden.at("max_new_tokens").get<std::int64_t>();
+    options.beams = 1;
+    options.early_stopping = EarlyStopping::IfNoBetter;
+    options.length_penalty = 1.0;
+    const auto greedy = model.translate(sources, options);
+    for (std::size_t i = 0; i < sources.size(); ++i) {
+      CAPTURE(i);
+      CHECK(as_golden(greedy[i].at(0), end, pad) == golden.at("greedy").at(i).at("tokens").get<Ids>());
+    }
+
+    options = {};
+    options.max_tokens = golden.at("max_new_tokens").get<std::int64_t>();
+    options.beams = options.n_best = 4;
+    const auto best = model.translate(sources, options);
+    for (std::size_t i = 0; i < sources.size(); ++i) {
+      CAPTURE(i);
+      const nlohmann::json& expected = golden.at("beam").at(i);
+      REQUIRE(best[i].size() == expected.size());
+      for (std::size_t n = 0; n < best[i].size(); ++n) {
+        CAPTURE(n);
+        CHECK(as_golden(best[i][n], end, pad) == expected.at(n).at("tokens").get<Ids>());
+        CHECK(best[i][n].score == doctest::Approx(expected.at(n).at("score").get<double>()).epsilon(kScoreTolerance));
+      }
+      // Neither the others nor its place among them matter, to the last bit.
+      const auto alone = model.translate(std::vector<Ids>{sources[i]}, options);
+      for (std::size_t n = 0; n < best[i].size(); ++n) {
+        CHECK(alone.at(0).at(n).tokens == best[i][n].tokens);
+        CHECK(alone.at(0).at(n).score == best[i][n].score);
+      }
+    }
+  }
+  CHECK(seen.size() >= 8);
+}
+
+}  // namespace heed::golden
