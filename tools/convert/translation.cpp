@@ -1,5 +1,6 @@
 #include "tools/convert/translation.h"
 
+#include "tools/convert/config_reader.h"
 #include "tools/convert/json_text.h"
 #include "tools/convert/source_file.h"
 #include "tools/convert/text.h"
@@ -40,11 +41,9 @@ Checkpoint read_translation(const fs::path& folder, const nlohmann::json& config
   map_translation_tensors(config, read_weight_files(folder, is_buffer, checkpoint.notes), checkpoint);
   const auto vocabulary = config.parameters["source_vocabulary"].get<std::int64_t>();
   const auto target = config.parameters["vocabulary"].get<std::int64_t>();
-  TranslationTokenizers tokenizers =
-      read_translation_tokenizers(folder,
-                                  {config_json.value("model_type", std::string()), vocabulary,
-                                   target == vocabulary ? 0 : target, checkpoint.end_tokens},
-                                  checkpoint.notes);
+  const std::string type = ConfigReader(config_json, "config.json").find_text("model_type").value_or("");
+  TranslationTokenizers tokenizers = read_translation_tokenizers(
+      folder, {type, vocabulary, target == vocabulary ? 0 : target, checkpoint.end_tokens}, checkpoint.notes);
   checkpoint.tokenizer = std::move(tokenizers.source);
   if (tokenizers.target != checkpoint.tokenizer) checkpoint.target_tokenizer = std::move(tokenizers.target);
   return checkpoint;
