@@ -84,8 +84,10 @@ namespace {
 int run_bench(const BenchArguments& arguments, Clock::time_point start) {
   const ModelFile file = ModelFile::open(arguments.model);
   const auto task = file.metadata().find("task");
-  const bool text = task != file.metadata().end() && *task == "text-generation";
-  if (text && arguments.graph.empty() && arguments.binds.empty()) return bench_text(file, arguments, start);
+  const std::string named = task != file.metadata().end() && task->is_string() ? task->get<std::string>() : "";
+  const bool whole = arguments.graph.empty() && arguments.binds.empty();
+  if (whole && named == "text-generation") return bench_text(file, arguments, start);
+  if (whole && named == "translation") return bench_translation(file, arguments, start);
   return bench_graph(file, arguments, start);
 }
 
@@ -95,7 +97,8 @@ void add_bench(Program& program) {
   CLI::App* verb = program.app.add_subcommand("bench", "Measure the speed and memory of a model");
   verb->footer(
       "Speeds are medians. Of a text model, generation starts after a prompt of one token; 'start to first token'\n"
-      "counts from the start of the program, for a prompt of one token. Of other models, and with --graph or --bind, "
+      "counts from the start of the program, for a prompt of one token. A translation model translates --lines of\n"
+      "-p random tokens into -n each. Of other models, and with --graph or --bind, "
       "a\n"
       "graph runs on random numbers; flops are those of convolutions and products, two for each multiplication and\n"
       "addition. The dimension 'batch' is 1 where --bind does not say otherwise.\n"
@@ -111,6 +114,14 @@ void add_bench(Program& program) {
   verb->add_option("-n", arguments->generated_tokens, "Tokens to generate")
       ->capture_default_str()
       ->transform(integers(1, INT32_MAX))
+      ->type_name("N");
+  verb->add_option("--lines", arguments->lines, "Lines that are translated together")
+      ->capture_default_str()
+      ->transform(integers(1, 64))
+      ->type_name("N");
+  verb->add_option("--beam", arguments->beams, "Beams of each line")
+      ->capture_default_str()
+      ->transform(integers(1, 32))
       ->type_name("N");
   verb->add_option("--graph", arguments->graph, "Which graph (default: the model's main one)")->type_name("NAME");
   CLI::Option* binds = verb->add_option("--bind", arguments->binds, "The size of a named dimension; repeatable")

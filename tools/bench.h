@@ -19,6 +19,8 @@ struct BenchArguments {
   std::vector<std::string> binds;  // DIM=N
   std::int64_t prompt_tokens = 64;
   std::int64_t generated_tokens = 16;
+  std::int64_t lines = 32;  // of a translation model
+  std::int64_t beams = 4;
   int repeats = 3;
   bool json = false;
   bool profile = false;
@@ -26,6 +28,8 @@ struct BenchArguments {
 
 /// Prompt and generation of a text model. `start` is that of the program. Gives the exit code.
 int bench_text(const ModelFile& file, const BenchArguments& arguments, Clock::time_point start);
+/// Translations of lines of random tokens.
+int bench_translation(const ModelFile& file, const BenchArguments& arguments, Clock::time_point start);
 /// Runs of any graph on numbers that mean nothing.
 int bench_graph(const ModelFile& file, const BenchArguments& arguments, Clock::time_point start);
 

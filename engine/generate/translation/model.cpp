@@ -323,4 +323,9 @@ std::size_t TranslationModel::dispatches_per_step(std::int64_t sentences, std::i
   return state_->session.step_plan(sentences, beams).dispatches.size();
 }
 
+std::vector<DispatchTime> TranslationModel::profile(std::int64_t sentences, std::int64_t beams,
+                                                    std::int64_t source_tokens) {
+  return state_->session.profile(sentences, beams, source_tokens);
+}
+
 }  // namespace heed

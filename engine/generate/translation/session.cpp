@@ -244,4 +244,18 @@ const Plan& TranslationSession::step_plan(std::int64_t sentences, std::int64_t b
   return executable(steps, std::min<std::int64_t>(source_context_, 3 * kSourceStep)).plan();
 }
 
+std::vector<DispatchTime> TranslationSession::profile(std::int64_t sentences, std::int64_t beams,
+                                                      std::int64_t source_tokens) {
+  constexpr int kRepeats = 9;
+  Steps& steps = steps_of(sentences, beams);
+  const std::vector<std::int32_t> source(static_cast<std::size_t>(std::min(source_tokens, source_context_)), pad_);
+  const std::vector<const std::vector<std::int32_t>*> sources(static_cast<std::size_t>(sentences), &source);
+  encode(encode_, sources, sentences, static_cast<std::int64_t>(source.size()), steps.state.rows());
+  ops::BeamOptions options;
+  options.max_tokens = static_cast<std::int32_t>(std::min(kFirstCapacity, target_context()));
+  const auto restart = [&] { steps.search.start(sentences, first_token_, {}, options, options.max_tokens); };
+  restart();
+  return session_.time_dispatches(executable(steps, static_cast<std::int64_t>(source.size())), kRepeats, restart);
+}
+
 }  // namespace heed

@@ -59,6 +59,8 @@ class TranslationSession {
 
   /// The plan of a step for so many sentences and beams.
   const Plan& step_plan(std::int64_t sentences, std::int64_t beams);
+  /// What TranslationModel::profile says.
+  std::vector<DispatchTime> profile(std::int64_t sentences, std::int64_t beams, std::int64_t source_tokens);
 
  private:
   /// Steps for one number of sentences and beams.

@@ -11,6 +11,7 @@
 
 #include "heed/attention.h"
 #include "heed/device.h"
+#include "heed/dispatch_time.h"
 
 namespace heed {
 
@@ -76,6 +77,9 @@ class TranslationModel {
   /// For bench: bytes of weights that one step of so many sentences and beams reads, and its dispatches.
   std::uint64_t bytes_per_step(std::int64_t sentences, std::int64_t beams);
   std::size_t dispatches_per_step(std::int64_t sentences, std::int64_t beams);
+  /// For bench: the dispatches of a step for so many sentences of so many tokens, each waited for by the next. Throws
+  /// Error when the device has no clock.
+  std::vector<DispatchTime> profile(std::int64_t sentences, std::int64_t beams, std::int64_t source_tokens);
 
  private:
   struct State;

@@ -1,0 +1,102 @@
+// heed bench of a translation model: needs no tokenizer, it feeds token ids.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "heed/error.h"
+#include "heed/translate.h"
+#include "tools/bench.h"
+#include "tools/output.h"
+#include "tools/program.h"
+
+namespace heed::tools {
+namespace {
+
+/// Sentences of as many tokens as asked for, other ones each time.
+class RandomSentences {
+ public:
+  explicit RandomSentences(std::int64_t vocabulary) : vocabulary_(vocabulary) {}
+
+  std::vector<std::vector<std::int32_t>> next(std::int64_t count, std::int64_t tokens) {
+    std::vector<std::vector<std::int32_t>> sentences(static_cast<std::size_t>(count));
+    for (std::vector<std::int32_t>& sentence : sentences) {
+      for (std::int64_t i = 0; i < tokens; ++i) {
+        seed_ = seed_ * 6364136223846793005u + 1442695040888963407u;
+        sentence.push_back(static_cast<std::int32_t>((seed_ >> 33) % static_cast<std::uint64_t>(vocabulary_)));
+      }
+    }
+    return sentences;
+  }
+
+ private:
+  std::int64_t vocabulary_;
+  std::uint64_t seed_ = 0;
+};
+
+}  // namespace
+
+int bench_translation(const ModelFile& file, const BenchArguments& arguments, Clock::time_point start) {
+  const Device device = open_device(arguments.device);
+  const Clock::time_point loading = Clock::now();
+  TranslationModel model(device, arguments.model);
+  const double load_seconds = seconds_since(loading);
+  RandomSentences random(file.metadata().at("source_vocabulary").get<std::int64_t>());
+  TranslationOptions options;
+  options.beams = static_cast<int>(arguments.beams);
+  options.batch = arguments.lines;
+  options.min_tokens = options.max_tokens = arguments.generated_tokens;
+  const auto seconds = [&] {
+    const auto sentences = random.next(arguments.lines, arguments.prompt_tokens);
+    const Clock::time_point begin = Clock::now();
+    model.translate(sentences, options);
+    return seconds_since(begin);
+  };
+  seconds();  // once without the clock: plans are made and recorded for these sizes
+  const double startup_seconds = seconds_since(start);
+  std::vector<double> times;
+  for (int i = 0; i < arguments.repeats; ++i) times.push_back(seconds());
+  const double middle = median(times);
+  const auto made = static_cast<double>(arguments.lines * arguments.generated_tokens);
+  const std::uint64_t bytes = model.bytes_per_step(arguments.lines, arguments.beams);
+  const std::size_t dispatches = model.dispatches_per_step(arguments.lines, arguments.beams);
+  if (arguments.json) {
+    write_output(json_text({{"tokens_per_second", made / middle},
+                            {"seconds_per_step", middle / static_cast<double>(arguments.generated_tokens)},
+                            {"lines", arguments.lines},
+                            {"beams", arguments.beams},
+                            {"source_tokens", arguments.prompt_tokens},
+                            {"translated_tokens", arguments.generated_tokens},
+                            {"repeats", arguments.repeats},
+                            {"bytes_per_step", bytes},
+                            {"dispatches_per_step", dispatches},
+                            {"load_seconds", load_seconds},
+                            {"startup_seconds", startup_seconds},
+                            {"peak_memory_bytes", peak_memory()},
+                            {"device", device.info().name},
+                            {"driver", device.info().driver},
+                            {"model", arguments.model},
+                            {"type", main_type(file)}},
+                           2) +
+                 "\n");
+    return 0;
+  }
+  std::string text = fmt::format("{}, {}, {}\n", arguments.model, main_type(file), device.info().name);
+  const auto line = [&](const char* what, const std::string& value) { text += fmt::format("{:<24}{}\n", what, value); };
+  line("translation",
+       fmt::format("{:.1f} tokens/s ({} lines of {} tokens into {}, {} beams)", made / middle, arguments.lines,
+                   arguments.prompt_tokens, arguments.generated_tokens, arguments.beams));
+  line("a step, encoding shared",
+       fmt::format("{:.2f} ms", middle / static_cast<double>(arguments.generated_tokens) * 1e3));
+  line("read a step", format_bytes(bytes));
+  line("dispatches a step", std::to_string(dispatches));
+  line("loading", fmt::format("{:.3f} s", load_seconds));
+  line("peak memory", format_bytes(peak_memory()));
+  if (arguments.profile) {
+    text += profile_table(model.profile(arguments.lines, arguments.beams, arguments.prompt_tokens), "a step");
+  }
+  write_output(text);
+  return 0;
+}
+
+}  // namespace heed::tools
