@@ -49,10 +49,10 @@ struct Samples {
   std::vector<std::vector<TensorType>> moved;  // by dimension
 };
 
-Samples sample(const Graph& graph, const std::vector<std::string>& names, const std::int64_t* sizes,
-               std::int64_t step) {
+Samples sample(const Graph& graph, const std::vector<std::string>& names, const std::int64_t* sizes, std::int64_t step,
+               const Bindings& fixed) {
   Samples samples{names, {sizes, sizes + names.size()}, step, {}, {}};
-  Bindings dims;
+  Bindings dims = fixed;
   for (std::size_t i = 0; i < names.size(); ++i) dims[names[i]] = sizes[i];
   samples.base = infer_all(graph, dims);
   for (std::size_t i = 0; i < names.size(); ++i) {
@@ -73,17 +73,23 @@ std::optional<Samples> sample_somehow(const Graph& graph, std::string& problem) 
     return std::nullopt;
   }
   problem.clear();
-  for (const auto& [sizes, step] : {std::pair{kPrimes, std::int64_t{1}}, std::pair{kRound, kRoundStep}}) {
-    std::sort(names.begin(), names.end());
-    do {
-      try {
-        return sample(graph, names, sizes, step);
-      } catch (const Error& error) {
-        if (problem.empty()) problem = error.what();
-      }
-    } while (std::next_permutation(names.begin(), names.end()));
-  }
-  return std::nullopt;
+  const auto try_all = [&](const Bindings& fixed) -> std::optional<Samples> {
+    for (const auto& [sizes, step] : {std::pair{kPrimes, std::int64_t{1}}, std::pair{kRound, kRoundStep}}) {
+      std::sort(names.begin(), names.end());
+      do {
+        try {
+          return sample(graph, names, sizes, step, fixed);
+        } catch (const Error& error) {
+          if (problem.empty()) problem = error.what();
+        }
+      } while (std::next_permutation(names.begin(), names.end()));
+    }
+    return std::nullopt;
+  };
+  std::optional<Samples> samples = try_all({});
+  // Rows that share the memories of a batch are a multiple of it: then its size is 1.
+  if (!samples && std::erase(names, "batch") > 0) samples = try_all({{"batch", 1}});
+  return samples;
 }
 
 /// One size as an expression of the dimensions: a sum, or a product of two.

@@ -310,14 +310,16 @@ void reference(const ReferenceContext& c) {
 
 /// How wide a workgroup goes through a row of logits: as GPUs like it, as far as what lanes keep fits shared memory.
 std::uint32_t row_lanes(const Lowering& l, std::uint32_t keep, std::uint64_t vocabulary) {
+  // Seven loops lie behind conditions that few logits meet; drivers that mask lanes run each of them once all the same.
+  constexpr std::uint64_t kLoopsOfALogit = 8;
   const auto iterations = [&](std::uint32_t many) {
-    return vocabulary / many + 1 + std::uint64_t{keep} * (keep + 3 * Lowering::reduce_iterations(many));
+    return kLoopsOfALogit * (vocabulary / many + 4) +
+           std::uint64_t{keep} * (keep + 3 * Lowering::reduce_iterations(many));
   };
   const auto shared = [&](std::uint32_t many) { return std::uint64_t{many} * (keep * 8 + 4); };
   std::uint32_t lanes = l.lanes_within_loops(iterations);
   if (l.caps().subgroup_size > 8) lanes = std::max(lanes, l.lanes(128));
-  const std::uint32_t least = std::max(1u, l.caps().subgroup_size);
-  while (shared(lanes) > l.caps().max_shared_memory && lanes / 2 >= least) lanes /= 2;
+  while (shared(lanes) > l.caps().max_shared_memory && lanes > 1) lanes /= 2;
   if (shared(lanes) > l.caps().max_shared_memory || iterations(lanes) > l.caps().max_loop_iterations) {
     l.fail(
         fmt::format("{} candidates of each beam do not fit the {} bytes of shared memory that {} has; use fewer beams",
@@ -352,7 +354,10 @@ void lower(Lowering& l) {
   candidates.access = Access::Write;
   Dispatch find;
   find.shader = "beam_candidates";
-  find.variant = {vectors ? "4" : "1", l.caps().subgroup_arithmetic ? "1" : "0"};
+  const std::uint32_t wide = row_lanes(l, keep, static_cast<std::uint64_t>(vocabulary));
+  // Sums over subgroups are over whole ones.
+  const bool whole = l.caps().subgroup_size > 0 && wide % l.caps().subgroup_size == 0;
+  find.variant = {vectors ? "4" : "1", l.caps().subgroup_arithmetic && whole ? "1" : "0"};
   find.bindings = {l.read(kLogits, vectors ? View::F32x4 : View::F32),
                    reads(kSums, View::F32),
                    reads(kTable, View::I32),
@@ -361,7 +366,7 @@ void lower(Lowering& l) {
                    l.read(kOptions, View::I32),
                    candidates};
   find.push_constants = {u32(rows), u32(vocabulary), u32(beams)};
-  find.specialization = {row_lanes(l, keep, static_cast<std::uint64_t>(vocabulary)), keep};
+  find.specialization = {wide, keep};
   find.groups = l.spread(static_cast<std::uint64_t>(rows));
   l.emit(std::move(find));
 
