@@ -20,7 +20,7 @@ struct WordVocabulary {
   std::optional<TokenId> unknown;     // for what is not in the vocabulary; without it, that is an error
   std::optional<TokenId> begin, end;  // where a text begins and ends
   std::optional<TokenId> pad;         // never produced
-  bool add_begin = true;              // encode() puts `begin` before a text
+  bool add_begin = false;             // encode() puts `begin` before a text
   bool add_end = true;                // and `end` behind it
   bool lower_case = false;            // the text is lower-cased first, each character by itself
   bool pytorch_tutorial = false;      // the text is changed by normalizeString of PyTorch's translation tutorial first

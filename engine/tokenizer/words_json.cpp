@@ -35,7 +35,7 @@ class WordReader {
     vocabulary.begin = special("begin", vocabulary.tokens);
     vocabulary.end = special("end", vocabulary.tokens);
     vocabulary.pad = special("pad", vocabulary.tokens);
-    vocabulary.add_begin = flag("add_begin", true);
+    vocabulary.add_begin = flag("add_begin", false);
     vocabulary.add_end = flag("add_end", true);
     vocabulary.lower_case = flag("lower_case", false);
     if (json_.contains("normalize")) {

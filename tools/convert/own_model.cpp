@@ -15,6 +15,30 @@ std::string own_type(const nlohmann::json& config) {
   return config.is_object() && type != config.end() && type->is_string() ? type->get<std::string>() : std::string();
 }
 
+/// The tokenizer of sources, with what config.json says stands around them: `source_begin` and `source_end`.
+std::string around_sources(const std::string& tokenizer, const nlohmann::json& json, ConfigReader& config,
+                           std::vector<std::string>& notes) {
+  nlohmann::json own = nlohmann::json::parse(tokenizer);
+  const bool is_words = !own.contains("pieces");
+  const bool begin = config.boolean("source_begin", is_words && own.value("add_begin", false));
+  const bool end = config.boolean("source_end", !is_words || own.value("add_end", true));
+  if (is_words) {
+    own["add_begin"] = begin;
+    own["add_end"] = end;
+  } else {
+    const auto token = [&](bool wanted, const char* key) {
+      if (!wanted) return nlohmann::json::array();
+      if (!json.contains(key)) config.fail(key, "the id that stands around sources");
+      return nlohmann::json::array({json[key]});
+    };
+    own["before"] = token(begin, "bos_token_id");
+    own["after"] = token(end, "eos_token_id");
+  }
+  notes.push_back(std::string("sources are read as ") + (begin ? "begin, " : "") + "text" + (end ? ", end" : "") +
+                  "; source_begin and source_end of config.json say otherwise");
+  return own.dump();
+}
+
 }  // namespace
 
 bool is_own_translation(const nlohmann::json& config) {
@@ -46,6 +70,9 @@ void finish_own_model(const std::filesystem::path& folder, const nlohmann::json&
   if (checkpoint.tokenizer.empty() != checkpoint.target_tokenizer.empty()) {
     config.fail(checkpoint.tokenizer.empty() ? "source_tokenizer" : "target_tokenizer",
                 "a file of the folder, as for the other side");
+  }
+  if (!checkpoint.tokenizer.empty()) {
+    checkpoint.tokenizer = around_sources(checkpoint.tokenizer, json, config, checkpoint.notes);
   }
   if (checkpoint.tokenizer == checkpoint.target_tokenizer) checkpoint.target_tokenizer.clear();
   if (checkpoint.tokenizer.empty()) {

@@ -123,11 +123,11 @@ Graph llama(std::int64_t width, std::int64_t layers, std::int64_t heads, std::in
 /// only.
 std::vector<Model> all_models() {
   std::vector<Model> models;
-  for (const char* folder : {"shakespeare", "fashion"}) {
+  for (const char* folder : {"shakespeare", "fashion", "dates"}) {
     convert::Checkpoint checkpoint = convert::read_checkpoint(kSource / "models" / folder, {});
     const ModelHeader header = convert::make_header(checkpoint, std::nullopt);
     for (const Graph& graph : header.graphs) {
-      if (graph.name == "decode") {
+      if (graph.name == "decode" && header.metadata.value("task", "") == "text-generation") {
         add_text(models, folder, graph, 256, false);
       } else {
         Bindings dims;

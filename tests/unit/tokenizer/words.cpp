@@ -23,7 +23,7 @@ std::string problem_of(const std::string& json) {
 
 const std::string kFrench =
     R"({"type": "words", "tokens": ["<pad>", "<s>", "</s>", "<unk>", "je", "suis", "."],
-        "unknown": "<unk>", "begin": "<s>", "end": "</s>", "pad": "<pad>", "lower_case": true})";
+        "unknown": "<unk>", "begin": "<s>", "add_begin": true, "end": "</s>", "pad": "<pad>", "lower_case": true})";
 
 TEST_CASE("words: the example of tokenizer_format.md, and what becomes of white space and names of special tokens") {
   const auto tokenizer = tokenizer_of(kFrench);
