@@ -1,10 +1,10 @@
 #version 450
 // variant ACCESS: storage texel
-// variant PLACES: 0 1
+// variant PLACES: 0 1 2
 //
 // Before attention with a cache (engine/ops/attention.cpp): q is turned by its position and stored apart (heads = 0: it
-// is not), k is turned and stored in row position + t of the key cache, or where `places` says (PLACES_1), v is stored in
-// that row of the value cache. One invocation a pair of elements. Rows past the cache's end are dropped.
+// is not), k is turned and stored in row position + t of the key cache, or where `places` says, v is stored in that row of
+// the value cache. PLACES_1 turns nothing, and has no more bindings than every device allows. One invocation a pair of elements. Rows past the cache's end are dropped.
 #extension GL_GOOGLE_include_directive : require
 layout(local_size_x_id = 0) in;
 #include "constants/attention_prepare.h"
@@ -15,11 +15,15 @@ READ_F32(0, q);
 READ_F32(1, k);
 READ_F32(2, v);
 READ_I32(3, position);
+#ifdef PLACES_1
+READ_I32(4, places);
+#else
 READ_F32(4, table);
+#endif
 WRITE_F32(5, q_turned);
 WRITE_F32(6, cache_k);
 WRITE_F32(7, cache_v);
-#ifdef PLACES_1
+#ifdef PLACES_2
 READ_I32(8, places);
 #endif
 
@@ -35,7 +39,7 @@ void main() {
   uint rest = i % row_pairs;
   const int own = OWN_POSITIONS == 1 ? load_i32(position, t) : load_i32(position, 0) + int(t);
   if (own < 0) return;  // the row is padding
-#ifdef PLACES_1
+#ifndef PLACES_0
   const uint at_row = uint(own) < positions ? uint(load_i32(places, uint(own) * rows + t)) : cache_rows;
 #else
   const uint at_row = uint(own);
@@ -66,7 +70,9 @@ void main() {
   } else {
     x = vec2(load_f32(k, from + at.x), whole ? load_f32(k, from + at.y) : 0.0);
   }
+#ifndef PLACES_1
   if (pair < dims / 2) x = rotary_multiply(x, rotary_turn(table, dims / 2, uint(own), pair));
+#endif
   if (is_q) {
     const uint to = (t * heads + head) * head_dim;
     q_turned[to + at.x] = x.x;

@@ -52,8 +52,9 @@ std::optional<Binding> prepare(Lowering& l, const Sizes& s) {
                 q_out,
                 l.update(kCacheK),
                 l.update(kCacheV)};
-  d.variant = {l.has(kTable) ? "1" : "0"};
-  if (l.has(kTable)) d.bindings.push_back(l.read(kTable, View::I32));
+  d.variant = {!l.has(kTable) ? "0" : turns ? "2" : "1"};
+  if (l.has(kTable) && turns) d.bindings.push_back(l.read(kTable, View::I32));
+  if (l.has(kTable) && !turns) d.bindings[4] = l.read(kTable, View::I32);
   d.push_constants = words_of(AttentionPreparePush{
       .rows = u32(s.queries),
       .heads = turns ? u32(s.heads) : 0,

@@ -2,10 +2,13 @@
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
 
+#include "generate/beam_search.h"
+#include "generate/step_state.h"
 #include "heed/error.h"
 #include "models/llama.h"
 #include "ops/sample.h"
@@ -119,15 +122,52 @@ Graph llama(std::int64_t width, std::int64_t layers, std::int64_t heads, std::in
   return models::llama_decode_graph(p, tensors);
 }
 
-/// The shipped models, and Llama in the sizes of stories15M, TinyLlama and Llama 2 7B, whose weights are described
-/// only.
+/// A translation model's graphs as they run: a batch is encoded, and beams of it take a step.
+void add_translation(std::vector<Model>& models, const std::string& name, const ModelHeader& header) {
+  const auto graph_named = [&](const std::string& graph) {
+    return *std::ranges::find(header.graphs, graph, &Graph::name);
+  };
+  const std::int64_t context = header.metadata.at("context").get<std::int64_t>();
+  const std::int64_t source = std::min<std::int64_t>(24, header.metadata.at("source_context").get<std::int64_t>());
+  for (const std::int64_t sentences : {16}) {
+    for (const std::int64_t beams : {4}) {
+      const std::int64_t rows = sentences * beams;
+      models.push_back({fmt::format("{} encode {} for {} beams", name, sentences, beams),
+                        graph_named("encode"),
+                        {{"batch", sentences}, {"source", source}, {"rows", rows}}});
+      models.push_back({fmt::format("{} step of {} x {} beams", name, sentences, beams),
+                        BeamSearch::append_to(StepState::with_rows(graph_named("decode")), beams, 1),
+                        {{"batch", sentences},
+                         {"source", source},
+                         {"rows", rows},
+                         {"tokens", rows},
+                         {"outputs", rows},
+                         {"positions", context},
+                         {"context", context},
+                         {"places", context * rows},
+                         {"sentences", sentences},
+                         {"options", static_cast<std::int64_t>(ops::kFirstForced)}}});
+    }
+  }
+}
+
+/// The shipped models, tiny ones of each kind that translates, and Llama in the sizes of stories15M, TinyLlama and
+/// Llama 2 7B, whose weights are described only.
 std::vector<Model> all_models() {
   std::vector<Model> models;
-  for (const char* folder : {"shakespeare", "fashion", "dates"}) {
+  std::vector<std::filesystem::path> translators = {kSource / "models" / "dates"};
+  for (const auto& entry : std::filesystem::directory_iterator(kSource / "tests" / "golden" / "translation")) {
+    translators.push_back(entry.path());
+  }
+  for (const std::filesystem::path& folder : translators) {
+    convert::Checkpoint checkpoint = convert::read_checkpoint(folder, {});
+    add_translation(models, folder.filename().string(), convert::make_header(checkpoint, std::nullopt));
+  }
+  for (const char* folder : {"shakespeare", "fashion"}) {
     convert::Checkpoint checkpoint = convert::read_checkpoint(kSource / "models" / folder, {});
     const ModelHeader header = convert::make_header(checkpoint, std::nullopt);
     for (const Graph& graph : header.graphs) {
-      if (graph.name == "decode" && header.metadata.value("task", "") == "text-generation") {
+      if (graph.name == "decode") {
         add_text(models, folder, graph, 256, false);
       } else {
         Bindings dims;
