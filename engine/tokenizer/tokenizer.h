@@ -43,6 +43,8 @@ class Tokenizer {
   virtual const std::vector<TokenId>& after() const = 0;
   /// The token that a text begins with where one is made, if the vocabulary names it.
   virtual std::optional<TokenId> begin_token() const { return std::nullopt; }
+  /// Whether every token is a word of its own, the unknown one too.
+  virtual bool tokens_are_words() const { return false; }
   /// The tokens that name languages, by code as people write it: "en", "fra_Latn". Empty where a model has none.
   virtual const std::map<std::string, TokenId>& languages() const = 0;
   /// The token of a language. Throws Error listing the ones there are.

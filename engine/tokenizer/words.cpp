@@ -83,6 +83,7 @@ class WordTokenizer final : public Tokenizer {
   const std::vector<TokenId>& after() const override { return after_; }
   const std::map<std::string, TokenId>& languages() const override { return languages_; }
   std::optional<TokenId> begin_token() const override { return vocabulary_.begin; }
+  bool tokens_are_words() const override { return vocabulary_.unit == WordVocabulary::Unit::Words; }
 
  private:
   bool is_special(TokenId token) const {

@@ -39,9 +39,10 @@ Graph with_weights(const Graph& original, bool all) {
   return std::move(builder).finish();
 }
 
-/// Reads the weights that a run left and appends their rows to those of the node.
+/// Reads the weights that a run left and appends their rows to those of the node. `own` is what attention of the
+/// graph's tokens to themselves is.
 void read_weights(Session& session, const Executable& executable, const Graph& graph, const Bindings& dims,
-                  std::vector<AttentionWeights>& nodes) {
+                  AttentionKind own, std::vector<AttentionWeights>& nodes) {
   const std::vector<TensorType> types = infer_all(graph, dims);
   std::size_t at = 0;
   for (const Node& node : graph.nodes) {
@@ -50,7 +51,13 @@ void read_weights(Session& session, const Executable& executable, const Graph& g
     if (shape.size() == 4) shape.erase(shape.begin());  // one block
     std::vector<float> weights(static_cast<std::size_t>(element_count(shape)));
     session.read_output(executable, output_name(node), std::as_writable_bytes(std::span(weights)));
-    if (at == nodes.size()) nodes.push_back({node.name, shape[0], 0, shape[2], {}});
+    if (at == nodes.size()) {
+      // A decoder reads what it wrote from a cache, and the source from elsewhere.
+      const AttentionKind kind = own == AttentionKind::Source || has_cache(node) ? own : AttentionKind::Cross;
+      // Layers of encoders and decoders have the same names.
+      const std::string name = own == AttentionKind::Source ? "encoder." + node.name : node.name;
+      nodes.push_back({name, shape[0], 0, shape[2], {}, kind});
+    }
     AttentionWeights& all = nodes[at++];
     // [heads, rows, columns]: new rows go behind the old ones of each head.
     std::vector<float> joined;
@@ -80,7 +87,7 @@ std::vector<AttentionWeights> TranslationSession::explain(const std::vector<std:
   std::vector<AttentionWeights> nodes;
   const Graph encoder = all ? with_weights(encode_, true) : encode_;
   const Executable& encoded = encode(encoder, {&source}, 1, source_tokens, 1);
-  if (all) read_weights(session_, encoded, encoder, encoded.plan().dims, nodes);
+  if (all) read_weights(session_, encoded, encoder, encoded.plan().dims, AttentionKind::Source, nodes);
 
   // What a row weighs is for the token that it makes: the first token makes the first of the target.
   std::vector<std::int32_t> fed = {first_token};
@@ -104,7 +111,7 @@ std::vector<AttentionWeights> TranslationSession::explain(const std::vector<std:
     write("parents", {&parent, 1});
     Executable& executable = session_.prepare(decoder, dims);
     session_.run(executable);
-    read_weights(session_, executable, decoder, dims, decoded);
+    read_weights(session_, executable, decoder, dims, AttentionKind::Target, decoded);
   }
   nodes.insert(nodes.end(), std::make_move_iterator(decoded.begin()), std::make_move_iterator(decoded.end()));
   return nodes;

@@ -28,9 +28,10 @@ std::map<std::string, Language> languages_of(const ModelFile& file) {
   const auto found = file.metadata().find("languages");
   if (found == file.metadata().end()) return languages;
   try {
-    for (const auto& [code, ids] : found->items()) {
+    for (const auto& item : found->items()) {
+      const nlohmann::json& ids = item.value();
       const auto list = [&](const char* key) { return ids.contains(key) ? ids.at(key).get<Tokens>() : Tokens(); };
-      languages[code] = {list("source_before"), list("source_after"), list("target_begin")};
+      languages[item.key()] = {list("source_before"), list("source_after"), list("target_begin")};
     }
   } catch (const nlohmann::json::exception& error) {
     throw Error(fmt::format("{}: metadata 'languages' is not as it should be ({}); convert the model again",
@@ -106,6 +107,8 @@ struct TranslationModel::State {
   ops::BeamOptions beam_options(const TranslationOptions& options) const;
   std::int64_t beams(const TranslationOptions& options) const;
   std::string shown(const Tokenizer* tokenizer, std::int32_t token) const;
+  /// Whether a token of a vocabulary is no part of a text: the beginning, the end, a language.
+  bool is_special(const Tokenizer* tokenizer, std::int32_t token) const;
   std::string text_of(const Tokens& tokens) const {
     return target_tokenizer == nullptr ? std::string() : target_tokenizer->decode(tokens);
   }
@@ -214,8 +217,30 @@ ops::BeamOptions TranslationModel::State::beam_options(const TranslationOptions&
 
 std::string TranslationModel::State::shown(const Tokenizer* tokenizer, std::int32_t token) const {
   if (tokenizer == nullptr) return fmt::format("{}", token);
+  // Models may have more tokens than their tokenizers.
+  if (static_cast<std::size_t>(token) >= tokenizer->vocabulary_size()) return fmt::format("<{}>", token);
   const std::string piece = tokenizer->piece(token);
-  return piece.empty() ? fmt::format("<{}>", token) : piece;
+  if (!piece.empty()) return piece;
+  const bool is_word = tokenizer->tokens_are_words() && !is_special(tokenizer, token);
+  return fmt::format("{}<{}>", is_word ? " " : "", token);
+}
+
+bool TranslationModel::State::is_special(const Tokenizer* tokenizer, std::int32_t token) const {
+  if (tokenizer == nullptr || static_cast<std::size_t>(token) >= tokenizer->vocabulary_size()) return false;
+  for (const auto& [code, id] : tokenizer->languages()) {
+    if (id == token) return true;
+  }
+  // The unknown token has no text either, but stands for some; and what stands before a source may be text.
+  if (!tokenizer->piece(token).empty()) return false;
+  const auto holds = [&](const Tokens& tokens) { return std::ranges::find(tokens, token) != tokens.end(); };
+  if (tokenizer->begin_token() == token || holds(tokenizer->before()) || holds(tokenizer->after()) ||
+      holds(tokenizer->end_tokens())) {
+    return true;
+  }
+  return std::ranges::any_of(languages, [&](const auto& named) {
+    const Language& language = named.second;
+    return holds(language.source_before) || holds(language.source_after) || holds(language.target_begin);
+  });
 }
 
 TranslationModel::TranslationModel(const Device& device, const std::filesystem::path& file)
@@ -306,13 +331,21 @@ Attention TranslationModel::explain(const Tokens& source, const Translation& tra
   Attention attention;
   Tokens target = translation.tokens;
   if (translation.ended && !state.session.end_tokens().empty()) target.push_back(state.session.end_tokens().front());
+  const Tokenizer* const read = state.source_tokenizer.get();
   for (const std::int32_t token : source) {
-    attention.source.push_back(state.shown(state.source_tokenizer.get(), token));
+    attention.source.push_back(state.shown(read, token));
+    attention.source_special.push_back(state.is_special(read, token));
   }
+  const Tokenizer* const written = state.target_tokenizer.get();
   for (const std::int32_t token : target) {
-    attention.target.push_back(state.shown(state.target_tokenizer.get(), token));
+    attention.target.push_back(state.shown(written, token));
+    attention.target_special.push_back(state.is_special(written, token));
   }
-  attention.nodes = state.session.explain(source, state.beginning(options).first, target, all);
+  // Without a tokenizer the end is known all the same.
+  if (translation.ended && target.size() > translation.tokens.size()) attention.target_special.back() = true;
+  const std::int32_t first_token = state.beginning(options).first;
+  attention.begin = state.shown(written, first_token);
+  attention.nodes = state.session.explain(source, first_token, target, all);
   return attention;
 }
 
