@@ -2,18 +2,16 @@
 #include <doctest/doctest.h>
 #include <fcntl.h>
 #include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <array>
 #include <chrono>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <thread>
 
 #include "plan/device_caps.h"
+#include "tests/browser.h"
 #include "tests/end_to_end/process.h"
 #include "tests/temporary_folder.h"
 #include "tools/conform_report.h"
@@ -66,65 +64,18 @@ tools::ConformReport bad_report(int failures) {
   return report;
 }
 
-/// A Chromium that runs without a screen; empty where there is none.
-std::string chromium() {
-  for (const char* name : {"chromium", "chromium-browser", "google-chrome"}) {
-    const std::string found = "command -v " + std::string(name) + " >/dev/null 2>&1";
-    if (::system(found.c_str()) == 0) return name;
-  }
-  return "";
-}
-
-std::string attribute(const std::string& html) {
-  std::string text;
-  for (const char c : html) text += c == '&' ? "&amp;" : c == '"' ? "&quot;" : std::string(1, c);
-  return text;
-}
-
 /// What a browser says of a page in a frame of this width: its own width and that of its content, its title, and what
 /// of it is cut off.
 nlohmann::json measured(const std::string& browser, const testing::TemporaryFolder& folder, const std::string& page,
                         int width) {
-  const std::string frame = folder.path("frame.html").string();
-  std::ofstream(frame) << "<!doctype html><meta charset=utf-8><iframe id=f style='border:0;height:900px;width:" << width
-                       << "px' srcdoc=\"" << attribute(page) << "\"></iframe><pre id=said></pre><script>\n"
-                       << R"(const frame = document.getElementById("f");
-frame.onload = () => {
-  const page = frame.contentDocument;
+  return testing::ask_page(browser, folder, page, width, R"(
   const cut = [...page.querySelectorAll("body *")].filter(e => e.scrollWidth > e.clientWidth + 1 && e.clientWidth > 0);
   const lines = e => { const r = page.createRange(); r.selectNodeContents(e); return r.getClientRects().length; };
   const broken = [...page.querySelectorAll("th, td:first-child, td.n")].filter(e => !/\s/.test(e.innerText) && lines(e) > 1);
-  document.getElementById("said").textContent = JSON.stringify({inner: frame.contentWindow.innerWidth,
+  return {inner: frame.contentWindow.innerWidth,
     content: page.documentElement.scrollWidth, title: page.title, cut: cut.map(e => e.outerHTML.slice(0, 80)),
     broken: broken.map(e => e.innerText),
-    text: page.body.innerText.length});
-};)"
-                       << "\n</script>";
-  const std::string command =
-      "timeout 100 " + browser + " --headless --no-sandbox --disable-gpu --disable-dev-shm-usage --user-data-dir='" +
-      folder.path("profile").string() +
-      "' --host-resolver-rules='MAP * ~NOTFOUND' --virtual-time-budget=10000 --dump-dom 'file://" + frame + "' 2>'" +
-      folder.path("browser.log").string() + "'";
-  FILE* const pipe = ::popen(command.c_str(), "r");
-  REQUIRE(pipe != nullptr);
-  std::string dom;
-  std::array<char, 4096> block;
-  for (std::size_t count = 1; count > 0;) {
-    count = ::fread(block.data(), 1, block.size(), pipe);
-    dom.append(block.data(), count);
-  }
-  REQUIRE_MESSAGE(::pclose(pipe) == 0, content_of(folder.path("browser.log")));
-  const std::string begin = "<pre id=\"said\">";
-  const std::size_t at = dom.find(begin);
-  REQUIRE(at != std::string::npos);
-  std::string said = dom.substr(at + begin.size(), dom.find("</pre>", at) - at - begin.size());
-  using Entity = std::pair<const char*, const char*>;
-  for (const auto& [entity, letter] : {Entity{"&lt;", "<"}, {"&gt;", ">"}, {"&quot;", "\""}, {"&amp;", "&"}}) {
-    for (std::size_t found = said.find(entity); found != std::string::npos; found = said.find(entity, found + 1)) {
-      said.replace(found, std::string_view(entity).size(), letter);
-    }
-  }
-  return nlohmann::json::parse(said);
+    text: page.body.innerText.length};)");
 }
 
 }  // namespace
@@ -256,7 +207,7 @@ TEST_CASE("conform: what is interrupted leaves no report, and the old one as it 
 }
 
 TEST_CASE("conform: the page fits a phone and a large screen, and needs nothing else") {
-  const std::string browser = chromium();
+  const std::string browser = testing::find_chromium();
   if (browser.empty()) {
     MESSAGE("SKIPPED: no Chromium here to open the report with");
     return;
