@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <bit>
 #include <charconv>
 #include <cmath>
@@ -11,6 +12,7 @@
 #include <utility>
 
 #include "file/output_file.h"
+#include "formats/token_text.h"
 #include "graph/convert_dtype.h"
 #include "heed/error.h"
 
@@ -132,6 +134,31 @@ class HeaderParser {
   std::string_view rest_;
   const std::string& where_;
 };
+
+/// What stands before the elements; `code` is NumPy's for their type.
+std::string npy_header(std::string_view code, const Shape& shape) {
+  std::string sizes;
+  for (const std::int64_t size : shape) sizes += fmt::format("{}, ", size);
+  if (shape.size() > 1) sizes.resize(sizes.size() - 2);  // only a single size needs its comma
+  if (shape.size() == 1) sizes.pop_back();
+  std::string header = fmt::format("{{'descr': '{}', 'fortran_order': False, 'shape': ({}), }}", code, sizes);
+  const std::size_t before = kNpyMagic.size() + 4;
+  while ((before + header.size() + 1) % kHeaderAlignment != 0) header += ' ';
+  header += '\n';
+  std::string start(kNpyMagic);
+  start += '\1';
+  start += '\0';
+  start += static_cast<char>(header.size() & 0xff);
+  start += static_cast<char>(header.size() >> 8);
+  return start + header;
+}
+
+std::vector<std::byte> joined(const std::string& header, std::span<const std::byte> data) {
+  std::vector<std::byte> bytes(header.size() + data.size());
+  std::memcpy(bytes.data(), header.data(), header.size());
+  if (!data.empty()) std::memcpy(bytes.data() + header.size(), data.data(), data.size());
+  return bytes;
+}
 
 template <typename To, typename From>
 std::vector<To> elements(const NpyArray& array, const std::string& where) {
@@ -263,24 +290,32 @@ std::vector<std::byte> from_words(DType type, std::span<const std::byte> words) 
 }
 
 void write_npy(const std::filesystem::path& path, DType type, const Shape& shape, std::span<const std::byte> data) {
-  std::string sizes;
-  for (const std::int64_t size : shape) sizes += fmt::format("{}, ", size);
-  if (shape.size() > 1) sizes.resize(sizes.size() - 2);  // only a single size needs its comma
-  if (shape.size() == 1) sizes.pop_back();
-  std::string header = fmt::format("{{'descr': '{}', 'fortran_order': False, 'shape': ({}), }}", code_of(type), sizes);
-  const std::size_t before = kNpyMagic.size() + 4;
-  while ((before + header.size() + 1) % kHeaderAlignment != 0) header += ' ';
-  header += '\n';
-  std::string start(kNpyMagic);
-  start += '\1';
-  start += '\0';
-  start += static_cast<char>(header.size() & 0xff);
-  start += static_cast<char>(header.size() >> 8);
-  start += header;
+  const std::string header = npy_header(code_of(type), shape);
   OutputFile file(path);
-  file.append(std::as_bytes(std::span(start)));
+  file.append(std::as_bytes(std::span(header)));
   file.append(data);
   file.commit();
+}
+
+std::vector<std::byte> npy_bytes(DType type, const Shape& shape, std::span<const std::byte> data) {
+  return joined(npy_header(code_of(type), shape), data);
+}
+
+std::vector<std::byte> npy_texts(const std::vector<std::string>& texts) {
+  std::vector<std::u32string> characters;
+  std::size_t longest = 1;  // NumPy has no texts of no characters
+  for (const std::string& text : texts) {
+    characters.push_back(code_points(text));
+    longest = std::max(longest, characters.back().size());
+  }
+  // Each is filled up with zeros.
+  std::u32string filled;
+  for (std::u32string& text : characters) {
+    text.resize(longest);
+    filled += text;
+  }
+  return joined(npy_header(fmt::format("<U{}", longest), {static_cast<std::int64_t>(texts.size())}),
+                std::as_bytes(std::span(filled)));
 }
 
 }  // namespace heed

@@ -32,6 +32,11 @@ NpyArray parse_npy(std::span<const std::byte> bytes, const std::string& where);
 /// Writes elements of a type through a temporary file; NumPy has no bf16, which is written as float32 from f32
 /// elements. Throws Error when that fails.
 void write_npy(const std::filesystem::path& path, DType type, const Shape& shape, std::span<const std::byte> data);
+/// What write_npy() writes.
+std::vector<std::byte> npy_bytes(DType type, const Shape& shape, std::span<const std::byte> data);
+/// A .npy file of texts, an array of one dimension. Bytes that are no UTF-8 are lone surrogates, as Python's
+/// "surrogateescape" reads them, so that nothing is lost.
+std::vector<std::byte> npy_texts(const std::vector<std::string>& texts);
 /// 32-bit words of a device (graph/dtype.h) as elements of a type, for write_npy.
 std::vector<std::byte> from_words(DType type, std::span<const std::byte> words);
 

@@ -26,12 +26,18 @@ libxxhash-dev        checksums
 libonig-dev          tokenizers
 libonnx-dev          ONNX models
 libprotobuf-dev      ONNX models
-libzip-dev           PyTorch's checkpoints
+libzip-dev           PyTorch's checkpoints, arrays of attention
+libpango1.0-dev      labels of attention's pictures
+libcairo2-dev        attention's pictures
 libstb-dev           PNG and JPEG files
 '
 test_required='
 doctest-dev          unit tests
 libsentencepiece-dev the tokenizer that ours is compared with
+'
+# Installed where the system has it, for the demo: without a font of its script a label is drawn as boxes.
+optional='
+fonts-ipafont-gothic|fonts-vlgothic|fonts-noto-cjk   Japanese labels of pictures
 '
 # Tests that need these are skipped, visibly, where a system does not have them.
 test_optional='
@@ -100,10 +106,10 @@ update() {
 
 install_missing() {
   needed=$(missing "$required")
-  wanted=
+  wanted=$(missing "$optional")
   if [ "$tests" = yes ]; then
     needed=$(printf '%s\n%s' "$needed" "$(missing "$test_required")")
-    wanted=$(missing "$test_optional")
+    wanted=$(printf '%s\n%s' "$wanted" "$(missing "$test_optional")" | sed '/^$/d')
   fi
   needed=$(echo "$needed" | sed '/^$/d')
   [ -n "$needed$wanted" ] || return 0
@@ -120,7 +126,7 @@ install_missing() {
     exit 1
   fi
   extras=$(choose "$wanted" | tr '\n' ' ')
-  sed 's/^/setup: not on this system, tests that need it are skipped: /' "$unknown"
+  sed 's/^/setup: not on this system, done without (tests that need it are skipped): /' "$unknown"
   [ -n "$chosen$extras" ] || return 0
   update
   echo "setup: installing $chosen$extras"
