@@ -177,14 +177,13 @@ std::map<std::string, HostTensor> ConvertedModel::run(const Graph& graph,
   return run(graph, inputs, bind_inputs(graph, shapes));
 }
 
-std::map<std::string, HostTensor> ConvertedModel::run(const Graph& graph,
-                                                      const std::map<std::string, HostTensor>& inputs,
-                                                      const Bindings& dims) {
-  Executable& executable = session_.prepare(graph, dims);
+std::map<std::string, HostTensor> run(Session& session, const Graph& graph,
+                                      const std::map<std::string, HostTensor>& inputs, const Bindings& dims) {
+  Executable& executable = session.prepare(graph, dims);
   for (const auto& [name, tensor] : inputs) {
-    if (session_.has(name)) session_.write(name, words_of(tensor));  // those that nothing reads have no place
+    if (session.has(name)) session.write(name, words_of(tensor));  // those that nothing reads have no place
   }
-  session_.run(executable);
+  session.run(executable);
   std::map<std::string, HostTensor> outputs;
   for (const ValueId id : graph.outputs) {
     const std::string& name = graph.value(id).name;
@@ -193,7 +192,7 @@ std::map<std::string, HostTensor> ConvertedModel::run(const Graph& graph,
     output.type = plan.tensors[plan.tensor_named(name)].type;
     std::vector<float> values(static_cast<std::size_t>(element_count(output.type.shape)));
     REQUIRE(is_floating(output.type.dtype));
-    session_.read_output(executable, name, std::as_writable_bytes(std::span(values)));
+    session.read_output(executable, name, std::as_writable_bytes(std::span(values)));
     output.data.assign(values.begin(), values.end());
   }
   return outputs;

@@ -45,6 +45,11 @@ const Device& device();
 TextModel convert_and_open(const std::filesystem::path& input, const std::filesystem::path& tokenizer,
                            const convert_test::TempFolder& folder, std::optional<DType> type = {});
 
+/// Runs a graph on all its inputs, by name. States stay between runs. Gives all outputs by name, decoded; they are
+/// reals.
+std::map<std::string, HostTensor> run(Session& session, const Graph& graph,
+                                      const std::map<std::string, HostTensor>& inputs, const Bindings& dims);
+
 /// A checkpoint converted and opened on device().
 class ConvertedModel {
  public:
@@ -56,7 +61,9 @@ class ConvertedModel {
   std::map<std::string, HostTensor> run(const Graph& graph, const std::map<std::string, HostTensor>& inputs);
   /// The same with all dimensions given. States stay between runs.
   std::map<std::string, HostTensor> run(const Graph& graph, const std::map<std::string, HostTensor>& inputs,
-                                        const Bindings& dims);
+                                        const Bindings& dims) {
+    return golden::run(session_, graph, inputs, dims);
+  }
 
  private:
   convert_test::TempFolder folder_;
