@@ -4,7 +4,8 @@
 //
 // Before attention with a cache (engine/ops/attention.cpp): q is turned by its position and stored apart (heads = 0: it
 // is not), k is turned and stored in row position + t of the key cache, or where `places` says, v is stored in that row of
-// the value cache. PLACES_1 turns nothing, and has no more bindings than every device allows. One invocation a pair of elements. Rows past the cache's end are dropped.
+// the value cache. PLACES_1 turns nothing, and has no more bindings than every device allows. One
+// invocation a pair of elements. Rows past the cache's end are dropped.
 #extension GL_GOOGLE_include_directive : require
 layout(local_size_x_id = 0) in;
 #include "constants/attention_prepare.h"

@@ -11,6 +11,9 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
+#include "file/output_file.h"
+#include "formats/alignment.h"
+#include "formats/attention_file.h"
 #include "heed/error.h"
 #include "tools/interrupt.h"
 #include "tools/output.h"
@@ -32,6 +35,11 @@ struct TranslateArguments {
   std::string prefix_tokens;
   std::string early_stopping;
   TranslationOptions options;
+  std::string alignments;
+  bool align_tokens = false;
+  std::string attention;
+  std::vector<std::size_t> layers;
+  std::vector<std::int64_t> heads;
   bool scores = false;
   bool json = false;
 };
@@ -114,6 +122,7 @@ class Translating {
       }
       tokens += made[i].front().tokens.size() + (made[i].front().ended ? 1 : 0);
     }
+    if (!interrupt.raised()) look_at_attention(sources, made);
     write_error(fmt::format("{}: {} line{}, {} tokens in {:.3f} s, {:.1f} tokens/s\n", device_.info().name, made.size(),
                             made.size() == 1 ? "" : "s", tokens, seconds,
                             seconds > 0 ? static_cast<double>(tokens) / seconds : 0.0));
@@ -121,6 +130,56 @@ class Translating {
   }
 
  private:
+  std::vector<std::int32_t> source_tokens(const Sources& sources, std::size_t index) const {
+    if (sources.tokens) return *sources.tokens;
+    const std::string& line = sources.lines[index];
+    if (line.find_first_not_of(" \t\r\n\v\f") == std::string::npos) return {};
+    return model_.tokenize(line, arguments_.options);
+  }
+
+  /// The nodes of attention over the source that --layer names; all where it names none.
+  AttentionChoice choice_of(const Attention& attention) const {
+    AttentionChoice choice{{}, arguments_.heads};
+    std::vector<std::size_t> layers;
+    for (std::size_t i = 0; i < attention.nodes.size(); ++i) {
+      if (attention.nodes[i].kind == AttentionKind::Cross) layers.push_back(i);
+    }
+    if (layers.empty()) throw Error(fmt::format("{}: the model has no attention over its source", arguments_.model));
+    for (const std::size_t layer : arguments_.layers) {
+      if (layer >= layers.size()) {
+        throw Error(fmt::format("layer {} was asked for; attention over the source has layers 0 to {}", layer,
+                                layers.size() - 1));
+      }
+      choice.nodes.push_back(layers[layer]);
+    }
+    return choice;
+  }
+
+  /// Runs what was translated through the model once more, to see what it looked at.
+  void look_at_attention(const Sources& sources, const std::vector<std::vector<Translation>>& made) {
+    if (arguments_.alignments.empty() && arguments_.attention.empty()) return;
+    const AlignmentUnit unit =
+        arguments_.align_tokens || !model_.has_tokenizer() ? AlignmentUnit::Tokens : AlignmentUnit::Words;
+    std::string alignments;
+    for (std::size_t i = 0; i < made.size(); ++i) {
+      const std::vector<std::int32_t> tokens = source_tokens(sources, i);
+      if (!tokens.empty() && !made[i].front().tokens.empty()) {
+        // With all nodes: a page lets one choose among them.
+        const Attention attention =
+            model_.explain(tokens, made[i].front(), arguments_.options, !arguments_.attention.empty());
+        if (!arguments_.alignments.empty()) alignments += pharaoh_pairs(attention, choice_of(attention), unit);
+        if (!arguments_.attention.empty()) write_attention(arguments_.attention, attention, choice_of(attention));
+      } else if (!arguments_.attention.empty()) {
+        throw Error("the line or its translation is empty: there is no attention to show");
+      }
+      alignments += "\n";
+    }
+    if (arguments_.alignments.empty()) return;
+    OutputFile file(arguments_.alignments);
+    file.append(std::as_bytes(std::span(alignments)));
+    file.commit();
+  }
+
   bool shows_ids() const { return arguments_.has_tokens || !model_.has_tokenizer(); }
   std::string shown(const Translation& made) const { return shows_ids() ? tokens_text(made.tokens) : made.text; }
 
@@ -153,7 +212,11 @@ int run_translate(TranslateArguments& arguments) {
   TranslationOptions& options = arguments.options;
   if (!arguments.early_stopping.empty()) options.early_stopping = early_stopping_named(arguments.early_stopping);
   if (!arguments.prefix_tokens.empty()) options.prefix_tokens = parse_tokens(arguments.prefix_tokens);
+  if (!arguments.attention.empty()) check_attention_path(arguments.attention);
   const Sources sources = collect_sources(arguments);
+  if (!arguments.attention.empty() && !sources.tokens && sources.lines.size() != 1) {
+    throw Error(fmt::format("--attention shows one line; there are {}", sources.lines.size()));
+  }
   return Translating(arguments).run(sources);
 }
 
@@ -209,11 +272,29 @@ void add_translate(Program& program) {
       ->capture_default_str()
       ->transform(integers(1))
       ->type_name("N");
+  verb->add_option("--alignments", a.alignments,
+                   "Write which word of the line each word of its translation looked at most: a line of pairs 0-0 1-2 "
+                   "for each, source first")
+      ->type_name("FILE");
+  verb->add_flag("--align-tokens", a.align_tokens, "Pairs of tokens instead of words");
+  verb->add_option("--attention", a.attention,
+                   "Write what the model looked at while it translated one line: a heat map (.png), a page to choose "
+                   "layers and heads in (.html), or arrays (.npz)")
+      ->type_name("OUT");
+  verb->add_option("--layer", a.layers,
+                   "Which layers of attention over the source are averaged, from 0; repeatable (default: all)")
+      ->type_name("N")
+      ->allow_extra_args(false);
+  verb->add_option("--head", a.heads, "Which heads; repeatable (default: all)")
+      ->type_name("N")
+      ->allow_extra_args(false);
   verb->add_flag("--scores", a.scores, "Print each translation's score and a tab before it");
   verb->add_flag("--json", a.json, "Print a JSON object for each line");
   add_device_option(*verb, a.device);
   for (CLI::Option* option : verb->get_options()) {
-    if (option->nonpositional()) option->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
+    const bool repeats = option->get_lnames() == std::vector<std::string>{"layer"} ||
+                         option->get_lnames() == std::vector<std::string>{"head"};
+    if (option->nonpositional() && !repeats) option->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
   }
   verb->callback([&program, arguments, text, tokens] {
     arguments->has_text = text->count() > 0;
