@@ -1,6 +1,6 @@
 #!/bin/sh
-# Installs what is missing, builds heed, draws a grid of pictures with the model in models/fashion, and generates text from
-# the model in models/shakespeare.
+# Installs what is missing, builds heed, draws a grid of pictures with the model in models/fashion, translates dates with the
+# model in models/dates and shows what it looked at, and generates text from the model in models/shakespeare.
 # For Debian 12, Debian 13 and Ubuntu 24.04, as root or with sudo; safe to repeat.
 # usage: sh tools/demo.sh [options of heed generate, which replace those below]
 set -eu
@@ -18,6 +18,11 @@ convert() {
 }
 convert fashion
 build/heed draw "$model" -o build/fashion.png --count 50 --grid --seed 1 2>&1 | tail -n 1
+convert dates
+printf '%s\n' "the 3rd of may, 2008" "sunday, december 25 1994" "19.08.2030" |
+  build/heed translate "$model" 2>/dev/null
+build/heed translate "$model" "saturday the 3rd of may, 2008" --attention build/attention.png 2>/dev/null
+echo "what it looked at: build/attention.png"
 convert shakespeare
 # What is for standard error comes after the text, on lines of its own wherever both go; Ctrl-C ends heed, which then still
 # has its statistics to tell.

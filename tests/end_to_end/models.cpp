@@ -7,9 +7,10 @@
 namespace heed::end_to_end {
 
 Models::Models() {
-  for (const char* name : {"llama", "llama_bias"}) {
-    const Finished converted =
-        run_heed({"convert", (convert_test::golden_folder() / name).string(), "-o", path(std::string(name) + ".heed")});
+  const std::filesystem::path golden = convert_test::golden_folder();
+  const std::filesystem::path shipped = std::filesystem::path(HEED_SOURCE_DIR) / "models";
+  for (const auto& folder : {golden / "llama", golden / "llama_bias", shipped / "dates"}) {
+    const Finished converted = run_heed({"convert", folder.string(), "-o", path(folder.filename().string() + ".heed")});
     REQUIRE_MESSAGE(converted.exit_code == 0, converted.both());
   }
 }

@@ -15,6 +15,8 @@ class Models {
   /// A file of this name in the folder of the models.
   std::string path(const std::string& name) const { return (folder_.path() / name).string(); }
   std::string llama() const { return path("llama.heed"); }
+  /// models/dates.
+  std::string dates() const { return path("dates.heed"); }
   /// It has no tokenizer.
   std::string without_tokenizer() const { return path("llama_bias.heed"); }
 
