@@ -62,7 +62,7 @@ std::vector<std::int32_t> suppressed(ConfigReader& config, std::int64_t vocabula
     }
   }
   std::ranges::sort(ids);
-  ids.erase(std::ranges::unique(ids).begin(), ids.end());
+  ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
   return ids;
 }
 
