@@ -99,7 +99,8 @@ TEST_CASE("conform: reports hold the driver's identity, every limit and the verd
   }
   CHECK(device.at("limits").size() > 15);
   for (const auto& [name, value] : device.at("limits").items()) {
-    CAPTURE(std::string(name));
+    const std::string limit = name;
+    CAPTURE(limit);
     CHECK(json.at("limits").contains(name));
     CHECK(has(html, "<td>" + name + "</td>"));
   }

@@ -30,14 +30,16 @@ TEST_CASE("torch.save: tensors of every layout are those that PyTorch saved, in 
   const auto expected = nlohmann::json::parse(read_whole(pytorch_folder() / "expected.json"));
   std::size_t read_files = 0;
   for (const auto& [file, listed] : expected.items()) {
-    CAPTURE(std::string(file));
+    const std::string shown_file = file;
+    CAPTURE(shown_file);
     if (listed.is_null()) continue;
     const nlohmann::json& tensors = listed.is_string() ? expected[listed.get<std::string>()] : listed;
     ++read_files;
     const State state = read_state(pytorch_folder() / file);
     CHECK(state.entries.size() == tensors.size());
     for (const auto& [name, tensor] : tensors.items()) {
-      CAPTURE(std::string(name));
+      const std::string shown_name = name;
+      CAPTURE(shown_name);
       const StateEntry& found = entry(state, name);
       CHECK(nlohmann::json(found.shape) == tensor["shape"]);
       if (found.type == "I64" || found.type == "BOOL") {

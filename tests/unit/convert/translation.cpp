@@ -252,7 +252,8 @@ TEST_CASE("nothing but an error of one line comes of a key with a value of any k
       for (const auto& [key, kept] : whole.items()) {
         for (std::size_t i = 0; i < values.size(); i += HEED_SLOWNESS) {
           (*json)[key] = values[i];
-          CAPTURE(std::string(key));
+          const std::string shown_key = key;
+          CAPTURE(shown_key);
           CAPTURE(values[i].dump());
           const std::string complaint = folder.complaint();
           CHECK(complaint.find('\n') == std::string::npos);
