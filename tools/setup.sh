@@ -26,9 +26,9 @@ libxxhash-dev        checksums
 libonig-dev          tokenizers
 libonnx-dev          ONNX models
 libprotobuf-dev      ONNX models
-libzip-dev           PyTorch's checkpoints, arrays of attention
-libpango1.0-dev      labels of attention's pictures
-libcairo2-dev        attention's pictures
+libzip-dev           checkpoints of PyTorch, arrays of attention
+libpango1.0-dev      labels of pictures of attention
+libcairo2-dev        pictures of attention
 libstb-dev           PNG and JPEG files
 '
 test_required='
