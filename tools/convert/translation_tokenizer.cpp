@@ -38,9 +38,9 @@ bool is_there(const fs::path& path) {
 
 std::string bytes_of_file(const fs::path& path) { return SourceFile::open(path)->read_all(kMaxVocabularyBytes); }
 
-Json json_of(const fs::path& path) { return parse_json(path.string(), bytes_of_file(path)); }
+Json vocabulary_json(const fs::path& path) { return parse_json(path.string(), bytes_of_file(path)); }
 
-Json json_if_any(const fs::path& path) { return is_there(path) ? json_of(path) : Json(); }
+Json json_if_any(const fs::path& path) { return is_there(path) ? vocabulary_json(path) : Json(); }
 
 /// The text of a token that a configuration names: a string, or an object with 'content'; empty where it names none.
 std::string token_text(const Json& config, const char* key) {
@@ -82,7 +82,7 @@ struct Settings {
 
 /// Pieces by id of {"piece": id, ...}, where some ids may be nobody's: those become unused.
 TokenizerDescription read_ids_of_pieces(const fs::path& path, std::int64_t vocabulary) {
-  const Json json = json_of(path);
+  const Json json = vocabulary_json(path);
   if (!json.is_object() || json.empty())
     throw Error(fmt::format("{}: is not an object of pieces and ids", path.string()));
   TokenizerDescription description;
@@ -289,7 +289,7 @@ bool has_vocab_and_merges(const fs::path& folder) {
 TokenizerDescription read_vocab_and_merges(const fs::path& folder, const std::string& model_type,
                                            std::int64_t vocabulary) {
   const Settings settings(folder);
-  const Json vocab = json_of(folder / "vocab.json");
+  const Json vocab = vocabulary_json(folder / "vocab.json");
   const bool is_gpt2 = model_type == "gpt2";
   std::set<std::string> special = settings.special_tokens();
   const std::vector<std::string> usual = is_gpt2 ? std::vector<std::string>{"<|endoftext|>"}
@@ -329,7 +329,7 @@ TranslationTokenizers read_translation_tokenizers(const fs::path& folder, const 
   }
   TokenizerDescription description;
   if (const fs::path json = folder / "tokenizer.json"; is_there(json)) {
-    description = read_tokenizer_json(json.string(), json_of(json), model.vocabulary);
+    description = read_tokenizer_json(json.string(), vocabulary_json(json), model.vocabulary);
     refuse_added_tokens(settings.config, "tokenizer.json", description);
     add_tokens_of_config(settings.config, description, notes);
   } else if (is_there(folder / "sentencepiece.bpe.model") && has_vocab) {
