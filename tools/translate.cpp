@@ -115,7 +115,7 @@ class Translating {
     std::size_t tokens = 0;
     for (std::size_t i = 0; i < made.size(); ++i) {
       // In order up to the first line that was not reached.
-      if (made[i].empty()) break;
+      if (made[i].empty()) break;  // only where it was cancelled
       for (std::size_t n = 0; n < made[i].size(); ++n) {
         write_output(arguments_.json ? json_line(sources, made[i], i) : line(made[i][n], i));
         if (arguments_.json) break;

@@ -124,6 +124,12 @@ std::vector<std::vector<Hypothesis>> BeamSearch::results() {
   const auto records = read_all<std::int32_t>(session_, "search.records", 2 * steps_.rows() * steps_.capacity());
   std::vector<std::vector<Hypothesis>> results(static_cast<std::size_t>(live_));
   for (std::int64_t s = 0; s < live_; ++s) {
+    if (hypotheses[static_cast<std::size_t>(3 * s * beams_ + 2)] == 0) {
+      throw Error(
+          fmt::format("sentence {} of the batch: no token is left that may come next; allow repetitions, or ask "
+                      "for fewer tokens at least",
+                      s + 1));
+    }
     for (std::int64_t b = 0; b < beams_; ++b) {
       const auto at = static_cast<std::size_t>(s * beams_ + b);
       const std::int32_t count = hypotheses[3 * at + 2];
@@ -133,7 +139,11 @@ std::vector<std::vector<Hypothesis>> BeamSearch::results() {
       const std::int32_t last = hypotheses[3 * at + 1];
       made.ended =
           std::find(options_.ends, options_.ends + options_.end_count, last) != options_.ends + options_.end_count;
-      if (!made.ended) made.tokens.push_back(last);
+      if (made.ended) {
+        made.end_token = last;
+      } else {
+        made.tokens.push_back(last);
+      }
       std::int32_t place = hypotheses[3 * at];
       for (std::int32_t i = 1; i < count; ++i) {
         if (place < 0 || static_cast<std::size_t>(place) * 2 + 1 >= records.size()) {

@@ -15,6 +15,7 @@ namespace heed {
 struct Hypothesis {
   std::vector<std::int32_t> tokens;  // without an end token
   bool ended = false;                // by an end token; else it is as long as was allowed
+  std::int32_t end_token = -1;       // that one
   double score = 0;  // sum of log probabilities, the end token's too, over so many tokens^length_penalty
 };
 

@@ -49,6 +49,35 @@ TEST_CASE("dates: at least 99 % of 1,000 unseen ones exact, greedily and with be
   }
 }
 
+TEST_CASE("dates: what is longer than the first room for it is what it is with room from the start") {
+  const convert_test::TempFolder folder;
+  for (const char* name : {"model.safetensors", "source.json", "target.json"}) {
+    fs::copy_file(kDates / name, folder.path() / name);
+  }
+  nlohmann::json config = read_json(kDates / "config.json");
+  config["max_target_length"] = 200;
+  std::ofstream(folder.path() / "config.json") << config;
+  const ConvertedModel converted(folder.path());
+  TranslationModel model(device(), converted.path());
+  const std::vector<std::string> lines = {"the 3rd of may, 2008", "19.08.2030", "4 june 1999"};
+  for (const int beams : {1, 3}) {
+    TranslationOptions options;
+    options.beams = options.n_best = beams;
+    options.min_tokens = 120;
+    options.max_tokens = 130;
+    const auto grown = model.translate(lines, options);
+    const auto roomy = model.translate(lines, options);  // what grew stays
+    for (std::size_t i = 0; i < lines.size(); ++i) {
+      REQUIRE(grown[i].size() == roomy[i].size());
+      for (std::size_t n = 0; n < grown[i].size(); ++n) {
+        CHECK(grown[i][n].tokens.size() >= 120);
+        CHECK(grown[i][n].tokens == roomy[i][n].tokens);
+        CHECK(grown[i][n].score == roomy[i][n].score);
+      }
+    }
+  }
+}
+
 TEST_CASE("dates: attention of each character written is a distribution over what was read, and changes nothing") {
   const ConvertedModel converted(kDates);
   TranslationModel model(device(), converted.path());

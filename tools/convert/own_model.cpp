@@ -1,5 +1,7 @@
 #include "tools/convert/own_model.h"
 
+#include <algorithm>
+
 #include "tools/convert/recurrent_model.h"
 #include "tools/convert/text.h"
 #include "tools/convert/torch_transformer.h"
@@ -16,23 +18,33 @@ std::string own_type(const nlohmann::json& config) {
 }
 
 /// The tokenizer of sources, with what config.json says stands around them: `source_begin` and `source_end`.
-std::string around_sources(const std::string& tokenizer, const nlohmann::json& json, ConfigReader& config,
+std::string around_sources(const std::string& tokenizer, bool is_json, const nlohmann::json& json, ConfigReader& config,
                            std::vector<std::string>& notes) {
   nlohmann::json own = nlohmann::json::parse(tokenizer);
   const bool is_words = !own.contains("pieces");
-  const bool begin = config.boolean("source_begin", is_words && own.value("add_begin", false));
-  const bool end = config.boolean("source_end", !is_words || own.value("add_end", true));
+  const auto own_ids = [&](const char* key) { return own.contains(key) ? own[key] : nlohmann::json::array(); };
+  // SentencePiece's files do not say what stands around a text; tokenizer.json may.
+  const bool says_itself = !is_words && is_json && !(own_ids("before").empty() && own_ids("after").empty());
+  const bool begin = config.boolean(
+      "source_begin", is_words ? own.value("add_begin", false) : says_itself && !own_ids("before").empty());
+  const bool end =
+      config.boolean("source_end", is_words ? own.value("add_end", true) : !says_itself || !own_ids("after").empty());
   if (is_words) {
     own["add_begin"] = begin;
     own["add_end"] = end;
-  } else {
-    const auto token = [&](bool wanted, const char* key) {
+  } else if (!says_itself || json.contains("source_begin") || json.contains("source_end")) {
+    const auto token = [&](bool wanted, const char* source_key, const char* key) {
+      const auto given = config.find_token(source_key, own["pieces"].size());
       if (!wanted) return nlohmann::json::array();
-      if (!json.contains(key)) config.fail(key, "the id that stands around sources");
-      return nlohmann::json::array({json[key]});
+      const nlohmann::json id = given ? nlohmann::json(*given) : json.value(key, nlohmann::json());
+      const nlohmann::json control = own_ids("control");
+      if (!id.is_number_integer() || std::ranges::find(control, id) == control.end()) {
+        config.fail(source_key, "the id that stands around sources, of a control token of the source's tokenizer");
+      }
+      return nlohmann::json::array({id});
     };
-    own["before"] = token(begin, "bos_token_id");
-    own["after"] = token(end, "eos_token_id");
+    own["before"] = token(begin, "source_bos_token_id", "bos_token_id");
+    own["after"] = token(end, "source_eos_token_id", "eos_token_id");
   }
   notes.push_back(std::string("sources are read as ") + (begin ? "begin, " : "") + "text" + (end ? ", end" : "") +
                   "; source_begin and source_end of config.json say otherwise");
@@ -72,7 +84,9 @@ void finish_own_model(const std::filesystem::path& folder, const nlohmann::json&
                 "a file of the folder, as for the other side");
   }
   if (!checkpoint.tokenizer.empty()) {
-    checkpoint.tokenizer = around_sources(checkpoint.tokenizer, json, config, checkpoint.notes);
+    checkpoint.tokenizer =
+        around_sources(checkpoint.tokenizer, json["source_tokenizer"].get<std::string>().ends_with(".json"), json,
+                       config, checkpoint.notes);
   }
   if (checkpoint.tokenizer == checkpoint.target_tokenizer) checkpoint.target_tokenizer.clear();
   if (checkpoint.tokenizer.empty()) {

@@ -23,21 +23,46 @@ struct Language {
   Tokens source_before, source_after, target_begin;
 };
 
-std::map<std::string, Language> languages_of(const ModelFile& file) {
+/// Token ids below `vocabulary` of a list in the metadata; none where it is absent.
+Tokens ids_of(const ModelFile& file, const std::string& code, const nlohmann::json& language, const char* key,
+              std::int64_t vocabulary) {
+  Tokens ids;
+  if (!language.is_object() || !language.contains(key)) return ids;
+  const nlohmann::json& list = language.at(key);
+  bool fits = list.is_array();
+  for (const nlohmann::json& id : fits ? list : nlohmann::json::array()) {
+    fits = fits && id.is_number_integer() && id.get<std::int64_t>() >= 0 && id.get<std::int64_t>() < vocabulary;
+    if (fits) ids.push_back(id.get<std::int32_t>());
+  }
+  if (!fits) {
+    throw Error(
+        fmt::format("{}: metadata 'languages', '{}': {} is no list of token ids below {}; convert the model again",
+                    file.path().string(), code, key, vocabulary));
+  }
+  return ids;
+}
+
+std::map<std::string, Language> languages_of(const ModelFile& file, const TranslationSession& session) {
   std::map<std::string, Language> languages;
   const auto found = file.metadata().find("languages");
   if (found == file.metadata().end()) return languages;
-  try {
-    for (const auto& item : found->items()) {
-      const nlohmann::json& ids = item.value();
-      const auto list = [&](const char* key) { return ids.contains(key) ? ids.at(key).get<Tokens>() : Tokens(); };
-      languages[item.key()] = {list("source_before"), list("source_after"), list("target_begin")};
-    }
-  } catch (const nlohmann::json::exception& error) {
-    throw Error(fmt::format("{}: metadata 'languages' is not as it should be ({}); convert the model again",
-                            file.path().string(), error.what()));
+  if (!found->is_object()) {
+    throw Error(fmt::format("{}: metadata 'languages' is no object; convert the model again", file.path().string()));
+  }
+  for (auto entry = found->begin(); entry != found->end(); ++entry) {
+    languages[entry.key()] = {ids_of(file, entry.key(), entry.value(), "source_before", session.source_vocabulary()),
+                              ids_of(file, entry.key(), entry.value(), "source_after", session.source_vocabulary()),
+                              ids_of(file, entry.key(), entry.value(), "target_begin", session.vocabulary())};
   }
   return languages;
+}
+
+/// A text of the metadata; empty where it is absent.
+std::string metadata_text(const ModelFile& file, const char* key) {
+  const auto found = file.metadata().find(key);
+  if (found == file.metadata().end()) return {};
+  if (found->is_string()) return found->get<std::string>();
+  throw Error(fmt::format("{}: metadata '{}' is no text; convert the model again", file.path().string(), key));
 }
 
 /// What the file says of the search; absent keys have the defaults of TranslationOptions.
@@ -88,7 +113,7 @@ struct TranslationModel::State {
         file(ModelFile::open(path)),
         session(device.gpu(), file),
         defaults(SearchDefaults::of(file)),
-        languages(languages_of(file)),
+        languages(languages_of(file, session)),
         source_tokenizer(open_tokenizer(file, TokenizerRole::Source)),
         target_tokenizer(open_tokenizer(file, TokenizerRole::Target)) {
     const auto check = [&](const std::unique_ptr<Tokenizer>& tokenizer, std::int64_t vocabulary, const char* side) {
@@ -136,7 +161,7 @@ Tokens TranslationModel::State::encode(std::string_view text, const TranslationO
                             file.path().string()));
   }
   std::string from = options.from;
-  if (from.empty()) from = file.metadata().value("default_from", "");
+  if (from.empty()) from = metadata_text(file, "default_from");
   if (!languages.empty() && !from.empty()) {
     const Language& source = *language(from);
     Tokens tokens = source_tokenizer->encode(text, false);
@@ -157,16 +182,28 @@ Tokens TranslationModel::State::encode(std::string_view text, const TranslationO
 std::pair<std::int32_t, Tokens> TranslationModel::State::beginning(const TranslationOptions& options) const {
   Tokens begin = {session.first_token()};
   std::string to = options.to;
-  if (to.empty()) to = file.metadata().value("default_to", "");
+  if (to.empty()) to = metadata_text(file, "default_to");
   if (!languages.empty() && !to.empty()) {
     const Tokens& own = language(to)->target_begin;
     if (!own.empty()) begin = own;
+  } else if (!languages.empty() && !session.forces_first()) {
+    throw Error(fmt::format("{}: the model writes many languages; say into which (--to), such as '{}'",
+                            file.path().string(), languages.begin()->first));
+  }
+  if (languages.empty() && !options.to.empty() &&
+      (source_tokenizer == nullptr || source_tokenizer->languages().empty())) {
+    throw Error(fmt::format("language '{}': the model has no tokens that name languages", options.to));
   }
   Tokens prefix = options.prefix_tokens;
   if (!options.prefix.empty()) {
     if (!prefix.empty()) throw Error("a prefix was given as text and as token ids; give one of them");
     if (target_tokenizer == nullptr) throw Error("the prefix is text, but the model has no tokenizer; give token ids");
     prefix = target_tokenizer->encode(options.prefix, false);
+  }
+  for (const std::int32_t token : prefix) {
+    const Tokens& ends = session.end_tokens();
+    if (std::ranges::find(ends, token) == ends.end()) continue;
+    throw Error(fmt::format("the prefix holds the end token {}, after which nothing can come", token));
   }
   begin.insert(begin.end(), prefix.begin(), prefix.end());
   return {begin.front(), Tokens(begin.begin() + 1, begin.end())};
@@ -316,7 +353,8 @@ std::vector<std::vector<Translation>> TranslationModel::translate(const std::vec
     for (std::size_t i = begin; i < end; ++i) {
       const std::vector<Hypothesis>& best = made[i - begin];
       for (std::size_t h = 0; h < std::min(best.size(), static_cast<std::size_t>(options.n_best)); ++h) {
-        results[order[i]].push_back({state_->text_of(best[h].tokens), best[h].tokens, best[h].score, best[h].ended});
+        results[order[i]].push_back(
+            {state_->text_of(best[h].tokens), best[h].tokens, best[h].score, best[h].ended, best[h].end_token});
       }
     }
     done += end - begin;
@@ -330,7 +368,7 @@ Attention TranslationModel::explain(const Tokens& source, const Translation& tra
   State& state = *state_;
   Attention attention;
   Tokens target = translation.tokens;
-  if (translation.ended && !state.session.end_tokens().empty()) target.push_back(state.session.end_tokens().front());
+  if (translation.ended && translation.end_token >= 0) target.push_back(translation.end_token);
   const Tokenizer* const read = state.source_tokenizer.get();
   for (const std::int32_t token : source) {
     attention.source.push_back(state.shown(read, token));

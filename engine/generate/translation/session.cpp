@@ -118,8 +118,11 @@ std::int64_t TranslationSession::most_sentences(std::int64_t beams, std::int64_t
     if (value.kind != ValueKind::State || value.shape.empty() || value.shape[0].name != "context") continue;
     widest = std::max(widest, static_cast<std::uint64_t>(value.shape.back().size));
   }
-  const std::uint64_t positions = static_cast<std::uint64_t>(max_tokens) + 1;
-  const std::uint64_t bytes = saturating_product({widest, 4, positions, static_cast<std::uint64_t>(beams)});
+  // So are the logits of a step, and what is added to scores by distance.
+  const auto u64 = [](std::int64_t value) { return static_cast<std::uint64_t>(value); };
+  const std::uint64_t positions = u64(max_tokens) + 1;
+  const std::uint64_t row = std::max(saturating_product({widest, 4, positions}), u64(vocabulary_) * 4);
+  const std::uint64_t bytes = saturating_product({row, u64(beams)});
   const std::uint64_t fits = std::min(caps.max_storage_buffer_range, caps.max_memory_allocation) / bytes;
   constexpr std::uint64_t kMost = 64;
   return static_cast<std::int64_t>(std::bit_floor(std::clamp<std::uint64_t>(fits, 1, kMost)));
@@ -221,14 +224,14 @@ std::vector<std::vector<Hypothesis>> TranslationSession::translate(const std::ve
       source_context_, round_up(static_cast<std::uint64_t>(longest), static_cast<std::uint64_t>(kSourceStep)));
   Steps& steps = steps_of(count, beams);
   const std::int64_t most = options.max_tokens;  // positions that are fed
-  const std::int64_t capacity = std::min<std::int64_t>(most, std::max(kFirstCapacity, steps.state.capacity()));
+  const std::int64_t capacity = std::min<std::int64_t>(most + 1, std::max(kFirstCapacity, steps.state.capacity()));
   encode(encode_, sources, count, source_tokens, steps.state.rows());
   steps.search.start(static_cast<std::int64_t>(sentences.size()), first_token, forced, options, capacity);
   std::int64_t made = 0;
   while (steps.search.running() > 0) {
     if (cancelled && cancelled()) return {};
     const int repeats = steps_for(seconds_a_step_, most - made);
-    steps.state.reserve_positions(made + repeats, most);
+    steps.state.reserve_positions(made + repeats + 1, most + 1);
     Executable& step = executable(steps, source_tokens);
     const Clock::time_point begin = Clock::now();
     session_.run(step, repeats);

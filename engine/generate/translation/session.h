@@ -38,6 +38,9 @@ class TranslationSession {
   /// What stands before the first token that is chosen.
   std::int32_t first_token() const { return first_token_; }
 
+  /// Whether the model itself says what a translation begins with.
+  bool forces_first() const { return forced_first_ >= 0; }
+
   /// Throws Error where a sentence is empty, longer than the model reads, or holds an id that it does not know.
   void check(const SourceSentence& sentence) const;
 
