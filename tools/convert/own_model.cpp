@@ -1,7 +1,11 @@
 #include "tools/convert/own_model.h"
 
-#include <algorithm>
+#include <fmt/format.h>
 
+#include <algorithm>
+#include <utility>
+
+#include "heed/error.h"
 #include "tools/convert/recurrent_model.h"
 #include "tools/convert/text.h"
 #include "tools/convert/torch_transformer.h"
@@ -15,6 +19,28 @@ namespace {
 std::string own_type(const nlohmann::json& config) {
   const auto type = config.is_object() ? config.find("model_type") : config.end();
   return config.is_object() && type != config.end() && type->is_string() ? type->get<std::string>() : std::string();
+}
+
+/// A vocabulary of words or characters whose special tokens are those that config.json names, where it names none
+/// itself. Such a list is the whole vocabulary of a model: fewer tokens than rows of the embedding are those of another
+/// one.
+std::string with_special_tokens(const std::string& tokenizer, const std::string& file, std::int64_t rows,
+                                const nlohmann::json& json) {
+  nlohmann::json own = nlohmann::json::parse(tokenizer);
+  if (own.contains("pieces")) return tokenizer;
+  const auto count = static_cast<std::int64_t>(own.at("tokens").size());
+  if (count != rows) {
+    throw Error(fmt::format("{}: has {} tokens, but the model has {}; it is the vocabulary of another model", file,
+                            count, rows));
+  }
+  constexpr std::pair<const char*, const char*> kKeys[] = {
+      {"begin", "bos_token_id"}, {"end", "eos_token_id"}, {"pad", "pad_token_id"}};
+  for (const auto& [name, key] : kKeys) {
+    const nlohmann::json id = json.value(key, nlohmann::json());
+    if (own.contains(name) || !id.is_number_integer()) continue;
+    if (id.get<std::int64_t>() >= 0 && id.get<std::int64_t>() < count) own[name] = own["tokens"][id.get<std::size_t>()];
+  }
+  return own.dump();
 }
 
 /// The tokenizer of sources, with what config.json says stands around them: `source_begin` and `source_end`.
@@ -32,6 +58,8 @@ std::string around_sources(const std::string& tokenizer, bool is_json, const nlo
   if (is_words) {
     own["add_begin"] = begin;
     own["add_end"] = end;
+    if (begin && !own.contains("begin")) config.fail("bos_token_id", "the id that stands before sources");
+    if (end && !own.contains("end")) config.fail("eos_token_id", "the id that stands behind sources");
   } else if (!says_itself || json.contains("source_begin") || json.contains("source_end")) {
     const auto token = [&](bool wanted, const char* source_key, const char* key) {
       const auto given = config.find_token(source_key, own["pieces"].size());
@@ -75,7 +103,7 @@ void finish_own_model(const std::filesystem::path& folder, const nlohmann::json&
     const auto file = config.find_text(key);
     if (!file) return std::string();
     if (!is_plain_name(*file) || file->find('/') != std::string::npos) config.fail(key, "a file of the folder");
-    return read_tokenizer_file(folder / *file, rows);
+    return with_special_tokens(read_tokenizer_file(folder / *file, rows), (folder / *file).string(), rows, json);
   };
   checkpoint.tokenizer = tokenizer("source_tokenizer", checkpoint.parameters["source_vocabulary"].get<std::int64_t>());
   checkpoint.target_tokenizer = tokenizer("target_tokenizer", vocabulary);
