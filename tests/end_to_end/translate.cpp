@@ -117,6 +117,28 @@ TEST_CASE("translate: what it looked at, and the text is the same bytes with and
   CHECK(lines_of(read_text(pairs)).size() == 3);
 }
 
+TEST_CASE(
+    "translate: a list that names no begin and end has those of config.json, and one of another length is refused") {
+  const testing::TemporaryFolder folder;
+  const fs::path dates = fs::path(HEED_SOURCE_DIR) / "models" / "dates";
+  for (const char* name : {"config.json", "model.safetensors"}) fs::copy_file(dates / name, folder.path() / name);
+  for (const char* name : {"source.json", "target.json"}) {
+    nlohmann::json list = nlohmann::json::parse(read_text(dates / name));
+    for (const char* key : {"begin", "end", "pad"}) list.erase(key);
+    write_text(folder.path() / name, list.dump());
+  }
+  const std::string model = (folder.path() / "model.heed").string();
+  CHECK(run_heed({"convert", folder.path().string(), "-o", model}).exit_code == 0);
+  const std::vector<std::string> line = {"may 3 2008", "--scores"};
+  CHECK(run_heed({"translate", model, line[0], line[1]}).out == output_of(line));
+
+  nlohmann::json shorter = nlohmann::json::parse(read_text(dates / "target.json"));
+  shorter["tokens"].erase(shorter["tokens"].size() - 1);
+  write_text(folder.path() / "target.json", shorter.dump());
+  check_error(run_heed({"convert", folder.path().string(), "-o", model}),
+              "has 14 tokens, but the model has 15; it is the vocabulary of another model");
+}
+
 TEST_CASE("translate: bad input is one clear line, and nothing is translated") {
   const auto refused = [](const std::vector<std::string>& more, const std::string& message) {
     check_error(translate(more), message);
