@@ -73,7 +73,7 @@ run_ctest() {
 
 headline "set-up and build"
 if ! sh tools/setup.sh --tests ||
-  ! cmake --build build --parallel "$jobs" --target heed op_cases unit_devices unit_vulkan unit_runtime golden end_to_end; then
+  ! cmake --build build --parallel "$jobs" --target heed op_cases unit_devices unit_formats unit_vulkan unit_runtime golden end_to_end; then
   failed=1
   echo "FAILED: build"
   finish
