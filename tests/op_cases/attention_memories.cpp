@@ -59,6 +59,8 @@ OpCase memories(const Memories& c) {
                   c.kv_heads, c.d, c.dv, c.score, c.blocks ? ", blocks" : "", c.lengths.empty() ? "" : ", lengths",
                   c.causal ? ", causal" : "", c.weights ? ", weights" : "");
   if (!c.mask.empty()) result.name += ", mask " + to_string(c.mask);
+  if (c.scale != 0.0) result.name += fmt::format(", scale {}", c.scale);
+  if (!c.lengths.empty()) result.name += fmt::format(" {}", fmt::join(c.lengths, " "));
   result.graph = std::move(b).finish();
   return result;
 }
@@ -139,6 +141,7 @@ OpCase rows(const Rows& c) {
                             c.kv_heads, c.d, c.dv, c.score, c.table ? ", table" : "", c.projected ? ", products" : "",
                             c.rotary.empty() ? "" : ", rotary", c.weights ? ", weights" : "");
   if (c.window > 0) result.name += fmt::format(", window {}", c.window);
+  result.name += fmt::format(", at {}", fmt::join(c.position, " "));
   if (c.mask > 0) result.name += fmt::format(", mask of {} dimensions", c.mask);
   result.graph = std::move(b).finish();
   return result;

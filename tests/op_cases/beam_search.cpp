@@ -128,6 +128,7 @@ std::vector<OpCase> cases_beam_search() {
     add({.name = "vocabulary", .vocabulary = vocabulary, .options = options({0})});
   }
   add({.name = "many sentences", .sentences = 70, .beams = 2, .options = options()});
+  add({.name = "more sentences", .sentences = 800, .beams = 1, .vocabulary = 7, .options = options()});
   const double none = static_cast<double>(-3.0e38f);
   add({.name = "the first step", .made = 0, .options = options(), .sums = {0.0, none, none, 0.0, none, none}});
   add({.name = "the last position", .capacity = 5, .made = 4, .options = options()});

@@ -368,7 +368,11 @@ Attention TranslationModel::explain(const Tokens& source, const Translation& tra
   State& state = *state_;
   Attention attention;
   Tokens target = translation.tokens;
-  if (translation.ended && translation.end_token >= 0) target.push_back(translation.end_token);
+  if (translation.ended) {
+    const Tokens& ends = state.session.end_tokens();
+    const bool known = translation.end_token >= 0;  // not of one that a caller made up
+    if (known || !ends.empty()) target.push_back(known ? translation.end_token : ends.front());
+  }
   const Tokenizer* const read = state.source_tokenizer.get();
   for (const std::int32_t token : source) {
     attention.source.push_back(state.shown(read, token));

@@ -41,7 +41,7 @@ struct Translation {
   std::vector<std::int32_t> tokens;  // without an end token
   double score = 0;                  // as TranslationOptions::length_penalty says
   bool ended = true;                 // by an end token; else it is as long as was allowed
-  std::int32_t end_token = -1;       // that one
+  std::int32_t end_token = -1;       // that one; -1: the model's first
 };
 
 /// A translation model on a device. Used by one thread at a time.
