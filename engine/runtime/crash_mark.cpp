@@ -69,8 +69,7 @@ bool CrashMark::begin(const std::string& what) {
   int& crashes = crashes_[what];
   if (crashes >= kMostCrashes) return false;
   ++crashes;
-  keep();
-  tries(true);
+  keep(true);
   return true;
 }
 
@@ -100,7 +99,7 @@ std::uint64_t CrashMark::checksum() const {
   return checksum_of(std::as_bytes(std::span(names)));
 }
 
-void CrashMark::keep() {
+void CrashMark::keep(bool trying) {
   if (path_.empty() || taken_) return;
   std::error_code ignored;
   if (crashes_.empty()) {
@@ -114,6 +113,8 @@ void CrashMark::keep() {
   if (file_ == -1 && !open_file(O_RDWR | O_CREAT | O_CLOEXEC)) return;
   std::string text = fmt::format("{:016x}\n", build_);
   for (const auto& [what, crashes] : crashes_) text += fmt::format("{} {}\n", crashes, what);
+  // Before it is written, for that takes its time: a signal in the meantime takes it back.
+  if (trying) tries(true);
   // In place, as the lock is on the file; onto the disk, as a hanging GPU may take the machine with it. A mark that
   // cannot be kept is none.
   if (::ftruncate(file_, 0) != 0 || ::pwrite(file_, text.data(), text.size(), 0) < 0) return;

@@ -37,7 +37,7 @@ class CrashMark {
 
  private:
   bool open_file(int flags);
-  void keep();
+  void keep(bool trying = false);
   void tries(bool now) const;
 
   std::uint64_t build_;
