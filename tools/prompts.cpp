@@ -3,13 +3,11 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
-#include <cerrno>
 #include <charconv>
 #include <cstdio>
-#include <cstring>
-#include <memory>
 
 #include "heed/error.h"
+#include "tools/lines.h"
 #include "tools/output.h"
 
 namespace heed::tools {
@@ -18,42 +16,12 @@ namespace {
 // No context holds this much; what is longer was not meant as a prompt.
 constexpr std::size_t kMaxPromptBytes = std::size_t{64} << 20;
 
-std::string read_stream(std::FILE* stream, const std::string& name) {
-  std::string content;
-  char block[65536];
-  while (const std::size_t count = std::fread(block, 1, sizeof block, stream)) {
-    content.append(block, count);
-    if (content.size() > kMaxPromptBytes) {
-      throw Error(fmt::format("{}: more than {} bytes, which no context holds", name, kMaxPromptBytes));
-    }
-  }
-  if (std::ferror(stream)) throw Error(fmt::format("{}: cannot read: {}", name, std::strerror(errno)));
-  return content;
-}
-
-std::string read_file(const std::string& path) {
-  const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(path.c_str(), "rb"), std::fclose);
-  if (file == nullptr) throw Error(fmt::format("{}: cannot open: {}", path, std::strerror(errno)));
-  return read_stream(file.get(), path);
-}
-
-void drop_line_end(std::string& line) {
-  if (line.ends_with('\n')) line.pop_back();
-  if (line.ends_with('\r')) line.pop_back();
-}
-
 std::vector<Prompt> read_lines(const std::string& path) {
-  const std::string content = read_file(path);
   std::vector<Prompt> prompts;
   std::size_t blank = 0;
   std::size_t number = 0;
-  for (std::size_t begin = 0; begin < content.size();) {
-    std::size_t end = content.find('\n', begin);
-    end = end == std::string::npos ? content.size() : end + 1;
-    std::string line = content.substr(begin, end - begin);
-    begin = end;
+  for (std::string& line : split_lines(read_file(path, kMaxPromptBytes))) {
     ++number;
-    drop_line_end(line);
     if (line.find_first_not_of(" \t") == std::string::npos) {
       ++blank;
     } else {
@@ -77,7 +45,7 @@ std::vector<Prompt> collect_prompts(const PromptArguments& arguments) {
   if (!arguments.has_text && ::isatty(STDIN_FILENO) == 1) {
     throw Error("no prompt; give PROMPT, --prompts FILE, --tokens IDS, or text on standard input");
   }
-  std::string text = read_stream(stdin, "standard input");
+  std::string text = read_stream(stdin, "standard input", kMaxPromptBytes);
   drop_line_end(text);  // the shell's, not the prompt's
   return {{std::move(text)}};
 }

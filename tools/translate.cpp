@@ -4,9 +4,6 @@
 #include <fmt/format.h>
 
 #include <chrono>
-#include <fstream>
-#include <iostream>
-#include <iterator>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -16,6 +13,7 @@
 #include "formats/attention_file.h"
 #include "heed/error.h"
 #include "tools/interrupt.h"
+#include "tools/lines.h"
 #include "tools/output.h"
 #include "tools/program.h"
 #include "tools/progress.h"
@@ -50,26 +48,6 @@ struct Sources {
   std::optional<std::vector<std::int32_t>> tokens;
 };
 
-std::vector<std::string> split_lines(const std::string& text) {
-  std::vector<std::string> lines;
-  std::size_t begin = 0;
-  while (begin < text.size()) {
-    std::size_t end = text.find('\n', begin);
-    if (end == std::string::npos) end = text.size();
-    std::string line = text.substr(begin, end - begin);
-    if (line.ends_with('\r')) line.pop_back();
-    lines.push_back(std::move(line));
-    begin = end + 1;
-  }
-  return lines;
-}
-
-std::string read_stream(std::istream& stream, const std::string& name) {
-  std::string text((std::istreambuf_iterator<char>(stream)), std::istreambuf_iterator<char>());
-  if (stream.bad()) throw Error(fmt::format("{}: cannot be read", name));
-  return text;
-}
-
 Sources collect_sources(const TranslateArguments& a) {
   const int given = (a.has_text ? 1 : 0) + (a.file.empty() ? 0 : 1) + (a.has_tokens ? 1 : 0);
   if (given > 1) throw Error("TEXT, --file and --tokens exclude each other; give one of them");
@@ -80,11 +58,9 @@ Sources collect_sources(const TranslateArguments& a) {
     sources.lines = {a.text};
     if (a.text.find('\n') != std::string::npos) sources.lines = split_lines(a.text);
   } else if (!a.file.empty()) {
-    std::ifstream stream(a.file, std::ios::binary);
-    if (!stream) throw Error(fmt::format("{}: cannot be opened", a.file));
-    sources.lines = split_lines(read_stream(stream, a.file));
+    sources.lines = split_lines(read_file(a.file));
   } else {
-    sources.lines = split_lines(read_stream(std::cin, "standard input"));
+    sources.lines = split_lines(read_stream(stdin, "standard input"));
   }
   return sources;
 }
@@ -130,13 +106,6 @@ class Translating {
   }
 
  private:
-  std::vector<std::int32_t> source_tokens(const Sources& sources, std::size_t index) const {
-    if (sources.tokens) return *sources.tokens;
-    const std::string& line = sources.lines[index];
-    if (line.find_first_not_of(" \t\r\n\v\f") == std::string::npos) return {};
-    return model_.tokenize(line, arguments_.options);
-  }
-
   /// The nodes of attention over the source that --layer names; all where it names none.
   AttentionChoice choice_of(const Attention& attention) const {
     AttentionChoice choice{{}, arguments_.heads};
@@ -162,8 +131,9 @@ class Translating {
         arguments_.align_tokens || !model_.has_tokenizer() ? AlignmentUnit::Tokens : AlignmentUnit::Words;
     std::string alignments;
     for (std::size_t i = 0; i < made.size(); ++i) {
-      const std::vector<std::int32_t> tokens = source_tokens(sources, i);
-      if (!tokens.empty() && !made[i].front().tokens.empty()) {
+      if (!made[i].front().tokens.empty()) {
+        const std::vector<std::int32_t> tokens =
+            sources.tokens ? *sources.tokens : model_.tokenize(sources.lines[i], arguments_.options);
         // With all nodes: a page lets one choose among them.
         const Attention attention =
             model_.explain(tokens, made[i].front(), arguments_.options, !arguments_.attention.empty());
