@@ -14,8 +14,6 @@
 namespace heed {
 namespace {
 
-constexpr float kNoBeam = -3.0e38f;
-
 template <typename T>
 std::vector<T> read_all(Session& session, const char* name, std::int64_t count) {
   std::vector<T> values(static_cast<std::size_t>(count));
@@ -76,7 +74,7 @@ void BeamSearch::start(std::int64_t live, std::int32_t first_token,
       const bool goes = s < live && b == 0;
       tokens.push_back(goes ? first_token : -1);
       parents.push_back(static_cast<std::int32_t>(s));
-      sums.push_back(goes ? 0.0f : kNoBeam);
+      sums.push_back(goes ? 0.0f : ops::kNoScore);
     }
     const auto state = s < live ? ops::SearchProgress::Running : ops::SearchProgress::Done;
     progress.insert(progress.end(), {static_cast<std::int32_t>(state), 0});
@@ -87,9 +85,7 @@ void BeamSearch::start(std::int64_t live, std::int32_t first_token,
   }
   steps_.start(tokens, parents, capacity);
   const auto write = [&](const char* name, const auto& values) {
-    const auto bytes = std::as_bytes(std::span(values));
-    session_.reserve(name, bytes.size());
-    session_.write(name, bytes);
+    session_.reserve_and_write(name, std::as_bytes(std::span(values)));
   };
   std::vector<std::int32_t> records;
   for (std::int64_t r = 0; r < sentences_ * beams_; ++r) records.insert(records.end(), {first_token, -1});
@@ -109,8 +105,7 @@ std::int64_t BeamSearch::running() {
     if (state == static_cast<std::int32_t>(ops::SearchProgress::Broken)) {
       throw Error(
           fmt::format("sentence {} of the batch, token {}: the logits hold NaN or infinity; the model or the driver is "
-                      "broken: 'heed "
-                      "verify' tells which",
+                      "broken: 'heed verify' tells which",
                       s + 1, progress[static_cast<std::size_t>(2 * s + 1)]));
     }
     running += state == static_cast<std::int32_t>(ops::SearchProgress::Running) ? 1 : 0;

@@ -68,8 +68,7 @@ void StepState::start(std::span<const std::int32_t> tokens, std::span<const std:
     token = std::max(token, 0);
   }
   const auto write = [&](const char* name, std::span<const std::int32_t> values) {
-    session_.reserve(name, values.size_bytes());
-    session_.write(name, std::as_bytes(values));
+    session_.reserve_and_write(name, std::as_bytes(values));
   };
   write("tokens", first);
   write("position", position);

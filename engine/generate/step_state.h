@@ -34,9 +34,9 @@ class StepState {
   /// Begins: row r feeds tokens[r] at position 0, none where that is negative, and continues row parents[r] of what
   /// recurrent states hold. Room for `capacity` positions.
   void start(std::span<const std::int32_t> tokens, std::span<const std::int32_t> parents, std::int64_t capacity);
-  /// Doubles the room until there is enough for `positions`, at most `most` of them. A step enters the position after the
-  /// one that it feeds, and needs room for it. Everything stays as it is, but the
-  /// session's executables must be prepared anew.
+  /// Doubles the room until there is enough for `positions`, at most `most` of them. A step enters the position after
+  /// the one that it feeds, and needs room for it. Everything stays as it is, but the session's executables must be
+  /// prepared anew.
   void reserve_positions(std::int64_t positions, std::int64_t most);
 
   std::int64_t rows() const { return rows_; }

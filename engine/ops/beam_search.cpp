@@ -55,8 +55,7 @@ enum Input : std::size_t {
   kOptions
 };
 
-constexpr double kNoScore = static_cast<double>(-3.0e38f);  // of no beam
-constexpr double kLeastScore = -1.0e38;                     // of one that there is
+constexpr double kLeastScore = -1.0e38;  // of a beam that there is; kNoScore is that of others
 
 /// Candidates of a sentence that are looked at: enough for as many beams as before if each of them could end in each
 /// way.
@@ -277,7 +276,8 @@ class SentenceStep {
     for (std::int64_t beam = 0; beam < beams_; ++beam) {
       const std::int64_t r = row(beam);
       const bool lives = beam < static_cast<std::int64_t>(next_.size());
-      const Candidate chosen = lives ? next_[static_cast<std::size_t>(beam)] : Candidate{kNoScore, beam, -1};
+      const Candidate chosen =
+          lives ? next_[static_cast<std::size_t>(beam)] : Candidate{static_cast<double>(kNoScore), beam, -1};
       element(kSums, r) = chosen.score;
       const std::int64_t parent = row(chosen.beam);
       for (std::int64_t p = 0; p < std::min(made_, capacity_); ++p) {

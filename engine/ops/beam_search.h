@@ -40,6 +40,9 @@ enum class EarlyStop : std::int32_t { IfNoBetter = 0, AtOnce = 1, Never = 2 };
 
 inline constexpr std::int64_t kMostBeams = 32;
 
+/// The sum of a row without a beam; shaders/include/beam.glsl has the same.
+inline constexpr float kNoScore = -3.0e38f;
+
 /// What `progress` says of a sentence.
 enum class SearchProgress : std::int32_t { Broken = -1, Running = 0, Done = 1 };
 

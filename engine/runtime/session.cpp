@@ -299,6 +299,11 @@ void Session::write(const std::string& name, std::span<const std::byte> bytes, s
   gpu_.upload(*found->second, offset, bytes);
 }
 
+void Session::reserve_and_write(const std::string& name, std::span<const std::byte> bytes) {
+  reserve(name, bytes.size());
+  write(name, bytes);
+}
+
 void Session::read(const std::string& name, std::span<std::byte> bytes, std::uint64_t offset) {
   const auto found = named_.find(name);
   if (found == named_.end()) throw Error(fmt::format("no input or state '{}' in this session", name));

@@ -62,7 +62,8 @@ class Session {
 
   /// Makes room for an input or state ahead of the graphs that use it: the largest size it will have.
   void reserve(const std::string& name, std::uint64_t bytes);
-  /// Makes an input or state larger; what it holds stays, and what follows is undefined. Executables are prepared anew after that.
+  /// Makes an input or state larger; what it holds stays, and what follows is undefined. Executables are prepared anew
+  /// after that.
   void grow(const std::string& name, std::uint64_t bytes);
   /// Plans and compiles a graph for bound dimensions, once for each graph name and binding as long as it is among the
   /// last kMostExecutables that were asked for. What it returns lives that long, or until an input or state is reserved
@@ -73,6 +74,8 @@ class Session {
 
   /// Bytes of inputs and states. write() zero-extends nothing; the tensor must exist (reserved or prepared).
   void write(const std::string& name, std::span<const std::byte> bytes, std::uint64_t offset = 0);
+  /// Makes room for them first.
+  void reserve_and_write(const std::string& name, std::span<const std::byte> bytes);
   void read(const std::string& name, std::span<std::byte> bytes, std::uint64_t offset = 0);
   /// Sets all of a state or input to zero.
   void clear(const std::string& name);

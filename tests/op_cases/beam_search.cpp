@@ -129,7 +129,7 @@ std::vector<OpCase> cases_beam_search() {
   }
   add({.name = "many sentences", .sentences = 70, .beams = 2, .options = options()});
   add({.name = "more sentences", .sentences = 800, .beams = 1, .vocabulary = 7, .options = options()});
-  const double none = static_cast<double>(-3.0e38f);
+  const double none = static_cast<double>(ops::kNoScore);
   add({.name = "the first step", .made = 0, .options = options(), .sums = {0.0, none, none, 0.0, none, none}});
   add({.name = "the last position", .capacity = 5, .made = 4, .options = options()});
   add({.name = "the last token", .made = 6, .options = options({2}, 7)});

@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "file/model_file.h"
+#include "generate/submission_length.h"
 #include "generate/text/session.h"
 #include "heed/error.h"
 #include "heed/text.h"
@@ -20,17 +21,7 @@ using Clock = std::chrono::steady_clock;
 
 double seconds_since(Clock::time_point begin) { return std::chrono::duration<double>(Clock::now() - begin).count(); }
 
-// A submission should be long enough to hide its own cost and short enough that text streams and Ctrl-C is heard.
-constexpr double kSubmissionSeconds = 0.1;
-constexpr int kMostSteps = 16;
 constexpr int kMostLosses = 3;  // of the device while one text is generated
-
-/// How many steps the next submission holds: a power of two, so that few are recorded, from the time of the last ones.
-int steps_for(double seconds_a_step, std::int64_t wanted) {
-  int steps = 1;
-  while (steps * 2 <= kMostSteps && steps * 2 <= wanted && steps * 2 * seconds_a_step <= kSubmissionSeconds) steps *= 2;
-  return steps;
-}
 
 }  // namespace
 

@@ -99,8 +99,7 @@ std::vector<AttentionWeights> TranslationSession::explain(const std::vector<std:
                          {"batch", 1},        {"context", rows},    {"source", source_tokens}};
   const auto write = [&](const char* name, std::span<const std::int32_t> values) {
     if (decoder.find(name) == kNoValue) return;
-    session_.reserve(name, values.size_bytes());
-    session_.write(name, std::as_bytes(values));
+    session_.reserve_and_write(name, std::as_bytes(values));
   };
   std::vector<AttentionWeights> decoded;
   for (std::int64_t row = 0; row < rows; row += at_once) {

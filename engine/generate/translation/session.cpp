@@ -7,6 +7,7 @@
 #include <chrono>
 #include <utility>
 
+#include "generate/submission_length.h"
 #include "graph/integer.h"
 #include "heed/error.h"
 #include "ops/op.h"
@@ -16,9 +17,6 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-// Long enough that waiting for a submission costs little, short enough that few steps are made for nothing.
-constexpr double kSubmissionSeconds = 0.1;
-constexpr int kMostSteps = 16;
 constexpr std::int64_t kFirstCapacity = 32;  // positions
 // Sources are filled up to multiples of so many tokens, so that few plans are made.
 constexpr std::int64_t kSourceStep = 8;
@@ -74,12 +72,6 @@ std::int32_t token_of(const ModelFile& file, const char* key, std::int64_t vocab
                             file.path().string(), key, tokens.size()));
   }
   return tokens.front();
-}
-
-int steps_for(double seconds_a_step, std::int64_t wanted) {
-  int steps = 1;
-  while (steps * 2 <= kMostSteps && steps * 2 <= wanted && steps * 2 * seconds_a_step <= kSubmissionSeconds) steps *= 2;
-  return steps;
 }
 
 }  // namespace
@@ -154,9 +146,7 @@ Executable& TranslationSession::encode(const Graph& graph, const std::vector<con
     lengths[s] = static_cast<std::int32_t>(sources[s]->size());
   }
   const auto write = [&](const char* name, const std::vector<std::int32_t>& values) {
-    const auto bytes = std::as_bytes(std::span(values));
-    session_.reserve(name, bytes.size());
-    session_.write(name, bytes);
+    session_.reserve_and_write(name, std::as_bytes(std::span(values)));
   };
   write("source_tokens", tokens);
   write("source_lengths", lengths);
