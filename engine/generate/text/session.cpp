@@ -6,6 +6,7 @@
 #include <cassert>
 #include <cstring>
 
+#include "generate/metadata.h"
 #include "heed/error.h"
 #include "ops/op.h"
 #include "planner/infer.h"
@@ -24,22 +25,6 @@ std::int64_t positive(const nlohmann::json& metadata, const char* key, const std
         fmt::format("{}: metadata '{}' is missing or not a positive integer; convert the model again", path, key));
   }
   return found->get<std::int64_t>();
-}
-
-const Graph& text_graph(const ModelFile& file) {
-  const nlohmann::json& metadata = file.metadata();
-  if (metadata.value("task", "") != "text-generation") {
-    throw Error(fmt::format("{}: the model's task is '{}', not text-generation", file.path().string(),
-                            metadata.value("task", "unknown")));
-  }
-  const Graph& graph = file.graph(metadata.value("graph", "decode"));
-  validate(graph, ops::is_op);
-  for (const char* name : {"tokens", "position", "logits"}) {
-    if (graph.find(name) == kNoValue) {
-      throw Error(fmt::format("{}: graph '{}' has no '{}'", file.path().string(), graph.name, name));
-    }
-  }
-  return graph;
 }
 
 }  // namespace
@@ -67,7 +52,7 @@ Graph with_sampling(const Graph& decode, std::int64_t context, bool greedy, bool
 
 TextSession::TextSession(Gpu& gpu, const ModelFile& file, std::int64_t context)
     : gpu_(gpu),
-      graph_(text_graph(file)),
+      graph_(task_graph(file, "text-generation", "graph", "decode", {"tokens", "position", "logits"})),
       source_(file),
       weights_(gpu, source_),
       session_(gpu, weights_),

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "file/model_file.h"
+#include "generate/metadata.h"
 #include "generate/translation/session.h"
 #include "heed/error.h"
 #include "heed/translate.h"
@@ -23,25 +24,6 @@ struct Language {
   Tokens source_before, source_after, target_begin;
 };
 
-/// Token ids below `vocabulary` of a list in the metadata; none where it is absent.
-Tokens ids_of(const ModelFile& file, const std::string& code, const nlohmann::json& language, const char* key,
-              std::int64_t vocabulary) {
-  Tokens ids;
-  if (!language.is_object() || !language.contains(key)) return ids;
-  const nlohmann::json& list = language.at(key);
-  bool fits = list.is_array();
-  for (const nlohmann::json& id : fits ? list : nlohmann::json::array()) {
-    fits = fits && id.is_number_integer() && id.get<std::int64_t>() >= 0 && id.get<std::int64_t>() < vocabulary;
-    if (fits) ids.push_back(id.get<std::int32_t>());
-  }
-  if (!fits) {
-    throw Error(
-        fmt::format("{}: metadata 'languages', '{}': {} is no list of token ids below {}; convert the model again",
-                    file.path().string(), code, key, vocabulary));
-  }
-  return ids;
-}
-
 std::map<std::string, Language> languages_of(const ModelFile& file, const TranslationSession& session) {
   std::map<std::string, Language> languages;
   const auto found = file.metadata().find("languages");
@@ -50,9 +32,13 @@ std::map<std::string, Language> languages_of(const ModelFile& file, const Transl
     throw Error(fmt::format("{}: metadata 'languages' is no object; convert the model again", file.path().string()));
   }
   for (auto entry = found->begin(); entry != found->end(); ++entry) {
-    languages[entry.key()] = {ids_of(file, entry.key(), entry.value(), "source_before", session.source_vocabulary()),
-                              ids_of(file, entry.key(), entry.value(), "source_after", session.source_vocabulary()),
-                              ids_of(file, entry.key(), entry.value(), "target_begin", session.vocabulary())};
+    const auto ids = [&](const char* key, std::int64_t vocabulary) {
+      if (!entry.value().is_object() || !entry.value().contains(key)) return Tokens();
+      return token_ids(file, fmt::format("languages.{}.{}", entry.key(), key), entry.value().at(key), vocabulary);
+    };
+    languages[entry.key()] = {ids("source_before", session.source_vocabulary()),
+                              ids("source_after", session.source_vocabulary()),
+                              ids("target_begin", session.vocabulary())};
   }
   return languages;
 }

@@ -7,6 +7,7 @@
 #include <chrono>
 #include <utility>
 
+#include "generate/metadata.h"
 #include "generate/submission_length.h"
 #include "graph/integer.h"
 #include "heed/error.h"
@@ -22,23 +23,6 @@ constexpr std::int64_t kFirstCapacity = 32;  // positions
 constexpr std::int64_t kSourceStep = 8;
 constexpr std::int64_t kLeastRows = 4;  // of a step; see translate()
 
-const Graph& graph_of(const ModelFile& file, const char* key, const char* otherwise,
-                      std::initializer_list<const char*> names) {
-  const nlohmann::json& metadata = file.metadata();
-  if (metadata.value("task", "") != "translation") {
-    throw Error(fmt::format("{}: the model's task is '{}', not translation", file.path().string(),
-                            metadata.value("task", "unknown")));
-  }
-  const Graph& graph = file.graph(metadata.value(key, otherwise));
-  validate(graph, ops::is_op);
-  for (const char* name : names) {
-    if (graph.find(name) == kNoValue) {
-      throw Error(fmt::format("{}: graph '{}' has no '{}'", file.path().string(), graph.name, name));
-    }
-  }
-  return graph;
-}
-
 std::int64_t integer_of(const ModelFile& file, const char* key, std::int64_t least) {
   const auto found = file.metadata().find(key);
   if (found == file.metadata().end() || !found->is_number_integer() || found->get<std::int64_t>() < least ||
@@ -53,16 +37,7 @@ std::int64_t integer_of(const ModelFile& file, const char* key, std::int64_t lea
 std::vector<std::int32_t> tokens_of(const ModelFile& file, const char* key, std::int64_t vocabulary) {
   const auto found = file.metadata().find(key);
   if (found == file.metadata().end()) return {};
-  std::vector<std::int32_t> tokens;
-  for (const nlohmann::json& token : found->is_array() ? *found : nlohmann::json::array({*found})) {
-    const bool fits = token.is_number_integer() && token.get<std::int64_t>() >= 0;
-    if (!fits || token.get<std::int64_t>() >= vocabulary) {
-      throw Error(fmt::format("{}: metadata '{}' holds {}, expected token ids below {}; convert the model again",
-                              file.path().string(), key, token.dump(), vocabulary));
-    }
-    tokens.push_back(token.get<std::int32_t>());
-  }
-  return tokens;
+  return token_ids(file, key, found->is_array() ? *found : nlohmann::json::array({*found}), vocabulary);
 }
 
 std::int32_t token_of(const ModelFile& file, const char* key, std::int64_t vocabulary) {
@@ -78,8 +53,8 @@ std::int32_t token_of(const ModelFile& file, const char* key, std::int64_t vocab
 
 TranslationSession::TranslationSession(Gpu& gpu, const ModelFile& file)
     : gpu_(gpu),
-      encode_(graph_of(file, "encoder", "encode", {"source_tokens", "source_lengths"})),
-      decode_(graph_of(file, "graph", "decode", {"tokens", "position", "logits", "source_lengths"})),
+      encode_(task_graph(file, "translation", "encoder", "encode", {"source_tokens", "source_lengths"})),
+      decode_(task_graph(file, "translation", "graph", "decode", {"tokens", "position", "logits", "source_lengths"})),
       source_(file),
       weights_(gpu, source_),
       session_(gpu, weights_),
