@@ -146,7 +146,7 @@ Graph with_types(Graph graph, const models::TensorTable& table) {
 /// A folder of either kind says so in its config.json; says what one is missing that does not.
 void refuse_unnamed_folder(const fs::path& folder) {
   const fs::path path = folder / "config.json";
-  const nlohmann::json config = parse_json(path.string(), SourceFile::open(path)->read_all(kMaxConfigBytes));
+  const nlohmann::json config = read_json(path, kMaxConfigBytes);
   if (!config.is_object() || config.contains("architectures")) return;
   const std::string type = config.contains("model_type") ? shown(config["model_type"]) : "missing";
   if ((type != "missing" && !config.contains("layers")) || is_own_translation(config)) return;

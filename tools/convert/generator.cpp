@@ -13,7 +13,7 @@ namespace {
 
 nlohmann::json read_config(const std::filesystem::path& folder) {
   const std::filesystem::path path = folder / "config.json";
-  return parse_json(path.string(), SourceFile::open(path)->read_all(kMaxConfigBytes));
+  return read_json(path, kMaxConfigBytes);
 }
 
 }  // namespace

@@ -27,20 +27,6 @@ namespace fs = std::filesystem;
 
 constexpr std::uint64_t kMaxTokenizerBytes = 128 << 20;
 
-bool file_exists(const fs::path& path) {
-  std::error_code ignored;  // what cannot be looked at is reported when it is opened
-  return fs::exists(path, ignored);
-}
-
-nlohmann::json read_json(const fs::path& path, std::uint64_t limit) {
-  return parse_json(path.string(), SourceFile::open(path)->read_all(limit));
-}
-
-/// The same, or null when there is no such file.
-nlohmann::json read_json_if_any(const fs::path& path, std::uint64_t limit) {
-  return file_exists(path) ? read_json(path, limit) : nlohmann::json();
-}
-
 void read_tokenizer(const fs::path& folder, const HuggingFaceConfig& config, Checkpoint& checkpoint) {
   const auto vocabulary = config.parameters["vocabulary"].get<std::int64_t>();
   checkpoint.end_tokens = config.end_tokens;

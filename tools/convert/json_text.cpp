@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "heed/error.h"
+#include "tools/convert/source_file.h"
 #include "tools/convert/text.h"
 
 namespace heed::convert {
@@ -31,6 +32,14 @@ nlohmann::json parse_json(const std::string& name, std::string_view text) {
     throw Error(parse_error == nullptr ? fmt::format("{}: is not valid JSON", name)
                                        : fmt::format("{}: is not valid JSON at byte {}", name, parse_error->byte));
   }
+}
+
+nlohmann::json read_json(const std::filesystem::path& path, std::uint64_t limit) {
+  return parse_json(path.string(), SourceFile::open(path)->read_all(limit));
+}
+
+nlohmann::json read_json_if_any(const std::filesystem::path& path, std::uint64_t limit) {
+  return file_exists(path) ? read_json(path, limit) : nlohmann::json();
 }
 
 std::optional<std::uint64_t> natural(const nlohmann::json& value) {

@@ -8,10 +8,16 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <system_error>
 
 #include "heed/error.h"
 
 namespace heed::convert {
+
+bool file_exists(const std::filesystem::path& path) {
+  std::error_code ignored;
+  return std::filesystem::exists(path, ignored);
+}
 
 std::shared_ptr<const SourceFile> SourceFile::open(const std::filesystem::path& path) {
   auto file = std::shared_ptr<SourceFile>(new SourceFile);

@@ -12,6 +12,10 @@
 
 namespace heed::convert {
 
+/// Whether there is a file or folder of this path. What cannot be looked at is not there here, and reported when it is
+/// opened.
+bool file_exists(const std::filesystem::path& path);
+
 /// A file being converted, read in pieces at given offsets, so that nothing depends on what the file claims about
 /// itself and models larger than memory can be read. Immutable, so any thread may call it; shared by the tensors that
 /// read from it later.

@@ -2,7 +2,6 @@
 
 #include "tools/convert/config_reader.h"
 #include "tools/convert/json_text.h"
-#include "tools/convert/source_file.h"
 #include "tools/convert/text.h"
 #include "tools/convert/translation_config.h"
 #include "tools/convert/translation_languages.h"
@@ -13,18 +12,7 @@
 
 namespace heed::convert {
 
-namespace {
-
 namespace fs = std::filesystem;
-
-nlohmann::json read_generation_config(const fs::path& folder) {
-  const fs::path path = folder / "generation_config.json";
-  std::error_code ignored;
-  if (!fs::exists(path, ignored)) return {};
-  return parse_json(path.string(), SourceFile::open(path)->read_all(kMaxConfigBytes));
-}
-
-}  // namespace
 
 Checkpoint read_translation(const fs::path& folder, const nlohmann::json& config_json) {
   const TranslationConfig config = read_translation_config(config_json);
@@ -33,8 +21,9 @@ Checkpoint read_translation(const fs::path& folder, const nlohmann::json& config
   checkpoint.source = "safetensors";
   checkpoint.name = valid_utf8(fs::absolute(folder).lexically_normal().filename().string());
   checkpoint.parameters = config.parameters;
-  checkpoint.metadata = read_translation_search(config_json, read_generation_config(folder),
-                                                config.parameters["vocabulary"].get<std::int64_t>(), checkpoint.notes);
+  checkpoint.metadata =
+      read_translation_search(config_json, read_json_if_any(folder / "generation_config.json", kMaxConfigBytes),
+                              config.parameters["vocabulary"].get<std::int64_t>(), checkpoint.notes);
   checkpoint.metadata.update(read_translation_languages(folder, config, checkpoint.metadata, checkpoint.notes));
   checkpoint.end_tokens = checkpoint.metadata["end_tokens"].get<std::vector<std::int32_t>>();
   const auto is_buffer = [&](std::string_view name) { return is_translation_buffer(config.family, name); };

@@ -20,12 +20,7 @@ namespace {
 namespace fs = std::filesystem;
 using Ids = std::map<std::string, std::uint64_t>;  // of languages by code
 
-nlohmann::json json_of(const fs::path& path) {
-  constexpr std::uint64_t kMostBytes = 128 << 20;
-  std::error_code ignored;
-  if (!fs::exists(path, ignored)) return {};
-  return parse_json(path.string(), SourceFile::open(path)->read_all(kMostBytes));
-}
+constexpr std::uint64_t kMostLanguageBytes = 128 << 20;
 
 bool all_letters(std::string_view text, std::size_t least, std::size_t most, bool upper) {
   return text.size() >= least && text.size() <= most && std::ranges::all_of(text, [&](unsigned char c) {
@@ -55,7 +50,7 @@ void add_language(Ids& ids, const nlohmann::json& token, std::uint64_t id) {
 
 Ids language_ids(const fs::path& folder, const nlohmann::json& tokenizer_config) {
   Ids ids;
-  const nlohmann::json tokenizer = json_of(folder / "tokenizer.json");
+  const nlohmann::json tokenizer = read_json_if_any(folder / "tokenizer.json", kMostLanguageBytes);
   if (tokenizer.is_object() && tokenizer.contains("added_tokens") && tokenizer["added_tokens"].is_array()) {
     for (const nlohmann::json& token : tokenizer["added_tokens"]) {
       const bool whole = token.is_object() && token.contains("content") && token.contains("id");
@@ -74,8 +69,8 @@ Ids language_ids(const fs::path& folder, const nlohmann::json& tokenizer_config)
   }
   if (!ids.empty()) return ids;
   // M2M-100's own tokenizer counts on behind its vocabulary.
-  const nlohmann::json map = json_of(folder / "special_tokens_map.json");
-  const nlohmann::json vocabulary = json_of(folder / "vocab.json");
+  const nlohmann::json map = read_json_if_any(folder / "special_tokens_map.json", kMostLanguageBytes);
+  const nlohmann::json vocabulary = read_json_if_any(folder / "vocab.json", kMostLanguageBytes);
   if (map.is_object() && vocabulary.is_object() && map.contains("additional_special_tokens") &&
       map["additional_special_tokens"].is_array()) {
     std::uint64_t id = vocabulary.size();
@@ -95,7 +90,7 @@ nlohmann::json read_translation_languages(const fs::path& folder, const Translat
   const bool m2m = config.family == TranslationFamily::M2M100;
   const bool mbart = config.family == TranslationFamily::MBart;
   if (!m2m && !mbart) return nlohmann::json::object();
-  const nlohmann::json tokenizer_config = json_of(folder / "tokenizer_config.json");
+  const nlohmann::json tokenizer_config = read_json_if_any(folder / "tokenizer_config.json", kMostLanguageBytes);
   const Ids ids = language_ids(folder, tokenizer_config);
   if (ids.empty()) {
     notes.push_back("no file of the folder names the tokens of languages: the model can only be fed token ids");

@@ -31,16 +31,7 @@ constexpr std::string_view kM2m100Languages =
     "ps pt ro ru sd si sk sl so sq sr ss su sv sw ta th tl tn tr uk ur uz vi wo xh yi yo zh zu";
 constexpr std::string_view kWmt21Languages = "en ha is ja cs ru zh de";
 
-bool is_there(const fs::path& path) {
-  std::error_code ignored;  // what cannot be looked at is reported when it is opened
-  return fs::exists(path, ignored);
-}
-
 std::string bytes_of_file(const fs::path& path) { return SourceFile::open(path)->read_all(kMaxVocabularyBytes); }
-
-Json vocabulary_json(const fs::path& path) { return parse_json(path.string(), bytes_of_file(path)); }
-
-Json json_if_any(const fs::path& path) { return is_there(path) ? vocabulary_json(path) : Json(); }
 
 /// The text of a token that a configuration names: a string, or an object with 'content'; empty where it names none.
 std::string token_text(const Json& config, const char* key) {
@@ -56,7 +47,8 @@ std::string token_text(const Json& config, const char* key) {
 /// A folder's settings beside the tokenizer's own files; either is null where there is none.
 struct Settings {
   explicit Settings(const fs::path& folder)
-      : config(json_if_any(folder / "tokenizer_config.json")), map(json_if_any(folder / "special_tokens_map.json")) {}
+      : config(read_json_if_any(folder / "tokenizer_config.json", kMaxVocabularyBytes)),
+        map(read_json_if_any(folder / "special_tokens_map.json", kMaxVocabularyBytes)) {}
 
   std::string token(const char* key, const char* otherwise) const {
     for (const Json* json : {&config, &map}) {
@@ -82,7 +74,7 @@ struct Settings {
 
 /// Pieces by id of {"piece": id, ...}, where some ids may be nobody's: those become unused.
 TokenizerDescription read_ids_of_pieces(const fs::path& path, std::int64_t vocabulary) {
-  const Json json = vocabulary_json(path);
+  const Json json = read_json(path, kMaxVocabularyBytes);
   if (!json.is_object() || json.empty())
     throw Error(fmt::format("{}: is not an object of pieces and ids", path.string()));
   TokenizerDescription description;
@@ -154,7 +146,7 @@ std::string finished(TokenizerDescription description, const TokenizerOfModel& m
 
 TranslationTokenizers read_marian(const fs::path& folder, const TokenizerOfModel& model, const Settings& settings) {
   const bool separate =
-      is_there(folder / "target_vocab.json") && tokenizer_config_flag(settings.config, "separate_vocabs", true);
+      file_exists(folder / "target_vocab.json") && tokenizer_config_flag(settings.config, "separate_vocabs", true);
   const std::int64_t target_size = separate && model.target_vocabulary > 0 ? model.target_vocabulary : model.vocabulary;
   const auto read = [&](const char* pieces, const char* vocabulary, std::int64_t size) {
     TokenizerDescription description = read_segmented(folder / pieces, folder / vocabulary, size, settings);
@@ -283,13 +275,13 @@ Json read_merges_file(const fs::path& path) {
 }  // namespace
 
 bool has_vocab_and_merges(const fs::path& folder) {
-  return is_there(folder / "vocab.json") && is_there(folder / "merges.txt");
+  return file_exists(folder / "vocab.json") && file_exists(folder / "merges.txt");
 }
 
 TokenizerDescription read_vocab_and_merges(const fs::path& folder, const std::string& model_type,
                                            std::int64_t vocabulary) {
   const Settings settings(folder);
-  const Json vocab = vocabulary_json(folder / "vocab.json");
+  const Json vocab = read_json(folder / "vocab.json", kMaxVocabularyBytes);
   const bool is_gpt2 = model_type == "gpt2";
   std::set<std::string> special = settings.special_tokens();
   const std::vector<std::string> usual = is_gpt2 ? std::vector<std::string>{"<|endoftext|>"}
@@ -323,23 +315,23 @@ TokenizerDescription read_vocab_and_merges(const fs::path& folder, const std::st
 TranslationTokenizers read_translation_tokenizers(const fs::path& folder, const TokenizerOfModel& model,
                                                   std::vector<std::string>& notes) {
   const Settings settings(folder);
-  const bool has_vocab = is_there(folder / "vocab.json");
-  if (is_there(folder / "source.spm") && is_there(folder / "target.spm") && has_vocab) {
+  const bool has_vocab = file_exists(folder / "vocab.json");
+  if (file_exists(folder / "source.spm") && file_exists(folder / "target.spm") && has_vocab) {
     return read_marian(folder, model, settings);
   }
   TokenizerDescription description;
-  if (const fs::path json = folder / "tokenizer.json"; is_there(json)) {
-    description = read_tokenizer_json(json.string(), vocabulary_json(json), model.vocabulary);
+  if (const fs::path json = folder / "tokenizer.json"; file_exists(json)) {
+    description = read_tokenizer_json(json.string(), read_json(json, kMaxVocabularyBytes), model.vocabulary);
     refuse_added_tokens(settings.config, "tokenizer.json", description);
     add_tokens_of_config(settings.config, description, notes);
-  } else if (is_there(folder / "sentencepiece.bpe.model") && has_vocab) {
+  } else if (file_exists(folder / "sentencepiece.bpe.model") && has_vocab) {
     return read_m2m100(folder, model, settings);
-  } else if (is_there(folder / "sentencepiece.bpe.model")) {
+  } else if (file_exists(folder / "sentencepiece.bpe.model")) {
     throw Error(
         fmt::format("{}: holds sentencepiece.bpe.model without tokenizer.json and vocab.json; load the tokenizer in "
                     "transformers and save it: tokenizer.json then says which ids the languages have",
                     folder.string()));
-  } else if (const fs::path spiece = folder / "spiece.model"; is_there(spiece)) {
+  } else if (const fs::path spiece = folder / "spiece.model"; file_exists(spiece)) {
     description = read_spiece(spiece, model, settings);
   } else if (has_vocab_and_merges(folder)) {
     description = read_vocab_and_merges(folder, model.model_type, model.vocabulary);

@@ -19,11 +19,6 @@ namespace fs = std::filesystem;
 
 constexpr std::uint64_t kMaxIndexBytes = 64 << 20;
 
-bool weights_exist(const fs::path& path) {
-  std::error_code ignored;  // what cannot be looked at is reported when it is opened
-  return fs::exists(path, ignored);
-}
-
 /// Appends the tensors of one file and returns the names of all its entries, buffers too.
 std::set<std::string> add_tensors(const fs::path& path, const IsBuffer& is_buffer, std::vector<SourceTensor>& tensors,
                                   std::vector<std::string>& notes) {
@@ -39,7 +34,7 @@ std::set<std::string> add_tensors(const fs::path& path, const IsBuffer& is_buffe
 
 std::vector<SourceTensor> read_shards(const fs::path& folder, const fs::path& index_path, const IsBuffer& is_buffer,
                                       std::vector<std::string>& notes) {
-  const nlohmann::json index = parse_json(index_path.string(), SourceFile::open(index_path)->read_all(kMaxIndexBytes));
+  const nlohmann::json index = read_json(index_path, kMaxIndexBytes);
   const auto map = index.is_object() ? index.find("weight_map") : index.end();
   if (!index.is_object() || map == index.end() || !map->is_object()) {
     throw Error(fmt::format("{}: has no object 'weight_map'", index_path.string()));
@@ -79,7 +74,7 @@ std::vector<SourceTensor> read_weight_file_if_any(const fs::path& folder, const 
   std::vector<SourceTensor> tensors;
   for (const char* extension : {".safetensors", ".pth", ".pt"}) {
     const fs::path path = folder / (stem + extension);
-    if (!weights_exist(path)) continue;
+    if (!file_exists(path)) continue;
     add_tensors(path, is_buffer, tensors, notes);
     break;
   }
@@ -89,12 +84,12 @@ std::vector<SourceTensor> read_weight_file_if_any(const fs::path& folder, const 
 std::vector<SourceTensor> read_weight_files(const fs::path& folder, const IsBuffer& is_buffer,
                                             std::vector<std::string>& notes) {
   for (const char* name : {"model.safetensors", "pytorch_model.bin", "model.pth", "model.pt"}) {
-    if (weights_exist(folder / name)) {
+    if (file_exists(folder / name)) {
       std::vector<SourceTensor> tensors;
       add_tensors(folder / name, is_buffer, tensors, notes);
       return tensors;
     }
-    if (const fs::path index = folder / fmt::format("{}.index.json", name); weights_exist(index)) {
+    if (const fs::path index = folder / fmt::format("{}.index.json", name); file_exists(index)) {
       return read_shards(folder, index, is_buffer, notes);
     }
   }
