@@ -2,13 +2,18 @@
 // variant ACCESS: storage texel
 // variant WEIGHT: f32 f16 bf16 q8_0 q4_0
 // variant VECTOR: 4 1
-// variant SAME: read storage
+// variant SAME: read storage shuffle
 //
 // y[t, n] = act(sum_k x[t, k] W[n, k] + bias[n]) + residual[t, n], for many rows t (engine/ops/linear.cpp).
 // A lane owns ROWS rows t and 4 columns n (gated: 2 and their 2 partners) in registers; a word of each weight row and
 // a vec4 of each x row are fetched for 16 * ROWS multiply-adds. No shared memory. Workgroups: column groups vary
-// slowest, so that neighbours share weights.
+// slowest, so that neighbours share weights. With SAME_shuffle a workgroup is one subgroup, whose lanes fetch the x rows
+// in turn and hand them on: a fetch for all lanes costs CPU drivers as much as one for each.
 #extension GL_GOOGLE_include_directive : require
+#ifdef SAME_shuffle
+#extension GL_KHR_shader_subgroup_basic : require
+#extension GL_KHR_shader_subgroup_shuffle : require
+#endif
 layout(local_size_x_id = 0) in;
 #include "constants/linear.h"
 #define row_groups share  // groups of ROWS rows of x
@@ -31,11 +36,34 @@ WRITE_F32(6, y);
 
 const uint COLUMNS = GATED == 1 ? 2 : 4;
 
+uint t0;
+
+#ifdef SAME_shuffle
+const uint OWN = (ROWS + gl_WorkGroupSize.x - 1) / gl_WorkGroupSize.x;  // rows of x that a lane fetches
+vec4 own_x[OWN];
+#define FETCH_X(k4) fetch_x(k4)
+#define GET_X(r, k4) subgroupShuffle(own_x[(r) / gl_WorkGroupSize.x], (r) % gl_WorkGroupSize.x)
+void fetch_x(uint k4) {
+  for (uint i = 0; i < OWN; ++i) {
+    own_x[i] = LOAD_X(min(t0 + i * gl_WorkGroupSize.x + gl_SubgroupInvocationID, rows - 1), k4);
+  }
+}
+#else
+#define FETCH_X(k4)
+#define GET_X(r, k4) LOAD_X(min(t0 + (r), rows - 1), k4)
+#endif
+
 void main() {
   const uint group = workgroup_index();
-  const uint t0 = (group % row_groups) * ROWS;
-  const uint n0 = ((group / row_groups) * gl_WorkGroupSize.x + gl_LocalInvocationID.x) * COLUMNS;
+  t0 = (group % row_groups) * ROWS;
+  const uint group_n0 = (group / row_groups) * gl_WorkGroupSize.x * COLUMNS;
+#ifdef SAME_shuffle
+  if (group_n0 >= count) return;  // lanes past the end still fetch x
+  const uint n0 = group_n0 + gl_SubgroupInvocationID * COLUMNS;
+#else
+  const uint n0 = group_n0 + gl_LocalInvocationID.x * COLUMNS;
   if (n0 >= count) return;
+#endif
 
   Row weight_rows[4];
   for (uint c = 0; c < 4; ++c) {
@@ -55,8 +83,9 @@ void main() {
         w[c] *= u[c].scale;
 #endif
       }
+      FETCH_X(unit * UNIT_VECTORS + j);
       for (uint r = 0; r < ROWS; ++r) {
-        const vec4 xs = LOAD_X(min(t0 + r, rows - 1), unit * UNIT_VECTORS + j);
+        const vec4 xs = GET_X(r, unit * UNIT_VECTORS + j);
         sums[r] += vec4(dot(w[0], xs), dot(w[1], xs), dot(w[2], xs), dot(w[3], xs));
       }
     }

@@ -154,9 +154,16 @@ bool choose_matrix(const Lowering& l, const Product& p, Kernel& kernel) {
   if (p.rows < kMatrixRows || l.has(4) || std::uint64_t{p.row_words} + 64 > l.caps().max_loop_iterations) return false;
   Dispatch& d = kernel.dispatch;
   d.shader = "linear_matrix";
-  choose_same(l, d);
-  const std::uint32_t tile_rows = p.rows >= 8 ? 8 : 4;
-  const std::uint32_t lanes = l.lanes(8);
+  // Some GPUs run narrower subgroups than they say; and their fetches for all lanes are cheap.
+  const bool hand_on =
+      l.caps().type == DeviceType::Cpu && l.caps().subgroup_shuffle && l.lanes(1) == l.caps().subgroup_size;
+  const std::uint32_t lanes = hand_on ? l.caps().subgroup_size : l.lanes(8);
+  if (hand_on) {
+    d.variant.push_back("shuffle");
+  } else {
+    choose_same(l, d);
+  }
+  const std::uint32_t tile_rows = hand_on && p.rows >= 16 ? 16 : p.rows >= 8 ? 8 : 4;
   const std::uint32_t row_groups = ceil_div(p.rows, tile_rows);
   kernel.constants.lanes = lanes;
   kernel.constants.rows = tile_rows;
