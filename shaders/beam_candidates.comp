@@ -7,8 +7,9 @@
 // order, with the beam's sum of log probabilities grown by theirs. One workgroup a row, which reads it once: each lane
 // goes through every gl_WorkGroupSize.x-th block, keeps the KEEP best of its own in order in shared memory, and sums the
 // exponentials as it goes (online softmax, Milakov and Gimelshein 2018). Few logits are better than the worst a lane keeps
-// (about KEEP ln(n / KEEP) of n), so that what must be asked of those alone, whether they are suppressed or would repeat
-// words, costs little. Reads 4 bytes and does about 4 flops a logit.
+// (about KEEP ln(n / KEEP) of n). Each lane runs ahead to its next block with such a one: drivers that mask lanes go
+// through what lies behind a condition for all of them, met or not. Which tokens may not come, and which have come, are
+// bits in `marks`, so that asking takes no loop. Reads 4 bytes and does about 5 flops a logit.
 #extension GL_GOOGLE_include_directive : require
 layout(local_size_x_id = 0) in;
 layout(constant_id = 1) const uint KEEP = 2;
@@ -20,6 +21,7 @@ layout(push_constant) uniform Push {
   uint rows;
   uint vocabulary;
   uint beams;
+  uint mark_words;  // of 32 tokens
 };
 
 #ifdef VECTOR_4
@@ -41,6 +43,8 @@ READ_I32(3, records);
 READ_I32(4, progress);
 READ_I32(5, options);
 WRITE_I32(6, candidates);
+// Of each row: tokens that may not come, and those that have come.
+layout(set = 0, binding = 7, std430) coherent buffer marks_buffer { int marks[]; };
 #include "beam.glsl"
 
 shared float kept_logits[KEEP * gl_WorkGroupSize.x];
@@ -51,42 +55,65 @@ uint made;  // tokens that the row's sentence has; its newest lies at position `
 
 int token_at(uint position) { return load_i32(records, 2 * uint(load_i32(table, position * rows + row))); }
 
-// Whether the token would make n tokens in a row that are there already. Position 0 is where every sentence begins.
-bool repeats(int token) {
+const uint kForbidden = 0;
+const uint kHasCome = 1;
+
+uint mark_word(uint kind, uint token) { return (row * 2 + kind) * mark_words + token / 32; }
+
+void mark(uint kind, int token) {
+  if (token >= 0 && uint(token) < vocabulary) atomicOr(marks[mark_word(kind, uint(token))], 1 << (token & 31));
+}
+
+bool is_marked(uint kind, int token) {
+  return ((marks[mark_word(kind, uint(token))] >> (token & 31)) & 1) != 0;
+}
+
+// Whether the newest n - 1 tokens and the one at `end` come in a row there. Position 0 is where every sentence begins.
+bool repeats(uint n, uint end) {
+  bool same = true;
+  for (uint back = 1; back < n && same; ++back) same = token_at(end - back) == token_at(made + 1 - back);
+  return same;
+}
+
+// Marks what is to be asked of tokens; false where there is nothing to ask. All lanes must call it.
+bool mark_tokens(bool penalty) {
+  const uint lane = gl_LocalInvocationID.x;
+  const uint lanes = gl_WorkGroupSize.x;
   const uint n = uint(load_i32(options, kNoRepeat));
-  if (n == 0 || made + 1 < n) return false;
-  for (uint end = n; end <= made; ++end) {
-    if (token_at(end) != token) continue;
-    bool same = true;
-    for (uint back = 1; back < n && same; ++back) same = token_at(end - back) == token_at(made + 1 - back);
-    if (same) return true;
+  const uint suppressed = uint(load_i32(options, kSuppressedCount));
+  const uint ends = int(made) < load_i32(options, kMinTokens) ? uint(load_i32(options, kEndCount)) : 0;
+  const bool may_repeat = n == 0 || made + 1 < n;
+  if (suppressed == 0 && ends == 0 && may_repeat && !penalty) return false;
+  for (uint i = lane; i < 2 * mark_words; i += lanes) marks[row * 2 * mark_words + i] = 0;
+  memoryBarrierBuffer();
+  barrier();
+  for (uint i = lane; i < suppressed; i += lanes) mark(kForbidden, load_i32(options, kSuppressed + i));
+  for (uint i = lane; i < ends; i += lanes) mark(kForbidden, load_i32(options, kEnds + i));
+  if (!may_repeat) {
+    for (uint end = n + lane; end <= made; end += lanes) {
+      if (repeats(n, end)) mark(kForbidden, token_at(end));
+    }
   }
-  return false;
+  if (penalty) {
+    for (uint at = lane; at <= made; at += lanes) mark(kHasCome, token_at(at));
+  }
+  memoryBarrierBuffer();
+  barrier();
+  return true;
 }
 
-bool may_come(int token) {
-  const int count = load_i32(options, kSuppressedCount);
-  for (int i = 0; i < count; ++i) {
-    if (load_i32(options, kSuppressed + uint(i)) == token) return false;
-  }
-  if (int(made) < load_i32(options, kMinTokens) && is_end(token)) return false;
-  return !repeats(token);
-}
+// -infinity is a token that never comes, and so is what makes a sum no beam can have.
+bool comes(float logit) { return is_finite(logit) && logit > kLeastScore; }
 
-bool has_come(int token) {
-  for (uint at = 0; at <= made; ++at) {
-    if (token_at(at) == token) return true;
+// Adds exp(x - largest) for each x of the block that comes to total, where largest may grow.
+void add_exponentials(Block block, inout float largest, inout float total) {
+  float top = largest;
+  for (uint c = 0; c < WIDTH; ++c) top = comes(block_logit(block, c)) ? max(top, block_logit(block, c)) : top;
+  total *= exp(largest - top);
+  largest = top;
+  for (uint c = 0; c < WIDTH; ++c) {
+    total += comes(block_logit(block, c)) ? exp(block_logit(block, c) - top) : 0.0;
   }
-  return false;
-}
-
-// Adds exp(x - largest) to total, where largest may grow.
-void add_exponential(float x, inout float largest, inout float total) {
-  if (x > largest) {
-    total *= exp(largest - x);
-    largest = x;
-  }
-  total += exp(x - largest);
 }
 
 // The logarithm of the sum of all exponentials of the row.
@@ -94,13 +121,10 @@ float log_of_all() {
   float largest = -kLargest;
   float total = 0.0;
   for (uint i = gl_LocalInvocationID.x; i < vocabulary / WIDTH; i += gl_WorkGroupSize.x) {
-    const Block block = load_block(row * (vocabulary / WIDTH) + i);
-    for (uint c = 0; c < WIDTH; ++c) {
-      if (is_finite(block_logit(block, c))) add_exponential(block_logit(block, c), largest, total);
-    }
+    add_exponentials(load_block(row * (vocabulary / WIDTH) + i), largest, total);
   }
   const float row_largest = workgroup_max(largest);
-  return row_largest + log(workgroup_sum(largest == -kLargest ? 0.0 : total * exp(largest - row_largest)));
+  return row_largest + log(workgroup_sum(total * exp(largest - row_largest)));
 }
 
 void write_candidate(uint i, float score, int token) {
@@ -133,34 +157,48 @@ void main() {
 
   const bool renormalise = load_i32(options, kRenormalise) != 0;
   const float penalty = intBitsToFloat(load_i32(options, kRepetitionPenalty));
+  const bool marked = mark_tokens(penalty > 1.0);
   const float log_sum = penalty > 1.0 && beams > 1 ? log_of_all() : 0.0;
 
   float largest = -kLargest;
   float total = 0.0;
-  float broken = 0.0;
-  float finite = 0.0;
+  bool broken = false;
+  bool any = false;
   uint kept = 0;
+  float worst = -kLargest;  // of KEEP kept
   const uint first = lane * KEEP;
-  for (uint i = lane; i < vocabulary / WIDTH; i += gl_WorkGroupSize.x) {
-    const Block block = load_block(row * (vocabulary / WIDTH) + i);
+  const uint blocks = vocabulary / WIDTH;
+  uint i = lane;
+  while (i < blocks) {
+    Block block;
+    bool good = false;
+    for (; i < blocks && !good; i += gl_WorkGroupSize.x) {
+      block = load_block(row * blocks + i);
+      for (uint c = 0; c < WIDTH; ++c) {
+        const float logit = block_logit(block, c);
+        const bool usual = comes(logit);
+        any = any || usual;
+        broken = broken || is_nan(logit) || (is_infinite(logit) && logit > 0.0);
+        // Equals keep their order: a later one is not better. A penalty makes none better.
+        good = good || (usual && (logit > worst || renormalise));
+      }
+      if (!renormalise) add_exponentials(block, largest, total);
+    }
+    if (!good) break;
+    const uint found = i - gl_WorkGroupSize.x;
     for (uint c = 0; c < WIDTH; ++c) {
       float logit = block_logit(block, c);
-      if (!is_finite(logit)) {
-        // -infinity is a token that never comes.
-        if (is_nan(logit) || logit > 0.0) broken = 1.0;
-        continue;
-      }
-      finite = 1.0;
-      const int token = int(i * WIDTH + c);
-      if (!renormalise) add_exponential(logit, largest, total);
-      // Equals keep their order: a later one is not better. A penalty makes none better.
-      const bool good = kept < KEEP || logit > kept_logits[first + KEEP - 1];
-      if ((!good && !renormalise) || !may_come(token)) continue;
-      if (penalty > 1.0 && has_come(token)) {
+      const int token = int(found * WIDTH + c);
+      if (!comes(logit) || (marked && is_marked(kForbidden, token))) continue;
+      if (penalty > 1.0 && is_marked(kHasCome, token)) {
         logit = beams > 1 ? log_sum + (logit - log_sum) * penalty : logit > 0.0 ? logit / penalty : logit * penalty;
       }
-      if (renormalise) add_exponential(logit, largest, total);
-      if (kept == KEEP && logit <= kept_logits[first + KEEP - 1]) continue;
+      if (renormalise) {
+        const float top = max(largest, logit);
+        total = total * exp(largest - top) + exp(logit - top);
+        largest = top;
+      }
+      if (kept == KEEP && logit <= worst) continue;
       uint at = min(kept, KEEP - 1);
       while (at > 0 && kept_logits[first + at - 1] < logit) {
         kept_logits[first + at] = kept_logits[first + at - 1];
@@ -170,13 +208,14 @@ void main() {
       kept_logits[first + at] = logit;
       kept_tokens[first + at] = token;
       kept = min(kept + 1, KEEP);
+      if (kept == KEEP) worst = kept_logits[first + KEEP - 1];
     }
   }
-  const bool any_broken = workgroup_max(broken) > 0.0;
-  const bool any_finite = workgroup_max(finite) > 0.0;
+  const bool any_broken = workgroup_max(broken ? 1.0 : 0.0) > 0.0;
+  const bool any_comes = workgroup_max(any ? 1.0 : 0.0) > 0.0;
   const float row_largest = workgroup_max(largest);
-  const float row_total = workgroup_sum(largest == -kLargest ? 0.0 : total * exp(largest - row_largest));
-  if (any_broken || !any_finite) {
+  const float row_total = workgroup_sum(total * exp(largest - row_largest));
+  if (any_broken || !any_comes) {
     if (lane == 0) write_candidate(0, kNoScore, kBrokenRow);
     return;
   }

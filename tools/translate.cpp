@@ -220,7 +220,8 @@ void add_translate(Program& program) {
           "--length-penalty", options.length_penalty,
           "Scores are sums of log probabilities / tokens^P: above 0 favours long ones (default: the model's, else 1)")
       ->type_name("P");
-  verb->add_option("--no-repeat-ngram", options.no_repeat_ngram, "No N tokens in a row come twice; 0: they may")
+  verb->add_option("--no-repeat-ngram", options.no_repeat_ngram,
+                   "No N tokens in a row come twice, N to 64; 0: they may")
       ->type_name("N");
   verb->add_option("--early-stopping", a.early_stopping,
                    "Whether a search ends once it has as many translations as beams: yes; no: when none can improve "

@@ -152,6 +152,7 @@ class SentenceStep {
   static bool among(std::int64_t token, const std::int32_t* tokens, std::int32_t count) {
     return std::find(tokens, tokens + count, token) != tokens + count;
   }
+  static bool comes(double logit) { return std::isfinite(logit) && logit > kLeastScore; }
   bool is_end(std::int64_t token) const { return among(token, options_.ends, options_.end_count); }
 
   bool repeats(std::int64_t row, std::int64_t token) const {
@@ -196,20 +197,20 @@ class SentenceStep {
         if (std::isnan(first[t]) || first[t] == std::numeric_limits<double>::infinity()) broken_ = true;
         largest = std::max(largest, first[t]);
       }
-      if (!std::isfinite(largest)) broken_ = true;
+      if (!comes(largest)) broken_ = true;
       if (broken_) return {};
       if (const std::int64_t forced = forced_token(); forced >= 0) {
         all.push_back({sum, beam, forced});
         continue;
       }
       const auto may_come = [&](std::int64_t t) {
-        if (!std::isfinite(first[t]) || among(t, options_.suppressed, options_.suppressed_count)) return false;
+        if (!comes(first[t]) || among(t, options_.suppressed, options_.suppressed_count)) return false;
         return !(made_ < options_.min_tokens && is_end(t)) && !repeats(r, t);
       };
       const auto log_sum = [&](const auto& logit, bool of_all) {
         double total = 0.0;
         for (std::int64_t t = 0; t < vocabulary_; ++t) {
-          if (of_all || may_come(t)) total += std::exp(logit(t) - largest);
+          if (of_all ? comes(first[t]) : may_come(t)) total += std::exp(logit(t) - largest);
         }
         return largest + std::log(total);
       };
@@ -309,11 +310,12 @@ void reference(const ReferenceContext& c) {
 }
 
 /// How wide a workgroup goes through a row of logits: as GPUs like it, as far as what lanes keep fits shared memory.
-std::uint32_t row_lanes(const Lowering& l, std::uint32_t keep, std::uint64_t vocabulary) {
-  // Seven loops lie behind conditions that few logits meet; drivers that mask lanes run each of them once all the same.
-  constexpr std::uint64_t kLoopsOfALogit = 8;
+std::uint32_t row_lanes(const Lowering& l, std::uint32_t keep, std::uint64_t vocabulary, std::uint64_t capacity) {
   const auto iterations = [&](std::uint32_t many) {
-    return kLoopsOfALogit * (vocabulary / many + 4) +
+    // Three times through the row, and every logit may be better than all before it; its marks; what may repeat; what
+    // is kept.
+    return (3 + std::uint64_t{keep}) * (vocabulary / many + 4) + (vocabulary / 16 + kFirstForced + capacity) / many +
+           BeamOptions::kMostNoRepeat * (capacity / many + 1) +
            std::uint64_t{keep} * (keep + 3 * Lowering::reduce_iterations(many));
   };
   const auto shared = [&](std::uint32_t many) { return std::uint64_t{many} * (keep * 8 + 4); };
@@ -350,11 +352,13 @@ void lower(Lowering& l) {
   };
 
   const bool vectors = vocabulary % 4 == 0;
-  Binding candidates = l.scratch("candidates", static_cast<std::uint64_t>(rows) * keep * 8);
+  Binding candidates = l.scratch("candidates", u64(rows) * keep * 8);
   candidates.access = Access::Write;
+  const std::uint64_t mark_words = ceil_div(u64(vocabulary), std::uint64_t{32});
+  const Binding marks = l.scratch("marks", u64(rows) * 2 * mark_words * 4);
   Dispatch find;
   find.shader = "beam_candidates";
-  const std::uint32_t wide = row_lanes(l, keep, static_cast<std::uint64_t>(vocabulary));
+  const std::uint32_t wide = row_lanes(l, keep, u64(vocabulary), u64(capacity));
   // Sums over subgroups are over whole ones.
   const bool whole = l.caps().subgroup_size > 0 && wide % l.caps().subgroup_size == 0;
   find.variant = {vectors ? "4" : "1", l.caps().subgroup_arithmetic && whole ? "1" : "0"};
@@ -364,15 +368,16 @@ void lower(Lowering& l) {
                    reads(kRecords, View::I32),
                    reads(kProgress, View::I32),
                    l.read(kOptions, View::I32),
-                   candidates};
-  find.push_constants = {u32(rows), u32(vocabulary), u32(beams)};
+                   candidates,
+                   marks};
+  find.push_constants = {u32(rows), u32(vocabulary), u32(beams), u32(mark_words)};
   find.specialization = {wide, keep};
-  find.groups = l.spread(static_cast<std::uint64_t>(rows));
+  find.groups = l.spread(u64(rows));
   l.emit(std::move(find));
 
   candidates.access = Access::Read;
   candidates.view = View::I32;
-  Binding decisions = l.scratch("decisions", static_cast<std::uint64_t>(rows) * 8);
+  Binding decisions = l.scratch("decisions", u64(rows) * 8);
   decisions.access = Access::Write;
   Dispatch select;
   select.shader = "beam_select";
@@ -381,7 +386,7 @@ void lower(Lowering& l) {
   select.push_constants = {u32(sentences), u32(rows)};
   const std::uint32_t lanes = l.lanes(32);
   select.specialization = {lanes, keep, u32(beams), u32(considered(l.node()))};
-  select.groups = l.spread(ceil_div(static_cast<std::uint64_t>(sentences), lanes));
+  select.groups = l.spread(ceil_div(u64(sentences), lanes));
   l.emit(std::move(select));
 
   decisions.access = Access::Read;
@@ -394,7 +399,7 @@ void lower(Lowering& l) {
                       writes(kRecords)};
   advance.push_constants = {u32(sentences), u32(rows), u32(capacity)};
   advance.specialization = {lanes, u32(beams)};
-  advance.groups = l.spread(ceil_div(static_cast<std::uint64_t>(sentences * capacity), lanes));
+  advance.groups = l.spread(ceil_div(u64(sentences * capacity), lanes));
   l.emit(std::move(advance));
 }
 

@@ -14,10 +14,11 @@ namespace heed::ops {
 struct BeamOptions {
   static constexpr std::size_t kMostEnds = 16;
   static constexpr std::size_t kMostSuppressed = 96;
+  static constexpr std::int32_t kMostNoRepeat = 64;
 
   std::int32_t max_tokens = 1;  // of a hypothesis, its end token counted
   std::int32_t min_tokens = 0;  // before which there is no end token
-  std::int32_t no_repeat = 0;   // n: no n tokens in a row come twice; 0: they may
+  std::int32_t no_repeat = 0;   // n, to kMostNoRepeat: no n tokens in a row come twice; 0: they may
   std::int32_t early_stop = 0;  // EarlyStop
   float length_penalty = 1.0f;
   std::int32_t end_count = 0;

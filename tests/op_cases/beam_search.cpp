@@ -6,6 +6,7 @@
 #include <array>
 #include <bit>
 #include <cmath>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -221,6 +222,25 @@ std::vector<OpCase> cases_beam_search() {
        .options = options(),
        .logits = logits_with(6, 30, {{1, 29, -kInfinity}, {0, 0, -kInfinity}})});
   add({.name = "nothing finite", .options = options(), .logits = std::vector<double>(6 * 5, -kInfinity)});
+  // Masks as PyTorch's finfo.min: such tokens never come either.
+  const double masked = -static_cast<double>(std::numeric_limits<float>::max());
+  std::vector<double> most_masked(6 * 31, masked);
+  for (std::size_t row = 0; row < 6; ++row) {
+    most_masked[row * 31 + 4 * row] = 1.5;
+    most_masked[row * 31 + 30] = static_cast<double>(row);
+  }
+  add({.name = "most masked", .options = options(), .logits = most_masked});
+  add({.name = "all masked", .options = options(), .logits = std::vector<double>(6 * 5, masked)});
+  std::vector<double> rising;
+  for (int i = 0; i < 6 * 9000; ++i) rising.push_back(i % 9000 * 2e-3 + 1e-4 * (i / 9000));
+  add({.name = "each better than the one before", .options = options(), .logits = rising});
+  {
+    ops::BeamOptions o = options();
+    o.repetition_penalty = 1.7f;
+    o.no_repeat = 3;
+    o.max_tokens = 1000;
+    add({.name = "long, with a penalty", .vocabulary = 3000, .capacity = 700, .made = 600, .options = o});
+  }
   add({.name = "NaN in a row without a beam",
        .options = options(),
        .logits = logits_with(6, 30, {{2, 7, kNotANumber}}),

@@ -222,7 +222,10 @@ ops::BeamOptions TranslationModel::State::beam_options(const TranslationOptions&
         fmt::format("translations of at least {} tokens were asked for, expected 0 to {}", min_tokens, max_tokens));
   }
   const int no_repeat = options.no_repeat_ngram.value_or(defaults.no_repeat_ngram);
-  if (no_repeat < 0) throw Error(fmt::format("no-repeat n-grams of {} tokens, expected 0 (off) or more", no_repeat));
+  if (no_repeat < 0 || no_repeat > ops::BeamOptions::kMostNoRepeat) {
+    throw Error(fmt::format("no-repeat n-grams of {} tokens, expected 0 (off) to {}", no_repeat,
+                            ops::BeamOptions::kMostNoRepeat));
+  }
   const double penalty = options.length_penalty.value_or(defaults.length_penalty);
   if (!std::isfinite(penalty) || std::abs(penalty) > 10.0) {
     throw Error(fmt::format("length penalty {}, expected a number from -10 to 10", penalty));

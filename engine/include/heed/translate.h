@@ -24,7 +24,7 @@ struct TranslationOptions {
   std::optional<int> beams;              // 1 to 32, else 4; 1 takes the most probable token, always
   std::optional<double> length_penalty;  // hypotheses are scored by sum of log probabilities / tokens^penalty; else 1
   std::optional<EarlyStopping> early_stopping;  // else IfNoBetter
-  std::optional<int> no_repeat_ngram;           // no so many tokens in a row come twice; else 0, they may
+  std::optional<int> no_repeat_ngram;           // no so many tokens in a row (to 64) come twice; else 0, they may
   std::optional<std::int64_t> max_tokens;       // of a translation, its end token counted; else the model's most
   std::optional<std::int64_t> min_tokens;       // before which there is no end token; else 0
   int n_best = 1;                               // hypotheses of a sentence that are returned, at most `beams`
