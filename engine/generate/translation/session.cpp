@@ -221,9 +221,14 @@ std::vector<DispatchTime> TranslationSession::profile(std::int64_t sentences, st
   encode(encode_, sources, sentences, static_cast<std::int64_t>(source.size()), steps.state.rows());
   ops::BeamOptions options;
   options.max_tokens = static_cast<std::int32_t>(std::min(kFirstCapacity, target_context()));
-  const auto restart = [&] { steps.search.start(sentences, first_token_, {}, options, options.max_tokens); };
+  Executable* step = nullptr;
+  const auto restart = [&] {
+    steps.search.start(sentences, first_token_, {}, options, options.max_tokens);
+    step = &executable(steps, static_cast<std::int64_t>(source.size()));
+    session_.run(*step);  // the first step has one beam alone
+  };
   restart();
-  return session_.time_dispatches(executable(steps, static_cast<std::int64_t>(source.size())), kRepeats, restart);
+  return session_.time_dispatches(*step, kRepeats, restart);
 }
 
 }  // namespace heed
