@@ -29,6 +29,7 @@ from transformers import (BartConfig, BartForConditionalGeneration, GenerationCo
 LENGTHS = [7, 1, 11, 4]  # of the sources, without the end token
 STEPS = 6  # of the targets whose logits are kept, behind the decoder's start
 MADE = 12  # most tokens that a search makes
+EVERY = 4  # tokens of the longest translations where all are listed
 
 
 def fill(model, seed, gain=1.7):
@@ -389,6 +390,9 @@ def own_models():
            transformer_config(20, 2, (3, 2), 36, 24, activation="gelu", norm_first=True, layer_norm_eps=1e-6), 67, 59)
     yield ("torch_learned", Seq2SeqTransformer(16, 4, (1, 1), 24, 53, 53, 20, learned=True, bias=False),
            transformer_config(16, 4, (1, 1), 24, 20, positions="learned"), 53, 53)
+    # So few tokens that all translations of some length can be listed.
+    yield ("torch_every", Seq2SeqTransformer(16, 2, (1, 2), 24, 23, 4, 20), transformer_config(16, 2, (1, 2), 24, 20),
+           23, 4)
     yield ("rnn_tutorial",
            Seq2SeqRNN(EncoderRNN("gru", 61, 28, 28), DecoderRNN("gru", 57, 28, 28, context=28,
                                                                attention=BahdanauAttention(28, 28, 28)), "copy"),
@@ -418,6 +422,20 @@ def own_models():
                       DecoderRNN("gru", 39, 14, 22, context=22, attention=LuongAttention(22, 22), current=True,
                                  parts=("hidden", "context")), "concat"),
            recurrent_config(bridge="concat", attention="dot"), 37, 39)
+
+
+@torch.no_grad()
+def every_translation(model, source, vocabulary, start, end):
+    """All that end within EVERY tokens, or have as many: their tokens, and the sum of the tokens' log probabilities."""
+    found, open_ones = [], [([start], 0.0)]
+    for _ in range(EVERY):
+        grown = []
+        for tokens, total in open_ones:
+            logits = model(torch.tensor([source]), torch.tensor([tokens]))[1][0, -1].log_softmax(-1)
+            grown += [(tokens + [token], total + logits[token].item()) for token in range(vocabulary)]
+        found += [one for one in grown if one[0][-1] == end]
+        open_ones = [one for one in grown if one[0][-1] != end]
+    return [{"tokens": tokens[1:], "sum": total} for tokens, total in found + open_ones]
 
 
 @torch.no_grad()
@@ -453,7 +471,8 @@ def make_own(name, model, config, source_vocabulary, vocabulary, folder, seed):
     model.double()
     rng = np.random.default_rng(zlib.crc32(name.encode()) + seed)
     start, end = config["bos_token_id"], config["eos_token_id"]
-    sources, targets = sources_and_targets(rng, source_vocabulary, vocabulary, [end], [start], 4)
+    sources, targets = sources_and_targets(rng, source_vocabulary, max(vocabulary, 9), [end], [start], 4)
+    targets = [[token % vocabulary for token in target] for target in targets]
     arrays = {}
     with torch.no_grad():
         for i, (source, target) in enumerate(zip(sources, targets)):
@@ -462,10 +481,19 @@ def make_own(name, model, config, source_vocabulary, vocabulary, folder, seed):
             arrays[f"logits.{i}"] = logits[0].numpy()
             if weights is not None:
                 arrays[f"attention.{i}"] = weights[0].numpy()  # (steps, source)
-    check_logits(name, arrays)
+    every = {}
+    if name == "torch_every":
+        every = {"every": [every_translation(model, source, vocabulary, start, end) for source in sources],
+                 "every_to": EVERY}
+        sums = np.sort([one["sum"] for one in every["every"][0]])
+        if np.diff(sums).min() < 1e-5 or len({len(max(all_of, key=lambda one: one["sum"])["tokens"])
+                                              for all_of in every["every"]}) < 2:
+            raise Unsuitable("margins too small, or best translations of one length")
+    else:
+        check_logits(name, arrays)
     greedy = [greedy_of(model, source, start, end) for source in sources]
     save_golden(folder, {"sources": sources, "targets": targets, "max_new_tokens": MADE,
-                         "greedy": [{"tokens": row} for row in greedy]}, arrays)
+                         "greedy": [{"tokens": row} for row in greedy]} | every, arrays)
 
 
 def main():

@@ -2,6 +2,9 @@
 // folders of tests/golden/translation whose golden.json has it.
 #include <doctest/doctest.h>
 
+#include <algorithm>
+#include <cmath>
+#include <functional>
 #include <set>
 
 #include "heed/translate.h"
@@ -75,6 +78,52 @@ TEST_CASE("translation: greedy and beam search make the tokens of transformers, 
     }
   }
   CHECK(seen.size() >= 8);
+}
+
+TEST_CASE("translation: beam search with beams enough finds what listing every translation finds") {
+  const fs::path folder = fs::path(HEED_SOURCE_DIR) / "tests/golden/translation/torch_every";
+  const nlohmann::json golden = read_json(folder / "golden.json");
+  const ConvertedModel converted(folder);
+  TranslationModel model(device(), converted.path());
+  const auto end = converted.file().metadata().at("end_tokens").at(0).get<std::int32_t>();
+  const auto sources = golden.at("sources").get<std::vector<Ids>>();
+
+  TranslationOptions options;
+  // All that can go on at once: 3 tokens that do not end, to the third place.
+  options.beams = options.n_best = 32;
+  options.max_tokens = golden.at("every_to").get<std::int64_t>();
+  options.early_stopping = EarlyStopping::Never;
+  struct Listed {
+    Ids tokens;
+    double score;
+  };
+  for (const double penalty : {0.0, 1.0, 2.5}) {
+    for (const std::int64_t least : {0, 3}) {
+      CAPTURE(penalty);
+      CAPTURE(least);
+      options.length_penalty = penalty;
+      options.min_tokens = least;
+      const auto found = model.translate(sources, options);
+      for (std::size_t i = 0; i < sources.size(); ++i) {
+        CAPTURE(i);
+        std::vector<Listed> all;
+        for (const nlohmann::json& one : golden.at("every").at(i)) {
+          Ids tokens = one.at("tokens").get<Ids>();
+          const auto made = static_cast<std::int64_t>(tokens.size());
+          if (tokens.back() == end && made <= least) continue;
+          all.push_back({tokens, one.at("sum").get<double>() / std::pow(static_cast<double>(made), penalty)});
+        }
+        std::ranges::sort(all, std::greater(), &Listed::score);
+        all.resize(std::min<std::size_t>(all.size(), 32));
+        REQUIRE(found[i].size() == all.size());
+        for (std::size_t n = 0; n < all.size(); ++n) {
+          CAPTURE(n);
+          CHECK(as_golden(found[i][n], end, -1) == all[n].tokens);
+          CHECK(found[i][n].score == doctest::Approx(all[n].score).epsilon(kScoreTolerance));
+        }
+      }
+    }
+  }
 }
 
 }  // namespace heed::golden
