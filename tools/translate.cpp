@@ -83,22 +83,24 @@ class Translating {
     if (sources.lines.size() > 1) {
       options.progress = [&](std::size_t done, std::size_t total) { progress.update(done, total); };
     }
+    // In order, as far as all before are there: what was translated is not lost when a later line fails.
+    std::vector<std::vector<Translation>> waiting(sources.tokens ? 1 : sources.lines.size());
+    std::size_t written = 0;
+    std::size_t tokens = 0;
+    options.translated = [&](std::size_t index, const std::vector<Translation>& best) {
+      tokens += best.front().tokens.size() + (best.front().ended ? 1 : 0);
+      waiting[index] = best;
+      for (; written < waiting.size() && !waiting[written].empty(); ++written) {
+        write_line(sources, waiting[written], written);
+        waiting[written] = {Translation()};
+      }
+    };
     const auto begin = std::chrono::steady_clock::now();
     const std::vector<std::vector<Translation>> made =
         sources.tokens ? model_.translate(std::vector<std::vector<std::int32_t>>{*sources.tokens}, options)
                        : model_.translate(sources.lines, options);
     const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-    std::size_t tokens = 0;
-    for (std::size_t i = 0; i < made.size(); ++i) {
-      // In order up to the first line that was not reached.
-      if (made[i].empty()) break;  // only where it was cancelled
-      for (std::size_t n = 0; n < made[i].size(); ++n) {
-        write_output(arguments_.json ? json_line(sources, made[i], i) : line(made[i][n], i));
-        if (arguments_.json) break;
-      }
-      tokens += made[i].front().tokens.size() + (made[i].front().ended ? 1 : 0);
-    }
-    if (!interrupt.raised()) look_at_attention(sources, made);
+    if (!interrupt.raised()) look_at_attention(sources, made, interrupt);
     write_error(fmt::format("{}: {} line{}, {} tokens in {:.3f} s, {:.1f} tokens/s\n", device_.info().name, made.size(),
                             made.size() == 1 ? "" : "s", tokens, seconds,
                             seconds > 0 ? static_cast<double>(tokens) / seconds : 0.0));
@@ -125,12 +127,14 @@ class Translating {
   }
 
   /// Runs what was translated through the model once more, to see what it looked at.
-  void look_at_attention(const Sources& sources, const std::vector<std::vector<Translation>>& made) {
+  void look_at_attention(const Sources& sources, const std::vector<std::vector<Translation>>& made,
+                         const InterruptFlag& interrupt) {
     if (arguments_.alignments.empty() && arguments_.attention.empty()) return;
     const AlignmentUnit unit =
         arguments_.align_tokens || !model_.has_tokenizer() ? AlignmentUnit::Tokens : AlignmentUnit::Words;
     std::string alignments;
     for (std::size_t i = 0; i < made.size(); ++i) {
+      if (interrupt.raised()) return;
       if (!made[i].front().tokens.empty()) {
         const std::vector<std::int32_t> tokens =
             sources.tokens ? *sources.tokens : model_.tokenize(sources.lines[i], arguments_.options);
@@ -151,7 +155,20 @@ class Translating {
   }
 
   bool shows_ids() const { return arguments_.has_tokens || !model_.has_tokenizer(); }
-  std::string shown(const Translation& made) const { return shows_ids() ? tokens_text(made.tokens) : made.text; }
+  /// One line, whatever the text: what breaks lines becomes a space.
+  std::string shown(const Translation& made) const {
+    if (shows_ids()) return tokens_text(made.tokens);
+    std::string text = made.text;
+    for (char& c : text) {
+      if (c == '\n' || c == '\r' || c == '\v' || c == '\f') c = ' ';
+    }
+    return text;
+  }
+
+  void write_line(const Sources& sources, const std::vector<Translation>& best, std::size_t index) const {
+    if (arguments_.json) return write_output(json_line(sources, best, index));
+    for (const Translation& one : best) write_output(line(one, index));
+  }
 
   std::string line(const Translation& made, std::size_t index) const {
     if (arguments_.options.n_best > 1) return fmt::format("{} ||| {} ||| {:.6f}\n", index, shown(made), made.score);

@@ -12,6 +12,7 @@
 #include <set>
 
 #include "formats/npy.h"
+#include "generate/metadata.h"
 #include "generate/text/session.h"
 #include "heed/error.h"
 #include "ops/op.h"
@@ -61,8 +62,8 @@ class Verifying {
 
  private:
   bool is_text(const Graph& graph) const {
-    return file_.metadata().value("task", "") == "text-generation" &&
-           graph.name == file_.metadata().value("graph", "decode") && arguments_.inputs.empty();
+    return metadata_text(file_, "task") == "text-generation" && graph.name == metadata_text(file_, "graph", "decode") &&
+           arguments_.inputs.empty();
   }
 
   void check_text_options(const std::vector<const Graph*>& graphs) const {
@@ -71,9 +72,9 @@ class Verifying {
     if (std::ranges::any_of(graphs, [&](const Graph* graph) { return is_text(*graph); })) return;
     const std::string why =
         !arguments_.inputs.empty() ? "--input gives the tokens"
-        : file_.metadata().value("task", "") == "text-generation"
+        : metadata_text(file_, "task") == "text-generation"
             ? fmt::format("graph '{}' reads no text", graphs.front()->name)
-            : fmt::format("the model's task is '{}', which reads no text", file_.metadata().value("task", "unknown"));
+            : fmt::format("the model's task is '{}', which reads no text", metadata_text(file_, "task", "unknown"));
     throw Error(fmt::format("{}: {}; leave {} out", option, why, option));
   }
 

@@ -7,14 +7,20 @@
 
 namespace heed {
 
+std::string metadata_text(const ModelFile& file, const char* key, const char* otherwise) {
+  const auto found = file.metadata().find(key);
+  if (found == file.metadata().end()) return otherwise;
+  if (found->is_string()) return found->get<std::string>();
+  throw Error(fmt::format("{}: metadata '{}' is no text; convert the model again", file.path().string(), key));
+}
+
 const Graph& task_graph(const ModelFile& file, std::string_view task, const char* key, const char* otherwise,
                         std::initializer_list<const char*> names) {
-  const nlohmann::json& metadata = file.metadata();
-  if (metadata.value("task", "") != task) {
-    throw Error(fmt::format("{}: the model's task is '{}', not {}", file.path().string(),
-                            metadata.value("task", "unknown"), task));
+  const std::string actual = metadata_text(file, "task", "unknown");
+  if (actual != task) {
+    throw Error(fmt::format("{}: the model's task is '{}', not {}", file.path().string(), actual, task));
   }
-  const Graph& graph = file.graph(metadata.value(key, otherwise));
+  const Graph& graph = file.graph(metadata_text(file, key, otherwise));
   validate(graph, ops::is_op);
   for (const char* name : names) {
     if (graph.find(name) == kNoValue) {

@@ -139,6 +139,22 @@ TEST_CASE(
               "has 14 tokens, but the model has 15; it is the vocabulary of another model");
 }
 
+TEST_CASE("translate: one line out, whatever the text") {
+  const testing::TemporaryFolder folder;
+  const fs::path dates = fs::path(HEED_SOURCE_DIR) / "models" / "dates";
+  for (const char* name : {"config.json", "model.safetensors", "source.json"}) {
+    fs::copy_file(dates / name, folder.path() / name);
+  }
+  nlohmann::json list = nlohmann::json::parse(read_text(dates / "target.json"));
+  list["tokens"][14] = "\n";  // in place of "-"
+  write_text(folder.path() / "target.json", list.dump());
+  const std::string model = (folder.path() / "model.heed").string();
+  CHECK(run_heed({"convert", folder.path().string(), "-o", model}).exit_code == 0);
+  CHECK(run_heed({"translate", model, "may 3 2008\n4 may 2009"}).out == "2008 05 03\n2009 05 04\n");
+  const Finished json = run_heed({"translate", model, "may 3 2008", "--json"});
+  CHECK(nlohmann::json::parse(json.out).at("translations").at(0).at("text") == "2008\n05\n03");
+}
+
 TEST_CASE("translate: bad input is one clear line, and nothing is translated") {
   const auto refused = [](const std::vector<std::string>& more, const std::string& message) {
     check_error(translate(more), message);

@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "heed/error.h"
 #include "heed/translate.h"
 #include "tests/golden/golden_data.h"
 
@@ -47,6 +48,39 @@ TEST_CASE("dates: at least 99 % of 1,000 unseen ones exact, greedily and with be
     MESSAGE("dates, " << beams << " beams: " << right << " of " << written.size() << " exact");
     CHECK(100 * right >= 99 * written.size());
   }
+}
+
+TEST_CASE("dates: each line's translation is handed over once, as soon as it is there") {
+  const ConvertedModel converted(kDates);
+  TranslationModel model(device(), converted.path());
+  std::vector<std::string> lines = unseen_dates().first;
+  lines.resize(40);
+  lines[7] = " ";
+  TranslationOptions options;
+  options.batch = 1;
+  std::vector<std::string> handed(lines.size(), "none");
+  std::size_t count = 0;
+  options.translated = [&](std::size_t index, const std::vector<Translation>& best) {
+    CHECK(handed[index] == "none");
+    handed[index] = best.at(0).text;
+    ++count;
+  };
+  options.cancelled = [&] { return count == 39; };
+  const auto made = model.translate(lines, options);
+  // Sorted by length within 32 sentences alone, so that the first of a long file do not wait for the last.
+  CHECK(count == 39);
+  CHECK(handed[0] != "none");
+  for (std::size_t i = 0; i < lines.size(); ++i) {
+    if (made[i].empty()) {
+      CHECK(i > 32);
+      CHECK(handed[i] == "none");
+    } else {
+      CHECK(handed[i] == made[i].at(0).text);
+    }
+  }
+  options.cancelled = nullptr;
+  options.translated = [](std::size_t, const std::vector<Translation>&) { throw Error("enough"); };
+  CHECK_THROWS_WITH(model.translate(lines, options), "enough");
 }
 
 TEST_CASE("dates: what is longer than the first room for it is what it is with room from the start") {

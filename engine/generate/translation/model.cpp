@@ -43,14 +43,6 @@ std::map<std::string, Language> languages_of(const ModelFile& file, const Transl
   return languages;
 }
 
-/// A text of the metadata; empty where it is absent.
-std::string metadata_text(const ModelFile& file, const char* key) {
-  const auto found = file.metadata().find(key);
-  if (found == file.metadata().end()) return {};
-  if (found->is_string()) return found->get<std::string>();
-  throw Error(fmt::format("{}: metadata '{}' is no text; convert the model again", file.path().string(), key));
-}
-
 /// What the file says of the search; absent keys have the defaults of TranslationOptions.
 struct SearchDefaults {
   int beams = 4;
@@ -88,6 +80,8 @@ struct SearchDefaults {
     return d;
   }
 };
+
+constexpr std::size_t kBatchesOfAWindow = 32;  // within which sentences are sorted by length
 
 bool is_blank(std::string_view line) { return line.find_first_not_of(" \t\r\n\v\f") == std::string_view::npos; }
 
@@ -316,10 +310,7 @@ std::vector<std::vector<Translation>> TranslationModel::translate(const std::vec
   std::vector<std::vector<Translation>> results(sources.size());
   std::vector<std::size_t> order;
   for (std::size_t i = 0; i < sources.size(); ++i) {
-    if (sources[i].empty()) {
-      results[i].emplace_back();
-      continue;
-    }
+    if (sources[i].empty()) continue;
     try {
       session.check({sources[i], forced});
     } catch (const Error& error) {
@@ -327,9 +318,19 @@ std::vector<std::vector<Translation>> TranslationModel::translate(const std::vec
     }
     order.push_back(i);
   }
-  // Those of like length go together, so that little is filled up.
-  std::ranges::stable_sort(order, [&](std::size_t a, std::size_t b) { return sources[a].size() > sources[b].size(); });
+  for (std::size_t i = 0; i < sources.size(); ++i) {
+    if (!sources[i].empty()) continue;
+    results[i].emplace_back();
+    if (options.translated) options.translated(i, results[i]);
+  }
   const auto batch = static_cast<std::size_t>(std::min(options.batch, session.most_sentences(beams, how.max_tokens)));
+  // Those of like length go together, so that little is filled up; not those far apart, whose results would wait.
+  const auto window = static_cast<std::ptrdiff_t>(kBatchesOfAWindow * batch);
+  for (auto begin = order.begin(); begin != order.end();) {
+    const auto end = begin + std::min(window, order.end() - begin);
+    std::stable_sort(begin, end, [&](std::size_t a, std::size_t b) { return sources[a].size() > sources[b].size(); });
+    begin = end;
+  }
   std::size_t done = sources.size() - order.size();
   for (std::size_t begin = 0; begin < order.size(); begin += batch) {
     if (options.progress) options.progress(done, sources.size());
@@ -345,6 +346,7 @@ std::vector<std::vector<Translation>> TranslationModel::translate(const std::vec
         results[order[i]].push_back(
             {state_->text_of(best[h].tokens), best[h].tokens, best[h].score, best[h].ended, best[h].end_token});
       }
+      if (options.translated) options.translated(order[i], results[order[i]]);
     }
     done += end - begin;
   }

@@ -19,6 +19,14 @@ namespace heed {
 /// them if it ended now; at once; or when none could even if it grew to the greatest length.
 enum class EarlyStopping { IfNoBetter, AtOnce, Never };
 
+struct Translation {
+  std::string text;                  // empty where the model has no tokenizer
+  std::vector<std::int32_t> tokens;  // without an end token
+  double score = 0;                  // as TranslationOptions::length_penalty says
+  bool ended = true;                 // by an end token; else it is as long as was allowed
+  std::int32_t end_token = -1;       // that one; -1: the model's first
+};
+
 /// How translations are searched for. What is not given is what the model's file says, else what stands here.
 struct TranslationOptions {
   std::optional<int> beams;              // 1 to 32, else 4; 1 takes the most probable token, always
@@ -34,14 +42,9 @@ struct TranslationOptions {
   std::int64_t batch = 32;                      // sentences at a time, at most; fewer where the device's limits ask
   std::function<bool()> cancelled;              // asked between submissions; true ends the translation cleanly
   std::function<void(std::size_t done, std::size_t total)> progress;  // sentences
-};
-
-struct Translation {
-  std::string text;                  // empty where the model has no tokenizer
-  std::vector<std::int32_t> tokens;  // without an end token
-  double score = 0;                  // as TranslationOptions::length_penalty says
-  bool ended = true;                 // by an end token; else it is as long as was allowed
-  std::int32_t end_token = -1;       // that one; -1: the model's first
+  // Gets the translations of sentence `index` as soon as they are there, not in the order of the sentences. What it
+  // throws ends the translation.
+  std::function<void(std::size_t index, const std::vector<Translation>& best)> translated;
 };
 
 /// A translation model on a device. Used by one thread at a time.
