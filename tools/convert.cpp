@@ -69,7 +69,8 @@ void add_convert(Program& program) {
       "  heed convert model.onnx -o upscale.heed --describe upscale.json");
   auto arguments = std::make_shared<ConvertArguments>();
   verb->add_option("INPUT", arguments->input,
-                   "A GGUF file, a llama2.c .bin, an ONNX model, or a Hugging Face or generator folder")
+                   "A GGUF file, a llama2.c .bin, an ONNX model, or a folder: of Hugging Face, of a translation model "
+                   "of your own, of a generator")
       ->required();
   verb->add_option("-o,--output", arguments->output, "The .heed file; replaced when it exists")
       ->required()

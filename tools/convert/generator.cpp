@@ -28,14 +28,15 @@ bool is_generator(const std::filesystem::path& folder) {
 Checkpoint read_generator(const std::filesystem::path& folder) {
   Checkpoint checkpoint;
   checkpoint.family = "generator";
-  checkpoint.source = "safetensors";
   checkpoint.parameters = read_config(folder);
   const auto name = checkpoint.parameters.find("name");
   if (name != checkpoint.parameters.end() && name->is_string()) checkpoint.name = name->get<std::string>();
   std::error_code ignored;
   const bool pytorch = !std::filesystem::exists(folder / "model.safetensors", ignored) &&
                        std::filesystem::exists(folder / "model.pth", ignored);
-  const State state = read_state(folder / (pytorch ? "model.pth" : "model.safetensors"));
+  checkpoint.source = pytorch ? "pytorch" : "safetensors";
+  State state = read_state(folder / (pytorch ? "model.pth" : "model.safetensors"));
+  take_off_wrappers(state);
   for (const StateEntry& entry : state.entries) {
     // Counts the steps of training.
     if (entry.name.ends_with(".num_batches_tracked")) continue;

@@ -74,7 +74,7 @@ Checkpoint read_huggingface(const fs::path& folder) {
       read_huggingface_config(config_json, read_json_if_any(folder / "generation_config.json", kMaxConfigBytes));
   Checkpoint checkpoint;
   checkpoint.family = config.family;
-  checkpoint.source = "safetensors";
+  checkpoint.source = format_of_weights(folder);
   checkpoint.name = valid_utf8(fs::absolute(folder).lexically_normal().filename().string());
   checkpoint.parameters = config.parameters;
   const auto is_buffer = [&](std::string_view name) { return is_huggingface_buffer(config.family, name); };

@@ -94,7 +94,8 @@ Checkpoint read_own_translation(const std::filesystem::path& folder, const nlohm
 void finish_own_model(const std::filesystem::path& folder, const nlohmann::json& json, ConfigReader& config,
                       std::int64_t vocabulary, Checkpoint& checkpoint) {
   checkpoint.name = valid_utf8(std::filesystem::absolute(folder).lexically_normal().filename().string());
-  checkpoint.metadata = read_translation_search(json, {}, vocabulary, checkpoint.notes);
+  checkpoint.metadata = read_translation_search(
+      json, {}, vocabulary, checkpoint.parameters["source_vocabulary"].get<std::int64_t>(), checkpoint.notes);
   checkpoint.end_tokens = checkpoint.metadata["end_tokens"].get<std::vector<std::int32_t>>();
   for (const char* key : {"name", "description", "licence"}) {
     if (const auto text = config.find_text(key)) checkpoint.metadata[key] = *text;

@@ -226,6 +226,12 @@ class PickleReader {
                           (name == kRebuildTensor2 && (arguments.size() == 6 || arguments.size() == 7));
     if (!rebuilds) damaged("a known name has arguments that are not");
     as<Pickle::Storage>(arguments[0], "a tensor has no storage");
+    if (arguments.size() == 7 && !std::holds_alternative<Pickle::None>(pickle_.values_[arguments[6]]) &&
+        !as<Pickle::Dict>(arguments[6], "a tensor has marks that are no dict").items.empty()) {
+      fail(
+          "holds a tensor that is a negative or conjugate view of another; save it with .resolve_neg() and "
+          ".resolve_conj()");
+    }
     Pickle::Tensor tensor{arguments[0], integer(arguments[1]), integers(arguments[2]), integers(arguments[3])};
     if (tensor.sizes.size() != tensor.strides.size()) damaged("a tensor has not as many strides as sizes");
     add(std::move(tensor));

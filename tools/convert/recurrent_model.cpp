@@ -278,7 +278,7 @@ void RecurrentReader::read_output() {
 
 Checkpoint RecurrentReader::read() {
   checkpoint_.family = "recurrent";
-  checkpoint_.source = "safetensors";
+  checkpoint_.source = format_of_weights(folder_);
   read_encoder();
   read_decoder();
   read_output();

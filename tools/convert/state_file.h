@@ -35,6 +35,10 @@ State read_state(const std::shared_ptr<const SourceFile>& file);
 /// The same for a path.
 State read_state(const std::filesystem::path& path);
 
+/// Takes off what PyTorch's wrappers put before every name: `module.` of DataParallel, `_orig_mod.` of torch.compile;
+/// with a note.
+void take_off_wrappers(State& state);
+
 /// Whether the file begins as torch.save's do: as a zip archive or a pickle.
 bool is_pytorch(const SourceFile& file);
 /// A file of torch.save.

@@ -1,6 +1,8 @@
 // A tokenizer in a file of its own, of whatever kind.
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "heed/error.h"
 #include "tokenizer/words.h"
 #include "tools/convert/hf_tokenizer.h"
@@ -52,6 +54,45 @@ WordVocabulary read_lang(const std::string& name, const Json& json) {
   return vocabulary;
 }
 
+/// Words in the order of their ids, or {"word": id, ...}: what people save of a vocabulary of their own. Which of them
+/// are special, config.json says; which stands for words that are not there, its usual names.
+WordVocabulary read_word_list(const std::string& name, const Json& json) {
+  WordVocabulary vocabulary;
+  const auto fail = [&](const std::string& what) { throw Error(fmt::format("{}: {}", name, what)); };
+  if (json.is_array()) {
+    for (const Json& word : json) {
+      if (!word.is_string()) fail(fmt::format("a list of words holds {}", shown(word)));
+      vocabulary.tokens.push_back(word.get<std::string>());
+    }
+  } else {
+    vocabulary.tokens.assign(json.size(), "");
+    for (const auto& [word, id] : json.items()) {
+      const std::uint64_t at = natural(id).value_or(UINT64_MAX);
+      if (at >= vocabulary.tokens.size()) {
+        fail(fmt::format("the id of {} is {}; expected each of 0 to {} once", in_quotes(word), shown(id),
+                         vocabulary.tokens.size() - 1));
+      }
+      if (!vocabulary.tokens[at].empty()) {
+        fail(fmt::format("words {} and {} have the same id {}", in_quotes(vocabulary.tokens[at]), in_quotes(word), at));
+      }
+      vocabulary.tokens[at] = word;
+    }
+  }
+  for (const char* unknown : {"<unk>", "<UNK>", "[UNK]", "UNK"}) {
+    const auto found = std::ranges::find(vocabulary.tokens, unknown);
+    if (found == vocabulary.tokens.end()) continue;
+    vocabulary.unknown = static_cast<TokenId>(found - vocabulary.tokens.begin());
+    break;
+  }
+  return vocabulary;
+}
+
+bool is_word_list(const Json& json) {
+  if (json.is_array()) return !json.empty();
+  return json.is_object() && !json.empty() &&
+         std::ranges::all_of(json, [](const Json& id) { return id.is_number_integer(); });
+}
+
 }  // namespace
 
 std::string read_tokenizer_file(const fs::path& path, std::int64_t vocabulary) {
@@ -61,16 +102,15 @@ std::string read_tokenizer_file(const fs::path& path, std::int64_t vocabulary) {
     if (size <= static_cast<std::size_t>(vocabulary)) return;
     throw Error(fmt::format("{}: has {} tokens; the model has the ids below {}", name, size, vocabulary));
   };
-  const bool is_json =
-      bytes.find_first_not_of(" \t\r\n") != std::string::npos && bytes[bytes.find_first_not_of(" \t\r\n")] == '{';
-  if (!is_json) {
+  const std::size_t first = bytes.find_first_not_of(" \t\r\n");
+  if (first == std::string::npos || (bytes[first] != '{' && bytes[first] != '[')) {
     TokenizerDescription description = read_sentencepiece(name, bytes, {}, vocabulary);
     description.pad(static_cast<std::size_t>(vocabulary));
     return description.to_json();
   }
   const Json json = parse_json(name, bytes);
-  if (json.contains("word2index")) {
-    const WordVocabulary words = read_lang(name, json);
+  if (const bool lang = json.contains("word2index"); lang || is_word_list(json)) {
+    const WordVocabulary words = lang ? read_lang(name, json) : read_word_list(name, json);
     check_size(words.tokens.size());
     words.validate(name);
     return words.to_json();
@@ -88,7 +128,7 @@ std::string read_tokenizer_file(const fs::path& path, std::int64_t vocabulary) {
   if (!json.contains("model")) {
     throw Error(
         fmt::format("{}: is no tokenizer that heed knows: no vocabulary with \"type\": \"words\" or "
-                    "\"characters\", no 'word2index', no tokenizer.json of Hugging Face",
+                    "\"characters\", no 'word2index', no list of words, no tokenizer.json of Hugging Face",
                     name));
   }
   TokenizerDescription description = read_tokenizer_json(name, json, vocabulary);

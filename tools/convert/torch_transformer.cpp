@@ -154,7 +154,7 @@ Checkpoint read_torch_transformer(const std::filesystem::path& folder, const nlo
   ConfigReader config(json, "config.json");
   Checkpoint checkpoint;
   checkpoint.family = "transformer";
-  checkpoint.source = "safetensors";
+  checkpoint.source = format_of_weights(folder);
   const std::int64_t width = config.size("d_model");
   const std::int64_t heads = config.size("nhead");
   const std::int64_t positions = config.size("max_positions");

@@ -18,12 +18,13 @@ Checkpoint read_translation(const fs::path& folder, const nlohmann::json& config
   const TranslationConfig config = read_translation_config(config_json);
   Checkpoint checkpoint;
   checkpoint.family = "transformer";
-  checkpoint.source = "safetensors";
+  checkpoint.source = format_of_weights(folder);
   checkpoint.name = valid_utf8(fs::absolute(folder).lexically_normal().filename().string());
   checkpoint.parameters = config.parameters;
   checkpoint.metadata =
       read_translation_search(config_json, read_json_if_any(folder / "generation_config.json", kMaxConfigBytes),
-                              config.parameters["vocabulary"].get<std::int64_t>(), checkpoint.notes);
+                              config.parameters["vocabulary"].get<std::int64_t>(),
+                              config.parameters["source_vocabulary"].get<std::int64_t>(), checkpoint.notes);
   checkpoint.metadata.update(read_translation_languages(folder, config, checkpoint.metadata, checkpoint.notes));
   checkpoint.end_tokens = checkpoint.metadata["end_tokens"].get<std::vector<std::int32_t>>();
   const auto is_buffer = [&](std::string_view name) { return is_translation_buffer(config.family, name); };

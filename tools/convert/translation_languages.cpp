@@ -28,21 +28,6 @@ bool all_letters(std::string_view text, std::size_t least, std::size_t most, boo
          });
 }
 
-/// The code of a language's token: "__en__" of M2M-100, "eng_Latn" of NLLB, "en_XX" of mBART.
-std::optional<std::string> language_code(std::string_view token) {
-  if (token.size() > 4 && token.starts_with("__") && token.ends_with("__")) {
-    const std::string_view code = token.substr(2, token.size() - 4);
-    if (all_letters(code, 2, 3, false)) return std::string(code);
-  }
-  const std::size_t bar = token.find('_');
-  if (bar == std::string_view::npos || !all_letters(token.substr(0, bar), 2, 3, false)) return {};
-  const std::string_view script = token.substr(bar + 1);
-  const bool nllb =
-      script.size() == 4 && all_letters(script.substr(0, 1), 1, 1, true) && all_letters(script.substr(1), 3, 3, false);
-  if (nllb || all_letters(script, 2, 2, true)) return std::string(token);
-  return {};
-}
-
 void add_language(Ids& ids, const nlohmann::json& token, std::uint64_t id) {
   if (!token.is_string()) return;
   if (const auto code = language_code(token.get<std::string>())) ids.emplace(*code, id);
@@ -84,6 +69,20 @@ std::string text_in(const nlohmann::json& json, const char* key) {
 }
 
 }  // namespace
+
+std::optional<std::string> language_code(std::string_view token) {
+  if (token.size() > 4 && token.starts_with("__") && token.ends_with("__")) {
+    const std::string_view code = token.substr(2, token.size() - 4);
+    if (all_letters(code, 2, 3, false)) return std::string(code);
+  }
+  const std::size_t bar = token.find('_');
+  if (bar == std::string_view::npos || !all_letters(token.substr(0, bar), 2, 3, false)) return {};
+  const std::string_view script = token.substr(bar + 1);
+  const bool nllb =
+      script.size() == 4 && all_letters(script.substr(0, 1), 1, 1, true) && all_letters(script.substr(1), 3, 3, false);
+  if (nllb || all_letters(script, 2, 2, true)) return std::string(token);
+  return {};
+}
 
 nlohmann::json read_translation_languages(const fs::path& folder, const TranslationConfig& config,
                                           const nlohmann::json& search, std::vector<std::string>& notes) {

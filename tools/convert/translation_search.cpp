@@ -14,6 +14,8 @@ namespace heed::convert {
 
 namespace {
 
+constexpr std::int64_t kMostNoRepeat = 64;  // ops::BeamOptions has the same
+
 /// Keys that search by beams does not have here, with the values that mean nothing.
 struct Absent {
   const char* key;
@@ -78,6 +80,7 @@ nlohmann::json read_lengths_and_penalties(ConfigReader& config) {
     search["early_stopping"] = *early;
   }
   if (const auto size = find_natural(config, "no_repeat_ngram_size").value_or(0); size > 0) {
+    if (size > kMostNoRepeat) config.fail("no_repeat_ngram_size", fmt::format("0 to {}", kMostNoRepeat));
     search["no_repeat_ngram"] = size;
   }
   const auto length = config.find_size("max_length");
@@ -100,14 +103,16 @@ nlohmann::json read_lengths_and_penalties(ConfigReader& config) {
 }  // namespace
 
 nlohmann::json read_translation_search(const nlohmann::json& config, const nlohmann::json& generation_config,
-                                       std::int64_t vocabulary, std::vector<std::string>& notes) {
+                                       std::int64_t vocabulary, std::int64_t source_vocabulary,
+                                       std::vector<std::string>& notes) {
   const bool has_own = generation_config.is_object();
   ConfigReader reader(has_own ? generation_config : config, has_own ? "generation_config.json" : "config.json");
   ConfigReader model(config, "config.json");
-  const auto token = [&](const char* key) {
-    const auto own = reader.find_token(key, vocabulary);
-    return own ? own : model.find_token(key, vocabulary);
+  const auto own_or_model_token = [&](const char* key, std::int64_t limit) {
+    const auto own = reader.find_token(key, limit);
+    return own ? own : model.find_token(key, limit);
   };
+  const auto token = [&](const char* key) { return own_or_model_token(key, vocabulary); };
   nlohmann::json metadata;
   const auto begin = token("bos_token_id");
   const auto start = token("decoder_start_token_id");
@@ -117,8 +122,9 @@ nlohmann::json read_translation_search(const nlohmann::json& config, const nlohm
   if (ends.empty()) ends = model.tokens("eos_token_id", vocabulary);
   if (ends.empty()) model.fail("eos_token_id", "the id that ends a translation");
   metadata["end_tokens"] = ends;
-  // Rows behind a sentence's end are never looked at, so that any id will do.
-  metadata["pad"] = token("pad_token_id").value_or(ends.front());
+  // Rows behind a source's end are never looked at, so that any id will do.
+  const auto pad = own_or_model_token("pad_token_id", std::max(vocabulary, source_vocabulary));
+  metadata["pad"] = pad && *pad < source_vocabulary ? *pad : 0;
   std::vector<std::int32_t> never = suppressed(reader, vocabulary);
   std::erase_if(never, [&](std::int32_t id) { return std::ranges::find(ends, id) != ends.end(); });
   if (!never.empty()) metadata["suppressed_tokens"] = never;

@@ -14,6 +14,7 @@ namespace heed::convert {
 /// transformers they count the decoder's start as well. What concerns sampling alone is left out with a note. Throws
 /// Error naming a key that changes a search by beams in a way that heed has not.
 nlohmann::json read_translation_search(const nlohmann::json& config, const nlohmann::json& generation_config,
-                                       std::int64_t vocabulary, std::vector<std::string>& notes);
+                                       std::int64_t vocabulary, std::int64_t source_vocabulary,
+                                       std::vector<std::string>& notes);
 
 }  // namespace heed::convert

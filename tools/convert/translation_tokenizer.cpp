@@ -13,6 +13,7 @@
 #include "tools/convert/split_patterns.h"
 #include "tools/convert/text.h"
 #include "tools/convert/tokenizer_config.h"
+#include "tools/convert/translation_languages.h"
 
 namespace heed::convert {
 namespace {
@@ -236,23 +237,11 @@ TokenizerDescription read_spiece(const fs::path& path, const TokenizerOfModel& m
   return description;
 }
 
-bool is_lower(char c) { return c >= 'a' && c <= 'z'; }
-bool is_letter(char c) { return is_lower(c) || (c >= 'A' && c <= 'Z'); }
-
-/// Codes such as eng_Latn (NLLB) and en_XX (mBART).
-bool is_language_code(std::string_view piece) {
-  const std::size_t bar = piece.find('_');
-  if (bar != 2 && bar != 3) return false;
-  const std::string_view script = piece.substr(bar + 1);
-  return std::ranges::all_of(piece.substr(0, bar), is_lower) && (script.size() == 2 || script.size() == 4) &&
-         std::ranges::all_of(script, is_letter);
-}
-
 void find_languages(TokenizerDescription& description) {
   for (std::size_t id = 0; id < description.pieces.size(); ++id) {
-    if (description.kinds[id] == PieceKind::Control && is_language_code(description.pieces[id])) {
-      description.languages[description.pieces[id]] = static_cast<TokenId>(id);
-    }
+    if (description.kinds[id] != PieceKind::Control) continue;
+    if (const auto code = language_code(description.pieces[id]))
+      description.languages[*code] = static_cast<TokenId>(id);
   }
 }
 

@@ -20,9 +20,8 @@ namespace fs = std::filesystem;
 constexpr std::uint64_t kMaxIndexBytes = 64 << 20;
 
 /// Appends the tensors of one file and returns the names of all its entries, buffers too.
-std::set<std::string> add_tensors(const fs::path& path, const IsBuffer& is_buffer, std::vector<SourceTensor>& tensors,
+std::set<std::string> add_tensors(const State& state, const IsBuffer& is_buffer, std::vector<SourceTensor>& tensors,
                                   std::vector<std::string>& notes) {
-  const State state = read_state(path);
   std::set<std::string> names;
   for (const StateEntry& entry : state.entries) {
     names.insert(entry.name);
@@ -52,7 +51,7 @@ std::vector<SourceTensor> read_shards(const fs::path& folder, const fs::path& in
   std::vector<SourceTensor> tensors;
   for (const auto& [file, expected] : shards) {
     const fs::path path = folder / file;
-    const std::set<std::string> found = add_tensors(path, is_buffer, tensors, notes);
+    const std::set<std::string> found = add_tensors(read_state(path), is_buffer, tensors, notes);
     for (const std::string& tensor : expected) {
       if (found.contains(tensor)) continue;
       throw Error(fmt::format("{}: tensor {} is missing, but {} says it is there", path.string(), in_quotes(tensor),
@@ -67,28 +66,37 @@ std::vector<SourceTensor> read_shards(const fs::path& folder, const fs::path& in
   return tensors;
 }
 
+/// The tensors of a file that is all there is.
+std::vector<SourceTensor> read_whole(const fs::path& path, const IsBuffer& is_buffer, std::vector<std::string>& notes) {
+  State state = read_state(path);
+  take_off_wrappers(state);
+  std::vector<SourceTensor> tensors;
+  add_tensors(state, is_buffer, tensors, notes);
+  return tensors;
+}
+
 }  // namespace
 
 std::vector<SourceTensor> read_weight_file_if_any(const fs::path& folder, const std::string& stem,
                                                   const IsBuffer& is_buffer, std::vector<std::string>& notes) {
-  std::vector<SourceTensor> tensors;
   for (const char* extension : {".safetensors", ".pth", ".pt"}) {
     const fs::path path = folder / (stem + extension);
-    if (!file_exists(path)) continue;
-    add_tensors(path, is_buffer, tensors, notes);
-    break;
+    if (file_exists(path)) return read_whole(path, is_buffer, notes);
   }
-  return tensors;
+  return {};
+}
+
+std::string format_of_weights(const fs::path& folder) {
+  for (const char* name : {"model.safetensors", "model.safetensors.index.json", "encoder.safetensors"}) {
+    if (file_exists(folder / name)) return "safetensors";
+  }
+  return "pytorch";
 }
 
 std::vector<SourceTensor> read_weight_files(const fs::path& folder, const IsBuffer& is_buffer,
                                             std::vector<std::string>& notes) {
   for (const char* name : {"model.safetensors", "pytorch_model.bin", "model.pth", "model.pt"}) {
-    if (file_exists(folder / name)) {
-      std::vector<SourceTensor> tensors;
-      add_tensors(folder / name, is_buffer, tensors, notes);
-      return tensors;
-    }
+    if (file_exists(folder / name)) return read_whole(folder / name, is_buffer, notes);
     if (const fs::path index = folder / fmt::format("{}.index.json", name); file_exists(index)) {
       return read_shards(folder, index, is_buffer, notes);
     }

@@ -19,6 +19,9 @@ using IsBuffer = std::function<bool(std::string_view name)>;
 std::vector<SourceTensor> read_weight_files(const std::filesystem::path& folder, const IsBuffer& is_buffer,
                                             std::vector<std::string>& notes);
 
+/// What the weights of a folder are written as: safetensors or pytorch.
+std::string format_of_weights(const std::filesystem::path& folder);
+
 /// The tensors of STEM.safetensors, STEM.pth or STEM.pt in the folder; nothing when there is no such file.
 std::vector<SourceTensor> read_weight_file_if_any(const std::filesystem::path& folder, const std::string& stem,
                                                   const IsBuffer& is_buffer, std::vector<std::string>& notes);

@@ -1,5 +1,7 @@
 // Folders of translation models that people train with PyTorch themselves: an nn.Transformer, and recurrent ones.
 #include <doctest/doctest.h>
+#include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "tests/unit/convert/changed_folder.h"
 #include "tools/convert/convert.h"
@@ -98,6 +100,35 @@ TEST_CASE("an nn.Transformer: names of one's own") {
   CHECK(contains(folder.complaint(), "'names' has \"spiral\"; it can name: output, positions"));
   folder.config["names"] = {{"source_embedding", 3}};
   CHECK(contains(folder.complaint(), "'names' says 3"));
+}
+
+TEST_CASE("names that PyTorch's wrappers made are taken back") {
+  ChangedFolder folder("torch_pre_norm");
+  const std::string plain = bytes_in(folder.read(), "source_embd.weight");
+  for (SafetensorsItem& item : folder.items) item.name = "module._orig_mod." + item.name;
+  const Checkpoint checkpoint = folder.read();
+  CHECK(bytes_in(checkpoint, "source_embd.weight") == plain);
+  const std::string notes = fmt::format("{}", fmt::join(checkpoint.notes, "\n"));
+  CHECK(contains(notes, "'module.', as DataParallel writes them"));
+  CHECK(contains(notes, "'_orig_mod.', as torch.compile writes them"));
+  folder.items.front().name = "transformer.extra";
+  CHECK(contains(folder.complaint(), "is missing"));
+}
+
+TEST_CASE("padding of a source is any of its ids, the rest are ids of translations") {
+  ChangedFolder folder("torch_pre_norm");  // 67 and 59 tokens
+  folder.config["pad_token_id"] = 63;
+  folder.read();
+  CHECK(folder.header.metadata["pad"] == 63);
+  folder.config["pad_token_id"] = 67;
+  CHECK(contains(folder.complaint(), "'pad_token_id' is 67"));
+  ChangedFolder other("torch_post_norm");  // 61 and 73
+  other.config["pad_token_id"] = 70;
+  other.read();
+  CHECK(other.header.metadata["pad"] == 0);
+  other.config["no_repeat_ngram_size"] = 65;
+  const std::string complaint = other.complaint();
+  CHECK_MESSAGE(contains(complaint, "'no_repeat_ngram_size' is 65"), complaint);
 }
 
 TEST_CASE("recurrent: gates are put in ONNX's order, directions one below the other") {

@@ -101,6 +101,9 @@ TEST_CASE("pickle: hostile and damaged ones are refused") {
       {"ccollections\nOrderedDict\n(NtR.", "has arguments that are not"},
       {"ctorch._utils\n_rebuild_tensor_v2\n)R.", "has arguments that are not"},
       {"(X\x07\0\0\0storageNNNNtQ."s, "a storage has no type"},
+      {"ctorch._utils\n_rebuild_tensor_v2\n((X\x07\0\0\0storagectorch\nFloatStorage\nX\x01\0\0\0"
+       "0X\x03\0\0\0cpuK\x01tQK\0K\x01\x85K\x01\x85\x89}}X\x03\0\0\0neg\x88stR."s,
+       "a negative or conjugate view"},
       {"N", "ends at byte"},
       {".", "the stack is empty"},
       {"t.", "there is no mark"},

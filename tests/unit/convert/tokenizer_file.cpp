@@ -41,13 +41,27 @@ TEST_CASE("a tokenizer's file: words, heed's own form, SentencePiece and Hugging
   CHECK(opened(folder, json, 400)->decode({0}) == "!");
 }
 
+TEST_CASE("a tokenizer's file: words in a list, or by their ids") {
+  const TempFolder folder;
+  const auto list = opened(folder, R"(["<pad>", "<unk>", "a", "b"])");
+  CHECK(list->encode("b c a") == Ids{3, 1, 2});
+  CHECK(list->decode({2, 3}) == "a b");
+  CHECK(opened(folder, R"({"b": 0, "a": 2, "UNK": 1})")->encode("a x b") == Ids{2, 1, 0});
+  CHECK(contains(error_of([&] { opened(folder, R"(["a", "b"])")->encode("a x"); }), "the word 'x' is not in"));
+  CHECK(contains(problem(R"({"a": 1})"), "the id of \"a\" is 1; expected each of 0 to 0 once"));
+  CHECK(contains(problem(R"({"a": 0, "b": 0})"), "words \"a\" and \"b\" have the same id 0"));
+  CHECK(contains(problem(R"(["a", 3])"), "a list of words holds 3"));
+  CHECK(contains(problem(R"(["a", "a"])"), "'a'"));
+  CHECK(contains(problem(R"(["a", "b"])", 1), "has 2 tokens; the model has the ids below 1"));
+}
+
 TEST_CASE("a tokenizer's file: what is none is refused by name") {
   CHECK(contains(problem(R"({"word2index": {"a": 2, "b": 2}})"), "words \"a\" and \"b\" have the same id 2"));
   CHECK(contains(problem(R"({"word2index": {"a": 2, "b": 4}})"), "the id of \"b\" is 4; expected 2 to 3"));
   CHECK(contains(problem(R"({"word2index": {"a": 1}})"), "0 and 1 are SOS and EOS"));
   CHECK(contains(problem(R"({"word2index": {"a": 2}, "n_words": 4})"), "'n_words' is 4, but word2index has 1"));
   CHECK(contains(problem(R"({"word2index": []})"), "not an object of words"));
-  CHECK(contains(problem(R"({"a": 1})"), "is no tokenizer that heed knows"));
+  CHECK(contains(problem(R"({"a": "b"})"), "is no tokenizer that heed knows"));
   CHECK(contains(problem("{"), "not valid JSON"));
   CHECK(contains(problem("hello"), "not a SentencePiece model"));
   CHECK(contains(problem(R"({"type": "words", "tokens": ["a", "b"]})", 1),
