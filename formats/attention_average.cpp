@@ -51,10 +51,14 @@ std::string title_of(const Attention& attention, const std::vector<std::size_t>&
 }  // namespace
 
 void check_attention(const Attention& attention) {
-  if (attention.source.empty() || attention.target.empty()) {
+  // A model that only goes on with a text has no source.
+  const bool reads_source = std::ranges::any_of(
+      attention.nodes, [](const AttentionWeights& node) { return node.kind != AttentionKind::Target; });
+  const bool no_source = attention.source.empty() && (reads_source || attention.nodes.empty());
+  if (no_source || attention.target.empty()) {
     throw Error(
         fmt::format("attention: there are no {} tokens, so nothing was looked at; give a text that is not empty",
-                    attention.source.empty() ? "source" : "target"));
+                    no_source ? "source" : "target"));
   }
   if (attention.nodes.empty()) {
     throw Error("attention: the model has no attention node whose weights could be shown");

@@ -7,6 +7,7 @@
 #include <random>
 #include <utility>
 
+#include "formats/attention_file.h"
 #include "heed/error.h"
 #include "heed/text.h"
 #include "tools/interrupt.h"
@@ -26,6 +27,9 @@ struct GenerateArguments {
   bool has_seed = false;
   std::int64_t context = 0;
   std::uint64_t count = 1;
+  std::string attention;
+  std::vector<std::size_t> layers;
+  std::vector<std::int64_t> heads;
   bool echo = false;
   bool json = false;
 };
@@ -103,6 +107,7 @@ class Generating {
       const bool joined = arguments_.echo && !made.tokens.empty();
       write_output((arguments_.echo ? tokens_text(tokens) : "") + (joined ? "," : "") + tokens_text(made.tokens));
     }
+    if (!arguments_.attention.empty() && !interrupt.raised()) show_attention(made);
     tokens_ += made.tokens.size();
     prompt_tokens_ += made.prompt_tokens.size();
     prompt_seconds_ += made.prompt_seconds;
@@ -110,6 +115,12 @@ class Generating {
     device_losses_ += made.device_losses;
     context_full_ = context_full_ || made.reason == StopReason::ContextFull;
     if (!made.tokens.empty()) steps_ += made.tokens.size() - 1;
+  }
+
+  void show_attention(const Generation& made) {
+    std::vector<std::int32_t> tokens = made.prompt_tokens;
+    tokens.insert(tokens.end(), made.tokens.begin(), made.tokens.end());
+    write_attention(arguments_.attention, model_.explain(tokens, arguments_.layers), {{}, arguments_.heads});
   }
 
   /// Tokens a second; nothing where no step was measured.
@@ -171,7 +182,11 @@ int run_generate(GenerateArguments& arguments) {
   arguments.options.sampling.check();
   // 32 bits are enough to choose from, and short enough to type again.
   if (!arguments.has_seed) arguments.options.sampling.seed = std::random_device()();
+  if (!arguments.attention.empty()) check_attention_path(arguments.attention);
   const std::vector<Prompt> prompts = collect_prompts(arguments.prompt);
+  if (!arguments.attention.empty() && prompts.size() * arguments.count != 1) {
+    throw Error(fmt::format("--attention shows one continuation; {} were asked for", prompts.size() * arguments.count));
+  }
   return Generating(arguments, prompts).run();
 }
 
@@ -234,12 +249,24 @@ void add_generate(Program& program) {
   verb->add_option("--context", a.context, "Keep at most this many tokens (default: the model's own)")
       ->transform(integers(1))
       ->type_name("N");
+  verb->add_option("--attention", a.attention,
+                   "Write what each token looked at, of the prompt and of what was made: a heat map (.png), a page to "
+                   "choose layers and heads in (.html), or arrays (.npz)")
+      ->type_name("OUT");
+  verb->add_option("--layer", a.layers, "Which layers it shows, from 0; repeatable (default: all)")
+      ->type_name("N")
+      ->allow_extra_args(false);
+  verb->add_option("--head", a.heads, "Which heads are averaged; repeatable (default: all)")
+      ->type_name("N")
+      ->allow_extra_args(false);
   verb->add_flag("--echo", a.echo, "Print the prompt before its continuation");
   verb->add_flag("--json", a.json, "Print a JSON object for each continuation, a line each");
   add_device_option(*verb, a.device);
   // Of an option that is given twice the last counts, so that scripts can have defaults (tools/demo.sh).
   for (CLI::Option* option : verb->get_options()) {
-    if (option->nonpositional() && option != stop) option->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
+    const bool repeats = option == stop || option->get_lnames() == std::vector<std::string>{"layer"} ||
+                         option->get_lnames() == std::vector<std::string>{"head"};
+    if (option->nonpositional() && !repeats) option->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
   }
   verb->callback([&program, arguments, prompt, tokens, seed, stop] {
     arguments->prompt.has_text = prompt->count() > 0;

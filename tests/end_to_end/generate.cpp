@@ -9,6 +9,7 @@
 
 #include "tests/end_to_end/models.h"
 #include "tests/end_to_end/process.h"
+#include "tests/temporary_folder.h"
 
 namespace heed::end_to_end {
 namespace {
@@ -170,6 +171,28 @@ TEST_CASE("--stop ends before the text, wherever its pieces fall") {
   const nlohmann::json json = objects_of(output_of(greedy({kPrompt, "--json", "--stop", stop}))).at(0);
   CHECK(json.at("stop_reason") == "stop_text");
   CHECK(json.at("text") == expected);
+}
+
+TEST_CASE("--attention shows what was looked at, and the text is the same bytes") {
+  const testing::TemporaryFolder folder;
+  const std::string plain = output_of(greedy({kPrompt}));
+  for (const char* name : {"look.png", "look.html", "look.npz"}) {
+    const std::string out = folder.path(name).string();
+    CHECK(output_of(greedy({kPrompt, "--attention", out, "--layer", "0", "--head", "1"})) == plain);
+    CHECK(std::filesystem::file_size(out) > 500);
+  }
+  const std::string out = folder.path("look.png").string();
+  check_error(run_heed(greedy({kPrompt, "--attention", "look.jpg"})), "attention is written as .png");
+  check_error(run_heed(greedy({kPrompt, "--attention", out, "--count", "2"})),
+              "shows one continuation; 2 were asked for");
+  for (const auto& [option, message] :
+       {std::pair{"--layer", "layer 99 was asked for; the model has layers 0 to"}, {"--head", "head 99"}}) {
+    // The text is not lost.
+    const Finished finished = run_heed(greedy({kPrompt, "--attention", out, option, "99"}));
+    CHECK(finished.exit_code == 1);
+    CHECK(finished.out == plain);
+    CHECK_MESSAGE(finished.error.find(message) != std::string::npos, finished.error);
+  }
 }
 
 TEST_CASE("a model without a tokenizer takes and gives ids") {

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <fstream>
 
 #include "formats/alignment.h"
 #include "formats/attention_file.h"
@@ -96,6 +97,78 @@ TEST_CASE("attention: a translation explained has the weights that transformers 
     ++compared;
   }
   CHECK(compared >= 14);
+}
+
+TEST_CASE("attention: a text explained has the weights that transformers gives") {
+  for (const char* name : {"llama_gqa_tied", "mistral", "gpt2"}) {
+    CAPTURE(std::string(name));
+    const fs::path from = convert_test::golden_folder() / name;
+    const convert_test::TempFolder folder;
+    TextModel model = convert_and_open(from, {}, folder);
+    const nlohmann::json golden = read_json(from / "golden.json");
+    auto tokens = golden.at("prompt_tokens").get<std::vector<std::int32_t>>();
+    for (const std::int32_t token : golden.at("greedy_tokens")) tokens.push_back(token);
+    const Attention attention = model.explain(tokens);
+    check_attention(attention);
+    CHECK(attention.target.size() == tokens.size() - 1);
+    const HostTensor expected = read_npz_tensor(from / "attention.npz", "weights");
+    REQUIRE(static_cast<std::int64_t>(attention.nodes.size()) == expected.type.shape[0]);
+    const std::vector<float> weights = weights_of(attention, AttentionKind::Target);
+    REQUIRE(weights.size() == expected.data.size());
+    for (std::size_t i = 0; i < weights.size(); ++i) {
+      REQUIRE(std::abs(static_cast<double>(weights[i]) - expected.data[i]) < kWeightTolerance);
+    }
+    for (const AttentionWeights& node : attention.nodes) check_rows(node);
+
+    const Attention second = model.explain(tokens, {1});
+    REQUIRE(second.nodes.size() == 1);
+    CHECK(second.nodes[0].node == attention.nodes[1].node);
+    CHECK(second.nodes[0].weights == attention.nodes[1].weights);
+    CHECK_THROWS_WITH(model.explain(tokens, {99}),
+                      doctest::Contains("layer 99 was asked for; the model has layers 0 to"));
+    CHECK_THROWS_WITH(model.explain({tokens[0]}), doctest::Contains("there is but one"));
+    // What is generated afterwards is what it was before.
+    const auto prompt = golden.at("prompt_tokens").get<std::vector<std::int32_t>>();
+    CHECK(greedy(model, prompt, 8).tokens ==
+          std::vector<std::int32_t>(tokens.begin() + static_cast<std::ptrdiff_t>(prompt.size()),
+                                    tokens.begin() + static_cast<std::ptrdiff_t>(prompt.size()) + 8));
+    const testing::TemporaryFolder out;
+    for (const char* file : {"text.png", "text.html", "text.npz"}) write_attention(out.path(file), attention, {});
+  }
+}
+
+TEST_CASE("attention: a text longer than a chunk is explained as a whole") {
+  const convert_test::TempFolder folder;
+  const fs::path from = convert_test::golden_folder() / "llama_bias";
+  fs::create_directory(folder.path() / "longer");
+  fs::copy_file(from / "model.safetensors", folder.path() / "longer" / "model.safetensors");
+  nlohmann::json config = read_json(from / "config.json");
+  config["max_position_embeddings"] = 128;
+  std::ofstream(folder.path() / "longer" / "config.json") << config;
+  TextModel model = convert_and_open(folder.path() / "longer", {}, folder);
+  std::vector<std::int32_t> tokens;
+  for (std::int32_t i = 0; i < std::min<std::int64_t>(model.context(), 100); ++i)
+    tokens.push_back(static_cast<std::int32_t>(i * 7 % model.vocabulary()));
+  REQUIRE(tokens.size() > 65);
+  const Attention all = model.explain(tokens);
+  tokens.resize(40);
+  const Attention begin = model.explain(tokens);
+  for (std::size_t n = 0; n < all.nodes.size(); ++n) {
+    check_rows(all.nodes[n]);
+    const AttentionWeights& whole = all.nodes[n];
+    const AttentionWeights& part = begin.nodes[n];
+    for (std::int64_t head = 0; head < whole.heads; ++head) {
+      for (std::int64_t row = 0; row < part.rows; ++row) {
+        for (std::int64_t column = 0; column < part.columns; ++column) {
+          const auto at = [&](const AttentionWeights& node) {
+            return static_cast<double>(
+                node.weights[static_cast<std::size_t>((head * node.rows + row) * node.columns + column)]);
+          };
+          REQUIRE(at(whole) == doctest::Approx(at(part)).epsilon(1e-4));
+        }
+      }
+    }
+  }
 }
 
 }  // namespace heed::golden

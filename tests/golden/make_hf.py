@@ -311,17 +311,33 @@ def make(golden: Golden, folder: Path) -> None:
     write_golden(folder / "golden.json", fields)
 
 
+@torch.no_grad()
+def write_attention(folder: Path) -> None:
+    """attention.npz: weights (layers, heads, tokens, tokens) of the prompt and all greedy tokens but the last."""
+    golden = json.loads((folder / "golden.json").read_text())
+    tokens = golden["prompt_tokens"] + golden["greedy_tokens"][:-1]
+    out = open_model(folder, torch.float64)(torch.tensor([tokens]), use_cache=False, output_attentions=True)
+    weights = torch.stack([layer[0] for layer in out.attentions]).numpy()
+    np.savez_compressed(folder / "attention.npz", weights=weights.round(6).astype(np.float32))
+    (folder / "attention.npz").chmod(0o644)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description="Makes the golden data under FOLDER/hf.")
     parser.add_argument("folder", type=Path)
-    folder = parser.parse_args().folder
+    parser.add_argument("--attention", action="store_true", help="only attention.npz, of the models that are there")
+    arguments = parser.parse_args()
+    folder = arguments.folder
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
     torch.set_num_threads(1)
     print(f"torch {torch.__version__}, transformers {transformers.__version__}, tokenizers {tokenizers.__version__}, "
           f"sentencepiece {sentencepiece.__version__}, numpy {np.__version__}")  # fmt: skip
     for golden in GOLDENS:
-        make(golden, folder / "hf" / golden.name)
+        if not arguments.attention:
+            make(golden, folder / "hf" / golden.name)
+        if golden.name in ("llama_gqa_tied", "mistral", "gpt2"):
+            write_attention(folder / "hf" / golden.name)
 
 
 if __name__ == "__main__":

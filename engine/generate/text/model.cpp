@@ -260,6 +260,24 @@ std::vector<float> TextModel::logits(const std::vector<std::int32_t>& tokens) {
   return state_->with_session([&](TextSession& session) { return session.logits(tokens); });
 }
 
+Attention TextModel::explain(const std::vector<std::int32_t>& tokens, const std::vector<std::size_t>& layers) {
+  Attention attention;
+  attention.nodes = state_->with_session([&](TextSession& session) { return session.explain(tokens, layers); });
+  const Tokenizer* const tokenizer = state_->tokenizer.get();
+  std::vector<std::string> texts;
+  for (const std::int32_t token : tokens) {
+    const bool known = tokenizer != nullptr && static_cast<std::size_t>(token) < tokenizer->vocabulary_size();
+    const std::string piece = known ? tokenizer->piece(token) : std::string();
+    const bool special = tokenizer != nullptr && piece.empty();
+    attention.target_special.push_back(special);
+    texts.push_back(special ? fmt::format("<{}>", token) : known ? piece : fmt::to_string(token));
+  }
+  attention.begin = texts.front();
+  attention.target.assign(texts.begin() + 1, texts.end());
+  attention.target_special.erase(attention.target_special.begin());
+  return attention;
+}
+
 std::uint64_t TextModel::bytes_per_token() {
   return state_->with_session([](TextSession& session) { return session.decode_plan().bytes(); });
 }

@@ -5,8 +5,12 @@
 #include <algorithm>
 #include <cassert>
 #include <cstring>
+#include <set>
+#include <string>
 
+#include "generate/attention_weights.h"
 #include "generate/metadata.h"
+#include "graph/integer.h"
 #include "heed/error.h"
 #include "ops/op.h"
 #include "planner/infer.h"
@@ -14,7 +18,8 @@
 namespace heed {
 namespace {
 
-constexpr std::int64_t kChunk = 64;  // prompt tokens of one run
+constexpr std::int64_t kChunk = 64;                               // prompt tokens of one run
+constexpr std::uint64_t kMostExplained = std::uint64_t{2} << 30;  // bytes of attention weights
 
 std::span<const std::byte> object_bytes(const auto& object) { return std::as_bytes(std::span(&object, 1)); }
 
@@ -178,6 +183,61 @@ std::vector<std::int32_t> TextSession::step(int count) {
   }
   position_ += count;
   return tokens;
+}
+
+std::vector<AttentionWeights> TextSession::explain(const std::vector<std::int32_t>& tokens,
+                                                   const std::vector<std::size_t>& layers) {
+  if (static_cast<std::int64_t>(tokens.size()) > context_) {
+    throw Error(fmt::format("{} tokens do not fit a context of {}", tokens.size(), context_));
+  }
+  if (tokens.size() < 2) throw Error("attention shows what a token was written from; there is but one");
+  check_tokens(tokens);
+  std::set<std::string> chosen;
+  std::vector<std::string> all;
+  for (const Node& node : graph_.nodes) {
+    if (node.op == "attention") all.push_back(node.name);
+  }
+  if (all.empty()) throw Error("the model has no attention to show");
+  for (const std::size_t layer : layers) {
+    if (layer >= all.size()) {
+      throw Error(fmt::format("layer {} was asked for; the model has layers 0 to {}", layer, all.size() - 1));
+    }
+    chosen.insert(all[layer]);
+  }
+  if (chosen.empty()) chosen.insert(all.begin(), all.end());
+
+  // The last token was not read.
+  const std::span<const std::int32_t> fed(tokens.data(), tokens.size() - 1);
+  const auto rows = static_cast<std::int64_t>(fed.size());
+  std::string kind;
+  for (const std::string& name : chosen) kind += " " + name;
+  const Graph graph =
+      with_attention_weights(graph_, kind, [&](const Node& node) { return chosen.contains(node.name); });
+  const auto dims = [&](std::int64_t count) { return Bindings{{"tokens", count}, {"outputs", 1}, {"context", rows}}; };
+  std::uint64_t bytes = 0;
+  const std::vector<TensorType> types = infer_all(graph, dims(1));
+  for (const ValueId output : graph.outputs) {
+    const Shape& row = types[static_cast<std::size_t>(output)].shape;
+    bytes = saturating_sum(bytes, saturating_product({u64(element_count(row)), u64(rows), 4}));
+  }
+  if (bytes > kMostExplained) {
+    throw Error(
+        fmt::format("attention of {} tokens in {} layers takes {} MiB, at most {} are kept; choose fewer layers "
+                    "or a shorter text",
+                    rows, chosen.size(), bytes >> 20, kMostExplained >> 20));
+  }
+  cached_.clear();
+  std::vector<AttentionWeights> nodes;
+  for (std::int64_t done = 0; done < rows; done += kChunk) {
+    const std::int64_t count = std::min(kChunk, rows - done);
+    feed(fed.subspan(static_cast<std::size_t>(done), static_cast<std::size_t>(count)), done);
+    Executable& chunk = session_.prepare(graph, dims(count));
+    session_.run(chunk);
+    read_attention_weights(
+        session_, chunk, graph,
+        [](const Node& node) { return AttentionWeights{node.name, 0, 0, 0, {}, AttentionKind::Target}; }, nodes);
+  }
+  return nodes;
 }
 
 std::vector<float> TextSession::logits(const std::vector<std::int32_t>& tokens) {

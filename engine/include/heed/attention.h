@@ -24,7 +24,7 @@ struct AttentionWeights {
 
 /// Where a model looked while it wrote.
 struct Attention {
-  std::vector<std::string> source;  // texts of the tokens read; ids where the model has no tokenizer
+  std::vector<std::string> source;  // texts of the tokens read; ids without a tokenizer; none where all is target
   std::vector<std::string> target;  // and of those written, the end token too
   std::vector<AttentionWeights> nodes;
   std::string begin;  // the token that the first row was made from

@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "heed/attention.h"
 #include "heed/device.h"
 #include "heed/dispatch_time.h"
 
@@ -78,6 +79,12 @@ class TextModel {
   /// Logits [tokens, vocabulary] at every position, row by row. Throws Error for ids outside the vocabulary or more
   /// tokens than the context holds.
   std::vector<float> logits(const std::vector<std::int32_t>& tokens);
+
+  /// Where the model looked while it read and wrote these tokens, a prompt and what was generated after it, by running
+  /// them through it once more: nodes of kind Target, as many as `layers` names, counted from 0; all where it names
+  /// none. Ends the current sequence. Throws Error as logits() does, for fewer than two tokens, a layer that there is
+  /// not, and for more than 2 GiB of weights.
+  Attention explain(const std::vector<std::int32_t>& tokens, const std::vector<std::size_t>& layers = {});
 
   /// For bench: bytes of weights that one decode step reads, and its dispatches.
   std::uint64_t bytes_per_token();

@@ -126,6 +126,26 @@ TEST_CASE("attention page: layers and heads can be chosen, and read by pointer a
   CHECK(said.at("title") == "heed: what attention looked at");
 }
 
+TEST_CASE("attention page: of a text that has no source") {
+  const std::string browser = testing::find_chromium();
+  if (browser.empty()) {
+    MESSAGE("SKIPPED: no Chromium here to open the page with");
+    return;
+  }
+  Attention attention;
+  attention.begin = "<1>";
+  attention.target = {"\u2581upon", "\u2581a", "\u2581time"};
+  attention.nodes = {{"layer0.attention", 1, 3, 3, {1, 0, 0, 0.5f, 0.5f, 0, 0.2f, 0.2f, 0.6f}, AttentionKind::Target}};
+  const TemporaryFolder folder;
+  const nlohmann::json said = testing::ask_page(browser, folder, page_of(attention, folder), 1280, R"(
+  const heads = kind => [...page.querySelectorAll("th." + kind)].map(e => e.textContent);
+  return {rows: heads("row"), columns: heads("column"), cells: page.querySelectorAll("td.cell").length};)");
+  INFO(said.dump(1));
+  CHECK(said.at("rows") == attention.target);
+  CHECK(said.at("columns") == std::vector<std::string>{"<1>", "\u2581upon", "\u2581a"});
+  CHECK(said.at("cells") == 9);
+}
+
 TEST_CASE("attention page: fits a phone and a large screen, light and dark") {
   const std::string browser = testing::find_chromium();
   if (browser.empty()) {

@@ -1,0 +1,73 @@
+#include "generate/attention_weights.h"
+
+#include <fmt/format.h>
+
+#include "ops/attention.h"
+#include "ops/op.h"
+#include "planner/infer.h"
+
+namespace heed {
+namespace {
+
+std::string output_name(const Node& node) { return "weights of " + node.name; }
+
+}  // namespace
+
+bool has_cache(const Node& node) {
+  return node.inputs.size() > ops::attention_input::kCacheK && node.inputs[ops::attention_input::kCacheK] != kNoValue;
+}
+
+Graph with_attention_weights(const Graph& original, const std::string& kind,
+                             const std::function<bool(const Node&)>& chosen) {
+  GraphBuilder builder(original);
+  Graph& graph = builder.graph();
+  graph.name = fmt::format("{}+weights{}", original.name, kind);
+  graph.outputs.clear();
+  for (Node& node : graph.nodes) {
+    if (node.op != "attention" || !chosen(node)) continue;
+    if (node.outputs.size() > 1 && node.outputs[1] != kNoValue) {
+      graph.outputs.push_back(node.outputs[1]);
+      graph.value(node.outputs[1]).name = output_name(node);
+      continue;
+    }
+    node.outputs.resize(2, kNoValue);
+    node.outputs[1] = static_cast<ValueId>(graph.values.size());
+    graph.values.push_back({output_name(node), ValueKind::Intermediate, DType::F32, {}, {}});
+    graph.outputs.push_back(node.outputs[1]);
+  }
+  validate(graph, ops::is_op);
+  return std::move(builder).finish();
+}
+
+void read_attention_weights(Session& session, const Executable& executable, const Graph& graph,
+                            const std::function<AttentionWeights(const Node&)>& describe,
+                            std::vector<AttentionWeights>& nodes) {
+  const std::vector<TensorType> types = infer_all(graph, executable.plan().dims);
+  std::size_t at = 0;
+  for (const Node& node : graph.nodes) {
+    if (node.op != "attention" || node.outputs.size() < 2) continue;
+    Shape shape = types[static_cast<std::size_t>(node.outputs[1])].shape;
+    if (shape.size() == 4) shape.erase(shape.begin());  // one block
+    std::vector<float> weights(static_cast<std::size_t>(element_count(shape)));
+    session.read_output(executable, output_name(node), std::as_writable_bytes(std::span(weights)));
+    if (at == nodes.size()) {
+      AttentionWeights& added = nodes.emplace_back(describe(node));
+      added.heads = shape[0];
+      added.columns = shape[2];
+    }
+    AttentionWeights& all = nodes[at++];
+    // [heads, rows, columns]: new rows go behind the old ones of each head.
+    std::vector<float> joined;
+    joined.reserve(all.weights.size() + weights.size());
+    for (std::int64_t h = 0; h < shape[0]; ++h) {
+      const auto old = all.weights.begin() + h * all.rows * all.columns;
+      joined.insert(joined.end(), old, old + all.rows * all.columns);
+      const auto added = weights.begin() + h * shape[1] * shape[2];
+      joined.insert(joined.end(), added, added + shape[1] * shape[2]);
+    }
+    all.weights = std::move(joined);
+    all.rows += shape[1];
+  }
+}
+
+}  // namespace heed

@@ -1,0 +1,27 @@
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "graph/graph.h"
+#include "heed/attention.h"
+#include "runtime/session.h"
+
+namespace heed {
+
+/// Whether an attention node reads what earlier steps left in a cache.
+bool has_cache(const Node& node);
+
+/// A graph whose outputs are the weights of those of its attention nodes that `chosen` says. `kind` tells graphs apart
+/// that were made of one.
+Graph with_attention_weights(const Graph& original, const std::string& kind,
+                             const std::function<bool(const Node&)>& chosen);
+
+/// Reads the weights that a run of such a graph left, and appends their rows to those of the same node in `nodes`,
+/// where earlier runs put theirs; `describe` gives a node's name and kind when it comes there.
+void read_attention_weights(Session& session, const Executable& executable, const Graph& graph,
+                            const std::function<AttentionWeights(const Node&)>& describe,
+                            std::vector<AttentionWeights>& nodes);
+
+}  // namespace heed
