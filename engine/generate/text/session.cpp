@@ -10,6 +10,7 @@
 
 #include "generate/attention_weights.h"
 #include "generate/metadata.h"
+#include "generate/text/prompt_runs.h"
 #include "graph/integer.h"
 #include "heed/error.h"
 #include "ops/op.h"
@@ -18,7 +19,6 @@
 namespace heed {
 namespace {
 
-constexpr std::int64_t kChunk = 64;                               // prompt tokens of one run
 constexpr std::uint64_t kMostExplained = std::uint64_t{2} << 30;  // bytes of attention weights
 
 std::span<const std::byte> object_bytes(const auto& object) { return std::as_bytes(std::span(&object, 1)); }
@@ -76,7 +76,7 @@ TextSession::TextSession(Gpu& gpu, const ModelFile& file, std::int64_t context)
                     "again",
                     file.path().string(), to_string(logits), vocabulary_));
   }
-  session_.reserve("tokens", static_cast<std::uint64_t>(std::min(kChunk, context_)) * 4);
+  session_.reserve("tokens", static_cast<std::uint64_t>(std::min(kPromptChunk, context_)) * 4);
   session_.reserve("position", 4);
   session_.reserve("history", static_cast<std::uint64_t>(context_) * 4);
   session_.reserve("sampler", sizeof(ops::SamplerState));
@@ -150,25 +150,22 @@ std::optional<std::int32_t> TextSession::start(const std::vector<std::int32_t>& 
   session_.write("history", std::as_bytes(std::span(prompt)));
 
   // Chunks lie the same way for the same prompt, so a cache that holds their tokens already holds their very bytes. The
-  // last chunk always runs: it brings the logits.
-  std::int64_t done = 0;
-  const std::int64_t last_chunk = (count - 1) / kChunk * kChunk;
+  // last run always runs: it brings the logits.
   const auto common =
       std::mismatch(prompt.begin(), prompt.end(), cached_.begin(), cached_.end()).first - prompt.begin();
-  if (common > 0) done = std::min<std::int64_t>(common / kChunk * kChunk, last_chunk);
+  const std::int64_t done = std::min<std::int64_t>(common, count - 1) / kPromptChunk * kPromptChunk;
+  const std::vector<PromptRun> runs = prompt_runs(done, count);
   cached_.resize(static_cast<std::size_t>(done));
-  for (; done < last_chunk; done += kChunk) {
-    feed(std::span(prompt).subspan(static_cast<std::size_t>(done), kChunk), done);
-    session_.run(executable(kChunk, 0, false));
-    if (cancelled && cancelled()) {
-      cached_.assign(prompt.begin(), prompt.begin() + done + kChunk);
-      return std::nullopt;
-    }
+  for (const PromptRun& run : runs) {
+    const bool is_last = &run == &runs.back();
+    // Only whole chunks are known to have been computed as chunks.
+    cached_.resize(std::min(cached_.size(), static_cast<std::size_t>(run.begin / kPromptChunk * kPromptChunk)));
+    feed(std::span(prompt).subspan(static_cast<std::size_t>(run.begin), static_cast<std::size_t>(run.size)), run.begin);
+    session_.run(executable(run.size, is_last ? 1 : 0, is_last));
+    if (is_last) break;
+    if (run.size == kPromptChunk) cached_.assign(prompt.begin(), prompt.begin() + run.begin + run.size);
+    if (cancelled && cancelled()) return std::nullopt;
   }
-  feed(std::span(prompt).subspan(static_cast<std::size_t>(done)), done);
-  session_.run(executable(count - done, 1, true));
-  // Only whole chunks of prompts are known to have been computed as chunks.
-  cached_.assign(prompt.begin(), prompt.begin() + last_chunk);
   position_ = count;
   return token_at(position_);
 }
@@ -228,8 +225,8 @@ std::vector<AttentionWeights> TextSession::explain(const std::vector<std::int32_
   }
   cached_.clear();
   std::vector<AttentionWeights> nodes;
-  for (std::int64_t done = 0; done < rows; done += kChunk) {
-    const std::int64_t count = std::min(kChunk, rows - done);
+  for (std::int64_t done = 0; done < rows; done += kPromptChunk) {
+    const std::int64_t count = std::min(kPromptChunk, rows - done);
     feed(fed.subspan(static_cast<std::size_t>(done), static_cast<std::size_t>(count)), done);
     Executable& chunk = session_.prepare(graph, dims(count));
     session_.run(chunk);
@@ -248,8 +245,8 @@ std::vector<float> TextSession::logits(const std::vector<std::int32_t>& tokens) 
   cached_.clear();
   std::vector<float> logits;
   const auto row = static_cast<std::size_t>(vocabulary_);
-  for (std::size_t done = 0; done < tokens.size(); done += kChunk) {
-    const std::size_t count = std::min<std::size_t>(kChunk, tokens.size() - done);
+  for (std::size_t done = 0; done < tokens.size(); done += kPromptChunk) {
+    const std::size_t count = std::min<std::size_t>(kPromptChunk, tokens.size() - done);
     Executable& chunk = executable(static_cast<std::int64_t>(count), static_cast<std::int64_t>(count), false);
     feed(std::span(tokens).subspan(done, count), static_cast<std::int64_t>(done));
     session_.run(chunk);
@@ -266,10 +263,10 @@ std::vector<DispatchTime> TextSession::profile(std::int64_t tokens) {
   }
   mode_ = Mode{};
   cached_.clear();
-  const std::int64_t done = (tokens - 1) / kChunk * kChunk;
-  const std::vector<std::int32_t> chunk(static_cast<std::size_t>(tokens - done), 0);
-  Executable& step = executable(tokens - done, 1, true);
-  return session_.time_dispatches(step, kRepeats, [&] { feed(chunk, done); });
+  const PromptRun last = prompt_runs(0, tokens).back();
+  const std::vector<std::int32_t> chunk(static_cast<std::size_t>(last.size), 0);
+  Executable& step = executable(last.size, 1, true);
+  return session_.time_dispatches(step, kRepeats, [&] { feed(chunk, last.begin); });
 }
 
 const Plan& TextSession::decode_plan() {

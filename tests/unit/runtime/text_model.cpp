@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 #include <stdlib.h>
 
+#include <algorithm>
 #include <cstring>
 #include <filesystem>
 #include <numeric>
@@ -9,6 +10,7 @@
 #include <set>
 
 #include "file/model_file.h"
+#include "generate/text/prompt_runs.h"
 #include "heed/error.h"
 #include "heed/text.h"
 #include "tests/temporary_folder.h"
@@ -170,6 +172,47 @@ TEST_CASE("a long prompt can be cancelled between its chunks, and be begun again
     CHECK(made.tokens == count_up(6, 10));
     prompt[0] = 2;  // or all but the last chunk would be in the cache
   }
+}
+
+TEST_CASE("prompts of any length run in few sizes, every token before it is needed") {
+  std::set<std::int64_t> sizes;
+  for (std::int64_t count = 1; count <= 400; ++count) {
+    for (std::int64_t done = 0; done < count; done += kPromptChunk) {
+      CAPTURE(count);
+      CAPTURE(done);
+      const std::vector<PromptRun> runs = prompt_runs(done, count);
+      std::int64_t cached = done;
+      for (const PromptRun& run : runs) {
+        sizes.insert(run.size);
+        CHECK(run.begin >= 0);
+        CHECK(run.begin <= cached);
+        CHECK(run.begin + run.size > cached);
+        cached = run.begin + run.size;
+      }
+      CHECK(cached == count);
+      CHECK(static_cast<std::int64_t>(runs.size()) <= (count - done + kPromptChunk - 1) / kPromptChunk + 1);
+    }
+  }
+  CHECK(sizes == std::set<std::int64_t>{1, 2, 4, 8, 16, 32, 64});
+}
+
+TEST_CASE("prompts of any length are continued as the logits of all of them say") {
+  const auto device = test_device();
+  if (!device) return;
+  const LookingBackModel file;
+  TextModel model(*device, file.path());
+  std::set<std::int32_t> said;
+  for (const int length : {1, 2, 3, 5, 7, 12, 31, 33, 63, 64, 65, 66, 69, 97, 127, 129, 150, 191, 200}) {
+    CAPTURE(length);
+    Ids prompt;
+    for (int i = 0; i < length; ++i) prompt.push_back((i * i * 5 + i + length) % kVocabulary);
+    const std::int32_t next = model.generate(prompt, greedy(1)).tokens.at(0);
+    const std::vector<float> logits = model.logits(prompt);
+    const auto last = logits.end() - model.vocabulary();
+    CHECK(next == std::max_element(last, logits.end()) - last);
+    said.insert(next);
+  }
+  CHECK(said.size() >= 5);
 }
 
 TEST_CASE("a prompt that begins like the last one is continued as by a model that never saw that") {
