@@ -6,14 +6,8 @@
 // beams that continue it; at the next position it enters the tokens chosen. Keys themselves stay where they are.
 #extension GL_GOOGLE_include_directive : require
 layout(local_size_x_id = 0) in;
-layout(constant_id = 1) const uint BEAMS = 1;
+#include "constants/beam_advance.h"
 #include "memory.glsl"
-
-layout(push_constant) uniform Push {
-  uint sentences;
-  uint rows;
-  uint capacity;
-};
 
 READ_I32(0, decisions);
 READ_I32(1, progress);

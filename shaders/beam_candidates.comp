@@ -5,24 +5,17 @@
 //
 // The first half of a step of beam search (engine/ops/beam_search.cpp): for each row, a beam, its best KEEP next tokens in
 // order, with the beam's sum of log probabilities grown by theirs. One workgroup a row, which reads it once: each lane
-// goes through every gl_WorkGroupSize.x-th block, keeps the KEEP best of its own in order in shared memory, and sums the
-// exponentials as it goes (online softmax, Milakov and Gimelshein 2018). Few logits are better than the worst a lane keeps
-// (about KEEP ln(n / KEEP) of n). Each lane runs ahead to its next block with such a one: drivers that mask lanes go
-// through what lies behind a condition for all of them, met or not. Which tokens may not come, and which have come, are
-// bits in `marks`, so that asking takes no loop. Reads 4 bytes and does about 5 flops a logit.
+// goes through every gl_WorkGroupSize.x-th block, keeps the KEEP best of its own as a heap in shared memory, the worst
+// first, and sums the exponentials as it goes (online softmax, Milakov and Gimelshein 2018). Few logits are better than the
+// worst a lane keeps (about KEEP ln(n / KEEP) of n). CPU drivers go through what lies behind a condition for all lanes, met
+// or not: there each lane runs ahead to its next block with such a one (RUN_AHEAD). Which tokens may not come, and which
+// have come, are bits in `marks`, so that asking takes no loop. Reads 4 bytes and does about 5 flops a logit.
 #extension GL_GOOGLE_include_directive : require
 layout(local_size_x_id = 0) in;
-layout(constant_id = 1) const uint KEEP = 2;
+#include "constants/beam_candidates.h"
 #include "memory.glsl"
 #include "special.glsl"
 #include "reduce.glsl"
-
-layout(push_constant) uniform Push {
-  uint rows;
-  uint vocabulary;
-  uint beams;
-  uint mark_words;  // of 32 tokens
-};
 
 #ifdef VECTOR_4
 #define Block vec4
@@ -49,6 +42,7 @@ layout(set = 0, binding = 7, std430) coherent buffer marks_buffer { int marks[];
 
 shared float kept_logits[KEEP * gl_WorkGroupSize.x];
 shared int kept_tokens[KEEP * gl_WorkGroupSize.x];
+const int kNothingKept = 0x7fffffff;
 
 uint row;
 uint made;  // tokens that the row's sentence has; its newest lies at position `made`
@@ -127,6 +121,38 @@ float log_of_all() {
   return row_largest + log(workgroup_sum(total * exp(largest - row_largest)));
 }
 
+// Of what a lane keeps, which begins at `first`: whether entry a is worse than b. Of equals the later token is.
+bool is_worse(float a, int a_token, float b, int b_token) { return a < b || (a == b && a_token > b_token); }
+
+// Puts a logit in place of the root of the first `size` of them and makes them a heap again.
+void replace_worst(uint first, uint size, float logit, int token) {
+  uint at = 0;
+  while (2 * at + 1 < size) {
+    uint child = first + 2 * at + 1;
+    if (2 * at + 2 < size &&
+        is_worse(kept_logits[child + 1], kept_tokens[child + 1], kept_logits[child], kept_tokens[child])) {
+      ++child;
+    }
+    if (!is_worse(kept_logits[child], kept_tokens[child], logit, token)) break;
+    kept_logits[first + at] = kept_logits[child];
+    kept_tokens[first + at] = kept_tokens[child];
+    at = child - first;
+  }
+  kept_logits[first + at] = logit;
+  kept_tokens[first + at] = token;
+}
+
+// The best first.
+void sort_kept(uint first) {
+  for (uint size = KEEP - 1; size > 0; --size) {
+    const float logit = kept_logits[first + size];
+    const int token = kept_tokens[first + size];
+    kept_logits[first + size] = kept_logits[first];
+    kept_tokens[first + size] = kept_tokens[first];
+    replace_worst(first, size, logit, token);
+  }
+}
+
 void write_candidate(uint i, float score, int token) {
   const uint at = (row * KEEP + i) * kCandidateWords;
   candidates[at] = floatBitsToInt(score);
@@ -164,15 +190,21 @@ void main() {
   float total = 0.0;
   bool broken = false;
   bool any = false;
-  uint kept = 0;
-  float worst = -kLargest;  // of KEEP kept
   const uint first = lane * KEEP;
+  for (uint k = 0; k < KEEP; ++k) {
+    kept_logits[first + k] = -kLargest;
+    kept_tokens[first + k] = kNothingKept;
+  }
+  float worst = -kLargest;
   const uint blocks = vocabulary / WIDTH;
   uint i = lane;
   while (i < blocks) {
+    // Left at its top alone: in lanes that have left a loop elsewhere, lavapipe computes what comes out of it again while
+    // others go on, from buffers that read as 0 there.
     Block block;
     bool good = false;
-    for (; i < blocks && !good; i += gl_WorkGroupSize.x) {
+    bool stop = false;
+    for (; i < blocks && !stop; i += gl_WorkGroupSize.x) {
       block = load_block(row * blocks + i);
       for (uint c = 0; c < WIDTH; ++c) {
         const float logit = block_logit(block, c);
@@ -183,8 +215,9 @@ void main() {
         good = good || (usual && (logit > worst || renormalise));
       }
       if (!renormalise) add_exponentials(block, largest, total);
+      stop = good || RUN_AHEAD == 0;
     }
-    if (!good) break;
+    if (!good) continue;
     const uint found = i - gl_WorkGroupSize.x;
     for (uint c = 0; c < WIDTH; ++c) {
       float logit = block_logit(block, c);
@@ -192,25 +225,19 @@ void main() {
       if (!comes(logit) || (marked && is_marked(kForbidden, token))) continue;
       if (penalty > 1.0 && is_marked(kHasCome, token)) {
         logit = beams > 1 ? log_sum + (logit - log_sum) * penalty : logit > 0.0 ? logit / penalty : logit * penalty;
+        if (!comes(logit)) continue;
       }
       if (renormalise) {
         const float top = max(largest, logit);
         total = total * exp(largest - top) + exp(logit - top);
         largest = top;
       }
-      if (kept == KEEP && logit <= worst) continue;
-      uint at = min(kept, KEEP - 1);
-      while (at > 0 && kept_logits[first + at - 1] < logit) {
-        kept_logits[first + at] = kept_logits[first + at - 1];
-        kept_tokens[first + at] = kept_tokens[first + at - 1];
-        --at;
-      }
-      kept_logits[first + at] = logit;
-      kept_tokens[first + at] = token;
-      kept = min(kept + 1, KEEP);
-      if (kept == KEEP) worst = kept_logits[first + KEEP - 1];
+      if (logit <= worst) continue;
+      replace_worst(first, KEEP, logit, token);
+      worst = kept_logits[first];
     }
   }
+  sort_kept(first);
   const bool any_broken = workgroup_max(broken ? 1.0 : 0.0) > 0.0;
   const bool any_comes = workgroup_max(any ? 1.0 : 0.0) > 0.0;
   const float row_largest = workgroup_max(largest);
@@ -232,13 +259,13 @@ void main() {
   const float log_total = row_largest + log(row_total);
   uint next = 0;  // of the lane's own
   for (uint i = 0; i < KEEP; ++i) {
-    const float own = next < kept ? kept_logits[first + next] : -kLargest;
+    const float own = next < KEEP ? kept_logits[first + next] : -kLargest;
     const float best = workgroup_max(own);
     // Of equals the smallest token. Both halves of it are exact in a float.
-    const int token = next < kept && own == best ? kept_tokens[first + next] : 0x7fffffff;
+    const int token = next < KEEP && own == best ? kept_tokens[first + next] : kNothingKept;
     const float high = -workgroup_max(-float(token >> 16));
     const float low = -workgroup_max(float(token >> 16) == high ? -float(token & 0xffff) : -65536.0);
-    if (high == float(0x7fffffff >> 16)) {
+    if (high == float(kNothingKept >> 16)) {
       if (lane == 0) write_candidate(i, kNoScore, kNoToken);
       return;
     }

@@ -6,15 +6,8 @@
 // where they are among the best BEAMS; the others go on as beams.
 #extension GL_GOOGLE_include_directive : require
 layout(local_size_x_id = 0) in;
-layout(constant_id = 1) const uint KEEP = 2;
-layout(constant_id = 2) const uint BEAMS = 1;
-layout(constant_id = 3) const uint CONSIDERED = 2;
+#include "constants/beam_select.h"
 #include "memory.glsl"
-
-layout(push_constant) uniform Push {
-  uint sentences;
-  uint rows;
-};
 
 READ_I32(0, candidates);
 READ_I32(1, options);

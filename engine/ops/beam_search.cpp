@@ -34,6 +34,9 @@
 #include <limits>
 #include <optional>
 
+#include "constants/beam_advance.h"
+#include "constants/beam_candidates.h"
+#include "constants/beam_select.h"
 #include "graph/integer.h"
 #include "ops/op.h"
 #include "plan/lowering.h"
@@ -55,7 +58,7 @@ enum Input : std::size_t {
   kOptions
 };
 
-constexpr double kLeastScore = -1.0e38;  // of a beam that there is; kNoScore is that of others
+constexpr double kLeastScore = static_cast<double>(-1.0e38f);  // of a beam that there is; kNoScore is that of others
 
 /// Candidates of a sentence that are looked at: enough for as many beams as before if each of them could end in each
 /// way.
@@ -223,7 +226,7 @@ class SentenceStep {
       };
       const double log_total = options_.renormalise == 0 ? log_of_all : log_sum(penalised, false);
       for (std::int64_t t = 0; t < vocabulary_; ++t) {
-        if (!may_come(t)) continue;
+        if (!may_come(t) || !comes(penalised(t))) continue;
         all.push_back({sum + (penalised(t) - log_total), beam, t});
       }
     }
@@ -309,25 +312,47 @@ void reference(const ReferenceContext& c) {
   for (std::int64_t s = 0; s < sentences; ++s) SentenceStep(c, s).run();
 }
 
-/// How wide a workgroup goes through a row of logits: as GPUs like it, as far as what lanes keep fits shared memory.
-std::uint32_t row_lanes(const Lowering& l, std::uint32_t keep, std::uint64_t vocabulary, std::uint64_t capacity) {
-  const auto iterations = [&](std::uint32_t many) {
-    // Three times through the row, and every logit may be better than all before it; its marks; what may repeat; what
-    // is kept.
-    return (3 + std::uint64_t{keep}) * (vocabulary / many + 4) + (vocabulary / 16 + kFirstForced + capacity) / many +
-           BeamOptions::kMostNoRepeat * (capacity / many + 1) +
-           std::uint64_t{keep} * (keep + 3 * Lowering::reduce_iterations(many));
+/// How beam_candidates goes through a row of logits.
+struct RowWalk {
+  std::uint32_t lanes;
+  bool run_ahead;
+};
+
+/// As wide as GPUs like it, as far as what lanes keep fits shared memory, and loops end before the device ends them
+/// whatever the logits are.
+RowWalk row_walk(const Lowering& l, std::uint32_t keep, std::uint64_t vocabulary, std::uint64_t capacity) {
+  const DeviceCaps& caps = l.caps();
+  const std::uint64_t width = vocabulary % 4 == 0 ? 4 : 1;
+  const auto depth = static_cast<std::uint64_t>(std::bit_width(keep));  // of a heap
+  const auto iterations = [&](std::uint32_t many, bool run_ahead) {
+    const std::uint64_t blocks = vocabulary / width / many + 1;  // of a lane
+    // Twice through the row, in rounds, each with a last look. Lanes that run ahead wait for each other, in turn at
+    // worst. Every logit may be better than all before it.
+    const std::uint64_t row = blocks * (3 + (run_ahead ? caps.subgroup_size : 1) + width * (depth + 1));
+    const std::uint64_t marks =
+        (vocabulary / 16 + kFirstForced + capacity) / many + 4 + BeamOptions::kMostNoRepeat * (capacity / many + 1);
+    return row + marks + keep * (depth + 3) + (3 * std::uint64_t{keep} + 6) * Lowering::reduce_iterations(many);
   };
   const auto shared = [&](std::uint32_t many) { return std::uint64_t{many} * (keep * 8 + 4); };
-  std::uint32_t lanes = l.lanes_within_loops(iterations);
-  if (l.caps().subgroup_size > 8) lanes = std::max(lanes, l.lanes(128));
-  while (shared(lanes) > l.caps().max_shared_memory && lanes > 1) lanes /= 2;
-  if (shared(lanes) > l.caps().max_shared_memory || iterations(lanes) > l.caps().max_loop_iterations) {
+  const std::uint32_t most = std::min(caps.max_workgroup_invocations, caps.max_workgroup_size[0]);
+  std::uint32_t first = l.tuning().lanes;
+  if (caps.subgroup_size > 8) first = std::max(first, l.lanes(128));
+  while (shared(first) > caps.max_shared_memory && first > 1) first /= 2;
+  if (shared(first) > caps.max_shared_memory) {
     l.fail(
         fmt::format("{} candidates of each beam do not fit the {} bytes of shared memory that {} has; use fewer beams",
-                    keep, l.caps().max_shared_memory, l.caps().name));
+                    keep, caps.max_shared_memory, caps.name));
   }
-  return lanes;
+  for (const bool run_ahead : {true, false}) {
+    if (run_ahead && caps.type != DeviceType::Cpu) continue;
+    for (std::uint32_t lanes = first; lanes <= most && shared(lanes) <= caps.max_shared_memory; lanes *= 2) {
+      if (iterations(lanes, run_ahead) <= caps.max_loop_iterations) return {lanes, run_ahead};
+    }
+  }
+  l.fail(
+      fmt::format("{} candidates of each beam among {} tokens take more loop iterations than the {} that {} allows; "
+                  "use fewer beams",
+                  keep, vocabulary, caps.max_loop_iterations, caps.name));
 }
 
 void lower(Lowering& l) {
@@ -358,9 +383,9 @@ void lower(Lowering& l) {
   const Binding marks = l.scratch("marks", u64(rows) * 2 * mark_words * 4);
   Dispatch find;
   find.shader = "beam_candidates";
-  const std::uint32_t wide = row_lanes(l, keep, u64(vocabulary), u64(capacity));
+  const RowWalk walk = row_walk(l, keep, u64(vocabulary), u64(capacity));
   // Sums over subgroups are over whole ones.
-  const bool whole = l.caps().subgroup_size > 0 && wide % l.caps().subgroup_size == 0;
+  const bool whole = l.caps().subgroup_size > 0 && walk.lanes % l.caps().subgroup_size == 0;
   find.variant = {vectors ? "4" : "1", l.caps().subgroup_arithmetic && whole ? "1" : "0"};
   find.bindings = {l.read(kLogits, vectors ? View::F32x4 : View::F32),
                    reads(kSums, View::F32),
@@ -370,8 +395,10 @@ void lower(Lowering& l) {
                    l.read(kOptions, View::I32),
                    candidates,
                    marks};
-  find.push_constants = {u32(rows), u32(vocabulary), u32(beams), u32(mark_words)};
-  find.specialization = {wide, keep};
+  find.push_constants = words_of(BeamCandidatesPush{
+      .rows = u32(rows), .vocabulary = u32(vocabulary), .beams = u32(beams), .mark_words = u32(mark_words)});
+  find.specialization =
+      words_of(BeamCandidatesConstants{.lanes = walk.lanes, .keep = keep, .run_ahead = walk.run_ahead});
   find.groups = l.spread(u64(rows));
   l.emit(std::move(find));
 
@@ -383,9 +410,10 @@ void lower(Lowering& l) {
   select.shader = "beam_select";
   select.bindings = {candidates,        l.read(kOptions, View::I32), l.update(kSums), l.update(kHypotheses),
                      l.update(kScores), l.update(kProgress),         decisions};
-  select.push_constants = {u32(sentences), u32(rows)};
+  select.push_constants = words_of(BeamSelectPush{.sentences = u32(sentences), .rows = u32(rows)});
   const std::uint32_t lanes = l.lanes(32);
-  select.specialization = {lanes, keep, u32(beams), u32(considered(l.node()))};
+  select.specialization = words_of(
+      BeamSelectConstants{.lanes = lanes, .keep = keep, .beams = u32(beams), .considered = u32(considered(l.node()))});
   select.groups = l.spread(ceil_div(u64(sentences), lanes));
   l.emit(std::move(select));
 
@@ -397,8 +425,9 @@ void lower(Lowering& l) {
                       writes(kTokens),  writes(kPosition),
                       writes(kParents), l.update(kTable),
                       writes(kRecords)};
-  advance.push_constants = {u32(sentences), u32(rows), u32(capacity)};
-  advance.specialization = {lanes, u32(beams)};
+  advance.push_constants =
+      words_of(BeamAdvancePush{.sentences = u32(sentences), .rows = u32(rows), .capacity = u32(capacity)});
+  advance.specialization = words_of(BeamAdvanceConstants{.lanes = lanes, .beams = u32(beams)});
   advance.groups = l.spread(ceil_div(u64(sentences * capacity), lanes));
   l.emit(std::move(advance));
 }

@@ -234,6 +234,34 @@ std::vector<OpCase> cases_beam_search() {
   std::vector<double> rising;
   for (int i = 0; i < 6 * 9000; ++i) rising.push_back(i % 9000 * 2e-3 + 1e-4 * (i / 9000));
   add({.name = "each better than the one before", .options = options(), .logits = rising});
+  // Lanes of 8, each with a row of better and better ones of another length, then nothing: drivers that let them run
+  // ahead wait for each in turn. The best token is the last lane's last.
+  for (const std::int64_t beams : {1, 4}) {
+    constexpr int kStaggered = 100001;
+    std::vector<double> staggered;
+    for (int i = 0; i < beams * kStaggered; ++i) {
+      const int token = i % kStaggered;
+      const int better = 2 + token % 8 * (kStaggered / 8 / 10);
+      staggered.push_back(token / 8 < better ? 1e-4 * token : -5.0);
+      if (token == kStaggered / 8 * 8 - 1) staggered.back() = 30.0;
+    }
+    add({.name = "lanes that part", .sentences = 1, .beams = beams, .options = options(), .logits = staggered});
+  }
+  // Around the least that comes, with a penalty that carries others beyond.
+  {
+    ops::BeamOptions o = options();
+    o.repetition_penalty = 5.0f;
+    const double least = static_cast<double>(-1.0e38f);
+    for (const std::int64_t beams : {1, 3}) {
+      add({.name = "almost masked",
+           .sentences = 1,
+           .beams = beams,
+           .options = o,
+           .logits = std::vector<double>(static_cast<std::size_t>(beams) * 20, least)});
+      std::vector<double> low = logits_with(beams, 20, {{0, 3, -9e37}, {0, 7, -9e37}, {0, 11, least}});
+      add({.name = "penalised beyond", .sentences = 1, .beams = beams, .options = o, .logits = low});
+    }
+  }
   {
     ops::BeamOptions o = options();
     o.repetition_penalty = 1.7f;
