@@ -154,9 +154,7 @@ bool choose_matrix(const Lowering& l, const Product& p, Kernel& kernel) {
   if (p.rows < kMatrixRows || l.has(4) || std::uint64_t{p.row_words} + 64 > l.caps().max_loop_iterations) return false;
   Dispatch& d = kernel.dispatch;
   d.shader = "linear_matrix";
-  // Some GPUs run narrower subgroups than they say; and their fetches for all lanes are cheap.
-  const bool hand_on =
-      l.caps().type == DeviceType::Cpu && l.caps().subgroup_shuffle && l.lanes(1) == l.caps().subgroup_size;
+  const bool hand_on = can_shuffle_rows(l.caps(), l.tuning());
   const std::uint32_t lanes = hand_on ? l.caps().subgroup_size : l.lanes(8);
   if (hand_on) {
     d.variant.push_back("shuffle");
@@ -343,6 +341,12 @@ std::int64_t unit_columns(DType dtype) {
 std::uint64_t file_bytes(DType dtype, std::int64_t rows, std::int64_t columns) {
   const DTypeInfo& type = dtype_info(dtype);
   return static_cast<std::uint64_t>(rows * columns) / type.block_elements * type.block_bytes;
+}
+
+bool can_shuffle_rows(const DeviceCaps& caps, const Tuning& tuning) {
+  // A workgroup is a subgroup. Some GPUs run narrower ones than they say; and their fetches for all lanes are cheap.
+  return caps.type == DeviceType::Cpu && tuning.shuffle_rows && caps.subgroup_shuffle &&
+         caps.subgroup_size <= std::min(caps.max_workgroup_invocations, caps.max_workgroup_size[0]);
 }
 
 bool can_shuffle_x(DType dtype, const DeviceCaps& caps, const Tuning& tuning) {

@@ -22,6 +22,9 @@ std::uint64_t file_bytes(DType dtype, std::int64_t rows, std::int64_t columns);
 /// that several products are better done in one dispatch.
 bool can_shuffle_x(DType dtype, const DeviceCaps& caps, const Tuning& tuning);
 
+/// Whether lanes can hand rows of x on to each other in products of many rows, and the tuner found that better.
+bool can_shuffle_rows(const DeviceCaps& caps, const Tuning& tuning);
+
 /// Whether weights of so many bytes in all are little enough work for dispatches of their own to be a waste; a weight
 /// is not cut then.
 bool weights_fit_one_dispatch(std::uint64_t weights, const DeviceCaps& caps);
@@ -64,7 +67,7 @@ void fuse_pairs(const FusionContext& context);
 /// An activation function of what a plain linear makes becomes its attribute.
 void fuse_linear_activation(const FusionContext& context);
 
-/// What the tuner times for this op (linear_tuning.cpp): products of one row.
+/// What the tuner times for this op (linear_tuning.cpp): products of one row and of many.
 std::vector<TuningStep> linear_tuning();
 
 }  // namespace heed::ops

@@ -1,4 +1,4 @@
-// What the tuner times for products of one row, and the ways to run them.
+// What the tuner times for products of one row and of many, and the ways to run them.
 #include <algorithm>
 #include <string>
 
@@ -31,6 +31,18 @@ Graph chained_products() {
     }
   }
   builder.output(x, "y");
+  return std::move(builder).finish();
+}
+
+/// Products of many rows, f32 and q8_0.
+Graph products_of_many_rows() {
+  GraphBuilder builder("rows");
+  const ValueId x = builder.input("x", DType::F32, {64, 512});
+  for (const DType dtype : {DType::F32, DType::Q8_0}) {
+    const std::string name(dtype_name(dtype));
+    const ValueId w = builder.weight(name, dtype, {1024, 512});
+    builder.output(builder.add("linear", "product " + name, {x, w}), "y " + name);
+  }
   return std::move(builder).finish();
 }
 
@@ -91,6 +103,12 @@ std::vector<Tuning> pairs_in_one_dispatch(const DeviceCaps& caps, const Tuning& 
   return {candidate};
 }
 
+std::vector<Tuning> rows_from_lane_to_lane(const DeviceCaps& caps, const Tuning& best) {
+  const Tuning candidate = with(best, &Tuning::shuffle_rows, true);
+  if (!can_shuffle_rows(caps, candidate)) return {};
+  return {candidate};
+}
+
 }  // namespace
 
 std::vector<TuningStep> linear_tuning() {
@@ -100,7 +118,8 @@ std::vector<TuningStep> linear_tuning() {
           {"rows at a time", large_products, rows_at_a_time},
           {"number of workgroups", large_products, number_of_workgroups},
           {"reads of the same place", large_products, reads_of_the_same},
-          {"pairs in one dispatch", chained_products, pairs_in_one_dispatch}};
+          {"pairs in one dispatch", chained_products, pairs_in_one_dispatch},
+          {"rows from lane to lane", products_of_many_rows, rows_from_lane_to_lane}};
 }
 
 }  // namespace heed::ops

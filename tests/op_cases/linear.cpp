@@ -128,14 +128,18 @@ std::vector<OpCase> cases_linear() {
     cases.push_back(linear({.dtype = dtype, .rows = 1, .columns = 32, .n = 5}));
     cases.push_back(linear({.dtype = dtype, .rows = 6, .columns = 32, .n = 5}));
     cases.push_back(linear({.dtype = dtype, .rows = 1, .columns = 2016, .n = 7}));
-    for (const std::int64_t rows : {1, 3, 7}) {
+    // Tiles of 16 rows, whole and not, with all that comes with them.
+    for (const std::int64_t rows : {17, 31}) {
+      cases.push_back(linear({.dtype = dtype, .rows = rows, .columns = 64, .n = 45, .bias = true, .residual = true}));
+    }
+    for (const std::int64_t rows : {1, 3, 7, 18}) {
       cases.push_back(gated(dtype, rows, 96, 35, rows == 3, "silu", false));
       cases.push_back(gated(dtype, rows, 64, 1, true, "gelu_tanh", true));
     }
     cases.push_back(normed(dtype, 1, 288, 1e-5));
     cases.push_back(normed(dtype, 2, 64, 1e-6));
     // Long loops along k.
-    for (const std::int64_t rows : {1, 8}) {
+    for (const std::int64_t rows : {1, 8, 16}) {
       cases.push_back(linear({.dtype = dtype, .rows = rows, .columns = 65536, .n = 3}));
     }
   }
@@ -162,6 +166,7 @@ std::vector<OpCase> cases_linear() {
       cases.push_back(linear({.dtype = dtype, .rows = 1, .columns = columns, .n = 33}));
       cases.push_back(linear({.dtype = dtype, .rows = 5, .columns = columns, .n = 33, .bias = true}));
     }
+    cases.push_back(linear({.dtype = dtype, .rows = 19, .columns = 45, .n = 35, .bias = true, .residual = true}));
     cases.push_back(gated(dtype, 1, 5, 3, true, "gelu", true));
     cases.push_back(gated(dtype, 8, 5, 3, true, "gelu", true));
     cases.push_back(normed(dtype, 1, 172, 0.5));

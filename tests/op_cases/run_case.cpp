@@ -238,6 +238,13 @@ std::vector<Variant> variants_of(const DeviceCaps& caps) {
       variants.back().tuning.texel = true;
     }
   }
+  if (caps.subgroup_shuffle) {
+    add("rows shuffled").tuning.shuffle_rows = true;
+    if (caps.max_texel_buffer_elements > 0) {
+      Tuning& rows = add("rows shuffled, texel").tuning;
+      rows.shuffle_rows = rows.texel = true;
+    }
+  }
   add("3 workgroups").tuning.max_groups = 3;
   {
     // So few in x that every kernel folds its grid in some case (Lowering::spread); compiled as above.

@@ -56,21 +56,24 @@ TEST_CASE("lanes with rows of their own have other choices than lanes that share
                                                                                     {"rows at a time", 2},
                                                                                     {"number of workgroups", 0},
                                                                                     {"reads of the same place", 1},
-                                                                                    {"pairs in one dispatch", 1}});
+                                                                                    {"pairs in one dispatch", 1},
+                                                                                    {"rows from lane to lane", 1}});
   CHECK(best == Tuning{.texel = true,
                        .same_storage = true,
                        .lane_rows = true,
                        .lanes = 8,
                        .rows = 16,
                        .max_groups = 65535,
-                       .pairs = true});
+                       .pairs = true,
+                       .shuffle_rows = true});
   CHECK(counts(gpu(), false, best) == std::map<std::string_view, std::size_t>{{"texel reads", 1},
                                                                               {"lanes with rows of their own", 1},
                                                                               {"lanes of a workgroup", 4},
                                                                               {"rows at a time", 2},
                                                                               {"number of workgroups", 3},
                                                                               {"reads of the same place", 0},
-                                                                              {"pairs in one dispatch", 0}});
+                                                                              {"pairs in one dispatch", 0},
+                                                                              {"rows from lane to lane", 0}});
   CHECK(best == default_tuning(gpu()));
 }
 

@@ -17,6 +17,7 @@ Tuning some_tuning() {
   tuning.rows = 16;
   tuning.max_groups = 256;
   tuning.pairs = true;
+  tuning.shuffle_rows = true;
   return tuning;
 }
 
