@@ -78,6 +78,19 @@ WordVocabulary read_word_list(const std::string& name, const Json& json) {
       vocabulary.tokens[at] = word;
     }
   }
+  for (const std::string& word : vocabulary.tokens) {
+    constexpr std::string_view kBefore[] = {"\u0120", "\u2581", "##"};
+    constexpr std::string_view kBehind[] = {"</w>", "@@"};
+    if (std::ranges::none_of(kBefore, [&](std::string_view mark) { return word.starts_with(mark); }) &&
+        std::ranges::none_of(
+            kBehind, [&](std::string_view mark) { return word.size() > mark.size() && word.ends_with(mark); })) {
+      continue;
+    }
+    fail(
+        fmt::format("is a list of parts of words, such as {}; give the whole tokenizer, tokenizer.json or a "
+                    "SentencePiece model",
+                    in_quotes(word)));
+  }
   for (const char* unknown : {"<unk>", "<UNK>", "[UNK]", "UNK"}) {
     const auto found = std::ranges::find(vocabulary.tokens, unknown);
     if (found == vocabulary.tokens.end()) continue;

@@ -7,14 +7,13 @@
 #include <optional>
 
 #include "heed/error.h"
+#include "ops/beam_search.h"
 #include "tools/convert/config_reader.h"
 #include "tools/convert/json_text.h"
 
 namespace heed::convert {
 
 namespace {
-
-constexpr std::int64_t kMostNoRepeat = 64;  // ops::BeamOptions has the same
 
 /// Keys that search by beams does not have here, with the values that mean nothing.
 struct Absent {
@@ -80,7 +79,8 @@ nlohmann::json read_lengths_and_penalties(ConfigReader& config) {
     search["early_stopping"] = *early;
   }
   if (const auto size = find_natural(config, "no_repeat_ngram_size").value_or(0); size > 0) {
-    if (size > kMostNoRepeat) config.fail("no_repeat_ngram_size", fmt::format("0 to {}", kMostNoRepeat));
+    if (size > ops::BeamOptions::kMostNoRepeat)
+      config.fail("no_repeat_ngram_size", fmt::format("0 to {}", ops::BeamOptions::kMostNoRepeat));
     search["no_repeat_ngram"] = size;
   }
   const auto length = config.find_size("max_length");

@@ -50,6 +50,10 @@ TEST_CASE("a tokenizer's file: words in a list, or by their ids") {
   CHECK(contains(error_of([&] { opened(folder, R"(["a", "b"])")->encode("a x"); }), "the word 'x' is not in"));
   CHECK(contains(problem(R"({"a": 1})"), "the id of \"a\" is 1; expected each of 0 to 0 once"));
   CHECK(contains(problem(R"({"a": 0, "b": 0})"), "words \"a\" and \"b\" have the same id 0"));
+  for (const char* part : {"\u0120the", "\u2581the", "##ing", "lo</w>", "lo@@"}) {
+    CHECK(contains(problem(nlohmann::json({{"<s>", 0}, {part, 1}}).dump()), "is a list of parts of words"));
+    CHECK(contains(problem(nlohmann::json({"<s>", part}).dump()), "is a list of parts of words"));
+  }
   CHECK(contains(problem(R"(["a", 3])"), "a list of words holds 3"));
   CHECK(contains(problem(R"(["a", "a"])"), "'a'"));
   CHECK(contains(problem(R"(["a", "b"])", 1), "has 2 tokens; the model has the ids below 1"));
