@@ -107,7 +107,7 @@ class Generating {
       const bool joined = arguments_.echo && !made.tokens.empty();
       write_output((arguments_.echo ? tokens_text(tokens) : "") + (joined ? "," : "") + tokens_text(made.tokens));
     }
-    if (!arguments_.attention.empty() && !interrupt.raised()) show_attention(made);
+    if (!arguments_.attention.empty() && !interrupt.raised()) show_attention(made, interrupt);
     tokens_ += made.tokens.size();
     prompt_tokens_ += made.prompt_tokens.size();
     prompt_seconds_ += made.prompt_seconds;
@@ -117,10 +117,12 @@ class Generating {
     if (!made.tokens.empty()) steps_ += made.tokens.size() - 1;
   }
 
-  void show_attention(const Generation& made) {
+  void show_attention(const Generation& made, const InterruptFlag& interrupt) {
     std::vector<std::int32_t> tokens = made.prompt_tokens;
     tokens.insert(tokens.end(), made.tokens.begin(), made.tokens.end());
-    write_attention(arguments_.attention, model_.explain(tokens, arguments_.layers), {{}, arguments_.heads});
+    const std::optional<Attention> attention =
+        model_.explain(tokens, arguments_.layers, [&] { return interrupt.raised(); });
+    if (attention) write_attention(arguments_.attention, *attention, {{}, arguments_.heads});
   }
 
   /// Tokens a second; nothing where no step was measured.
@@ -183,6 +185,9 @@ int run_generate(GenerateArguments& arguments) {
   // 32 bits are enough to choose from, and short enough to type again.
   if (!arguments.has_seed) arguments.options.sampling.seed = std::random_device()();
   if (!arguments.attention.empty()) check_attention_path(arguments.attention);
+  if (arguments.attention.empty() && (!arguments.layers.empty() || !arguments.heads.empty())) {
+    throw Error("--layer and --head say what --attention writes; give that too");
+  }
   const std::vector<Prompt> prompts = collect_prompts(arguments.prompt);
   if (!arguments.attention.empty() && prompts.size() * arguments.count != 1) {
     throw Error(fmt::format("--attention shows one continuation; {} were asked for", prompts.size() * arguments.count));
@@ -256,7 +261,7 @@ void add_generate(Program& program) {
   verb->add_option("--layer", a.layers, "Which layers it shows, from 0; repeatable (default: all)")
       ->type_name("N")
       ->allow_extra_args(false);
-  verb->add_option("--head", a.heads, "Which heads are averaged; repeatable (default: all)")
+  verb->add_option("--head", a.heads, "Which heads are averaged, in .png and .html; repeatable (default: all)")
       ->type_name("N")
       ->allow_extra_args(false);
   verb->add_flag("--echo", a.echo, "Print the prompt before its continuation");

@@ -15,8 +15,11 @@ constexpr const char* kEraseLine = "\r\x1b[K";
 Progress::Progress(std::string label)
     : label_(std::move(label)), shown_(error_is_terminal()), next_(std::chrono::steady_clock::now() + kInterval) {}
 
-Progress::~Progress() {
+Progress::~Progress() { hide(); }
+
+void Progress::hide() {
   if (drawn_) write_error(kEraseLine);
+  drawn_ = false;
 }
 
 void Progress::update(std::uint64_t done, std::uint64_t total) {

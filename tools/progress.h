@@ -17,6 +17,8 @@ class Progress {
 
   /// May be called as often as one likes.
   void update(std::uint64_t done, std::uint64_t total);
+  /// Takes the line away, before something else is written; the next update() brings it back.
+  void hide();
 
  private:
   std::string label_;

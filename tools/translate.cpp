@@ -3,10 +3,12 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <chrono>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <string_view>
 
 #include "file/output_file.h"
 #include "formats/alignment.h"
@@ -21,6 +23,10 @@
 
 namespace heed::tools {
 namespace {
+
+// What programs that read lines take for the end of one, Python's splitlines() among them.
+constexpr std::string_view kLineBreaks[] = {"\r\n", "\n",   "\r",     "\v",     "\f",    "\x1c",
+                                            "\x1d", "\x1e", "\u0085", "\u2028", "\u2029"};
 
 struct TranslateArguments {
   std::string model;
@@ -88,9 +94,11 @@ class Translating {
     std::size_t written = 0;
     std::size_t tokens = 0;
     options.translated = [&](std::size_t index, const std::vector<Translation>& best) {
-      tokens += best.front().tokens.size() + (best.front().ended ? 1 : 0);
+      const bool has_end = best.front().ended && best.front().end_token >= 0;  // blank lines have none
+      tokens += best.front().tokens.size() + (has_end ? 1 : 0);
       waiting[index] = best;
       for (; written < waiting.size() && !waiting[written].empty(); ++written) {
+        progress.hide();
         write_line(sources, waiting[written], written);
         waiting[written] = {Translation()};
       }
@@ -158,9 +166,14 @@ class Translating {
   /// One line, whatever the text: what breaks lines becomes a space.
   std::string shown(const Translation& made) const {
     if (shows_ids()) return tokens_text(made.tokens);
-    std::string text = made.text;
-    for (char& c : text) {
-      if (c == '\n' || c == '\r' || c == '\v' || c == '\f') c = ' ';
+    std::string text;
+    for (std::size_t at = 0; at < made.text.size();) {
+      const std::string_view rest = std::string_view(made.text).substr(at);
+      const auto* const found =
+          std::ranges::find_if(kLineBreaks, [&](std::string_view mark) { return rest.starts_with(mark); });
+      const bool breaks = found != std::end(kLineBreaks);
+      text += breaks ? ' ' : made.text[at];
+      at += breaks ? found->size() : 1;
     }
     return text;
   }
@@ -200,6 +213,11 @@ int run_translate(TranslateArguments& arguments) {
   if (!arguments.early_stopping.empty()) options.early_stopping = early_stopping_named(arguments.early_stopping);
   if (!arguments.prefix_tokens.empty()) options.prefix_tokens = parse_tokens(arguments.prefix_tokens);
   if (!arguments.attention.empty()) check_attention_path(arguments.attention);
+  const bool shows_attention = !arguments.attention.empty() || !arguments.alignments.empty();
+  if (!shows_attention && (!arguments.layers.empty() || !arguments.heads.empty() || arguments.align_tokens)) {
+    throw Error(
+        "--layer, --head and --align-tokens say what --attention or --alignments writes; give one of these too");
+  }
   const Sources sources = collect_sources(arguments);
   if (!arguments.attention.empty() && !sources.tokens && sources.lines.size() != 1) {
     throw Error(fmt::format("--attention shows one line; there are {}", sources.lines.size()));

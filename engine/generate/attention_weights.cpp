@@ -2,6 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <cassert>
+
+#include "heed/error.h"
 #include "ops/attention.h"
 #include "ops/op.h"
 #include "planner/infer.h"
@@ -40,33 +44,34 @@ Graph with_attention_weights(const Graph& original, const std::string& kind,
 }
 
 void read_attention_weights(Session& session, const Executable& executable, const Graph& graph,
-                            const std::function<AttentionWeights(const Node&)>& describe,
+                            const std::function<AttentionWeights(const Node&)>& describe, std::int64_t first_row,
                             std::vector<AttentionWeights>& nodes) {
   const std::vector<TensorType> types = infer_all(graph, executable.plan().dims);
+  const bool first = nodes.empty();
   std::size_t at = 0;
   for (const Node& node : graph.nodes) {
     if (node.op != "attention" || node.outputs.size() < 2) continue;
-    Shape shape = types[static_cast<std::size_t>(node.outputs[1])].shape;
-    if (shape.size() == 4) shape.erase(shape.begin());  // one block
-    std::vector<float> weights(static_cast<std::size_t>(element_count(shape)));
-    session.read_output(executable, output_name(node), std::as_writable_bytes(std::span(weights)));
-    if (at == nodes.size()) {
+    Shape shape = types[static_cast<std::size_t>(node.outputs[1])].shape;  // [heads, rows, columns]
+    if (shape.size() == 4) {
+      if (shape[0] != 1) {
+        throw Error(fmt::format("attention of '{}': {} blocks of weights, expected one", node.name, shape[0]));
+      }
+      shape.erase(shape.begin());
+    }
+    if (first) {
       AttentionWeights& added = nodes.emplace_back(describe(node));
       added.heads = shape[0];
       added.columns = shape[2];
+      added.weights.resize(static_cast<std::size_t>(added.heads * added.rows * added.columns));
     }
     AttentionWeights& all = nodes[at++];
-    // [heads, rows, columns]: new rows go behind the old ones of each head.
-    std::vector<float> joined;
-    joined.reserve(all.weights.size() + weights.size());
+    assert(shape[0] == all.heads && first_row + shape[1] <= all.rows && shape[2] == all.columns);
+    std::vector<float> weights(static_cast<std::size_t>(element_count(shape)));
+    session.read_output(executable, output_name(node), std::as_writable_bytes(std::span(weights)));
+    const std::int64_t count = shape[1] * shape[2];  // of a head
     for (std::int64_t h = 0; h < shape[0]; ++h) {
-      const auto old = all.weights.begin() + h * all.rows * all.columns;
-      joined.insert(joined.end(), old, old + all.rows * all.columns);
-      const auto added = weights.begin() + h * shape[1] * shape[2];
-      joined.insert(joined.end(), added, added + shape[1] * shape[2]);
+      std::copy_n(weights.begin() + h * count, count, all.weights.begin() + (h * all.rows + first_row) * all.columns);
     }
-    all.weights = std::move(joined);
-    all.rows += shape[1];
   }
 }
 

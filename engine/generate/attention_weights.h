@@ -18,10 +18,11 @@ bool has_cache(const Node& node);
 Graph with_attention_weights(const Graph& original, const std::string& kind,
                              const std::function<bool(const Node&)>& chosen);
 
-/// Reads the weights that a run of such a graph left, and appends their rows to those of the same node in `nodes`,
-/// where earlier runs put theirs; `describe` gives a node's name and kind when it comes there.
+/// Reads the weights that a run of such a graph left, the last of the session, as rows from `first_row` on of the
+/// nodes, of which earlier runs left those before. Where `nodes` is empty they are made: `describe` gives a node's name
+/// and kind, and how many rows it will have in all. Throws Error for a node of more than one block.
 void read_attention_weights(Session& session, const Executable& executable, const Graph& graph,
-                            const std::function<AttentionWeights(const Node&)>& describe,
+                            const std::function<AttentionWeights(const Node&)>& describe, std::int64_t first_row,
                             std::vector<AttentionWeights>& nodes);
 
 }  // namespace heed

@@ -103,10 +103,9 @@ std::int64_t BeamSearch::running() {
   for (std::int64_t s = 0; s < live_; ++s) {
     const std::int32_t state = progress[static_cast<std::size_t>(2 * s)];
     if (state == static_cast<std::int32_t>(ops::SearchProgress::Broken)) {
-      throw Error(
-          fmt::format("sentence {} of the batch, token {}: the logits hold NaN or infinity; the model or the driver is "
-                      "broken: 'heed verify' tells which",
-                      s + 1, progress[static_cast<std::size_t>(2 * s + 1)]));
+      throw SentenceError(s, fmt::format("token {}: the logits hold NaN or infinity, or nothing finite; the model or "
+                                         "the driver is broken: 'heed verify' tells which",
+                                         progress[static_cast<std::size_t>(2 * s + 1)]));
     }
     running += state == static_cast<std::int32_t>(ops::SearchProgress::Running) ? 1 : 0;
   }
@@ -120,10 +119,8 @@ std::vector<std::vector<Hypothesis>> BeamSearch::results() {
   std::vector<std::vector<Hypothesis>> results(static_cast<std::size_t>(live_));
   for (std::int64_t s = 0; s < live_; ++s) {
     if (hypotheses[static_cast<std::size_t>(3 * s * beams_ + 2)] == 0) {
-      throw Error(
-          fmt::format("sentence {} of the batch: no token is left that may come next; allow repetitions, or ask "
-                      "for fewer tokens at least",
-                      s + 1));
+      throw SentenceError(s,
+                          "no token is left that may come next; allow repetitions, or ask for fewer tokens at least");
     }
     for (std::int64_t b = 0; b < beams_; ++b) {
       const auto at = static_cast<std::size_t>(s * beams_ + b);

@@ -108,7 +108,7 @@ TEST_CASE("attention: a text explained has the weights that transformers gives")
     const nlohmann::json golden = read_json(from / "golden.json");
     auto tokens = golden.at("prompt_tokens").get<std::vector<std::int32_t>>();
     for (const std::int32_t token : golden.at("greedy_tokens")) tokens.push_back(token);
-    const Attention attention = model.explain(tokens);
+    const Attention attention = model.explain(tokens).value();
     check_attention(attention);
     CHECK(attention.target.size() == tokens.size() - 1);
     const HostTensor expected = read_npz_tensor(from / "attention.npz", "weights");
@@ -120,7 +120,7 @@ TEST_CASE("attention: a text explained has the weights that transformers gives")
     }
     for (const AttentionWeights& node : attention.nodes) check_rows(node);
 
-    const Attention second = model.explain(tokens, {1});
+    const Attention second = model.explain(tokens, {1}).value();
     REQUIRE(second.nodes.size() == 1);
     CHECK(second.nodes[0].node == attention.nodes[1].node);
     CHECK(second.nodes[0].weights == attention.nodes[1].weights);
@@ -150,9 +150,9 @@ TEST_CASE("attention: a text longer than a chunk is explained as a whole") {
   for (std::int32_t i = 0; i < std::min<std::int64_t>(model.context(), 100); ++i)
     tokens.push_back(static_cast<std::int32_t>(i * 7 % model.vocabulary()));
   REQUIRE(tokens.size() > 65);
-  const Attention all = model.explain(tokens);
+  const Attention all = model.explain(tokens).value();
   tokens.resize(40);
-  const Attention begin = model.explain(tokens);
+  const Attention begin = model.explain(tokens).value();
   for (std::size_t n = 0; n < all.nodes.size(); ++n) {
     check_rows(all.nodes[n]);
     const AttentionWeights& whole = all.nodes[n];

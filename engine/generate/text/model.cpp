@@ -260,9 +260,13 @@ std::vector<float> TextModel::logits(const std::vector<std::int32_t>& tokens) {
   return state_->with_session([&](TextSession& session) { return session.logits(tokens); });
 }
 
-Attention TextModel::explain(const std::vector<std::int32_t>& tokens, const std::vector<std::size_t>& layers) {
+std::optional<Attention> TextModel::explain(const std::vector<std::int32_t>& tokens,
+                                            const std::vector<std::size_t>& layers,
+                                            const std::function<bool()>& cancelled) {
   Attention attention;
-  attention.nodes = state_->with_session([&](TextSession& session) { return session.explain(tokens, layers); });
+  attention.nodes =
+      state_->with_session([&](TextSession& session) { return session.explain(tokens, layers, cancelled); });
+  if (attention.nodes.empty()) return std::nullopt;  // cancelled
   const Tokenizer* const tokenizer = state_->tokenizer.get();
   std::vector<std::string> texts;
   for (const std::int32_t token : tokens) {

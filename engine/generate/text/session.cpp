@@ -183,7 +183,8 @@ std::vector<std::int32_t> TextSession::step(int count) {
 }
 
 std::vector<AttentionWeights> TextSession::explain(const std::vector<std::int32_t>& tokens,
-                                                   const std::vector<std::size_t>& layers) {
+                                                   const std::vector<std::size_t>& layers,
+                                                   const std::function<bool()>& cancelled) {
   if (static_cast<std::int64_t>(tokens.size()) > context_) {
     throw Error(fmt::format("{} tokens do not fit a context of {}", tokens.size(), context_));
   }
@@ -232,7 +233,9 @@ std::vector<AttentionWeights> TextSession::explain(const std::vector<std::int32_
     session_.run(chunk);
     read_attention_weights(
         session_, chunk, graph,
-        [](const Node& node) { return AttentionWeights{node.name, 0, 0, 0, {}, AttentionKind::Target}; }, nodes);
+        [&](const Node& node) { return AttentionWeights{node.name, 0, rows, 0, {}, AttentionKind::Target}; }, done,
+        nodes);
+    if (cancelled && cancelled()) return {};
   }
   return nodes;
 }

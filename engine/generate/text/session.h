@@ -46,9 +46,9 @@ class TextSession {
   /// Logits [tokens.size(), vocabulary]. Ends the current sequence.
   std::vector<float> logits(const std::vector<std::int32_t>& tokens);
 
-  /// What TextModel::explain says.
-  std::vector<AttentionWeights> explain(const std::vector<std::int32_t>& tokens,
-                                        const std::vector<std::size_t>& layers);
+  /// What TextModel::explain says; empty where it was cancelled.
+  std::vector<AttentionWeights> explain(const std::vector<std::int32_t>& tokens, const std::vector<std::size_t>& layers,
+                                        const std::function<bool()>& cancelled);
 
   /// What TextModel::profile says.
   std::vector<DispatchTime> profile(std::int64_t tokens);

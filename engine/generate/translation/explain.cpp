@@ -16,11 +16,13 @@ Graph with_weights(const Graph& original, bool all) {
 }
 
 // Layers of encoders and decoders have the same names.
-AttentionWeights of_encoder(const Node& node) { return {"encoder." + node.name, 0, 0, 0, {}, AttentionKind::Source}; }
+AttentionWeights of_encoder(const Node& node, std::int64_t rows) {
+  return {"encoder." + node.name, 0, rows, 0, {}, AttentionKind::Source};
+}
 
 /// A decoder reads what it wrote from a cache, and the source from elsewhere.
-AttentionWeights of_decoder(const Node& node) {
-  return {node.name, 0, 0, 0, {}, has_cache(node) ? AttentionKind::Target : AttentionKind::Cross};
+AttentionWeights of_decoder(const Node& node, std::int64_t rows) {
+  return {node.name, 0, rows, 0, {}, has_cache(node) ? AttentionKind::Target : AttentionKind::Cross};
 }
 
 }  // namespace
@@ -38,7 +40,10 @@ std::vector<AttentionWeights> TranslationSession::explain(const std::vector<std:
   std::vector<AttentionWeights> nodes;
   const Graph encoder = all ? with_weights(encode_, true) : encode_;
   const Executable& encoded = encode(encoder, {&source}, 1, source_tokens, 1);
-  if (all) read_attention_weights(session_, encoded, encoder, of_encoder, nodes);
+  if (all) {
+    const auto described = [&](const Node& node) { return of_encoder(node, source_tokens); };
+    read_attention_weights(session_, encoded, encoder, described, 0, nodes);
+  }
 
   // What a row weighs is for the token that it makes: the first token makes the first of the target.
   std::vector<std::int32_t> fed = {first_token};
@@ -61,7 +66,8 @@ std::vector<AttentionWeights> TranslationSession::explain(const std::vector<std:
     write("parents", {&parent, 1});
     Executable& executable = session_.prepare(decoder, dims);
     session_.run(executable);
-    read_attention_weights(session_, executable, decoder, of_decoder, decoded);
+    const auto described = [&](const Node& node) { return of_decoder(node, rows); };
+    read_attention_weights(session_, executable, decoder, described, row, decoded);
   }
   nodes.insert(nodes.end(), std::make_move_iterator(decoded.begin()), std::make_move_iterator(decoded.end()));
   return nodes;

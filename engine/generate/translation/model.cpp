@@ -337,8 +337,12 @@ std::vector<std::vector<Translation>> TranslationModel::translate(const std::vec
     const std::size_t end = std::min(order.size(), begin + batch);
     std::vector<SourceSentence> sentences;
     for (std::size_t i = begin; i < end; ++i) sentences.push_back({sources[order[i]], forced});
-    const std::vector<std::vector<Hypothesis>> made =
-        session.translate(sentences, first_token, beams, how, options.cancelled);
+    std::vector<std::vector<Hypothesis>> made;
+    try {
+      made = session.translate(sentences, first_token, beams, how, options.cancelled);
+    } catch (const SentenceError& error) {
+      throw Error(fmt::format("line {}: {}", order[begin + error.sentence()] + 1, error.what()));
+    }
     if (made.empty()) return results;  // cancelled
     for (std::size_t i = begin; i < end; ++i) {
       const std::vector<Hypothesis>& best = made[i - begin];

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -82,9 +83,11 @@ class TextModel {
 
   /// Where the model looked while it read and wrote these tokens, a prompt and what was generated after it, by running
   /// them through it once more: nodes of kind Target, as many as `layers` names, counted from 0; all where it names
-  /// none. Ends the current sequence. Throws Error as logits() does, for fewer than two tokens, a layer that there is
-  /// not, and for more than 2 GiB of weights.
-  Attention explain(const std::vector<std::int32_t>& tokens, const std::vector<std::size_t>& layers = {});
+  /// none. `cancelled` is asked between submissions; once it is true there is nothing. Ends the current sequence.
+  /// Throws Error as logits() does, for fewer than two tokens, a layer that there is not, and for more than 2 GiB of
+  /// weights.
+  std::optional<Attention> explain(const std::vector<std::int32_t>& tokens, const std::vector<std::size_t>& layers = {},
+                                   const std::function<bool()>& cancelled = {});
 
   /// For bench: bytes of weights that one decode step reads, and its dispatches.
   std::uint64_t bytes_per_token();
