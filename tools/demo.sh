@@ -1,6 +1,7 @@
 #!/bin/sh
-# Installs what is missing, builds heed, draws a grid of pictures with the model in models/fashion, translates dates with the
-# model in models/dates and shows what it looked at, and generates text from the model in models/shakespeare.
+# Installs what is missing, builds heed, draws a grid of pictures with the model in models/fashion, translates dates and
+# English with the models in models/dates and models/en-ja and shows what they looked at, and generates text from the model
+# in models/shakespeare.
 # For Debian 12, Debian 13 and Ubuntu 24.04, as root or with sudo; safe to repeat.
 # usage: sh tools/demo.sh [options of heed generate, which replace those below]
 set -eu
@@ -23,6 +24,11 @@ printf '%s\n' "the 3rd of may, 2008" "sunday, december 25 1994" "19.08.2030" |
   build/heed translate "$model" 2>/dev/null
 build/heed translate "$model" "saturday the 3rd of may, 2008" --attention build/attention.png 2>/dev/null
 echo "what it looked at: build/attention.png"
+convert en-ja
+printf '%s\n' "He plays the guitar." "What time is it now?" "My father is a teacher of English." |
+  build/heed translate "$model" 2>/dev/null
+build/heed translate "$model" "I can't swim." --attention build/en-ja.html 2>/dev/null
+echo "what it looked at, layer by layer: build/en-ja.html"
 convert shakespeare
 # What is for standard error comes after the text, on lines of its own wherever both go; Ctrl-C ends heed, which then still
 # has its statistics to tell.

@@ -155,7 +155,7 @@ void add_translation(std::vector<Model>& models, const std::string& name, const 
 /// Llama 2 7B, whose weights are described only.
 std::vector<Model> all_models() {
   std::vector<Model> models;
-  std::vector<std::filesystem::path> translators = {kSource / "models" / "dates"};
+  std::vector<std::filesystem::path> translators = {kSource / "models" / "dates", kSource / "models" / "en-ja"};
   for (const auto& entry : std::filesystem::directory_iterator(kSource / "tests" / "golden" / "translation")) {
     translators.push_back(entry.path());
   }
