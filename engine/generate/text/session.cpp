@@ -163,7 +163,8 @@ std::optional<std::int32_t> TextSession::start(const std::vector<std::int32_t>& 
     feed(std::span(prompt).subspan(static_cast<std::size_t>(run.begin), static_cast<std::size_t>(run.size)), run.begin);
     session_.run(executable(run.size, is_last ? 1 : 0, is_last));
     if (is_last) break;
-    if (run.size == kPromptChunk) cached_.assign(prompt.begin(), prompt.begin() + run.begin + run.size);
+    if (run.size < kPromptChunk) continue;
+    cached_.assign(prompt.begin(), prompt.begin() + run.begin + run.size);
     if (cancelled && cancelled()) return std::nullopt;
   }
   position_ = count;
