@@ -244,7 +244,9 @@ void add_translate(Program& program) {
       verb->add_option("TEXT", a.text, "The text to translate; '-', or nothing, reads lines from standard input");
   verb->add_option("--file", a.file, "A file of lines")->type_name("FILE");
   CLI::Option* tokens =
-      verb->add_option("--tokens", a.tokens, "Token ids instead of text, in and out: 1,15,27,2")->type_name("IDS");
+      verb->add_option("--tokens", a.tokens,
+                       "Token ids instead of text, in and out: 1,15,27,2; begin and end are among them")
+          ->type_name("IDS");
   verb->add_option("--beam", options.beams,
                    "Beams of the search; 1 takes the most probable token (default: the model's, else 4)")
       ->type_name("N");
@@ -287,11 +289,12 @@ void add_translate(Program& program) {
                    "Write what the model looked at while it translated one line: a heat map (.png), a page to choose "
                    "layers and heads in (.html), or arrays (.npz)")
       ->type_name("OUT");
-  verb->add_option("--layer", a.layers,
-                   "Which layers of attention over the source are averaged, from 0; repeatable (default: all)")
+  verb->add_option(
+          "--layer", a.layers,
+          "Which layers of attention over the source are averaged, from 0, but for .npz; repeatable (default: all)")
       ->type_name("N")
       ->allow_extra_args(false);
-  verb->add_option("--head", a.heads, "Which heads; repeatable (default: all)")
+  verb->add_option("--head", a.heads, "Which heads, but for .npz; repeatable (default: all)")
       ->type_name("N")
       ->allow_extra_args(false);
   verb->add_flag("--scores", a.scores, "Print each translation's score and a tab before it");

@@ -70,11 +70,11 @@ class Verifying {
     const char* const option = arguments_.has_tokens ? "--tokens" : arguments_.has_prompt ? "--prompt" : nullptr;
     if (option == nullptr) return;
     if (std::ranges::any_of(graphs, [&](const Graph* graph) { return is_text(*graph); })) return;
-    const std::string why =
-        !arguments_.inputs.empty() ? "--input gives the tokens"
-        : metadata_text(file_, "task") == "text-generation"
-            ? fmt::format("graph '{}' reads no text", graphs.front()->name)
-            : fmt::format("the model's task is '{}', which reads no text", metadata_text(file_, "task", "unknown"));
+    const std::string why = !arguments_.inputs.empty() ? "--input gives the tokens"
+                            : metadata_text(file_, "task") == "text-generation"
+                                ? fmt::format("graph '{}' reads no text", graphs.front()->name)
+                                : fmt::format("the model's task is '{}'; only text generation takes a prompt here",
+                                              metadata_text(file_, "task", "unknown"));
     throw Error(fmt::format("{}: {}; leave {} out", option, why, option));
   }
 

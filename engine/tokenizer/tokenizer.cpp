@@ -47,6 +47,7 @@ class PieceTokenizer : public Tokenizer {
   const std::vector<TokenId>& before() const override { return flags_.before; }
   const std::vector<TokenId>& after() const override { return flags_.after; }
   const std::map<std::string, TokenId>& languages() const override { return flags_.languages; }
+  std::optional<TokenId> unknown_token() const override { return vocabulary_.unknown(); }
 
  protected:
   const TokenizerDescription flags_;  // and short lists; the vocabulary and others keep the rest in their own form

@@ -27,8 +27,8 @@ class Tokenizer {
   /// a character that the vocabulary can neither spell nor replace by an unknown token.
   virtual std::vector<TokenId> encode(std::string_view text, bool add_special = true) const = 0;
   /// The bytes that a token adds to a running text: "▁a" gives " a", byte tokens their byte, control tokens (BOS, EOS,
-  /// padding) and the unknown token nothing. A character may be spread over several tokens. Throws Error when there
-  /// is no such token.
+  /// padding) nothing, and so the unknown token of pieces; that of whole words or characters its name. A character may
+  /// be spread over several tokens. Throws Error when there is no such token.
   virtual std::string piece(TokenId token) const = 0;
   /// Ids at which generation ends.
   virtual const std::vector<TokenId>& end_tokens() const = 0;
@@ -43,8 +43,8 @@ class Tokenizer {
   virtual const std::vector<TokenId>& after() const = 0;
   /// The token that a text begins with where one is made, if the vocabulary names it.
   virtual std::optional<TokenId> begin_token() const { return std::nullopt; }
-  /// Whether every token is a word of its own, the unknown one too.
-  virtual bool tokens_are_words() const { return false; }
+  /// The token of what the vocabulary lacks, where it has one.
+  virtual std::optional<TokenId> unknown_token() const = 0;
   /// The tokens that name languages, by code as people write it: "en", "fra_Latn". Empty where a model has none.
   virtual const std::map<std::string, TokenId>& languages() const = 0;
   /// The token of a language. Throws Error listing the ones there are.

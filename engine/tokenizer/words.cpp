@@ -83,11 +83,11 @@ class WordTokenizer final : public Tokenizer {
   const std::vector<TokenId>& after() const override { return after_; }
   const std::map<std::string, TokenId>& languages() const override { return languages_; }
   std::optional<TokenId> begin_token() const override { return vocabulary_.begin; }
-  bool tokens_are_words() const override { return vocabulary_.unit == WordVocabulary::Unit::Words; }
+  std::optional<TokenId> unknown_token() const override { return vocabulary_.unknown; }
 
  private:
   bool is_special(TokenId token) const {
-    const std::optional<TokenId> special[] = {vocabulary_.unknown, vocabulary_.begin, vocabulary_.end, vocabulary_.pad};
+    const std::optional<TokenId> special[] = {vocabulary_.begin, vocabulary_.end, vocabulary_.pad};
     return std::ranges::find(special, std::optional(token)) != std::end(special);
   }
 

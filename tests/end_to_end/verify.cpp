@@ -89,7 +89,7 @@ TEST_CASE("verify: --bind sets the context of text, and sizes in the graphs that
   CHECK(one.out.find("left out, as one graph was asked for: first\n") != std::string::npos);
   // Nobody reads text here.
   check_error(run_heed({"verify", two, "--prompt", "Hello"}),
-              "--prompt: the model's task is 'unknown', which reads no text");
+              "--prompt: the model's task is 'unknown'; only text generation takes a prompt here");
   check_error(run_heed({"verify", two, "--tokens", "1,2"}), "--tokens: ");
 }
 

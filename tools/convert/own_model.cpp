@@ -75,7 +75,7 @@ std::string around_sources(const std::string& tokenizer, bool is_json, const nlo
     own["after"] = token(end, "source_eos_token_id", "eos_token_id");
   }
   notes.push_back(std::string("sources are read as ") + (begin ? "begin, " : "") + "text" + (end ? ", end" : "") +
-                  "; source_begin and source_end of config.json say otherwise");
+                  "; where that is not how the model was trained, source_begin and source_end in config.json say so");
   return own.dump();
 }
 

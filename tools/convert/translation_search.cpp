@@ -116,7 +116,7 @@ nlohmann::json read_translation_search(const nlohmann::json& config, const nlohm
   nlohmann::json metadata;
   const auto begin = token("bos_token_id");
   const auto start = token("decoder_start_token_id");
-  if (!start && !begin) model.fail("decoder_start_token_id", "the id with which a translation begins");
+  if (!start && !begin) model.fail("decoder_start_token_id", "it or bos_token_id, with which a translation begins");
   metadata["decoder_start"] = {start ? *start : *begin};
   std::vector<std::int32_t> ends = reader.tokens("eos_token_id", vocabulary);
   if (ends.empty()) ends = model.tokens("eos_token_id", vocabulary);

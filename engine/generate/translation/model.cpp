@@ -179,6 +179,10 @@ std::pair<std::int32_t, Tokens> TranslationModel::State::beginning(const Transla
     if (!prefix.empty()) throw Error("a prefix was given as text and as token ids; give one of them");
     if (target_tokenizer == nullptr) throw Error("the prefix is text, but the model has no tokenizer; give token ids");
     prefix = target_tokenizer->encode(options.prefix, false);
+    if (const auto unknown = target_tokenizer->unknown_token();
+        unknown && std::ranges::find(prefix, *unknown) != prefix.end()) {
+      throw Error(fmt::format("the prefix '{}' holds what the model's vocabulary lacks", options.prefix));
+    }
   }
   for (const std::int32_t token : prefix) {
     const Tokens& ends = session.end_tokens();
@@ -240,9 +244,7 @@ std::string TranslationModel::State::shown(const Tokenizer* tokenizer, std::int3
   // Models may have more tokens than their tokenizers.
   if (static_cast<std::size_t>(token) >= tokenizer->vocabulary_size()) return fmt::format("<{}>", token);
   const std::string piece = tokenizer->piece(token);
-  if (!piece.empty()) return piece;
-  const bool is_word = tokenizer->tokens_are_words() && !is_special(tokenizer, token);
-  return fmt::format("{}<{}>", is_word ? " " : "", token);
+  return piece.empty() ? fmt::format("<{}>", token) : piece;
 }
 
 bool TranslationModel::State::is_special(const Tokenizer* tokenizer, std::int32_t token) const {
@@ -250,17 +252,8 @@ bool TranslationModel::State::is_special(const Tokenizer* tokenizer, std::int32_
   for (const auto& [code, id] : tokenizer->languages()) {
     if (id == token) return true;
   }
-  // The unknown token has no text either, but stands for some; and what stands before a source may be text.
-  if (!tokenizer->piece(token).empty()) return false;
-  const auto holds = [&](const Tokens& tokens) { return std::ranges::find(tokens, token) != tokens.end(); };
-  if (tokenizer->begin_token() == token || holds(tokenizer->before()) || holds(tokenizer->after()) ||
-      holds(tokenizer->end_tokens())) {
-    return true;
-  }
-  return std::ranges::any_of(languages, [&](const auto& named) {
-    const Language& language = named.second;
-    return holds(language.source_before) || holds(language.source_after) || holds(language.target_begin);
-  });
+  // The unknown token may have no text either, but stands for some; and what stands before a source may be text.
+  return tokenizer->piece(token).empty() && tokenizer->unknown_token() != token;
 }
 
 TranslationModel::TranslationModel(const Device& device, const std::filesystem::path& file)

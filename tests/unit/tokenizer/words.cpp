@@ -31,7 +31,8 @@ TEST_CASE("words: the example of tokenizer_format.md, and what becomes of white 
   CHECK(tokenizer->encode("\t\u3000je\n suis\u00a0.", false) == Ids{4, 5, 6});
   CHECK(tokenizer->encode("") == Ids{1, 2});
   CHECK(tokenizer->encode("</s> <pad> je<s>", false) == Ids{3, 3, 3});
-  CHECK(tokenizer->decode({1, 4, 5, 0, 3, 6, 2}) == "je suis .");
+  CHECK(tokenizer->decode({1, 4, 5, 0, 3, 6, 2}) == "je suis <unk> .");  // a word stood there
+  CHECK(tokenizer->unknown_token() == TokenId{3});
   CHECK(tokenizer->piece(5) == " suis");
   CHECK(tokenizer->end_tokens() == Ids{2});
   CHECK(tokenizer->begin_token() == TokenId{1});
