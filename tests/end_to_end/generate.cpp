@@ -217,7 +217,8 @@ TEST_CASE("the context is a limit: generation ends at it, longer prompts are ref
       generate(models().without_tokenizer(), {"--tokens", "40", "-n", "1000", "--temperature", "0", "--json"})))[0];
   CHECK(json.at("stop_reason") == "context_full");
   CHECK(json.at("tokens").size() == 63);
-  const Finished full = run_heed(generate(models().without_tokenizer(), {"--tokens", "40", "-n", "1000"}));
+  const Finished full =
+      run_heed(generate(models().without_tokenizer(), {"--tokens", "40", "-n", "1000", "--temperature", "0"}));
   CHECK_MESSAGE(full.error.find("the context of 64 tokens is full") != std::string::npos, full.error);
   CHECK(run_heed(generate(models().without_tokenizer(), {"--tokens", "40", "-n", "2"})).error.find("is full") ==
         std::string::npos);

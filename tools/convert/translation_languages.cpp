@@ -111,7 +111,7 @@ nlohmann::json read_translation_languages(const fs::path& folder, const Translat
     }
     nlohmann::json& language = languages[code];
     language["source_before"] = behind ? nlohmann::json::array() : nlohmann::json({id});
-    language["source_after"] = behind ? nlohmann::json({end, id}) : nlohmann::json({end});
+    language["source_after"] = behind ? nlohmann::json({end, id}) : nlohmann::json::array({end});
     language["target_begin"] =
         mbart && !mbart50 ? nlohmann::json({id}) : nlohmann::json({search["decoder_start"][0], id});
   }
