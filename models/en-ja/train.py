@@ -146,8 +146,9 @@ def batches(source, target, rng):
 
 @torch.no_grad()
 def translate(model, rows, beams, longest=64):
-    """Token ids of each row's best translation: beam search as heed does it, a hypothesis scored by its mean log
-    probability, END counted; the search of a row ends when it has as many hypotheses as beams and none can improve."""
+    """Each row's translations, the best first, as pairs of score and token ids: beam search as heed does it, a hypothesis
+    scored by its mean log probability, END counted. The search of 64 rows ends when each has as many hypotheses as beams
+    and none can improve."""
     results = []
     for begin in range(0, len(rows), 64):
         part = rows[begin:begin + 64]
@@ -180,7 +181,7 @@ def translate(model, rows, beams, longest=64):
         for i in range(len(part)):
             if not done[i]:
                 done[i] = [(0, target[i, 0, 1:].tolist())]
-        results += [d[0][1] for d in done]
+        results += done
     return results
 
 
@@ -205,7 +206,7 @@ def evaluate(model, data, part, pieces, beams):
     """BLEU on the words of a part of the data, in percent; with it sources, references and translations."""
     english = (data / f"{part}.en").read_text().splitlines()
     source = [pieces[0].encode(line) + [END] for line in english]
-    made = [pieces[1].decode(ids) for ids in translate(model.eval(), source, beams)]
+    made = [pieces[1].decode(best[0][1]) for best in translate(model.eval(), source, beams)]
     japanese = (data / f"{part}.ja").read_text().splitlines()
     return bleu([line.split() for line in made], [line.split() for line in japanese]), zip(english, japanese, made)
 

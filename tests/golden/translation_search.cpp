@@ -126,4 +126,32 @@ TEST_CASE("translation: beam search with beams enough finds what listing every t
   }
 }
 
+TEST_CASE(
+    "translation: the four best of the shipped models, and their scores, are those of the same search in PyTorch") {
+  for (const char* name : {"en-ja", "dates"}) {
+    CAPTURE(std::string(name));
+    const fs::path source_folder = HEED_SOURCE_DIR;
+    const nlohmann::json golden =
+        read_json(source_folder / "tests" / "golden" / "shipped" / (std::string(name) + ".json"));
+    const ConvertedModel converted(source_folder / "models" / name);
+    TranslationModel model(device(), converted.path());
+    std::vector<Ids> sources;
+    for (const nlohmann::json& line : golden) sources.push_back(line.at("source").get<Ids>());
+    REQUIRE(sources.size() == 40);
+    TranslationOptions options;
+    options.beams = options.n_best = 4;
+    const auto made = model.translate(sources, options);
+    for (std::size_t i = 0; i < sources.size(); ++i) {
+      CAPTURE(i);
+      const nlohmann::json& best = golden.at(i).at("best");
+      REQUIRE(made[i].size() == best.size());
+      for (std::size_t n = 0; n < best.size(); ++n) {
+        CAPTURE(n);
+        CHECK(made[i][n].tokens == best.at(n).at("tokens").get<Ids>());
+        CHECK(made[i][n].score == doctest::Approx(best.at(n).at("score").get<double>()).epsilon(kScoreTolerance));
+      }
+    }
+  }
+}
+
 }  // namespace heed::golden
