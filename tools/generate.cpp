@@ -258,21 +258,18 @@ void add_generate(Program& program) {
                    "Write what each token looked at, of the prompt and of what was made: a heat map (.png), a page to "
                    "choose layers and heads in (.html), or arrays (.npz)")
       ->type_name("OUT");
-  verb->add_option("--layer", a.layers, "Which layers it shows, from 0; repeatable (default: all)")
-      ->type_name("N")
-      ->allow_extra_args(false);
-  verb->add_option("--head", a.heads, "Which heads are averaged, in .png and .html; repeatable (default: all)")
-      ->type_name("N")
-      ->allow_extra_args(false);
+  const CLI::Option* layer =
+      verb->add_option("--layer", a.layers, "Which layers it shows, from 0; repeatable (default: all)")
+          ->type_name("N")
+          ->allow_extra_args(false);
+  const CLI::Option* head =
+      verb->add_option("--head", a.heads, "Which heads are averaged, in .png and .html; repeatable (default: all)")
+          ->type_name("N")
+          ->allow_extra_args(false);
   verb->add_flag("--echo", a.echo, "Print the prompt before its continuation");
   verb->add_flag("--json", a.json, "Print a JSON object for each continuation, a line each");
   add_device_option(*verb, a.device);
-  // Of an option that is given twice the last counts, so that scripts can have defaults (tools/demo.sh).
-  for (CLI::Option* option : verb->get_options()) {
-    const bool repeats = option == stop || option->get_lnames() == std::vector<std::string>{"layer"} ||
-                         option->get_lnames() == std::vector<std::string>{"head"};
-    if (option->nonpositional() && !repeats) option->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
-  }
+  let_last_count(*verb, {stop, layer, head});
   verb->callback([&program, arguments, prompt, tokens, seed, stop] {
     arguments->prompt.has_text = prompt->count() > 0;
     arguments->prompt.has_tokens = tokens->count() > 0;

@@ -35,6 +35,13 @@ CLI::Validator integers(std::uint64_t min, std::uint64_t max) {
       "");
 }
 
+void let_last_count(CLI::App& verb, const std::vector<const CLI::Option*>& repeatable) {
+  for (CLI::Option* option : verb.get_options()) {
+    const bool adds_up = std::ranges::find(repeatable, option) != repeatable.end();
+    if (option->nonpositional() && !adds_up) option->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
+  }
+}
+
 void add_device_option(CLI::App& verb, std::string& device) {
   verb.add_option("--device", device,
                   "Index, part of the name, or UUID, as 'heed devices' lists them (default: the best)")

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <vector>
 
 #include "heed/device.h"
 
@@ -41,6 +42,10 @@ void add_bench(Program& program);
 /// For transform() of an option: an integer of `min` to `max`, in decimal and as large as it is written. CLI11's own
 /// check compares as floating point, and what does not fit 64 bits becomes the largest that does.
 CLI::Validator integers(std::uint64_t min, std::uint64_t max = INT64_MAX);
+
+/// Of an option of a verb that is given twice the last counts, so that scripts can have defaults (tools/demo.sh); those
+/// of `repeatable` add up. Call it when the verb has all its options.
+void let_last_count(CLI::App& verb, const std::vector<const CLI::Option*>& repeatable);
 
 /// Adds --device to a verb.
 void add_device_option(CLI::App& verb, std::string& device);

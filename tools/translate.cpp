@@ -289,22 +289,19 @@ void add_translate(Program& program) {
                    "Write what the model looked at while it translated one line: a heat map (.png), a page to choose "
                    "layers and heads in (.html), or arrays (.npz)")
       ->type_name("OUT");
-  verb->add_option(
-          "--layer", a.layers,
-          "Which layers of attention over the source are averaged, from 0, but for .npz; repeatable (default: all)")
-      ->type_name("N")
-      ->allow_extra_args(false);
-  verb->add_option("--head", a.heads, "Which heads, but for .npz; repeatable (default: all)")
-      ->type_name("N")
-      ->allow_extra_args(false);
+  const CLI::Option* layer =
+      verb->add_option(
+              "--layer", a.layers,
+              "Which layers of attention over the source are averaged, from 0, but for .npz; repeatable (default: all)")
+          ->type_name("N")
+          ->allow_extra_args(false);
+  const CLI::Option* head = verb->add_option("--head", a.heads, "Which heads, but for .npz; repeatable (default: all)")
+                                ->type_name("N")
+                                ->allow_extra_args(false);
   verb->add_flag("--scores", a.scores, "Print each translation's score and a tab before it");
   verb->add_flag("--json", a.json, "Print a JSON object for each line");
   add_device_option(*verb, a.device);
-  for (CLI::Option* option : verb->get_options()) {
-    const bool repeats = option->get_lnames() == std::vector<std::string>{"layer"} ||
-                         option->get_lnames() == std::vector<std::string>{"head"};
-    if (option->nonpositional() && !repeats) option->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
-  }
+  let_last_count(*verb, {layer, head});
   verb->callback([&program, arguments, text, tokens] {
     arguments->has_text = text->count() > 0;
     arguments->has_tokens = tokens->count() > 0;

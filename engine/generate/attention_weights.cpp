@@ -17,6 +17,14 @@ std::string output_name(const Node& node) { return "weights of " + node.name; }
 
 }  // namespace
 
+std::string token_label(const Tokenizer* tokenizer, std::int32_t token) {
+  if (tokenizer == nullptr) return fmt::format("{}", token);
+  // Models may have more tokens than their tokenizers.
+  const bool known = static_cast<std::size_t>(token) < tokenizer->vocabulary_size();
+  const std::string piece = known ? tokenizer->piece(token) : std::string();
+  return piece.empty() ? fmt::format("<{}>", token) : piece;
+}
+
 bool has_cache(const Node& node) {
   return node.inputs.size() > ops::attention_input::kCacheK && node.inputs[ops::attention_input::kCacheK] != kNoValue;
 }

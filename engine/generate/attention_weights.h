@@ -7,8 +7,13 @@
 #include "graph/graph.h"
 #include "heed/attention.h"
 #include "runtime/session.h"
+#include "tokenizer/tokenizer.h"
 
 namespace heed {
+
+/// The text of a token as labels show it: its piece, "<ID>" where that is empty or the vocabulary has no such token,
+/// the id where there is no tokenizer.
+std::string token_label(const Tokenizer* tokenizer, std::int32_t token);
 
 /// Whether an attention node reads what earlier steps left in a cache.
 bool has_cache(const Node& node);

@@ -7,17 +7,20 @@
 namespace heed::ops {
 namespace {
 
-/// Two large matrix-vector products, f32 and q8_0.
-Graph large_products() {
-  GraphBuilder builder("products");
-  const ValueId x = builder.input("x", DType::F32, {1, 512});
+/// Two products of so many rows of x and so many columns of y, f32 and q8_0.
+Graph products(const char* name, std::int64_t rows, std::int64_t outputs) {
+  GraphBuilder builder(name);
+  const ValueId x = builder.input("x", DType::F32, {rows, 512});
   for (const DType dtype : {DType::F32, DType::Q8_0}) {
-    const std::string name(dtype_name(dtype));
-    const ValueId w = builder.weight(name, dtype, {8192, 512});
-    builder.output(builder.add("linear", "product " + name, {x, w}), "y " + name);
+    const std::string type(dtype_name(dtype));
+    const ValueId w = builder.weight(type, dtype, {outputs, 512});
+    builder.output(builder.add("linear", "product " + type, {x, w}), "y " + type);
   }
   return std::move(builder).finish();
 }
+
+Graph large_products() { return products("products", 1, 8192); }
+Graph products_of_many_rows() { return products("rows", 64, 1024); }
 
 /// Small products, each of what the one before made.
 Graph chained_products() {
@@ -31,18 +34,6 @@ Graph chained_products() {
     }
   }
   builder.output(x, "y");
-  return std::move(builder).finish();
-}
-
-/// Products of many rows, f32 and q8_0.
-Graph products_of_many_rows() {
-  GraphBuilder builder("rows");
-  const ValueId x = builder.input("x", DType::F32, {64, 512});
-  for (const DType dtype : {DType::F32, DType::Q8_0}) {
-    const std::string name(dtype_name(dtype));
-    const ValueId w = builder.weight(name, dtype, {1024, 512});
-    builder.output(builder.add("linear", "product " + name, {x, w}), "y " + name);
-  }
   return std::move(builder).finish();
 }
 

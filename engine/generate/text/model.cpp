@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "file/model_file.h"
+#include "generate/attention_weights.h"
 #include "generate/submission_length.h"
 #include "generate/text/session.h"
 #include "heed/error.h"
@@ -268,17 +269,12 @@ std::optional<Attention> TextModel::explain(const std::vector<std::int32_t>& tok
       state_->with_session([&](TextSession& session) { return session.explain(tokens, layers, cancelled); });
   if (attention.nodes.empty()) return std::nullopt;  // cancelled
   const Tokenizer* const tokenizer = state_->tokenizer.get();
-  std::vector<std::string> texts;
-  for (const std::int32_t token : tokens) {
-    const bool known = tokenizer != nullptr && static_cast<std::size_t>(token) < tokenizer->vocabulary_size();
-    const std::string piece = known ? tokenizer->piece(token) : std::string();
-    const bool special = tokenizer != nullptr && piece.empty();
-    attention.target_special.push_back(special);
-    texts.push_back(special ? fmt::format("<{}>", token) : known ? piece : fmt::to_string(token));
+  attention.begin = token_label(tokenizer, tokens.front());
+  for (auto token = tokens.begin() + 1; token != tokens.end(); ++token) {
+    attention.target.push_back(token_label(tokenizer, *token));
+    const bool known = tokenizer != nullptr && static_cast<std::size_t>(*token) < tokenizer->vocabulary_size();
+    attention.target_special.push_back(tokenizer != nullptr && (!known || tokenizer->piece(*token).empty()));
   }
-  attention.begin = texts.front();
-  attention.target.assign(texts.begin() + 1, texts.end());
-  attention.target_special.erase(attention.target_special.begin());
   return attention;
 }
 

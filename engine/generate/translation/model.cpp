@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "file/model_file.h"
+#include "generate/attention_weights.h"
 #include "generate/metadata.h"
 #include "generate/translation/session.h"
 #include "heed/error.h"
@@ -111,7 +112,6 @@ struct TranslationModel::State {
   std::pair<std::int32_t, Tokens> beginning(const TranslationOptions& options) const;
   ops::BeamOptions beam_options(const TranslationOptions& options) const;
   std::int64_t beams(const TranslationOptions& options) const;
-  std::string shown(const Tokenizer* tokenizer, std::int32_t token) const;
   /// Whether a token of a vocabulary is no part of a text: the beginning, the end, a language.
   bool is_special(const Tokenizer* tokenizer, std::int32_t token) const;
   std::string text_of(const Tokens& tokens) const {
@@ -239,14 +239,6 @@ ops::BeamOptions TranslationModel::State::beam_options(const TranslationOptions&
   return o;
 }
 
-std::string TranslationModel::State::shown(const Tokenizer* tokenizer, std::int32_t token) const {
-  if (tokenizer == nullptr) return fmt::format("{}", token);
-  // Models may have more tokens than their tokenizers.
-  if (static_cast<std::size_t>(token) >= tokenizer->vocabulary_size()) return fmt::format("<{}>", token);
-  const std::string piece = tokenizer->piece(token);
-  return piece.empty() ? fmt::format("<{}>", token) : piece;
-}
-
 bool TranslationModel::State::is_special(const Tokenizer* tokenizer, std::int32_t token) const {
   if (tokenizer == nullptr || static_cast<std::size_t>(token) >= tokenizer->vocabulary_size()) return false;
   for (const auto& [code, id] : tokenizer->languages()) {
@@ -363,18 +355,18 @@ Attention TranslationModel::explain(const Tokens& source, const Translation& tra
   }
   const Tokenizer* const read = state.source_tokenizer.get();
   for (const std::int32_t token : source) {
-    attention.source.push_back(state.shown(read, token));
+    attention.source.push_back(token_label(read, token));
     attention.source_special.push_back(state.is_special(read, token));
   }
   const Tokenizer* const written = state.target_tokenizer.get();
   for (const std::int32_t token : target) {
-    attention.target.push_back(state.shown(written, token));
+    attention.target.push_back(token_label(written, token));
     attention.target_special.push_back(state.is_special(written, token));
   }
   // Without a tokenizer the end is known all the same.
   if (translation.ended && target.size() > translation.tokens.size()) attention.target_special.back() = true;
   const std::int32_t first_token = state.beginning(options).first;
-  attention.begin = state.shown(written, first_token);
+  attention.begin = token_label(written, first_token);
   attention.nodes = state.session.explain(source, first_token, target, all);
   return attention;
 }

@@ -9,6 +9,7 @@
 #include "heed/error.h"
 #include "plan/default_tuning.h"
 #include "planner/make_plan.h"
+#include "tests/unit/cpu_driver.h"
 
 namespace heed {
 namespace {
@@ -30,10 +31,7 @@ Graph search(std::int64_t beams, std::int64_t vocabulary) {
 }
 
 DeviceCaps lavapipe() {
-  DeviceCaps caps;
-  caps.type = DeviceType::Cpu;
-  caps.subgroup_size = 8;
-  caps.subgroup_arithmetic = caps.subgroup_shuffle = true;
+  DeviceCaps caps = testing::cpu_driver();
   caps.max_loop_iterations = 65535;
   caps.max_shared_memory = 32768;
   return caps;

@@ -11,17 +11,12 @@
 #include "ops/op.h"
 #include "plan/default_tuning.h"
 #include "planner/make_plan.h"
+#include "tests/unit/cpu_driver.h"
 
 namespace heed {
 namespace {
 
-DeviceCaps cpu_driver() {
-  DeviceCaps caps;
-  caps.type = DeviceType::Cpu;
-  caps.subgroup_size = 8;
-  caps.subgroup_arithmetic = caps.subgroup_shuffle = true;
-  return caps;
-}
+using testing::cpu_driver;
 
 DeviceCaps gpu() {
   DeviceCaps caps;

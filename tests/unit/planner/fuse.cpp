@@ -1,4 +1,5 @@
 // All passes together, on whole layers.
+#include "tests/unit/cpu_driver.h"
 #include "tests/unit/planner/fused.h"
 
 namespace heed {
@@ -6,10 +7,7 @@ namespace {
 
 /// A device on which small products are joined, and the choices that do so.
 DeviceCaps joining_caps() {
-  DeviceCaps caps;
-  caps.type = DeviceType::Cpu;
-  caps.subgroup_size = 8;
-  caps.subgroup_arithmetic = caps.subgroup_shuffle = true;
+  DeviceCaps caps = testing::cpu_driver();
   caps.max_storage_buffers = 32;
   return caps;
 }

@@ -8,6 +8,7 @@
 #include "plan/lowering.h"
 #include "planner/fuse.h"
 #include "planner/make_plan.h"
+#include "tests/unit/cpu_driver.h"
 #include "tests/unit/planner/run_graph.h"
 
 namespace heed {
@@ -40,10 +41,7 @@ struct StateGraph {
 };
 
 DeviceCaps joining_device() {
-  DeviceCaps caps;
-  caps.type = DeviceType::Cpu;
-  caps.subgroup_size = 8;
-  caps.subgroup_arithmetic = caps.subgroup_shuffle = true;
+  DeviceCaps caps = testing::cpu_driver();
   caps.max_storage_buffers = 32;
   return caps;
 }
