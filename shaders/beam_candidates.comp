@@ -159,16 +159,6 @@ void write_candidate(uint i, float score, int token) {
   candidates[at + 1] = token;
 }
 
-// The token that must come next, kNoToken if any may.
-int forced_token(uint sentence) {
-  const uint forced = uint(load_i32(options, kForced));
-  if (made < forced) {
-    const int token = load_i32(options, kFirstForced + sentence * forced + made);
-    if (token >= 0) return token;
-  }
-  return int(made) + 1 == load_i32(options, kMaxTokens) ? load_i32(options, kForcedLast) : kNoToken;
-}
-
 void main() {
   const uint lane = gl_LocalInvocationID.x;
   row = workgroup_index();
@@ -246,7 +236,7 @@ void main() {
     if (lane == 0) write_candidate(0, kNoScore, kBrokenRow);
     return;
   }
-  const int forced = forced_token(sentence);
+  const int forced = forced_token(sentence, made);
   if (forced >= 0) {
     // What had to come says nothing about how good the beam is.
     if (lane == 0) {

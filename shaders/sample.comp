@@ -1,14 +1,16 @@
 #version 450
 // variant ACCESS: storage texel
 // variant VECTOR: 4 1
+// variant SEVERAL: 0 1
 // variant SUBGROUP: 1 0
 //
-// Temperature, top-k, top-p, min-p and the draw (engine/ops/sample.cpp), by one workgroup and without sorting: a float's
+// Temperature, top-k, top-p, min-p and the draw (engine/ops/sample.cpp), by one workgroup a sequence and without sorting: a float's
 // bits, turned so that their order is that of the numbers, are searched bit by bit for the threshold that keeps k
 // logits, then for the one that keeps a mass of p. Each of the at most 64 passes reads all logits once. Sums are made by
 // lane and then over lanes in a fixed order, so the same logits and seed give the same token.
 #extension GL_GOOGLE_include_directive : require
 layout(local_size_x_id = 0) in;
+#include "constants/sample.h"
 #include "memory.glsl"
 #include "special.glsl"
 #include "reduce.glsl"
@@ -81,8 +83,8 @@ uvec4 philox_round(uvec4 counter, uvec2 key) {
 }
 
 float uniform_number() {
-  uvec4 counter = uvec4(uint(sampler_state[kStep]), 0, 0, 0);
-  uvec2 key = uvec2(uint(sampler_state[kSeedLow]), uint(sampler_state[kSeedHigh]));
+  uvec4 counter = uvec4(uint(sampler_word(kStep)), uint(sampler_word(kStream)), 0, 0);
+  uvec2 key = uvec2(uint(sampler_word(kSeedLow)), uint(sampler_word(kSeedHigh)));
   for (uint round = 0; round < 10; ++round) {
     counter = philox_round(counter, key);
     key += uvec2(0x9E3779B9u, 0xBB67AE85u);
@@ -91,6 +93,7 @@ float uniform_number() {
 }
 
 void main() {
+  if (!has_sequence()) return;
   const uint lane = gl_LocalInvocationID.x;
   float best = -kLargest;
   float any = 0.0;  // 1: a finite logit, 2: a broken one
@@ -111,10 +114,10 @@ void main() {
     if (lane == 0) commit(-1);
     return;
   }
-  inverse_temperature = 1.0 / intBitsToFloat(sampler_state[kTemperature]);
+  inverse_temperature = 1.0 / intBitsToFloat(sampler_word(kTemperature));
 
   // Top-k: the largest threshold that keeps at least k; then, among its equals, the last index that still counts.
-  const uint k = uint(sampler_state[kTopK]);
+  const uint k = uint(sampler_word(kTopK));
   uint threshold = 1;
   uint last_equal = kNowhere;
   if (k > 0 && k < vocabulary) {
@@ -137,7 +140,7 @@ void main() {
 
   // Top-p within what top-k kept.
   uint mass_threshold = threshold;
-  const float top_p = intBitsToFloat(sampler_state[kTopP]);
+  const float top_p = intBitsToFloat(sampler_word(kTopP));
   if (top_p < 1.0) {
     const float wanted = top_p * mass_kept(threshold, threshold, last_equal);
     uint found = 0;
@@ -150,7 +153,7 @@ void main() {
   }
 
   // The draw: every lane sums a run of consecutive tokens, so that index order is lane order.
-  min_p = intBitsToFloat(sampler_state[kMinP]);
+  min_p = intBitsToFloat(sampler_word(kMinP));
   const uint blocks = vocabulary / WIDTH;
   const uint run = (blocks + gl_WorkGroupSize.x - 1) / gl_WorkGroupSize.x;
   const uint begin = min(lane * run, blocks);

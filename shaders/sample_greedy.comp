@@ -1,11 +1,13 @@
 #version 450
 // variant ACCESS: storage texel
 // variant VECTOR: 4 1
+// variant SEVERAL: 0 1
 //
-// The largest finite logit, the first of equals (engine/ops/sample.cpp). One workgroup; each lane scans every
+// The largest finite logit, the first of equals (engine/ops/sample.cpp). A workgroup a sequence; each lane scans every
 // gl_WorkGroupSize.x-th block, lane 0 compares their winners in order.
 #extension GL_GOOGLE_include_directive : require
 layout(local_size_x_id = 0) in;
+#include "constants/sample.h"
 #include "memory.glsl"
 #include "special.glsl"
 #define HEED_SAMPLER_STATE
@@ -18,6 +20,7 @@ const uint kNowhere = 0xffffffffu;
 const uint kBroken = 0xfffffffeu;  // instead of a lane's token
 
 void main() {
+  if (!has_sequence()) return;
   const uint lane = gl_LocalInvocationID.x;
   float best = -kLargest;
   uint token = kNowhere;

@@ -4,7 +4,6 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
-#include <random>
 #include <utility>
 
 #include "formats/attention_file.h"
@@ -14,6 +13,7 @@
 #include "tools/output.h"
 #include "tools/program.h"
 #include "tools/prompts.h"
+#include "tools/sampling_options.h"
 
 namespace heed::tools {
 namespace {
@@ -24,7 +24,7 @@ struct GenerateArguments {
   PromptArguments prompt;
   GenerationOptions options;
   std::vector<std::string> stop;
-  bool has_seed = false;
+  SamplingArguments sampling;
   std::int64_t context = 0;
   std::uint64_t count = 1;
   std::string attention;
@@ -181,9 +181,9 @@ int run_generate(GenerateArguments& arguments) {
     if (stop.empty()) throw Error("--stop: the text is empty; every text would end at once");
     arguments.options.stop.push_back(unescape(stop));
   }
+  arguments.sampling.choose_seed();
+  arguments.options.sampling = arguments.sampling.sampling;
   arguments.options.sampling.check();
-  // 32 bits are enough to choose from, and short enough to type again.
-  if (!arguments.has_seed) arguments.options.sampling.seed = std::random_device()();
   if (!arguments.attention.empty()) check_attention_path(arguments.attention);
   if (arguments.attention.empty() && (!arguments.layers.empty() || !arguments.heads.empty())) {
     throw Error("--layer and --head say what --attention writes; give that too");
@@ -208,7 +208,6 @@ void add_generate(Program& program) {
       "  heed generate stories.heed --prompts prompts.txt --temperature 0 --json > results.jsonl");
   auto arguments = std::make_shared<GenerateArguments>();
   GenerateArguments& a = *arguments;
-  SamplingOptions& sampling = a.options.sampling;
   verb->add_option("MODEL", a.model, "A .heed file")->required();
   CLI::Option* prompt =
       verb->add_option("PROMPT", a.prompt.text,
@@ -221,29 +220,10 @@ void add_generate(Program& program) {
       ->capture_default_str()
       ->transform(integers(1))
       ->type_name("N");
-  verb->add_option("--temperature", sampling.temperature, "0 takes the most probable token, always")
-      ->capture_default_str()
-      ->type_name("T");
-  verb->add_option("--top-k", sampling.top_k, "Only the K most probable tokens; 0 for all")
-      ->capture_default_str()
-      ->type_name("K");
-  verb->add_option("--top-p", sampling.top_p, "Only the most probable tokens that sum to P; 1 for all")
-      ->capture_default_str()
-      ->type_name("P");
-  verb->add_option("--min-p", sampling.min_p, "Only tokens with P times the probability of the best; 0 for all")
-      ->capture_default_str()
-      ->type_name("P");
-  verb->add_option("--repetition-penalty", sampling.repetition_penalty,
-                   "Above 1 disfavours tokens that were there; 1 for none")
-      ->capture_default_str()
-      ->type_name("R");
-  verb->add_option("--penalty-window", sampling.penalty_window, "How many tokens the penalty looks back")
+  add_sampling_options(*verb, a.sampling);
+  verb->add_option("--penalty-window", a.sampling.sampling.penalty_window, "How many tokens the penalty looks back")
       ->capture_default_str()
       ->type_name("N");
-  CLI::Option* seed =
-      verb->add_option("--seed", sampling.seed, "The same seed gives the same text (default: random, told at the end)")
-          ->transform(integers(0, UINT64_MAX))
-          ->type_name("SEED");
   CLI::Option* stop = verb->add_option("--stop", a.stop, "End before this text; \\n and \\t are understood; repeatable")
                           ->type_name("TEXT")
                           ->allow_extra_args(false);
@@ -270,10 +250,9 @@ void add_generate(Program& program) {
   verb->add_flag("--json", a.json, "Print a JSON object for each continuation, a line each");
   add_device_option(*verb, a.device);
   let_last_count(*verb, {stop, layer, head});
-  verb->callback([&program, arguments, prompt, tokens, seed, stop] {
+  verb->callback([&program, arguments, prompt, tokens, stop] {
     arguments->prompt.has_text = prompt->count() > 0;
     arguments->prompt.has_tokens = tokens->count() > 0;
-    arguments->has_seed = seed->count() > 0;
     arguments->stop = stop->results();  // as typed: "[a]" and "{}" are texts, not lists
     program.run = [arguments] { return run_generate(*arguments); };
   });

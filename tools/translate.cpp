@@ -20,6 +20,7 @@
 #include "tools/program.h"
 #include "tools/progress.h"
 #include "tools/prompts.h"
+#include "tools/sampling_options.h"
 
 namespace heed::tools {
 namespace {
@@ -39,6 +40,8 @@ struct TranslateArguments {
   std::string prefix_tokens;
   std::string early_stopping;
   TranslationOptions options;
+  bool has_n_best = false;
+  SamplingArguments sampling;
   std::string alignments;
   bool align_tokens = false;
   std::string attention;
@@ -109,9 +112,10 @@ class Translating {
                        : model_.translate(sources.lines, options);
     const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
     if (!interrupt.raised()) look_at_attention(sources, made, interrupt);
-    write_error(fmt::format("{}: {} line{}, {} tokens in {:.3f} s, {:.1f} tokens/s\n", device_.info().name, made.size(),
-                            made.size() == 1 ? "" : "s", tokens, seconds,
-                            seconds > 0 ? static_cast<double>(tokens) / seconds : 0.0));
+    write_error(fmt::format("{}: {} line{}, {} tokens in {:.3f} s, {:.1f} tokens/s{}\n", device_.info().name,
+                            made.size(), made.size() == 1 ? "" : "s", tokens, seconds,
+                            seconds > 0 ? static_cast<double>(tokens) / seconds : 0.0,
+                            options.samples ? fmt::format(", seed {}", options.sampling.seed) : ""));
     return interrupt.raised() ? kExitInterrupted : 0;
   }
 
@@ -195,6 +199,7 @@ class Translating {
       best.push_back({{"text", one.text}, {"tokens", one.tokens}, {"score", one.score}, {"ended", one.ended}});
     }
     nlohmann::json object = {{"line", index + 1}, {"translations", std::move(best)}};
+    if (arguments_.options.samples) object["seed"] = arguments_.options.sampling.seed;
     if (sources.tokens) {
       object["source_tokens"] = *sources.tokens;
     } else {
@@ -210,6 +215,13 @@ class Translating {
 
 int run_translate(TranslateArguments& arguments) {
   TranslationOptions& options = arguments.options;
+  if (options.samples) {
+    arguments.sampling.choose_seed();
+    options.sampling = arguments.sampling.sampling;
+    if (!arguments.has_n_best) options.n_best = *options.samples;
+  } else if (const CLI::Option* const given = arguments.sampling.given()) {
+    throw Error(fmt::format("{} says how translations are drawn; give --samples too", given->get_name()));
+  }
   if (!arguments.early_stopping.empty()) options.early_stopping = early_stopping_named(arguments.early_stopping);
   if (!arguments.prefix_tokens.empty()) options.prefix_tokens = parse_tokens(arguments.prefix_tokens);
   if (!arguments.attention.empty()) check_attention_path(arguments.attention);
@@ -233,6 +245,7 @@ void add_translate(Program& program) {
       "Each line of input gives one line of output, in the same order; blank lines stay blank. With --n-best a\n"
       "line gives several: NUMBER ||| TRANSLATION ||| SCORE, lines counted from 0. A line that the model cannot\n"
       "read as a whole is refused before anything is translated. Exit code 130 after Ctrl-C.\n"
+      "Samples are printed so too, the most probable first.\n"
       "Examples:\n"
       "  heed translate en-ja.heed \"he plays the guitar .\" --beam 4\n"
       "  heed translate opus-mt-en-de.heed --file book.txt > buch.txt");
@@ -250,9 +263,16 @@ void add_translate(Program& program) {
   verb->add_option("--beam", options.beams,
                    "Beams of the search; 1 takes the most probable token (default: the model's, else 4)")
       ->type_name("N");
-  verb->add_option("--n-best", options.n_best, "The N best translations of each line, at most as many as beams")
-      ->capture_default_str()
+  const CLI::Option* n_best =
+      verb->add_option("--n-best", options.n_best,
+                       "The N best translations of each line, at most as many as beams or samples (default: the best, "
+                       "or all samples)")
+          ->type_name("N");
+  verb->add_option("--samples", options.samples,
+                   "Draw N translations of each line, by chance, instead of searching for the best; the options that "
+                   "follow say how")
       ->type_name("N");
+  add_sampling_options(*verb, a.sampling);
   verb->add_option(
           "--length-penalty", options.length_penalty,
           "Scores are sums of log probabilities / tokens^P: above 0 favours long ones (default: the model's, else 1)")
@@ -302,7 +322,8 @@ void add_translate(Program& program) {
   verb->add_flag("--json", a.json, "Print a JSON object for each line");
   add_device_option(*verb, a.device);
   let_last_count(*verb, {layer, head});
-  verb->callback([&program, arguments, text, tokens] {
+  verb->callback([&program, arguments, text, tokens, n_best] {
+    arguments->has_n_best = n_best->count() > 0;
     arguments->has_text = text->count() > 0;
     arguments->has_tokens = tokens->count() > 0;
     program.run = [arguments] { return run_translate(*arguments); };

@@ -43,6 +43,11 @@ Graph StepState::with_rows(const Graph& decode) {
   return std::move(builder).finish();
 }
 
+ValueId StepState::parents(GraphBuilder& stepped) {
+  const ValueId known = stepped.graph().find("parents");
+  return known != kNoValue ? known : stepped.state("parents", DType::I32, {"tokens"});
+}
+
 StepState::StepState(Session& session, const Graph& graph, std::int64_t rows) : session_(session), rows_(rows) {
   for (const Value& value : graph.values) {
     if (value.kind != ValueKind::State || value.shape.empty()) continue;

@@ -27,6 +27,9 @@ class StepState {
   /// Error when the graph is none.
   static Graph with_rows(const Graph& decode);
 
+  /// The state `parents` of such a graph, which only recurrent decoders read and every search sets.
+  static ValueId parents(GraphBuilder& stepped);
+
   /// The states of `graph`, which with_rows() made and a search was added to, for `rows` rows. Nothing is allocated
   /// before start().
   StepState(Session& session, const Graph& graph, std::int64_t rows);

@@ -4,7 +4,7 @@
 // N sentences with B beams each make R = N B rows; row s B + b is beam b of sentence s, and the beams are in order, the
 // best first. C positions can be fed, of which the first is where a sentence begins. inputs: logits [R, V]; states
 // tokens [R] i32, position [R] i32, parents [R] i32, table [C, R] i32, sums [R] f32, records [C R, 2] i32, hypotheses
-// [N, B, 3] i32, scores [N, B] f32, progress [N, 2] i32; options [128 + N P] i32 (ops/beam_search.h). No outputs.
+// [N, B, 3] i32, scores [N, B] f32, progress [N, 2] i32; options [128 + N P] i32 (ops/search.h). No outputs.
 // attributes: beams (B), ends (default 1: how many end tokens there are, at most).
 //
 // A step makes token n of every sentence that is not done (progress: what SearchProgress says, and n - 1). A candidate
@@ -15,7 +15,7 @@
 // forced token is the only candidate of its beam and adds 0. Of the best (1 + max(1, ends)) B candidates of a sentence
 // in order (of equals the lower beam, then the lower token): those that end, or make max_tokens, become hypotheses
 // where they are among the first B, with score / n^length_penalty, of which the best B are kept; the first B of the
-// others are the next beams. A sentence is done as BeamOptions::early_stop says, when no beam is left, and after
+// others are the next beams. A sentence is done as SearchOptions::early_stop says, when no beam is left, and after
 // max_tokens. This is what Hugging Face's beam search does.
 //
 // What the beams leave: parents, the row that each continues (of this step's); position n, or -1 for rows without a
@@ -23,8 +23,6 @@
 // that fed position p; records of places, the token there and the place before. A hypothesis is the place of all its
 // tokens but the last, the last, and how many they are; 0 where there is none. A row of logits with NaN or infinity
 // ends its sentence as Broken.
-#include "ops/beam_search.h"
-
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -39,6 +37,7 @@
 #include "constants/beam_select.h"
 #include "graph/integer.h"
 #include "ops/op.h"
+#include "ops/search.h"
 #include "plan/lowering.h"
 
 namespace heed::ops {
@@ -71,8 +70,8 @@ std::vector<TensorType> infer(const InferContext& c) {
   const std::int64_t beams = c.node.attributes.integer("beams");
   if (beams < 1 || beams > kMostBeams) c.fail(fmt::format("has {} beams, expected 1 to {}", beams, kMostBeams));
   const std::int64_t ends = c.node.attributes.integer("ends", 1);
-  if (ends < 0 || ends > static_cast<std::int64_t>(BeamOptions::kMostEnds)) {
-    c.fail(fmt::format("has {} end tokens, expected 0 to {}", ends, BeamOptions::kMostEnds));
+  if (ends < 0 || ends > static_cast<std::int64_t>(SearchOptions::kMostEnds)) {
+    c.fail(fmt::format("has {} end tokens, expected 0 to {}", ends, SearchOptions::kMostEnds));
   }
   c.expect_rank(kLogits, 2, "logits");
   c.expect_floats(kLogits, "logits");
@@ -119,7 +118,7 @@ class SentenceStep {
     for (std::size_t i = 0; i < words.size(); ++i) {
       words[i] = static_cast<std::uint32_t>(static_cast<std::int64_t>(c.in(kOptions)[i]));
     }
-    options_ = std::bit_cast<BeamOptions>(words);
+    options_ = std::bit_cast<SearchOptions>(words);
     made_ = integer(kProgress, 2 * sentence + 1);
   }
 
@@ -301,7 +300,7 @@ class SentenceStep {
 
   const ReferenceContext& c_;
   std::int64_t sentence_, beams_, rows_, vocabulary_, capacity_;
-  BeamOptions options_;
+  SearchOptions options_;
   std::int64_t made_;  // tokens that the sentence has
   bool broken_ = false;
   std::vector<Candidate> next_;
@@ -330,7 +329,7 @@ RowWalk row_walk(const Lowering& l, std::uint32_t keep, std::uint64_t vocabulary
     // worst. Every logit may be better than all before it.
     const std::uint64_t row = blocks * (3 + (run_ahead ? caps.subgroup_size : 1) + width * (depth + 1));
     const std::uint64_t marks =
-        (vocabulary / 16 + kFirstForced + capacity) / many + 4 + BeamOptions::kMostNoRepeat * (capacity / many + 1);
+        (vocabulary / 16 + kFirstForced + capacity) / many + 4 + SearchOptions::kMostNoRepeat * (capacity / many + 1);
     return row + marks + keep * (depth + 3) + (3 * std::uint64_t{keep} + 6) * Lowering::reduce_iterations(many);
   };
   const auto shared = [&](std::uint32_t many) { return std::uint64_t{many} * (keep * 8 + 4); };

@@ -10,8 +10,9 @@
 // Otherwise, in this order: logits are divided by the temperature; top-k keeps the k largest (of equals the first);
 // top-p keeps the fewest of those whose probabilities add up to p (equals of the last one too; Holtzman et al. 2020);
 // min-p keeps what is at least min_p as probable as the best; a token is drawn with a number of the generator Philox
-// 4x32-10 (Salmon et al. 2011) keyed by the seed, at the counter (step, 0, 0, 0). The repetition penalty (Keskar et al.
-// 2019) divides positive and multiplies negative logits of the tokens in the last `penalty_window` of the history.
+// 4x32-10 (Salmon et al. 2011) keyed by the seed, at the counter (step, stream, 0, 0). The repetition penalty (Keskar
+// et al. 2019) divides positive and multiplies negative logits of the tokens in the last `penalty_window` of the
+// history.
 #include "ops/sample.h"
 
 #include <fmt/format.h>
@@ -25,6 +26,7 @@
 #include "graph/integer.h"
 #include "heed/error.h"
 #include "ops/op.h"
+#include "ops/sample_kernels.h"
 #include "plan/lowering.h"
 
 namespace heed::ops {
@@ -42,7 +44,8 @@ std::array<std::uint32_t, 4> philox(std::array<std::uint32_t, 4> counter, std::a
 }
 
 double uniform(const SamplerState& state) {
-  const std::array<std::uint32_t, 4> words = philox({state.step, 0, 0, 0}, {state.seed_low, state.seed_high});
+  const std::array<std::uint32_t, 4> words =
+      philox({state.step, state.stream, 0, 0}, {state.seed_low, state.seed_high});
   return static_cast<double>(words[0] >> 8) / 16777216.0;
 }
 
@@ -83,6 +86,24 @@ std::int64_t sample_token(std::vector<double> logits, const SamplerState& state,
   return static_cast<std::int64_t>(order.back());
 }
 
+SamplerState sampler_state(const std::vector<double>& words, std::size_t sequence) {
+  std::array<std::uint32_t, kSamplerWords> bits{};
+  for (std::size_t i = 0; i < bits.size(); ++i) {
+    bits[i] = static_cast<std::uint32_t>(static_cast<std::int64_t>(words[sequence * bits.size() + i]));
+  }
+  return std::bit_cast<SamplerState>(bits);
+}
+
+void penalise(std::vector<double>& logits, std::vector<std::size_t> seen, float penalty) {
+  std::ranges::sort(seen);
+  const auto repeated = std::ranges::unique(seen);
+  seen.erase(repeated.begin(), repeated.end());
+  for (const std::size_t token : seen) {
+    if (token >= logits.size()) continue;
+    logits[token] = logits[token] > 0.0 ? logits[token] / penalty : logits[token] * penalty;
+  }
+}
+
 namespace {
 
 std::vector<TensorType> infer(const InferContext& c) {
@@ -100,17 +121,10 @@ std::vector<TensorType> infer(const InferContext& c) {
   return {{DType::I32, {1}}};
 }
 
-SamplerState state_from(const std::vector<double>& words) {
-  std::array<std::uint32_t, kSamplerWords> bits{};
-  for (std::size_t i = 0; i < bits.size(); ++i)
-    bits[i] = static_cast<std::uint32_t>(static_cast<std::int64_t>(words[i]));
-  return std::bit_cast<SamplerState>(bits);
-}
-
 void reference(const ReferenceContext& c) {
   const auto vocabulary = static_cast<std::size_t>(c.shape(0)[1]);
   std::vector<double> logits(c.in(0).end() - static_cast<std::ptrdiff_t>(vocabulary), c.in(0).end());
-  SamplerState state = state_from(c.in(4));
+  const SamplerState state = sampler_state(c.in(4), 0);
   const auto rows = static_cast<std::int64_t>(c.in(1).size());
   const std::int64_t end = c.position(2) + rows;
   if (end > c.shape(3)[0]) {
@@ -121,12 +135,7 @@ void reference(const ReferenceContext& c) {
     std::vector<std::size_t> seen;
     for (std::int64_t i = begin; i < end; ++i)
       seen.push_back(static_cast<std::size_t>(c.in(3)[static_cast<std::size_t>(i)]));
-    std::sort(seen.begin(), seen.end());
-    seen.erase(std::unique(seen.begin(), seen.end()), seen.end());
-    for (const std::size_t token : seen) {
-      if (token >= vocabulary) continue;
-      logits[token] = logits[token] > 0.0 ? logits[token] / state.penalty : logits[token] * state.penalty;
-    }
+    penalise(logits, std::move(seen), state.penalty);
   }
   const auto token =
       static_cast<double>(sample_token(std::move(logits), state, c.node.attributes.integer("greedy", 0) != 0));
@@ -139,54 +148,18 @@ void reference(const ReferenceContext& c) {
 
 void lower(Lowering& l) {
   const Shape& logits = l.input(0).shape;
-  const auto vocabulary = u32(logits[1]);
-  const auto skip = u32((logits[0] - 1) * logits[1]);
-  const auto rows = u32(l.dims().at(l.attributes().text("rows")));
-  const auto context = u32(l.input(3).shape[0]);
   const bool greedy = l.attributes().integer("greedy", 0) != 0;
-  // One workgroup does it all, so it is as wide as the device makes worthwhile.
-  const bool narrow = l.caps().subgroup_size <= 8;
-  const auto wide_enough = [&](std::uint64_t loops) {  // for that many iterations over the lanes together
-    const std::uint32_t lanes = l.lanes_within_loops(
-        [&](std::uint32_t many) { return loops / many + 64 * (1 + Lowering::reduce_iterations(many)) + 2 * many; });
-    return narrow ? lanes : std::max(lanes, l.lanes(256));
-  };
-
-  Binding source = l.read(0, View::F32);
-  std::uint32_t first = skip;
+  const SamplePush push{.sequences = 1,
+                        .vocabulary = u32(logits[1]),
+                        .first = u32((logits[0] - 1) * logits[1]),
+                        .rows = u32(l.dims().at(l.attributes().text("rows"))),
+                        .context = u32(l.input(3).shape[0])};
+  SampledLogits source{l.read(0, View::F32), push};
   if (l.attributes().integer("penalty", 0) != 0) {
-    const Binding adjusted = l.scratch("penalised", std::uint64_t{vocabulary} * 4);
-    Dispatch copy;
-    copy.shader = "rows";
-    copy.bindings = {l.read(0, View::I32), adjusted};
-    copy.bindings.back().access = Access::Write;
-    copy.push_constants = {vocabulary, skip};
-    copy.specialization = {l.lanes(64), 0};
-    copy.groups = l.spread(ceil_div(vocabulary, copy.specialization[0]));
-    l.emit(std::move(copy));
-    Dispatch penalise;
-    penalise.shader = "sample_penalty";
-    penalise.bindings = {l.read(2, View::I32), l.read(3, View::I32), l.read(4, View::I32), l.read(0, View::F32),
-                         adjusted};
-    penalise.push_constants = {vocabulary, skip, rows, context};
-    penalise.specialization = {wide_enough(context)};
-    l.emit(std::move(penalise));
-    source = adjusted;
-    source.access = Access::Read;
-    source.view = View::F32;
-    first = 0;
+    source = copy_of_logits(l, push);
+    emit_penalty(l, source, push, {.position = 2, .history = 3, .sampler = 4});
   }
-  Dispatch d;
-  d.shader = greedy ? "sample_greedy" : "sample";
-  const bool vectors = vocabulary % 4 == 0;
-  source.view = vectors ? View::F32x4 : View::F32;
-  d.variant = {vectors ? "4" : "1"};
-  if (!greedy) d.variant.push_back(l.caps().subgroup_arithmetic ? "1" : "0");
-  d.bindings = {source, l.update(1), l.update(2), l.update(3), l.update(4), l.write()};
-  d.push_constants = {vocabulary, first, rows, context};
-  // Top-k and top-p make up to 32 passes each; the last index among equals and the draw a few more.
-  d.specialization = {wide_enough(std::uint64_t{greedy ? 1u : 100u} * vocabulary)};
-  l.emit(std::move(d));
+  emit_choice(l, source, greedy, false, {l.update(1), l.update(2), l.update(3), l.update(4), l.write()});
 }
 
 }  // namespace

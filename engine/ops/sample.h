@@ -17,7 +17,8 @@ struct SamplerState {
   float min_p = 0.0f;       // 0: all
   float penalty = 1.0f;     // 1: none
   std::uint32_t penalty_window = 64;
-  std::uint32_t reserved[7] = {};
+  std::uint32_t stream = 0;  // sequences with one seed and streams of their own draw other numbers
+  std::uint32_t reserved[6] = {};
 };
 inline constexpr std::int64_t kSamplerWords = 16;
 inline constexpr std::size_t kSamplerStepWord = 2;
@@ -29,5 +30,9 @@ std::array<std::uint32_t, 4> philox(std::array<std::uint32_t, 4> counter, std::a
 double uniform(const SamplerState& state);
 /// The choice that op sample makes, in double: the reference. -1 when no logit is finite, or one is NaN or infinity.
 std::int64_t sample_token(std::vector<double> logits, const SamplerState& state, bool greedy);
+/// The state of one sequence among the words of many.
+SamplerState sampler_state(const std::vector<double>& words, std::size_t sequence);
+/// The repetition penalty on the logits of the tokens that are there, each once.
+void penalise(std::vector<double>& logits, std::vector<std::size_t> seen, float penalty);
 
 }  // namespace heed::ops

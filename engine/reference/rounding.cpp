@@ -121,7 +121,7 @@ Rounding rounding_of(const Node& node, const std::vector<Shape>& inputs, const s
   }
   if (op == "attention_block") return sum_of(2.0 * last(input(0)) + elements(input(0)), 16.0);
   // Sums of log probabilities of a row of logits.
-  if (op == "beam_search") return sum_of(last(input(0)), 8.0);
+  if (one_of(op, {"beam_search", "sample_rows"})) return sum_of(last(input(0)), 8.0);
   if (op == "rotary") return sum_of(2.0, 2.0);
   if (op == "reduce") {
     const std::string kind = node.attributes.text("kind");

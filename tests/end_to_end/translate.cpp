@@ -87,6 +87,44 @@ TEST_CASE("translate: the best first, as lines and as JSON") {
   CHECK(first.at("score").get<double>() > json.at("translations").at(1).at("score").get<double>());
 }
 
+TEST_CASE(
+    "translate: samples of a line are the same bytes for a seed, alone and in a file, and in the order of scores") {
+  const std::vector<std::string> how = {"--samples", "5", "--temperature", "1.5", "--top-k", "0", "--top-p", "1"};
+  const auto sampled = [&](const std::string& text, const std::vector<std::string>& more) {
+    std::vector<std::string> arguments = {text};
+    arguments.insert(arguments.end(), how.begin(), how.end());
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return lines_of(output_of(arguments));
+  };
+  const std::vector<std::string> together = sampled("may 3 2008\n\n4 june 1999\n1 jan 1900", {"--seed", "7"});
+  REQUIRE(together.size() == 16);
+  CHECK(together[5] == "1 |||  ||| 0.000000");
+  const std::vector<std::string> alone = sampled("4 june 1999", {"--seed", "7"});
+  REQUIRE(alone.size() == 5);
+  double before = 0.0;
+  for (std::size_t i = 0; i < 5; ++i) {
+    CHECK(alone[i].substr(1) == together[6 + i].substr(1));
+    const double score = std::stod(alone[i].substr(alone[i].rfind(' ')));
+    CHECK(score <= before);
+    before = score;
+  }
+  CHECK(sampled("4 june 1999", {"--seed", "8"}) != alone);
+  CHECK(sampled("4 june 1999", {"--seed", "7", "--n-best", "1"}) ==
+        std::vector<std::string>{alone[0].substr(alone[0].find("||| ") + 4, alone[0].rfind(" |||") - 6)});
+  CHECK(output_of({"4 june 1999", "--samples", "1", "--temperature", "0"}) == "1999-06-04\n");
+  const auto json = nlohmann::json::parse(output_of({"4 june 1999", "--samples", "2", "--seed", "9", "--json"}));
+  CHECK(json.at("seed") == 9);
+  CHECK(json.at("translations").size() == 2);
+  check_error(translate({"x", "--temperature", "1"}), "--temperature says how translations are drawn; give --samples");
+  check_error(translate({"x", "--samples", "0"}), "0 samples were asked for, expected 1 to 32");
+  check_error(translate({"x", "--samples", "33"}), "33 samples were asked for, expected 1 to 32");
+  check_error(translate({"x", "--samples", "2", "--beam", "2"}), "beams and samples were asked for; give one of them");
+  check_error(translate({"x", "--samples", "2", "--early-stopping", "yes"}), "early stopping ends a search with beams");
+  check_error(translate({"x", "--samples", "2", "--n-best", "3"}), "expected 1 to the number of samples, 2");
+  check_error(translate({"x", "--samples", "2", "--top-p", "2"}), "top-p");
+  check_error(translate({"x", "--samples", "2", "--repetition-penalty", "0.5"}), "expected 1 (none) or more");
+}
+
 TEST_CASE("translate: token ids in and out, a prefix, a greatest and a least length") {
   // "2008" and the end, in the ids of source.json; digits of target.json begin at 4.
   const std::string ids = "33,31,31,39,2";

@@ -80,6 +80,42 @@ TEST_CASE("translation: greedy and beam search make the tokens of transformers, 
   CHECK(seen.size() >= 8);
 }
 
+TEST_CASE("translation: what comes for a sentence is the same bits alone and among others, searched or drawn") {
+  std::set<std::string> seen;
+  for (const fs::directory_entry& entry :
+       fs::directory_iterator(fs::path(HEED_SOURCE_DIR) / "tests/golden/translation")) {
+    const nlohmann::json golden = read_json(entry.path() / "golden.json");
+    if (!golden.contains("sources")) continue;
+    const std::string kind = entry.path().filename().string();
+    CAPTURE(kind);
+    const ConvertedModel converted(entry.path());
+    TranslationModel model(device(), converted.path());
+    const auto sources = golden.at("sources").get<std::vector<Ids>>();
+    for (const int ways : {1, 2, 3, 5}) {
+      for (const bool drawn : {false, true}) {
+        CAPTURE(ways);
+        CAPTURE(drawn);
+        TranslationOptions options;
+        options.max_tokens = 7;
+        options.n_best = ways;
+        (drawn ? options.samples : options.beams) = ways;
+        options.sampling.seed = 5;
+        const auto together = model.translate(sources, options);
+        for (std::size_t i = 0; i < sources.size(); ++i) {
+          const auto alone = model.translate(std::vector<Ids>{sources[i]}, options);
+          REQUIRE(alone[0].size() == together[i].size());
+          for (std::size_t n = 0; n < alone[0].size(); ++n) {
+            CHECK(alone[0][n].tokens == together[i][n].tokens);
+            CHECK(alone[0][n].score == together[i][n].score);
+          }
+        }
+      }
+    }
+    seen.insert(kind);
+  }
+  CHECK(seen.size() >= 10);
+}
+
 TEST_CASE("translation: beam search with beams enough finds what listing every translation finds") {
   const fs::path folder = fs::path(HEED_SOURCE_DIR) / "tests/golden/translation/torch_every";
   const nlohmann::json golden = read_json(folder / "golden.json");

@@ -1,6 +1,4 @@
 // cases beam_search: how beams grow, end and are done, what may not come, and how the step state advances.
-#include "ops/beam_search.h"
-
 #include <fmt/format.h>
 
 #include <array>
@@ -10,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "ops/search.h"
 #include "tests/op_cases/op_case.h"
 #include "tests/op_cases/special_values.h"
 
@@ -23,7 +22,7 @@ struct Search {
   std::int64_t vocabulary = 41;
   std::int64_t capacity = 8;
   std::int64_t made = 3;  // tokens that each beam has
-  ops::BeamOptions options = {};
+  ops::SearchOptions options = {};
   std::vector<std::int32_t> forced = {};          // options.forced for each sentence
   std::vector<double> logits = {};                // empty: of the form h(i) sin(i^2)
   std::vector<double> sums = {};                  // empty: falling from beam to beam
@@ -99,8 +98,8 @@ OpCase search(Search c) {
   return result;
 }
 
-ops::BeamOptions options(std::initializer_list<std::int32_t> ends = {2}, std::int32_t max_tokens = 20) {
-  ops::BeamOptions o;
+ops::SearchOptions options(std::initializer_list<std::int32_t> ends = {2}, std::int32_t max_tokens = 20) {
+  ops::SearchOptions o;
   o.max_tokens = max_tokens;
   for (const std::int32_t token : ends) o.ends[o.end_count++] = token;
   return o;
@@ -147,7 +146,7 @@ std::vector<OpCase> cases_beam_search() {
   for (const ops::EarlyStop early : {ops::EarlyStop::IfNoBetter, ops::EarlyStop::AtOnce, ops::EarlyStop::Never}) {
     for (const float penalty : {0.0f, 1.0f, -0.5f, 2.0f}) {
       for (const double score : {-0.01, -9.0}) {
-        ops::BeamOptions o = options();
+        ops::SearchOptions o = options();
         o.early_stop = static_cast<std::int32_t>(early);
         o.length_penalty = penalty;
         add({.name = fmt::format("stop {} penalty {} from {}", o.early_stop, penalty, score),
@@ -162,11 +161,11 @@ std::vector<OpCase> cases_beam_search() {
        .logits = logits_with(6, 30, {{0, 2, 6.0}, {1, 2, 6.0}}),
        .done = {{-0.1, 2}, {-3.0, 3}}});
   {
-    ops::BeamOptions o = options();
+    ops::SearchOptions o = options();
     for (const std::int32_t token : {1, 4, 7, 12}) o.suppressed[o.suppressed_count++] = token;
     add({.name = "suppressed", .options = o});
     for (const bool renormalise : {false, true}) {
-      ops::BeamOptions again = o;
+      ops::SearchOptions again = o;
       again.repetition_penalty = 1.7f;
       again.renormalise = renormalise ? 1 : 0;
       add({.name = fmt::format("repetition penalty, renormalise {}", renormalise), .vocabulary = 14, .options = again});
@@ -249,7 +248,7 @@ std::vector<OpCase> cases_beam_search() {
   }
   // Around the least that comes, with a penalty that carries others beyond.
   {
-    ops::BeamOptions o = options();
+    ops::SearchOptions o = options();
     o.repetition_penalty = 5.0f;
     const double least = static_cast<double>(-1.0e38f);
     for (const std::int64_t beams : {1, 3}) {
@@ -263,7 +262,7 @@ std::vector<OpCase> cases_beam_search() {
     }
   }
   {
-    ops::BeamOptions o = options();
+    ops::SearchOptions o = options();
     o.repetition_penalty = 1.7f;
     o.no_repeat = 3;
     o.max_tokens = 1000;

@@ -7,7 +7,7 @@
 #include <optional>
 
 #include "heed/error.h"
-#include "ops/beam_search.h"
+#include "ops/search.h"
 #include "tools/convert/config_reader.h"
 #include "tools/convert/json_text.h"
 
@@ -79,8 +79,8 @@ nlohmann::json read_lengths_and_penalties(ConfigReader& config) {
     search["early_stopping"] = *early;
   }
   if (const auto size = find_natural(config, "no_repeat_ngram_size").value_or(0); size > 0) {
-    if (size > ops::BeamOptions::kMostNoRepeat)
-      config.fail("no_repeat_ngram_size", fmt::format("0 to {}", ops::BeamOptions::kMostNoRepeat));
+    if (size > ops::SearchOptions::kMostNoRepeat)
+      config.fail("no_repeat_ngram_size", fmt::format("0 to {}", ops::SearchOptions::kMostNoRepeat));
     search["no_repeat_ngram"] = size;
   }
   const auto length = config.find_size("max_length");

@@ -10,6 +10,7 @@
 
 #include "generate/attention_weights.h"
 #include "generate/metadata.h"
+#include "generate/sampling.h"
 #include "generate/text/prompt_runs.h"
 #include "graph/integer.h"
 #include "heed/error.h"
@@ -133,19 +134,10 @@ std::optional<std::int32_t> TextSession::start(const std::vector<std::int32_t>& 
   }
   check_tokens(prompt);
   sampling.check();
-  mode_.greedy = sampling.temperature == 0.0;
-  mode_.penalty = sampling.repetition_penalty != 1.0;
+  mode_ = Sampling::mode_of(sampling);
 
-  ops::SamplerState state;
-  state.seed_low = static_cast<std::uint32_t>(sampling.seed);
-  state.seed_high = static_cast<std::uint32_t>(sampling.seed >> 32);
+  ops::SamplerState state = sampler_state(sampling);
   state.step = drawn;
-  state.temperature = static_cast<float>(sampling.temperature);
-  state.top_k = static_cast<std::uint32_t>(sampling.top_k);
-  state.top_p = static_cast<float>(sampling.top_p);
-  state.min_p = static_cast<float>(sampling.min_p);
-  state.penalty = static_cast<float>(sampling.repetition_penalty);
-  state.penalty_window = static_cast<std::uint32_t>(sampling.penalty_window);
   session_.write("sampler", object_bytes(state));
   session_.write("history", std::as_bytes(std::span(prompt)));
 
@@ -265,7 +257,7 @@ std::vector<DispatchTime> TextSession::profile(std::int64_t tokens) {
   if (tokens < 1 || tokens > context_) {
     throw Error(fmt::format("{} tokens cannot be profiled in a context of {}", tokens, context_));
   }
-  mode_ = Mode{};
+  mode_ = {.greedy = true};
   cached_.clear();
   const PromptRun last = prompt_runs(0, tokens).back();
   const std::vector<std::int32_t> chunk(static_cast<std::size_t>(last.size), 0);
@@ -274,7 +266,7 @@ std::vector<DispatchTime> TextSession::profile(std::int64_t tokens) {
 }
 
 const Plan& TextSession::decode_plan() {
-  mode_ = Mode{};
+  mode_ = {.greedy = true};
   return executable(1, 1, true).plan();
 }
 

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "file/model_file.h"
+#include "generate/sampling.h"
 #include "heed/text.h"
 #include "ops/sample.h"
 #include "runtime/session.h"
@@ -57,11 +58,6 @@ class TextSession {
   const Plan& decode_plan();
 
  private:
-  struct Mode {
-    bool greedy = true;
-    bool penalty = false;
-    bool operator==(const Mode&) const = default;
-  };
   void check_tokens(const std::vector<std::int32_t>& tokens) const;
   void feed(std::span<const std::int32_t> tokens, std::int64_t position);
   Executable& executable(std::int64_t tokens, std::int64_t outputs, bool sampled);
@@ -75,8 +71,8 @@ class TextSession {
   Session session_;
   std::int64_t context_;
   std::int64_t vocabulary_;
-  Mode mode_;
-  std::vector<std::pair<Mode, Graph>> sampled_graphs_;
+  Sampling::Mode mode_ = {.greedy = true};
+  std::vector<std::pair<Sampling::Mode, Graph>> sampled_graphs_;
   std::vector<std::int32_t> cached_;  // tokens whose keys and values are in the cache, from position 0
   std::int64_t position_ = 0;         // tokens in the cache
 };

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <numeric>
 #include <optional>
 #include <utility>
@@ -110,8 +111,8 @@ struct TranslationModel::State {
   Tokens encode(std::string_view text, const TranslationOptions& options) const;
   /// What every translation begins with: the first token, and those that are forced after it.
   std::pair<std::int32_t, Tokens> beginning(const TranslationOptions& options) const;
-  ops::BeamOptions beam_options(const TranslationOptions& options) const;
-  std::int64_t beams(const TranslationOptions& options) const;
+  ops::SearchOptions beam_options(const TranslationOptions& options) const;
+  SearchKind search_kind(const TranslationOptions& options) const;
   /// Whether a token of a vocabulary is no part of a text: the beginning, the end, a language.
   bool is_special(const Tokenizer* tokenizer, std::int32_t token) const;
   std::string text_of(const Tokens& tokens) const {
@@ -193,20 +194,31 @@ std::pair<std::int32_t, Tokens> TranslationModel::State::beginning(const Transla
   return {begin.front(), Tokens(begin.begin() + 1, begin.end())};
 }
 
-std::int64_t TranslationModel::State::beams(const TranslationOptions& options) const {
-  const int beams = options.beams.value_or(defaults.beams);
-  if (beams < 1 || beams > ops::kMostBeams) {
-    throw Error(fmt::format("{} beams were asked for, expected 1 to {}", beams, ops::kMostBeams));
+SearchKind TranslationModel::State::search_kind(const TranslationOptions& options) const {
+  const char* const what = options.samples ? "samples" : "beams";
+  const int ways = options.samples.value_or(options.beams.value_or(defaults.beams));
+  if (ways < 1 || ways > ops::kMostBeams) {
+    throw Error(fmt::format("{} {} were asked for, expected 1 to {}", ways, what, ops::kMostBeams));
   }
-  if (options.n_best < 1 || options.n_best > beams) {
+  if (options.n_best < 1 || options.n_best > ways) {
     throw Error(
-        fmt::format("the {} best were asked for, expected 1 to the number of beams, {}", options.n_best, beams));
+        fmt::format("the {} best were asked for, expected 1 to the number of {}, {}", options.n_best, what, ways));
   }
-  return beams;
+  if (!options.samples) return {ways, {}};
+  if (options.beams) throw Error("beams and samples were asked for; give one of them");
+  if (options.early_stopping) throw Error("early stopping ends a search with beams, but samples were asked for");
+  SamplingOptions sampling = options.sampling;
+  sampling.check();
+  if (sampling.repetition_penalty == 1.0) sampling.repetition_penalty = defaults.repetition_penalty;
+  if (sampling.repetition_penalty < 1.0) {
+    throw Error(fmt::format("repetition penalty {}, expected 1 (none) or more", sampling.repetition_penalty));
+  }
+  sampling.penalty_window = std::numeric_limits<int>::max();
+  return {ways, sampling};
 }
 
-ops::BeamOptions TranslationModel::State::beam_options(const TranslationOptions& options) const {
-  ops::BeamOptions o;
+ops::SearchOptions TranslationModel::State::beam_options(const TranslationOptions& options) const {
+  ops::SearchOptions o;
   const std::int64_t most = session.target_context();
   const std::int64_t own = defaults.max_tokens > 0 ? std::min(defaults.max_tokens, most) : most;
   const std::int64_t max_tokens = options.max_tokens.value_or(own);
@@ -220,9 +232,9 @@ ops::BeamOptions TranslationModel::State::beam_options(const TranslationOptions&
         fmt::format("translations of at least {} tokens were asked for, expected 0 to {}", min_tokens, max_tokens));
   }
   const int no_repeat = options.no_repeat_ngram.value_or(defaults.no_repeat_ngram);
-  if (no_repeat < 0 || no_repeat > ops::BeamOptions::kMostNoRepeat) {
+  if (no_repeat < 0 || no_repeat > ops::SearchOptions::kMostNoRepeat) {
     throw Error(fmt::format("no-repeat n-grams of {} tokens, expected 0 (off) to {}", no_repeat,
-                            ops::BeamOptions::kMostNoRepeat));
+                            ops::SearchOptions::kMostNoRepeat));
   }
   const double penalty = options.length_penalty.value_or(defaults.length_penalty);
   if (!std::isfinite(penalty) || std::abs(penalty) > 10.0) {
@@ -289,8 +301,8 @@ std::vector<std::vector<Translation>> TranslationModel::translate(const std::vec
 std::vector<std::vector<Translation>> TranslationModel::translate(const std::vector<Tokens>& sources,
                                                                   const TranslationOptions& options) {
   TranslationSession& session = state_->session;
-  const std::int64_t beams = state_->beams(options);
-  const ops::BeamOptions how = state_->beam_options(options);
+  const SearchKind kind = state_->search_kind(options);
+  const ops::SearchOptions how = state_->beam_options(options);
   const auto [first_token, forced] = state_->beginning(options);
   std::vector<std::vector<Translation>> results(sources.size());
   std::vector<std::size_t> order;
@@ -308,7 +320,8 @@ std::vector<std::vector<Translation>> TranslationModel::translate(const std::vec
     results[i].emplace_back();
     if (options.translated) options.translated(i, results[i]);
   }
-  const auto batch = static_cast<std::size_t>(std::min(options.batch, session.most_sentences(beams, how.max_tokens)));
+  const auto batch =
+      static_cast<std::size_t>(std::min(options.batch, session.most_sentences(kind.ways, how.max_tokens)));
   // Those of like length go together, so that little is filled up; not those far apart, whose results would wait.
   const auto window = static_cast<std::ptrdiff_t>(kBatchesOfAWindow * batch);
   for (auto begin = order.begin(); begin != order.end();) {
@@ -324,7 +337,7 @@ std::vector<std::vector<Translation>> TranslationModel::translate(const std::vec
     for (std::size_t i = begin; i < end; ++i) sentences.push_back({sources[order[i]], forced});
     std::vector<std::vector<Hypothesis>> made;
     try {
-      made = session.translate(sentences, first_token, beams, how, options.cancelled);
+      made = session.translate(sentences, first_token, kind, how, options.cancelled);
     } catch (const SentenceError& error) {
       throw Error(fmt::format("line {}: {}", order[begin + error.sentence()] + 1, error.what()));
     }

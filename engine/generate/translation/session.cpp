@@ -7,6 +7,7 @@
 #include <chrono>
 #include <utility>
 
+#include "generate/beam_search.h"
 #include "generate/metadata.h"
 #include "generate/submission_length.h"
 #include "graph/integer.h"
@@ -21,7 +22,9 @@ using Clock = std::chrono::steady_clock;
 constexpr std::int64_t kFirstCapacity = 32;  // positions
 // Sources are filled up to multiples of so many tokens, so that few plans are made.
 constexpr std::int64_t kSourceStep = 8;
-constexpr std::int64_t kLeastRows = 4;  // of a step; see translate()
+// Of a step, and of a recurrent encoder's: never so few rows that a kernel for single ones sums in another order, since
+// a sentence must not depend on how many others there are.
+constexpr std::int64_t kLeastRows = 4;
 
 std::int64_t integer_of(const ModelFile& file, const char* key, std::int64_t least) {
   const auto found = file.metadata().find(key);
@@ -39,6 +42,8 @@ std::vector<std::int32_t> tokens_of(const ModelFile& file, const char* key, std:
   if (found == file.metadata().end()) return {};
   return token_ids(file, key, found->is_array() ? *found : nlohmann::json::array({*found}), vocabulary);
 }
+
+bool is_recurrent(const Node& node) { return node.op == "lstm" || node.op == "gru" || node.op == "rnn"; }
 
 std::int32_t token_of(const ModelFile& file, const char* key, std::int64_t vocabulary) {
   const std::vector<std::int32_t> tokens = tokens_of(file, key, vocabulary);
@@ -67,17 +72,18 @@ TranslationSession::TranslationSession(Gpu& gpu, const ModelFile& file)
       end_tokens_(tokens_of(file, "end_tokens", vocabulary_)),
       suppressed_(tokens_of(file, "suppressed_tokens", vocabulary_)),
       recurrent_(decode_.find("parents") != kNoValue),
+      recurrent_encoder_(std::ranges::any_of(encode_.nodes, is_recurrent)),
       seconds_a_step_(kSubmissionSeconds) {
-  if (end_tokens_.size() > ops::BeamOptions::kMostEnds || suppressed_.size() > ops::BeamOptions::kMostSuppressed) {
+  if (end_tokens_.size() > ops::SearchOptions::kMostEnds || suppressed_.size() > ops::SearchOptions::kMostSuppressed) {
     throw Error(fmt::format("{}: {} end tokens and {} suppressed ones, expected at most {} and {}",
-                            file.path().string(), end_tokens_.size(), suppressed_.size(), ops::BeamOptions::kMostEnds,
-                            ops::BeamOptions::kMostSuppressed));
+                            file.path().string(), end_tokens_.size(), suppressed_.size(), ops::SearchOptions::kMostEnds,
+                            ops::SearchOptions::kMostSuppressed));
   }
   if (file.metadata().contains("forced_first")) forced_first_ = token_of(file, "forced_first", vocabulary_);
   if (file.metadata().contains("forced_last")) forced_last_ = token_of(file, "forced_last", vocabulary_);
 }
 
-std::int64_t TranslationSession::most_sentences(std::int64_t beams, std::int64_t max_tokens) const {
+std::int64_t TranslationSession::most_sentences(std::int64_t ways, std::int64_t max_tokens) const {
   // The widest cache of one layer is one binding.
   const DeviceCaps& caps = gpu_.caps();
   std::uint64_t widest = 1;
@@ -89,7 +95,7 @@ std::int64_t TranslationSession::most_sentences(std::int64_t beams, std::int64_t
   const auto u64 = [](std::int64_t value) { return static_cast<std::uint64_t>(value); };
   const std::uint64_t positions = u64(max_tokens) + 1;
   const std::uint64_t row = std::max(saturating_product({widest, 4, positions}), u64(vocabulary_) * 4);
-  const std::uint64_t bytes = saturating_product({row, u64(beams)});
+  const std::uint64_t bytes = saturating_product({row, u64(ways)});
   const std::uint64_t fits = std::min(caps.max_storage_buffer_range, caps.max_memory_allocation) / bytes;
   constexpr std::uint64_t kMost = 64;
   return static_cast<std::int64_t>(std::bit_floor(std::clamp<std::uint64_t>(fits, 1, kMost)));
@@ -130,28 +136,40 @@ Executable& TranslationSession::encode(const Graph& graph, const std::vector<con
   return executable;
 }
 
-TranslationSession::Steps& TranslationSession::steps_of(std::int64_t sentences, std::int64_t beams) {
-  if (current_ == nullptr || current_->sentences != sentences || current_->beams != beams) {
-    current_ =
-        std::make_unique<Steps>(session_, decode_, sentences, beams, static_cast<std::int64_t>(end_tokens_.size()));
+TranslationSession::Steps& TranslationSession::steps_of(std::int64_t sentences, const SearchKind& kind) {
+  std::optional<Sampling::Mode> mode;
+  if (kind.sampling) mode = Sampling::mode_of(*kind.sampling);
+  if (current_ == nullptr || current_->sentences != sentences || current_->ways != kind.ways ||
+      current_->sampling != mode) {
+    const Graph stepped = StepState::with_rows(decode_);
+    const auto ends = static_cast<std::int64_t>(end_tokens_.size());
+    current_ = std::make_unique<Steps>(
+        session_, mode ? Sampling::append_to(stepped, *mode) : BeamSearch::append_to(stepped, kind.ways, ends),
+        sentences, kind.ways, mode);
   }
-  return *current_;
+  Steps& steps = *current_;
+  if (kind.sampling) {
+    steps.search = std::make_unique<Sampling>(session_, steps.state, sentences, kind.ways, *kind.sampling);
+  } else if (steps.search == nullptr) {
+    steps.search = std::make_unique<BeamSearch>(session_, steps.state, sentences, kind.ways);
+  }
+  return steps;
 }
 
 Executable& TranslationSession::executable(Steps& steps, std::int64_t source_tokens) {
-  Bindings dims = steps.search.dims();
+  Bindings dims = steps.search->dims();
   dims["batch"] = steps.sentences;
   dims["source"] = source_tokens;
   return session_.prepare(steps.graph, dims);
 }
 
 std::vector<std::vector<Hypothesis>> TranslationSession::translate(const std::vector<SourceSentence>& sentences,
-                                                                   std::int32_t first_token, std::int64_t beams,
-                                                                   ops::BeamOptions options,
+                                                                   std::int32_t first_token, const SearchKind& kind,
+                                                                   ops::SearchOptions options,
                                                                    const std::function<bool()>& cancelled) {
   if (sentences.empty()) return {};
-  if (beams < 1 || beams > ops::kMostBeams) {
-    throw Error(fmt::format("{} beams were asked for, expected 1 to {}", beams, ops::kMostBeams));
+  if (kind.ways < 1 || kind.ways > ops::kMostBeams) {
+    throw Error(fmt::format("{} beams or samples were asked for, expected 1 to {}", kind.ways, ops::kMostBeams));
   }
   if (options.max_tokens < 1 || options.max_tokens > target_context()) {
     throw Error(fmt::format("translations of at most {} tokens were asked for, expected 1 to {}", options.max_tokens,
@@ -181,19 +199,18 @@ std::vector<std::vector<Hypothesis>> TranslationSession::translate(const std::ve
   options.suppressed_count = static_cast<std::int32_t>(suppressed_.size());
   std::ranges::copy(suppressed_, options.suppressed);
 
-  // A power of two, so that few plans are made; and never so few rows that a kernel for single ones sums in another
-  // order: a sentence must not depend on how many others there are.
+  // A power of two, so that few plans are made.
   auto count = static_cast<std::int64_t>(std::bit_ceil(sentences.size()));
-  while (count * beams < kLeastRows) count *= 2;
+  while (count * kind.ways < kLeastRows) count *= 2;
   const std::int64_t source_tokens = std::min<std::int64_t>(
       source_context_, round_up(static_cast<std::uint64_t>(longest), static_cast<std::uint64_t>(kSourceStep)));
-  Steps& steps = steps_of(count, beams);
+  Steps& steps = steps_of(count, kind);
   const std::int64_t most = options.max_tokens;  // positions that are fed
   const std::int64_t capacity = std::min<std::int64_t>(most + 1, std::max(kFirstCapacity, steps.state.capacity()));
-  encode(encode_, sources, count, source_tokens, steps.state.rows());
-  steps.search.start(static_cast<std::int64_t>(sentences.size()), first_token, forced, options, capacity);
+  encode(encode_, sources, recurrent_encoder_ ? std::max(count, kLeastRows) : count, source_tokens, steps.state.rows());
+  steps.search->start(static_cast<std::int64_t>(sentences.size()), first_token, forced, options, capacity);
   std::int64_t made = 0;
-  while (steps.search.running() > 0) {
+  while (steps.search->running() > 0) {
     if (cancelled && cancelled()) return {};
     const int repeats = steps_for(seconds_a_step_, most - made);
     steps.state.reserve_positions(made + repeats + 1, most + 1);
@@ -203,11 +220,11 @@ std::vector<std::vector<Hypothesis>> TranslationSession::translate(const std::ve
     seconds_a_step_ = std::chrono::duration<double>(Clock::now() - begin).count() / repeats;
     made += repeats;
   }
-  return steps.search.results();
+  return steps.search->results();
 }
 
 const Plan& TranslationSession::step_plan(std::int64_t sentences, std::int64_t beams) {
-  Steps& steps = steps_of(sentences, beams);
+  Steps& steps = steps_of(sentences, {beams, {}});
   steps.state.reserve_positions(kFirstCapacity, kFirstCapacity);
   return executable(steps, std::min<std::int64_t>(source_context_, 3 * kSourceStep)).plan();
 }
@@ -215,15 +232,15 @@ const Plan& TranslationSession::step_plan(std::int64_t sentences, std::int64_t b
 std::vector<DispatchTime> TranslationSession::profile(std::int64_t sentences, std::int64_t beams,
                                                       std::int64_t source_tokens) {
   constexpr int kRepeats = 9;
-  Steps& steps = steps_of(sentences, beams);
+  Steps& steps = steps_of(sentences, {beams, {}});
   const std::vector<std::int32_t> source(static_cast<std::size_t>(std::min(source_tokens, source_context_)), pad_);
   const std::vector<const std::vector<std::int32_t>*> sources(static_cast<std::size_t>(sentences), &source);
   encode(encode_, sources, sentences, static_cast<std::int64_t>(source.size()), steps.state.rows());
-  ops::BeamOptions options;
+  ops::SearchOptions options;
   options.max_tokens = static_cast<std::int32_t>(std::min(kFirstCapacity, target_context()));
   Executable* step = nullptr;
   const auto restart = [&] {
-    steps.search.start(sentences, first_token_, {}, options, options.max_tokens);
+    steps.search->start(sentences, first_token_, {}, options, options.max_tokens);
     step = &executable(steps, static_cast<std::int64_t>(source.size()));
     session_.run(*step);  // the first step has one beam alone
   };

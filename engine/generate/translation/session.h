@@ -3,14 +3,16 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "file/model_file.h"
-#include "generate/beam_search.h"
+#include "generate/sampling.h"
+#include "generate/search.h"
 #include "generate/step_state.h"
+#include "heed/text.h"
 #include "heed/translate.h"
-#include "ops/beam_search.h"
 #include "runtime/session.h"
 
 namespace heed {
@@ -21,9 +23,15 @@ struct SourceSentence {
   std::vector<std::int32_t> forced;  // what its translation must begin with
 };
 
+/// How translations are found: by beam search, or drawn.
+struct SearchKind {
+  std::int64_t ways = 1;                    // beams, or how often each sentence is drawn
+  std::optional<SamplingOptions> sampling;  // drawn so
+};
+
 /// The graphs of a translation model on a device: `encode` runs once a batch of sentences and leaves what its decoder
-/// reads of them in states, which all beams of a sentence share; `decode` runs once a token. Knows token ids, not text.
-/// Used by one thread at a time.
+/// reads of them in states, which all beams or draws of a sentence share; `decode` runs once a token. Knows token ids,
+/// not text. Used by one thread at a time.
 class TranslationSession {
  public:
   /// Throws Error when the file is no translation model.
@@ -45,13 +53,13 @@ class TranslationSession {
   void check(const SourceSentence& sentence) const;
 
   /// How many sentences one call of translate() may have: what fits the device's buffers.
-  std::int64_t most_sentences(std::int64_t beams, std::int64_t max_tokens) const;
-  /// The best hypotheses of each sentence, at most as many as beams, after `first_token`. The end tokens and suppressed
+  std::int64_t most_sentences(std::int64_t ways, std::int64_t max_tokens) const;
+  /// The best hypotheses of each sentence, at most as many as ways, after `first_token`. The end tokens and suppressed
   /// tokens of `options` are set here. What comes for a sentence depends neither on the others nor on its place among
   /// them. Throws Error where check() does, naming the sentence. `cancelled` is asked between submissions; nothing is
   /// returned once it is true.
   std::vector<std::vector<Hypothesis>> translate(const std::vector<SourceSentence>& sentences, std::int32_t first_token,
-                                                 std::int64_t beams, ops::BeamOptions options,
+                                                 const SearchKind& kind, ops::SearchOptions options,
                                                  const std::function<bool()>& cancelled = {});
 
   /// What nodes of attention weigh while `target` is written behind `first_token`: those of the decoder over the
@@ -66,24 +74,26 @@ class TranslationSession {
   std::vector<DispatchTime> profile(std::int64_t sentences, std::int64_t beams, std::int64_t source_tokens);
 
  private:
-  /// Steps for one number of sentences and beams.
+  /// Steps for one number of sentences and one kind of search.
   struct Steps {
-    Steps(Session& session, const Graph& decode, std::int64_t of_sentences, std::int64_t of_beams, std::int64_t ends)
+    Steps(Session& session, const Graph& stepped_and_searched, std::int64_t of_sentences, std::int64_t of_ways,
+          std::optional<Sampling::Mode> of_sampling)
         : sentences(of_sentences),
-          beams(of_beams),
-          graph(BeamSearch::append_to(StepState::with_rows(decode), beams, ends)),
-          state(session, graph, sentences * beams),
-          search(session, state, sentences, beams) {}
-    const std::int64_t sentences, beams;
+          ways(of_ways),
+          sampling(of_sampling),
+          graph(stepped_and_searched),
+          state(session, graph, sentences * ways) {}
+    const std::int64_t sentences, ways;
+    const std::optional<Sampling::Mode> sampling;  // nothing: beams
     const Graph graph;
     StepState state;
-    BeamSearch search;
+    std::unique_ptr<Search> search;
   };
   /// Runs an encoder's graph for sources filled up with others to so many `sentences` of `source_tokens`; states for
   /// `rows` rows.
   Executable& encode(const Graph& graph, const std::vector<const std::vector<std::int32_t>*>& sources,
                      std::int64_t sentences, std::int64_t source_tokens, std::int64_t rows);
-  Steps& steps_of(std::int64_t sentences, std::int64_t beams);
+  Steps& steps_of(std::int64_t sentences, const SearchKind& kind);
   Executable& executable(Steps& steps, std::int64_t source_tokens);
 
   Gpu& gpu_;
@@ -97,6 +107,7 @@ class TranslationSession {
   std::vector<std::int32_t> end_tokens_, suppressed_;
   std::int32_t forced_first_ = -1, forced_last_ = -1;  // what a translation must begin and end with, -1: nothing
   bool recurrent_;                                     // the decoder goes a token at a time
+  bool recurrent_encoder_;                             // so does the encoder
   std::unique_ptr<Steps> current_;
   double seconds_a_step_;
 };

@@ -12,6 +12,7 @@
 #include "heed/attention.h"
 #include "heed/device.h"
 #include "heed/dispatch_time.h"
+#include "heed/text.h"
 
 namespace heed {
 
@@ -35,12 +36,18 @@ struct TranslationOptions {
   std::optional<int> no_repeat_ngram;           // no so many tokens in a row (to 64) come twice; else 0, they may
   std::optional<std::int64_t> max_tokens;       // of a translation, its end token counted; else the model's most
   std::optional<std::int64_t> min_tokens;       // before which there is no end token; else 0
-  int n_best = 1;                               // hypotheses of a sentence that are returned, at most `beams`
+  int n_best = 1;                               // hypotheses of a sentence that are returned, at most beams or samples
   std::string from, to;                         // languages, of models that have tokens for them
   std::string prefix;                           // text that every translation begins with
   std::vector<std::int32_t> prefix_tokens;      // or its token ids
   std::int64_t batch = 32;                      // sentences at a time, at most; fewer where the device's limits ask
-  std::function<bool()> cancelled;              // asked between submissions; true ends the translation cleanly
+  // Draws `samples` translations of each sentence, 1 to 32, instead of searching for the best with beams; they are
+  // ordered by score, which is by the model's own probabilities. The repetition penalty, 1 or more, is over all that
+  // was written; where it is 1 the model's own counts. The same seed gives a sentence the same translations, wherever
+  // it stands.
+  std::optional<int> samples;
+  SamplingOptions sampling;
+  std::function<bool()> cancelled;  // asked between submissions; true ends the translation cleanly
   std::function<void(std::size_t done, std::size_t total)> progress;  // sentences
   // Gets the translations of sentence `index` as soon as they are there, not in the order of the sentences. What it
   // throws ends the translation.

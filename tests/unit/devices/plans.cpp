@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "generate/beam_search.h"
+#include "generate/sampling.h"
 #include "generate/step_state.h"
 #include "heed/error.h"
 #include "models/llama.h"
@@ -135,18 +136,22 @@ void add_translation(std::vector<Model>& models, const std::string& name, const 
       models.push_back({fmt::format("{} encode {} for {} beams", name, sentences, beams),
                         graph_named("encode"),
                         {{"batch", sentences}, {"source", source}, {"rows", rows}}});
-      models.push_back({fmt::format("{} step of {} x {} beams", name, sentences, beams),
-                        BeamSearch::append_to(StepState::with_rows(graph_named("decode")), beams, 1),
-                        {{"batch", sentences},
-                         {"source", source},
-                         {"rows", rows},
-                         {"tokens", rows},
-                         {"outputs", rows},
-                         {"positions", context},
-                         {"context", context},
-                         {"places", context * rows},
-                         {"sentences", sentences},
-                         {"options", static_cast<std::int64_t>(ops::kFirstForced)}}});
+      const Graph stepped = StepState::with_rows(graph_named("decode"));
+      for (const bool drawn : {false, true}) {
+        models.push_back(
+            {fmt::format("{} step of {} x {} {}", name, sentences, beams, drawn ? "samples" : "beams"),
+             drawn ? Sampling::append_to(stepped, {.penalty = true}) : BeamSearch::append_to(stepped, beams, 1),
+             {{"batch", sentences},
+              {"source", source},
+              {"rows", rows},
+              {"tokens", rows},
+              {"outputs", rows},
+              {"positions", context},
+              {"context", context},
+              {"places", context * rows},
+              {"sentences", sentences},
+              {"options", static_cast<std::int64_t>(ops::kFirstForced)}}});
+      }
     }
   }
 }

@@ -1,12 +1,11 @@
 // Which searches a driver that ends long loops is planned for, and why others are refused.
-#include "ops/beam_search.h"
-
 #include <doctest/doctest.h>
 
 #include <algorithm>
 #include <string>
 
 #include "heed/error.h"
+#include "ops/search.h"
 #include "plan/default_tuning.h"
 #include "planner/make_plan.h"
 #include "tests/unit/cpu_driver.h"

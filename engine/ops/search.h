@@ -9,9 +9,10 @@
 
 namespace heed::ops {
 
-/// The first words of the state `options` of a beam search; shaders/include/beam.glsl has the same list. Behind them,
-/// from kFirstForced on, come `forced` tokens for each sentence: what its first tokens must be, -1 where they are free.
-struct BeamOptions {
+/// What op beam_search and op sample_rows let come, and when they end: the first words of their input `options`;
+/// shaders/include/search_options.glsl has the same list. Behind them, from kFirstForced on, come `forced` tokens for
+/// each sentence or row: what its first tokens must be, -1 where they are free.
+struct SearchOptions {
   static constexpr std::size_t kMostEnds = 16;
   static constexpr std::size_t kMostSuppressed = 96;
   static constexpr std::int32_t kMostNoRepeat = 64;
@@ -19,7 +20,7 @@ struct BeamOptions {
   std::int32_t max_tokens = 1;  // of a hypothesis, its end token counted
   std::int32_t min_tokens = 0;  // before which there is no end token
   std::int32_t no_repeat = 0;   // n, to kMostNoRepeat: no n tokens in a row come twice; 0: they may
-  std::int32_t early_stop = 0;  // EarlyStop
+  std::int32_t early_stop = 0;  // EarlyStop; of beams alone, as length_penalty, renormalise and repetition_penalty
   float length_penalty = 1.0f;
   std::int32_t end_count = 0;
   std::int32_t suppressed_count = 0;
@@ -32,7 +33,7 @@ struct BeamOptions {
   std::int32_t suppressed[kMostSuppressed] = {};
 };
 inline constexpr std::size_t kFirstForced = 128;
-static_assert(sizeof(BeamOptions) == kFirstForced * 4);
+static_assert(sizeof(SearchOptions) == kFirstForced * 4);
 
 /// When a sentence with as many hypotheses as beams is done: when no beam can improve on the worst of them if it ended
 /// now; at once; or when none could even if it grew to max_tokens (for penalties above 0). The words of Hugging Face's

@@ -1,0 +1,104 @@
+#include "generate/sampling.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstring>
+#include <functional>
+
+#include "ops/op.h"
+
+namespace heed {
+
+ops::SamplerState sampler_state(const SamplingOptions& options) {
+  ops::SamplerState state;
+  state.seed_low = static_cast<std::uint32_t>(options.seed);
+  state.seed_high = static_cast<std::uint32_t>(options.seed >> 32);
+  state.temperature = static_cast<float>(options.temperature);
+  state.top_k = static_cast<std::uint32_t>(options.top_k);
+  state.top_p = static_cast<float>(options.top_p);
+  state.min_p = static_cast<float>(options.min_p);
+  state.penalty = static_cast<float>(options.repetition_penalty);
+  state.penalty_window = static_cast<std::uint32_t>(options.penalty_window);
+  return state;
+}
+
+Graph Sampling::append_to(const Graph& stepped, Mode mode) {
+  GraphBuilder builder(stepped);
+  Graph& graph = builder.graph();
+  graph.name = fmt::format("{}+sampling greedy={} penalty={}", stepped.name, mode.greedy, mode.penalty);
+  const ValueId logits = graph.find("logits");
+  graph.outputs.clear();  // logits need not outlive the step
+  builder.add_many(
+      "sample_rows", "sample_rows",
+      {logits, graph.find("tokens"), graph.find("position"), StepState::parents(builder),
+       builder.state("search.history", DType::I32, {"positions", "tokens"}),
+       builder.state("search.sampler", DType::I32, {"tokens", ops::kSamplerWords}), graph.find("table"),
+       builder.state("search.sums", DType::F32, {"tokens"}), builder.state("search.options", DType::I32, {"options"})},
+      {{"greedy", std::int64_t{mode.greedy}}, {"penalty", std::int64_t{mode.penalty}}}, 0);
+  validate(graph, ops::is_op);
+  return std::move(builder).finish();
+}
+
+void Sampling::begin(std::int32_t first_token) {
+  ops::SamplerState state = sampler_state(sampling_);
+  std::vector<std::uint32_t> words;
+  for (std::int64_t row = 0; row < rows(); ++row) {
+    state.stream = static_cast<std::uint32_t>(row % ways_);
+    std::array<std::uint32_t, ops::kSamplerWords> of_row;
+    std::memcpy(of_row.data(), &state, sizeof(state));
+    words.insert(words.end(), of_row.begin(), of_row.end());
+  }
+  write("search.sampler", words);
+  write("search.history", std::vector<std::int32_t>(static_cast<std::size_t>(rows()), first_token));
+  write("search.sums", std::vector<float>(static_cast<std::size_t>(rows()), 0.0f));
+}
+
+std::int64_t Sampling::running() {
+  // Rows that are done, and those that broke, stand at no position.
+  const auto position = read<std::int32_t>("position", live_ * ways_);
+  std::int64_t running = 0;
+  for (std::int64_t s = 0; s < live_; ++s) {
+    const auto first = position.begin() + static_cast<std::ptrdiff_t>(s * ways_);
+    running += std::any_of(first, first + static_cast<std::ptrdiff_t>(ways_), [](auto at) { return at >= 0; }) ? 1 : 0;
+  }
+  return running;
+}
+
+std::vector<std::vector<Hypothesis>> Sampling::results() {
+  const auto history = read<std::int32_t>("search.history", rows() * steps_.capacity());
+  const auto sums = read<float>("search.sums", rows());
+  std::vector<std::vector<Hypothesis>> results(static_cast<std::size_t>(live_));
+  for (std::int64_t s = 0; s < live_; ++s) {
+    std::vector<Hypothesis>& of_sentence = results[static_cast<std::size_t>(s)];
+    for (std::int64_t row = s * ways_; row < (s + 1) * ways_; ++row) {
+      Hypothesis made;
+      std::int64_t count = 0;
+      while (count < options_.max_tokens && !made.ended) {
+        ++count;
+        const std::int32_t token = history[static_cast<std::size_t>(count * rows() + row)];
+        if (token < 0) {
+          throw SentenceError(
+              s, fmt::format("token {}: nothing is left that may come next (allow repetitions), or the logits hold NaN "
+                             "or infinity and the model or the driver is broken: 'heed verify' tells which",
+                             count));
+        }
+        made.ended = ends(token);
+        if (made.ended) {
+          made.end_token = token;
+        } else {
+          made.tokens.push_back(token);
+        }
+      }
+      made.score = static_cast<double>(sums[static_cast<std::size_t>(row)]) /
+                   std::pow(static_cast<double>(count), static_cast<double>(options_.length_penalty));
+      of_sentence.push_back(std::move(made));
+    }
+    std::ranges::stable_sort(of_sentence, std::greater(), &Hypothesis::score);
+  }
+  return results;
+}
+
+}  // namespace heed

@@ -1,0 +1,44 @@
+#pragma once
+
+#include "generate/search.h"
+#include "graph/graph.h"
+#include "heed/text.h"
+
+namespace heed {
+
+/// The words of a sampler that draws as the options say, for a kernel (ops/sample.h).
+ops::SamplerState sampler_state(const SamplingOptions& options);
+
+/// Sampling of several sentences (ops/sample_rows.cpp): each of a sentence's rows draws its tokens by itself. What
+/// comes does not depend on the other sentences: row w of any draws the numbers of stream w.
+class Sampling : public Search {
+ public:
+  struct Mode {
+    bool greedy = false;
+    bool penalty = false;
+    bool operator==(const Mode&) const = default;
+  };
+  static Mode mode_of(const SamplingOptions& options) {
+    return {options.temperature == 0.0, options.repetition_penalty != 1.0};
+  }
+
+  /// A graph of StepState::with_rows() that chooses, too: it has one more dimension, `options`, and no output.
+  static Graph append_to(const Graph& stepped, Mode mode);
+
+  /// `sampling` must be of the graph's mode.
+  Sampling(Session& session, StepState& steps, std::int64_t sentences, std::int64_t ways,
+           const SamplingOptions& sampling)
+      : Search(session, steps, sentences, ways), sampling_(sampling) {}
+
+  std::int64_t running() override;
+  std::vector<std::vector<Hypothesis>> results() override;
+
+ private:
+  void begin(std::int32_t first_token) override;
+  std::int64_t first_ways() const override { return ways_; }
+  std::int64_t forced_lists() const override { return rows(); }
+
+  SamplingOptions sampling_;
+};
+
+}  // namespace heed

@@ -1,0 +1,33 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "constants/sample.h"
+#include "plan/lowering.h"
+
+namespace heed::ops {
+
+/// Logits that a choice is made of: those that the op got, or a copy that was changed.
+struct SampledLogits {
+  Binding binding;
+  SamplePush push;  // of kernels that read it
+};
+
+/// Which inputs of an op the kernels read.
+struct SampledInputs {
+  std::size_t position, history, sampler;
+};
+
+/// How wide the workgroup is that does all of a sequence: as the device makes worthwhile for that many iterations over
+/// the lanes together.
+std::uint32_t lanes_of_sequence(const Lowering& l, std::uint64_t loops);
+/// A copy of the last rows of input 0, one a sequence of `push`.
+SampledLogits copy_of_logits(Lowering& l, const SamplePush& push);
+/// The repetition penalty on such a copy.
+void emit_penalty(Lowering& l, const SampledLogits& copy, const SamplePush& push, const SampledInputs& inputs);
+/// The choice, greedy or drawn, by a workgroup a sequence. `rest` is what the kernel binds behind the logits.
+void emit_choice(Lowering& l, const SampledLogits& logits, bool greedy, bool several, std::vector<Binding> rest);
+
+}  // namespace heed::ops
