@@ -95,9 +95,8 @@ SamplerState sampler_state(const std::vector<double>& words, std::size_t sequenc
 }
 
 void penalise(std::vector<double>& logits, std::vector<std::size_t> seen, float penalty) {
-  std::ranges::sort(seen);
-  const auto repeated = std::ranges::unique(seen);
-  seen.erase(repeated.begin(), repeated.end());
+  std::sort(seen.begin(), seen.end());
+  seen.erase(std::unique(seen.begin(), seen.end()), seen.end());
   for (const std::size_t token : seen) {
     if (token >= logits.size()) continue;
     logits[token] = logits[token] > 0.0 ? logits[token] / penalty : logits[token] * penalty;

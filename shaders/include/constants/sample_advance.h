@@ -7,7 +7,7 @@ END_SPECIALIZATION
 
 PUSH_CONSTANTS(SampleAdvancePush)
 uint sequences;  // an invocation each
-uint capacity;  // positions that the history and the table have
+uint capacity;   // positions that the history and the table have
 END_CONSTANTS
 
 #endif
