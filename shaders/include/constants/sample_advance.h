@@ -6,8 +6,8 @@ SPECIALIZATION_CONSTANTS(SampleAdvanceConstants)
 END_SPECIALIZATION
 
 PUSH_CONSTANTS(SampleAdvancePush)
-uint sequences;  // an invocation each
-uint capacity;   // positions that the history and the table have
+  uint sequences;  // an invocation each
+  uint capacity;   // positions that the history and the table have
 END_CONSTANTS
 
 #endif
