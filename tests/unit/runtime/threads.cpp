@@ -8,6 +8,7 @@
 #include <fstream>
 #include <optional>
 #include <stdexcept>
+#include <thread>
 #include <vector>
 
 namespace heed {
@@ -52,6 +53,19 @@ TEST_CASE("an exception of one piece of work is thrown when all are done") {
   CHECK_THROWS_WITH_AS(for_each_on_threads(10, work), "the third", std::runtime_error);
   CHECK(done == 10);
   CHECK_NOTHROW(for_each_on_threads(0, work));
+}
+
+TEST_CASE("of several exceptions that of the first piece of work is thrown, whichever comes first in time") {
+  std::atomic<bool> second_failed = false;
+  const auto work = [&](std::size_t i) {
+    if (i == 1) {
+      second_failed = true;
+      throw std::runtime_error("the second");
+    }
+    while (!second_failed) std::this_thread::yield();
+    throw std::runtime_error("the first");
+  };
+  CHECK_THROWS_WITH_AS(for_each_on_threads(2, work, 2), "the first", std::runtime_error);
 }
 
 }  // namespace heed
