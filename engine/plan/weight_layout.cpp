@@ -19,13 +19,27 @@ bool quantised(DType dtype) { return dtype_info(dtype).block_elements > 1; }
 /// Words of four scales in a row of a quantised matrix.
 std::int64_t scale_words(std::int64_t columns) { return ceil_div(columns / 32, 4); }
 
-/// Copies the words of one row of a plane to their places.
-void place_row(const DeviceWeight& weight, std::int64_t row, std::int64_t row_words, std::span<const std::byte> from,
-               std::byte* plane) {
-  const std::int64_t first = row / weight.band * row_words * weight.band + row % weight.band;
-  for (std::int64_t i = 0; i < row_words; ++i) {
-    std::memcpy(plane + static_cast<std::uint64_t>(first + i * weight.band) * kWord,
-                from.data() + static_cast<std::uint64_t>(i) * kWord, kWord);
+/// Copies the words of neighbouring rows of a plane to their places. The rows are `row_bytes` apart in `from`, and hold
+/// a block of `block_words` words every `block_bytes`.
+void place_rows(std::int64_t band, std::int64_t first, std::int64_t rows, std::int64_t row_words, const std::byte* from,
+                std::uint64_t row_bytes, std::int64_t block_words, std::uint64_t block_bytes, std::byte* plane) {
+  // A few rows of a band together, so that whole cache lines are written, and as many lines are read as a cache holds.
+  constexpr std::int64_t kRows = 16;
+  const std::uint64_t band_bytes = static_cast<std::uint64_t>(band) * kWord;
+  for (std::int64_t done = 0; done < rows;) {
+    const std::int64_t row = first + done;
+    const std::int64_t count = std::min({kRows, band - row % band, rows - done});
+    const std::byte* block = from + static_cast<std::uint64_t>(done) * row_bytes;
+    std::byte* to = plane + static_cast<std::uint64_t>(row / band * row_words * band + row % band) * kWord;
+    for (std::int64_t word = 0; word < row_words; word += block_words, block += block_bytes) {
+      for (std::int64_t i = 0; i < block_words; ++i, to += band_bytes) {
+        for (std::int64_t r = 0; r < count; ++r) {
+          std::memcpy(to + static_cast<std::uint64_t>(r) * kWord,
+                      block + static_cast<std::uint64_t>(r) * row_bytes + static_cast<std::uint64_t>(i) * kWord, kWord);
+        }
+      }
+    }
+    done += count;
   }
 }
 
@@ -164,29 +178,32 @@ void pack_rows(const DeviceWeight& weight, std::int64_t first, std::int64_t rows
     place_elements(weight.order, elements, reinterpret_cast<float*>(to.data()));
     return;
   }
-  // Row by row, in device order first, then to its places.
   const std::int64_t row_words = matrix_row_words(weight.dtype, weight.columns);
-  std::vector<std::byte> words(static_cast<std::size_t>(row_words) * kWord);
   if (!quantised(weight.dtype)) {
+    if (file_row % kWord == 0) {
+      place_rows(weight.band, first, rows, row_words, from.data(), file_row, 1, kWord, to.data());
+      return;
+    }
+    std::vector<std::byte> words(static_cast<std::size_t>(row_words) * kWord);  // ends in zeros
     for (std::int64_t row = 0; row < rows; ++row) {
       std::memcpy(words.data(), from.data() + static_cast<std::size_t>(row) * file_row, file_row);
-      place_row(weight, first + row, row_words, words, to.data());
+      place_rows(weight.band, first + row, 1, row_words, words.data(), words.size(), 1, kWord, to.data());
     }
     return;
   }
-  std::vector<float> scales(static_cast<std::size_t>(scale_words(weight.columns)) * 4);
-  const std::size_t quant_bytes = info.block_bytes - 2;  // a block is an f16 scale and its quants
+  // A block is an f16 scale and its quants.
+  const std::size_t quant_bytes = info.block_bytes - 2;
+  place_rows(weight.band, first, rows, row_words, from.data() + 2, file_row,
+             static_cast<std::int64_t>(quant_bytes / kWord), info.block_bytes, to.data());
+  const std::size_t blocks = columns / 32;
+  std::vector<std::byte> halves(blocks * 2);
+  std::vector<float> scales(static_cast<std::size_t>(scale_words(weight.columns)) * 4);  // ends in zeros
   const std::byte* block = from.data();
   for (std::int64_t row = 0; row < rows; ++row) {
-    for (std::size_t i = 0; i < columns / 32; ++i, block += info.block_bytes) {
-      std::uint16_t scale;
-      std::memcpy(&scale, block, 2);
-      scales[i] = f16_to_f32(scale);
-      std::memcpy(words.data() + i * quant_bytes, block + 2, quant_bytes);
-    }
-    place_row(weight, first + row, row_words, words, to.data());
-    place_row(weight, first + row, scale_words(weight.columns), std::as_bytes(std::span(scales)),
-              to.data() + weight.scales_offset);
+    for (std::size_t i = 0; i < blocks; ++i, block += info.block_bytes) std::memcpy(halves.data() + i * 2, block, 2);
+    decode_to_f32(DType::F16, halves, blocks, scales.data());
+    place_rows(weight.band, first + row, 1, scale_words(weight.columns), std::as_bytes(std::span(scales)).data(),
+               scales.size() * 4, 1, kWord, to.data() + weight.scales_offset);
   }
 }
 
