@@ -154,6 +154,38 @@ std::int64_t rows_per_piece(DType dtype, std::int64_t columns, std::int64_t band
   return static_cast<std::int64_t>(std::min<std::uint64_t>(pieces, 1u << 30)) * rows_multiple;
 }
 
+WeightPiece piece_of(const DeviceWeight& weight, std::int64_t first, std::int64_t rows) {
+  assert(first % weight.band == 0 && (rows % weight.band == 0 || first + rows == weight.row_count));
+  WeightPiece piece{weight, {}};
+  if (weight.layout == WeightLayout::Ordered) {
+    piece.runs.push_back({0, 0, weight.bytes});
+    return piece;
+  }
+  piece.weight.row_begin += first;
+  piece.weight.row_count = rows;
+  lay_out(piece.weight);
+  const auto before = static_cast<std::uint64_t>(first);
+  if (weight.layout == WeightLayout::Dense) {
+    const std::uint64_t to = before * static_cast<std::uint64_t>(weight.columns) * 4;
+    piece.runs.push_back({0, to, std::min(piece.weight.bytes, weight.bytes - to)});
+    // Rows of odd sizes end within a word that is not theirs alone.
+    if (first + rows < weight.row_count) piece.runs[0].bytes = static_cast<std::uint64_t>(rows * weight.columns) * 4;
+    return piece;
+  }
+  const auto word_bytes = [&](std::int64_t row_words) { return static_cast<std::uint64_t>(row_words) * kWord; };
+  const std::uint64_t row_bytes = word_bytes(matrix_row_words(weight.dtype, weight.columns));
+  if (!quantised(weight.dtype)) {
+    piece.runs.push_back({0, before * row_bytes, piece.weight.bytes});
+    return piece;
+  }
+  const std::uint64_t scale_bytes = word_bytes(scale_words(weight.columns));
+  const std::uint64_t whole_bands = round_up(static_cast<std::uint64_t>(rows), static_cast<std::uint64_t>(weight.band));
+  const std::uint64_t scales = piece.weight.scales_offset;
+  piece.runs.push_back({0, before * row_bytes, whole_bands * row_bytes});
+  piece.runs.push_back({scales, weight.scales_offset + before * scale_bytes, piece.weight.bytes - scales});
+  return piece;
+}
+
 void pack_rows(const DeviceWeight& weight, std::int64_t first, std::int64_t rows, std::span<const std::byte> from,
                std::span<std::byte> to) {
   assert(to.size() >= weight.bytes && first >= 0 && first + rows <= weight.row_count);

@@ -76,6 +76,21 @@ std::int64_t band_within(DType dtype, std::int64_t columns, std::int64_t band, c
 std::int64_t rows_per_piece(DType dtype, std::int64_t columns, std::int64_t band, std::int64_t rows_multiple,
                             const DeviceCaps& caps);
 
+/// Bytes of a piece of a weight, and where they go in the whole weight.
+struct ByteRun {
+  std::uint64_t from = 0;
+  std::uint64_t to = 0;
+  std::uint64_t bytes = 0;
+};
+
+/// Some rows of a weight as a weight of their own, to be packed apart from the rest and then copied to their places.
+struct WeightPiece {
+  DeviceWeight weight;
+  std::vector<ByteRun> runs;
+};
+/// Rows [first, first + rows): whole bands, but for the weight's last. Ordered weights are one piece.
+WeightPiece piece_of(const DeviceWeight& weight, std::int64_t first, std::int64_t rows);
+
 /// Packs `rows` rows of file bytes (`from`: rows * bytes of a row in the file) that become rows [first, first + rows)
 /// of the device weight into `to`, its whole device memory. Ordered weights come whole.
 void pack_rows(const DeviceWeight& weight, std::int64_t first, std::int64_t rows, std::span<const std::byte> from,

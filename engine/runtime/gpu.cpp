@@ -221,19 +221,31 @@ void Gpu::finish(vk::CommandBuffer& commands) const {
   commands.end();
 }
 
-void Gpu::submit_and_wait(const vk::CommandBuffer& commands, std::string_view what) {
+void Gpu::refuse_abandoned(std::string_view what) const {
   if (device_.abandoned())
     throw DeviceLost(fmt::format("{}: {} did not answer before; open it again", what, caps_.name));
-  fence_.reset();
+}
+
+void Gpu::submit(const vk::CommandBuffer& commands, vk::Fence& fence, std::string_view what) const {
+  refuse_abandoned(what);
+  fence.reset();
   const VkCommandBuffer handle = commands.handle();
-  device_.submit({&handle, 1}, fence_.handle());
-  if (!fence_.wait(kSubmitTimeoutNs)) {
-    device_.abandon();
-    throw DeviceLost(
-        fmt::format("{}: {} did not finish within {} s; it may hang, or be too slow for this: use a smaller "
-                    "batch or prompt chunk, or another device",
-                    what, caps_.name, kSubmitTimeoutNs / 1'000'000'000));
-  }
+  device_.submit({&handle, 1}, fence.handle());
+}
+
+void Gpu::wait(const vk::Fence& fence, std::string_view what) const {
+  refuse_abandoned(what);
+  if (fence.wait(kSubmitTimeoutNs)) return;
+  device_.abandon();
+  throw DeviceLost(
+      fmt::format("{}: {} did not finish within {} s; it may hang, or be too slow for this: use a smaller "
+                  "batch or prompt chunk, or another device",
+                  what, caps_.name, kSubmitTimeoutNs / 1'000'000'000));
+}
+
+void Gpu::submit_and_wait(const vk::CommandBuffer& commands, std::string_view what) {
+  submit(commands, fence_, what);
+  wait(fence_, what);
   proof_.check(1, what);
 }
 

@@ -68,11 +68,15 @@ class Gpu {
   void fill_zero(const vk::Buffer& buffer) { fill(buffer, 0); }
   /// Sets every 32-bit word of a buffer and waits.
   void fill(const vk::Buffer& buffer, std::uint32_t word);
-  /// Ends a command buffer with the proof that it ran; submit_and_wait() takes no others.
+  /// Ends a command buffer with the proof that it ran; nothing else is submitted.
   void finish(vk::CommandBuffer& commands) const;
   /// Submits and waits until all has run. Throws DeviceLost when the device is lost, or silent for ten minutes: then it
   /// is abandoned, with all that was made on it. Throws Error when the driver says that it ran the work and did not.
   void submit_and_wait(const vk::CommandBuffer& commands, std::string_view what);
+  /// The parts of that, for work that is submitted ahead: whoever calls them has the proof checked in the end. Any
+  /// thread.
+  void submit(const vk::CommandBuffer& commands, vk::Fence& fence, std::string_view what) const;
+  void wait(const vk::Fence& fence, std::string_view what) const;
   RunProof& proof() { return proof_; }
 
   /// Throws Error with the first message of the validation layer, if it is on (HEED_VALIDATION=1) and has said
@@ -80,6 +84,7 @@ class Gpu {
   void check_validation() const;
 
  private:
+  void refuse_abandoned(std::string_view what) const;
   static std::string pipeline_key(const Dispatch& dispatch);
   void tune_or_remember(CrashMark& mark);
   void test_or_remember(CrashMark& mark, bool forgotten);

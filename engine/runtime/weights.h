@@ -16,7 +16,7 @@ namespace heed {
 
 class Gpu;
 
-/// Where the bytes of weights come from.
+/// Where the bytes of weights come from. Any thread may ask, many at once.
 class WeightBytes {
  public:
   virtual ~WeightBytes() = default;
@@ -68,17 +68,13 @@ class WeightStore {
     std::uint64_t offset;
   };
 
-  /// Uploads the weights of a plan that are not there yet. Throws Error naming the file and the tensor when a checksum
-  /// is wrong.
+  /// Uploads the weights of a plan that are not there yet, on several threads (runtime/load_weights.h). Throws Error
+  /// naming the file and the tensor when a checksum is wrong; the store is as before then.
   void ensure(const Plan& plan);
   Place find(const DeviceWeight& weight) const;
   std::uint64_t bytes() const;
 
  private:
-  void upload(const DeviceWeight& weight, const Place& place);
-  void verify(const std::string& tensor);
-  void compare(const std::string& tensor, std::uint64_t checksum, std::uint64_t expected);
-
   Gpu& gpu_;
   const WeightBytes& source_;
   std::vector<std::unique_ptr<vk::Buffer>> blocks_;

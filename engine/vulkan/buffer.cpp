@@ -37,7 +37,8 @@ int score(VkMemoryPropertyFlags properties, bool whole_device, MemoryUse use) {
       return mappable ? 3 : 2;
     case MemoryUse::Upload:
       if (!mappable) return 0;
-      return local ? 1 : 2;
+      // Cached, since it may be written in any order; copies out of it are as fast.
+      return 1 + (local ? 0 : 2) + (cached ? 1 : 0);
     case MemoryUse::Readback:
       if (!mappable) return 0;
       return 1 + (local ? 0 : 1) + (cached ? 2 : 0);

@@ -14,7 +14,7 @@ namespace heed::vk {
 enum class MemoryUse : std::uint8_t {
   Device,  // the GPU reads and writes: device-local; mapped too where that costs nothing (unified memory, CPU drivers,
            // a BAR as large as the memory)
-  Upload,  // the host writes, the GPU reads: always mapped
+  Upload,  // the host writes, the GPU reads: always mapped, cached where there is a choice
   Readback,  // the GPU writes, the host reads: always mapped, cached where there is a choice
 };
 

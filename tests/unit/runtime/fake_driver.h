@@ -3,6 +3,7 @@
 #include <volk.h>
 
 #include <algorithm>
+#include <cstdint>
 #include <span>
 #include <string>
 #include <string_view>
@@ -74,6 +75,26 @@ class FakeDriver {
       return VK_ERROR_OUT_OF_DEVICE_MEMORY;
     };
   }
+  /// The next `count` times memory cannot be mapped, so that the host does not see it.
+  void refuse_mapping(int count) {
+    refused_ = count;
+    table_.vkMapMemory = [](VkDevice device, VkDeviceMemory memory, VkDeviceSize offset, VkDeviceSize size,
+                            VkMemoryMapFlags flags, void** data) {
+      FakeDriver& self = *current();
+      if (self.refused_ > 0 && self.refused_-- > 0) return VK_ERROR_MEMORY_MAP_FAILED;
+      return self.real_.vkMapMemory(device, memory, offset, size, flags, data);
+    };
+  }
+  /// Counts what is allocated from now on.
+  void count_memory() {
+    table_.vkAllocateMemory = [](VkDevice device, const VkMemoryAllocateInfo* info,
+                                 const VkAllocationCallbacks* callbacks, VkDeviceMemory* memory) {
+      FakeDriver& self = *current();
+      self.allocated_ += info->allocationSize;
+      return self.real_.vkAllocateMemory(device, info, callbacks, memory);
+    };
+  }
+  std::uint64_t allocated() const { return allocated_; }
   /// Nothing that is waited for ever ends.
   void hang() {
     table_.vkWaitForFences = [](VkDevice, std::uint32_t, const VkFence*, VkBool32, std::uint64_t) {
@@ -93,6 +114,8 @@ class FakeDriver {
   int submissions_ = 0;
   int lost_at_ = 0;
   int waits_ = 0;
+  int refused_ = 0;
+  std::uint64_t allocated_ = 0;
 };
 
 /// Devices that are opened while this lives are lost at the next wait whenever it is armed. One at a time; a process
