@@ -3,6 +3,7 @@
 #include <volk.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cstdint>
 #include <span>
 #include <string>
@@ -111,11 +112,11 @@ class FakeDriver {
   VolkDeviceTable real_;
   std::vector<std::span<const std::uint32_t>> broken_;
   int first_dropped_ = 0;
-  int submissions_ = 0;
+  std::atomic<int> submissions_ = 0;
   int lost_at_ = 0;
-  int waits_ = 0;
-  int refused_ = 0;
-  std::uint64_t allocated_ = 0;
+  std::atomic<int> waits_ = 0;
+  std::atomic<int> refused_ = 0;
+  std::atomic<std::uint64_t> allocated_ = 0;
 };
 
 /// Devices that are opened while this lives are lost at the next wait whenever it is armed. One at a time; a process
