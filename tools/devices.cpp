@@ -22,6 +22,7 @@ std::string as_json(const std::vector<DeviceInfo>& devices) {
                     {"uuid", device.uuid},
                     {"api_version", device.api_version},
                     {"memory_bytes", device.memory},
+                    {"memory_left_bytes", device.memory_left},
                     {"subgroup_size", device.subgroup_size},
                     {"usable", device.unusable.empty()},
                     {"driver_name", device.driver_name},

@@ -66,6 +66,7 @@ DeviceInfo describe(const vk::PhysicalDevice& physical, std::size_t index) {
   info.uuid = vk::uuid_text(physical.device_uuid);
   info.api_version = vk::version_text(physical.api_version);
   info.memory = physical.device_memory();
+  if (physical.unusable.empty()) info.memory_left = vk::memory_left(physical).bytes;
   info.subgroup_size = physical.subgroup_size;
   info.unusable = physical.unusable;
   info.driver_name = physical.driver_name;

@@ -249,6 +249,22 @@ void Gpu::submit_and_wait(const vk::CommandBuffer& commands, std::string_view wh
   proof_.check(1, what);
 }
 
+void Gpu::check_memory(const MemoryNeed& need, std::string_view what) const {
+  const vk::PhysicalDevice& physical = device_.physical();
+  const std::uint64_t needed = saturating_sum(need.weights, saturating_sum(need.states, need.other));
+  if (physical.type == VK_PHYSICAL_DEVICE_TYPE_CPU || needed == 0) return;
+  const vk::MemoryLeft left = vk::memory_left(physical);
+  if (needed <= left.bytes) return;
+  const auto gib = [](std::uint64_t bytes) { return static_cast<double>(bytes) / 0x1p30; };
+  throw Error(fmt::format(
+      "{} on {}: needs {:.2f} GiB of memory more ({:.2f} of weights, {:.2f} of states and inputs, {:.2f} of "
+      "intermediates and outputs); {:.2f} GiB {}; {}use a smaller model, context or size, or weights of a smaller "
+      "type (heed convert --type q4_0)",
+      what, caps_.name, gib(needed), gib(need.weights), gib(need.states), gib(need.other), gib(left.bytes),
+      left.budget ? "are left for this program" : "is all that the device has",
+      left.budget ? "close other programs that use the device, or " : ""));
+}
+
 void Gpu::upload(const vk::Buffer& buffer, std::uint64_t offset, std::span<const std::byte> bytes) {
   if (bytes.empty()) return;
   if (!buffer.mapped().empty()) {

@@ -25,6 +25,13 @@ DeviceCaps device_caps(const vk::PhysicalDevice& physical);
 /// The name in the cache folder of what is kept of one kind for a device and the version of its driver.
 std::string cache_name(std::string_view kind, const vk::PhysicalDevice& physical);
 
+/// Bytes that have to be allocated before something runs.
+struct MemoryNeed {
+  std::uint64_t weights = 0;
+  std::uint64_t states = 0;  // and inputs
+  std::uint64_t other = 0;   // intermediates, outputs, constants
+};
+
 /// One opened device and what every session on it shares: its limits, the tuner's verdict, compiled pipelines (kept in
 /// the cache folder between runs), and copies to and from memory the host does not see. Used by one thread at a time.
 class Gpu {
@@ -59,6 +66,10 @@ class Gpu {
   void compile(const Plan& plan);
   /// The pipeline of a dispatch; compile() has seen its plan.
   const vk::ComputePipeline& pipeline(const Dispatch& dispatch) const;
+
+  /// Throws Error, with the numbers and what to do, where less memory is left than `what` needs. CPU drivers are not
+  /// asked: they make up the size of their heap and give what the machine has.
+  void check_memory(const MemoryNeed& need, std::string_view what) const;
 
   /// Copies host bytes into a buffer, or out of it, and waits. Direct where the memory is mapped.
   void upload(const vk::Buffer& buffer, std::uint64_t offset, std::span<const std::byte> bytes);

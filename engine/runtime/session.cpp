@@ -109,7 +109,28 @@ Executable& Session::prepare(const Graph& graph, const Bindings& dims) {
   return *known->second.executable;
 }
 
+MemoryNeed Session::need(const Plan& plan) const {
+  MemoryNeed need;
+  need.weights = weights_.missing(plan);
+  for (std::size_t i = 0; i < plan.arena_blocks.size(); ++i) {
+    const std::uint64_t there = i < arena_.size() && arena_[i] != nullptr ? arena_[i]->size() : 0;
+    if (there < plan.arena_blocks[i]) need.other = saturating_sum(need.other, plan.arena_blocks[i]);
+  }
+  for (const PlanTensor& tensor : plan.tensors) {
+    if (tensor.storage == Storage::Constant || tensor.storage == Storage::Output) {
+      need.other = saturating_sum(need.other, tensor.bytes);
+    }
+    if (tensor.storage != Storage::State && tensor.storage != Storage::Input) continue;
+    const auto found = named_.find(tensor.name);
+    if (found == named_.end() || found->second->size() < tensor.bytes) {
+      need.states = saturating_sum(need.states, tensor.bytes);
+    }
+  }
+  return need;
+}
+
 std::unique_ptr<Executable> Session::prepare(Plan plan) {
+  gpu_.check_memory(need(plan), fmt::format("graph '{}'", plan.graph_name));
   gpu_.compile(plan);
   weights_.ensure(plan);
   auto executable = std::make_unique<Executable>();

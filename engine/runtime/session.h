@@ -69,7 +69,8 @@ class Session {
   /// last kMostExecutables that were asked for. What it returns lives that long, or until an input or state is reserved
   /// larger than it was.
   Executable& prepare(const Graph& graph, const Bindings& dims);
-  /// The same for a plan made elsewhere; not kept by the session.
+  /// The same for a plan made elsewhere; not kept by the session. Both throw Error before anything is allocated when
+  /// the device has not enough memory left.
   std::unique_ptr<Executable> prepare(Plan plan);
 
   /// Bytes of inputs and states. write() zero-extends nothing; the tensor must exist (reserved or prepared).
@@ -106,6 +107,7 @@ class Session {
   };
 
   std::shared_ptr<const vk::Buffer> named(const std::string& name, std::uint64_t bytes);
+  MemoryNeed need(const Plan& plan) const;
   std::vector<TensorPlace> place(const Plan& plan);
   void write_descriptors(Executable& executable);
   std::vector<Executable::Submission> record(const Executable& executable, int repeats);

@@ -55,6 +55,16 @@ std::uint64_t WeightStore::bytes() const {
 
 WeightStore::Place WeightStore::find(const DeviceWeight& weight) const { return places_.at(weight.key()); }
 
+std::uint64_t WeightStore::missing(const Plan& plan) const {
+  std::map<std::string, std::uint64_t> bytes;
+  for (const DeviceWeight& weight : plan.weights) {
+    if (!places_.contains(weight.key())) bytes[weight.key()] = weight.bytes;
+  }
+  std::uint64_t sum = 0;
+  for (const auto& [key, size] : bytes) sum = saturating_sum(sum, size);
+  return sum;
+}
+
 void WeightStore::ensure(const Plan& plan) {
   std::vector<const DeviceWeight*> missing;
   std::set<std::string> seen;

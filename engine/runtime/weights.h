@@ -71,6 +71,8 @@ class WeightStore {
   /// Uploads the weights of a plan that are not there yet, on several threads (runtime/load_weights.h). Throws Error
   /// naming the file and the tensor when a checksum is wrong; the store is as before then.
   void ensure(const Plan& plan);
+  /// Bytes of the weights of a plan that are not there yet.
+  std::uint64_t missing(const Plan& plan) const;
   Place find(const DeviceWeight& weight) const;
   std::uint64_t bytes() const;
 

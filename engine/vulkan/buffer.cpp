@@ -12,55 +12,8 @@
 namespace heed::vk {
 namespace {
 
-constexpr VkMemoryPropertyFlags kMappable = VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT | VK_MEMORY_PROPERTY_HOST_COHERENT_BIT;
-
 std::string bytes_text(std::uint64_t bytes) {
   return fmt::format("{} bytes ({:.1f} MiB)", bytes, static_cast<double>(bytes) / (1024.0 * 1024.0));
-}
-
-/// How well memory with these properties serves a use; 0 is not at all. `whole_device` says that its heap is the
-/// device's main memory.
-int score(VkMemoryPropertyFlags properties, bool whole_device, MemoryUse use) {
-  // DEVICE_COHERENT (AMD) needs a feature that is not enabled and is slow; PROTECTED and LAZILY_ALLOCATED are not for
-  // buffers that anybody reads.
-  constexpr VkMemoryPropertyFlags kNever = VK_MEMORY_PROPERTY_DEVICE_COHERENT_BIT_AMD |
-                                           VK_MEMORY_PROPERTY_PROTECTED_BIT | VK_MEMORY_PROPERTY_LAZILY_ALLOCATED_BIT;
-  if ((properties & kNever) != 0) return 0;
-  const bool local = (properties & VK_MEMORY_PROPERTY_DEVICE_LOCAL_BIT) != 0;
-  const bool mappable = (properties & kMappable) == kMappable;
-  const bool cached = (properties & VK_MEMORY_PROPERTY_HOST_CACHED_BIT) != 0;
-  switch (use) {
-    case MemoryUse::Device:
-      if (!local) return 0;
-      // Classic discrete cards map 256 MiB of their memory through a heap of its own: that stays for last.
-      if (!whole_device) return 1;
-      return mappable ? 3 : 2;
-    case MemoryUse::Upload:
-      if (!mappable) return 0;
-      // Cached, since it may be written in any order; copies out of it are as fast.
-      return 1 + (local ? 0 : 2) + (cached ? 1 : 0);
-    case MemoryUse::Readback:
-      if (!mappable) return 0;
-      return 1 + (local ? 0 : 1) + (cached ? 2 : 0);
-  }
-  return 0;
-}
-
-/// Indices of the memory types that serve, best first; among equals the driver's order, which is by speed.
-std::vector<std::uint32_t> memory_types(const PhysicalDevice& physical, std::uint32_t allowed, MemoryUse use) {
-  constexpr int kBest = 4;
-  const VkPhysicalDeviceMemoryProperties& memory = physical.memory;
-  const std::uint64_t device_memory = physical.device_memory();
-  std::vector<std::uint32_t> types;
-  for (int wanted = kBest; wanted > 0; --wanted) {
-    for (std::uint32_t i = 0; i < memory.memoryTypeCount; ++i) {
-      if ((allowed & (1u << i)) == 0) continue;
-      const VkMemoryType& type = memory.memoryTypes[i];
-      const bool whole_device = memory.memoryHeaps[type.heapIndex].size == device_memory;
-      if (score(type.propertyFlags, whole_device, use) == wanted) types.push_back(i);
-    }
-  }
-  return types;
 }
 
 bool is_out_of_memory(VkResult result) {

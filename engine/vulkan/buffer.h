@@ -7,16 +7,9 @@
 
 #include "vulkan/device.h"
 #include "vulkan/handle.h"
+#include "vulkan/memory_types.h"
 
 namespace heed::vk {
-
-/// What memory is for; the kind of memory follows from it.
-enum class MemoryUse : std::uint8_t {
-  Device,  // the GPU reads and writes: device-local; mapped too where that costs nothing (unified memory, CPU drivers,
-           // a BAR as large as the memory)
-  Upload,  // the host writes, the GPU reads: always mapped, cached where there is a choice
-  Readback,  // the GPU writes, the host reads: always mapped, cached where there is a choice
-};
 
 /// A buffer with memory of its own, usable as storage buffer, behind uniform texel views, and as source and target of
 /// copies. Mapped memory is coherent and stays mapped for life. The Device must outlive it.

@@ -15,11 +15,12 @@ class Gpu;
 struct DeviceInfo {
   std::size_t index = 0;  // for --device; stable while drivers stay installed
   std::string name;
-  std::string driver;        // "llvmpipe Mesa 22.3.6 (LLVM 15.0.6)"
-  std::string type;          // "discrete GPU", "integrated GPU", "virtual GPU", "CPU", "other"
-  std::string uuid;          // of the device, in the usual groups
-  std::string api_version;   // "1.3.230"
-  std::uint64_t memory = 0;  // bytes of its largest device-local heap
+  std::string driver;             // "llvmpipe Mesa 22.3.6 (LLVM 15.0.6)"
+  std::string type;               // "discrete GPU", "integrated GPU", "virtual GPU", "CPU", "other"
+  std::string uuid;               // of the device, in the usual groups
+  std::string api_version;        // "1.3.230"
+  std::uint64_t memory = 0;       // bytes of its largest device-local heap
+  std::uint64_t memory_left = 0;  // bytes that this program may still use for models, as far as the driver says
   std::uint32_t subgroup_size = 0;
   std::string unusable;  // why heed cannot run on it; empty: it can
   /// Kernels that gave wrong results with this version of its driver and are off, with the reason; the file that says
