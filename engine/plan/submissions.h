@@ -22,7 +22,7 @@ double planned_seconds(const Dispatch& dispatch);
 /// One dispatch in the order of recording.
 struct Recorded {
   std::size_t dispatch = 0;     // index into Plan::dispatches
-  bool new_submission = false;  // begins one; the host has waited for those before
+  bool new_submission = false;  // begins one, which waits for those before
   bool barrier = false;         // waits for the dispatches before it in its submission
 };
 

@@ -6,6 +6,7 @@
 #include <array>
 #include <cstring>
 #include <iterator>
+#include <utility>
 
 #include "file/model_file.h"
 #include "graph/integer.h"
@@ -20,6 +21,8 @@ namespace heed {
 namespace {
 
 constexpr std::uint64_t kSubmitTimeoutNs = 600'000'000'000;  // nanoseconds; CPU drivers may be slow, but not that slow
+constexpr std::size_t kMostAhead = 16;                       // submissions
+constexpr double kMostSecondsAhead = 1.6;  // as planned, which no GPU reaches: a stop is heard soon enough
 constexpr std::uint64_t kStagingBytes = std::uint64_t{16} << 20;
 
 }  // namespace
@@ -91,7 +94,6 @@ Gpu::Gpu(std::shared_ptr<const vk::Instance> instance, const vk::PhysicalDevice&
       tuning_(default_tuning(caps_)),
       cache_(device_, read_cache_file(cache_name("pipelines"), notes_)),
       commands_(device_),
-      fence_(device_),
       proof_(device_, cache_) {
   if (compile_only) return;
   std::string note;
@@ -243,10 +245,48 @@ void Gpu::wait(const vk::Fence& fence, std::string_view what) const {
                   what, caps_.name, kSubmitTimeoutNs / 1'000'000'000));
 }
 
-void Gpu::submit_and_wait(const vk::CommandBuffer& commands, std::string_view what) {
-  submit(commands, fence_, what);
-  wait(fence_, what);
-  proof_.check(1, what);
+void Gpu::submit_ahead(const vk::CommandBuffer& commands, double seconds, std::string_view what) {
+  const auto too_much = [&] {
+    double sum = seconds;
+    for (const Ahead& ahead : ahead_) sum += ahead.seconds;
+    return ahead_.size() >= kMostAhead || sum > kMostSecondsAhead;
+  };
+  while (!ahead_.empty() && too_much()) wait_for(1, what);
+  if (fences_.empty()) fences_.push_back(std::make_unique<vk::Fence>(device_));
+  try {
+    submit(commands, *fences_.back(), what);
+  } catch (const DeviceLost&) {
+    throw;
+  } catch (const Error&) {
+    // What went before is not left running: its owner may be gone soon.
+    wait_for(ahead_.size(), what);
+    proof_.check(std::exchange(unproved_, 0), what);
+    throw;
+  }
+  ahead_.push_back({std::move(fences_.back()), seconds});
+  fences_.pop_back();
+  ++unproved_;
+}
+
+/// Waits for the first of what is ahead. A fence says that all before it has run as well.
+void Gpu::wait_for(std::size_t count, std::string_view what) {
+  if (count == 0) return;
+  const auto take_back = [&](std::size_t first) {
+    for (; first > 0; --first, ahead_.pop_front()) fences_.push_back(std::move(ahead_.front().fence));
+  };
+  try {
+    wait(*ahead_[count - 1].fence, what);
+  } catch (const DeviceLost&) {
+    take_back(ahead_.size());  // none of it will ever be asked for
+    unproved_ = 0;
+    throw;
+  }
+  take_back(count);
+}
+
+void Gpu::wait_for_all(std::string_view what) {
+  wait_for(ahead_.size(), what);
+  if (const std::uint32_t submitted = std::exchange(unproved_, 0); submitted > 0) proof_.check(submitted, what);
 }
 
 void Gpu::check_memory(const MemoryNeed& need, std::string_view what) const {
@@ -286,7 +326,9 @@ void Gpu::upload(const vk::Buffer& buffer, std::uint64_t offset, std::span<const
 
 void Gpu::download(const vk::Buffer& buffer, std::uint64_t offset, std::span<std::byte> bytes) {
   if (bytes.empty()) return;
-  if (!buffer.mapped().empty() && buffer.host_cached()) {
+  // A few bytes are read sooner than copied, also where each read crosses the bus.
+  constexpr std::size_t kFewBytes = 256;
+  if (!buffer.mapped().empty() && (buffer.host_cached() || bytes.size() <= kFewBytes)) {
     std::memcpy(bytes.data(), buffer.mapped().data() + offset, bytes.size());
     return;
   }

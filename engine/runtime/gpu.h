@@ -1,5 +1,6 @@
 #pragma once
 
+#include <deque>
 #include <map>
 #include <memory>
 #include <set>
@@ -81,11 +82,20 @@ class Gpu {
   void fill(const vk::Buffer& buffer, std::uint32_t word);
   /// Ends a command buffer with the proof that it ran; nothing else is submitted.
   void finish(vk::CommandBuffer& commands) const;
-  /// Submits and waits until all has run. Throws DeviceLost when the device is lost, or silent for ten minutes: then it
-  /// is abandoned, with all that was made on it. Throws Error when the driver says that it ran the work and did not.
-  void submit_and_wait(const vk::CommandBuffer& commands, std::string_view what);
-  /// The parts of that, for work that is submitted ahead: whoever calls them has the proof checked in the end. Any
-  /// thread.
+  /// Submits and does not wait, unless much is on its way already: 16 submissions, or as much as a slow GPU does in
+  /// 1.6 s, where a submission that is planned to take `seconds` would be more. What it refers to must live, and may
+  /// not be submitted again, until wait_for_all() has returned. Throws what that does.
+  void submit_ahead(const vk::CommandBuffer& commands, double seconds, std::string_view what);
+  /// Waits until all that was submitted ahead has run. Throws DeviceLost when the device is lost, or silent for ten
+  /// minutes: then it is abandoned, with all that was made on it. Throws Error when the driver says that it ran the
+  /// work and did not.
+  void wait_for_all(std::string_view what);
+  void submit_and_wait(const vk::CommandBuffer& commands, std::string_view what) {
+    submit_ahead(commands, 0, what);
+    wait_for_all(what);
+  }
+  /// The same in parts, for threads of which each has a fence of its own: whoever calls them has the proof checked in
+  /// the end. Any thread.
   void submit(const vk::CommandBuffer& commands, vk::Fence& fence, std::string_view what) const;
   void wait(const vk::Fence& fence, std::string_view what) const;
   RunProof& proof() { return proof_; }
@@ -95,6 +105,12 @@ class Gpu {
   void check_validation() const;
 
  private:
+  /// A submission that the host has not waited for.
+  struct Ahead {
+    std::unique_ptr<vk::Fence> fence;
+    double seconds = 0;  // that it is planned to take
+  };
+  void wait_for(std::size_t count, std::string_view what);
   void refuse_abandoned(std::string_view what) const;
   static std::string pipeline_key(const Dispatch& dispatch);
   void tune_or_remember(CrashMark& mark);
@@ -108,10 +124,12 @@ class Gpu {
   std::vector<std::string> notes_;  // before what is read from caches
   vk::PipelineCache cache_;
   vk::CommandPool commands_;
-  vk::Fence fence_;
   RunProof proof_;
   std::map<std::string, std::unique_ptr<vk::ComputePipeline>> pipelines_;
   bool compiled_new_ = false;
+  std::deque<Ahead> ahead_;                         // in their order
+  std::vector<std::unique_ptr<vk::Fence>> fences_;  // to be used again
+  std::uint32_t unproved_ = 0;                      // submissions that the proof was not asked for
   Quarantine quarantine_;
 };
 

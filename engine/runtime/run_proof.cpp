@@ -55,7 +55,7 @@ void RunProof::append(vk::CommandBuffer& commands) const {
 
 void RunProof::check(std::uint32_t submissions, std::string_view what) {
   expected_ += submissions;
-  const auto counted = static_cast<std::uint32_t>(word(kCount));
+  const auto counted = count();
   if (counted == expected_) return;
   const std::uint32_t missing = expected_ - counted;
   // What comes next is judged by itself.
@@ -74,6 +74,8 @@ void RunProof::check(std::uint32_t submissions, std::string_view what) {
       "says",
       device_name_, what, missing, submissions));
 }
+
+std::uint32_t RunProof::count() const { return static_cast<std::uint32_t>(word(kCount)); }
 
 void RunProof::clear_flag() {
   for (const Word i : {kCheck, kElement, kValue}) set_word(i, 0);

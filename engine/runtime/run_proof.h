@@ -35,6 +35,9 @@ class RunProof {
   /// that the driver dropped `what`, or ran more than that; flags that it raised are forgotten then.
   void check(std::uint32_t submissions, std::string_view what);
 
+  /// Submissions that have left their trace since the device was opened, also those that the host did not wait for.
+  std::uint32_t count() const;
+
   /// The index that was found to name no place since the last call, if any.
   std::optional<RaisedFlag> take_flag();
 

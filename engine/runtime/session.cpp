@@ -71,10 +71,10 @@ class Pieces {
 
 }  // namespace
 
-std::shared_ptr<const vk::Buffer> Session::named(const std::string& name, std::uint64_t bytes) {
+std::shared_ptr<const vk::Buffer> Session::named(const std::string& name, std::uint64_t bytes, vk::MemoryUse use) {
   const auto found = named_.find(name);
   if (found != named_.end() && found->second->size() >= bytes) return found->second;
-  const auto buffer = std::make_shared<const vk::Buffer>(gpu_.device(), bytes, vk::MemoryUse::Device, name);
+  const auto buffer = std::make_shared<const vk::Buffer>(gpu_.device(), bytes, use, name);
   gpu_.fill_zero(*buffer);
   // Executables that were recorded with the old buffer would go on using it.
   if (found != named_.end()) executables_.clear();
@@ -82,8 +82,8 @@ std::shared_ptr<const vk::Buffer> Session::named(const std::string& name, std::u
   return buffer;
 }
 
-void Session::reserve(const std::string& name, std::uint64_t bytes) {
-  named(name, round_up(std::max<std::uint64_t>(bytes, 16), 16));
+void Session::reserve(const std::string& name, std::uint64_t bytes, vk::MemoryUse use) {
+  named(name, round_up(std::max<std::uint64_t>(bytes, 16), 16), use);
 }
 
 void Session::grow(const std::string& name, std::uint64_t bytes) {
@@ -229,10 +229,11 @@ std::vector<Executable::Submission> Session::record(const Executable& executable
       if (!recorded.empty()) gpu_.finish(recorded.back().commands);
       recorded.push_back({gpu_.commands().allocate(), next.dispatch});
       recorded.back().commands.begin(vk::Recording::Reusable);
-      // Uploads through staging and earlier submissions are done: the host waited for them.
+      // The host has not waited for the submissions before.
       recorded.back().commands.barrier(vk::Stage::Transfer | vk::Stage::Compute, vk::Stage::Compute);
     }
-    auto& [commands, longest] = recorded.back();
+    auto& [commands, longest, seconds] = recorded.back();
+    seconds += planned_seconds(dispatch);
     if (planned_seconds(dispatch) > planned_seconds(executable.plan_.dispatches[longest])) longest = next.dispatch;
     if (next.barrier) commands.barrier(vk::Stage::Compute, vk::Stage::Compute);
     commands.bind(gpu_.pipeline(dispatch), executable.sets_[next.dispatch], dispatch.push_constants);
@@ -242,12 +243,19 @@ std::vector<Executable::Submission> Session::record(const Executable& executable
   return recorded;
 }
 
-void Session::submit(const Executable& executable, const Executable::Submission& submission) {
+void Session::submit(const Executable& executable, std::span<const Executable::Submission> submissions) {
   const Plan& plan = executable.plan_;
+  const std::string what = fmt::format("graph '{}'", plan.graph_name);
+  const std::uint32_t before = gpu_.proof().count();
   try {
-    gpu_.submit_and_wait(submission.commands, fmt::format("graph '{}'", plan.graph_name));
+    for (const Executable::Submission& submission : submissions) {
+      gpu_.submit_ahead(submission.commands, submission.seconds, what);
+    }
+    gpu_.wait_for_all(what);
   } catch (const DeviceLost& lost) {
-    const Dispatch& longest = plan.dispatches[submission.longest];
+    // The first that left no trace was running.
+    const std::size_t ran = gpu_.proof().count() - before;
+    const Dispatch& longest = plan.dispatches[submissions[std::min(ran, submissions.size() - 1)].longest];
     throw DeviceLost(fmt::format(
         "graph '{}' on {}: {}. The longest dispatch of the submission was '{}' ({}), planned to "
         "take at most {:.3g} s",
@@ -270,7 +278,7 @@ void Session::run(Executable& executable, int repeats) {
   if (recorded == executable.recorded_.end()) {
     recorded = executable.recorded_.emplace(repeats, record(executable, repeats)).first;
   }
-  for (const Executable::Submission& submission : recorded->second) submit(executable, submission);
+  submit(executable, recorded->second);
   gpu_.check_validation();
 }
 
@@ -295,7 +303,7 @@ std::vector<DispatchTime> Session::time_dispatches(Executable& executable, int r
   std::vector<std::vector<double>> runs(dispatches.size());
   for (int repeat = 0; repeat < repeats; ++repeat) {
     before_each();
-    submit(executable, submission);
+    submit(executable, {&submission, 1});
     const std::vector<double> times = queries.nanoseconds();
     for (std::size_t i = 0; i < runs.size(); ++i) runs[i].push_back((times[i + 1] - times[i]) * 1e-9);
   }

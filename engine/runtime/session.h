@@ -33,13 +33,14 @@ class Executable {
   struct Submission {
     vk::CommandBuffer commands;
     std::size_t longest;  // the dispatch of it that is planned to take most time
+    double seconds = 0;   // that all of it is planned to take
   };
   Plan plan_;
   std::vector<TensorPlace> places_;  // by tensor
   std::vector<vk::BufferView> views_;
   std::unique_ptr<vk::DescriptorPool> pool_;
   std::vector<VkDescriptorSet> sets_;  // by dispatch
-  /// By number of repeats: command buffers to submit one after the other, waiting for each.
+  /// By number of repeats: command buffers to submit one after the other.
   std::map<int, std::vector<Submission>> recorded_;
 };
 
@@ -60,8 +61,9 @@ class Session {
  public:
   Session(Gpu& gpu, WeightStore& weights) : gpu_(gpu), weights_(weights) {}
 
-  /// Makes room for an input or state ahead of the graphs that use it: the largest size it will have.
-  void reserve(const std::string& name, std::uint64_t bytes);
+  /// Makes room for an input or state ahead of the graphs that use it: the largest size it will have. With Readback it
+  /// lies where the host reads it after a run without a copy: for a few words that kernels write and seldom read.
+  void reserve(const std::string& name, std::uint64_t bytes, vk::MemoryUse use = vk::MemoryUse::Device);
   /// Makes an input or state larger; what it holds stays, and what follows is undefined. Executables are prepared anew
   /// after that.
   void grow(const std::string& name, std::uint64_t bytes);
@@ -88,7 +90,8 @@ class Session {
   void fill_scratch(const Executable& executable, std::uint32_t word);
   bool has(const std::string& name) const { return named_.contains(name); }
 
-  /// Runs the executable `repeats` times, one after the other, and waits. Work is split into submissions short enough
+  /// Runs the executable `repeats` times, one after the other, and waits once, when all is submitted, unless that is
+  /// more than Gpu::submit_ahead() lets through. Work is split into submissions short enough
   /// for the watchdogs of desktop systems. Throws DeviceLost naming the dispatch that most likely took too long, Error
   /// when the driver dropped work, and IndexOutOfRange naming node and index.
   void run(Executable& executable, int repeats = 1);
@@ -106,12 +109,13 @@ class Session {
     std::uint64_t last_use = 0;
   };
 
-  std::shared_ptr<const vk::Buffer> named(const std::string& name, std::uint64_t bytes);
+  std::shared_ptr<const vk::Buffer> named(const std::string& name, std::uint64_t bytes,
+                                          vk::MemoryUse use = vk::MemoryUse::Device);
   MemoryNeed need(const Plan& plan) const;
   std::vector<TensorPlace> place(const Plan& plan);
   void write_descriptors(Executable& executable);
   std::vector<Executable::Submission> record(const Executable& executable, int repeats);
-  void submit(const Executable& executable, const Executable::Submission& submission);
+  void submit(const Executable& executable, std::span<const Executable::Submission> submissions);
 
   Gpu& gpu_;
   WeightStore& weights_;

@@ -79,7 +79,8 @@ TextSession::TextSession(Gpu& gpu, const ModelFile& file, std::int64_t context)
   }
   session_.reserve("tokens", static_cast<std::uint64_t>(std::min(kPromptChunk, context_)) * 4);
   session_.reserve("position", 4);
-  session_.reserve("history", static_cast<std::uint64_t>(context_) * 4);
+  // Kernels write a token a step there, and read back only what a repetition penalty looks at.
+  session_.reserve("history", static_cast<std::uint64_t>(context_) * 4, vk::MemoryUse::Readback);
   session_.reserve("sampler", sizeof(ops::SamplerState));
 }
 

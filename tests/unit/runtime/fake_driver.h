@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cstdint>
+#include <limits>
 #include <span>
 #include <string>
 #include <string_view>
@@ -48,7 +49,13 @@ class FakeDriver {
       return self.waits_++ == self.lost_at_ ? VK_ERROR_DEVICE_LOST : result;
     };
   }
+  /// Counts what is submitted and how often the host waits, and does no harm.
+  void count() {
+    drop_submissions(std::numeric_limits<int>::max());
+    lose_device(-1);
+  }
   int waits() const { return waits_; }
+  int submissions() const { return submissions_; }
   /// The driver compiles a shader module wrongly: where it adds, it subtracts. May be called for several.
   void break_module(const std::string& key) {
     broken_.push_back(shader_code(key).words);

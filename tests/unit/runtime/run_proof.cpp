@@ -97,6 +97,49 @@ TEST_CASE("a later submission of a run that is dropped is an error") {
   CHECK_THROWS_WITH_AS(f.session.run(*executable), doctest::Contains("did not run the work"), Error);
 }
 
+TEST_CASE("the host waits once for a run of many submissions, and before it only where they take long") {
+  const auto device = test_device();
+  if (!device) return;
+  Fixture f(*device);
+  const auto waits = [&](std::uint64_t flops, int repeats) {
+    Plan plan = make_plan(relu(), {}, f.gpu.caps(), f.gpu.tuning());
+    for (Dispatch& dispatch : plan.dispatches) dispatch.flops = flops;
+    const std::unique_ptr<Executable> executable = f.session.prepare(std::move(plan));
+    const std::vector<float> x = {-1, 2, -3, 4};
+    f.session.write("x", std::as_bytes(std::span(x)));
+    FakeDriver driver(f.gpu);
+    driver.count();
+    f.session.run(*executable, repeats);
+    CHECK(driver.submissions() == repeats);
+    std::vector<float> y(4);
+    f.session.read_output(*executable, "y", std::as_writable_bytes(std::span(y)));
+    CHECK(y == std::vector<float>{0, 2, 0, 4});
+    return driver.waits();
+  };
+  CHECK(waits(9'000'000'000, 16) == 1);
+  CHECK(waits(9'000'000'000, 18) == 3);    // more than 16 are not on their way
+  CHECK(waits(45'000'000'000, 16) == 14);  // 0.45 s each, three of which are on their way
+  CHECK(waits(400'000'000'000, 3) == 3);   // each alone too long
+}
+
+TEST_CASE("a device that is lost in the midst of a run names the dispatch that was running") {
+  const auto device = test_device();
+  if (!device) return;
+  Fixture f(*device);
+  GraphBuilder g("long");
+  ValueId x = g.input("x", DType::F32, {4});
+  for (const char* name : {"the first", "the second", "the third"}) x = g.add("relu", name, {x});
+  g.output(x, "y");
+  Plan plan = make_plan(std::move(g).finish(), {}, f.gpu.caps(), f.gpu.tuning());
+  REQUIRE(plan.dispatches.size() == 3);
+  for (Dispatch& dispatch : plan.dispatches) dispatch.flops = 9'000'000'000;
+  const std::unique_ptr<Executable> executable = f.session.prepare(std::move(plan));
+  FakeDriver driver(f.gpu);
+  driver.drop_submissions(1);
+  driver.lose_device();
+  CHECK_THROWS_WITH_AS(f.session.run(*executable), doctest::Contains("'the second'"), DeviceLost);
+}
+
 TEST_CASE("work that ran more often than it was given is an error, and flags of that run are forgotten") {
   const auto device = test_device();
   if (!device) return;
