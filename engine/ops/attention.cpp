@@ -313,6 +313,7 @@ const Op op_attention = {.names = {"attention"},
                          .lower = lower_attention,
                          .updates = {kCacheK, kCacheV},
                          .fusions = {{FusionPhase::Inputs, "rotary", fuse_rotary},
-                                     {FusionPhase::Inputs, "packed attention", fuse_packed_attention}}};
+                                     {FusionPhase::Inputs, "packed attention", fuse_packed_attention}},
+                         .tuning = attention_tuning()};
 
 }  // namespace heed::ops

@@ -2,10 +2,12 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <vector>
 
 #include "constants/attention_push.h"
 #include "graph/graph.h"
 #include "ops/fusion.h"
+#include "ops/tuning.h"
 
 namespace heed {
 class Lowering;   // plan/lowering.h
@@ -63,6 +65,9 @@ std::uint64_t attention_iterations(const AttentionSizes& sizes, bool vectors, st
 std::uint64_t attention_shared(const AttentionSizes& sizes, std::uint32_t lanes);
 /// Adds to a dispatch what it does for the keys: for each of them `products` multiplications a query and head.
 void count_keys(const AttentionSizes& sizes, std::int64_t products, Dispatch& dispatch);
+
+/// What the tuner times for attention: attention_tuning.cpp.
+std::vector<TuningStep> attention_tuning();
 
 // Passes of this op (attention_fusions.cpp).
 

@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <optional>
 
@@ -8,6 +9,7 @@
 #include "constants/attention_prepare.h"
 #include "constants/attention_push.h"
 #include "constants/attention_rows.h"
+#include "constants/attention_split.h"
 #include "constants/attention_step.h"
 #include "constants/attention_weights.h"
 #include "graph/integer.h"
@@ -108,6 +110,57 @@ KeyTiles key_tiles(const Lowering& l, const Sizes& s, bool vectors) {
   return tiles;
 }
 
+constexpr std::uint32_t kSplitBindings = kStepBindings + 2;
+
+/// How attention_split.comp is cut for a single row; nothing where it cannot run.
+struct KeyRuns {
+  AttentionSplitConstants constants;
+  std::int64_t blocks;       // groups of heads that share keys
+  std::uint64_t part_bytes;  // what the runs of all heads leave
+
+  static std::optional<KeyRuns> of(const Lowering& l, const Sizes& s) {
+    constexpr std::int64_t kMostHeads = 8;    // of a workgroup: sums in registers
+    constexpr std::int64_t kFewestKeys = 16;  // worth a workgroup
+    constexpr std::uint32_t kLanes = 128;
+    if (l.tuning().attention_groups == 0 || s.d % 4 != 0 || s.dv % 4 != 0) return std::nullopt;
+    if (l.caps().max_storage_buffers < kSplitBindings) return std::nullopt;
+    std::int64_t group = std::min(kMostHeads, s.heads / s.kv_heads);
+    while (s.heads / s.kv_heads % group != 0) --group;
+    KeyRuns cut{};
+    cut.blocks = s.heads / group;
+    const std::int64_t wanted = ceil_div<std::int64_t>(l.tuning().attention_groups, cut.blocks);
+    const std::int64_t runs = std::clamp<std::int64_t>(wanted, 1, ceil_div(s.length, kFewestKeys));
+    AttentionSplitConstants& c = cut.constants;
+    c.lanes = c.workgroup = l.lanes(kLanes);
+    c.group = u32(group);
+    c.q_length = u32(s.d / 4);
+    c.v_length = u32(s.dv / 4);
+    c.runs = u32(runs);
+    // Neighbouring lanes read neighbouring words, 128 bytes of a key together.
+    c.key_lanes = std::min(8u, std::bit_floor(c.q_length));
+    if (c.lanes < std::max({c.key_lanes, c.group, c.v_length})) return std::nullopt;
+    c.tile = std::clamp(std::bit_ceil(u32(ceil_div(s.length, runs))), 16u, 64u);
+    const auto shared = [&] {
+      return (std::uint64_t{c.group} + 1) * c.q_length * 16 + std::uint64_t{c.group} * c.tile * (c.key_lanes + 1) * 4 +
+             c.group * 4 + std::uint64_t{c.lanes} * 20 + 4;
+    };
+    while (c.tile > 16 && shared() > l.caps().max_shared_memory) c.tile /= 2;
+    if (shared() > l.caps().max_shared_memory) return std::nullopt;
+    // Loop iterations of an invocation: a tile's scores, weights and values, and the end.
+    const std::uint64_t tiles = ceil_div(static_cast<std::uint64_t>(s.length), std::uint64_t{c.tile} * c.runs) + 1;
+    const std::uint64_t scores =
+        ceil_div(c.tile, c.lanes / c.key_lanes) * (2 * c.group + ceil_div(c.q_length, c.key_lanes) * (c.group + 1)) +
+        ceil_div(c.group * c.tile, c.lanes) * (c.key_lanes + 1);
+    const std::uint64_t weights = c.tile + ceil_div(c.tile, c.lanes / c.group) + c.group;
+    const std::uint64_t values = ceil_div(c.tile, c.lanes / c.v_length) * (c.group + 1);
+    const std::uint64_t ends = std::uint64_t{c.lanes} * (c.group + 2) + 16 * std::uint64_t{c.group} * c.q_length +
+                               ceil_div(c.group * c.v_length * 4, c.lanes) * (2 * std::uint64_t{c.runs} + 2);
+    if (tiles * (scores + weights + values) + ends > l.caps().max_loop_iterations) return std::nullopt;
+    cut.part_bytes = static_cast<std::uint64_t>(s.heads * runs * (s.dv + 2)) * 4;
+    return cut;
+  }
+};
+
 /// Whether lanes had better be query rows than keys: where lanes with rows of their own are faster, there are enough
 /// rows that see the same keys, and a head fits registers.
 bool wants_rows(const Lowering& l, const Sizes& s) {
@@ -191,8 +244,6 @@ void lower_attention(Lowering& l) {
   d.bytes = cached ? 0 : keys.size + values.size;
   count_keys(s, s.d + s.dv, d);
   if (single_dispatch) {
-    const KeyTiles tiles = key_tiles(l, s, vectors);
-    d.shader = "attention_step";
     Binding write_k = l.update(kCacheK);
     Binding write_v = l.update(kCacheV);
     write_k.access = write_v.access = Access::Write;
@@ -201,12 +252,25 @@ void lower_attention(Lowering& l) {
     d.bindings.push_back(rotary ? rotary->table(l, s.length) : q);
     d.bindings.push_back(write_k);
     d.bindings.push_back(write_v);
-    d.specialization = words_of(AttentionStepConstants{.lanes = tiles.lanes,
-                                                       .masked = l.has(kMask),
-                                                       .tile = tiles.tile,
-                                                       .slots = tiles.slots,
-                                                       .q_length = tiles.q_length,
-                                                       .half_split = rotary && rotary->half});
+    if (std::optional<KeyRuns> runs = KeyRuns::of(l, s)) {
+      d.shader = "attention_split";
+      d.variant = {};
+      d.bindings.push_back(l.scratch("parts", runs->part_bytes));
+      d.bindings.push_back(l.counter(static_cast<std::size_t>(runs->blocks)));
+      runs->constants.masked = l.has(kMask);
+      runs->constants.half_split = rotary && rotary->half;
+      d.specialization = words_of(runs->constants);
+      d.groups = l.spread(static_cast<std::uint64_t>(runs->blocks) * runs->constants.runs);
+    } else {
+      const KeyTiles tiles = key_tiles(l, s, vectors);
+      d.shader = "attention_step";
+      d.specialization = words_of(AttentionStepConstants{.lanes = tiles.lanes,
+                                                         .masked = l.has(kMask),
+                                                         .tile = tiles.tile,
+                                                         .slots = tiles.slots,
+                                                         .q_length = tiles.q_length,
+                                                         .half_split = rotary && rotary->half});
+    }
   } else if (vectors && wants_rows(l, s)) {
     d.shader = "attention_rows";
     const bool same_storage = l.tuning().texel && l.tuning().same_storage;

@@ -327,8 +327,8 @@ void Lowering::check_indices(std::size_t i, std::string what, const Shape& sizes
   emit(std::move(d));
 }
 
-Binding Lowering::counter() {
-  const std::array<std::int32_t, 1> zero = {0};
+Binding Lowering::counter(std::size_t count) {
+  const std::vector<std::int32_t> zero(count, 0);
   // Not among the constants, whatever their names: a kernel writes here.
   Binding binding = constant_words("counter:", node_->name, std::as_bytes(std::span(zero)), DType::I32, View::None);
   binding.access = Access::ReadWrite;

@@ -89,8 +89,8 @@ class Lowering {
   /// them in messages. Known elements are checked now, others by a dispatch of their own whenever the plan runs, once
   /// for all nodes that ask the same. States are left alone: the kernels that move them on see to it.
   void check_indices(std::size_t i, std::string what, const Shape& sizes, bool from_end);
-  /// A counter of this node alone, 0 at first; a kernel that changes it leaves it 0.
-  Binding counter();
+  /// Counters of this node alone, 0 at first; a kernel that changes one leaves it 0.
+  Binding counter(std::size_t count = 1);
   /// A table that the plan brings; equal ones of one name share their memory.
   Binding constant(const std::string& name, std::span<const float> values, View view);
   Binding constant(const std::string& name, std::span<const std::int32_t> values, View view);

@@ -15,9 +15,10 @@
 namespace heed {
 namespace {
 
-constexpr std::uint32_t kVersion = 5;  // of the kernels that were measured
+constexpr std::uint32_t kVersion = 6;  // of the kernels that were measured
 constexpr int kRounds = 6;
-constexpr std::size_t kWords = 9;  // of a verdict in the cache
+constexpr std::uint32_t kMostAttentionGroups = 1u << 16;
+constexpr std::size_t kWords = 10;  // of a verdict in the cache
 
 /// Weights of zeros for a graph.
 MemoryWeights zero_weights(const Graph& graph) {
@@ -106,9 +107,9 @@ Tuning tune(Gpu& gpu) {
 }
 
 std::vector<std::byte> tuning_to_bytes(const Tuning& tuning) {
-  const std::uint32_t words[kWords] = {kVersion,          tuning.texel, tuning.same_storage,
-                                       tuning.lane_rows,  tuning.lanes, tuning.rows,
-                                       tuning.max_groups, tuning.pairs, tuning.shuffle_rows};
+  const std::uint32_t words[kWords] = {
+      kVersion,    tuning.texel,      tuning.same_storage, tuning.lane_rows,    tuning.lanes,
+      tuning.rows, tuning.max_groups, tuning.pairs,        tuning.shuffle_rows, tuning.attention_groups};
   std::vector<std::byte> bytes(sizeof(words));
   std::memcpy(bytes.data(), words, sizeof(words));
   return bytes;
@@ -118,12 +119,13 @@ std::optional<Tuning> tuning_from_bytes(std::span<const std::byte> bytes, const 
   std::uint32_t words[kWords];
   if (bytes.size() != sizeof(words)) return std::nullopt;
   std::memcpy(words, bytes.data(), sizeof(words));
-  const Tuning tuning{words[1] != 0, words[2] != 0, words[3] != 0, words[4],
-                      words[5],      words[6],      words[7] != 0, words[8] != 0};
+  const Tuning tuning{words[1] != 0, words[2] != 0, words[3] != 0, words[4], words[5],
+                      words[6],      words[7] != 0, words[8] != 0, words[9]};
   const bool fits = words[0] == kVersion && tuning.lanes >= 1 && tuning.lanes <= caps.max_workgroup_invocations &&
                     tuning.lanes <= caps.max_workgroup_size[0] &&
                     (!caps.subgroup_arithmetic || tuning.lanes % caps.subgroup_size == 0) && tuning.rows >= 1 &&
                     tuning.rows <= 16 && tuning.max_groups >= 1 && tuning.max_groups <= caps.max_workgroup_count[0] &&
+                    tuning.attention_groups <= kMostAttentionGroups &&
                     (!tuning.texel || caps.max_texel_buffer_elements > 0);
   return fits ? std::optional<Tuning>(tuning) : std::nullopt;
 }

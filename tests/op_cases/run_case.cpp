@@ -246,6 +246,14 @@ std::vector<Variant> variants_of(const DeviceCaps& caps) {
     }
   }
   add("3 workgroups").tuning.max_groups = 3;
+  for (const std::uint32_t groups : {1u, 13u, 1000u}) {
+    add(fmt::format("attention by {} workgroups", groups)).tuning.attention_groups = groups;
+  }
+  if (caps.max_texel_buffer_elements > 0) {
+    Tuning& split = add("attention by 40 workgroups, texel").tuning;
+    split.attention_groups = 40;
+    split.texel = true;
+  }
   {
     // So few in x that every kernel folds its grid in some case (Lowering::spread); compiled as above.
     Variant& folded = add("folded grids");

@@ -203,6 +203,7 @@ std::vector<Tuning> tunings(const DeviceCaps& caps, bool few) {
       std::min({caps.max_workgroup_invocations, caps.max_workgroup_size[0], std::max(4u, caps.subgroup_size)});
   lanes.rows = 8;
   lanes.texel = lanes.same_storage = lanes.pairs = caps.max_texel_buffer_elements > 0;
+  lanes.attention_groups = 640;
   std::vector<Tuning> all = {plain, lanes};
   if (few) return all;
   const auto with = [&](Tuning tuning, auto member, auto value) {

@@ -45,14 +45,16 @@ std::map<std::string_view, std::size_t> counts(const DeviceCaps& caps, bool fast
 
 TEST_CASE("lanes with rows of their own have other choices than lanes that share them") {
   Tuning best;
-  CHECK(counts(cpu_driver(), true, best) == std::map<std::string_view, std::size_t>{{"texel reads", 1},
-                                                                                    {"lanes with rows of their own", 1},
-                                                                                    {"lanes of a workgroup", 0},
-                                                                                    {"rows at a time", 2},
-                                                                                    {"number of workgroups", 0},
-                                                                                    {"reads of the same place", 1},
-                                                                                    {"pairs in one dispatch", 1},
-                                                                                    {"rows from lane to lane", 1}});
+  CHECK(counts(cpu_driver(), true, best) ==
+        std::map<std::string_view, std::size_t>{{"texel reads", 1},
+                                                {"lanes with rows of their own", 1},
+                                                {"lanes of a workgroup", 0},
+                                                {"rows at a time", 2},
+                                                {"number of workgroups", 0},
+                                                {"reads of the same place", 1},
+                                                {"pairs in one dispatch", 1},
+                                                {"rows from lane to lane", 1},
+                                                {"workgroups of a step's attention", 2}});
   CHECK(best == Tuning{.texel = true,
                        .same_storage = true,
                        .lane_rows = true,
@@ -60,7 +62,8 @@ TEST_CASE("lanes with rows of their own have other choices than lanes that share
                        .rows = 16,
                        .max_groups = 65535,
                        .pairs = true,
-                       .shuffle_rows = true});
+                       .shuffle_rows = true,
+                       .attention_groups = 640});
   CHECK(counts(gpu(), false, best) == std::map<std::string_view, std::size_t>{{"texel reads", 1},
                                                                               {"lanes with rows of their own", 1},
                                                                               {"lanes of a workgroup", 4},
@@ -68,7 +71,8 @@ TEST_CASE("lanes with rows of their own have other choices than lanes that share
                                                                               {"number of workgroups", 3},
                                                                               {"reads of the same place", 0},
                                                                               {"pairs in one dispatch", 0},
-                                                                              {"rows from lane to lane", 0}});
+                                                                              {"rows from lane to lane", 0},
+                                                                              {"workgroups of a step's attention", 2}});
   CHECK(best == default_tuning(gpu()));
 }
 

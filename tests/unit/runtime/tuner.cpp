@@ -18,6 +18,7 @@ Tuning some_tuning() {
   tuning.max_groups = 256;
   tuning.pairs = true;
   tuning.shuffle_rows = true;
+  tuning.attention_groups = 640;
   return tuning;
 }
 

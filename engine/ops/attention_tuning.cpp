@@ -1,0 +1,43 @@
+// What the tuner times for attention, and the ways to run it.
+#include "ops/attention.h"
+#include "ops/tuning.h"
+
+namespace heed::ops {
+namespace {
+
+constexpr std::int64_t kHeads = 16;
+constexpr std::int64_t kHeadWidth = 64;
+constexpr std::int64_t kKeys = 1024;
+
+/// A step of generation with a cache that is nearly full.
+Graph step_with_cache() {
+  GraphBuilder builder("attention of a step");
+  const ValueId q = builder.input("q", DType::F32, {1, kHeads * kHeadWidth});
+  const ValueId k = builder.input("k", DType::F32, {1, kHeads * kHeadWidth});
+  const ValueId v = builder.input("v", DType::F32, {1, kHeads * kHeadWidth});
+  const ValueId keys = builder.state("keys", DType::F32, {kKeys, kHeads * kHeadWidth});
+  const ValueId values = builder.state("values", DType::F32, {kKeys, kHeads * kHeadWidth});
+  const ValueId position =
+      builder.add("cast", "position", {builder.integers("last", {kKeys - 1})}, {{"to", std::string("i32")}});
+  builder.output(builder.add("attention", "attention", {q, k, v, kNoValue, keys, values, position},
+                             {{"heads", kHeads}, {"causal", std::int64_t{1}}}),
+                 "y");
+  return std::move(builder).finish();
+}
+
+std::vector<Tuning> workgroups_of_a_step(const DeviceCaps&, const Tuning& best) {
+  std::vector<Tuning> candidates;
+  for (const std::uint32_t groups : {128u, 640u}) {
+    candidates.push_back(best);
+    candidates.back().attention_groups = groups;
+  }
+  return candidates;
+}
+
+}  // namespace
+
+std::vector<TuningStep> attention_tuning() {
+  return {{"workgroups of a step's attention", step_with_cache, workgroups_of_a_step}};
+}
+
+}  // namespace heed::ops
