@@ -96,9 +96,9 @@ void main() {
     for (uint r = 0; r < SUMS; ++r) {
       products[r] = 0.0;
       // Past the end the last one is repeated and not written.
-      row_of[r] = weight_row(projection_row(head, min(first + r * lanes + lane, count - 1)), row_words);
+      row_of[r] = weight_row(projection_row(head, min(first + r * lanes + lane, count - 1)), row_units);
     }
-    multiply(row_of, 0, row_words, false, products);
+    multiply(row_of, 0, row_units, false, products);
     // All of x has been seen once now.
     if (HAS_NORM == 1 && first == 0) {
       norm_scale = inversesqrt(subgroupAdd(sum_of(squares)) / float(columns) + norm_eps);

@@ -2,7 +2,7 @@
 // variant ACCESS: storage texel
 // variant WEIGHT: f32 f16 bf16 q8_0 q4_0
 //
-// y[t, :] = scale * table[ids[t], :] (engine/ops/embedding.cpp). An invocation decodes one 16-byte word of a row. The
+// y[t, :] = scale * table[ids[t], :] (engine/ops/embedding.cpp). An invocation decodes a unit of a row (weights.glsl). The
 // dispatch holds rows [first, first + count) of the table and leaves the others' tokens to its siblings; the dispatch
 // with row 0 writes zeros for ids outside the table.
 #extension GL_GOOGLE_include_directive : require
@@ -14,7 +14,7 @@ layout(constant_id = 1) const uint BAND = 1;
 layout(push_constant) uniform Push {
   uint tokens;
   uint width;
-  uint row_words;
+  uint row_units;
   uint first;
   uint count;
   uint vocabulary;
@@ -26,14 +26,14 @@ WRITE_F32(3, y);
 
 void main() {
   const uint i = workgroup_index() * gl_WorkGroupSize.x + gl_LocalInvocationID.x;
-  if (i >= tokens * row_words) return;
-  const uint t = i / row_words;
-  const uint unit = i % row_words;
+  if (i >= tokens * row_units) return;
+  const uint t = i / row_units;
+  const uint unit = i % row_units;
   const uint id = uint(load_i32(ids, t));  // a negative id becomes a large one
   const bool here = id >= first && id < first + count;
   const bool nowhere = id >= vocabulary && first == 0;
   if (!here && !nowhere) return;
-  const Unit u = load_unit(weight_row(here ? id - first : 0, row_words), unit);
+  const Unit u = load_unit(weight_row(here ? id - first : 0, row_units), unit);
 #ifdef UNIT_SCALED
   const float factor = nowhere ? 0.0 : scale * u.scale;
 #else

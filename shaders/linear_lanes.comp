@@ -5,8 +5,8 @@
 // variant SAME: read storage
 //
 // y[t, n] = act(sum_k x[t, k] W[n, k] + bias[n]) + residual[t, n], for few rows t (engine/ops/linear.cpp).
-// A lane owns ROWS weight rows (lanes.glsl). A workgroup takes gl_WorkGroupSize.x * ROWS weight rows and one t. A 16-byte
-// word of each weight row is fetched once; x once a workgroup, at the same place by all lanes.
+// A lane owns ROWS weight rows (lanes.glsl). A workgroup takes gl_WorkGroupSize.x * ROWS weight rows and one t. A unit
+// of each weight row (weights.glsl) is fetched once; x once a workgroup, at the same place by all lanes.
 #extension GL_GOOGLE_include_directive : require
 layout(local_size_x_id = 0) in;
 #include "constants/linear.h"
@@ -59,9 +59,9 @@ void main() {
   for (uint r = 0; r < SUMS; ++r) {
     sums[r] = 0.0;
     // Rows past the end repeat the last one and are not written.
-    row_of[r] = weight_row(min(own + (r % ROWS) * gl_WorkGroupSize.x, count - 1) + (r / ROWS) * width, row_words);
+    row_of[r] = weight_row(min(own + (r % ROWS) * gl_WorkGroupSize.x, count - 1) + (r / ROWS) * width, row_units);
   }
-  multiply(row_of, 0, row_words, false, sums);
+  multiply(row_of, 0, row_units, false, sums);
 
   const float scale = HAS_NORM == 1 ? inversesqrt(sum_of(squares) / float(columns) + norm_eps) : 1.0;
   for (uint r = 0; r < ROWS; ++r) {

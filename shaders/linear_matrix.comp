@@ -5,7 +5,7 @@
 // variant SAME: read storage shuffle
 //
 // y[t, n] = act(sum_k x[t, k] W[n, k] + bias[n]) + residual[t, n], for many rows t (engine/ops/linear.cpp).
-// A lane owns ROWS rows t and 4 columns n (gated: 2 and their 2 partners) in registers; a word of each weight row and
+// A lane owns ROWS rows t and 4 columns n (gated: 2 and their 2 partners) in registers; a unit of each weight row and
 // a vec4 of each x row are fetched for 16 * ROWS multiply-adds. No shared memory. Workgroups: column groups vary
 // slowest, so that neighbours share weights. With SAME_shuffle a workgroup is one subgroup, whose lanes fetch the x rows
 // in turn and hand them on: a fetch for all lanes costs CPU drivers as much as one for each.
@@ -67,12 +67,12 @@ void main() {
 
   Row weight_rows[4];
   for (uint c = 0; c < 4; ++c) {
-    weight_rows[c] = weight_row(min(n0 + c % COLUMNS, count - 1) + (c / COLUMNS) * width, row_words);
+    weight_rows[c] = weight_row(min(n0 + c % COLUMNS, count - 1) + (c / COLUMNS) * width, row_units);
   }
   vec4 sums[ROWS];
   for (uint r = 0; r < ROWS; ++r) sums[r] = vec4(0.0);
 
-  for (uint unit = 0; unit < row_words; ++unit) {
+  for (uint unit = 0; unit < row_units; ++unit) {
     Unit u[4];
     for (uint c = 0; c < 4; ++c) u[c] = load_unit(weight_rows[c], unit);
     for (uint j = 0; j < UNIT_VECTORS; ++j) {

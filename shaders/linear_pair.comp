@@ -69,9 +69,9 @@ void main() {
     Row row_of[SUMS];
     for (uint r = 0; r < SUMS; ++r) {
       sums[r] = 0.0;
-      row_of[r] = weight_row(first + (r % CHUNK) * lanes + lane + (r / CHUNK) * hidden, row_words);
+      row_of[r] = weight_row(first + (r % CHUNK) * lanes + lane + (r / CHUNK) * hidden, row_units);
     }
-    multiply(row_of, 0, row_words, false, sums);
+    multiply(row_of, 0, row_units, false, sums);
     // All of x has been seen once now.
     if (HAS_NORM == 1 && first == h_first) {
       scale = inversesqrt(subgroupAdd(sum_of(squares)) / float(columns) + norm_eps);

@@ -5,8 +5,8 @@
 // variant SUBGROUP: 1 0
 //
 // y[t, n] = act(sum_k x[t, k] W[n, k] + bias[n]) + residual[t, n], for few rows t (engine/ops/linear.cpp).
-// A workgroup takes `blocks_per_group` blocks of ROWS weight rows and one t; its lanes go along k, a 16-byte word of
-// weights each. It moves ROWS * row_words * 16 bytes of weights a block and 2 flops an element; x is read once a block.
+// A workgroup takes `blocks_per_group` blocks of ROWS weight rows and one t; its lanes go along k, a unit of
+// weights each (weights.glsl). It moves ROWS rows of weights a block and 2 flops an element; x is read once a block.
 #extension GL_GOOGLE_include_directive : require
 layout(local_size_x_id = 0) in;
 #include "constants/linear.h"
@@ -66,7 +66,7 @@ void main() {
     for (uint r = 0; r < SUMS; ++r) sums[r] = 0.0;
     float squares = 0.0;
 
-    for (uint unit = lane; unit < row_words; unit += gl_WorkGroupSize.x) {
+    for (uint unit = lane; unit < row_units; unit += gl_WorkGroupSize.x) {
       vec4 xs[UNIT_VECTORS];
       for (uint j = 0; j < UNIT_VECTORS; ++j) {
         xs[j] = load_x(t, unit * UNIT_VECTORS + j);
@@ -78,7 +78,7 @@ void main() {
       for (uint r = 0; r < SUMS; ++r) {
         // Rows past the end repeat the last one and are not written.
         const uint row = min(block * ROWS + r % ROWS, count - 1) + (r / ROWS) * width;
-        const Unit u = load_unit(weight_row(row, row_words), unit);
+        const Unit u = load_unit(weight_row(row, row_units), unit);
         vec4 partial = xs[0] * unit_vector(u, 0);
         for (uint j = 1; j < UNIT_VECTORS; ++j) partial = fma(xs[j], unit_vector(u, j), partial);
         const float sum = (partial.x + partial.y) + (partial.z + partial.w);

@@ -8,6 +8,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "graph/quantised.h"
 #include "heed/error.h"
 
 namespace heed {
@@ -15,7 +16,6 @@ namespace {
 
 static_assert(std::endian::native == std::endian::little, "tensors are stored little-endian and read in place");
 
-constexpr std::size_t kBlock = 32;
 constexpr std::uint32_t kMagnitude = 0x7fffffff;
 constexpr std::uint32_t kInfinity = 0x7f800000;
 
@@ -25,18 +25,6 @@ T load(const std::byte* from) {
   std::memcpy(&value, from, sizeof value);
   return value;
 }
-
-struct BlockQ8 {
-  std::uint16_t scale;
-  std::array<std::int8_t, kBlock> values;
-};
-static_assert(sizeof(BlockQ8) == 34);
-
-struct BlockQ4 {
-  std::uint16_t scale;
-  std::array<std::uint8_t, kBlock / 2> nibbles;  // element i low, element i + 16 high
-};
-static_assert(sizeof(BlockQ4) == 18);
 
 // Without branches, so that loops over it become vector code. Both alternatives avoid f32 subnormals, which are slow
 // and which a process that set "flush to zero" would lose.
@@ -51,64 +39,24 @@ inline float widen_f16(std::uint16_t bits) {
   return std::bit_cast<float>((exponent == 0 ? subnormal : normal) | sign);
 }
 
-// The number rounded to nearest, halves away from zero, as C's roundf; for |x| < 2^31.
-inline std::int32_t round_away(float x) {
-  const auto whole = static_cast<std::int32_t>(x);
-  const float rest = x - static_cast<float>(whole);  // exact
-  return whole + (rest >= 0.5f ? 1 : 0) - (rest <= -0.5f ? 1 : 0);
-}
-
-// The element of a block with the largest magnitude, the first of equals, with its sign.
-float extreme_of(const float* block, DType type) {
-  float extreme = 0.0f;
-  bool finite = true;
-  for (std::size_t i = 0; i < kBlock; ++i) {
-    finite = finite && std::isfinite(block[i]);
-    if (std::fabs(block[i]) > std::fabs(extreme)) extreme = block[i];
+void decode_blocks(const QuantisedType& type, const std::byte* from, std::size_t blocks, float* to) {
+  QuantBlock block;
+  for (std::size_t b = 0; b < blocks; ++b, from += type.block_bytes) {
+    type.unpack(from, block);
+    for (std::size_t first = 0; first < type.block_elements; first += type.group, to += type.group) {
+      const float scale = block.scales[first / type.group];
+      const float minimum = block.minima[first / type.group];
+      const std::uint8_t* quants = block.quants.data() + first;
+      if (type.codebook.empty()) {
+        for (std::size_t i = 0; i < type.group; ++i) {
+          to[i] = scale * static_cast<float>(static_cast<std::int32_t>(quants[i]) - type.zero) - minimum;
+        }
+      } else {
+        for (std::size_t i = 0; i < type.group; ++i)
+          to[i] = scale * static_cast<float>(type.codebook[quants[i]]) - minimum;
+      }
+    }
   }
-  if (!finite)
-    throw Error(fmt::format("cannot quantise to {}: an element is infinite or not a number", dtype_name(type)));
-  return extreme;
-}
-
-std::uint16_t scale_bits(float scale, float extreme, DType type) {
-  const std::uint16_t bits = f32_to_f16(scale);
-  if ((bits & 0x7fffu) == 0x7c00u) {
-    throw Error(
-        fmt::format("cannot quantise to {}: element {} needs the scale {}, above the largest f16 65504; use f32",
-                    dtype_name(type), extreme, scale));
-  }
-  return bits;
-}
-
-// 1 / scale, or 0 for scales so small that it would be infinite: their f16 is 0 as well, so all values of the block
-// are.
-float inverse_of(float scale) {
-  const float inverse = 1.0f / scale;
-  return std::isfinite(inverse) ? inverse : 0.0f;
-}
-
-BlockQ8 quantise_q8(const float* block) {
-  const float extreme = extreme_of(block, DType::Q8_0);
-  const float scale = std::fabs(extreme) / 127.0f;
-  const float inverse = inverse_of(scale);
-  BlockQ8 result;
-  result.scale = scale_bits(scale, extreme, DType::Q8_0);
-  for (std::size_t i = 0; i < kBlock; ++i) result.values[i] = static_cast<std::int8_t>(round_away(block[i] * inverse));
-  return result;
-}
-
-BlockQ4 quantise_q4(const float* block) {
-  const float extreme = extreme_of(block, DType::Q4_0);
-  const float scale = extreme / -8.0f;
-  const float inverse = inverse_of(scale);
-  const auto nibble = [&](float x) { return std::min(15, static_cast<int>(x * inverse + 8.5f)); };
-  BlockQ4 result;
-  result.scale = scale_bits(scale, extreme, DType::Q4_0);
-  for (std::size_t i = 0; i < kBlock / 2; ++i) {
-    result.nibbles[i] = static_cast<std::uint8_t>(nibble(block[i]) | nibble(block[i + kBlock / 2]) << 4);
-  }
-  return result;
 }
 
 void check_sizes(DType type, std::size_t elements, std::size_t bytes) {
@@ -160,6 +108,10 @@ void decode_to_f32(DType type, std::span<const std::byte> from, std::size_t coun
   check_sizes(type, count, from.size());
   if (count == 0) return;
   const std::byte* bytes = from.data();
+  if (const QuantisedType* quantised = quantised_type(type)) {
+    decode_blocks(*quantised, bytes, count / quantised->block_elements, to);
+    return;
+  }
   switch (type) {
     case DType::F32:
       std::memcpy(to, bytes, from.size());
@@ -170,25 +122,8 @@ void decode_to_f32(DType type, std::span<const std::byte> from, std::size_t coun
     case DType::BF16:
       for (std::size_t i = 0; i < count; ++i) to[i] = bf16_to_f32(load<std::uint16_t>(bytes + 2 * i));
       return;
-    case DType::Q8_0:
-      for (std::size_t b = 0; b < count / kBlock; ++b) {
-        const auto block = load<BlockQ8>(bytes + b * sizeof(BlockQ8));  // a copy, so that `to` cannot alias it
-        const float scale = widen_f16(block.scale);
-        for (std::size_t i = 0; i < kBlock; ++i) to[b * kBlock + i] = scale * static_cast<float>(block.values[i]);
-      }
-      return;
     case DType::F64:
       for (std::size_t i = 0; i < count; ++i) to[i] = static_cast<float>(load<double>(bytes + i * sizeof(double)));
-      return;
-    case DType::Q4_0:
-      for (std::size_t b = 0; b < count / kBlock; ++b) {
-        const auto block = load<BlockQ4>(bytes + b * sizeof(BlockQ4));
-        const float scale = widen_f16(block.scale);
-        float* low = to + b * kBlock;
-        float* high = low + kBlock / 2;
-        for (std::size_t i = 0; i < kBlock / 2; ++i) low[i] = scale * static_cast<float>((block.nibbles[i] & 15) - 8);
-        for (std::size_t i = 0; i < kBlock / 2; ++i) high[i] = scale * static_cast<float>((block.nibbles[i] >> 4) - 8);
-      }
       return;
     default:
       break;  // refused by check_sizes
@@ -198,6 +133,12 @@ void decode_to_f32(DType type, std::span<const std::byte> from, std::size_t coun
 void encode_from_f32(DType type, std::span<const float> from, std::span<std::byte> to) {
   check_sizes(type, from.size(), to.size());
   if (from.empty()) return;
+  if (const QuantisedType* quantised = quantised_type(type)) {
+    for (std::size_t b = 0; b < from.size() / quantised->block_elements; ++b) {
+      quantised->quantise(from.data() + b * quantised->block_elements, to.data() + b * quantised->block_bytes);
+    }
+    return;
+  }
   const auto store = [&](std::size_t index, const auto& value) {
     std::memcpy(to.data() + index * sizeof value, &value, sizeof value);
   };
@@ -213,12 +154,6 @@ void encode_from_f32(DType type, std::span<const float> from, std::span<std::byt
       return;
     case DType::F64:
       for (std::size_t i = 0; i < from.size(); ++i) store(i, static_cast<double>(from[i]));
-      return;
-    case DType::Q8_0:
-      for (std::size_t b = 0; b < from.size() / kBlock; ++b) store(b, quantise_q8(from.data() + b * kBlock));
-      return;
-    case DType::Q4_0:
-      for (std::size_t b = 0; b < from.size() / kBlock; ++b) store(b, quantise_q4(from.data() + b * kBlock));
       return;
     default:
       break;  // refused by check_sizes

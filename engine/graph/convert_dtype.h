@@ -17,10 +17,9 @@ std::uint16_t f32_to_bf16(float value);  // round to nearest even; NaN made quie
 /// bytes and need not be aligned. Throws Error for a type that is not floating or sizes that do not fit.
 void decode_to_f32(DType type, std::span<const std::byte> from, std::size_t count, float* to);
 
-/// Encodes f32 as `type`: q8_0 and q4_0 as ggml's reference quantisers do (scale = max|x| / 127 rounded to f16, values
-/// rounded to nearest; q4_0: scale = signed extreme / -8, value = trunc(x / scale + 8.5) clamped to 15). f16 overflows
-/// to infinity. Throws Error where decode_to_f32 does, and when a block to be quantised holds a NaN, an infinity or a
-/// number whose scale is too large for f16, since its other 31 elements would be lost.
+/// Encodes f32 as `type`; graph/quantise.h says how quantised types choose their scales. f16 overflows to infinity.
+/// Throws Error where decode_to_f32 does, and when a block to be quantised holds a NaN, an infinity or a number whose
+/// scale is too large for f16, since its other elements would be lost.
 void encode_from_f32(DType type, std::span<const float> from, std::span<std::byte> to);
 
 }  // namespace heed

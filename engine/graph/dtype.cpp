@@ -4,38 +4,60 @@
 #include <cassert>
 #include <cmath>
 
+#include "graph/quantised.h"
+
 namespace heed {
 namespace {
-constexpr std::array<DTypeInfo, kDTypeCount> kInfo = {{
-    {"f32", 1, 4, true},
-    {"f16", 1, 2, true},
-    {"bf16", 1, 2, true},
-    {"q8_0", 32, 34, true},
-    {"q4_0", 32, 18, true},
-    {"i32", 1, 4, false},
-    {"i64", 1, 8, false},
-    {"u8", 1, 1, false},
-    {"bool", 1, 1, false},
-    {"f64", 1, 8, true},
-    {"i8", 1, 1, false},
-    {"i16", 1, 2, false},
-    {"u16", 1, 2, false},
-    {"u32", 1, 4, false},
-    {"u64", 1, 8, false},
-}};
+
+std::array<DTypeInfo, kDTypeCount> make_table() {
+  std::array<DTypeInfo, kDTypeCount> table{};
+  const auto add = [&](DType type, const DTypeInfo& info) { table[static_cast<std::size_t>(type)] = info; };
+  add(DType::F32, {"f32", 1, 4, true});
+  add(DType::F16, {"f16", 1, 2, true});
+  add(DType::BF16, {"bf16", 1, 2, true});
+  for (const QuantisedType& type : quantised_types()) {
+    add(type.dtype, {type.name, type.block_elements, type.block_bytes, true});
+  }
+  add(DType::I32, {"i32", 1, 4, false});
+  add(DType::I64, {"i64", 1, 8, false});
+  add(DType::U8, {"u8", 1, 1, false});
+  add(DType::Bool, {"bool", 1, 1, false});
+  add(DType::F64, {"f64", 1, 8, true});
+  add(DType::I8, {"i8", 1, 1, false});
+  add(DType::I16, {"i16", 1, 2, false});
+  add(DType::U16, {"u16", 1, 2, false});
+  add(DType::U32, {"u32", 1, 4, false});
+  add(DType::U64, {"u64", 1, 8, false});
+  return table;
+}
+
+const std::array<DTypeInfo, kDTypeCount>& table() {
+  static const std::array<DTypeInfo, kDTypeCount> made = make_table();
+  return made;
+}
+
 }  // namespace
 
 const DTypeInfo& dtype_info(DType type) {
   const auto index = static_cast<std::size_t>(type);
-  assert(index < kInfo.size());
-  return kInfo[index];
+  assert(index < kDTypeCount);
+  return table()[index];
 }
 
 std::optional<DType> dtype_from_name(std::string_view name) {
-  for (std::size_t i = 0; i < kInfo.size(); ++i) {
-    if (kInfo[i].name == name) return static_cast<DType>(i);
+  for (std::size_t i = 0; i < kDTypeCount; ++i) {
+    if (table()[i].name == name) return static_cast<DType>(i);
   }
   return std::nullopt;
+}
+
+const std::vector<DType>& matrix_types() {
+  static const std::vector<DType> types = [] {
+    std::vector<DType> made = {DType::F32, DType::F16, DType::BF16};
+    for (const QuantisedType& type : quantised_types()) made.push_back(type.dtype);
+    return made;
+  }();
+  return types;
 }
 
 double wrap_integer(DType type, double value) {

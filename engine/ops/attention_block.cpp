@@ -138,9 +138,9 @@ void lower(Lowering& l) {
                 l.read_or(kNone, View::F32, x),
                 l.read(kPosition, View::I32),
                 first[0].words,
-                first[0].scales,
+                by_four(first[0].scales),
                 second[0].words,
-                second[0].scales,
+                by_four(second[0].scales),
                 table,
                 cache(kCacheK, Access::Write, View::None),
                 cache(kCacheV, Access::Write, View::None),
@@ -151,14 +151,13 @@ void lower(Lowering& l) {
                 l.scratch("parts", static_cast<std::uint64_t>(s.heads * width) * 4),
                 l.counter(),
                 l.write()};
-  d.bindings[6].view = d.bindings[8].view = View::F32x4;
   AttentionPush push = attention_push(s);
   push.q_row = u32(w[0]);
   push.dims = u32(rotary.dims);
   d.push_constants = words_of(AttentionBlockPush{.attention = push,
                                                  .columns = u32(w[1]),
-                                                 .row_words = u32(matrix_row_words(dtype, w[1])),
-                                                 .row_words_2 = u32(matrix_row_words(dtype, s.heads * s.dv)),
+                                                 .row_units = u32(matrix_row_units(dtype, w[1])),
+                                                 .row_units_2 = u32(matrix_row_units(dtype, s.heads * s.dv)),
                                                  .width = u32(width),
                                                  .norm_eps = static_cast<float>(a.real("norm_eps", 0.0))});
   const std::uint32_t lanes = l.tuning().lanes;
@@ -210,7 +209,7 @@ bool fits_one_dispatch(const AttentionBlock& block, const DeviceCaps& caps, cons
   if (shared > caps.max_shared_memory) return false;
   const std::int64_t at_a_time = lanes * rows_at_a_time(2 * s.d + s.dv, lanes);
   const std::int64_t products =
-      ((2 * s.d + s.dv) / at_a_time + 1) * (2 * matrix_row_words(block.dtype, block.columns) + 128) +
+      ((2 * s.d + s.dv) / at_a_time + 1) * (2 * matrix_row_units(block.dtype, block.columns) + 128) +
       (block.width / at_a_time + 1) * (2 * s.dv / unit + 128) + (block.width / lanes + 1) * (s.heads + 1);
   return attention_iterations(s, true, tuning.lanes) + static_cast<std::uint64_t>(products) <= caps.max_loop_iterations;
 }

@@ -38,7 +38,7 @@ void lower(Lowering& l) {
   const auto tokens = u32(element_count(l.input(0).shape));
   l.check_indices(0, "id", {table[0]}, false);
   const std::uint32_t lanes = l.lanes(8);
-  const auto words = u32(matrix_row_words(dtype, table[1]));
+  const auto units = u32(matrix_row_units(dtype, table[1]));
   for (const MatrixPiece& piece : l.matrix(1, table[0], false, 0)) {
     Dispatch d;
     d.shader = "embedding";
@@ -46,13 +46,13 @@ void lower(Lowering& l) {
     d.bindings = {l.read(0, View::I32), piece.words, piece.scales, l.write()};
     d.push_constants = {tokens,
                         u32(table[1]),
-                        words,
+                        units,
                         u32(piece.row_begin),
                         u32(piece.row_count),
                         u32(table[0]),
                         bits(l.attributes().real("scale", 1.0))};
     d.specialization = {lanes, piece.band};
-    d.groups = l.spread(ceil_div(std::uint64_t{tokens} * words, lanes));
+    d.groups = l.spread(ceil_div(std::uint64_t{tokens} * units, lanes));
     l.emit(std::move(d));
   }
 }

@@ -129,7 +129,7 @@ struct Product {
   std::uint32_t rows;       // of x
   std::uint32_t count;      // output columns
   std::uint32_t width;      // output columns of all pieces
-  std::uint32_t row_words;  // 16-byte words of a weight row
+  std::uint32_t row_units;  // of a weight row
   bool gate;
   std::int64_t head_rows;  // rows, see Tuning::rows_a_lane
 };
@@ -151,7 +151,7 @@ void choose_same(const Lowering& l, Dispatch& d) {
 /// Many rows of x: tiles of x rows and output columns in registers. False where the device's loops are too short for
 /// that.
 bool choose_matrix(const Lowering& l, const Product& p, Kernel& kernel) {
-  if (p.rows < kMatrixRows || l.has(4) || std::uint64_t{p.row_words} + 64 > l.caps().max_loop_iterations) return false;
+  if (p.rows < kMatrixRows || l.has(4) || std::uint64_t{p.row_units} + 64 > l.caps().max_loop_iterations) return false;
   Dispatch& d = kernel.dispatch;
   d.shader = "linear_matrix";
   const bool hand_on = can_shuffle_rows(l.caps(), l.tuning());
@@ -173,11 +173,11 @@ bool choose_matrix(const Lowering& l, const Product& p, Kernel& kernel) {
 /// Few rows of x, a lane has weight rows of its own. False where the device's loops are too short for that.
 bool choose_lanes(const Lowering& l, const Product& p, Kernel& kernel) {
   const Tuning& tuning = l.tuning();
-  if (!tuning.lane_rows || 2 * std::uint64_t{p.row_words} + 128 > l.caps().max_loop_iterations) return false;
+  if (!tuning.lane_rows || 2 * std::uint64_t{p.row_units} + 128 > l.caps().max_loop_iterations) return false;
   Dispatch& d = kernel.dispatch;
   d.shader = "linear_lanes";
   choose_same(l, d);
-  d.bindings[kScales].view = View::F32x4;
+  d.bindings[kScales] = by_four(d.bindings[kScales]);
   const std::uint32_t rows = tuning.rows_a_lane(p.width, p.gate, p.head_rows);
   const std::uint32_t blocks = u32(ceil_div(p.count, std::uint64_t{rows} * tuning.lanes));
   kernel.constants.lanes = tuning.lanes;
@@ -197,7 +197,7 @@ void choose_vector(const Lowering& l, const Product& p, Kernel& kernel) {
   const std::uint32_t limit = std::min(tuning.max_groups, l.caps().max_workgroup_count[0]);
   const std::uint32_t sums = p.gate ? 2 * tuning.rows : tuning.rows;
   const auto iterations = [&](std::uint32_t lanes) {  // of one block
-    return 2 + std::uint64_t{p.row_words} / lanes + sums * (4 + Lowering::reduce_iterations(lanes));
+    return 2 + std::uint64_t{p.row_units} / lanes + sums * (4 + Lowering::reduce_iterations(lanes));
   };
   const std::uint32_t lanes = l.lanes_within_loops(iterations);
   const auto per_group =
@@ -232,9 +232,9 @@ void lower_pair(Lowering& l, const LinearPair& pair) {
   const Binding x = l.read(0, View::F32x4);
   d.bindings = {x,
                 first[0].words,
-                first[0].scales,
+                by_four(first[0].scales),
                 second[0].words,
-                second[0].scales,
+                by_four(second[0].scales),
                 l.read_or(2, View::F32, x),
                 l.read_or(4, View::F32x4, x),
                 l.read_or(6, View::F32, x),
@@ -242,11 +242,10 @@ void lower_pair(Lowering& l, const LinearPair& pair) {
                 l.scratch("parts", std::uint64_t{groups} * static_cast<std::uint64_t>(pair.width) * 4),
                 l.counter(),
                 l.write()};
-  d.bindings[2].view = d.bindings[4].view = View::F32x4;
   d.push_constants = words_of(LinearPairPush{.columns = u32(pair.columns),
-                                             .row_words = u32(matrix_row_words(pair.dtype, pair.columns)),
+                                             .row_units = u32(matrix_row_units(pair.dtype, pair.columns)),
                                              .hidden = u32(pair.hidden),
-                                             .row_words_2 = u32(matrix_row_words(pair.dtype, pair.hidden)),
+                                             .row_units_2 = u32(matrix_row_units(pair.dtype, pair.hidden)),
                                              .width = u32(pair.width),
                                              .norm_eps = static_cast<float>(l.attributes().real("norm_eps", 0.0))});
   const Activation activation = activation_named(l.attributes().text(pair.gate ? "gate" : "activation", "none"));
@@ -286,11 +285,11 @@ void lower(Lowering& l) {
   const std::int64_t head_rows = l.attributes().integer("head_rows", 0);
   for (const MatrixPiece& piece : l.matrix(1, n, gate, head_rows)) {
     const Product product = {
-        u32(rows), u32(gate ? n : piece.row_count), u32(n), u32(matrix_row_words(dtype, columns)), gate, head_rows};
+        u32(rows), u32(gate ? n : piece.row_count), u32(n), u32(matrix_row_units(dtype, columns)), gate, head_rows};
     Kernel kernel{.dispatch = {},
                   .push = {.rows = product.rows,
                            .columns = u32(columns),
-                           .row_words = product.row_words,
+                           .row_units = product.row_units,
                            .count = product.count,
                            .first = u32(piece.row_begin),
                            .width = product.width,
@@ -324,19 +323,6 @@ void lower(Lowering& l) {
 }
 
 }  // namespace
-
-std::int64_t unit_columns(DType dtype) {
-  switch (dtype) {
-    case DType::F32:
-      return 4;
-    case DType::Q8_0:
-      return 16;
-    case DType::Q4_0:
-      return 32;
-    default:
-      return 8;
-  }
-}
 
 std::uint64_t file_bytes(DType dtype, std::int64_t rows, std::int64_t columns) {
   const DTypeInfo& type = dtype_info(dtype);
@@ -378,7 +364,7 @@ bool fits_one_dispatch(const LinearPair& pair, const DeviceCaps& caps, const Tun
   const std::int64_t columns = columns_a_group(pair, tuning);
   if (columns * 4 + 16 > caps.max_shared_memory) return false;
   const std::int64_t rows_at_a_time = tuning.lanes * (pair.gate ? 8 : 4);
-  const std::int64_t iterations = columns / chunk * (2 * matrix_row_words(pair.dtype, pair.columns) + 128) +
+  const std::int64_t iterations = columns / chunk * (2 * matrix_row_units(pair.dtype, pair.columns) + 128) +
                                   (pair.width / rows_at_a_time + 1) * (2 * columns / unit + 128) +
                                   (pair.width / tuning.lanes + 1) * (Tuning::kFewestGroups + 1);
   return static_cast<std::uint64_t>(iterations) <= caps.max_loop_iterations;

@@ -12,9 +12,6 @@
 
 namespace heed::ops {
 
-/// Columns that a lane takes at a time: what one 16-byte word of the weight holds.
-std::int64_t unit_columns(DType dtype);
-
 /// Bytes of a matrix in a file.
 std::uint64_t file_bytes(DType dtype, std::int64_t rows, std::int64_t columns);
 

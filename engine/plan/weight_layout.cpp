@@ -8,6 +8,7 @@
 
 #include "graph/convert_dtype.h"
 #include "graph/integer.h"
+#include "graph/quantised.h"
 #include "heed/error.h"
 
 namespace heed {
@@ -15,9 +16,55 @@ namespace {
 
 constexpr std::uint64_t kWord = 16;
 
-bool quantised(DType dtype) { return dtype_info(dtype).block_elements > 1; }
-/// Words of four scales in a row of a quantised matrix.
-std::int64_t scale_words(std::int64_t columns) { return ceil_div(columns / 32, 4); }
+/// 16-byte words of a row of a matrix in each of its planes.
+struct RowWords {
+  std::int64_t quants = 0;  // elements, where they are not quantised; with `high` in the plane of words
+  std::int64_t high = 0;
+  std::int64_t scales = 0;  // with `factors` in the plane of scales
+  std::int64_t factors = 0;
+};
+
+RowWords words_of_row(DType dtype, std::int64_t columns) {
+  if (const QuantisedType* type = quantised_type(dtype)) {
+    const std::int64_t blocks = columns / type->block_elements;
+    const auto words = [](std::int64_t count, std::int64_t bits) { return ceil_div(count * bits, std::int64_t{128}); };
+    return {words(columns, type->low_bits), words(columns, type->high_bits), words(blocks, 8 * type->scales.on_device),
+            words(blocks, 8 * type->factors.on_device)};
+  }
+  return {ceil_div(columns, unit_columns(dtype)), 0, 0, 0};
+}
+
+/// Packs bits [shift, shift + width) of the quants of a block where they belong among those of its row.
+void pack_bits(const std::uint8_t* quants, std::size_t count, std::uint32_t shift, std::uint32_t width, std::byte* to) {
+  const auto bits = [&](std::size_t i) { return static_cast<std::uint32_t>(quants[i]) >> shift & ((1u << width) - 1); };
+  if (width == 8) {
+    for (std::size_t i = 0; i < count; ++i) to[i] = static_cast<std::byte>(bits(i) ^ 0x80u);
+  } else if (width == 4) {
+    for (std::size_t word = 0; word < count; word += 32) {
+      for (std::size_t i = 0; i < 16; ++i) {
+        to[word / 2 + i] = static_cast<std::byte>(bits(word + i) | bits(word + i + 16) << 4);
+      }
+    }
+  } else {
+    for (std::size_t i = 0; i < count; i += 8 / width) {
+      std::uint32_t byte = 0;
+      for (std::size_t j = 0; j < 8 / width; ++j) byte |= bits(i + j) << (j * width);
+      to[i * width / 8] = static_cast<std::byte>(byte);
+    }
+  }
+}
+
+/// Bytes of a block of a file on their way to the device.
+void copy_field(const QuantisedType::Field& field, bool as_f32, const std::byte* block, std::byte* to) {
+  if (as_f32) {
+    std::uint16_t scale;
+    std::memcpy(&scale, block + field.from, sizeof scale);
+    const float wide = f16_to_f32(scale);
+    std::memcpy(to, &wide, sizeof wide);
+  } else {
+    std::memcpy(to, block + field.from, field.bytes);
+  }
+}
 
 /// Copies the words of neighbouring rows of a plane to their places. The rows are `row_bytes` apart in `from`, and hold
 /// a block of `block_words` words every `block_bytes`.
@@ -85,22 +132,21 @@ std::string DeviceWeight::key() const {
   return key;
 }
 
-std::int64_t matrix_row_words(DType dtype, std::int64_t columns) {
+std::int64_t unit_columns(DType dtype) {
+  if (const QuantisedType* type = quantised_type(dtype)) return type->unit_columns;
   switch (dtype) {
     case DType::F32:
-      return ceil_div(columns, 4);
+      return 4;
     case DType::F16:
     case DType::BF16:
-      return ceil_div(columns, 8);
-    case DType::Q8_0:
-      return columns / 16;
-    case DType::Q4_0:
-      return columns / 32;
+      return 8;
     default:
       throw Error(
           fmt::format("a matrix of type {} cannot be multiplied; convert it to a floating type", dtype_name(dtype)));
   }
 }
+
+std::int64_t matrix_row_units(DType dtype, std::int64_t columns) { return ceil_div(columns, unit_columns(dtype)); }
 
 void lay_out(DeviceWeight& weight) {
   const auto rows = static_cast<std::uint64_t>(weight.row_count);
@@ -118,11 +164,12 @@ void lay_out(DeviceWeight& weight) {
   const auto plane = [&](std::int64_t row_words) {
     return whole_bands * static_cast<std::uint64_t>(row_words) * kWord;
   };
-  weight.bytes = plane(matrix_row_words(weight.dtype, weight.columns));
+  const RowWords row = words_of_row(weight.dtype, weight.columns);
+  weight.bytes = plane(row.quants + row.high);
   weight.scales_offset = 0;
-  if (quantised(weight.dtype)) {
+  if (quantised_type(weight.dtype) != nullptr) {
     weight.scales_offset = round_up(weight.bytes, kPlaneAlignment);
-    weight.bytes = weight.scales_offset + plane(scale_words(weight.columns));
+    weight.bytes = weight.scales_offset + plane(row.scales + row.factors);
   }
 }
 
@@ -173,12 +220,13 @@ WeightPiece piece_of(const DeviceWeight& weight, std::int64_t first, std::int64_
     return piece;
   }
   const auto word_bytes = [&](std::int64_t row_words) { return static_cast<std::uint64_t>(row_words) * kWord; };
-  const std::uint64_t row_bytes = word_bytes(matrix_row_words(weight.dtype, weight.columns));
-  if (!quantised(weight.dtype)) {
+  const RowWords row = words_of_row(weight.dtype, weight.columns);
+  const std::uint64_t row_bytes = word_bytes(row.quants + row.high);
+  if (quantised_type(weight.dtype) == nullptr) {
     piece.runs.push_back({0, before * row_bytes, piece.weight.bytes});
     return piece;
   }
-  const std::uint64_t scale_bytes = word_bytes(scale_words(weight.columns));
+  const std::uint64_t scale_bytes = word_bytes(row.scales + row.factors);
   const std::uint64_t whole_bands = round_up(static_cast<std::uint64_t>(rows), static_cast<std::uint64_t>(weight.band));
   const std::uint64_t scales = piece.weight.scales_offset;
   piece.runs.push_back({0, before * row_bytes, whole_bands * row_bytes});
@@ -210,32 +258,67 @@ void pack_rows(const DeviceWeight& weight, std::int64_t first, std::int64_t rows
     place_elements(weight.order, elements, reinterpret_cast<float*>(to.data()));
     return;
   }
-  const std::int64_t row_words = matrix_row_words(weight.dtype, weight.columns);
-  if (!quantised(weight.dtype)) {
+  const RowWords row_words = words_of_row(weight.dtype, weight.columns);
+  const QuantisedType* type = quantised_type(weight.dtype);
+  if (type == nullptr) {
     if (file_row % kWord == 0) {
-      place_rows(weight.band, first, rows, row_words, from.data(), file_row, 1, kWord, to.data());
+      place_rows(weight.band, first, rows, row_words.quants, from.data(), file_row, 1, kWord, to.data());
       return;
     }
-    std::vector<std::byte> words(static_cast<std::size_t>(row_words) * kWord);  // ends in zeros
+    std::vector<std::byte> words(static_cast<std::size_t>(row_words.quants) * kWord);  // ends in zeros
     for (std::int64_t row = 0; row < rows; ++row) {
       std::memcpy(words.data(), from.data() + static_cast<std::size_t>(row) * file_row, file_row);
-      place_rows(weight.band, first + row, 1, row_words, words.data(), words.size(), 1, kWord, to.data());
+      place_rows(weight.band, first + row, 1, row_words.quants, words.data(), words.size(), 1, kWord, to.data());
     }
     return;
   }
-  // A block is an f16 scale and its quants.
-  const std::size_t quant_bytes = info.block_bytes - 2;
-  place_rows(weight.band, first, rows, row_words, from.data() + 2, file_row,
-             static_cast<std::int64_t>(quant_bytes / kWord), info.block_bytes, to.data());
-  const std::size_t blocks = columns / 32;
-  std::vector<std::byte> halves(blocks * 2);
-  std::vector<float> scales(static_cast<std::size_t>(scale_words(weight.columns)) * 4);  // ends in zeros
+  // Quants that lie in the file as they do on the device go there at once.
+  const bool in_order = type->low.bytes != 0;
+  const bool as_they_are = in_order && type->high_bits == 0 && type->low.bytes % kWord == 0;
+  if (as_they_are) {
+    place_rows(weight.band, first, rows, row_words.quants, from.data() + type->low.from, file_row,
+               static_cast<std::int64_t>(type->low.bytes / kWord), info.block_bytes, to.data());
+  }
+  // The rest a few rows at a time, in device order first, then to its places.
+  constexpr std::int64_t kRows = 16;
+  const std::size_t words_bytes = static_cast<std::size_t>(row_words.quants + row_words.high) * kWord;
+  const std::size_t scales_bytes = static_cast<std::size_t>(row_words.scales + row_words.factors) * kWord;
+  std::vector<std::byte> words(as_they_are ? 0 : kRows * words_bytes);
+  std::vector<std::byte> scales(kRows * scales_bytes);
+  const std::size_t low_bytes = info.block_elements * type->low_bits / 8;
+  const std::size_t high_bytes = info.block_elements * type->high_bits / 8;
+  QuantBlock unpacked;
   const std::byte* block = from.data();
-  for (std::int64_t row = 0; row < rows; ++row) {
-    for (std::size_t i = 0; i < blocks; ++i, block += info.block_bytes) std::memcpy(halves.data() + i * 2, block, 2);
-    decode_to_f32(DType::F16, halves, blocks, scales.data());
-    place_rows(weight.band, first + row, 1, scale_words(weight.columns), std::as_bytes(std::span(scales)).data(),
-               scales.size() * 4, 1, kWord, to.data() + weight.scales_offset);
+  for (std::int64_t row = 0; row < rows; row += kRows) {
+    const std::int64_t count = std::min(kRows, rows - row);
+    for (std::int64_t r = 0; r < count; ++r) {
+      std::byte* const low_to = words.data() + (as_they_are ? 0 : static_cast<std::size_t>(r) * words_bytes);
+      std::byte* const high_to = low_to + (as_they_are ? 0 : static_cast<std::size_t>(row_words.quants) * kWord);
+      std::byte* const scales_to = scales.data() + static_cast<std::size_t>(r) * scales_bytes;
+      std::byte* const factors_to = scales_to + static_cast<std::size_t>(row_words.scales) * kWord;
+      for (std::size_t i = 0; i < columns / info.block_elements; ++i, block += info.block_bytes) {
+        copy_field(type->scales, type->f32_scales, block, scales_to + i * type->scales.on_device);
+        copy_field(type->factors, false, block, factors_to + i * type->factors.on_device);
+        if (as_they_are) continue;
+        if (in_order) {
+          copy_field(type->low, false, block, low_to + i * low_bytes);
+          copy_field(type->high, false, block, high_to + i * high_bytes);
+          continue;
+        }
+        type->unpack(block, unpacked);
+        const std::uint8_t* quants = unpacked.quants.data();
+        pack_bits(quants, info.block_elements, 0, type->low_bits, low_to + i * low_bytes);
+        if (high_bytes > 0) {
+          pack_bits(quants, info.block_elements, type->low_bits, type->high_bits, high_to + i * high_bytes);
+        }
+      }
+    }
+    if (!as_they_are) {
+      place_rows(weight.band, first + row, count, row_words.quants + row_words.high, words.data(), words_bytes, 1,
+                 kWord, to.data());
+    }
+    place_rows(weight.band, first + row, count, row_words.scales + row_words.factors, scales.data(), scales_bytes, 1,
+               kWord, to.data() + weight.scales_offset);
   }
 }
 

@@ -22,11 +22,15 @@ constexpr std::uint64_t largest_weight(const DeviceCaps& caps) {
 
 /// How a weight lies in device memory.
 enum class WeightLayout : std::uint8_t {
-  /// Rows of a matrix for linear and embedding. f32, f16 and bf16: every row padded with zeros to whole 16-byte words.
-  /// q8_0 and q4_0 in two planes: all quants (q8_0: 16 signed bytes a word; q4_0: one word a block, as in the file),
-  /// then from `scales_offset` one f32 scale a block, every row of scales padded with zeros to a multiple of four. Both
-  /// planes in bands of DeviceWeight::band rows: the first word of each of them, then the second of each, and so on (of
-  /// scales a word is four), so that lanes with neighbouring rows read neighbouring words.
+  /// Rows of a matrix for linear and embedding, as 16-byte words. f32, f16 and bf16: every row padded with zeros to
+  /// whole words. Quantised types (graph/quantised.h says which bits and bytes) in two planes. The first holds of every
+  /// row the low bits of all quants, then, padded to whole words, the high bits: 16 quants of 8 bits a word, signed; 32
+  /// of 4 bits, of which byte i has element i in its low and i + 16 in its high half; 64 of 2 or 128 of 1, from the
+  /// lowest bits of the first byte on. The second begins at `scales_offset` and holds of every row the scales of all
+  /// blocks, padded to whole words, then the factors of all blocks, padded likewise.
+  ///
+  /// Both planes in bands of DeviceWeight::band rows: the first word of each of them, then the second of each, and so
+  /// on, so that lanes with neighbouring rows read neighbouring words.
   Matrix,
   /// Any shape as dense f32, decoded at upload: norms, biases, small tables.
   Dense,
@@ -60,8 +64,12 @@ struct DeviceWeight {
   std::string key() const;  // equal for equal weights
 };
 
-/// 16-byte words of a row of a matrix (the quants plane for quantised types).
-std::int64_t matrix_row_words(DType dtype, std::int64_t columns);
+/// Columns of a matrix that a lane takes at a time: what a 16-byte word of it holds, or half a word where that would be
+/// many. Throws Error for types that no matrix has.
+std::int64_t unit_columns(DType dtype);
+
+/// Such units of a row, the last of which may be less than whole where the type has no blocks.
+std::int64_t matrix_row_units(DType dtype, std::int64_t columns);
 
 /// Fills in scales_offset and bytes.
 void lay_out(DeviceWeight& weight);

@@ -1,7 +1,7 @@
 // The second of two products in one dispatch, for a single row: y = h W2^T + bias2 + residual, where each workgroup has some
 // columns of h. Each writes its part of the sums, and the one that arrives last adds them up, in the same order every time.
 // Nobody waits for anybody, so workgroups may run in any order, one after the other too. Include after lanes.glsl, bias_2,
-// residual, `y`, and what says HAS_BIAS_2, HAS_RESIDUAL, row_words_2 and width. Declares binding PARTS
+// residual, `y`, and what says HAS_BIAS_2, HAS_RESIDUAL, row_units_2 and width. Declares binding PARTS
 // (gl_NumWorkGroups.x rows of parts) and PARTS + 1 (a counter, 0 between dispatches).
 #ifndef HEED_SECOND_PRODUCT_GLSL
 #define HEED_SECOND_PRODUCT_GLSL
@@ -34,7 +34,7 @@ void second_product(uint begin, uint end) {
     for (uint r = 0; r < SUMS; ++r) {
       products[r] = 0.0;
       // Rows past the end repeat the last one and are not written.
-      row_of[r] = weight_row_2(min(first + r * lanes + lane, width - 1), row_words_2);
+      row_of[r] = weight_row_2(min(first + r * lanes + lane, width - 1), row_units_2);
     }
     multiply(row_of, begin, end, true, products);
     for (uint r = 0; r < SUMS; ++r) {

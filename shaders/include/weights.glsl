@@ -1,12 +1,13 @@
 // Weight matrices as engine/plan/weight_layout.h lays them out: rows of 16-byte words, in bands of BAND rows (a constant to
-// define before). A unit is what one word holds: UNIT_VECTORS vec4s of consecutive columns. Declares bindings
-// FIRST_WEIGHT (words; 1 if not defined before) and the next one (scales of quantised types).
-//   Row weight_row(row, row_words)   where a row is; weight_row_2 of the second matrix, see below
-//   Unit load_unit(row, unit)        fetches a word (and its scale)
-//   vec4 unit_vector(u, j)           its j-th vec4, still to be multiplied by the scale if UNIT_SCALED is defined
-// With SCALES_BY_FOUR defined before, scales do not come with their units but by load_scales(row, unit): those of
-// SCALED_UNITS units from `unit` on, of BLOCK_UNITS units each. With SECOND_WEIGHT defined as a binding before, that one
-// and the next hold another matrix of the same type, in bands of BAND_2 rows.
+// define before). A unit is what a lane takes at a time: UNIT_VECTORS vec4s of consecutive columns, which a word holds, or
+// half a word. Declares bindings FIRST_WEIGHT (words; 1 if not defined before) and the next one (scales of quantised types).
+//   Row weight_row(row, row_units)   where a row is; weight_row_2 of the second matrix, see below
+//   Unit load_unit(row, unit)        fetches a unit and its scales
+//   vec4 unit_vector(u, j)           its j-th vec4, still to be multiplied by u.scale if UNIT_SCALED is defined
+// With SCALES_BY_FOUR defined before, scales do not come with their units but by load_scales(row, unit), if QUANTISED is
+// defined: those of SCALED_UNITS units from `unit` on; scale_unit(u, scales, unit) gives them to a unit. With
+// SECOND_WEIGHT defined as a binding before, that one and the next hold another matrix of the same type, in bands of BAND_2
+// rows.
 #ifndef HEED_WEIGHTS_GLSL
 #define HEED_WEIGHTS_GLSL
 
@@ -14,6 +15,24 @@
 #define FIRST_WEIGHT 1
 #endif
 
+// What engine/graph/quantised.cpp says of a type: units of a word of low bits and of scales; how scales are kept.
+#ifdef WEIGHT_q8_0
+#define QUANTISED
+#define F32_SCALES
+const uint UNITS_OF_SCALES = 8;
+const uint BLOCK_UNITS = 2;  // that share a scale
+#endif
+#ifdef WEIGHT_q4_0
+#define QUANTISED
+#define F32_SCALES
+const uint UNITS_OF_SCALES = 4;
+const uint BLOCK_UNITS = 1;
+#endif
+#ifndef QUANTISED
+const uint UNITS_OF_SCALES = 1;
+#endif
+
+// The first words of a row in the two planes.
 struct Row { uint words; uint scales; bool second; };
 
 #ifdef SECOND_WEIGHT
@@ -27,21 +46,61 @@ struct Row { uint words; uint scales; bool second; };
 // The place of the first word of a row in a plane of `row_words` words a row; word i comes `band` words later for each.
 uint first_word(uint row, uint row_words, uint band) { return row / band * band * row_words + row % band; }
 
+Row row_in(uint row, uint row_units, uint band, bool second) {
+  const uint scales = (row_units + UNITS_OF_SCALES - 1) / UNITS_OF_SCALES;
+  return Row(first_word(row, row_units, band), first_word(row, scales, band), second);
+}
+Row weight_row(uint row, uint row_units) { return row_in(row, row_units, BAND, false); }
+#ifdef SECOND_WEIGHT
+Row weight_row_2(uint row, uint row_units) { return row_in(row, row_units, BAND_2, true); }
+#endif
+
+// Words.
 #ifdef WEIGHT_f32
 READ_F32X4(FIRST_WEIGHT, words);
 #ifdef SECOND_WEIGHT
 READ_F32X4(SECOND_WEIGHT, words_2);
 #endif
-const uint UNIT_VECTORS = 1;
-struct Unit { vec4 word; };
-Unit load_unit(Row row, uint unit) { return Unit(IN_PLANE(row, load_f32x4, words, row.words + unit * BAND_OF(row))); }
-vec4 unit_vector(Unit u, uint j) { return u.word; }
 #else
 READ_U32X4(FIRST_WEIGHT, words);
 #ifdef SECOND_WEIGHT
 READ_U32X4(SECOND_WEIGHT, words_2);
 #endif
-uvec4 load_word(Row row, uint unit) { return IN_PLANE(row, load_u32x4, words, row.words + unit * BAND_OF(row)); }
+uvec4 load_word(Row row, uint i) { return IN_PLANE(row, load_u32x4, words, row.words + i * BAND_OF(row)); }
+#endif
+
+// Scales.
+#ifdef F32_SCALES
+#define UNIT_SCALED
+struct Unit { uvec4 word; float scale; };
+#define Scales vec4
+void scale_unit(inout Unit u, Scales scales, uint unit) { u.scale = scales[unit / BLOCK_UNITS % 4]; }
+#ifdef SCALES_BY_FOUR
+READ_F32X4(FIRST_WEIGHT + 1, scales);
+#ifdef SECOND_WEIGHT
+READ_F32X4(SECOND_WEIGHT + 1, scales_2);
+#endif
+Scales load_scales(Row row, uint unit) {
+  return IN_PLANE(row, load_f32x4, scales, row.scales + unit / UNITS_OF_SCALES * BAND_OF(row));
+}
+#else
+READ_F32(FIRST_WEIGHT + 1, scales);
+float load_scale(Row row, uint unit) {
+  return load_f32(scales, (row.scales + unit / UNITS_OF_SCALES * BAND) * 4 + unit / BLOCK_UNITS % 4);
+}
+#endif
+#endif
+
+#ifdef SCALES_BY_FOUR
+const uint SCALED_UNITS = UNITS_OF_SCALES;
+#endif
+
+// Units.
+#ifdef WEIGHT_f32
+const uint UNIT_VECTORS = 1;
+struct Unit { vec4 word; };
+Unit load_unit(Row row, uint unit) { return Unit(IN_PLANE(row, load_f32x4, words, row.words + unit * BAND_OF(row))); }
+vec4 unit_vector(Unit u, uint j) { return u.word; }
 #endif
 
 #ifdef WEIGHT_f16
@@ -64,38 +123,12 @@ vec4 unit_vector(Unit u, uint j) {
 }
 #endif
 
-#ifdef WEIGHT_q8_0
-const uint BLOCK_UNITS = 2;
-#endif
-#ifdef WEIGHT_q4_0
-const uint BLOCK_UNITS = 1;
-#endif
-
-#if defined(WEIGHT_q8_0) || defined(WEIGHT_q4_0)
-#define UNIT_SCALED
+#ifdef F32_SCALES
 #ifdef SCALES_BY_FOUR
-const uint SCALED_UNITS = 4 * BLOCK_UNITS;  // that one vec4 of scales serves
-READ_F32X4(FIRST_WEIGHT + 1, scales);
-#ifdef SECOND_WEIGHT
-READ_F32X4(SECOND_WEIGHT + 1, scales_2);
-#endif
-vec4 load_scales(Row row, uint unit) {
-  return IN_PLANE(row, load_f32x4, scales, row.scales + unit / SCALED_UNITS * BAND_OF(row));
-}
-struct Unit { uvec4 word; };
-Unit load_unit(Row row, uint unit) { return Unit(load_word(row, unit)); }
+Unit load_unit(Row row, uint unit) { return Unit(load_word(row, unit), 0.0); }
 #else
-READ_F32(FIRST_WEIGHT + 1, scales);
-struct Unit { uvec4 word; float scale; };
-Unit load_unit(Row row, uint unit) {
-  const uint block = unit / BLOCK_UNITS;
-  return Unit(load_word(row, unit),
-              load_f32(scales, (row.scales + block / 4 * BAND) * 4 + block % 4));
-}
+Unit load_unit(Row row, uint unit) { return Unit(load_word(row, unit), load_scale(row, unit)); }
 #endif
-#else
-const uint BLOCK_UNITS = 1;
-const uint SCALED_UNITS = 1;
 #endif
 
 #ifdef WEIGHT_q8_0
@@ -115,15 +148,6 @@ vec4 unit_vector(Unit u, uint j) {
   const uint bytes = k == 0 ? u.word.x : k == 1 ? u.word.y : k == 2 ? u.word.z : u.word.w;
   const uint nibbles = (j < 4 ? bytes : bytes >> 4);
   return vec4(ivec4((uvec4(nibbles) >> uvec4(0, 8, 16, 24)) & 15u) - 8);
-}
-#endif
-
-Row weight_row(uint row, uint row_words) {
-  return Row(first_word(row, row_words, BAND), first_word(row, (row_words / BLOCK_UNITS + 3) / 4, BAND), false);
-}
-#ifdef SECOND_WEIGHT
-Row weight_row_2(uint row, uint row_words) {
-  return Row(first_word(row, row_words, BAND_2), first_word(row, (row_words / BLOCK_UNITS + 3) / 4, BAND_2), true);
 }
 #endif
 

@@ -25,7 +25,7 @@ OpCase embedding(DType dtype, std::int64_t vocabulary, std::int64_t width, std::
 
 std::vector<OpCase> cases_embedding() {
   std::vector<OpCase> cases;
-  for (const DType dtype : {DType::F32, DType::F16, DType::BF16, DType::Q8_0, DType::Q4_0}) {
+  for (const DType dtype : matrix_types()) {
     cases.push_back(embedding(dtype, 50, 64, {0}, 1.0));
     cases.push_back(embedding(dtype, 50, 96, {49, 0, 7, 7, 31, 32, 33}, 1.0));
     cases.push_back(embedding(dtype, 50, 32, {1, 3, 48, 49, 16, 17, 0}, 1.0));

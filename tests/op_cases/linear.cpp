@@ -8,7 +8,6 @@
 namespace heed::op_cases {
 namespace {
 
-constexpr DType kTypes[] = {DType::F32, DType::F16, DType::BF16, DType::Q8_0, DType::Q4_0};
 constexpr const char* kActivations[] = {"silu", "gelu", "gelu_tanh", "relu", "tanh", "sigmoid"};
 
 struct Linear {
@@ -116,7 +115,7 @@ OpCase normed(DType dtype, std::int64_t rows, std::int64_t columns, double eps) 
 
 std::vector<OpCase> cases_linear() {
   std::vector<OpCase> cases;
-  for (const DType dtype : kTypes) {
+  for (const DType dtype : matrix_types()) {
     for (const std::int64_t rows : {1, 2, 3, 4, 5, 8, 9, 64}) {
       cases.push_back(linear({.dtype = dtype, .rows = rows, .columns = 288, .n = 33, .bias = rows % 2 == 1}));
     }
@@ -143,7 +142,7 @@ std::vector<OpCase> cases_linear() {
       cases.push_back(linear({.dtype = dtype, .rows = rows, .columns = 65536, .n = 3}));
     }
   }
-  for (const DType dtype : kTypes) {
+  for (const DType dtype : matrix_types()) {
     cases.push_back(pair({.dtype = dtype, .columns = 288, .hidden = 768, .width = 288, .gate = "silu", .norm = true}));
   }
   // Each of these is seconds of compilation on CPU drivers.

@@ -7,6 +7,7 @@
 #include <cstring>
 #include <string_view>
 
+#include "graph/quantised.h"
 #include "graph/shape.h"
 #include "heed/error.h"
 #include "tools/convert/gguf.h"
@@ -47,15 +48,13 @@ DType dtype_of(const GgufTensor& tensor) {
       return DType::F32;
     case 1:
       return DType::F16;
-    case 2:
-      return DType::Q4_0;
-    case 8:
-      return DType::Q8_0;
     case 30:
       return DType::BF16;
     default:
       break;
   }
+  const auto quantised = std::ranges::find(quantised_types(), tensor.type, &QuantisedType::ggml_type);
+  if (quantised != quantised_types().end()) return quantised->dtype;
   const auto* known = std::ranges::find(kGgmlTypes, tensor.type, &GgmlType::number);
   throw Error(fmt::format("tensor '{}' has ggml type {}; heed reads F32, F16, BF16, Q8_0 and Q4_0", tensor.name,
                           known == kGgmlTypes.end() ? std::to_string(tensor.type) : std::string(known->name)));

@@ -28,8 +28,8 @@ PUSH_CONSTANTS(AttentionBlockPush)
 #endif
 #if defined(__cplusplus) || defined(ATTENTION_BLOCK)
   uint columns;      // of x
-  uint row_words;    // 16-byte words of a row of W
-  uint row_words_2;  // of W2
+  uint row_units;    // units of a row of W
+  uint row_units_2;  // of W2
   uint width;        // columns of y
   float norm_eps;
 #endif

@@ -16,7 +16,7 @@ END_SPECIALIZATION
 PUSH_CONSTANTS(LinearPush)
   uint rows;       // of x
   uint columns;    // K
-  uint row_words;  // 16-byte words of a weight row
+  uint row_units;  // units of a weight row (weights.glsl)
   uint count;      // output columns of this dispatch
   uint first;      // the first of them
   uint width;      // output columns altogether; a gated weight has twice as many rows

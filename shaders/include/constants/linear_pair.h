@@ -16,9 +16,9 @@ END_SPECIALIZATION
 
 PUSH_CONSTANTS(LinearPairPush)
   uint columns;      // of x
-  uint row_words;    // 16-byte words of a row of W
+  uint row_units;    // units of a row of W
   uint hidden;       // columns of h; a gated W has twice as many rows
-  uint row_words_2;  // of W2
+  uint row_units_2;  // of W2
   uint width;        // columns of y
   float norm_eps;
 END_CONSTANTS

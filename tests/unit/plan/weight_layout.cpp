@@ -11,7 +11,6 @@
 namespace heed {
 namespace {
 
-constexpr DType kTypes[] = {DType::F32, DType::F16, DType::BF16, DType::Q8_0, DType::Q4_0};
 constexpr std::byte kStale{0xa5};
 
 std::vector<std::byte> random_file(DType type, std::int64_t rows, std::int64_t columns) {
@@ -38,7 +37,7 @@ float element(const DeviceWeight& weight, const std::vector<std::byte>& memory, 
   const auto word = [&](std::size_t row_words, std::size_t i) {
     return row / band * band * row_words + row % band + i * band;
   };
-  const auto row_words = static_cast<std::size_t>(matrix_row_words(weight.dtype, weight.columns));
+  const auto row_words = static_cast<std::size_t>(matrix_row_units(weight.dtype, weight.columns));
   const auto scale = [&](std::size_t block) {
     const std::size_t four = word(static_cast<std::size_t>((weight.columns / 32 + 3) / 4), block / 4);
     return load<float>(memory, weight.scales_offset / 4 + four * 4 + block % 4);
@@ -69,7 +68,7 @@ float element(const DeviceWeight& weight, const std::vector<std::byte>& memory, 
 }  // namespace
 
 TEST_CASE("a packed matrix reads as the file decodes") {
-  for (const DType type : kTypes) {
+  for (const DType type : matrix_types()) {
     const bool blocks = dtype_info(type).block_elements > 1;
     for (const std::int64_t columns :
          blocks ? std::vector<std::int64_t>{32, 64, 96, 288} : std::vector<std::int64_t>{1, 3, 4, 5, 8, 36, 44, 172}) {
@@ -119,7 +118,7 @@ TEST_CASE("rows of odd widths are padded with zeros") {
 }
 
 TEST_CASE("a dense weight is decoded, whatever its type") {
-  for (const DType type : kTypes) {
+  for (const DType type : matrix_types()) {
     DeviceWeight weight;
     weight.layout = WeightLayout::Dense;
     weight.dtype = type;
@@ -138,7 +137,7 @@ TEST_CASE("a dense weight is decoded, whatever its type") {
 }
 
 TEST_CASE("an ordered weight is decoded to its places, with zeros around it") {
-  for (const DType type : kTypes) {
+  for (const DType type : matrix_types()) {
     DeviceWeight weight;
     weight.layout = WeightLayout::Ordered;
     weight.dtype = type;
@@ -164,7 +163,7 @@ TEST_CASE("an ordered weight is decoded to its places, with zeros around it") {
 
 TEST_CASE("pieces fit the range and the allocation, and larger ones do not") {
   DeviceCaps caps;
-  for (const DType type : kTypes) {
+  for (const DType type : matrix_types()) {
     for (const std::uint64_t range : {std::uint64_t{20000}, std::uint64_t{65536}, std::uint64_t{1} << 27}) {
       for (const std::uint64_t allocation : {std::uint64_t{30000}, std::uint64_t{1} << 30}) {
         caps.max_storage_buffer_range = range;
@@ -198,7 +197,7 @@ TEST_CASE("rows that do not fit at all are refused with the numbers") {
   DeviceCaps caps;
   caps.max_storage_buffer_range = 1000;
   CHECK_THROWS_WITH_AS(rows_per_piece(DType::F32, 64, 1, 32, caps), doctest::Contains("8192 bytes"), Error);
-  CHECK_THROWS_AS(matrix_row_words(DType::I32, 64), Error);
+  CHECK_THROWS_AS(matrix_row_units(DType::I32, 64), Error);
 }
 
 TEST_CASE("different weights have different keys") {
