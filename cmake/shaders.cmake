@@ -3,7 +3,9 @@
 # The first lines of a shader declare its variants:
 #   // variant NAME: VALUE VALUE ...
 # Every combination is compiled with -DNAME_VALUE for each of its values and gets the key STEM-VALUE-VALUE..., in the
-# order of the lines. A line
+# order of the lines. Combinations that a line
+#   // without PATTERN: REASON
+# matches are left out; its pattern is a regular expression for the list NAME_VALUE NAME_VALUE... A line
 #   // needs EXTENSION
 # names a GLSL extension that the compiler must know; where it does not, the shader is left out, visibly, and the engine
 # uses its fallback.
@@ -94,6 +96,12 @@ function(heed_shader_library target)
         endforeach()
       endforeach()
       set(variants ${expanded})
+    endforeach()
+    file(STRINGS ${shader} exclusions REGEX "^// without ")
+    foreach(line ${exclusions})
+      string(REGEX REPLACE "^// without ([^:]*):.*$" "\\1" pattern "${line}")
+      string(REPLACE " " " -D" pattern "${pattern}")
+      list(FILTER variants EXCLUDE REGEX "${pattern}")
     endforeach()
     set(of_shader "")    # headers
     set(descriptions "")  # for compile_shader

@@ -1,6 +1,6 @@
 #version 450
 // variant ACCESS: storage texel
-// variant WEIGHT: f32 f16 bf16 q8_0 q4_0
+// variant WEIGHT: f32 f16 bf16 q8_0 q4_0 q4_1 q5_0 q5_1 iq4_nl q2_k q3_k q4_k q5_k q6_k
 //
 // The attention half of a decoder layer in one dispatch, for a single row of x with a cache: q, k and v = norm(x) W^T +
 // bias, attention_newest.glsl, and y = o W2^T + bias2 + residual (engine/ops/attention_block.cpp). A workgroup, which is

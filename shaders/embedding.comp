@@ -1,6 +1,6 @@
 #version 450
 // variant ACCESS: storage texel
-// variant WEIGHT: f32 f16 bf16 q8_0 q4_0
+// variant WEIGHT: f32 f16 bf16 q8_0 q4_0 q4_1 q5_0 q5_1 iq4_nl q2_k q3_k q4_k q5_k q6_k
 //
 // y[t, :] = scale * table[ids[t], :] (engine/ops/embedding.cpp). An invocation decodes a unit of a row (weights.glsl). The
 // dispatch holds rows [first, first + count) of the table and leaves the others' tokens to its siblings; the dispatch

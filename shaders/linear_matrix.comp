@@ -1,7 +1,8 @@
 #version 450
 // variant ACCESS: storage texel
-// variant WEIGHT: f32 f16 bf16 q8_0 q4_0
+// variant WEIGHT: f32 f16 bf16 q8_0 q4_0 q4_1 q5_0 q5_1 iq4_nl q2_k q3_k q4_k q5_k q6_k
 // variant VECTOR: 4 1
+// without WEIGHT_i?q.* VECTOR_1: rows of blocks are whole vectors
 // variant SAME: read storage shuffle
 //
 // y[t, n] = act(sum_k x[t, k] W[n, k] + bias[n]) + residual[t, n], for many rows t (engine/ops/linear.cpp).

@@ -1,6 +1,6 @@
 #version 450
 // variant ACCESS: storage texel
-// variant WEIGHT: f32 f16 bf16 q8_0 q4_0
+// variant WEIGHT: f32 f16 bf16 q8_0 q4_0 q4_1 q5_0 q5_1 iq4_nl q2_k q3_k q4_k q5_k q6_k
 //
 // Two products in one dispatch, for a single row of x: y = h W2^T + bias2 + residual with h = act(x W^T + bias), gated or
 // after a norm as in linear_lanes.comp (engine/ops/linear.cpp). A workgroup makes some columns of h and multiplies them by

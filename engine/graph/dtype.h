@@ -14,7 +14,32 @@ namespace heed {
 /// On a device every element is a 32-bit word: real numbers are f32, integers and booleans (0 or 1) are i32. The
 /// narrower integers wrap around as their type does; the wider ones and f64 have the range of that word and are refused
 /// where an input leaves it.
-enum class DType : std::uint8_t { F32, F16, BF16, Q8_0, Q4_0, I32, I64, U8, Bool, F64, I8, I16, U16, U32, U64 };
+enum class DType : std::uint8_t {
+  F32,
+  F16,
+  BF16,
+  Q8_0,
+  Q4_0,
+  Q4_1,
+  Q5_0,
+  Q5_1,
+  IQ4_NL,
+  Q2_K,
+  Q3_K,
+  Q4_K,
+  Q5_K,
+  Q6_K,
+  I32,
+  I64,
+  U8,
+  Bool,
+  F64,
+  I8,
+  I16,
+  U16,
+  U32,
+  U64
+};
 
 inline constexpr std::size_t kDTypeCount = static_cast<std::size_t>(DType::U64) + 1;
 

@@ -201,7 +201,7 @@ bool fits_one_dispatch(const AttentionBlock& block, const DeviceCaps& caps, cons
   const std::uint64_t cache = static_cast<std::uint64_t>(s.length * std::max(s.k_width(), s.v_width()));
   const std::uint64_t table = static_cast<std::uint64_t>((s.length / kRotaryFineRows + 1 + kRotaryFineRows) * s.d);
   const bool texel = tuning.texel && caps.max_texel_buffers >= kTexelViews && caps.max_resources >= kBindings &&
-                     std::max({2 * weights / 16, cache / 4, table, static_cast<std::uint64_t>(rows)}) <=
+                     std::max({3 * weights / 16, cache / 4, table, static_cast<std::uint64_t>(rows)}) <=
                          caps.max_texel_buffer_elements;
   if (caps.max_storage_buffers < kBindings && !(texel && caps.max_storage_buffers >= 8)) return false;
   const std::uint64_t shared =

@@ -345,8 +345,8 @@ bool can_shuffle_x(DType dtype, const DeviceCaps& caps, const Tuning& tuning) {
 
 bool weights_fit_one_dispatch(std::uint64_t weights, const DeviceCaps& caps) {
   constexpr std::uint64_t kLarge = 4'000'000;
-  // On the device a weight takes up to twice the space.
-  return weights < kLarge && 2 * weights <= std::min(caps.max_storage_buffer_range, largest_weight(caps));
+  // On the device a weight takes up to thrice the space, where rows are a single block.
+  return weights < kLarge && 3 * weights <= std::min(caps.max_storage_buffer_range, largest_weight(caps));
 }
 
 bool fits_one_dispatch(const LinearPair& pair, const DeviceCaps& caps, const Tuning& tuning) {

@@ -34,24 +34,30 @@ RowWords words_of_row(DType dtype, std::int64_t columns) {
   return {ceil_div(columns, unit_columns(dtype)), 0, 0, 0};
 }
 
-/// Packs bits [shift, shift + width) of the quants of a block where they belong among those of its row.
-void pack_bits(const std::uint8_t* quants, std::size_t count, std::uint32_t shift, std::uint32_t width, std::byte* to) {
-  const auto bits = [&](std::size_t i) { return static_cast<std::uint32_t>(quants[i]) >> shift & ((1u << width) - 1); };
-  if (width == 8) {
-    for (std::size_t i = 0; i < count; ++i) to[i] = static_cast<std::byte>(bits(i) ^ 0x80u);
-  } else if (width == 4) {
-    for (std::size_t word = 0; word < count; word += 32) {
-      for (std::size_t i = 0; i < 16; ++i) {
-        to[word / 2 + i] = static_cast<std::byte>(bits(word + i) | bits(word + i + 16) << 4);
-      }
-    }
-  } else {
-    for (std::size_t i = 0; i < count; i += 8 / width) {
-      std::uint32_t byte = 0;
-      for (std::size_t j = 0; j < 8 / width; ++j) byte |= bits(i + j) << (j * width);
-      to[i * width / 8] = static_cast<std::byte>(byte);
+/// Packs bits [shift, shift + 4) of the quants of a block where they belong among those of its row.
+void pack_four_bits(const std::uint8_t* quants, std::size_t count, std::uint32_t shift, std::byte* to) {
+  for (std::size_t word = 0; word < count; word += 32, quants += 32, to += 16) {
+    for (std::size_t i = 0; i < 16; ++i) {
+      to[i] = static_cast<std::byte>((quants[i] >> shift & 15) | (quants[i + 16] >> shift & 15) << 4);
     }
   }
+}
+
+/// The same of one or two bits.
+template <std::size_t Width>
+void pack_narrow(const std::uint8_t* quants, std::size_t count, std::uint32_t shift, std::byte* to) {
+  for (std::size_t i = 0; i < count; i += 8 / Width, ++to) {
+    int byte = 0;
+    for (std::size_t j = 0; j < 8 / Width; ++j) byte |= (quants[i + j] >> shift & ((1 << Width) - 1)) << (j * Width);
+    *to = static_cast<std::byte>(byte);
+  }
+}
+
+void pack_bits(const std::uint8_t* quants, std::size_t count, std::uint32_t shift, std::uint32_t width, std::byte* to) {
+  if (width == 4) return pack_four_bits(quants, count, shift, to);
+  if (width == 2) return pack_narrow<2>(quants, count, shift, to);
+  assert(width == 1);  // types of eight bits have them in order
+  pack_narrow<1>(quants, count, shift, to);
 }
 
 /// Bytes of a block of a file on their way to the device.

@@ -15,25 +15,66 @@
 #define FIRST_WEIGHT 1
 #endif
 
-// What engine/graph/quantised.cpp says of a type: units of a word of low bits and of scales; how scales are kept.
-#ifdef WEIGHT_q8_0
+// What engine/graph/quantised.cpp says of a type: how many units a word of low bits, of high bits, of scales and of factors
+// serves (0: there are none), and of which kind scales are.
+#if defined(WEIGHT_q8_0)
 #define QUANTISED
 #define F32_SCALES
-const uint UNITS_OF_SCALES = 8;
 const uint BLOCK_UNITS = 2;  // that share a scale
-#endif
-#ifdef WEIGHT_q4_0
+const uint UNITS_OF_SCALES = 8;
+#elif defined(WEIGHT_q4_0)
 #define QUANTISED
 #define F32_SCALES
-const uint UNITS_OF_SCALES = 4;
 const uint BLOCK_UNITS = 1;
-#endif
-#ifndef QUANTISED
+const uint UNITS_OF_SCALES = 4;
+#elif defined(WEIGHT_q4_1) || defined(WEIGHT_iq4_nl)
+#define QUANTISED
+#define PAIR_SCALES
+const uint UNITS_OF_SCALES = 4;
+#elif defined(WEIGHT_q5_0) || defined(WEIGHT_q5_1)
+#define QUANTISED
+#define PAIR_SCALES
+#define UNITS_OF_HIGH 4
+const uint UNITS_OF_SCALES = 4;
+#elif defined(WEIGHT_q4_k)
+#define QUANTISED
+#define SIX_BIT_SCALES
+const uint UNITS_OF_SCALES = 8;
+#elif defined(WEIGHT_q5_k)
+#define QUANTISED
+#define SIX_BIT_SCALES
+#define UNITS_OF_HIGH 4
+const uint UNITS_OF_SCALES = 8;
+#elif defined(WEIGHT_q6_k)
+#define QUANTISED
+#define UNITS_OF_HIGH 2
+#define UNITS_OF_FACTORS 32
+const uint UNITS_OF_SCALES = 8;
+#elif defined(WEIGHT_q3_k)
+#define QUANTISED
+#define UNITS_OF_LOW 2
+#define UNITS_OF_HIGH 4
+const uint UNITS_OF_SCALES = 8;
+#elif defined(WEIGHT_q2_k)
+#define QUANTISED
+#define UNITS_OF_LOW 2
+#define UNITS_OF_FACTORS 32
+const uint UNITS_OF_SCALES = 8;
+#else
 const uint UNITS_OF_SCALES = 1;
 #endif
+#ifndef UNITS_OF_LOW
+#define UNITS_OF_LOW 1
+#endif
+#ifndef UNITS_OF_HIGH
+#define UNITS_OF_HIGH 0
+#endif
+#ifndef UNITS_OF_FACTORS
+#define UNITS_OF_FACTORS 0
+#endif
 
-// The first words of a row in the two planes.
-struct Row { uint words; uint scales; bool second; };
+// The first words of a row: of low and high bits, of scales and factors.
+struct Row { uint words; uint high; uint scales; uint factors; bool second; };
 
 #ifdef SECOND_WEIGHT
 #define IN_PLANE(row, load, plane, i) ((row).second ? load(plane##_2, i) : load(plane, i))
@@ -46,9 +87,15 @@ struct Row { uint words; uint scales; bool second; };
 // The place of the first word of a row in a plane of `row_words` words a row; word i comes `band` words later for each.
 uint first_word(uint row, uint row_words, uint band) { return row / band * band * row_words + row % band; }
 
+// Words of which each serves `each` of `units` units.
+uint words_for(uint units, uint each) { return each == 0 ? 0 : (units + each - 1) / max(each, 1u); }
+
 Row row_in(uint row, uint row_units, uint band, bool second) {
-  const uint scales = (row_units + UNITS_OF_SCALES - 1) / UNITS_OF_SCALES;
-  return Row(first_word(row, row_units, band), first_word(row, scales, band), second);
+  const uint low = words_for(row_units, UNITS_OF_LOW);
+  const uint scales = words_for(row_units, UNITS_OF_SCALES);
+  const uint words = first_word(row, low + words_for(row_units, UNITS_OF_HIGH), band);
+  const uint first = first_word(row, scales + words_for(row_units, UNITS_OF_FACTORS), band);
+  return Row(words, words + low * band, first, first + scales * band, second);
 }
 Row weight_row(uint row, uint row_units) { return row_in(row, row_units, BAND, false); }
 #ifdef SECOND_WEIGHT
@@ -89,6 +136,99 @@ float load_scale(Row row, uint unit) {
   return load_f32(scales, (row.scales + unit / UNITS_OF_SCALES * BAND) * 4 + unit / BLOCK_UNITS % 4);
 }
 #endif
+#endif
+
+#if defined(QUANTISED) && !defined(F32_SCALES)
+// Units of 32 columns with a scale and what is subtracted, for each half of them.
+const uint UNIT_VECTORS = 8;
+struct Unit { uvec4 low; uvec2 high; vec2 scale; vec2 minimum; };
+struct Scales { uvec4 word; uint factors; };
+
+READ_U32X4(FIRST_WEIGHT + 1, scales);
+#ifdef SECOND_WEIGHT
+READ_U32X4(SECOND_WEIGHT + 1, scales_2);
+#endif
+Scales load_scales(Row row, uint unit) {
+  Scales s = Scales(IN_PLANE(row, load_u32x4, scales, row.scales + unit / UNITS_OF_SCALES * BAND_OF(row)), 0);
+#if UNITS_OF_FACTORS > 0
+  s.factors = IN_PLANE(row, load_u32x4, scales, row.factors + unit / UNITS_OF_FACTORS * BAND_OF(row))[unit / 8 % 4];
+#endif
+  return s;
+}
+
+// The bits of a unit; those of `high` are bit i (UNITS_OF_HIGH 4) or bits 2 i and 2 i + 1 (2) of element i.
+Unit load_bits(Row row, uint unit) {
+  Unit u = Unit(load_word(row, unit / UNITS_OF_LOW), uvec2(0), vec2(0.0), vec2(0.0));
+#if UNITS_OF_LOW == 2
+  if (unit % 2 == 1) u.low.xy = u.low.zw;
+#endif
+#if UNITS_OF_HIGH > 0
+  const uvec4 high = IN_PLANE(row, load_u32x4, words, row.high + unit / UNITS_OF_HIGH * BAND_OF(row));
+#if UNITS_OF_HIGH == 4
+  u.high.x = high[unit % 4];
+#else
+  u.high = unit % 2 == 0 ? high.xy : high.zw;
+#endif
+#endif
+  return u;
+}
+
+uint byte_of(uvec4 word, uint i) { return word[i / 4] >> (i % 4 * 8) & 255u; }
+
+#ifdef PAIR_SCALES
+// {f16 scale, f16 added} of each unit.
+void scale_unit(inout Unit u, Scales s, uint unit) {
+  const vec2 pair = unpackHalf2x16(s.word[unit % 4]);
+  u.scale = pair.xx;
+  u.minimum = -pair.yy;
+}
+#endif
+#ifdef SIX_BIT_SCALES
+// {f16 scale, f16 minimum} of the block and 12 bytes of codes, see unpack_six_bits in engine/graph/quantised.cpp.
+void scale_unit(inout Unit u, Scales s, uint unit) {
+  const uvec3 codes = s.word.yzw >> (unit % 4 * 8) & 255u;
+  const uvec2 code = unit % 8 < 4 ? codes.xy & 63u : uvec2(codes.z & 15u, codes.z >> 4) | codes.xy >> 6 << 4;
+  const vec2 pair = unpackHalf2x16(s.word.x) * vec2(code);
+  u.scale = pair.xx;
+  u.minimum = pair.yy;
+}
+#endif
+#ifdef WEIGHT_q6_k
+void scale_unit(inout Unit u, Scales s, uint unit) {
+  const uint group = unit % 8 * 2;
+  const ivec2 code = ivec2(uvec2(byte_of(s.word, group), byte_of(s.word, group + 1)) << 24) >> 24;
+  u.scale = unpackHalf2x16(s.factors).x * vec2(code);
+}
+#endif
+#ifdef WEIGHT_q3_k
+// See unpack_q3_k in engine/graph/quantised.cpp.
+float scale_of_group(Scales s, uint group) {
+  const uint low = byte_of(s.word, group % 8) >> (group < 8 ? 0 : 4) & 15u;
+  const uint high = byte_of(s.word, 8 + group % 4) >> (group / 4 * 2) & 3u;
+  return unpackHalf2x16(s.word.w).x * float(int(low | high << 4) - 32);
+}
+void scale_unit(inout Unit u, Scales s, uint unit) {
+  const uint group = unit % 8 * 2;
+  u.scale = vec2(scale_of_group(s, group), scale_of_group(s, group + 1));
+}
+#endif
+#ifdef WEIGHT_q2_k
+void scale_unit(inout Unit u, Scales s, uint unit) {
+  const uint group = unit % 8 * 2;
+  const uvec2 codes = uvec2(byte_of(s.word, group), byte_of(s.word, group + 1));
+  const vec2 factors = unpackHalf2x16(s.factors);
+  u.scale = factors.x * vec2(codes & 15u);
+  u.minimum = factors.y * vec2(codes >> 4);
+}
+#endif
+
+Unit load_unit(Row row, uint unit) {
+  Unit u = load_bits(row, unit);
+#ifndef SCALES_BY_FOUR
+  scale_unit(u, load_scales(row, unit), unit);
+#endif
+  return u;
+}
 #endif
 
 #ifdef SCALES_BY_FOUR
@@ -140,14 +280,53 @@ vec4 unit_vector(Unit u, uint j) {
 }
 #endif
 
+#if defined(QUANTISED) && !defined(WEIGHT_q8_0)
+// vec4 j of the 32 elements of a unit of 4, 1 or 2 bits each. Byte b of a word of 4 holds element b low and b + 16 high.
+uvec4 four_bits(uvec4 word, uint j) {
+  const uint k = j & 3u;
+  const uint bytes = k == 0 ? word.x : k == 1 ? word.y : k == 2 ? word.z : word.w;
+  const uint nibbles = (j < 4 ? bytes : bytes >> 4);
+  return (uvec4(nibbles) >> uvec4(0, 8, 16, 24)) & 15u;
+}
+uvec4 one_bit(uint bits, uint j) { return (uvec4(bits >> (j * 4)) >> uvec4(0, 1, 2, 3)) & 1u; }
+uvec4 two_bits(uvec2 bits, uint j) {
+  return (uvec4((j < 4 ? bits.x : bits.y) >> ((j & 3u) * 8)) >> uvec4(0, 2, 4, 6)) & 3u;
+}
+#endif
+
 #ifdef WEIGHT_q4_0
 const uint UNIT_VECTORS = 8;
-// Byte b of the block holds element b low and b + 16 high.
+vec4 unit_vector(Unit u, uint j) { return vec4(ivec4(four_bits(u.word, j)) - 8); }
+#endif
+
+#if defined(QUANTISED) && !defined(F32_SCALES)
+#ifdef WEIGHT_iq4_nl
+// The codebook's bytes; see kIq4NlCodebook in engine/graph/quantise.h.
+vec4 numbers(Unit u, uint j) {
+  const uvec4 q = four_bits(u.low, j);
+  const uvec4 first = mix(uvec4(0xbfad9881u), uvec4(0xf6eaddcfu), notEqual(q & 4u, uvec4(0)));
+  const uvec4 second = mix(uvec4(0x26190d01u), uvec4(0x71594535u), notEqual(q & 4u, uvec4(0)));
+  const uvec4 bytes = mix(first, second, notEqual(q & 8u, uvec4(0)));
+  return vec4(ivec4(bytes << (24u - (q & 3u) * 8u)) >> 24);
+}
+#elif defined(WEIGHT_q4_1) || defined(WEIGHT_q4_k)
+vec4 numbers(Unit u, uint j) { return vec4(four_bits(u.low, j)); }
+#elif defined(WEIGHT_q5_1) || defined(WEIGHT_q5_k)
+vec4 numbers(Unit u, uint j) { return vec4(four_bits(u.low, j) | one_bit(u.high.x, j) << 4); }
+#elif defined(WEIGHT_q5_0)
+vec4 numbers(Unit u, uint j) { return vec4(ivec4(four_bits(u.low, j) | one_bit(u.high.x, j) << 4) - 16); }
+#elif defined(WEIGHT_q6_k)
+vec4 numbers(Unit u, uint j) { return vec4(ivec4(four_bits(u.low, j) | two_bits(u.high, j) << 4) - 32); }
+#elif defined(WEIGHT_q3_k)
+vec4 numbers(Unit u, uint j) { return vec4(ivec4(two_bits(u.low.xy, j) | one_bit(u.high.x, j) << 2) - 4); }
+#elif defined(WEIGHT_q2_k)
+vec4 numbers(Unit u, uint j) { return vec4(two_bits(u.low.xy, j)); }
+#endif
+// Products of scales and quants are exact but q6_k's, so that this is what the file decodes to, with or without an fma.
 vec4 unit_vector(Unit u, uint j) {
-  const uint k = j & 3u;
-  const uint bytes = k == 0 ? u.word.x : k == 1 ? u.word.y : k == 2 ? u.word.z : u.word.w;
-  const uint nibbles = (j < 4 ? bytes : bytes >> 4);
-  return vec4(ivec4((uvec4(nibbles) >> uvec4(0, 8, 16, 24)) & 15u) - 8);
+  const float scale = j < 4 ? u.scale.x : u.scale.y;
+  const float minimum = j < 4 ? u.minimum.x : u.minimum.y;
+  return numbers(u, j) * scale - minimum;
 }
 #endif
 

@@ -2,6 +2,7 @@
 // with a cache at its beginning, middle and end; q, k and v packed and turned by fusion; the weights themselves.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "tests/op_cases/op_case.h"
@@ -114,11 +115,12 @@ OpCase cached(const Cached& c) {
   const ValueId position = b.state("position", DType::I32, {1});
   ValueId q, k, v;
   if (c.projected) {
-    ValueId x = b.input("x", DType::F32, {"tokens", 32});
-    if (c.norm) x = b.add("rms_norm", "norm", {x, b.weight("norm.weight", DType::F32, {32})}, {{"eps", 1e-5}});
+    const std::int64_t width = std::max<std::int64_t>(32, dtype_info(c.dtype).block_elements);
+    ValueId x = b.input("x", DType::F32, {"tokens", width});
+    if (c.norm) x = b.add("rms_norm", "norm", {x, b.weight("norm.weight", DType::F32, {width})}, {{"eps", 1e-5}});
     const auto product = [&](const std::string& name, std::int64_t n) {
       return b.add("linear", name,
-                   {x, b.weight(name + ".weight", c.dtype, {n, 32}),
+                   {x, b.weight(name + ".weight", c.dtype, {n, width}),
                     c.bias ? b.weight(name + ".bias", DType::F32, {n}) : kNoValue});
     };
     q = product("q", c.heads * c.d);
@@ -277,7 +279,7 @@ std::vector<OpCase> cases_attention() {
   cases.push_back(cached({.rows = 5, .position = 27, .rotary = "half", .projected = true, .bias = true}));
   cases.push_back(cached({.rows = 5, .position = 12, .rotary = "interleaved", .rotary_dims = 6, .bias = true}));
   cases.push_back(cached({.rows = 9, .position = 3, .rotary = "half", .rotary_dims = 4, .projected = true}));
-  for (const DType dtype : {DType::F16, DType::BF16, DType::Q8_0, DType::Q4_0}) {
+  for (const DType dtype : matrix_types()) {
     cases.push_back(
         cached({.rows = 1, .position = 9, .rotary = "half", .projected = true, .bias = true, .dtype = dtype}));
     cases.push_back(cached({.rows = 8, .position = 9, .projected = true, .dtype = dtype}));
@@ -306,8 +308,9 @@ std::vector<OpCase> cases_attention() {
   cases.push_back(cached({.rows = 6, .position = 10, .mask = 2, .weights = true}));
   cases.push_back(cached({.rows = 6, .position = 10, .projected = true, .causal = false, .mask = 3}));
   // Decoder layers' attention halves, which become one dispatch where the device does that.
-  for (const DType dtype : {DType::F32, DType::F16, DType::BF16, DType::Q8_0, DType::Q4_0}) {
+  for (const DType dtype : matrix_types()) {
     cases.push_back(cached({.position = 5,
+                            .heads = dtype_info(dtype).block_elements > 128 ? 8 : 4,  // whole blocks of what they make
                             .d = 32,
                             .dv = 32,
                             .rotary = "half",

@@ -2,6 +2,7 @@
 // norms; weights that are cut into pieces.
 #include <fmt/format.h>
 
+#include "graph/integer.h"
 #include "tests/op_cases/op_case.h"
 #include "tests/op_cases/special_values.h"
 
@@ -9,6 +10,12 @@ namespace heed::op_cases {
 namespace {
 
 constexpr const char* kActivations[] = {"silu", "gelu", "gelu_tanh", "relu", "tanh", "sigmoid"};
+
+/// Rows of quantised types are whole blocks.
+std::int64_t whole_blocks(DType dtype, std::int64_t columns) {
+  const std::int64_t block = dtype_info(dtype).block_elements;
+  return ceil_div(columns, block) * block;
+}
 
 struct Linear {
   DType dtype = DType::F32;
@@ -20,7 +27,8 @@ struct Linear {
   std::string activation = "none";
 };
 
-OpCase linear(const Linear& c) {
+OpCase linear(Linear c) {
+  c.columns = whole_blocks(c.dtype, c.columns);
   GraphBuilder b("linear");
   const ValueId x = b.input("x", DType::F32, {c.rows, c.columns});
   const ValueId w = b.weight("w", c.dtype, {c.n, c.columns});
@@ -37,6 +45,7 @@ OpCase linear(const Linear& c) {
 /// gate(x A^T, x B^T), which becomes one product. With `norm`, x is normalised first, which goes into it for one row.
 OpCase gated(DType dtype, std::int64_t rows, std::int64_t columns, std::int64_t n, bool bias,
              const std::string& activation, bool norm) {
+  columns = whole_blocks(dtype, columns);
   GraphBuilder b("gated");
   ValueId x = b.input("x", DType::F32, {rows, columns});
   if (norm) {
@@ -69,7 +78,11 @@ struct Pair {
 
 /// A product of what another product made, for one row and with x as residual, which becomes one dispatch where the
 /// device does that.
-OpCase pair(const Pair& c) {
+OpCase pair(Pair c) {
+  const bool as_wide = c.width == c.columns;
+  c.columns = whole_blocks(c.dtype, c.columns);
+  c.hidden = whole_blocks(c.dtype, c.hidden);
+  if (as_wide) c.width = c.columns;
   GraphBuilder b("pair");
   ValueId x = b.input("x", DType::F32, {1, c.columns});
   const ValueId residual = c.width == c.columns ? x : b.input("residual", DType::F32, {1, c.width});
@@ -96,6 +109,7 @@ OpCase pair(const Pair& c) {
 
 /// One norm feeding two products, one of them with everything else besides.
 OpCase normed(DType dtype, std::int64_t rows, std::int64_t columns, double eps) {
+  columns = whole_blocks(dtype, columns);
   GraphBuilder b("normed");
   const ValueId x = b.input("x", DType::F32, {rows, columns});
   const ValueId normed = b.add("rms_norm", "norm", {x, b.weight("norm.weight", DType::F16, {columns})}, {{"eps", eps}});

@@ -52,16 +52,15 @@ std::optional<Device> open_device() {
   return device;
 }
 
-/// The combinations of variants that no plan uses: a block holds a whole number of vectors.
+/// The combinations of variants that no plan uses.
 bool is_ever_asked_for(const std::string& key, const DeviceCaps& caps) {
   // Of the runtime itself, with which every submission ends, and of the probes of `heed conform`.
   if (key == "run_proof-storage" || key == "subgroup_probe-storage") return false;
-  static const std::regex kNever("linear_.*-q[48]_0-1(-.*)?");
-  // A block of q4_0 is more than lanes of narrow subgroups hold together.
-  static const std::regex kWide("(linear_pair|attention_block)-.*-q4_0");
+  // A unit of 32 columns is more than lanes of narrow subgroups hold together.
+  static const std::regex kWide("(linear_pair|attention_block)-.*-i?q[2-6].*");
   static const std::regex kJoined("(linear_pair|attention_block)-.*");
   if (caps.type != DeviceType::Cpu && std::regex_match(key, kJoined)) return false;
-  return !std::regex_match(key, kNever) && (caps.subgroup_size >= 8 || !std::regex_match(key, kWide));
+  return caps.subgroup_size >= 8 || !std::regex_match(key, kWide);
 }
 
 Extent extent() {

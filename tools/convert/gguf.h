@@ -50,7 +50,7 @@ struct Gguf {
 
 bool is_gguf(const SourceFile& file);
 
-/// A GGUF file of architecture "llama". Tensor types F32, F16, BF16, Q8_0 and Q4_0. Throws Error naming the metadata
+/// A GGUF file of architecture "llama". Tensor types F32, F16, BF16 and those of graph/quantised.h. Throws Error naming the metadata
 /// key, tensor or type that heed does not understand; only keys known not to change what the model computes are
 /// passed over.
 Checkpoint read_gguf(const std::shared_ptr<const SourceFile>& file);

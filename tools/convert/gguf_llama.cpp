@@ -31,18 +31,40 @@ constexpr auto kArchitectureKeys = std::to_array<std::string_view>(
      "llama.rope.dimension_count", "llama.rope.freq_base", "llama.rope.scaling.type", "llama.rope.scaling.factor",
      "llama.rope.scale_linear", "llama.vocab_size", "llama.expert_count", "llama.expert_used_count", "split.count"});
 
+/// A type's name as ggml's users know it.
+std::string in_capitals(std::string_view name) {
+  std::string text(name);
+  for (char& c : text) {
+    if (c >= 'a' && c <= 'z') c = static_cast<char>(c - 'a' + 'A');
+  }
+  return text;
+}
+
 struct GgmlType {
   std::uint32_t number;
   std::string_view name;
 };
 /// For messages about types that heed does not read.
-constexpr auto kGgmlTypes = std::to_array<GgmlType>(
-    {{3, "Q4_1"},    {6, "Q5_0"},   {7, "Q5_1"},   {9, "Q8_1"},     {10, "Q2_K"},   {11, "Q3_K"},    {12, "Q4_K"},
-     {13, "Q5_K"},   {14, "Q6_K"},  {15, "Q8_K"},  {16, "IQ2_XXS"}, {17, "IQ2_XS"}, {18, "IQ3_XXS"}, {19, "IQ1_S"},
-     {20, "IQ4_NL"}, {21, "IQ3_S"}, {22, "IQ2_S"}, {23, "IQ4_XS"},  {24, "I8"},     {25, "I16"},     {26, "I32"},
-     {27, "I64"},    {28, "F64"},   {29, "IQ1_M"}, {34, "TQ1_0"},   {35, "TQ2_0"},  {39, "MXFP4"}});
+constexpr auto kGgmlTypes = std::to_array<GgmlType>({{9, "Q8_1"},
+                                                     {15, "Q8_K"},
+                                                     {16, "IQ2_XXS"},
+                                                     {17, "IQ2_XS"},
+                                                     {18, "IQ3_XXS"},
+                                                     {19, "IQ1_S"},
+                                                     {21, "IQ3_S"},
+                                                     {22, "IQ2_S"},
+                                                     {23, "IQ4_XS"},
+                                                     {24, "I8"},
+                                                     {25, "I16"},
+                                                     {26, "I32"},
+                                                     {27, "I64"},
+                                                     {28, "F64"},
+                                                     {29, "IQ1_M"},
+                                                     {34, "TQ1_0"},
+                                                     {35, "TQ2_0"},
+                                                     {39, "MXFP4"}});
 
-DType dtype_of(const GgufTensor& tensor) {
+DType dtype_of(const SourceFile& file, const GgufTensor& tensor) {
   switch (tensor.type) {
     case 0:
       return DType::F32;
@@ -54,10 +76,21 @@ DType dtype_of(const GgufTensor& tensor) {
       break;
   }
   const auto quantised = std::ranges::find(quantised_types(), tensor.type, &QuantisedType::ggml_type);
-  if (quantised != quantised_types().end()) return quantised->dtype;
+  if (quantised != quantised_types().end()) {
+    if (tensor.shape.back() % quantised->block_elements != 0) {
+      throw Error(fmt::format(
+          "{}: tensor '{}' has ggml type {} and rows of {} elements, which is not a multiple of {}; "
+          "the file is damaged",
+          file.name(), tensor.name, in_capitals(quantised->name), tensor.shape.back(), quantised->block_elements));
+    }
+    return quantised->dtype;
+  }
   const auto* known = std::ranges::find(kGgmlTypes, tensor.type, &GgmlType::number);
-  throw Error(fmt::format("tensor '{}' has ggml type {}; heed reads F32, F16, BF16, Q8_0 and Q4_0", tensor.name,
-                          known == kGgmlTypes.end() ? std::to_string(tensor.type) : std::string(known->name)));
+  std::string read;
+  for (const DType type : matrix_types()) read += (read.empty() ? "" : ", ") + in_capitals(dtype_name(type));
+  throw Error(fmt::format("{}: tensor '{}' has ggml type {}; heed reads {}; quantise the model to one of them",
+                          file.name(), tensor.name,
+                          known == kGgmlTypes.end() ? std::to_string(tensor.type) : std::string(known->name), read));
 }
 
 void refuse_unknown_metadata(const Gguf& gguf) {
@@ -157,7 +190,7 @@ nlohmann::json llama_parameters(const Gguf& gguf, std::int64_t vocabulary) {
 }
 
 SourceTensor source_tensor(const std::shared_ptr<const SourceFile>& file, const GgufTensor& tensor) {
-  const DType dtype = dtype_of(tensor);
+  const DType dtype = dtype_of(*file, tensor);
   const std::uint64_t size = byte_size(dtype, tensor.shape);
   if (size > file->size() - tensor.offset) {
     throw Error(fmt::format("{}: tensor '{}' needs {} bytes from offset {}, but the file has only {}; it is truncated",

@@ -3,6 +3,9 @@
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
+#include <tuple>
+
+#include "graph/quantised.h"
 #include "tests/unit/convert/graph_in_double.h"
 #include "tests/unit/convert/sample_files.h"
 #include "tokenizer/description.h"
@@ -73,20 +76,43 @@ TEST_CASE("general.alignment moves the tensors") {
 
 TEST_CASE("block types are passed on as they are") {
   GgufFile file = tiny_gguf();
-  file.u32("llama.feed_forward_length", 32);
-  file.tensor("blk.0.ffn_gate.weight", {32, 8}, 0, f32_bytes(ramp(256, 1)));
-  file.tensor("blk.0.ffn_up.weight", {32, 8}, 30, std::string(512, '\0'));
-  for (const auto& [type, dtype, size] :
-       {std::tuple{1u, DType::F16, 512u}, {2u, DType::Q4_0, 144u}, {8u, DType::Q8_0, 272u}, {30u, DType::BF16, 512u}}) {
+  file.u32("llama.feed_forward_length", 256);
+  file.tensor("blk.0.ffn_gate.weight", {256, 8}, 0, f32_bytes(ramp(2048, 1)));
+  file.tensor("blk.0.ffn_up.weight", {256, 8}, 30, std::string(4096, '\0'));
+  std::vector<std::tuple<std::uint32_t, DType>> types = {{1u, DType::F16}, {30u, DType::BF16}};
+  for (const QuantisedType& type : quantised_types()) types.emplace_back(type.ggml_type, type.dtype);
+  // ggml's numbers, which its header fixes.
+  CHECK(types == std::vector<std::tuple<std::uint32_t, DType>>{{1u, DType::F16},
+                                                               {30u, DType::BF16},
+                                                               {8u, DType::Q8_0},
+                                                               {2u, DType::Q4_0},
+                                                               {3u, DType::Q4_1},
+                                                               {6u, DType::Q5_0},
+                                                               {7u, DType::Q5_1},
+                                                               {20u, DType::IQ4_NL},
+                                                               {10u, DType::Q2_K},
+                                                               {11u, DType::Q3_K},
+                                                               {12u, DType::Q4_K},
+                                                               {13u, DType::Q5_K},
+                                                               {14u, DType::Q6_K}});
+  for (const auto& [type, dtype] : types) {
+    const std::size_t size = byte_size(dtype, {8, 256});
     std::string bytes(size, '\0');
     bytes[size - 1] = 1;
-    file.tensor("blk.0.ffn_down.weight", {8, 32}, type, bytes);
+    file.tensor("blk.0.ffn_down.weight", {8, 256}, type, bytes);
     Checkpoint checkpoint = read(file.bytes());
     const SourceTensor& down = tensor(checkpoint, "blk.0.ffn_down.weight");
     CHECK(down.dtype == dtype);
     CHECK(down.read().size() == size);
     CHECK(down.read().back() == std::byte{1});
     make_header(checkpoint, {});
+    // As the last of the file, without its last byte.
+    GgufFile cut = file;
+    cut.remove_tensor("blk.0.ffn_down.weight").tensor("blk.0.ffn_down.weight", {8, 256}, type, bytes);
+    const std::string whole = cut.bytes();
+    const std::string message = error_of([&] { read(whole.substr(0, whole.find_last_of('\1'))); });
+    CHECK_MESSAGE(contains(message, "'blk.0.ffn_down.weight'"), message);
+    CHECK_MESSAGE(contains(message, "truncated"), message);
   }
 }
 
@@ -163,9 +189,11 @@ TEST_CASE("what heed does not understand is refused by name") {
        "'blk.0.attn_rot_embd'"},
       {"tensor type",
        [](GgufFile& f) {
-         f.tensor("blk.0.attn_q.weight", {8, 8}, 12, std::string(256, '\0'));
+         f.tensor("blk.0.attn_q.weight", {8, 8}, 16, std::string(256, '\0'));
        },
-       "ggml type Q4_K"},
+       "ggml type IQ2_XXS; heed reads F32, F16, BF16, Q8_0, Q4_0, Q4_1, Q5_0, Q5_1, IQ4_NL, Q2_K, Q3_K, Q4_K, Q5_K, "
+       "Q6_K; "
+       "quantise the model to one of them"},
       {"unknown tensor type",
        [](GgufFile& f) {
          f.tensor("blk.0.attn_q.weight", {8, 8}, 99, std::string(256, '\0'));
@@ -180,7 +208,13 @@ TEST_CASE("what heed does not understand is refused by name") {
        [](GgufFile& f) {
          f.tensor("blk.0.attn_q.weight", {8, 8}, 8, std::string(128, '\0'));
        },
-       "not a multiple of 32"},
+       "test.gguf: tensor 'blk.0.attn_q.weight' has ggml type Q8_0 and rows of 8 elements, which is not a multiple of "
+       "32"},
+      {"half a large block",
+       [](GgufFile& f) {
+         f.tensor("blk.0.attn_q.weight", {8, 128}, 12, std::string(1024, '\0'));
+       },
+       "ggml type Q4_K and rows of 128 elements, which is not a multiple of 256"},
       {"version", [](GgufFile& f) { f.version = 1; }, "GGUF version 1"},
       {"big-endian", [](GgufFile& f) { f.version = 0x03000000; }, "big-endian"},
   };

@@ -2,10 +2,14 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
+#include <bit>
 #include <cstring>
 #include <random>
 
 #include "graph/convert_dtype.h"
+#include "graph/quantise.h"
+#include "graph/quantised.h"
 #include "heed/error.h"
 
 namespace heed {
@@ -30,48 +34,136 @@ T load(const std::vector<std::byte>& memory, std::size_t index) {
   return value;
 }
 
-/// One element as shaders/include/weights.glsl reads it, from 32-bit words and f32 scales.
-float element(const DeviceWeight& weight, const std::vector<std::byte>& memory, std::size_t row, std::size_t column) {
-  const auto band = static_cast<std::size_t>(weight.band);
-  // The i-th 16-byte word of the row in a plane.
-  const auto word = [&](std::size_t row_words, std::size_t i) {
-    return row / band * band * row_words + row % band + i * band;
-  };
-  const auto row_words = static_cast<std::size_t>(matrix_row_units(weight.dtype, weight.columns));
-  const auto scale = [&](std::size_t block) {
-    const std::size_t four = word(static_cast<std::size_t>((weight.columns / 32 + 3) / 4), block / 4);
-    return load<float>(memory, weight.scales_offset / 4 + four * 4 + block % 4);
-  };
-  switch (weight.dtype) {
-    case DType::F32:
-      return load<float>(memory, word(row_words, column / 4) * 4 + column % 4);
-    case DType::F16:
-    case DType::BF16: {
-      const auto pair = load<std::uint32_t>(memory, word(row_words, column / 8) * 4 + column % 8 / 2);
-      const auto half = static_cast<std::uint16_t>(column % 2 == 0 ? pair & 0xffffu : pair >> 16);
-      return weight.dtype == DType::F16 ? f16_to_f32(half) : bf16_to_f32(half);
-    }
-    case DType::Q8_0: {
-      const auto four = load<std::uint32_t>(memory, word(row_words, column / 16) * 4 + column % 16 / 4);
-      const auto quant = static_cast<std::int8_t>(four >> (8 * (column % 4)));
-      return static_cast<float>(quant) * scale(column / 32);
-    }
-    default: {
-      const std::size_t place = column % 32;
-      const auto four = load<std::uint32_t>(memory, word(row_words, column / 32) * 4 + place % 16 / 4);
-      const auto shift = 8 * (place % 4) + (place >= 16 ? 4 : 0);
-      return static_cast<float>(static_cast<int>(four >> shift & 15u) - 8) * scale(column / 32);
+/// One element as shaders/include/weights.glsl reads it, from 16-byte words.
+class Reader {
+ public:
+  Reader(const DeviceWeight& weight, const std::vector<std::byte>& memory, std::size_t row)
+      : weight_(weight), memory_(memory), row_(row), columns_(static_cast<std::size_t>(weight.columns)) {}
+
+  float element(std::size_t column) const {
+    switch (weight_.dtype) {
+      case DType::F32:
+        return std::bit_cast<float>(bits(0, column, 32));
+      case DType::F16:
+        return f16_to_f32(static_cast<std::uint16_t>(bits(0, column, 16)));
+      case DType::BF16:
+        return bf16_to_f32(static_cast<std::uint16_t>(bits(0, column, 16)));
+      case DType::Q8_0:
+        return static_cast<float>(static_cast<std::int8_t>(bits(0, column, 8))) * f32_scale(column / 32);
+      case DType::Q4_0:
+        return static_cast<float>(nibble(column) - 8) * f32_scale(column / 32);
+      case DType::Q4_1:
+        return static_cast<float>(nibble(column)) * half(column / 32, 2, 0) + half(column / 32, 2, 1);
+      case DType::Q5_0:
+        return static_cast<float>(nibble(column) + 16 * high(column, 1) - 16) * half(column / 32, 2, 0);
+      case DType::Q5_1:
+        return static_cast<float>(nibble(column) + 16 * high(column, 1)) * half(column / 32, 2, 0) +
+               half(column / 32, 2, 1);
+      case DType::IQ4_NL:
+        return static_cast<float>(kIq4NlCodebook[static_cast<std::size_t>(nibble(column))]) * half(column / 32, 2, 0);
+      case DType::Q4_K:
+      case DType::Q5_K: {
+        const int quant = nibble(column) + (weight_.dtype == DType::Q5_K ? 16 * high(column, 1) : 0);
+        const std::size_t block = column / 256, group = column % 256 / 32;
+        const std::uint32_t a = code(block, 4 + group % 4), b = code(block, 8 + group % 4),
+                            c = code(block, 12 + group % 4);
+        const std::uint32_t scale = group < 4 ? a & 63 : (c & 15) | a >> 6 << 4;
+        const std::uint32_t minimum = group < 4 ? b & 63 : c >> 4 | b >> 6 << 4;
+        return half(block, 8, 0) * static_cast<float>(scale) * static_cast<float>(quant) -
+               half(block, 8, 1) * static_cast<float>(minimum);
+      }
+      case DType::Q6_K:
+        return factor(column / 256, 0) *
+               static_cast<float>(static_cast<std::int8_t>(code(column / 256, column % 256 / 16))) *
+               static_cast<float>(nibble(column) + 16 * high(column, 2) - 32);
+      case DType::Q3_K: {
+        const std::size_t block = column / 256, group = column % 256 / 16;
+        const std::uint32_t low = code(block, group % 8) >> (group < 8 ? 0 : 4) & 15;
+        const std::uint32_t top = code(block, 8 + group % 4) >> (group / 4 * 2) & 3;
+        const int quant = static_cast<int>(bits(0, column, 2)) + 4 * high(column, 1, 2) - 4;
+        return half(block, 8, 6) * static_cast<float>(static_cast<int>(low | top << 4) - 32) *
+               static_cast<float>(quant);
+      }
+      case DType::Q2_K: {
+        const std::uint32_t codes = code(column / 256, column % 256 / 16);
+        return factor(column / 256, 0) * static_cast<float>(codes & 15) * static_cast<float>(bits(0, column, 2)) -
+               factor(column / 256, 1) * static_cast<float>(codes >> 4);
+      }
+      default:
+        FAIL("no matrix has this type");
+        return 0.0f;
     }
   }
+
+ private:
+  /// Words of a row of so many bits an element.
+  std::size_t words(std::size_t width) const { return (columns_ * width + 127) / 128; }
+  /// Element i of `width` bits, counted from the plane's word `first` of the row on.
+  std::uint32_t bits(std::size_t first, std::size_t i, std::size_t width) const {
+    return in_plane(0, plane_words(), first + i * width / 128, i * width % 128 / 32) >> (i * width % 32) &
+           (width == 32 ? ~0u : (1u << width) - 1);
+  }
+  int nibble(std::size_t column) const {
+    const std::size_t place = column % 32;
+    return static_cast<int>(
+        in_plane(0, plane_words(), column / 32, place % 16 / 4) >> (8 * (place % 4) + (place >= 16 ? 4 : 0)) & 15u);
+  }
+  int high(std::size_t column, std::size_t width, std::size_t low = 4) const {
+    return static_cast<int>(bits(words(low), column, width));
+  }
+  std::size_t plane_words() const {
+    const QuantisedType* type = quantised_type(weight_.dtype);
+    if (type == nullptr) return words(weight_.dtype == DType::F32 ? 32 : 16);
+    return words(type->low_bits) + words(type->high_bits);
+  }
+  /// Words of scales, and of factors behind them.
+  std::size_t scale_words() const {
+    const QuantisedType& type = *quantised_type(weight_.dtype);
+    return (columns_ / type.block_elements * type.scales.on_device + 15) / 16;
+  }
+  std::size_t factor_words() const {
+    const QuantisedType& type = *quantised_type(weight_.dtype);
+    return (columns_ / type.block_elements * type.factors.on_device + 15) / 16;
+  }
+  std::uint32_t in_scales(std::size_t i) const {
+    return in_plane(weight_.scales_offset, scale_words() + factor_words(), i / 4, i % 4);
+  }
+  float f32_scale(std::size_t block) const { return std::bit_cast<float>(in_scales(block)); }
+  /// f16 number i of a block that has so many of them among its scales.
+  float half(std::size_t block, std::size_t count, std::size_t i) const {
+    const std::size_t at = block * count + i;
+    return f16_to_f32(static_cast<std::uint16_t>(in_scales(at / 2) >> (at % 2 * 16)));
+  }
+  float factor(std::size_t block, std::size_t i) const {
+    return f16_to_f32(static_cast<std::uint16_t>(in_scales(4 * scale_words() + block) >> (i * 16)));
+  }
+  /// Byte i of a block of 16.
+  std::uint32_t code(std::size_t block, std::size_t i) const {
+    return in_scales(block * 4 + i / 4) >> (i % 4 * 8) & 255u;
+  }
+  std::uint32_t in_plane(std::size_t offset, std::size_t row_words, std::size_t word, std::size_t part) const {
+    const auto band = static_cast<std::size_t>(weight_.band);
+    const std::size_t first = row_ / band * band * row_words + row_ % band;
+    return load<std::uint32_t>(memory_, offset / 4 + (first + word * band) * 4 + part);
+  }
+
+  const DeviceWeight& weight_;
+  const std::vector<std::byte>& memory_;
+  std::size_t row_;
+  std::size_t columns_;
+};
+
+float element(const DeviceWeight& weight, const std::vector<std::byte>& memory, std::size_t row, std::size_t column) {
+  return Reader(weight, memory, row).element(column);
 }
 
 }  // namespace
 
 TEST_CASE("a packed matrix reads as the file decodes") {
   for (const DType type : matrix_types()) {
-    const bool blocks = dtype_info(type).block_elements > 1;
-    for (const std::int64_t columns :
-         blocks ? std::vector<std::int64_t>{32, 64, 96, 288} : std::vector<std::int64_t>{1, 3, 4, 5, 8, 36, 44, 172}) {
+    const std::int64_t block = dtype_info(type).block_elements;
+    for (const std::int64_t columns : block > 1 ? std::vector<std::int64_t>{block, 2 * block, 3 * block, 9 * block}
+                                                : std::vector<std::int64_t>{1, 3, 4, 5, 8, 36, 44, 172}) {
       for (const auto& rows_and_band :
            {std::pair{1, 1}, {2, 1}, {7, 1}, {33, 1}, {1, 8}, {7, 8}, {33, 8}, {40, 8}, {40, 12}, {200, 128}}) {
         const std::int64_t rows = rows_and_band.first;
@@ -105,6 +197,16 @@ TEST_CASE("a packed matrix reads as the file decodes") {
   }
 }
 
+TEST_CASE("a quantised matrix is little larger on the device than in the file") {
+  for (const QuantisedType& type : quantised_types()) {
+    CAPTURE(type.name);
+    const double device = static_cast<double>(matrix_weight(type.dtype, 4096, 4096, 1).bytes);
+    const double file = static_cast<double>(byte_size(type.dtype, {4096, 4096}));
+    CHECK(device >= file);
+    CHECK(device <= file * 1.15);
+  }
+}
+
 TEST_CASE("rows of odd widths are padded with zeros") {
   for (const DType type : {DType::F32, DType::F16, DType::BF16}) {
     const DeviceWeight weight = matrix_weight(type, 3, 5, 1);
@@ -122,12 +224,13 @@ TEST_CASE("a dense weight is decoded, whatever its type") {
     DeviceWeight weight;
     weight.layout = WeightLayout::Dense;
     weight.dtype = type;
-    weight.columns = 96;
+    weight.columns = std::max<std::int64_t>(96, dtype_info(type).block_elements);
     weight.row_count = 2;
     lay_out(weight);
-    CHECK(weight.bytes == 2 * 96 * 4);
-    const std::vector<std::byte> file = random_file(type, 2, 96);
-    std::vector<float> expected(2 * 96);
+    const auto count = static_cast<std::size_t>(2 * weight.columns);
+    CHECK(weight.bytes == count * 4);
+    const std::vector<std::byte> file = random_file(type, 2, weight.columns);
+    std::vector<float> expected(count);
     decode_to_f32(type, file, expected.size(), expected.data());
     std::vector<std::byte> memory(weight.bytes, kStale);
     pack_rows(weight, 1, 1, std::span(file).subspan(file.size() / 2), memory);
@@ -141,14 +244,14 @@ TEST_CASE("an ordered weight is decoded to its places, with zeros around it") {
     DeviceWeight weight;
     weight.layout = WeightLayout::Ordered;
     weight.dtype = type;
-    weight.columns = 96;
+    weight.columns = std::max<std::int64_t>(96, dtype_info(type).block_elements);
     weight.row_count = 1;
-    // Rows 2 and 0 of 3 x 32, as columns padded to 4.
+    // Rows 2 and 0 of 3 x 32 and perhaps more, as columns padded to 4.
     weight.order = {{32, 4}, {32, 2}, {1, -64}, 64};
     lay_out(weight);
     CHECK(weight.bytes == 32 * 4 * 4);
-    const std::vector<std::byte> file = random_file(type, 1, 96);
-    std::vector<float> elements(96);
+    const std::vector<std::byte> file = random_file(type, 1, weight.columns);
+    std::vector<float> elements(static_cast<std::size_t>(weight.columns));
     decode_to_f32(type, file, elements.size(), elements.data());
     std::vector<float> memory(32 * 4, 7.0f);
     pack_rows(weight, 0, 1, file, std::as_writable_bytes(std::span(memory)));
@@ -164,20 +267,21 @@ TEST_CASE("an ordered weight is decoded to its places, with zeros around it") {
 TEST_CASE("pieces fit the range and the allocation, and larger ones do not") {
   DeviceCaps caps;
   for (const DType type : matrix_types()) {
+    const std::int64_t columns = std::max<std::int64_t>(64, dtype_info(type).block_elements);
     for (const std::uint64_t range : {std::uint64_t{20000}, std::uint64_t{65536}, std::uint64_t{1} << 27}) {
       for (const std::uint64_t allocation : {std::uint64_t{30000}, std::uint64_t{1} << 30}) {
         caps.max_storage_buffer_range = range;
         caps.max_memory_allocation = allocation;
-        const std::int64_t rows = rows_per_piece(type, 64, 1, 32, caps);
+        const std::int64_t rows = rows_per_piece(type, columns, 1, 32, caps);
         CHECK(rows > 0);
         CHECK(rows % 32 == 0);
         const auto quants = [&](std::int64_t count) {
-          const DeviceWeight piece = matrix_weight(type, count, 64, 1);
+          const DeviceWeight piece = matrix_weight(type, count, columns, 1);
           return piece.scales_offset == 0 ? piece.bytes : piece.scales_offset;
         };
         CHECK(quants(rows) <= range);
-        CHECK(matrix_weight(type, rows, 64, 1).bytes <= allocation);
-        CHECK((quants(rows + 32) > range || matrix_weight(type, rows + 32, 64, 1).bytes + 256 > allocation));
+        CHECK(matrix_weight(type, rows, columns, 1).bytes <= allocation);
+        CHECK((quants(rows + 32) > range || matrix_weight(type, rows + 32, columns, 1).bytes + 256 > allocation));
       }
     }
   }
