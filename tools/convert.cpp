@@ -64,6 +64,7 @@ void add_convert(Program& program) {
   verb->footer(
       "Examples:\n"
       "  heed convert stories15M.gguf -o stories.heed --type q8_0\n"
+      "  heed convert llama-7b-Q4_K_M.gguf -o llama.heed\n"
       "  heed convert stories15M.bin --tokenizer tokenizer.bin -o stories.heed\n"
       "  heed convert TinyLlama-1.1B/ -o tinyllama.heed\n"
       "  heed convert model.onnx -o upscale.heed --describe upscale.json");
@@ -75,8 +76,11 @@ void add_convert(Program& program) {
   verb->add_option("-o,--output", arguments->output, "The .heed file; replaced when it exists")
       ->required()
       ->type_name("FILE");
-  verb->add_option("--type", arguments->type, "Store matrices as this type (default: as they are)")
-      ->check(CLI::IsMember({"f32", "f16", "bf16", "q8_0", "q4_0"}))
+  verb->add_option(
+          "--type", arguments->type,
+          "Store matrices as this type: f32, f16, bf16, q8_0, q6_k, q4_k or q4_0 (default: as they are; GGUF's "
+          "other quantised types run, but are not made here)")
+      ->check(CLI::IsMember({"f32", "f16", "bf16", "q8_0", "q6_k", "q4_k", "q4_0"}))
       ->type_name("TYPE");
   verb->add_option("--tokenizer", arguments->tokenizer, "llama2.c only: its tokenizer.bin")->type_name("FILE");
   verb->add_option("--describe", arguments->describe,

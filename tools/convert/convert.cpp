@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
 #include <set>
 #include <unordered_map>
 
@@ -35,25 +36,47 @@ namespace fs = std::filesystem;
 
 bool is_quantised(DType type) { return dtype_info(type).block_elements > 1; }
 
+/// What is stored where rows do not divide into the large blocks of a type: q5_0 and q8_0 are what llama.cpp takes too.
+DType of_smaller_blocks(DType type) {
+  switch (type) {
+    case DType::Q4_K:
+      return DType::Q5_0;
+    case DType::Q6_K:
+      return DType::Q8_0;
+    default:
+      return type;
+  }
+}
+
+bool divides(DType type, const SourceTensor& tensor) {
+  return tensor.shape.back() % dtype_info(type).block_elements == 0;
+}
+
+/// Tensors that are stored in another type than was asked for, by that type.
+using Kept = std::map<DType, std::vector<std::string>>;
+
 /// The element type in which a tensor is stored.
-DType stored_type(const SourceTensor& tensor, std::optional<DType> type, std::vector<std::string>& kept) {
+DType stored_type(const SourceTensor& tensor, std::optional<DType> type, Kept& kept) {
   if (!is_floating(tensor.dtype)) return tensor.dtype;
   // Norms and biases; those of both directions of a recurrent layer stand one below the other.
   if (tensor.shape.size() < 2 || tensor.name.ends_with(".bias")) return DType::F32;
   const DType wanted = type.value_or(tensor.dtype);
-  if (!is_quantised(wanted) || tensor.shape.back() % dtype_info(wanted).block_elements == 0) return wanted;
-  kept.push_back(fmt::format("{} {}", tensor.shown_name(), to_string(tensor.shape)));
-  return DType::F32;
+  if (!is_quantised(wanted) || divides(wanted, tensor)) return wanted;
+  const DType smaller = of_smaller_blocks(wanted);
+  const DType stored = divides(smaller, tensor) ? smaller : DType::F32;
+  kept[stored].push_back(fmt::format("{} {}", tensor.shown_name(), to_string(tensor.shape)));
+  return stored;
 }
 
-void note_kept(const std::vector<std::string>& kept, DType type, std::vector<std::string>& notes) {
-  if (kept.empty()) return;
+void note_kept(const Kept& kept, DType type, std::vector<std::string>& notes) {
   constexpr std::size_t kShown = 4;
-  std::string names;
-  for (std::size_t i = 0; i < std::min(kShown, kept.size()); ++i) names += (i == 0 ? "" : ", ") + kept[i];
-  if (kept.size() > kShown) names += fmt::format(" and {} more", kept.size() - kShown);
-  notes.push_back(fmt::format("stored as f32, because their rows are not a multiple of {} elements as {} needs: {}",
-                              dtype_info(type).block_elements, dtype_name(type), names));
+  for (const auto& [stored, tensors] : kept) {
+    std::string names;
+    for (std::size_t i = 0; i < std::min(kShown, tensors.size()); ++i) names += (i == 0 ? "" : ", ") + tensors[i];
+    if (tensors.size() > kShown) names += fmt::format(" and {} more", tensors.size() - kShown);
+    notes.push_back(fmt::format("stored as {}, because their rows are not a multiple of {} elements as {} needs: {}",
+                                dtype_name(stored), dtype_info(type).block_elements, dtype_name(type), names));
+  }
 }
 
 std::vector<float> values_of(const Checkpoint& checkpoint, const std::string& name) {
@@ -203,11 +226,11 @@ Checkpoint read_checkpoint(const fs::path& input, const fs::path& tokenizer) {
 
 ModelHeader make_header(Checkpoint& checkpoint, std::optional<DType> type) {
   if (type && !dtype_info(*type).floating) {
-    throw Error(
-        fmt::format("weights cannot be stored as {}; expected f32, f16, bf16, q8_0 or q4_0", dtype_name(*type)));
+    throw Error(fmt::format("weights cannot be stored as {}; expected f32, f16, bf16, q8_0, q6_k, q4_k or q4_0",
+                            dtype_name(*type)));
   }
   models::TensorTable table;
-  std::vector<std::string> kept;
+  Kept kept;
   for (const SourceTensor& tensor : checkpoint.tensors) {
     if (table.contains(tensor.name)) {
       const auto first = std::ranges::find(checkpoint.tensors, tensor.name, &SourceTensor::name);

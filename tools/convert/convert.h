@@ -19,9 +19,9 @@ struct ConvertOptions {
   std::filesystem::path input;      // a GGUF file, a llama2.c .bin, or a Hugging Face folder: told apart by content
   std::filesystem::path output;     // the .heed file; replaced when it exists, unless it is read
   std::filesystem::path tokenizer;  // llama2.c only: its tokenizer.bin; empty otherwise
-  /// Element type of matrices: F32, F16, BF16, Q8_0 or Q4_0; without it they keep their own. Norms and biases are
-  /// always stored as f32, and so are matrices whose rows do not divide into blocks of 32 when a quantised type is
-  /// asked for.
+  /// Element type of matrices, one of matrix_types(); without it they keep their own. Norms and biases are always
+  /// stored as f32, and so are matrices whose rows do not divide into blocks when a quantised type is asked for. Rows
+  /// that blocks of 32 divide, but not those of 256, are stored as q5_0 instead of q4_k, and q8_0 instead of q6_k.
   std::optional<DType> type;
   /// Called from the calling thread while tensors are written, with bytes of tensors done and in all.
   std::function<void(std::uint64_t done, std::uint64_t total)> progress;

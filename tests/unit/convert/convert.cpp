@@ -147,6 +147,19 @@ TEST_CASE("--type applies to matrices whose rows divide into blocks; norms stay 
     CHECK(contains(notes[0], "blk.0.attn_q.weight [8, 8]"));
     CHECK(contains(notes[0], "and 3 more"));
   }
+  // Types of larger blocks have others stand in for them.
+  for (const auto& [type, instead] : {std::pair{DType::Q4_K, DType::Q5_0}, {DType::Q6_K, DType::Q8_0}}) {
+    const auto [down, up, notes] = types(type);
+    CHECK(down == instead);
+    CHECK(up == DType::F32);
+    REQUIRE(notes.size() == 2);
+    CHECK(contains(notes[0], "stored as f32, because their rows are not a multiple of 256"));
+    const std::string expected = fmt::format(
+        "stored as {}, because their rows are not a multiple of 256 elements as {} "
+        "needs: blk.0.ffn_down.weight [8, 32]",
+        dtype_name(instead), dtype_name(type));
+    CHECK(notes[1] == expected);
+  }
   CHECK(contains(error_of([&] { types(DType::I32); }), "cannot be stored as i32"));
 }
 
@@ -166,12 +179,12 @@ TEST_CASE("tensors are converted piece by piece, across the borders of pieces") 
 TEST_CASE("weights that are not finite, or no longer are in the type asked for, are refused by tensor and element") {
   constexpr float kInfinity = std::numeric_limits<float>::infinity();
   const auto with = [](float value, DType type) {
-    std::vector<float> values = ramp(70'016, 0);
+    std::vector<float> values = ramp(70'144, 0);
     values[65'540] = value;
-    return error_of([&] { converted(from_floats({2188, 32}, values), type); });
+    return error_of([&] { converted(from_floats({274, 256}, values), type); });
   };
-  for (const DType type : {DType::F32, DType::F16, DType::BF16, DType::Q8_0, DType::Q4_0}) {
-    CHECK(contains(with(kInfinity, type), "tensor 'some.weight' [2188, 32]: element 65540 is inf"));
+  for (const DType type : matrix_types()) {
+    CHECK(contains(with(kInfinity, type), "tensor 'some.weight' [274, 256]: element 65540 is inf"));
     CHECK(contains(with(std::nanf(""), type), "element 65540 is nan"));
     CHECK(with(3, type).empty());
   }
