@@ -87,6 +87,7 @@ int run_bench(const BenchArguments& arguments, Clock::time_point start) {
   const std::string named = task != file.metadata().end() && task->is_string() ? task->get<std::string>() : "";
   const bool whole = arguments.graph.empty() && arguments.binds.empty();
   if (whole && named == "text-generation") return bench_text(file, arguments, start);
+  if (arguments.depth > 0) throw Error("-d is for text models: how many tokens are in the cache before they generate");
   if (whole && named == "translation") return bench_translation(file, arguments, start);
   return bench_graph(file, arguments, start);
 }
@@ -96,7 +97,8 @@ int run_bench(const BenchArguments& arguments, Clock::time_point start) {
 void add_bench(Program& program) {
   CLI::App* verb = program.app.add_subcommand("bench", "Measure the speed and memory of a model");
   verb->footer(
-      "Speeds are medians. Of a text model, generation starts after a prompt of one token; 'start to first token'\n"
+      "Speeds are medians. Of a text model, generation starts after a prompt of one token, or -d; 'start to first "
+      "token'\n"
       "counts from the start of the program, for a prompt of one token. A translation model translates --lines of\n"
       "-p random tokens into -n each. Of other models, and with --graph or --bind, "
       "a\n"
@@ -114,6 +116,10 @@ void add_bench(Program& program) {
   verb->add_option("-n", arguments->generated_tokens, "Tokens to generate")
       ->capture_default_str()
       ->transform(integers(1, INT32_MAX))
+      ->type_name("N");
+  verb->add_option("-d,--depth", arguments->depth, "Tokens that a text model has in its cache before it generates")
+      ->capture_default_str()
+      ->transform(integers(0, INT32_MAX))
       ->type_name("N");
   verb->add_option("--lines", arguments->lines, "Lines that are translated together")
       ->capture_default_str()

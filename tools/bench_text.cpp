@@ -24,10 +24,11 @@ struct BenchResult {
 class Bench {
  public:
   Bench(TextModel& model, const BenchArguments& arguments) : model_(model), arguments_(arguments) {
-    const std::int64_t needed = std::max(arguments.prompt_tokens, arguments.generated_tokens + 1) + 1;
+    const std::int64_t needed = std::max(arguments.prompt_tokens, start_tokens() + arguments.generated_tokens) + 1;
     if (needed > model.context()) {
-      throw Error(fmt::format("-p {} and -n {} need a context of {} tokens, but the model has {}; ask for less",
-                              arguments.prompt_tokens, arguments.generated_tokens, needed, model.context()));
+      throw Error(fmt::format("-p {}, -n {} and -d {} need a context of {} tokens, but the model has {}; ask for less",
+                              arguments.prompt_tokens, arguments.generated_tokens, arguments.depth, needed,
+                              model.context()));
     }
     greedy_.sampling.temperature = 0;
     greedy_.ignore_end = true;
@@ -45,14 +46,18 @@ class Bench {
     return static_cast<double>(arguments_.prompt_tokens) / made.prompt_seconds;
   }
 
-  /// Tokens a second of the steps after a prompt of one token.
+  /// Tokens a second of the steps after a prompt that fills the cache to the depth, or of one token.
   double time_generation() {
     // One more, for the first comes with the prompt.
     greedy_.max_tokens = arguments_.generated_tokens + 1;
-    return static_cast<double>(arguments_.generated_tokens) / model_.generate(prompt(1), greedy_).generate_seconds;
+    const Generation made = model_.generate(prompt(start_tokens()), greedy_);
+    return static_cast<double>(arguments_.generated_tokens) / made.generate_seconds;
   }
 
  private:
+  /// Tokens of the prompt before generation, of which there must be one.
+  std::int64_t start_tokens() const { return std::max<std::int64_t>(1, arguments_.depth); }
+
   /// Other ids every time, from the first token on: a prompt that begins like the last one would be taken from the
   /// cache.
   std::vector<std::int32_t> prompt(std::int64_t count) {
@@ -103,6 +108,7 @@ int bench_text(const ModelFile& file, const BenchArguments& arguments, Clock::ti
                             {"generated_tokens_per_second", result.generated_rate},
                             {"prompt_tokens", arguments.prompt_tokens},
                             {"generated_tokens", arguments.generated_tokens},
+                            {"depth", arguments.depth},
                             {"repeats", arguments.repeats},
                             {"bytes_per_token", bytes},
                             {"bandwidth_bytes_per_second", bandwidth},
@@ -121,7 +127,8 @@ int bench_text(const ModelFile& file, const BenchArguments& arguments, Clock::ti
   std::string text = fmt::format("{}, {}, {}\n", arguments.model, type, device.info().name);
   const auto line = [&](const char* what, const std::string& value) { text += fmt::format("{:<24}{}\n", what, value); };
   line("prompt", fmt::format("{:.1f} tokens/s ({} tokens)", result.prompt_rate, arguments.prompt_tokens));
-  line("generation", fmt::format("{:.1f} tokens/s ({} tokens)", result.generated_rate, arguments.generated_tokens));
+  line("generation", fmt::format("{:.1f} tokens/s ({} tokens{})", result.generated_rate, arguments.generated_tokens,
+                                 arguments.depth > 0 ? fmt::format(", after {}", arguments.depth) : ""));
   line("read a token",
        fmt::format("{}, {}/s", format_bytes(bytes), format_bytes(static_cast<std::uint64_t>(bandwidth))));
   line("dispatches a token", std::to_string(model.dispatches_per_token()));

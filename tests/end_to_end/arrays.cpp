@@ -265,6 +265,10 @@ TEST_CASE("bench measures a model, with or without a tokenizer") {
     CHECK(json.at("model") == model);
     CHECK(json.at("type") == (model == models().llama() ? "f32" : "f16"));
   }
+  const Finished deep = run_heed({"bench", models().llama(), "-p", "8", "-n", "4", "-d", "12", "-r", "1", "--json"});
+  REQUIRE_MESSAGE(deep.exit_code == 0, deep.both());
+  CHECK(nlohmann::json::parse(deep.out).at("depth") == 12);
+  check_error(run_heed({"bench", models().llama(), "-d", "1000000"}), "-d 1000000 need a context of 1000017 tokens");
   // A model that ends with every token is measured all the same.
   const TempFolder folder;
   nlohmann::json config = convert_test::tiny_llama_config();
