@@ -36,10 +36,9 @@ void main() {
   if (lane != 0) return;
   const float log_sum = largest + natural_log(sum);
   const int forced = forced_token(sequence, uint(made));
-  const int token = chosen[sequence];
-  if (forced >= 0) {
-    chosen[sequence] = is_finite(log_sum) ? forced : -1;
-  } else if (token >= 0) {
-    sums[sequence] += load_f32(logits, base + uint(token)) - log_sum;
-  }
+  int token = forced >= 0 ? forced : chosen[sequence];
+  // Where a logit is broken that may not come: the choice was made without it.
+  if (!is_finite(log_sum)) token = -1;
+  if (forced < 0 && token >= 0) sums[sequence] += load_f32(logits, base + uint(token)) - log_sum;
+  chosen[sequence] = token;
 }

@@ -80,7 +80,7 @@ void add_convert(Program& program) {
           "--type", arguments->type,
           "Store matrices as this type: f32, f16, bf16, q8_0, q6_k, q4_k or q4_0 (default: as they are; GGUF's "
           "other quantised types run, but are not made here)")
-      ->check(CLI::IsMember({"f32", "f16", "bf16", "q8_0", "q6_k", "q4_k", "q4_0"}))
+      ->transform(CLI::IsMember({"f32", "f16", "bf16", "q8_0", "q6_k", "q4_k", "q4_0"}, CLI::ignore_case))
       ->type_name("TYPE");
   verb->add_option("--tokenizer", arguments->tokenizer, "llama2.c only: its tokenizer.bin")->type_name("FILE");
   verb->add_option("--describe", arguments->describe,

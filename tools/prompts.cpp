@@ -39,7 +39,7 @@ std::vector<Prompt> collect_prompts(const PromptArguments& arguments) {
   if (arguments.has_text + arguments.has_tokens + !arguments.file.empty() > 1) {
     throw Error("PROMPT, --prompts and --tokens say the same thing in three ways; give one of them");
   }
-  if (arguments.has_tokens) return {{parse_tokens(arguments.tokens)}};
+  if (arguments.has_tokens) return {{parse_tokens("--tokens", arguments.tokens)}};
   if (!arguments.file.empty()) return read_lines(arguments.file);
   if (arguments.has_text && arguments.text != "-") return {{arguments.text}};
   if (!arguments.has_text && ::isatty(STDIN_FILENO) == 1) {
@@ -50,7 +50,7 @@ std::vector<Prompt> collect_prompts(const PromptArguments& arguments) {
   return {{std::move(text)}};
 }
 
-std::vector<std::int32_t> parse_tokens(std::string_view text) {
+std::vector<std::int32_t> parse_tokens(std::string_view option, std::string_view text) {
   std::vector<std::int32_t> tokens;
   while (true) {
     const std::size_t comma = text.find(',');
@@ -61,7 +61,7 @@ std::vector<std::int32_t> parse_tokens(std::string_view text) {
     const auto [end, error] = std::from_chars(part.data(), part.data() + part.size(), token);
     if (error != std::errc() || end != part.data() + part.size() || token < 0) {
       throw Error(
-          fmt::format("--tokens: '{}' is no token id; expected ids with commas between, such as 1,15,27", part));
+          fmt::format("{}: '{}' is no token id; expected ids with commas between, such as 1,15,27", option, part));
     }
     tokens.push_back(token);
     if (comma == std::string_view::npos) return tokens;

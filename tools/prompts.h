@@ -27,8 +27,8 @@ struct PromptArguments {
 /// than one source of prompts, and for what cannot be read.
 std::vector<Prompt> collect_prompts(const PromptArguments& arguments);
 
-/// "1, 2,3" as ids. Throws Error naming the part that is no id.
-std::vector<std::int32_t> parse_tokens(std::string_view text);
+/// "1, 2,3" as ids. Throws Error naming the option and the part that is no id.
+std::vector<std::int32_t> parse_tokens(std::string_view option, std::string_view text);
 /// "1,2,3".
 std::string tokens_text(const std::vector<std::int32_t>& tokens);
 

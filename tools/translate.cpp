@@ -62,7 +62,7 @@ Sources collect_sources(const TranslateArguments& a) {
   if (given > 1) throw Error("TEXT, --file and --tokens exclude each other; give one of them");
   Sources sources;
   if (a.has_tokens) {
-    sources.tokens = parse_tokens(a.tokens);
+    sources.tokens = parse_tokens("--tokens", a.tokens);
   } else if (a.has_text && a.text != "-") {
     sources.lines = {a.text};
     if (a.text.find('\n') != std::string::npos) sources.lines = split_lines(a.text);
@@ -223,7 +223,8 @@ int run_translate(TranslateArguments& arguments) {
     throw Error(fmt::format("{} says how translations are drawn; give --samples too", given->get_name()));
   }
   if (!arguments.early_stopping.empty()) options.early_stopping = early_stopping_named(arguments.early_stopping);
-  if (!arguments.prefix_tokens.empty()) options.prefix_tokens = parse_tokens(arguments.prefix_tokens);
+  if (!arguments.prefix_tokens.empty())
+    options.prefix_tokens = parse_tokens("--prefix-tokens", arguments.prefix_tokens);
   if (!arguments.attention.empty()) check_attention_path(arguments.attention);
   const bool shows_attention = !arguments.attention.empty() || !arguments.alignments.empty();
   if (!shows_attention && (!arguments.layers.empty() || !arguments.heads.empty() || arguments.align_tokens)) {
@@ -261,16 +262,17 @@ void add_translate(Program& program) {
                        "Token ids instead of text, in and out: 1,15,27,2; begin and end are among them")
           ->type_name("IDS");
   verb->add_option("--beam", options.beams,
-                   "Beams of the search; 1 takes the most probable token (default: the model's, else 4)")
+                   "Beams of the search, 1 to 32; 1 takes the most probable token (default: the model's, else 4)")
       ->type_name("N");
   const CLI::Option* n_best =
       verb->add_option("--n-best", options.n_best,
                        "The N best translations of each line, at most as many as beams or samples (default: the best, "
                        "or all samples)")
           ->type_name("N");
-  verb->add_option("--samples", options.samples,
-                   "Draw N translations of each line, by chance, instead of searching for the best; the options that "
-                   "follow say how")
+  verb->add_option(
+          "--samples", options.samples,
+          "Draw N translations of each line, 1 to 32, by chance, instead of searching for the best; the options "
+          "that follow say how")
       ->type_name("N");
   add_sampling_options(*verb, a.sampling);
   verb->add_option(
@@ -300,9 +302,10 @@ void add_translate(Program& program) {
       ->capture_default_str()
       ->transform(integers(1))
       ->type_name("N");
-  verb->add_option("--alignments", a.alignments,
-                   "Write which word of the line each word of its translation looked at most: a line of pairs 0-0 1-2 "
-                   "for each, source first")
+  verb->add_option(
+          "--alignments", a.alignments,
+          "Write which word of the line each word of its best translation looked at most: a line of pairs 0-0 1-2 "
+          "for each, source first")
       ->type_name("FILE");
   verb->add_flag("--align-tokens", a.align_tokens, "Pairs of tokens instead of words");
   verb->add_option("--attention", a.attention,

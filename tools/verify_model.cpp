@@ -141,7 +141,7 @@ class Verifying {
     std::vector<std::int32_t>& tokens = result.tokens;
     const std::int64_t vocabulary = count_in_metadata("vocabulary", INT32_MAX);
     if (arguments_.has_tokens) {
-      tokens = parse_tokens(arguments_.tokens);
+      tokens = parse_tokens("--tokens", arguments_.tokens);
     } else if (file_.has_file("tokenizer.json")) {
       tokens = Tokenizer::from_json(file_.read_file("tokenizer.json"))->encode(arguments_.prompt);
       const std::int64_t room = context_for(graph, kMostOfPrompt) - kDrawn;

@@ -37,7 +37,8 @@ void quantise_q2_k(const float* from, std::byte* block);
 void quantise_q4_k(const float* from, std::byte* block);
 void quantise_q5_k(const float* from, std::byte* block);
 /// The same by scale * quant, of either sign: 21 scales about (signed extreme / least quant) are tried. The block's
-/// factor is the extreme of the scales over the least code (-128, of q3_k -32).
+/// factor is the extreme of the scales over the least code (-128, of q3_k -32). A block of K-quants whose factor is
+/// below what f16 holds (of q6_k about where no element reaches 1e-4) becomes 0, as that of every f16 scale.
 void quantise_q3_k(const float* from, std::byte* block);
 void quantise_q6_k(const float* from, std::byte* block);
 

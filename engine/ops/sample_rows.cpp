@@ -80,14 +80,15 @@ class RowStep {
     const auto begin = c_.in(kLogits).begin() + row_ * vocabulary;
     const std::vector<double> logits(begin, begin + vocabulary);
     const double log_sum = log_sum_of(logits);
-    std::int64_t token = forced_token();
-    if (token >= 0) {
-      if (!std::isfinite(log_sum)) token = -1;
-    } else {
+    const std::int64_t forced = forced_token();
+    std::int64_t token = forced;
+    if (forced < 0) {
       token = sample_token(limited(logits), sampler_state(c_.in(kSampler), static_cast<std::size_t>(row_)),
                            c_.node.attributes.integer("greedy", 0) != 0);
-      if (token >= 0) element(kSums, row_) += logits[static_cast<std::size_t>(token)] - log_sum;
     }
+    // Where a logit is broken that may not come: the choice was made without it.
+    if (!std::isfinite(log_sum)) token = -1;
+    if (forced < 0 && token >= 0) element(kSums, row_) += logits[static_cast<std::size_t>(token)] - log_sum;
     advance(token);
   }
 

@@ -20,11 +20,11 @@ struct SearchOptions {
   std::int32_t max_tokens = 1;  // of a hypothesis, its end token counted
   std::int32_t min_tokens = 0;  // before which there is no end token
   std::int32_t no_repeat = 0;   // n, to kMostNoRepeat: no n tokens in a row come twice; 0: they may
-  std::int32_t early_stop = 0;  // EarlyStop; of beams alone, as length_penalty, renormalise and repetition_penalty
+  std::int32_t early_stop = 0;  // EarlyStop; of beams alone, as renormalise and repetition_penalty
   float length_penalty = 1.0f;
   std::int32_t end_count = 0;
   std::int32_t suppressed_count = 0;
-  std::int32_t forced = 0;          // a sentence
+  std::int32_t forced = 0;          // a sentence, or a row
   std::int32_t forced_last = -1;    // what a hypothesis of max_tokens must end with; -1: anything
   std::int32_t renormalise = 0;     // 1: probabilities are those among the tokens that may come
   float repetition_penalty = 1.0f;  // 1 or more, for tokens that are there already

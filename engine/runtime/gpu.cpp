@@ -256,6 +256,8 @@ void Gpu::submit_ahead(const vk::CommandBuffer& commands, double seconds, std::s
   try {
     submit(commands, *fences_.back(), what);
   } catch (const DeviceLost&) {
+    take_back(ahead_.size());  // none of it will ever be asked for
+    unproved_ = 0;
     throw;
   } catch (const Error&) {
     // What went before is not left running: its owner may be gone soon.
@@ -269,11 +271,12 @@ void Gpu::submit_ahead(const vk::CommandBuffer& commands, double seconds, std::s
 }
 
 /// Waits for the first of what is ahead. A fence says that all before it has run as well.
+void Gpu::take_back(std::size_t count) {
+  for (; count > 0; --count, ahead_.pop_front()) fences_.push_back(std::move(ahead_.front().fence));
+}
+
 void Gpu::wait_for(std::size_t count, std::string_view what) {
   if (count == 0) return;
-  const auto take_back = [&](std::size_t first) {
-    for (; first > 0; --first, ahead_.pop_front()) fences_.push_back(std::move(ahead_.front().fence));
-  };
   try {
     wait(*ahead_[count - 1].fence, what);
   } catch (const DeviceLost&) {

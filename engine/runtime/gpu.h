@@ -110,6 +110,7 @@ class Gpu {
     std::unique_ptr<vk::Fence> fence;
     double seconds = 0;  // that it is planned to take
   };
+  void take_back(std::size_t count);
   void wait_for(std::size_t count, std::string_view what);
   void refuse_abandoned(std::string_view what) const;
   static std::string pipeline_key(const Dispatch& dispatch);

@@ -231,6 +231,7 @@ void Loader::add(PlacedWeight placed) {
 
 void Loader::load(const Share& share) {
   const DeviceWeight& weight = *share.placed.weight;
+  if (weight.bytes == 0) return;  // a matrix without columns
   RowReader reader(source_, share.ranges, file_row_bytes(weight));
   const vk::Buffer& buffer = *share.placed.buffer;
   if (!buffer.mapped().empty() && buffer.host_cached()) {

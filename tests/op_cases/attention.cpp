@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "tests/op_cases/op_case.h"
 #include "tests/op_cases/special_values.h"
@@ -256,6 +257,22 @@ std::vector<OpCase> cases_attention() {
     for (std::int64_t i = 0; i < 40 * 2 * d; ++i) k.push_back(static_cast<double>(i % 13) / 6.0 - 1.0);
     k[static_cast<std::size_t>(20 * 2 * d + 1)] = kNotANumber;  // of the rows from 20 on
     cases.push_back(std::move(c));
+  }
+  // Several workgroups of heads share a key, and lanes are no multiple of heads; runs begin and end anywhere.
+  for (const auto& [heads, kv_heads] : {std::pair{12, 1}, std::pair{24, 2}, std::pair{6, 2}}) {
+    for (const double position : {0.0, 15.0, 16.0, 62.0, 63.0, 64.0, 99.0}) {
+      for (const std::int64_t window : {0, 21}) {
+        cases.push_back(cached({.context = 100,
+                                .position = position,
+                                .heads = heads,
+                                .kv_heads = kv_heads,
+                                .d = 8,
+                                .dv = 12,
+                                .rotary = window == 0 ? "half" : "",
+                                .window = window}));
+        cases.back().name += fmt::format(", window {}", window);
+      }
+    }
   }
   for (const double position : {0.0, 7.0}) {
     for (const double broken : {kNotANumber, kInfinity}) {

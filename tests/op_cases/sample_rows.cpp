@@ -170,6 +170,11 @@ std::vector<OpCase> cases_sample_rows() {
   broken[9] = kInfinity;
   for (std::size_t i = 16; i < 24; ++i) broken[i] = -kInfinity;
   add({.name = "broken rows", .rows = 4, .options = options(), .logits = broken});
+  ops::SearchOptions hidden = options();
+  hidden.suppressed_count = 2;
+  hidden.suppressed[0] = 3;
+  hidden.suppressed[1] = 1;
+  add({.name = "broken where nothing may come", .rows = 4, .options = hidden, .logits = broken});
   forced.forced = 6;
   add({.name = "broken rows that are forced",
        .rows = 4,

@@ -157,10 +157,15 @@ class GgufReader {
     }
     const std::uint64_t data = (cursor_.offset() + alignment - 1) / alignment * alignment;
     for (GgufTensor& tensor : gguf_.tensors) {
-      if (tensor.offset % alignment != 0 || data > file_.size() || tensor.offset > file_.size() - data) {
+      if (tensor.offset % alignment != 0) {
+        fail(fmt::format("tensor '{}' begins at {} of the tensor data, expected a multiple of {}", tensor.name,
+                         tensor.offset, alignment));
+      }
+      if (data > file_.size() || tensor.offset > file_.size() - data) {
         fail(
-            fmt::format("tensor '{}' begins at {} of the tensor data, which is not in the file or not a multiple of {}",
-                        tensor.name, tensor.offset, alignment));
+            fmt::format("tensor '{}' begins at {} of the tensor data, which begins at {}, but the file has only {} "
+                        "bytes; it is truncated: fetch it again",
+                        tensor.name, tensor.offset, data, file_.size()));
       }
       tensor.offset += data;
     }

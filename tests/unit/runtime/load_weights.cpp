@@ -193,6 +193,12 @@ TEST_CASE("weights come to any kind of memory as they are packed, by any number 
     small.add_matrix(dtype, {40, 40, 40}, 64, 8, 40, 40);
     small.add_dense(dtype, 9, 96);
   }
+  for (const DType dtype : matrix_types()) {
+    const auto block = static_cast<std::int64_t>(dtype_info(dtype).block_elements);
+    if (block < 32 || dtype == DType::Q8_0 || dtype == DType::Q4_0) continue;
+    small.add_matrix(dtype, {7, 130, 40}, 3 * block, 8);
+  }
+  small.add_matrix(DType::F32, {40}, 0, 8);
   small.add_dense(DType::F16, 1000, 5);
   small.add_dense(DType::F32, 1, 33);
   small.add_transposed(DType::F16, 31, 33);
@@ -201,6 +207,8 @@ TEST_CASE("weights come to any kind of memory as they are packed, by any number 
   large.add_matrix(DType::F32, {2500}, 1001, 8);
   large.add_matrix(DType::Q8_0, {3000, 4000, 5000}, 1024, 128);
   large.add_matrix(DType::Q4_0, {20000}, 1024, 1);
+  large.add_matrix(DType::Q6_K, {3000}, 1024, 8);
+  large.add_matrix(DType::Q5_0, {9000}, 1024, 128);
   large.add_dense(DType::F16, 500001, 5);
   large.add_dense(DType::F32, 1, 2500001);
   large.add_transposed(DType::F32, 1500, 1601);
