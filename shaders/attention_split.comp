@@ -1,9 +1,9 @@
 #version 450
 // variant ACCESS: storage texel
 //
-// Attention of a single query row with a cache (engine/ops/attention.cpp), its keys shared by RUNS workgroups, so that
+// Attention of a single query row with a cache (engine/ops/attention.cpp), its keys shared by `runs` workgroups, so that
 // few heads fill many cores. A workgroup takes GROUP heads that share a key/value head, and one run of the keys that are
-// visible now: whole tiles, which RUNS such runs share evenly. Runs without keys only say so. The newest key and value come
+// visible now: whole tiles, shared evenly. Runs without keys only say so. The newest key and value come
 // from k and v; the run that they belong to writes them to the cache, where nobody reads them in this dispatch.
 //
 // Of a tile, KEY_LANES lanes share a key: they read its words side by side, for all heads of the group at once. Then lanes
@@ -176,10 +176,10 @@ void attend_run(uint begin, uint end, uint first_head, uint first_part) {
 // Adds up what the runs left of a head.
 void write_head(uint head, uint first_part, uint e) {
   float largest = kMasked;
-  for (uint run = 0; run < RUNS; ++run) largest = max(largest, parts[first_part + run * GROUP * PART]);
+  for (uint run = 0; run < runs; ++run) largest = max(largest, parts[first_part + run * GROUP * PART]);
   float total = 0.0;
   float sum = 0.0;
-  for (uint run = 0; run < RUNS; ++run) {
+  for (uint run = 0; run < runs; ++run) {
     const uint part = first_part + run * GROUP * PART;
     const float of_run = parts[part + 1];
     if (of_run == 0.0) continue;  // no key, or none that is seen
@@ -193,7 +193,7 @@ void write_head(uint head, uint first_part, uint e) {
 void main() {
   lane = gl_LocalInvocationID.x;
   const uint blocks = heads / GROUP;
-  if (workgroup_index() >= blocks * RUNS) return;
+  if (workgroup_index() >= blocks * runs) return;
   const uint block = workgroup_index() % blocks;
   const uint run = workgroup_index() / blocks;
   const uint first_head = block * GROUP;
@@ -202,10 +202,10 @@ void main() {
   at = uint(load_i32(position, 0));
   const uvec2 range = visible_keys(0);
   const uint tiles = (range.y - range.x + TILE - 1) / TILE;
-  const uint run_keys = (tiles + RUNS - 1) / RUNS * TILE;
+  const uint run_keys = (tiles + runs - 1) / runs * TILE;
   const uint begin = min(range.x + run * run_keys, range.y);
   const uint end = min(begin + run_keys, range.y);
-  const uint first_part = block * RUNS * GROUP * PART;
+  const uint first_part = block * runs * GROUP * PART;
   const uint own_part = first_part + run * GROUP * PART;
   if (begin < end) {
     fetch_q(first_head);
@@ -222,7 +222,7 @@ void main() {
   memoryBarrierBuffer();
   barrier();
   if (lane == 0) {
-    last_shared = atomicAdd(arrived[block], 1) == RUNS - 1;
+    last_shared = atomicAdd(arrived[block], 1) == runs - 1;
     if (last_shared) arrived[block] = 0;
   }
   barrier();

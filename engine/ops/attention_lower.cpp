@@ -115,6 +115,7 @@ constexpr std::uint32_t kSplitBindings = kStepBindings + 2;
 /// How attention_split.comp is cut for a single row; nothing where it cannot run.
 struct KeyRuns {
   AttentionSplitConstants constants;
+  std::uint32_t runs;        // of the keys of each
   std::int64_t blocks;       // groups of heads that share keys
   std::uint64_t part_bytes;  // what the runs of all heads leave
 
@@ -135,7 +136,7 @@ struct KeyRuns {
     c.group = u32(group);
     c.q_length = u32(s.d / 4);
     c.v_length = u32(s.dv / 4);
-    c.runs = u32(runs);
+    cut.runs = u32(runs);
     // Neighbouring lanes read neighbouring words, 128 bytes of a key together.
     c.key_lanes = std::min(8u, std::bit_floor(c.q_length));
     if (c.lanes < std::max({c.key_lanes, c.group, c.v_length})) return std::nullopt;
@@ -147,14 +148,14 @@ struct KeyRuns {
     while (c.tile > 16 && shared() > l.caps().max_shared_memory) c.tile /= 2;
     if (shared() > l.caps().max_shared_memory) return std::nullopt;
     // Loop iterations of an invocation: a tile's scores, weights and values, and the end.
-    const std::uint64_t tiles = ceil_div(static_cast<std::uint64_t>(s.length), std::uint64_t{c.tile} * c.runs) + 1;
+    const std::uint64_t tiles = ceil_div(static_cast<std::uint64_t>(s.length), std::uint64_t{c.tile} * cut.runs) + 1;
     const std::uint64_t scores =
         ceil_div(c.tile, c.lanes / c.key_lanes) * (2 * c.group + ceil_div(c.q_length, c.key_lanes) * (c.group + 1)) +
         ceil_div(c.group * c.tile, c.lanes) * (c.key_lanes + 1);
     const std::uint64_t weights = c.tile + ceil_div(c.tile, c.lanes / c.group) + c.group;
     const std::uint64_t values = ceil_div(c.tile, c.lanes / c.v_length) * (c.group + 1);
     const std::uint64_t ends = std::uint64_t{c.lanes} * (c.group + 2) + 16 * std::uint64_t{c.group} * c.q_length +
-                               ceil_div(c.group * c.v_length * 4, c.lanes) * (2 * std::uint64_t{c.runs} + 2);
+                               ceil_div(c.group * c.v_length * 4, c.lanes) * (2 * std::uint64_t{cut.runs} + 2);
     if (tiles * (scores + weights + values) + ends > l.caps().max_loop_iterations) return std::nullopt;
     cut.part_bytes = static_cast<std::uint64_t>(s.heads * runs * (s.dv + 2)) * 4;
     return cut;
@@ -257,10 +258,12 @@ void lower_attention(Lowering& l) {
       d.variant = {};
       d.bindings.push_back(l.scratch("parts", runs->part_bytes));
       d.bindings.push_back(l.counter(static_cast<std::size_t>(runs->blocks)));
+      push.runs = runs->runs;
+      d.push_constants = words_of(push);
       runs->constants.masked = l.has(kMask);
       runs->constants.half_split = rotary && rotary->half;
       d.specialization = words_of(runs->constants);
-      d.groups = l.spread(static_cast<std::uint64_t>(runs->blocks) * runs->constants.runs);
+      d.groups = l.spread(static_cast<std::uint64_t>(runs->blocks) * runs->runs);
     } else {
       const KeyTiles tiles = key_tiles(l, s, vectors);
       d.shader = "attention_step";

@@ -44,7 +44,8 @@ AttentionPush attention_push(const AttentionSizes& s) {
           .mask_memory = 0,
           .k_first = s.packed ? u32(s.q_width()) : 0,
           .v_first = s.packed ? u32(s.q_width() + s.k_width()) : 0,
-          .dims = 0};
+          .dims = 0,
+          .runs = 0};
 }
 
 void count_keys(const AttentionSizes& s, std::int64_t products, Dispatch& d) {

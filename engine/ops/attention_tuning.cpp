@@ -25,8 +25,7 @@ Graph step_with_cache() {
   return std::move(builder).finish();
 }
 
-std::vector<Tuning> workgroups_of_a_step(const DeviceCaps& caps, const Tuning& best) {
-  if (caps.type == DeviceType::Cpu) return {};  // few threads, which a workgroup a head keeps busy
+std::vector<Tuning> workgroups_of_a_step(const DeviceCaps&, const Tuning& best) {
   std::vector<Tuning> candidates;
   for (const std::uint32_t groups : {128u, 640u}) {
     candidates.push_back(best);

@@ -258,6 +258,10 @@ std::vector<OpCase> cases_attention() {
     k[static_cast<std::size_t>(20 * 2 * d + 1)] = kNotANumber;  // of the rows from 20 on
     cases.push_back(std::move(c));
   }
+  // Enough keys for many runs (tuned so), most of them empty, some, and all full.
+  for (const double position : {3.0, 400.0, 799.0}) {
+    cases.push_back(cached({.context = 800, .position = position, .heads = 2, .kv_heads = 2, .d = 8, .dv = 8}));
+  }
   // Several workgroups of heads share a key, and lanes are no multiple of heads; runs begin and end anywhere.
   for (const auto& [heads, kv_heads] : {std::pair{12, 1}, std::pair{24, 2}, std::pair{6, 2}}) {
     for (const double position : {0.0, 15.0, 16.0, 62.0, 63.0, 64.0, 99.0}) {

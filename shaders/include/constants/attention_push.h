@@ -18,9 +18,11 @@ PUSH_CONSTANTS(AttentionPush)
   uint memory_rows;  // queries that see the same memory, of key_rows keys each
   uint mask_head;    // elements of the mask from head to head, 0 when all have the same
   uint mask_memory;  // and from memory to memory
-  // attention_newest.glsl alone:
+  // attention_newest.glsl and attention_split.comp alone:
   uint k_first, v_first;  // first elements of k and v in their buffers
   uint dims;              // turned elements of a head, 0 for none
+  // attention_split.comp alone:
+  uint runs;  // workgroups that share a head's keys
 #ifdef __cplusplus
 END_CONSTANTS
 PUSH_CONSTANTS(AttentionBlockPush)

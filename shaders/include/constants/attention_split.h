@@ -11,7 +11,6 @@ SPECIALIZATION_CONSTANTS(AttentionSplitConstants)
   CONSTANT(6, q_length, Q_LENGTH, 1)    // vec4s of a head of q and k
   CONSTANT(7, v_length, V_LENGTH, 1)    // and of v, at most LANES
   CONSTANT(8, key_lanes, KEY_LANES, 8)  // lanes that share a key
-  CONSTANT(9, runs, RUNS, 1)            // workgroups that share a head's keys
 END_SPECIALIZATION
 
 #endif

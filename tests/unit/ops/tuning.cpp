@@ -54,7 +54,7 @@ TEST_CASE("lanes with rows of their own have other choices than lanes that share
                                                 {"reads of the same place", 1},
                                                 {"pairs in one dispatch", 1},
                                                 {"rows from lane to lane", 1},
-                                                {"workgroups of a step's attention", 0}});
+                                                {"workgroups of a step's attention", 2}});
   CHECK(best == Tuning{.texel = true,
                        .same_storage = true,
                        .lane_rows = true,
@@ -62,7 +62,8 @@ TEST_CASE("lanes with rows of their own have other choices than lanes that share
                        .rows = 16,
                        .max_groups = 65535,
                        .pairs = true,
-                       .shuffle_rows = true});
+                       .shuffle_rows = true,
+                       .attention_groups = 640});
   CHECK(counts(gpu(), false, best) == std::map<std::string_view, std::size_t>{{"texel reads", 1},
                                                                               {"lanes with rows of their own", 1},
                                                                               {"lanes of a workgroup", 4},
