@@ -31,8 +31,8 @@ READ_F32(7, v);
 READ_F32(8, table);
 WRITE_F32(9, cache_k);
 WRITE_F32(10, cache_v);
-layout(set = 0, binding = 11, std430) coherent buffer parts_buffer { float parts[]; };
-layout(set = 0, binding = 12, std430) coherent buffer arrived_buffer { uint arrived[]; };
+#define PARTS 11
+#include "arrival.glsl"
 
 const uint KEYS_AT_ONCE = LANES / KEY_LANES;
 const uint TEAM = LANES / GROUP;          // lanes of a head while weights are made
@@ -46,7 +46,6 @@ shared float weights[GROUP * TILE];  // scores first
 shared float rescales[GROUP];
 shared float totals[LANES];
 shared vec4 lane_sums[LANES];
-shared bool last_shared;
 
 uint lane;
 uint at;       // the newest key's position
@@ -219,15 +218,7 @@ void main() {
     }
   }
 
-  memoryBarrierBuffer();
-  barrier();
-  if (lane == 0) {
-    last_shared = atomicAdd(arrived[block], 1) == runs - 1;
-    if (last_shared) arrived[block] = 0;
-  }
-  barrier();
-  memoryBarrierBuffer();
-  if (!last_shared) return;
+  if (!arrives_last(block, runs)) return;
   for (uint i = lane; i < GROUP * value_dim; i += LANES) {
     const uint g = i / value_dim;
     write_head(first_head + g, first_part + g * PART, i % value_dim);

@@ -9,6 +9,7 @@
 #include "ops/op.h"
 
 namespace heed {
+
 Graph BeamSearch::append_to(const Graph& stepped, std::int64_t beams, std::int64_t ends) {
   GraphBuilder builder(stepped);
   Graph& graph = builder.graph();
@@ -54,7 +55,9 @@ std::int64_t BeamSearch::running() {
   for (std::int64_t s = 0; s < live_; ++s) {
     const std::int32_t state = progress[static_cast<std::size_t>(2 * s)];
     if (state == static_cast<std::int32_t>(ops::SearchProgress::Broken)) {
-      fail_broken(s, progress[static_cast<std::size_t>(2 * s + 1)]);
+      throw SentenceError(s, fmt::format("token {}: the logits hold NaN or infinity, or nothing finite; the model or "
+                                         "the driver is broken: 'heed verify' tells which",
+                                         progress[static_cast<std::size_t>(2 * s + 1)]));
     }
     running += state == static_cast<std::int32_t>(ops::SearchProgress::Running) ? 1 : 0;
   }
@@ -68,7 +71,8 @@ std::vector<std::vector<Hypothesis>> BeamSearch::results() {
   std::vector<std::vector<Hypothesis>> results(static_cast<std::size_t>(live_));
   for (std::int64_t s = 0; s < live_; ++s) {
     if (hypotheses[static_cast<std::size_t>(3 * s * ways_ + 2)] == 0) {
-      fail_nothing_left(s);
+      throw SentenceError(s,
+                          "no token is left that may come next; allow repetitions, or ask for fewer tokens at least");
     }
     for (std::int64_t b = 0; b < ways_; ++b) {
       const auto at = static_cast<std::size_t>(s * ways_ + b);
@@ -77,7 +81,7 @@ std::vector<std::vector<Hypothesis>> BeamSearch::results() {
       Hypothesis made;
       made.score = static_cast<double>(scores[at]);
       const std::int32_t last = hypotheses[3 * at + 1];
-      made.ended = ends(last);
+      made.ended = options_.ends_with(last);
       if (made.ended) {
         made.end_token = last;
       } else {

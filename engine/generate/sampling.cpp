@@ -85,7 +85,7 @@ std::vector<std::vector<Hypothesis>> Sampling::results() {
                              "or infinity and the model or the driver is broken: 'heed verify' tells which",
                              count));
         }
-        made.ended = ends(token);
+        made.ended = options_.ends_with(token);
         if (made.ended) {
           made.end_token = token;
         } else {

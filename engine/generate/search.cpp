@@ -1,7 +1,5 @@
 #include "generate/search.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <cassert>
 #include <cstring>
@@ -49,22 +47,6 @@ Bindings Search::dims() const {
   dims["sentences"] = sentences_;
   dims["options"] = static_cast<std::int64_t>(ops::kFirstForced) + forced_lists() * options_.forced;
   return dims;
-}
-
-bool Search::ends(std::int32_t token) const {
-  return std::find(options_.ends, options_.ends + options_.end_count, token) != options_.ends + options_.end_count;
-}
-
-void Search::fail_broken(std::int64_t sentence, std::int64_t token) {
-  throw SentenceError(sentence,
-                      fmt::format("token {}: the logits hold NaN or infinity, or nothing finite; the model or the "
-                                  "driver is broken: 'heed verify' tells which",
-                                  token));
-}
-
-void Search::fail_nothing_left(std::int64_t sentence) {
-  throw SentenceError(sentence,
-                      "no token is left that may come next; allow repetitions, or ask for fewer tokens at least");
 }
 
 }  // namespace heed

@@ -62,7 +62,6 @@ class Search {
   virtual std::int64_t forced_lists() const = 0;
 
   std::int64_t rows() const { return sentences_ * ways_; }
-  bool ends(std::int32_t token) const;
   template <typename T>
   void write(const char* state, const std::vector<T>& values) {
     session_.reserve_and_write(state, std::as_bytes(std::span(values)));
@@ -73,8 +72,6 @@ class Search {
     session_.read(state, std::as_writable_bytes(std::span(values)));
     return values;
   }
-  [[noreturn]] static void fail_broken(std::int64_t sentence, std::int64_t token);
-  [[noreturn]] static void fail_nothing_left(std::int64_t sentence);
 
   Session& session_;
   StepState& steps_;

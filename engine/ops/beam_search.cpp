@@ -26,8 +26,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
-#include <bit>
 #include <cmath>
 #include <limits>
 #include <optional>
@@ -90,12 +88,7 @@ std::vector<TensorType> infer(const InferContext& c) {
   c.expect_shape(kHypotheses, {sentences, beams, 3}, "hypotheses");
   c.expect_shape(kScores, {sentences, beams}, "scores");
   c.expect_shape(kProgress, {sentences, 2}, "progress");
-  c.expect_rank(kOptions, 1, "options");
-  const std::int64_t forced = c.input(kOptions).shape[0] - static_cast<std::int64_t>(kFirstForced);
-  if (forced < 0 || forced % sentences != 0) {
-    c.fail(fmt::format("options are {}, expected {} and as many for each of {} sentences",
-                       to_string(c.input(kOptions).shape), kFirstForced, sentences));
-  }
+  check_search_options(c, kOptions, sentences, "sentences");
   for (const std::size_t i : {kTokens, kPosition, kParents, kTable, kRecords, kHypotheses, kProgress, kOptions}) {
     c.expect_integers(i, "the step state");
   }
@@ -114,11 +107,7 @@ class SentenceStep {
         rows_(c.shape(kLogits)[0]),
         vocabulary_(c.shape(kLogits)[1]),
         capacity_(c.shape(kTable)[0]) {
-    std::array<std::uint32_t, kFirstForced> words{};
-    for (std::size_t i = 0; i < words.size(); ++i) {
-      words[i] = static_cast<std::uint32_t>(static_cast<std::int64_t>(c.in(kOptions)[i]));
-    }
-    options_ = std::bit_cast<SearchOptions>(words);
+    options_ = search_options(c.in(kOptions));
     made_ = integer(kProgress, 2 * sentence + 1);
   }
 
@@ -155,7 +144,6 @@ class SentenceStep {
     return std::find(tokens, tokens + count, token) != tokens + count;
   }
   static bool comes(double logit) { return std::isfinite(logit) && logit > kLeastScore; }
-  bool is_end(std::int64_t token) const { return among(token, options_.ends, options_.end_count); }
 
   bool repeats(std::int64_t row, std::int64_t token) const {
     const std::int64_t n = options_.no_repeat;
@@ -177,15 +165,6 @@ class SentenceStep {
     return false;
   }
 
-  std::int64_t forced_token() const {
-    if (made_ < options_.forced) {
-      const std::int64_t token =
-          integer(kOptions, static_cast<std::int64_t>(kFirstForced) + sentence_ * options_.forced + made_);
-      if (token >= 0) return token;
-    }
-    return made_ + 1 == options_.max_tokens ? options_.forced_last : -1;
-  }
-
   /// All candidates, the best first.
   std::vector<Candidate> candidates() {
     std::vector<Candidate> all;
@@ -201,13 +180,13 @@ class SentenceStep {
       }
       if (!comes(largest)) broken_ = true;
       if (broken_) return {};
-      if (const std::int64_t forced = forced_token(); forced >= 0) {
+      if (const std::int64_t forced = forced_token(options_, c_.in(kOptions), sentence_, made_); forced >= 0) {
         all.push_back({sum, beam, forced});
         continue;
       }
       const auto may_come = [&](std::int64_t t) {
         if (!comes(first[t]) || among(t, options_.suppressed, options_.suppressed_count)) return false;
-        return !(made_ < options_.min_tokens && is_end(t)) && !repeats(r, t);
+        return !(made_ < options_.min_tokens && options_.ends_with(t)) && !repeats(r, t);
       };
       const auto log_sum = [&](const auto& logit, bool of_all) {
         double total = 0.0;
@@ -236,7 +215,7 @@ class SentenceStep {
   void choose(const std::vector<Candidate>& best) {
     for (std::int64_t i = 0; i < std::min(considered(c_.node), static_cast<std::int64_t>(best.size())); ++i) {
       const Candidate& candidate = best[static_cast<std::size_t>(i)];
-      if (is_end(candidate.token) || made_ == options_.max_tokens) {
+      if (options_.ends_with(candidate.token) || made_ == options_.max_tokens) {
         if (i < beams_) add_hypothesis(candidate);
       } else if (static_cast<std::int64_t>(next_.size()) < beams_) {
         next_.push_back(candidate);

@@ -16,8 +16,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
-#include <bit>
 #include <cmath>
 #include <limits>
 
@@ -49,12 +47,7 @@ std::vector<TensorType> infer(const InferContext& c) {
   c.expect_shape(kSampler, {rows, kSamplerWords}, "sampler");
   c.expect_shape(kTable, {capacity, rows}, "table");
   c.expect_shape(kSums, {rows}, "sums");
-  c.expect_rank(kOptions, 1, "options");
-  const std::int64_t forced = c.input(kOptions).shape[0] - static_cast<std::int64_t>(kFirstForced);
-  if (forced < 0 || forced % rows != 0) {
-    c.fail(fmt::format("options are {}, expected {} and as many for each of {} rows",
-                       to_string(c.input(kOptions).shape), kFirstForced, rows));
-  }
+  check_search_options(c, kOptions, rows, "rows");
   for (const std::size_t i : {kTokens, kPosition, kParents, kHistory, kSampler, kTable, kOptions}) {
     c.expect_integers(i, "the step state");
   }
@@ -67,11 +60,7 @@ class RowStep {
  public:
   RowStep(const ReferenceContext& c, std::int64_t row)
       : c_(c), row_(row), rows_(c.shape(kLogits)[0]), made_(static_cast<std::int64_t>(element(kPosition, row))) {
-    std::array<std::uint32_t, kFirstForced> words{};
-    for (std::size_t i = 0; i < words.size(); ++i) {
-      words[i] = static_cast<std::uint32_t>(static_cast<std::int64_t>(c.in(kOptions)[i]));
-    }
-    options_ = std::bit_cast<SearchOptions>(words);
+    options_ = search_options(c.in(kOptions));
   }
 
   void run() {
@@ -80,7 +69,7 @@ class RowStep {
     const auto begin = c_.in(kLogits).begin() + row_ * vocabulary;
     const std::vector<double> logits(begin, begin + vocabulary);
     const double log_sum = log_sum_of(logits);
-    const std::int64_t forced = forced_token();
+    const std::int64_t forced = forced_token(options_, c_.in(kOptions), row_, made_);
     std::int64_t token = forced;
     if (forced < 0) {
       token = sample_token(limited(logits), sampler_state(c_.in(kSampler), static_cast<std::size_t>(row_)),
@@ -105,14 +94,6 @@ class RowStep {
     const double largest = *std::ranges::max_element(logits);
     for (const double logit : logits) total += std::exp(logit - largest);
     return largest + std::log(total);
-  }
-
-  std::int64_t forced_token() const {
-    if (made_ < options_.forced) {
-      const double token = element(kOptions, static_cast<std::int64_t>(kFirstForced) + row_ * options_.forced + made_);
-      if (token >= 0.0) return static_cast<std::int64_t>(token);
-    }
-    return made_ + 1 == options_.max_tokens ? options_.forced_last : -1;
   }
 
   std::vector<double> limited(std::vector<double> logits) const {
@@ -148,9 +129,7 @@ class RowStep {
       element(kHistory, next * rows_ + row_) = static_cast<double>(token);
       element(kTable, next * rows_ + row_) = static_cast<double>(next * rows_ + row_);
     }
-    const bool ends =
-        std::find(options_.ends, options_.ends + options_.end_count, token) != options_.ends + options_.end_count;
-    const bool done = token < 0 || ends || next == options_.max_tokens || !fits;
+    const bool done = token < 0 || options_.ends_with(token) || next == options_.max_tokens || !fits;
     element(kParents, row_) = static_cast<double>(row_);
     element(kTokens, row_) = static_cast<double>(std::max<std::int64_t>(token, 0));
     element(kPosition, row_) = done ? -1.0 : static_cast<double>(next);

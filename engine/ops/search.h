@@ -3,11 +3,14 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <string_view>
 #include <vector>
 
 #include "ops/sample.h"
 
 namespace heed::ops {
+
+struct InferContext;  // ops/op.h
 
 /// What op beam_search and op sample_rows let come, and when they end: the first words of their input `options`;
 /// shaders/include/search_options.glsl has the same list. Behind them, from kFirstForced on, come `forced` tokens for
@@ -31,9 +34,20 @@ struct SearchOptions {
   std::int32_t reserved[5] = {};
   std::int32_t ends[kMostEnds] = {};
   std::int32_t suppressed[kMostSuppressed] = {};
+
+  bool ends_with(std::int64_t token) const;
 };
 inline constexpr std::size_t kFirstForced = 128;
 static_assert(sizeof(SearchOptions) == kFirstForced * 4);
+
+/// Throws Error where input `input` of a search has no room for these options and tokens for `lists` sentences or rows,
+/// as `of` names them.
+void check_search_options(const InferContext& c, std::size_t input, std::int64_t lists, std::string_view of);
+/// The first words of `options`.
+SearchOptions search_options(const std::vector<double>& words);
+/// What token number `made`, from 0, of a sentence or row must be; -1: it is free.
+std::int64_t forced_token(const SearchOptions& options, const std::vector<double>& words, std::int64_t list,
+                          std::int64_t made);
 
 /// When a sentence with as many hypotheses as beams is done: when no beam can improve on the worst of them if it ended
 /// now; at once; or when none could even if it grew to max_tokens (for penalties above 0). The words of Hugging Face's

@@ -117,8 +117,8 @@ Trial decoder_layer(std::int64_t rows) {
   return trial;
 }
 
-/// A product with weights of each plain type and of two quantised ones, which the others are made like, and the choice of
-/// a token.
+/// A product with weights of each plain type and of two quantised ones, which the others are made like, and the choice
+/// of a token.
 Trial products(std::int64_t rows) {
   constexpr std::int64_t kWidth = 96, kVocabulary = 200;
   Trial trial(fmt::format("products of {} rows", rows));

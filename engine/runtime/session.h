@@ -91,9 +91,9 @@ class Session {
   bool has(const std::string& name) const { return named_.contains(name); }
 
   /// Runs the executable `repeats` times, one after the other, and waits once, when all is submitted, unless that is
-  /// more than Gpu::submit_ahead() lets through. Work is split into submissions short enough
-  /// for the watchdogs of desktop systems. Throws DeviceLost naming the dispatch that most likely took too long, Error
-  /// when the driver dropped work, and IndexOutOfRange naming node and index.
+  /// more than Gpu::submit_ahead() lets through. Work is split into submissions short enough for the watchdogs of
+  /// desktop systems. Throws DeviceLost naming the dispatch that most likely took too long, Error when the driver
+  /// dropped work, and IndexOutOfRange naming node and index.
   void run(Executable& executable, int repeats = 1);
 
   /// Each dispatch's time by the device's clock, with a barrier between all of them: the median of `repeats` runs, each

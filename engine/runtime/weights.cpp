@@ -55,22 +55,23 @@ std::uint64_t WeightStore::bytes() const {
 
 WeightStore::Place WeightStore::find(const DeviceWeight& weight) const { return places_.at(weight.key()); }
 
-std::uint64_t WeightStore::missing(const Plan& plan) const {
-  std::map<std::string, std::uint64_t> bytes;
-  for (const DeviceWeight& weight : plan.weights) {
-    if (!places_.contains(weight.key())) bytes[weight.key()] = weight.bytes;
-  }
-  std::uint64_t sum = 0;
-  for (const auto& [key, size] : bytes) sum = saturating_sum(sum, size);
-  return sum;
-}
-
-void WeightStore::ensure(const Plan& plan) {
+std::vector<const DeviceWeight*> WeightStore::not_there(const Plan& plan) const {
   std::vector<const DeviceWeight*> missing;
   std::set<std::string> seen;
   for (const DeviceWeight& weight : plan.weights) {
     if (!places_.contains(weight.key()) && seen.insert(weight.key()).second) missing.push_back(&weight);
   }
+  return missing;
+}
+
+std::uint64_t WeightStore::missing(const Plan& plan) const {
+  std::uint64_t sum = 0;
+  for (const DeviceWeight* weight : not_there(plan)) sum = saturating_sum(sum, weight->bytes);
+  return sum;
+}
+
+void WeightStore::ensure(const Plan& plan) {
+  const std::vector<const DeviceWeight*> missing = not_there(plan);
   // Pack them into blocks first, then upload: a block is one buffer.
   std::vector<std::uint64_t> block_sizes;
   std::vector<std::pair<std::size_t, std::uint64_t>> at;

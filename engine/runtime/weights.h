@@ -77,6 +77,9 @@ class WeightStore {
   std::uint64_t bytes() const;
 
  private:
+  /// The weights of a plan that are not there yet, each once.
+  std::vector<const DeviceWeight*> not_there(const Plan& plan) const;
+
   Gpu& gpu_;
   const WeightBytes& source_;
   std::vector<std::unique_ptr<vk::Buffer>> blocks_;

@@ -6,23 +6,7 @@
 #ifndef HEED_SECOND_PRODUCT_GLSL
 #define HEED_SECOND_PRODUCT_GLSL
 
-layout(set = 0, binding = PARTS, std430) coherent buffer parts_buffer { float parts[]; };
-layout(set = 0, binding = PARTS + 1, std430) coherent buffer arrived_buffer { uint arrived[]; };
-
-shared bool last_shared;
-
-// Called by all invocations after they wrote their parts; true in the workgroup that sees the parts of all.
-bool arrives_last() {
-  memoryBarrierBuffer();
-  barrier();
-  if (gl_LocalInvocationID.x == 0) {
-    last_shared = atomicAdd(arrived[0], 1) == gl_NumWorkGroups.x - 1;
-    if (last_shared) arrived[0] = 0;
-  }
-  barrier();
-  memoryBarrierBuffer();
-  return last_shared;
-}
+#include "arrival.glsl"
 
 // This workgroup's columns of h, in units [begin, end) of a row of W2, are what fetch_x(unit, true) gives.
 void second_product(uint begin, uint end) {
@@ -42,7 +26,7 @@ void second_product(uint begin, uint end) {
       if (n < width) parts[gl_WorkGroupID.x * width + n] = products[r];
     }
   }
-  if (!arrives_last()) return;
+  if (!arrives_last(0, gl_NumWorkGroups.x)) return;
   for (uint n = lane; n < width; n += lanes) {
     float value = 0.0;
     for (uint group = 0; group < gl_NumWorkGroups.x; ++group) value += parts[group * width + n];

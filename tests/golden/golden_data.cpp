@@ -20,6 +20,16 @@ nlohmann::json read_json(const std::filesystem::path& path) {
   return nlohmann::json::parse(convert_test::read_whole(path));
 }
 
+std::vector<TranslationGolden> translation_goldens(const char* key) {
+  std::vector<TranslationGolden> found;
+  const std::filesystem::path root = std::filesystem::path(HEED_SOURCE_DIR) / "tests" / "golden" / "translation";
+  for (const std::filesystem::directory_entry& entry : std::filesystem::directory_iterator(root)) {
+    nlohmann::json golden = read_json(entry.path() / "golden.json");
+    if (golden.contains(key)) found.push_back({entry.path().filename().string(), entry.path(), std::move(golden)});
+  }
+  return found;
+}
+
 double Matrix::range() const {
   const auto [least, most] = std::minmax_element(values.begin(), values.end());
   return *most - *least;

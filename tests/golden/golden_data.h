@@ -21,6 +21,15 @@ namespace heed::golden {
 
 nlohmann::json read_json(const std::filesystem::path& path);
 
+/// A folder of tests/golden/translation and its golden.json.
+struct TranslationGolden {
+  std::string kind;  // the folder's name
+  std::filesystem::path folder;
+  nlohmann::json golden;
+};
+/// Those whose golden.json has a key.
+std::vector<TranslationGolden> translation_goldens(const char* key);
+
 /// Rows of numbers.
 struct Matrix {
   std::size_t rows = 0;

@@ -88,14 +88,12 @@ TEST_CASE("translation: samples come as often as PyTorch lists them to be probab
 
 TEST_CASE("translation: without chance, samples of every kind of model are the greedy translation") {
   std::set<std::string> seen;
-  for (const fs::directory_entry& entry :
-       fs::directory_iterator(fs::path(HEED_SOURCE_DIR) / "tests/golden/translation")) {
-    const nlohmann::json golden = read_json(entry.path() / "golden.json");
-    if (!golden.contains("greedy")) continue;
-    const std::string kind = entry.path().filename().string();
+  for (const TranslationGolden& of_kind : translation_goldens("greedy")) {
+    const nlohmann::json& golden = of_kind.golden;
+    const std::string& kind = of_kind.kind;
     CAPTURE(kind);
     seen.insert(kind);
-    const ConvertedModel converted(entry.path());
+    const ConvertedModel converted(of_kind.folder);
     TranslationModel model(device(), converted.path());
     const nlohmann::json search = converted.file().metadata().value("search", nlohmann::json::object());
     const bool changes_probabilities =

@@ -32,14 +32,12 @@ Ids as_golden(const Translation& made, std::int32_t end, std::int32_t pad) {
 
 TEST_CASE("translation: greedy and beam search make the tokens of transformers, with its scores") {
   std::set<std::string> seen;
-  for (const fs::directory_entry& entry :
-       fs::directory_iterator(fs::path(HEED_SOURCE_DIR) / "tests/golden/translation")) {
-    const nlohmann::json golden = read_json(entry.path() / "golden.json");
-    if (!golden.contains("beam")) continue;
-    const std::string kind = entry.path().filename().string();
+  for (const TranslationGolden& of_kind : translation_goldens("beam")) {
+    const nlohmann::json& golden = of_kind.golden;
+    const std::string& kind = of_kind.kind;
     CAPTURE(kind);
     seen.insert(kind);
-    const ConvertedModel converted(entry.path());
+    const ConvertedModel converted(of_kind.folder);
     TranslationModel model(device(), converted.path());
     const auto end = converted.file().metadata().at("end_tokens").at(0).get<std::int32_t>();
     const auto pad = converted.file().metadata().at("pad").get<std::int32_t>();
@@ -82,13 +80,11 @@ TEST_CASE("translation: greedy and beam search make the tokens of transformers, 
 
 TEST_CASE("translation: what comes for a sentence is the same bits alone and among others, searched or drawn") {
   std::set<std::string> seen;
-  for (const fs::directory_entry& entry :
-       fs::directory_iterator(fs::path(HEED_SOURCE_DIR) / "tests/golden/translation")) {
-    const nlohmann::json golden = read_json(entry.path() / "golden.json");
-    if (!golden.contains("sources")) continue;
-    const std::string kind = entry.path().filename().string();
+  for (const TranslationGolden& of_kind : translation_goldens("sources")) {
+    const nlohmann::json& golden = of_kind.golden;
+    const std::string& kind = of_kind.kind;
     CAPTURE(kind);
-    const ConvertedModel converted(entry.path());
+    const ConvertedModel converted(of_kind.folder);
     TranslationModel model(device(), converted.path());
     const auto sources = golden.at("sources").get<std::vector<Ids>>();
     for (const int ways : {1, 2, 3, 5}) {

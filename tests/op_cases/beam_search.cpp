@@ -1,8 +1,6 @@
 // cases beam_search: how beams grow, end and are done, what may not come, and how the step state advances.
 #include <fmt/format.h>
 
-#include <array>
-#include <bit>
 #include <cmath>
 #include <limits>
 #include <string>
@@ -10,6 +8,7 @@
 
 #include "ops/search.h"
 #include "tests/op_cases/op_case.h"
+#include "tests/op_cases/search_options.h"
 #include "tests/op_cases/special_values.h"
 
 namespace heed::op_cases {
@@ -53,13 +52,7 @@ OpCase search(Search c) {
   result.name = fmt::format("{}, {} x {} beams of {}", c.name, c.sentences, c.beams, c.vocabulary);
   result.graph = std::move(b).finish();
   auto& values = result.values;
-  if (c.logits.empty()) {
-    for (std::int64_t i = 0; i < rows * c.vocabulary; ++i) {
-      // The best of many must not be nearly as good as one another: float and double would order them differently.
-      const double height = 2.0 + static_cast<double>(i * 7919 % 10009) / 2500.0;
-      c.logits.push_back(height * std::sin(static_cast<double>(i * i % 10007)));
-    }
-  }
+  if (c.logits.empty()) c.logits = distinct_logits(rows * c.vocabulary);
   values["logits"] = std::move(c.logits);
   for (std::int64_t r = 0; r < rows; ++r) {
     values["tokens"].push_back(token_of((c.made) * rows + r));
@@ -91,18 +84,8 @@ OpCase search(Search c) {
     values["progress"].push_back(c.states.empty() ? 0.0 : c.states[static_cast<std::size_t>(s)]);
     values["progress"].push_back(static_cast<double>(c.made));
   }
-  for (const std::int32_t word : std::bit_cast<std::array<std::int32_t, ops::kFirstForced>>(c.options)) {
-    values["options"].push_back(word);
-  }
-  for (const std::int32_t token : c.forced) values["options"].push_back(token);
+  values["options"] = option_words(c.options, c.forced);
   return result;
-}
-
-ops::SearchOptions options(std::initializer_list<std::int32_t> ends = {2}, std::int32_t max_tokens = 20) {
-  ops::SearchOptions o;
-  o.max_tokens = max_tokens;
-  for (const std::int32_t token : ends) o.ends[o.end_count++] = token;
-  return o;
 }
 
 /// Logits in which some tokens of some rows are set to what is said.

@@ -11,6 +11,7 @@
 #include "ops/sample.h"
 #include "ops/search.h"
 #include "tests/op_cases/op_case.h"
+#include "tests/op_cases/search_options.h"
 #include "tests/op_cases/special_values.h"
 
 namespace heed::op_cases {
@@ -50,13 +51,7 @@ OpCase sample_rows(Rows c) {
   result.name = fmt::format("{}, {} x {}", c.name, c.rows, c.vocabulary);
   result.graph = std::move(b).finish();
   auto& values = result.values;
-  if (c.logits.empty()) {
-    for (std::int64_t i = 0; i < c.rows * c.vocabulary; ++i) {
-      // The best of many must not be nearly as good as one another: float and double would order them differently.
-      const double height = 2.0 + static_cast<double>(i * 7919 % 10009) / 2500.0;
-      c.logits.push_back(height * std::sin(static_cast<double>(i * i % 10007)));
-    }
-  }
+  if (c.logits.empty()) c.logits = distinct_logits(c.rows * c.vocabulary);
   for (std::int64_t r = 0; r < c.rows; ++r) {
     values["sums"].push_back(-1.5 - 0.37 * static_cast<double>(r));
     values["position"].push_back(c.position.empty() ? 5.0 : c.position[static_cast<std::size_t>(r)]);
@@ -75,18 +70,8 @@ OpCase sample_rows(Rows c) {
       values["table"].push_back(static_cast<double>(p * c.rows));
     }
   }
-  for (const std::int32_t word : std::bit_cast<std::array<std::int32_t, ops::kFirstForced>>(c.options)) {
-    values["options"].push_back(word);
-  }
-  for (const std::int32_t token : c.forced) values["options"].push_back(token);
+  values["options"] = option_words(c.options, c.forced);
   return result;
-}
-
-ops::SearchOptions options(std::initializer_list<std::int32_t> ends = {2}, std::int32_t max_tokens = 20) {
-  ops::SearchOptions o;
-  o.max_tokens = max_tokens;
-  for (const std::int32_t token : ends) o.ends[o.end_count++] = token;
-  return o;
 }
 
 }  // namespace

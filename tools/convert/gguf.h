@@ -50,9 +50,9 @@ struct Gguf {
 
 bool is_gguf(const SourceFile& file);
 
-/// A GGUF file of architecture "llama". Tensor types F32, F16, BF16 and those of graph/quantised.h. Throws Error naming the metadata
-/// key, tensor or type that heed does not understand; only keys known not to change what the model computes are
-/// passed over.
+/// A GGUF file of architecture "llama". Tensor types F32, F16, BF16 and those of graph/quantised.h. Throws Error naming
+/// the metadata key, tensor or type that heed does not understand; only keys known not to change what the model
+/// computes are passed over.
 Checkpoint read_gguf(const std::shared_ptr<const SourceFile>& file);
 
 /// The tokenizer of a GGUF file: "llama" (SentencePiece BPE by score) and "gpt2" (byte-level BPE by merges). Sets
