@@ -82,6 +82,8 @@ std::string profile_table(const std::vector<DispatchTime>& times, const std::str
 namespace {
 
 int run_bench(const BenchArguments& arguments, Clock::time_point start) {
+  if (arguments.kernels) return bench_kernels(arguments);
+  if (arguments.model.empty()) throw Error("bench needs a MODEL, or --kernels");
   const ModelFile file = ModelFile::open(arguments.model);
   const auto task = file.metadata().find("task");
   const std::string named = task != file.metadata().end() && task->is_string() ? task->get<std::string>() : "";
@@ -106,30 +108,33 @@ void add_bench(Program& program) {
       "addition. The dimension 'batch' is 1 where --bind does not say otherwise.\n"
       "Examples:\n"
       "  heed bench stories.heed -p 64 -n 16 --json\n"
-      "  heed bench rfdn.heed --bind height=128 --bind width=128 --profile");
+      "  heed bench rfdn.heed --bind height=128 --bind width=128 --profile\n"
+      "  heed bench --kernels --only linear --only q4_0");
   auto arguments = std::make_shared<BenchArguments>();
-  verb->add_option("MODEL", arguments->model, "A .heed file")->required();
-  verb->add_option("-p", arguments->prompt_tokens, "Tokens of the prompt")
-      ->capture_default_str()
-      ->transform(integers(1, INT32_MAX))
-      ->type_name("N");
-  verb->add_option("-n", arguments->generated_tokens, "Tokens to generate")
-      ->capture_default_str()
-      ->transform(integers(1, INT32_MAX))
-      ->type_name("N");
-  verb->add_option("-d,--depth", arguments->depth, "Tokens that a text model has in its cache before it generates")
-      ->capture_default_str()
-      ->transform(integers(0, INT32_MAX))
-      ->type_name("N");
-  verb->add_option("--lines", arguments->lines, "Lines that are translated together")
-      ->capture_default_str()
-      ->transform(integers(1, 64))
-      ->type_name("N");
-  verb->add_option("--beam", arguments->beams, "Beams of each line")
-      ->capture_default_str()
-      ->transform(integers(1, 32))
-      ->type_name("N");
-  verb->add_option("--graph", arguments->graph, "Which graph (default: the model's main one)")->type_name("NAME");
+  CLI::Option* model = verb->add_option("MODEL", arguments->model, "A .heed file");
+  CLI::Option* prompt = verb->add_option("-p", arguments->prompt_tokens, "Tokens of the prompt")
+                            ->capture_default_str()
+                            ->transform(integers(1, INT32_MAX))
+                            ->type_name("N");
+  CLI::Option* generated = verb->add_option("-n", arguments->generated_tokens, "Tokens to generate")
+                               ->capture_default_str()
+                               ->transform(integers(1, INT32_MAX))
+                               ->type_name("N");
+  CLI::Option* depth =
+      verb->add_option("-d,--depth", arguments->depth, "Tokens that a text model has in its cache before it generates")
+          ->capture_default_str()
+          ->transform(integers(0, INT32_MAX))
+          ->type_name("N");
+  CLI::Option* lines = verb->add_option("--lines", arguments->lines, "Lines that are translated together")
+                           ->capture_default_str()
+                           ->transform(integers(1, 64))
+                           ->type_name("N");
+  CLI::Option* beams = verb->add_option("--beam", arguments->beams, "Beams of each line")
+                           ->capture_default_str()
+                           ->transform(integers(1, 32))
+                           ->type_name("N");
+  CLI::Option* graph =
+      verb->add_option("--graph", arguments->graph, "Which graph (default: the model's main one)")->type_name("NAME");
   CLI::Option* binds = verb->add_option("--bind", arguments->binds, "The size of a named dimension; repeatable")
                            ->type_name("DIM=N")
                            ->allow_extra_args(false);
@@ -138,10 +143,21 @@ void add_bench(Program& program) {
       ->transform(integers(1, 1000000))
       ->type_name("N");
   CLI::Option* json = verb->add_flag("--json", arguments->json, "Print JSON");
-  verb->add_flag("--profile", arguments->profile, "Show which kernels take the time")->excludes(json);
+  CLI::Option* profile =
+      verb->add_flag("--profile", arguments->profile, "Show which kernels take the time")->excludes(json);
+  CLI::Option* kernels = verb->add_flag("--kernels", arguments->kernels,
+                                        "Measure single kernels, at the sizes of a 7B model, instead of a model");
+  for (CLI::Option* of_models : {model, prompt, generated, depth, lines, beams, graph, binds, profile}) {
+    kernels->excludes(of_models);
+  }
+  CLI::Option* only = verb->add_option("--only", arguments->only, "Kernels whose line has this word in it; repeatable")
+                          ->type_name("WORD")
+                          ->allow_extra_args(false)
+                          ->needs(kernels);
   add_device_option(*verb, arguments->device);
-  verb->callback([&program, arguments, binds] {
+  verb->callback([&program, arguments, binds, only] {
     arguments->binds = binds->results();
+    arguments->only = only->results();
     program.run = [arguments, start = program.start] { return run_bench(*arguments, start); };
   });
 }

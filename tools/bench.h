@@ -25,6 +25,8 @@ struct BenchArguments {
   int repeats = 3;
   bool json = false;
   bool profile = false;
+  bool kernels = false;
+  std::vector<std::string> only;  // of the kernels: words that a line has
 };
 
 /// Prompt and generation of a text model. `start` is that of the program. Gives the exit code.
@@ -33,6 +35,8 @@ int bench_text(const ModelFile& file, const BenchArguments& arguments, Clock::ti
 int bench_translation(const ModelFile& file, const BenchArguments& arguments, Clock::time_point start);
 /// Runs of any graph on numbers that mean nothing.
 int bench_graph(const ModelFile& file, const BenchArguments& arguments, Clock::time_point start);
+/// Single kernels, without a model.
+int bench_kernels(const BenchArguments& arguments);
 
 double seconds_since(Clock::time_point begin);
 double median(std::vector<double> values);

@@ -244,6 +244,28 @@ TEST_CASE("conform: a table, a verdict, JSON, and exit code 0 where all is well"
   check_error(run_heed({"conform", "--op", "no such op"}), "'no such op'");
 }
 
+TEST_CASE("bench measures single kernels by the device's clock") {
+  const Finished finished =
+      run_heed({"bench", "--kernels", "--only", "sample", "--only", "32000", "-r", "1", "--json"});
+  REQUIRE(finished.exit_code == 0);
+  const nlohmann::json measured = nlohmann::json::parse(finished.out);
+  REQUIRE(measured.at("kernels").size() == 2);  // the largest, and drawn
+  for (const nlohmann::json& kernel : measured.at("kernels")) {
+    CHECK(kernel.at("seconds").get<double>() > 0.0);
+    CHECK(kernel.at("bytes") == 32000 * 4);
+    CHECK(kernel.at("kernels").at(0).get<std::string>().starts_with("sample"));
+  }
+  const Finished table = run_heed({"bench", "--kernels", "--only", "linear 4096", "--only", "q4_k rows 2", "-r", "1"});
+  REQUIRE(table.exit_code == 0);
+  CHECK(lines_of(table.out).size() == 3);  // device, heading, product
+  CHECK(table.out.find("linear 4096x4096  q4_k     2  linear_") != std::string::npos);
+  check_error(run_heed({"bench", "--kernels", "--only", "nothing"}), "--only nothing: no kernel's work is called so");
+  check_error(run_heed({"bench", "--kernels", models().llama()}), "MODEL excludes --kernels");
+  check_error(run_heed({"bench", "--kernels", "-p", "4"}), "excludes");
+  check_error(run_heed({"bench", models().llama(), "--only", "sample"}), "--only requires --kernels");
+  check_error(run_heed({"bench"}), "bench needs a MODEL, or --kernels");
+}
+
 TEST_CASE("bench measures a model, with or without a tokenizer") {
   for (const std::string& model : {models().llama(), models().without_tokenizer()}) {
     CAPTURE(model);
