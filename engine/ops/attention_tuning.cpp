@@ -5,22 +5,22 @@
 namespace heed::ops {
 namespace {
 
-constexpr std::int64_t kHeads = 16;
-constexpr std::int64_t kHeadWidth = 64;
-constexpr std::int64_t kKeys = 1024;
-
 /// A step of generation with a cache that is nearly full.
-Graph step_with_cache() {
+Graph step_with_cache(const DeviceCaps& caps) {
+  const bool large = times_large_work(caps);
+  const std::int64_t heads = large ? 32 : 16;
+  const std::int64_t head_width = large ? 128 : 64;
+  const std::int64_t context = large ? 4096 : 1024;
   GraphBuilder builder("attention of a step");
-  const ValueId q = builder.input("q", DType::F32, {1, kHeads * kHeadWidth});
-  const ValueId k = builder.input("k", DType::F32, {1, kHeads * kHeadWidth});
-  const ValueId v = builder.input("v", DType::F32, {1, kHeads * kHeadWidth});
-  const ValueId keys = builder.state("keys", DType::F32, {kKeys, kHeads * kHeadWidth});
-  const ValueId values = builder.state("values", DType::F32, {kKeys, kHeads * kHeadWidth});
+  const ValueId q = builder.input("q", DType::F32, {1, heads * head_width});
+  const ValueId k = builder.input("k", DType::F32, {1, heads * head_width});
+  const ValueId v = builder.input("v", DType::F32, {1, heads * head_width});
+  const ValueId keys = builder.state("keys", DType::F32, {context, heads * head_width});
+  const ValueId values = builder.state("values", DType::F32, {context, heads * head_width});
   const ValueId position =
-      builder.add("cast", "position", {builder.integers("last", {kKeys - 1})}, {{"to", std::string("i32")}});
+      builder.add("cast", "position", {builder.integers("last", {context - 1})}, {{"to", std::string("i32")}});
   builder.output(builder.add("attention", "attention", {q, k, v, kNoValue, keys, values, position},
-                             {{"heads", kHeads}, {"causal", std::int64_t{1}}}),
+                             {{"heads", heads}, {"causal", std::int64_t{1}}}),
                  "y");
   return std::move(builder).finish();
 }

@@ -79,9 +79,10 @@ void lower(Lowering& l) {
   constexpr std::int64_t kMost = 256;
   const std::int64_t chunk = std::max(kShortest, ceil_div(g.length, kMost));
   const std::int64_t chunks = ceil_div(g.length, chunk);
-  const std::uint32_t lanes = l.lanes_within_loops([&](std::uint32_t n) {
-    return 2 * (static_cast<std::uint64_t>(std::max(chunk, kMost)) / n + 1) + 2 * Lowering::reduce_iterations(n);
-  });
+  const std::uint32_t lanes =
+      l.lanes_within_loops(l.lanes_of_row(static_cast<std::uint64_t>(std::min(chunk, g.length))), [&](std::uint32_t n) {
+        return 2 * (static_cast<std::uint64_t>(std::max(chunk, kMost)) / n + 1) + 2 * Lowering::reduce_iterations(n);
+      });
   const auto groups = l.spread(static_cast<std::uint64_t>(g.rows * chunks));
   const std::string subgroup = l.caps().subgroup_arithmetic ? "1" : "0";
   const Binding x = l.read(0, View::F32);

@@ -199,7 +199,7 @@ void choose_vector(const Lowering& l, const Product& p, Kernel& kernel) {
   const auto iterations = [&](std::uint32_t lanes) {  // of one block
     return 2 + std::uint64_t{p.row_units} / lanes + sums * (4 + Lowering::reduce_iterations(lanes));
   };
-  const std::uint32_t lanes = l.lanes_within_loops(iterations);
+  const std::uint32_t lanes = l.lanes_within_loops(tuning.lanes, iterations);
   const auto per_group =
       u32(std::min<std::uint64_t>(ceil_div(blocks, limit), l.caps().max_loop_iterations / iterations(lanes)));
   kernel.constants.lanes = lanes;

@@ -1,6 +1,7 @@
 // What the tuner times for products of one row and of many, and the ways to run them.
 #include <algorithm>
 #include <string>
+#include <utility>
 
 #include "ops/linear.h"
 
@@ -19,11 +20,25 @@ Graph products(const char* name, std::int64_t rows, std::int64_t outputs) {
   return std::move(builder).finish();
 }
 
-Graph large_products() { return products("products", 1, 8192); }
-Graph products_of_many_rows() { return products("rows", 64, 1024); }
+/// Of a single row. On GPUs those of a 7B model, together more than any cache holds.
+Graph large_products(const DeviceCaps& caps) {
+  if (!times_large_work(caps)) return products("products", 1, 8192);
+  GraphBuilder builder("large products");
+  const ValueId x = builder.input("x", DType::F32, {1, 4096});
+  constexpr std::pair<DType, std::int64_t> kProducts[] = {
+      {DType::F16, 4096}, {DType::Q8_0, 11008}, {DType::Q4_0, 32000}};
+  for (const auto& [dtype, outputs] : kProducts) {
+    const std::string type(dtype_name(dtype));
+    builder.output(builder.add("linear", "product " + type, {x, builder.weight(type, dtype, {outputs, 4096})}),
+                   "y " + type);
+  }
+  return std::move(builder).finish();
+}
+
+Graph products_of_many_rows(const DeviceCaps&) { return products("rows", 64, 1024); }
 
 /// Small products, each of what the one before made.
-Graph chained_products() {
+Graph chained_products(const DeviceCaps&) {
   GraphBuilder builder("chain");
   ValueId x = builder.input("x", DType::F32, {1, 256});
   for (int i = 0; i < 4; ++i) {

@@ -56,17 +56,49 @@ void lower(Lowering& l) {
   const Binding weight = l.read(1, view);
   d.bindings = {l.read(0, view), weight, l.read_or(2, view, weight), l.write()};
   d.push_constants = {width, u32(rows), bits(l.attributes().real("eps"))};
-  const std::uint32_t lanes = l.lanes_within_loops([&](std::uint32_t many) {
-    return 3 * (std::uint64_t{width} / (vectors ? 4 : 1) / many + 1) + 2 * Lowering::reduce_iterations(many);
+  const std::uint64_t elements = std::uint64_t{width} / (vectors ? 4 : 1);
+  const std::uint32_t lanes = l.lanes_within_loops(l.lanes_of_row(elements), [&](std::uint32_t many) {
+    return 3 * (elements / many + 1) + 2 * Lowering::reduce_iterations(many);
   });
   d.specialization = {lanes, l.node().op == "layer_norm", l.has(2)};
   d.groups = l.spread(rows);
   l.emit(std::move(d));
 }
 
+/// Norms of a row, one of what the other made, as a step of generation has them, and of many.
+Graph norms_of_rows(const DeviceCaps&) {
+  constexpr std::int64_t kWidth = 4096;
+  GraphBuilder builder("norms");
+  const ValueId weight = builder.weight("weight", DType::F32, {kWidth});
+  for (const std::int64_t rows : {1, 64}) {
+    const std::string name = std::to_string(rows);
+    ValueId x = builder.input("x" + name, DType::F32, {rows, kWidth});
+    for (int i = 0; i < 4; ++i)
+      x = builder.add("rms_norm", name + "." + std::to_string(i), {x, weight}, {{"eps", 1e-5}});
+    builder.output(x, "y" + name);
+  }
+  return std::move(builder).finish();
+}
+
+std::vector<Tuning> lanes_of_a_row(const DeviceCaps& caps, const Tuning& best) {
+  // CPU drivers run a workgroup's lanes one subgroup after the other.
+  if (caps.subgroup_size <= 8) return {};
+  std::vector<Tuning> candidates;
+  for (const std::uint32_t lanes : {64u, 128u, 256u, 512u}) {
+    if (lanes == best.row_lanes || lanes % caps.subgroup_size != 0) continue;
+    candidates.push_back(best);
+    candidates.back().row_lanes = lanes;
+  }
+  return candidates;
+}
+
 }  // namespace
 
 extern const Op op_norm;
-const Op op_norm = {{"rms_norm", "layer_norm"}, infer, reference, lower};
+const Op op_norm = {.names = {"rms_norm", "layer_norm"},
+                    .infer = infer,
+                    .reference = reference,
+                    .lower = lower,
+                    .tuning = {{"lanes of a row", norms_of_rows, lanes_of_a_row}}};
 
 }  // namespace heed::ops

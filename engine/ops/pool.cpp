@@ -136,7 +136,8 @@ void lower(Lowering& l) {
   push.lowest = narrow<std::int32_t>(static_cast<std::int64_t>(lowest_of(l.input(0).dtype)));
   d.push_constants = words_of(push);
   const std::uint32_t lanes =
-      shared ? l.lanes_within_loops([&](std::uint32_t n) { return static_cast<std::uint64_t>(w.taps()) / n + 64; })
+      shared ? l.lanes_within_loops(l.lanes_of_row(u64(w.taps())),
+                                    [&](std::uint32_t n) { return static_cast<std::uint64_t>(w.taps()) / n + 64; })
              : l.lanes(64);
   d.specialization = words_of(PoolConstants{.lanes = lanes,
                                             .kind = static_cast<std::uint32_t>(kind),

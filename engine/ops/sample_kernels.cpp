@@ -6,8 +6,9 @@
 namespace heed::ops {
 
 std::uint32_t lanes_of_sequence(const Lowering& l, std::uint64_t loops) {
-  const std::uint32_t lanes = l.lanes_within_loops(
-      [&](std::uint32_t many) { return loops / many + 64 * (1 + Lowering::reduce_iterations(many)) + 2 * many; });
+  const std::uint32_t lanes = l.lanes_within_loops(l.tuning().row_lanes, [&](std::uint32_t many) {
+    return loops / many + 64 * (1 + Lowering::reduce_iterations(many)) + 2 * many;
+  });
   return l.caps().subgroup_size <= 8 ? lanes : std::max(lanes, l.lanes(256));
 }
 

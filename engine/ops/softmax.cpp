@@ -69,8 +69,9 @@ void lower(Lowering& l) {
   d.variant = {l.caps().subgroup_arithmetic ? "1" : "0"};
   d.bindings = {l.read(0, View::F32), l.write()};
   d.push_constants = {u32(s.outer * s.inner), u32(s.length), u32(s.inner)};
-  const std::uint32_t lanes = l.lanes_within_loops(
-      [&](std::uint32_t width) { return 3 * (s.length / width + 1) + 3 * Lowering::reduce_iterations(width); });
+  const std::uint32_t lanes = l.lanes_within_loops(l.lanes_of_row(s.length), [&](std::uint32_t width) {
+    return 3 * (s.length / width + 1) + 3 * Lowering::reduce_iterations(width);
+  });
   d.specialization = {lanes, l.node().op == "softmax" ? 0u : hard ? 2u : 1u};
   d.groups = l.spread(s.outer * s.inner);
   l.emit(std::move(d));

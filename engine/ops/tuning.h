@@ -12,11 +12,20 @@ namespace heed::ops {
 /// are gone through in the order of the files of their ops, those of one op in the order in which it lists them.
 struct TuningStep {
   std::string_view name;
-  /// The work that is timed; its weights are filled with zeros, and its inputs are of fixed sizes.
-  Graph (*problem)();
+  /// The work that is timed, as large as is sensible on the device; its weights are filled with zeros, and its inputs
+  /// are of fixed sizes.
+  Graph (*problem)(const DeviceCaps& caps);
   /// Ways that may be faster than what has been found so far, the plainest first. Empty where there is nothing to
   /// choose; those that the device's limits forbid are left out by the tuner.
   std::vector<Tuning> (*candidates)(const DeviceCaps& caps, const Tuning& best);
 };
+
+/// Whether work of the sizes of a large model is timed: GPUs, whose caches hold all of what CPU drivers are given, have
+/// at least as much memory.
+inline bool times_large_work(const DeviceCaps& caps) {
+  constexpr std::uint64_t kMemory = std::uint64_t{2} << 30;
+  return caps.type != DeviceType::Cpu && caps.memory >= kMemory &&
+         caps.max_memory_allocation >= std::uint64_t{256} << 20;
+}
 
 }  // namespace heed::ops

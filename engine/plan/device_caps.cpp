@@ -60,6 +60,10 @@ Tuning default_tuning(const DeviceCaps& caps) {
   tuning.texel = false;
   tuning.lanes =
       std::min({caps.max_workgroup_invocations, caps.max_workgroup_size[0], std::max(8u, caps.subgroup_size)});
+  // Where subgroups are narrow, a wider workgroup is run one subgroup after the other.
+  tuning.row_lanes = tuning.lanes;
+  const std::uint32_t most = std::min(caps.max_workgroup_invocations, caps.max_workgroup_size[0]);
+  while (caps.subgroup_size > 8 && 2 * tuning.row_lanes <= std::min(most, 256u)) tuning.row_lanes *= 2;
   tuning.rows = 4;
   tuning.max_groups = caps.max_workgroup_count[0];
   return tuning;

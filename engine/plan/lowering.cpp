@@ -366,6 +366,16 @@ std::uint32_t Lowering::lanes(std::uint32_t wanted) const {
       {caps_.max_workgroup_invocations, caps_.max_workgroup_size[0], std::max(wanted, caps_.subgroup_size)});
 }
 
+std::uint32_t Lowering::lanes_of_row(std::uint64_t elements) const {
+  const auto can_halve = [&](std::uint32_t lanes) {
+    const std::uint32_t half = lanes / 2;
+    return lanes % 2 == 0 && half >= tuning_.lanes && half >= elements && half % caps_.subgroup_size == 0;
+  };
+  std::uint32_t lanes = tuning_.row_lanes;
+  while (can_halve(lanes)) lanes /= 2;
+  return lanes;
+}
+
 std::uint32_t Lowering::wider(std::uint32_t lanes) const {
   const std::uint32_t most = std::min(caps_.max_workgroup_invocations, caps_.max_workgroup_size[0]);
   if (lanes >= most) {

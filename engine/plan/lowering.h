@@ -115,11 +115,14 @@ class Lowering {
   std::array<std::uint32_t, 3> spread(std::uint64_t count) const;
   /// Invocations of a workgroup for work of any width: at least `wanted` and a subgroup, where the device allows it.
   std::uint32_t lanes(std::uint32_t wanted) const;
-  /// How wide a workgroup is whose invocations each run about `iterations(lanes)` loop iterations: as tuned, or doubled
-  /// until DeviceCaps::max_loop_iterations holds. Throws Error when the widest workgroup passes it too.
+  /// How wide a workgroup is that goes over `elements` together, such as a row: as tuned, but without lanes that have
+  /// nothing to do.
+  std::uint32_t lanes_of_row(std::uint64_t elements) const;
+  /// How wide a workgroup is whose invocations each run about `iterations(lanes)` loop iterations: as `wanted`, or
+  /// doubled until DeviceCaps::max_loop_iterations holds. Throws Error when the widest workgroup passes it too.
   template <typename Iterations>
-  std::uint32_t lanes_within_loops(Iterations iterations) const {
-    std::uint32_t lanes = tuning_.lanes;
+  std::uint32_t lanes_within_loops(std::uint32_t wanted, Iterations iterations) const {
+    std::uint32_t lanes = wanted;
     while (iterations(lanes) > caps_.max_loop_iterations) lanes = wider(lanes);
     return lanes;
   }

@@ -15,10 +15,12 @@
 namespace heed {
 namespace {
 
-constexpr std::uint32_t kVersion = 6;  // of the kernels that were measured
+constexpr std::uint32_t kVersion = 7;  // of the kernels that were measured
 constexpr int kRounds = 6;
+constexpr int kClockRepeats = 3;  // of which the median counts
+constexpr double kWarmUp = 0.1;   // seconds
 constexpr std::uint32_t kMostAttentionGroups = 1u << 16;
-constexpr std::size_t kWords = 10;  // of a verdict in the cache
+constexpr std::size_t kWords = 11;  // of a verdict in the cache
 
 /// Weights of zeros for a graph.
 MemoryWeights zero_weights(const Graph& graph) {
@@ -36,6 +38,7 @@ class Probe {
  public:
   Probe(Gpu& gpu, Graph graph)
       : gpu_(gpu),
+        by_device_clock_(gpu.caps().type != DeviceType::Cpu && gpu.device().physical().timestamp_valid_bits > 0),
         graph_(std::move(graph)),
         weights_(zero_weights(graph_)),
         store_(gpu, weights_),
@@ -45,10 +48,25 @@ class Probe {
     return session_.prepare(make_plan(graph_, {}, gpu_.caps(), tuning));
   }
 
+  /// By the device's clock, since submitting costs GPUs more than what is measured; of CPU drivers, whose dispatches
+  /// are dear, by the host's, which sees that too.
   double seconds(Executable& executable) {
-    const auto begin = std::chrono::steady_clock::now();
+    if (by_device_clock_) {
+      double sum = 0;
+      for (const DispatchTime& time : session_.time_dispatches(executable, kClockRepeats, [] {})) sum += time.seconds;
+      return sum;
+    }
+    const auto begin = Clock::now();
     session_.run(executable, 2);
-    return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+    return since(begin);
+  }
+
+  /// Runs until the clocks of a GPU that was idle are up.
+  void warm_up(Executable& executable) {
+    const auto begin = Clock::now();
+    do {
+      seconds(executable);
+    } while (by_device_clock_ && since(begin) < kWarmUp);
   }
 
   /// Whether a candidate is faster than what is known to be best; within the noise the plainer choice stays.
@@ -66,7 +84,11 @@ class Probe {
   }
 
  private:
+  using Clock = std::chrono::steady_clock;
+  static double since(Clock::time_point begin) { return std::chrono::duration<double>(Clock::now() - begin).count(); }
+
   Gpu& gpu_;
+  bool by_device_clock_;
   Graph graph_;
   MemoryWeights weights_;
   WeightStore store_;
@@ -74,7 +96,8 @@ class Probe {
 };
 
 bool within_limits(const Tuning& tuning, const DeviceCaps& caps) {
-  return tuning.lanes <= caps.max_workgroup_invocations && tuning.lanes <= caps.max_workgroup_size[0];
+  const std::uint32_t lanes = std::max(tuning.lanes, tuning.row_lanes);
+  return lanes <= caps.max_workgroup_invocations && lanes <= caps.max_workgroup_size[0];
 }
 
 }  // namespace
@@ -82,7 +105,7 @@ bool within_limits(const Tuning& tuning, const DeviceCaps& caps) {
 Tuning tune(Gpu& gpu) {
   const DeviceCaps& caps = gpu.caps();
   Tuning best = default_tuning(caps);
-  Graph (*problem)() = nullptr;  // that the probe runs
+  Graph (*problem)(const DeviceCaps&) = nullptr;  // that the probe runs
   std::unique_ptr<Probe> probe;
   std::unique_ptr<Executable> best_executable;
   for (const ops::Op* op : ops::all_ops()) {
@@ -91,10 +114,10 @@ Tuning tune(Gpu& gpu) {
         if (candidate == best || !within_limits(candidate, caps)) continue;
         if (problem != step.problem) {
           best_executable.reset();
-          probe = std::make_unique<Probe>(gpu, step.problem());
+          probe = std::make_unique<Probe>(gpu, step.problem(caps));
           problem = step.problem;
           best_executable = probe->prepare(best);
-          probe->seconds(*best_executable);
+          probe->warm_up(*best_executable);
         }
         std::unique_ptr<Executable> executable = probe->prepare(candidate);
         if (!probe->faster(*executable, *best_executable)) continue;
@@ -108,8 +131,8 @@ Tuning tune(Gpu& gpu) {
 
 std::vector<std::byte> tuning_to_bytes(const Tuning& tuning) {
   const std::uint32_t words[kWords] = {
-      kVersion,    tuning.texel,      tuning.same_storage, tuning.lane_rows,    tuning.lanes,
-      tuning.rows, tuning.max_groups, tuning.pairs,        tuning.shuffle_rows, tuning.attention_groups};
+      kVersion,          tuning.texel, tuning.same_storage, tuning.lane_rows,        tuning.lanes,    tuning.rows,
+      tuning.max_groups, tuning.pairs, tuning.shuffle_rows, tuning.attention_groups, tuning.row_lanes};
   std::vector<std::byte> bytes(sizeof(words));
   std::memcpy(bytes.data(), words, sizeof(words));
   return bytes;
@@ -119,12 +142,22 @@ std::optional<Tuning> tuning_from_bytes(std::span<const std::byte> bytes, const 
   std::uint32_t words[kWords];
   if (bytes.size() != sizeof(words)) return std::nullopt;
   std::memcpy(words, bytes.data(), sizeof(words));
-  const Tuning tuning{words[1] != 0, words[2] != 0, words[3] != 0, words[4], words[5],
-                      words[6],      words[7] != 0, words[8] != 0, words[9]};
-  const bool fits = words[0] == kVersion && tuning.lanes >= 1 && tuning.lanes <= caps.max_workgroup_invocations &&
-                    tuning.lanes <= caps.max_workgroup_size[0] &&
-                    (!caps.subgroup_arithmetic || tuning.lanes % caps.subgroup_size == 0) && tuning.rows >= 1 &&
-                    tuning.rows <= 16 && tuning.max_groups >= 1 && tuning.max_groups <= caps.max_workgroup_count[0] &&
+  const Tuning tuning{.texel = words[1] != 0,
+                      .same_storage = words[2] != 0,
+                      .lane_rows = words[3] != 0,
+                      .lanes = words[4],
+                      .row_lanes = words[10],
+                      .rows = words[5],
+                      .max_groups = words[6],
+                      .pairs = words[7] != 0,
+                      .shuffle_rows = words[8] != 0,
+                      .attention_groups = words[9]};
+  const auto workgroup_fits = [&](std::uint32_t lanes) {
+    return lanes >= 1 && (!caps.subgroup_arithmetic || lanes % caps.subgroup_size == 0);
+  };
+  const bool fits = words[0] == kVersion && within_limits(tuning, caps) && workgroup_fits(tuning.lanes) &&
+                    workgroup_fits(tuning.row_lanes) && tuning.rows >= 1 && tuning.rows <= 16 &&
+                    tuning.max_groups >= 1 && tuning.max_groups <= caps.max_workgroup_count[0] &&
                     tuning.attention_groups <= kMostAttentionGroups &&
                     (!tuning.texel || caps.max_texel_buffer_elements > 0);
   return fits ? std::optional<Tuning>(tuning) : std::nullopt;

@@ -193,6 +193,7 @@ std::vector<Variant> variants_of(const DeviceCaps& caps) {
   Tuning plain;
   plain.lanes =
       std::min({caps.max_workgroup_invocations, caps.max_workgroup_size[0], std::max(8u, caps.subgroup_size)});
+  plain.row_lanes = plain.lanes;
   plain.max_groups = caps.max_workgroup_count[0];
   std::vector<Variant> variants = {{"storage", caps, plain}};
   const auto add = [&](std::string name) -> Variant& {
@@ -211,12 +212,13 @@ std::vector<Variant> variants_of(const DeviceCaps& caps) {
   for (const std::uint32_t rows : {1u, 2u, 8u}) add(fmt::format("{} rows", rows)).tuning.rows = rows;
   for (const std::uint32_t lanes : {4u, 32u, 128u}) {
     if (lanes < caps.subgroup_size || lanes == plain.lanes || lanes > caps.max_workgroup_invocations) continue;
-    add(fmt::format("{} lanes", lanes)).tuning.lanes = lanes;
+    Tuning& wide = add(fmt::format("{} lanes", lanes)).tuning;
+    wide.lanes = wide.row_lanes = lanes;
   }
   {
     Variant& odd = add("3 lanes, no subgroups");  // a workgroup of no power of two
     odd.caps.subgroup_arithmetic = false;
-    odd.tuning.lanes = 3;
+    odd.tuning.lanes = odd.tuning.row_lanes = 3;
   }
   for (const std::uint32_t rows : {1u, 16u}) {
     Tuning& own = add(fmt::format("{} rows a lane", rows)).tuning;

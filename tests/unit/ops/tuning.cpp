@@ -54,11 +54,13 @@ TEST_CASE("lanes with rows of their own have other choices than lanes that share
                                                 {"reads of the same place", 1},
                                                 {"pairs in one dispatch", 1},
                                                 {"rows from lane to lane", 1},
+                                                {"lanes of a row", 0},
                                                 {"workgroups of a step's attention", 2}});
   CHECK(best == Tuning{.texel = true,
                        .same_storage = true,
                        .lane_rows = true,
                        .lanes = 8,
+                       .row_lanes = 8,
                        .rows = 16,
                        .max_groups = 65535,
                        .pairs = true,
@@ -72,6 +74,7 @@ TEST_CASE("lanes with rows of their own have other choices than lanes that share
                                                                               {"reads of the same place", 0},
                                                                               {"pairs in one dispatch", 0},
                                                                               {"rows from lane to lane", 0},
+                                                                              {"lanes of a row", 3},
                                                                               {"workgroups of a step's attention", 2}});
   CHECK(best == default_tuning(gpu()));
 }
@@ -88,14 +91,16 @@ TEST_CASE("no candidate asks for more than the device has") {
 }
 
 TEST_CASE("the work of every step can be planned") {
-  std::set<Graph (*)()> problems;
+  std::set<Graph (*)(const DeviceCaps&)> problems;
   for (const ops::Op* op : ops::all_ops()) {
     for (const ops::TuningStep& step : op->tuning) problems.insert(step.problem);
   }
   REQUIRE(!problems.empty());
-  for (const DeviceCaps& caps : {cpu_driver(), gpu()}) {
-    for (Graph (*const problem)() : problems) {
-      CHECK(!make_plan(problem(), {}, caps, default_tuning(caps)).dispatches.empty());
+  DeviceCaps large = gpu();
+  large.memory = std::uint64_t{8} << 30;
+  for (const DeviceCaps& caps : {cpu_driver(), gpu(), large}) {
+    for (Graph (*const problem)(const DeviceCaps&) : problems) {
+      CHECK(!make_plan(problem(caps), {}, caps, default_tuning(caps)).dispatches.empty());
     }
   }
 }

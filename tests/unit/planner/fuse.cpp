@@ -14,7 +14,7 @@ DeviceCaps joining_caps() {
 
 Tuning joining_tuning() {
   Tuning tuning;
-  tuning.lanes = 8;
+  tuning.lanes = tuning.row_lanes = 8;
   tuning.lane_rows = tuning.pairs = true;
   return tuning;
 }

@@ -258,7 +258,7 @@ TEST_CASE("lanes get rows of their own where tuned so, fewer for narrow outputs,
   DeviceCaps caps;
   Tuning tuning;
   tuning.lane_rows = true;
-  tuning.lanes = 8;
+  tuning.lanes = tuning.row_lanes = 8;
   tuning.rows = 16;
   const auto plan = [&](std::int64_t n, std::int64_t columns, bool gate = false) {
     const Plan made = make_plan(linear_graph(DType::Q8_0, n, columns, gate), {}, caps, tuning);
@@ -289,7 +289,7 @@ TEST_CASE("where a driver ends long loops, workgroups grow or become more") {
   caps.max_workgroup_invocations = 1024;
   caps.max_workgroup_size = {1024, 1, 1};
   Tuning tuning;
-  tuning.lanes = 8;
+  tuning.lanes = tuning.row_lanes = 8;
   tuning.max_groups = 2;
   const Graph product = linear_graph(DType::F32, 40000, 64);
   const std::uint64_t free_per_group = make_plan(product, {}, caps, tuning).dispatches.at(0).push_constants.back();

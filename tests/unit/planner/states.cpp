@@ -52,7 +52,7 @@ Graph fused_same(const Graph& graph, bool joins) {
   Graph result = graph;
   Tuning tuning;
   if (joins) {
-    tuning.lanes = 8;
+    tuning.lanes = tuning.row_lanes = 8;
     tuning.lane_rows = tuning.pairs = true;
   }
   fuse(result, dims, joins ? joining_device() : DeviceCaps{}, tuning);

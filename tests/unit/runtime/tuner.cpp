@@ -14,6 +14,7 @@ Tuning some_tuning() {
   tuning.same_storage = true;
   tuning.lane_rows = true;
   tuning.lanes = 8;
+  tuning.row_lanes = 128;
   tuning.rows = 16;
   tuning.max_groups = 256;
   tuning.pairs = true;
@@ -44,8 +45,9 @@ TEST_CASE("bytes that are no verdict, or one this device cannot follow, are not 
   std::vector<std::byte> longer = good;
   longer.push_back(std::byte{0});
   CHECK(!tuning_from_bytes(longer, caps).has_value());
-  // Word 0 is the version of the kernels, 4 the lanes, 5 the rows, 6 the workgroups.
-  for (const auto& change : {std::pair{0u, 0u}, {4u, 0u}, {4u, 129u}, {5u, 0u}, {5u, 17u}, {6u, 0u}, {6u, 65536u}}) {
+  // Word 0 is the version of the kernels, 4 the lanes, 5 the rows, 6 the workgroups, 10 the lanes of a row.
+  for (const auto& change :
+       {std::pair{0u, 0u}, {4u, 0u}, {4u, 129u}, {5u, 0u}, {5u, 17u}, {6u, 0u}, {6u, 65536u}, {10u, 0u}, {10u, 129u}}) {
     std::vector<std::byte> bad = good;
     set_word(bad, change.first, change.second);
     CAPTURE(change.first);
@@ -63,6 +65,7 @@ TEST_CASE("the default fits the weakest device") {
   caps.max_workgroup_size = {4, 4, 4};
   caps.subgroup_size = 32;
   CHECK(default_tuning(caps).lanes == 4);
+  CHECK(default_tuning(caps).row_lanes == 4);
   CHECK(!default_tuning(caps).texel);
 }
 
