@@ -75,23 +75,6 @@ float drawn_weight(float value, uint i, uint mass_threshold, uint threshold, uin
   return weight < min_p ? -1.0 : weight;
 }
 
-uvec4 philox_round(uvec4 counter, uvec2 key) {
-  uint high0, low0, high1, low1;
-  umulExtended(0xD2511F53u, counter.x, high0, low0);
-  umulExtended(0xCD9E8D57u, counter.z, high1, low1);
-  return uvec4(high1 ^ counter.y ^ key.x, low1, high0 ^ counter.w ^ key.y, low0);
-}
-
-float uniform_number() {
-  uvec4 counter = uvec4(uint(sampler_word(kStep)), uint(sampler_word(kStream)), 0, 0);
-  uvec2 key = uvec2(uint(sampler_word(kSeedLow)), uint(sampler_word(kSeedHigh)));
-  for (uint round = 0; round < 10; ++round) {
-    counter = philox_round(counter, key);
-    key += uvec2(0x9E3779B9u, 0xBB67AE85u);
-  }
-  return float(counter.x >> 8) / 16777216.0;
-}
-
 void main() {
   if (!has_sequence()) return;
   const uint lane = gl_LocalInvocationID.x;
@@ -175,7 +158,7 @@ void main() {
   if (lane == 0) {
     float total = 0.0;
     for (uint i = 0; i < gl_WorkGroupSize.x; ++i) total += lane_mass[i];
-    const float target = uniform_number() * total;
+    const float target = float(random_bits()) / 16777216.0 * total;
     // The lane in whose run the target falls; rounding may leave it past all of them, then the last one that has any.
     float before = 0.0;
     shared_lane = 0;

@@ -18,7 +18,7 @@ READ_I32(1, position);
 READ_I32(2, options);
 UPDATE_I32(3, chosen);
 UPDATE_F32(4, sums);
-#include "search_options.glsl"
+#include "score.glsl"
 
 void main() {
   const uint sequence = workgroup_index();
@@ -34,11 +34,5 @@ void main() {
   for (uint i = lane; i < vocabulary; i += gl_WorkGroupSize.x) sum += exponential(load_f32(logits, base + i) - largest);
   sum = workgroup_sum(sum);
   if (lane != 0) return;
-  const float log_sum = largest + natural_log(sum);
-  const int forced = forced_token(sequence, uint(made));
-  int token = forced >= 0 ? forced : chosen[sequence];
-  // Where a logit is broken that may not come: the choice was made without it.
-  if (!is_finite(log_sum)) token = -1;
-  if (forced < 0 && token >= 0) sums[sequence] += load_f32(logits, base + uint(token)) - log_sum;
-  chosen[sequence] = token;
+  add_score(sequence, uint(made), largest + natural_log(sum));
 }

@@ -153,17 +153,23 @@ void lower(Lowering& l) {
                         .first = u32((logits[0] - 1) * logits[1]),
                         .rows = u32(l.dims().at(l.attributes().text("rows"))),
                         .context = u32(l.input(3).shape[0])};
+  const SampledInputs inputs = {.position = 2, .history = 3, .sampler = 4};
   SampledLogits source{l.read(0, View::F32), push};
   if (l.attributes().integer("penalty", 0) != 0) {
     source = copy_of_logits(l, push);
-    emit_penalty(l, source, push, {.position = 2, .history = 3, .sampler = 4});
+    emit_penalty(l, source, push, inputs);
   }
-  emit_choice(l, source, greedy, false, {l.update(1), l.update(2), l.update(3), l.update(4), l.write()});
+  emit_choice(l, source, inputs, greedy, false, {l.update(1), l.update(2), l.update(3), l.update(4), l.write()});
 }
 
 }  // namespace
 
 extern const Op op_sample;
-const Op op_sample = {{"sample"}, infer, reference, lower, {}, {}, {1, 2, 3, 4}};
+const Op op_sample = {.names = {"sample"},
+                      .infer = infer,
+                      .reference = reference,
+                      .lower = lower,
+                      .updates = {1, 2, 3, 4},
+                      .tuning = sample_tuning()};
 
 }  // namespace heed::ops

@@ -1,7 +1,11 @@
 #include "ops/sample_kernels.h"
 
 #include <algorithm>
+#include <optional>
+#include <string>
 #include <utility>
+
+#include "ops/sample_shares.h"
 
 namespace heed::ops {
 
@@ -39,7 +43,47 @@ void emit_penalty(Lowering& l, const SampledLogits& copy, const SamplePush& push
   l.emit(std::move(d));
 }
 
-void emit_choice(Lowering& l, const SampledLogits& logits, bool greedy, bool several, std::vector<Binding> rest) {
+namespace {
+
+/// The choice by many workgroups a sequence. Greedy: one dispatch. Drawn: the largest logit; passes that narrow down,
+/// bin by bin, the key at which top-k ends and then that at which top-p does; the draw. How many passes have something
+/// to do depends on the sampler's words, which only the device knows; the others leave at once.
+void emit_shared_choice(Lowering& l, SampleShares shares, const SampledLogits& logits, const SampledInputs& inputs,
+                        bool greedy, bool several, std::vector<Binding> rest) {
+  const Binding parts = shares.parts(l, "parts");
+  const Binding counters = l.counter(shares.push.sequences);
+  Binding own_logits = logits.binding;
+  own_logits.access = Access::Read;
+  own_logits.view = View::F32;
+  const auto emit = [&](const char* shader, std::vector<std::string> variant, const std::vector<Binding>& behind) {
+    Dispatch d = shares.dispatch(l, shader);
+    d.variant = std::move(variant);
+    d.bindings = {own_logits};
+    d.bindings.insert(d.bindings.end(), behind.begin(), behind.end());
+    d.bindings.push_back(parts);
+    d.bindings.push_back(counters);
+    l.emit(std::move(d));
+  };
+  const std::vector<std::string> variant = {several ? "1" : "0"};
+  if (greedy) {
+    emit("sample_greedy_split", variant, rest);
+    return;
+  }
+  const std::vector<Binding> read = {l.read(inputs.position, View::I32), l.read(inputs.sampler, View::I32)};
+  emit("sample_largest", {}, read);
+  for (; shares.push.pass < shares.passes; ++shares.push.pass) emit("sample_search", {}, read);
+  emit("sample_draw", variant, rest);
+}
+
+}  // namespace
+
+void emit_choice(Lowering& l, const SampledLogits& logits, const SampledInputs& inputs, bool greedy, bool several,
+                 std::vector<Binding> rest) {
+  constexpr std::size_t kOthers = 3;  // that kernels bind: the logits, parts and counters
+  if (const auto shares = SampleShares::of(l, logits.push, !greedy, rest.size() + kOthers)) {
+    emit_shared_choice(l, *shares, logits, inputs, greedy, several, std::move(rest));
+    return;
+  }
   const bool vectors = logits.push.vocabulary % 4 == 0;
   Dispatch d;
   d.shader = greedy ? "sample_greedy" : "sample";
@@ -54,6 +98,23 @@ void emit_choice(Lowering& l, const SampledLogits& logits, bool greedy, bool sev
   d.specialization = words_of(
       SampleConstants{.lanes = lanes_of_sequence(l, std::uint64_t{greedy ? 1u : 100u} * logits.push.vocabulary)});
   d.groups = l.spread(logits.push.sequences);
+  l.emit(std::move(d));
+}
+
+void emit_score(Lowering& l, const SamplePush& push, std::vector<Binding> bindings) {
+  Dispatch d;
+  if (const auto shares = SampleShares::of(l, push, false, bindings.size() + 2)) {
+    d = shares->dispatch(l, "sample_score_split");
+    bindings.push_back(shares->parts(l, "score_parts"));
+    bindings.push_back(l.counter(push.sequences));
+  } else {
+    d.shader = "sample_score";
+    d.push_constants = words_of(push);
+    d.specialization = words_of(SampleConstants{.lanes = lanes_of_sequence(l, std::uint64_t{2} * push.vocabulary)});
+    d.groups = l.spread(push.sequences);
+  }
+  d.variant = {l.caps().subgroup_arithmetic ? "1" : "0"};
+  d.bindings = std::move(bindings);
   l.emit(std::move(d));
 }
 

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "constants/sample.h"
+#include "ops/tuning.h"
 #include "plan/lowering.h"
 
 namespace heed::ops {
@@ -27,7 +28,14 @@ std::uint32_t lanes_of_sequence(const Lowering& l, std::uint64_t loops);
 SampledLogits copy_of_logits(Lowering& l, const SamplePush& push);
 /// The repetition penalty on such a copy.
 void emit_penalty(Lowering& l, const SampledLogits& copy, const SamplePush& push, const SampledInputs& inputs);
-/// The choice, greedy or drawn, by a workgroup a sequence. `rest` is what the kernel binds behind the logits.
-void emit_choice(Lowering& l, const SampledLogits& logits, bool greedy, bool several, std::vector<Binding> rest);
+/// The choice, greedy or drawn, by a workgroup a sequence or by many (Tuning::sample_groups). `rest` is what the kernel
+/// that ends it binds behind the logits.
+void emit_choice(Lowering& l, const SampledLogits& logits, const SampledInputs& inputs, bool greedy, bool several,
+                 std::vector<Binding> rest);
+/// What op sample_rows chose enters the sums, likewise. `bindings` are those that the kernels have in common.
+void emit_score(Lowering& l, const SamplePush& push, std::vector<Binding> bindings);
+
+/// What the tuner times for sampling: sample_tuning.cpp.
+std::vector<TuningStep> sample_tuning();
 
 }  // namespace heed::ops

@@ -157,10 +157,9 @@ void lower(Lowering& l) {
     binding.access = Access::Write;
     return binding;
   };
+  const SampledInputs inputs = {.position = kPosition, .history = kHistory, .sampler = kSampler};
   const SampledLogits copy = copy_of_logits(l, push);
-  if (l.attributes().integer("penalty", 0) != 0) {
-    emit_penalty(l, copy, push, {.position = kPosition, .history = kHistory, .sampler = kSampler});
-  }
+  if (l.attributes().integer("penalty", 0) != 0) emit_penalty(l, copy, push, inputs);
   Dispatch limit;
   limit.shader = "sample_limits";
   limit.bindings = {l.read(kPosition, View::I32), l.read(kHistory, View::I32), l.read(kOptions, View::I32),
@@ -176,19 +175,13 @@ void lower(Lowering& l) {
   const std::uint64_t sequences = push.sequences;
   Binding chosen = l.scratch("chosen", sequences * 4);
   chosen.access = Access::Write;
-  emit_choice(l, copy, l.attributes().integer("greedy", 0) != 0, true,
+  emit_choice(l, copy, inputs, l.attributes().integer("greedy", 0) != 0, true,
               {l.read(kPosition, View::I32), l.read(kSampler, View::I32), chosen});
 
   chosen.access = Access::ReadWrite;
-  Dispatch score;
-  score.shader = "sample_score";
-  score.variant = {l.caps().subgroup_arithmetic ? "1" : "0"};
-  score.bindings = {l.read(kLogits, View::F32), l.read(kPosition, View::I32), l.read(kOptions, View::I32), chosen,
-                    l.update(kSums)};
-  score.push_constants = words_of(push);
-  score.specialization = words_of(SampleConstants{.lanes = lanes_of_sequence(l, std::uint64_t{2} * push.vocabulary)});
-  score.groups = l.spread(sequences);
-  l.emit(std::move(score));
+  emit_score(
+      l, push,
+      {l.read(kLogits, View::F32), l.read(kPosition, View::I32), l.read(kOptions, View::I32), chosen, l.update(kSums)});
 
   chosen.access = Access::Read;
   chosen.view = View::I32;

@@ -18,6 +18,7 @@ struct TuningStep {
   /// Ways that may be faster than what has been found so far, the plainest first. Empty where there is nothing to
   /// choose; those that the device's limits forbid are left out by the tuner.
   std::vector<Tuning> (*candidates)(const DeviceCaps& caps, const Tuning& best);
+  Bindings dims = {};  // of the work, where it names dimensions
 };
 
 /// Whether work of the sizes of a large model is timed: GPUs, whose caches hold all of what CPU drivers are given, have

@@ -66,6 +66,9 @@ Tuning default_tuning(const DeviceCaps& caps) {
   while (caps.subgroup_size > 8 && 2 * tuning.row_lanes <= std::min(most, 256u)) tuning.row_lanes *= 2;
   tuning.rows = 4;
   tuning.max_groups = caps.max_workgroup_count[0];
+  // A GPU has many cores, of which one workgroup a head or a sequence leaves most idle.
+  constexpr std::uint32_t kManyGroups = 256;
+  if (caps.type != DeviceType::Cpu) tuning.attention_groups = tuning.sample_groups = kManyGroups;
   return tuning;
 }
 

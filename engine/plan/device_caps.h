@@ -73,6 +73,9 @@ struct Tuning {
   /// Attention of a single row with a cache: the keys of its heads are shared by about so many workgroups in all; 0: a
   /// workgroup has a head.
   std::uint32_t attention_groups = 0;
+  /// Sampling: the logits of its sequences are shared by about so many workgroups in all; 0: a workgroup has a
+  /// sequence.
+  std::uint32_t sample_groups = 0;
   bool operator==(const Tuning&) const = default;
 
   static constexpr std::int64_t kFewestGroups = 8;  // worth having, so that a CPU driver's threads have equal work

@@ -19,8 +19,8 @@ constexpr std::uint32_t kVersion = 7;  // of the kernels that were measured
 constexpr int kRounds = 6;
 constexpr int kClockRepeats = 3;  // of which the median counts
 constexpr double kWarmUp = 0.1;   // seconds
-constexpr std::uint32_t kMostAttentionGroups = 1u << 16;
-constexpr std::size_t kWords = 11;  // of a verdict in the cache
+constexpr std::uint32_t kMostSharedGroups = 1u << 16;
+constexpr std::size_t kWords = 12;  // of a verdict in the cache
 
 /// Weights of zeros for a graph.
 MemoryWeights zero_weights(const Graph& graph) {
@@ -36,16 +36,17 @@ MemoryWeights zero_weights(const Graph& graph) {
 /// Runs a graph as different tunings would.
 class Probe {
  public:
-  Probe(Gpu& gpu, Graph graph)
+  Probe(Gpu& gpu, Graph graph, const Bindings& dims)
       : gpu_(gpu),
         by_device_clock_(gpu.caps().type != DeviceType::Cpu && gpu.device().physical().timestamp_valid_bits > 0),
         graph_(std::move(graph)),
+        dims_(dims),
         weights_(zero_weights(graph_)),
         store_(gpu, weights_),
         session_(gpu, store_) {}
 
   std::unique_ptr<Executable> prepare(const Tuning& tuning) {
-    return session_.prepare(make_plan(graph_, {}, gpu_.caps(), tuning));
+    return session_.prepare(make_plan(graph_, dims_, gpu_.caps(), tuning));
   }
 
   /// By the device's clock, since submitting costs GPUs more than what is measured; of CPU drivers, whose dispatches
@@ -90,6 +91,7 @@ class Probe {
   Gpu& gpu_;
   bool by_device_clock_;
   Graph graph_;
+  Bindings dims_;
   MemoryWeights weights_;
   WeightStore store_;
   Session session_;
@@ -114,7 +116,7 @@ Tuning tune(Gpu& gpu) {
         if (candidate == best || !within_limits(candidate, caps)) continue;
         if (problem != step.problem) {
           best_executable.reset();
-          probe = std::make_unique<Probe>(gpu, step.problem(caps));
+          probe = std::make_unique<Probe>(gpu, step.problem(caps), step.dims);
           problem = step.problem;
           best_executable = probe->prepare(best);
           probe->warm_up(*best_executable);
@@ -130,9 +132,18 @@ Tuning tune(Gpu& gpu) {
 }
 
 std::vector<std::byte> tuning_to_bytes(const Tuning& tuning) {
-  const std::uint32_t words[kWords] = {
-      kVersion,          tuning.texel, tuning.same_storage, tuning.lane_rows,        tuning.lanes,    tuning.rows,
-      tuning.max_groups, tuning.pairs, tuning.shuffle_rows, tuning.attention_groups, tuning.row_lanes};
+  const std::uint32_t words[kWords] = {kVersion,
+                                       tuning.texel,
+                                       tuning.same_storage,
+                                       tuning.lane_rows,
+                                       tuning.lanes,
+                                       tuning.rows,
+                                       tuning.max_groups,
+                                       tuning.pairs,
+                                       tuning.shuffle_rows,
+                                       tuning.attention_groups,
+                                       tuning.sample_groups,
+                                       tuning.row_lanes};
   std::vector<std::byte> bytes(sizeof(words));
   std::memcpy(bytes.data(), words, sizeof(words));
   return bytes;
@@ -146,19 +157,20 @@ std::optional<Tuning> tuning_from_bytes(std::span<const std::byte> bytes, const 
                       .same_storage = words[2] != 0,
                       .lane_rows = words[3] != 0,
                       .lanes = words[4],
-                      .row_lanes = words[10],
+                      .row_lanes = words[11],
                       .rows = words[5],
                       .max_groups = words[6],
                       .pairs = words[7] != 0,
                       .shuffle_rows = words[8] != 0,
-                      .attention_groups = words[9]};
+                      .attention_groups = words[9],
+                      .sample_groups = words[10]};
   const auto workgroup_fits = [&](std::uint32_t lanes) {
     return lanes >= 1 && (!caps.subgroup_arithmetic || lanes % caps.subgroup_size == 0);
   };
   const bool fits = words[0] == kVersion && within_limits(tuning, caps) && workgroup_fits(tuning.lanes) &&
                     workgroup_fits(tuning.row_lanes) && tuning.rows >= 1 && tuning.rows <= 16 &&
                     tuning.max_groups >= 1 && tuning.max_groups <= caps.max_workgroup_count[0] &&
-                    tuning.attention_groups <= kMostAttentionGroups &&
+                    tuning.attention_groups <= kMostSharedGroups && tuning.sample_groups <= kMostSharedGroups &&
                     (!tuning.texel || caps.max_texel_buffer_elements > 0);
   return fits ? std::optional<Tuning>(tuning) : std::nullopt;
 }

@@ -1,6 +1,7 @@
 // What the sampling kernels share: the sampler's words (engine/ops/sample.h), how they read logits, and how a chosen token
-// enters the step state. A workgroup serves one sequence. By variant SEVERAL_1 (op sample_rows) the choice alone is
-// written, since sample_advance.comp does the rest.
+// enters the step state. A workgroup serves one sequence, its own or the one that a kernel defines as SEQUENCE. By variant
+// SEVERAL_1 (op sample_rows) the choice alone is written, since sample_advance.comp does the rest; with SAMPLER_READ_ONLY
+// nothing is.
 #ifndef HEED_SAMPLER_GLSL
 #define HEED_SAMPLER_GLSL
 
@@ -17,18 +18,21 @@ const uint kStream = 9;
 const uint kSamplerWords = 16;
 
 #ifdef HEED_SAMPLER_STATE
+#ifndef SEQUENCE
+#define SEQUENCE workgroup_index()
+#endif
 // Logits are read in blocks of WIDTH: vocabulary and first are multiples of it.
 #ifdef VECTOR_4
 #define Block vec4
 const uint WIDTH = 4;
 READ_F32X4(0, logits);
-Block load_block(uint i) { return load_f32x4(logits, (first + workgroup_index() * vocabulary) / 4 + i); }
+Block load_block(uint i) { return load_f32x4(logits, (first + SEQUENCE * vocabulary) / 4 + i); }
 float block_logit(Block b, uint c) { return b[c]; }
 #else
 #define Block float
 const uint WIDTH = 1;
 READ_F32(0, logits);
-Block load_block(uint i) { return load_f32(logits, first + workgroup_index() * vocabulary + i); }
+Block load_block(uint i) { return load_f32(logits, first + SEQUENCE * vocabulary + i); }
 float block_logit(Block b, uint c) { return b; }
 #endif
 
@@ -39,16 +43,18 @@ bool is_broken(float logit) {
   return (bits & 0x7fffffffu) >= 0x7f800000u && bits != 0xff800000u;
 }
 
-#ifdef SEVERAL_1
+#if defined(SEVERAL_1) || defined(SAMPLER_READ_ONLY)
 READ_I32(1, position);
 READ_I32(2, sampler_state);
-WRITE_I32(3, chosen);
 
-int sampler_word(uint word) { return load_i32(sampler_state, workgroup_index() * kSamplerWords + word); }
+int sampler_word(uint word) { return load_i32(sampler_state, SEQUENCE * kSamplerWords + word); }
 // Whether this workgroup has a sequence that goes on; the same for all its invocations.
-bool has_sequence() { return workgroup_index() < sequences && load_i32(position, workgroup_index()) >= 0; }
-// Called by one invocation, once.
-void commit(int token) { chosen[workgroup_index()] = token; }
+bool has_sequence() { return SEQUENCE < sequences && load_i32(position, SEQUENCE) >= 0; }
+#ifdef SEVERAL_1
+WRITE_I32(3, chosen);
+// Called by one invocation of a sequence, once.
+void commit(int token) { chosen[SEQUENCE] = token; }
+#endif
 #else
 UPDATE_I32(1, tokens);
 UPDATE_I32(2, position);
@@ -57,7 +63,7 @@ UPDATE_I32(4, sampler_state);
 WRITE_I32(5, chosen);
 
 int sampler_word(uint word) { return sampler_state[word]; }
-bool has_sequence() { return workgroup_index() == 0; }
+bool has_sequence() { return SEQUENCE == 0; }
 void commit(int token) {
   const uint end = uint(position[0]) + rows;
   tokens[0] = token;
@@ -67,6 +73,24 @@ void commit(int token) {
   chosen[0] = token;
 }
 #endif
+
+uvec4 philox_round(uvec4 counter, uvec2 key) {
+  uint high0, low0, high1, low1;
+  umulExtended(0xD2511F53u, counter.x, high0, low0);
+  umulExtended(0xCD9E8D57u, counter.z, high1, low1);
+  return uvec4(high1 ^ counter.y ^ key.x, low1, high0 ^ counter.w ^ key.y, low0);
+}
+
+// The sequence's next number: 24 bits of the generator Philox 4x32-10.
+uint random_bits() {
+  uvec4 counter = uvec4(uint(sampler_word(kStep)), uint(sampler_word(kStream)), 0, 0);
+  uvec2 key = uvec2(uint(sampler_word(kSeedLow)), uint(sampler_word(kSeedHigh)));
+  for (uint round = 0; round < 10; ++round) {
+    counter = philox_round(counter, key);
+    key += uvec2(0x9E3779B9u, 0xBB67AE85u);
+  }
+  return counter.x >> 8;
+}
 #endif
 
 #endif

@@ -196,6 +196,7 @@ std::vector<Variant> variants_of(const DeviceCaps& caps) {
   plain.row_lanes = plain.lanes;
   plain.max_groups = caps.max_workgroup_count[0];
   std::vector<Variant> variants = {{"storage", caps, plain}};
+  variants.reserve(64);  // references to them stay
   const auto add = [&](std::string name) -> Variant& {
     variants.push_back({std::move(name), caps, plain});
     return variants.back();
@@ -251,6 +252,26 @@ std::vector<Variant> variants_of(const DeviceCaps& caps) {
   for (const std::uint32_t groups : {1u, 13u, 1000u}) {
     add(fmt::format("attention by {} workgroups", groups)).tuning.attention_groups = groups;
   }
+  for (const std::uint32_t groups : {1u, 7u, 1000u}) {
+    add(fmt::format("sampling by {} workgroups", groups)).tuning.sample_groups = groups;
+  }
+  {
+    // What Vulkan promises and no more: histograms of fewer bins, so more passes.
+    Variant& least = add("sampling by 100 workgroups of 128 lanes, no subgroups");
+    least.caps.subgroup_arithmetic = false;
+    least.caps.max_workgroup_invocations = std::min(caps.max_workgroup_invocations, 128u);
+    least.caps.max_shared_memory = std::min(caps.max_shared_memory, 16384u);
+    least.tuning.lanes = std::min(plain.lanes, 128u);
+    least.tuning.sample_groups = 100;
+  }
+  if (caps.max_texel_buffer_elements > 0) {
+    Tuning& shared = add("sampling by 100 workgroups, texel").tuning;
+    shared.sample_groups = 100;
+    shared.texel = true;
+    Variant& both = add("sampling by 100 workgroups, texel, no subgroups");
+    both.tuning = shared;
+    both.caps.subgroup_arithmetic = false;
+  }
   if (caps.max_texel_buffer_elements > 0) {
     Tuning& split = add("attention by 40 workgroups, texel").tuning;
     split.attention_groups = 40;
@@ -263,6 +284,10 @@ std::vector<Variant> variants_of(const DeviceCaps& caps) {
     folded.tuning.lane_rows = true;
     folded.tuning.texel = caps.max_texel_buffer_elements > 0;
     folded.tuning.max_groups = 11;
+    Variant shared = folded;
+    shared.name = "folded grids, shared work";
+    shared.tuning.attention_groups = shared.tuning.sample_groups = 40;
+    variants.push_back(std::move(shared));
   }
   const auto add_small = [&](std::string name) -> Variant& {
     Variant& small = add(std::move(name));

@@ -5,8 +5,13 @@
 
 #include <bit>
 #include <cmath>
+#include <map>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include "tests/op_cases/op_case.h"
+#include "tests/op_cases/search_options.h"
 #include "tests/op_cases/special_values.h"
 
 namespace heed::op_cases {
@@ -51,6 +56,116 @@ OpCase sample(Sample c) {
     result.values["sampler"].push_back(static_cast<double>(static_cast<std::int32_t>(word)));
   }
   return result;
+}
+
+/// A row of so many logits, all alike but for those that are given.
+std::vector<double> row_of(std::size_t count, double value, const std::map<std::size_t, double>& others) {
+  std::vector<double> logits(count, value);
+  for (const auto& [i, other] : others) logits[i] = other;
+  return logits;
+}
+
+/// Logits of which many workgroups have a share each, with what matters in one share or in several.
+void add_shared_vocabularies(std::vector<OpCase>& cases) {
+  constexpr double kNan = kNotANumber;
+  constexpr double kNever = -kInfinity;
+  for (const bool greedy : {true, false}) {
+    const std::string kind = greedy ? "greedy" : "drawn";
+    const auto add = [&](const std::string& name, std::vector<double> logits, ops::SamplerState state = {}) {
+      cases.push_back(
+          sample({.name = kind + ", " + name, .state = state, .greedy = greedy, .logits = std::move(logits)}));
+    };
+    ops::SamplerState one;
+    one.top_k = 1;
+    add("equals far apart", row_of(4001, -1.0, {{1999, 3.0}, {2000, 3.0}, {3999, 3.0}}), one);
+    add("equals next to each other", row_of(4004, -1.0, {{3, 3.0}, {4, 3.0}, {5, 3.0}, {6, 3.0}}), one);
+    add("all of many alike", row_of(2050, -7.25, {}), one);
+    add("the first of many", row_of(4001, -1.0, {{0, 2.0}}), one);
+    add("the last of many", row_of(4001, -1.0, {{4000, 2.0}}), one);
+    add("zeros of both signs, far apart", row_of(3001, -1.0, {{5, -0.0}, {2000, 0.0}}), one);
+    add("zeros of both signs, 0 first", row_of(3001, -1.0, {{5, 0.0}, {2000, -0.0}}), one);
+    add("NaN in a middle share", row_of(4001, 0.5, {{1717, kNan}, {3000, 2.0}}));
+    add("NaN first of many", row_of(4001, 0.5, {{0, kNan}}));
+    add("infinity last of many", row_of(4001, 0.5, {{4000, kInfinity}}));
+    add("infinity and NaN in masked shares", row_of(2001, kNever, {{100, kInfinity}, {1900, kNan}}));
+    add("shares that are masked", row_of(4001, kNever, {{777, 1.0}, {2500, 1.25}, {2501, -3.0}}));
+    add("the least among masked ones", row_of(2001, kNever, {{1234, -kLargest}}));
+    add("the largest and the least of many", row_of(2001, 0.0, {{7, kLargest}, {1300, -kLargest}, {1301, kNever}}));
+    add("all of many masked", row_of(4001, kNever, {}));
+  }
+  for (std::uint32_t seed = 1; seed <= 5; ++seed) {
+    ops::SamplerState state;
+    state.seed_low = seed * 0x2545f491u;
+    state.step = seed;
+    const auto add = [&](const std::string& name, std::vector<double> logits, const ops::SamplerState& with) {
+      cases.push_back(
+          sample({.name = fmt::format("{}, seed {}", name, seed), .state = with, .logits = std::move(logits)}));
+    };
+    ops::SamplerState top_k = state;
+    // The best, and the first six of twelve equals.
+    std::map<std::size_t, double> equals = {{1000, 3.0}};
+    for (std::size_t i = 0; i < 12; ++i) equals[50 + 157 * i] = 2.5;
+    top_k.top_k = 7;
+    add("top-k 7 among equals in several shares", row_of(2003, -5.0, equals), top_k);
+    top_k.top_p = 0.9f;
+    add("top-k 7 among equals in several shares, then top-p", row_of(2003, -5.0, equals), top_k);
+    top_k.top_p = 1.0f;
+    top_k.top_k = 1500;
+    add("top-k 1500 of 3000 alike", row_of(3000, 0.75, {}), top_k);
+    ops::SamplerState top_p = state;
+    top_p.top_p = 0.3f;
+    add("top-p whose last has equals in every share", row_of(3001, -8.0, equals), top_p);
+    add("all alike, top-p", row_of(3001, -8.0, {}), top_p);
+    // Neighbours among the floats, so that thresholds are found in their last bits alone.
+    std::vector<double> neighbours;
+    for (std::size_t i = 0; i < 5000; ++i) {
+      neighbours.push_back(std::ldexp(static_cast<double>(0x800000 + i * 7919 % 5000), -23));
+    }
+    top_k.top_k = 100;
+    add("top-k 100 of neighbours", neighbours, top_k);
+    add("top-p of neighbours", neighbours, top_p);
+    top_k.top_p = 0.5f;
+    add("top-k 100 of neighbours, then top-p", neighbours, top_k);
+    for (double& logit : neighbours) logit *= -1.0;
+    add("top-k 100 of neighbours below zero, then top-p", neighbours, top_k);
+    // As many as there are finite ones, one fewer, one more.
+    std::map<std::size_t, double> finite;
+    for (std::size_t i = 0; i < 10; ++i) finite[90 + 201 * i] = 0.1 * static_cast<double>(i * 7 % 10);
+    for (const std::uint32_t k : {9u, 10u, 11u}) {
+      top_k.top_p = 1.0f;
+      top_k.top_k = k;
+      add(fmt::format("top-k {} of 10 that are not masked", k), row_of(2002, kNever, finite), top_k);
+    }
+    // One token, and as much mass again in a tail of small weights.
+    ops::SamplerState tail = state;
+    tail.top_p = 0.9f;
+    add("a long tail", row_of(30001, -10.3, {{20000, 0.0}}), tail);
+    tail.top_p = 1.0f;
+    tail.temperature = 3.0f;
+    tail.min_p = 0.05f;
+    add("min-p of many", distinct_logits(4001), tail);
+    ops::SamplerState every = state;
+    every.temperature = 0.8f;
+    every.top_k = 40;
+    every.top_p = 0.95f;
+    every.min_p = 0.001f;
+    add("all filters of a large vocabulary", distinct_logits(32003), every);
+    every.temperature = 50.0f;
+    every.top_k = 5000;
+    add("all filters, hot", distinct_logits(8001), every);
+    every.temperature = 0.01f;
+    add("all filters, cold", distinct_logits(8001), every);
+  }
+  ops::SamplerState none;
+  none.min_p = 1.0f;
+  cases.push_back(
+      sample({.name = "min-p 1 leaves the best of many", .state = none, .logits = row_of(2001, 0.0, {{1500, 1.0}})}));
+  none.top_p = 0.0f;
+  cases.push_back(sample({.name = "top-p 0 of many", .state = none, .logits = row_of(2001, 0.0, {{1500, 1.0}})}));
+  none.min_p = 0.0f;
+  none.top_k = 3;
+  cases.push_back(
+      sample({.name = "top-k, top-p 0 of many", .state = none, .logits = row_of(2001, 0.0, {{1500, 1.0}})}));
 }
 
 }  // namespace
@@ -149,6 +264,7 @@ std::vector<OpCase> cases_sample() {
   cases.push_back(sample({.name = "masked", .logits = {-kInfinity, 1.0, -kInfinity, 1.5, -kInfinity}}));
   cases.push_back(sample({.name = "NaN among numbers", .logits = {1.0, 2.0, std::nan("")}}));
   cases.push_back(sample({.name = "infinity", .logits = {kInfinity, 1.0, 2.0, 0.5}}));
+  add_shared_vocabularies(cases);
   return cases;
 }
 

@@ -1,6 +1,7 @@
 // cases sample_rows: what several sequences choose, what may not come, what must, and how the step state advances.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <bit>
 #include <cmath>
@@ -173,6 +174,40 @@ std::vector<OpCase> cases_sample_rows() {
   filters.top_p = 0.9f;
   filters.min_p = 0.02f;
   add({.name = "all filters", .rows = 6, .vocabulary = 530, .options = options(), .state = filters});
+  add({.name = "many tokens, some rows are done",
+       .rows = 5,
+       .vocabulary = 2003,
+       .options = options(),
+       .state = filters,
+       .position = {5, -1, 0, -1, 3}});
+  add({.name = "many tokens, one of two rows is done",
+       .rows = 2,
+       .vocabulary = 2003,
+       .options = options(),
+       .position = {-1, 0}});
+  // One logit of each row is broken, or all but a few are masked, so that many shares of a row have none.
+  std::vector<double> shares = distinct_logits(6 * 2003);
+  const auto fill = [&](std::size_t row, double value) {
+    std::fill_n(shares.begin() + static_cast<std::ptrdiff_t>(row * 2003), 2003, value);
+  };
+  shares[1 * 2003 + 1700] = kNotANumber;
+  shares[2 * 2003] = kInfinity;
+  fill(3, -kInfinity);
+  fill(4, -kInfinity);
+  shares[4 * 2003 + 2002] = -2.5;
+  shares[4 * 2003 + 1001] = -1.5;
+  fill(5, 1.0);
+  add({.name = "broken and masked shares", .rows = 6, .options = options(), .logits = shares});
+  hidden.suppressed[0] = 1700;
+  hidden.suppressed[1] = 0;
+  add({.name = "broken shares where nothing may come", .rows = 6, .options = hidden, .logits = shares});
+  repeats.penalty_window = 1000;
+  add({.name = "penalty of many tokens",
+       .rows = 3,
+       .vocabulary = 2003,
+       .options = options(),
+       .state = repeats,
+       .penalty = true});
   return cases;
 }
 

@@ -92,7 +92,7 @@ TEST_CASE("every kernel that spreads its workgroups has a case in which they are
   std::set<std::string> planned;
   std::set<std::string> spread;
   for (const Variant& variant : variants_of(caps)) {
-    if (variant.name != "folded grids") continue;
+    if (!variant.name.starts_with("folded grids")) continue;
     for (const CaseFamily& family : all_families()) {
       for (const OpCase& op_case : family.cases()) {
         for (const Dispatch& dispatch : plan_case(op_case, variant).dispatches) {

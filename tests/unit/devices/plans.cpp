@@ -203,7 +203,7 @@ std::vector<Tuning> tunings(const DeviceCaps& caps, bool few) {
       std::min({caps.max_workgroup_invocations, caps.max_workgroup_size[0], std::max(4u, caps.subgroup_size)});
   lanes.rows = 8;
   lanes.texel = lanes.same_storage = lanes.pairs = caps.max_texel_buffer_elements > 0;
-  lanes.attention_groups = 640;
+  lanes.attention_groups = lanes.sample_groups = 640;
   std::vector<Tuning> all = {plain, lanes};
   if (few) return all;
   const auto with = [&](Tuning tuning, auto member, auto value) {
@@ -214,6 +214,8 @@ std::vector<Tuning> tunings(const DeviceCaps& caps, bool few) {
   with(plain, &Tuning::rows, 2u);
   with(plain, &Tuning::rows, 8u);
   with(plain, &Tuning::max_groups, 16u);
+  with(plain, &Tuning::attention_groups, 0u);
+  with(plain, &Tuning::sample_groups, 0u);
   with(lanes, &Tuning::texel, false);
   with(lanes, &Tuning::rows, 4u);
   with(lanes, &Tuning::rows, 16u);

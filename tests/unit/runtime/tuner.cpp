@@ -20,6 +20,7 @@ Tuning some_tuning() {
   tuning.pairs = true;
   tuning.shuffle_rows = true;
   tuning.attention_groups = 640;
+  tuning.sample_groups = 256;
   return tuning;
 }
 
@@ -45,9 +46,20 @@ TEST_CASE("bytes that are no verdict, or one this device cannot follow, are not 
   std::vector<std::byte> longer = good;
   longer.push_back(std::byte{0});
   CHECK(!tuning_from_bytes(longer, caps).has_value());
-  // Word 0 is the version of the kernels, 4 the lanes, 5 the rows, 6 the workgroups, 10 the lanes of a row.
-  for (const auto& change :
-       {std::pair{0u, 0u}, {4u, 0u}, {4u, 129u}, {5u, 0u}, {5u, 17u}, {6u, 0u}, {6u, 65536u}, {10u, 0u}, {10u, 129u}}) {
+  // Word 0 is the version of the kernels, 4 the lanes, 5 the rows, 6 the workgroups, 9 those of attention, 10 of a
+  // draw, 11 the lanes of a row.
+  for (const auto& change : {std::pair{0u, 0u},
+                             {0u, 6u},
+                             {4u, 0u},
+                             {4u, 129u},
+                             {5u, 0u},
+                             {5u, 17u},
+                             {6u, 0u},
+                             {6u, 65536u},
+                             {9u, 65537u},
+                             {10u, 65537u},
+                             {11u, 0u},
+                             {11u, 129u}}) {
     std::vector<std::byte> bad = good;
     set_word(bad, change.first, change.second);
     CAPTURE(change.first);
@@ -57,6 +69,18 @@ TEST_CASE("bytes that are no verdict, or one this device cannot follow, are not 
   DeviceCaps without_texels = caps;
   without_texels.max_texel_buffer_elements = 0;
   CHECK(!tuning_from_bytes(good, without_texels).has_value());
+}
+
+TEST_CASE("a GPU that nobody measured shares heads and sequences among workgroups, a CPU driver does not") {
+  DeviceCaps caps;
+  for (const DeviceType type : {DeviceType::Discrete, DeviceType::Integrated, DeviceType::Virtual}) {
+    caps.type = type;
+    CHECK(default_tuning(caps).attention_groups >= 128);
+    CHECK(default_tuning(caps).sample_groups >= 128);
+  }
+  caps.type = DeviceType::Cpu;
+  CHECK(default_tuning(caps).attention_groups == 0);
+  CHECK(default_tuning(caps).sample_groups == 0);
 }
 
 TEST_CASE("the default fits the weakest device") {
