@@ -2,6 +2,8 @@
 // variant ACCESS: storage texel
 // variant VECTOR: 4 1
 // variant SUBGROUP: 1 0
+// variant KV: f32 f16
+// without VECTOR_1 SUBGROUP_. KV_f16: caches of f16 have heads of whole vec4s
 //
 // One query row of one head a workgroup, in one pass over its keys (include/attention_pass.glsl).
 #extension GL_GOOGLE_include_directive : require

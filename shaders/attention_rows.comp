@@ -1,11 +1,12 @@
 #version 450
 // variant ACCESS: storage texel
 // variant SAME: read storage
+// variant KV: f32 f16
 //
 // Attention for many query rows: a lane owns one query row of a head and goes along the keys alone, so that a key is read
 // once for all lanes, nothing is summed across them and nothing waits (online softmax, Milakov and Gimelshein 2018). Heads
 // are whole vec4s; q and the sums stay in registers, so the head's size is a constant. Keys come KEYS at a time, for one
-// new maximum each. Reads (d + dv) * 4 bytes and does 2 (d + dv) flops for each lane a key.
+// new maximum each. Reads d + dv elements and does 2 (d + dv) flops for each lane a key.
 #extension GL_GOOGLE_include_directive : require
 layout(local_size_x_id = 0) in;
 #include "constants/attention_rows.h"
@@ -54,8 +55,8 @@ void main() {
     for (uint i = 0; i < KEYS; ++i) {
       const uint at = min(key + i, end - 1);
       const uint base = ((first_key + at) * kv_heads + kv_head) * Q_LENGTH;
-      vec4 product = query[0] * load_same_f32x4(keys, base);
-      for (uint e = 1; e < Q_LENGTH; ++e) product = fma(query[e], load_same_f32x4(keys, base + e), product);
+      vec4 product = query[0] * load_key(keys, base);
+      for (uint e = 1; e < Q_LENGTH; ++e) product = fma(query[e], load_key(keys, base + e), product);
       const bool seen = key + i >= range.x && key + i < range.y;
       scores[i] = seen ? finish_score(dot(product, vec4(1.0)), head, t, at) : kMasked;
       new_largest = max(new_largest, scores[i]);
@@ -71,7 +72,7 @@ void main() {
       vec4 sum = sums[e] * rescale;
       for (uint i = 0; i < KEYS; ++i) {
         const uint base = ((first_key + min(key + i, end - 1)) * kv_heads + kv_head) * V_LENGTH;
-        sum = fma(vec4(scores[i]), load_same_f32x4(values, base + e), sum);
+        sum = fma(vec4(scores[i]), load_key(values, base + e), sum);
       }
       sums[e] = sum;
     }

@@ -1,5 +1,6 @@
 #version 450
 // variant ACCESS: storage texel
+// variant KV: f32 f16
 //
 // Attention of a single query row with a cache (engine/ops/attention.cpp), its keys shared by `runs` workgroups, so that
 // few heads fill many cores. A workgroup takes GROUP heads that share a key/value head, and one run of the keys that are
@@ -11,7 +12,7 @@
 // a time. A run leaves in `parts`, for each head, its largest score, the sum of exp(score - largest), and that of those
 // times the value rows; the workgroup that arrives last adds the runs up, always in the same order.
 //
-// A run of n keys reads n (d + dv) * 4 bytes and does 2 n (d + dv) GROUP flops.
+// A run of n keys reads n (d + dv) elements and does 2 n (d + dv) GROUP flops.
 #extension GL_GOOGLE_include_directive : require
 layout(local_size_x_id = 0) in;
 #include "constants/attention_split.h"
@@ -29,8 +30,8 @@ WRITE_F32(5, y);
 READ_F32(6, k);
 READ_F32(7, v);
 READ_F32(8, table);
-WRITE_F32(9, cache_k);
-WRITE_F32(10, cache_v);
+WRITE_CACHE(9, cache_k);
+WRITE_CACHE(10, cache_v);
 #define PARTS 11
 #include "arrival.glsl"
 
@@ -68,6 +69,12 @@ void fetch_q(uint first_head) {
   }
 }
 
+// Elements [4 word, 4 word + 4) of the newest value row, as v has them.
+vec4 newest_value(uint word) {
+  const uint from = v_first + kv_head * value_dim + 4 * word;
+  return vec4(load_f32(v, from), load_f32(v, from + 1), load_f32(v, from + 2), load_f32(v, from + 3));
+}
+
 void fetch_newest(bool writes) {
   for (uint pair = lane; pair < head_dim / 2; pair += LANES) {
     const uvec2 e = rotary_elements(HALF_SPLIT == 1, dims, pair);
@@ -75,15 +82,37 @@ void fetch_newest(bool writes) {
     const vec2 own = turned_pair(vec2(load_f32(k, from + e.x), load_f32(k, from + e.y)), pair);
     newest_k[e.x / 4][e.x % 4] = own.x;
     newest_k[e.y / 4][e.y % 4] = own.y;
+#ifndef KV_f16
     if (!writes) continue;
     const uint to = (at * kv_heads + kv_head) * head_dim;
     cache_k[to + e.x] = own.x;
     cache_k[to + e.y] = own.y;
+#endif
   }
+#ifdef KV_f16
+  barrier();  // elements of a word may be of several pairs
+  for (uint w = lane; w < Q_LENGTH; w += LANES) {
+    const uvec2 words = pack_f16x4(newest_k[w]);
+    newest_k[w] = unpack_f16x4(words);  // what later steps find in the cache
+    if (!writes) continue;
+    const uint to = ((at * kv_heads + kv_head) * Q_LENGTH + w) * 2;
+    cache_k[to] = words.x;
+    cache_k[to + 1] = words.y;
+  }
+#endif
   if (!writes) return;
+#ifdef KV_f16
+  for (uint w = lane; w < V_LENGTH; w += LANES) {
+    const uvec2 words = pack_f16x4(newest_value(w));
+    const uint to = ((at * kv_heads + kv_head) * V_LENGTH + w) * 2;
+    cache_v[to] = words.x;
+    cache_v[to + 1] = words.y;
+  }
+#else
   for (uint e = lane; e < value_dim; e += LANES) {
     cache_v[(at * kv_heads + kv_head) * value_dim + e] = load_f32(v, v_first + kv_head * value_dim + e);
   }
+#endif
 }
 
 // Scores of keys [tile, tile + TILE), kMasked from `end` on.
@@ -96,7 +125,7 @@ void score_tile(uint tile, uint end, uint first_head) {
     if (key < end) {
       const uint base = (key * kv_heads + kv_head) * Q_LENGTH;
       for (uint w = part; w < Q_LENGTH; w += KEY_LANES) {
-        const vec4 word = key == at ? newest_k[w] : load_f32x4(keys, base + w);
+        const vec4 word = key == at ? newest_k[w] : load_key(keys, base + w);
         for (uint g = 0; g < GROUP; ++g) sums_of[g] += dot(q_shared[g * Q_LENGTH + w], word);
       }
     }
@@ -143,10 +172,12 @@ void attend_run(uint begin, uint end, uint first_head, uint first_part) {
       const uint key = tile + i;
       vec4 value;
       if (key == at) {
-        const uint from = v_first + kv_head * value_dim + 4 * word;
-        value = vec4(load_f32(v, from), load_f32(v, from + 1), load_f32(v, from + 2), load_f32(v, from + 3));
+        value = newest_value(word);
+#ifdef KV_f16
+        value = unpack_f16x4(pack_f16x4(value));
+#endif
       } else {
-        value = load_f32x4(values, (key * kv_heads + kv_head) * V_LENGTH + word);
+        value = load_key(values, (key * kv_heads + kv_head) * V_LENGTH + word);
       }
       for (uint g = 0; g < GROUP; ++g) sums[g] += weights[g * TILE + i] * value;
     }

@@ -2,6 +2,8 @@
 // variant ACCESS: storage texel
 // variant VECTOR: 4 1
 // variant SUBGROUP: 1 0
+// variant KV: f32 f16
+// without VECTOR_1 SUBGROUP_. KV_f16: caches of f16 have heads of whole vec4s
 //
 // attention_prepare.comp and attention.comp in one for a single query row with a cache: one head a workgroup
 // (attention_newest.glsl).
@@ -23,8 +25,8 @@ READ_F32(0, q);
 READ_F32(6, k);
 READ_F32(7, v);
 READ_F32(8, table);
-WRITE_F32(9, cache_k);
-WRITE_F32(10, cache_v);
+WRITE_CACHE(9, cache_k);
+WRITE_CACHE(10, cache_v);
 #include "attention_pass.glsl"
 
 #define NEWEST_Q(head, e) load_f32(q, (head) * head_dim + (e))

@@ -2,6 +2,8 @@
 // variant ACCESS: storage texel
 // variant VECTOR: 4 1
 // variant SUBGROUP: 1 0
+// variant KV: f32 f16
+// without VECTOR_1 SUBGROUP_. KV_f16: caches of f16 have heads of whole vec4s
 //
 // The attention weights themselves, for those who want to see them: one row [L] of one head a workgroup, lanes are keys.
 // Scores are written first and then turned into weights in place, because no length of keys bounds them.
@@ -42,7 +44,7 @@ void main() {
       float k_squares = 0.0;
       const uint base = (key_place(t, i) * kv_heads + kv_head) * d;
       for (uint e = 0; e < d; ++e) {
-        const Element k = load(keys, base + e);
+        const Element k = load_key(keys, base + e);
         product += score_term(load(q, (t * q_row + head * head_dim) / WIDTH + e), k, head * d + e);
         if (SCORE == kCosine) k_squares += dot(k, k);
       }

@@ -96,6 +96,22 @@ std::uint16_t f32_to_f16(float value) {
   return static_cast<std::uint16_t>(sign | half);
 }
 
+std::vector<std::uint32_t> pack_f16(std::span<const std::uint32_t> f32_words) {
+  std::vector<std::uint32_t> words((f32_words.size() + 1) / 2, 0u);
+  for (std::size_t i = 0; i < f32_words.size(); ++i) {
+    words[i / 2] |= std::uint32_t{f32_to_f16(std::bit_cast<float>(f32_words[i]))} << (i % 2 * 16);
+  }
+  return words;
+}
+
+std::vector<std::uint32_t> unpack_f16(std::span<const std::uint32_t> f16_words, std::size_t count) {
+  std::vector<std::uint32_t> words(count);
+  for (std::size_t i = 0; i < count; ++i) {
+    words[i] = std::bit_cast<std::uint32_t>(f16_to_f32(static_cast<std::uint16_t>(f16_words[i / 2] >> (i % 2 * 16))));
+  }
+  return words;
+}
+
 float bf16_to_f32(std::uint16_t bits) { return std::bit_cast<float>(static_cast<std::uint32_t>(bits) << 16); }
 
 std::uint16_t f32_to_bf16(float value) {

@@ -11,9 +11,10 @@ namespace heed {
 /// Element types of tensors in files and graphs. Quantised types store blocks of elements along the last dimension,
 /// byte for byte as ggml does; graph/quantised.h describes them.
 ///
-/// On a device every element is a 32-bit word: real numbers are f32, integers and booleans (0 or 1) are i32. The
-/// narrower integers wrap around as their type does; the wider ones and f64 have the range of that word and are refused
-/// where an input leaves it.
+/// On a device every element is a 32-bit word: real numbers are f32, integers and booleans (0 or 1) are i32; but states
+/// of f16 are two elements to a word, as in files (plan/plan.h, device_element_bytes). The narrower integers wrap
+/// around as their type does; the wider ones and f64 have the range of that word and are refused where an input leaves
+/// it.
 enum class DType : std::uint8_t {
   F32,
   F16,

@@ -8,7 +8,9 @@
 // and a query attends to what is in there. position [1] is that of the first row, and a query attends to the first
 // position + T rows; position [T] is each row's own, and a query attends up to that, a row at -1 to nothing. lengths
 // [B] i32?, without a cache: memory b has so many keys. table [P, T] i32?, with a cache: the key of position p of row t
-// lies in row table[p, t] of the cache. score_weight [H*d]? of score additive. L is S, C, or P.
+// lies in row table[p, t] of the cache. score_weight [H*d]? of score additive. L is S, C, or P. Caches may be f16 where
+// d and dv are multiples of four: keys and values are rounded when they enter, also for the query of that very row, and
+// what is too large for f16 (from 65520 on) enters as NaN.
 //
 // outputs: y [.., H*dv] like q; weights? [H, T, L], or [B, H, T, L] (zeros where a key is masked or absent). A query
 // with no key at all yields zeros.
@@ -74,6 +76,17 @@ void check_mask(const InferContext& c, const Sizes& s) {
                                    ? fmt::format("[1 or {}, 1 or {}, {}, {}]", s.memories(), s.heads, rows, s.length)
                                    : fmt::format("[{}, {}] or [{}, {}, {}]", rows, s.length, s.heads, rows, s.length);
   c.fail(fmt::format("mask is {}, expected {}", to_string(mask), expected));
+}
+
+void check_cache_types(const InferContext& c, const Sizes& s) {
+  const DType k = c.input(kCacheK).dtype;
+  const DType v = c.input(kCacheV).dtype;
+  if ((k == DType::F16) != (v == DType::F16)) {
+    c.fail(fmt::format("cache_k is {} and cache_v is {}, expected one type", dtype_name(k), dtype_name(v)));
+  }
+  if (k == DType::F16 && !fits_f16_cache(s.d, s.dv)) {
+    c.fail(fmt::format("caches of f16 need heads of a multiple of four elements, not {} and {}", s.d, s.dv));
+  }
 }
 
 std::vector<TensorType> infer(const InferContext& c) {
@@ -156,6 +169,7 @@ std::vector<TensorType> infer(const InferContext& c) {
   for (const auto& [i, what] : kFloats) {
     if (c.has(i)) c.expect_floats(i, what);
   }
+  if (cached) check_cache_types(c, s);
   if (a.has("rotary_layout") || a.has("rotary_base") || a.has("rotary_dims") || a.has("rotary_freq_factors")) {
     if (!cached) c.fail("rotary needs a cache");
     Rotary::from(a, "rotary_", s.d);
@@ -202,6 +216,13 @@ double mask_of(const ReferenceContext& c, const Sizes& s, const Query& query, st
   const AttentionMask mask = AttentionMask::of(c.shape(kMask));
   return c.in(kMask)[static_cast<std::size_t>(query.memory * mask.memory_stride + head * mask.head_stride +
                                               query.row_in_block * s.length + key)];
+}
+
+/// Writes a row into a cache.
+void enter(HostTensor& cache, std::int64_t place, std::vector<double>::const_iterator row) {
+  const std::int64_t width = cache.type.shape[1];
+  std::transform(row, row + width, cache.data.begin() + place * width,
+                 [&](double value) { return cached_as(cache.type.dtype, value); });
 }
 
 void reference(const ReferenceContext& c) {
@@ -260,8 +281,8 @@ void reference(const ReferenceContext& c) {
     const Query query = query_of(t);
     if (query.position < 0) continue;
     const std::int64_t place = place_of(query, query.position);
-    std::copy_n(k.begin() + t * s.k_width(), s.k_width(), c.inputs[kCacheK]->data.begin() + place * s.k_width());
-    std::copy_n(v.begin() + t * s.v_width(), s.v_width(), c.inputs[kCacheV]->data.begin() + place * s.v_width());
+    enter(*c.inputs[kCacheK], place, k.begin() + t * s.k_width());
+    enter(*c.inputs[kCacheV], place, v.begin() + t * s.v_width());
   }
   const std::vector<double>& keys = cached ? c.inputs[kCacheK]->data : k;
   const std::vector<double>& values = cached ? c.inputs[kCacheV]->data : v;
@@ -312,6 +333,7 @@ const Op op_attention = {.names = {"attention"},
                          .reference = reference,
                          .lower = lower_attention,
                          .updates = {kCacheK, kCacheV},
+                         .f16_states = {kCacheK, kCacheV},
                          .fusions = {{FusionPhase::Inputs, "rotary", fuse_rotary},
                                      {FusionPhase::Inputs, "packed attention", fuse_packed_attention}},
                          .tuning = attention_tuning()};

@@ -31,6 +31,7 @@ struct AttentionSizes {
   std::int64_t memory_rows;  // queries that see the same memory
   std::int64_t length;       // keys there can be for a query: positions of a cache, or S
   bool cached, packed;
+  DType cache = DType::F32;  // of both; not taken from the shapes: set by who knows it
   AttentionScore score;
   double scale, softcap;
   std::int64_t window;
@@ -51,6 +52,13 @@ struct AttentionMask {
   std::int64_t memory_stride = 0;
   static AttentionMask of(const Shape& mask);
 };
+
+/// Whether caches of heads of so many elements may be f16: a word of two never belongs to two heads, and kernels read
+/// whole vec4s.
+constexpr bool fits_f16_cache(std::int64_t d, std::int64_t dv) { return d % 4 == 0 && dv % 4 == 0; }
+/// A number as a cache of that type holds it. What is too large for f16 is NaN, which is seen in all that is made of
+/// it.
+double cached_as(DType cache, double value);
 
 /// Appends the dispatches of an attention node: attention_lower.cpp.
 void lower_attention(Lowering& lowering);

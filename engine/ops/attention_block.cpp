@@ -106,7 +106,8 @@ void lower(Lowering& l) {
   const Shape row = {1, w[0]};
   const AttentionSizes s =
       AttentionSizes::from(a, row, nullptr, nullptr, &l.input(kCacheK).shape, &l.input(kCacheV).shape);
-  const AttentionBlock block = {dtype, w[1], width, &a, l.input(kCacheK).shape, l.input(kCacheV).shape};
+  const AttentionBlock block = {
+      dtype, w[1], width, &a, l.input(kCacheK).shape, l.input(kCacheV).shape, l.input(kCacheK).dtype};
   if (!fits_one_dispatch(block, l.caps(), l.tuning())) {
     l.fail("cannot run as one; write linear, attention and linear, which are joined where the device can");
   }
@@ -187,6 +188,8 @@ void lower(Lowering& l) {
 bool fits_one_dispatch(const AttentionBlock& block, const DeviceCaps& caps, const Tuning& tuning) {
   const AttentionSizes s =
       AttentionSizes::from(*block.attributes, {1, 0}, nullptr, nullptr, &block.cache_k, &block.cache_v);
+  // Its kernel is for CPU drivers, where caches are f32 (generate/cache_type.h).
+  if (block.cache == DType::F16) return false;
   const std::int64_t unit = unit_columns(block.dtype);
   const std::int64_t lanes = tuning.lanes;
   if (!can_shuffle_x(block.dtype, caps, tuning) || block.columns % unit != 0 || s.d % 4 != 0 || s.dv % unit != 0 ||
@@ -260,7 +263,8 @@ void fuse_attention_blocks(const FusionContext& context) {
                                   w2.shape[0],
                                   &attention.attributes,
                                   type_of(attention.inputs[4]).shape,
-                                  type_of(attention.inputs[5]).shape};
+                                  type_of(attention.inputs[5]).shape,
+                                  type_of(attention.inputs[4]).dtype};
     if (!fits_one_dispatch(block, context.caps, context.tuning)) continue;
     Node merged{"attention_block", attention.name, {}, output.outputs, attention.attributes};
     merged.attributes.erase("score");

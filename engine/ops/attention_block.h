@@ -14,6 +14,7 @@ struct AttentionBlock {
   std::int64_t width = 0;                  // of y
   const Attributes* attributes = nullptr;  // of the attention
   Shape cache_k, cache_v;
+  DType cache = DType::F32;  // of both caches
 };
 
 /// Whether a device runs the block as one dispatch (attention_block.comp), and may gain by it.

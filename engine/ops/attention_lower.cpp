@@ -29,6 +29,9 @@ bool has_own_positions(const Lowering& l) {
   return l.has(kPosition) && (l.has(kTable) || l.input(kPosition).shape[0] > 1);
 }
 
+/// What the shaders call the type of the keys and values that they read.
+std::string cache_variant(const Sizes& s) { return std::string(dtype_name(s.cache)); }
+
 /// Rows of k and v enter the cache and q and k are turned. Returns the turned q, where there was anything to turn.
 std::optional<Binding> prepare(Lowering& l, const Sizes& s) {
   const bool turns = l.attributes().has("rotary_layout");
@@ -54,7 +57,7 @@ std::optional<Binding> prepare(Lowering& l, const Sizes& s) {
                 q_out,
                 l.update(kCacheK),
                 l.update(kCacheV)};
-  d.variant = {!l.has(kTable) ? "0" : turns ? "2" : "1"};
+  d.variant = {!l.has(kTable) ? "0" : turns ? "2" : "1", cache_variant(s)};
   if (l.has(kTable) && turns) d.bindings.push_back(l.read(kTable, View::I32));
   if (l.has(kTable) && !turns) d.bindings[4] = l.read(kTable, View::I32);
   d.push_constants = words_of(AttentionPreparePush{
@@ -180,8 +183,9 @@ bool wants_rows(const Lowering& l, const Sizes& s) {
 void lower_attention(Lowering& l) {
   const bool cached = l.has(kCacheK);
   const auto shape_of = [&](std::size_t i) { return l.has(i) ? &l.input(i).shape : nullptr; };
-  const Sizes s = AttentionSizes::from(l.attributes(), *shape_of(kQ), shape_of(kK), shape_of(kV), shape_of(kCacheK),
-                                       shape_of(kCacheV), shape_of(kTable));
+  Sizes s = AttentionSizes::from(l.attributes(), *shape_of(kQ), shape_of(kK), shape_of(kV), shape_of(kCacheK),
+                                 shape_of(kCacheV), shape_of(kTable));
+  if (cached && l.input(kCacheK).dtype == DType::F16) s.cache = DType::F16;
   if (s.queries == 0) return;
   const bool own_positions = has_own_positions(l);
   if (cached && own_positions) l.check_indices(kPosition, "position", {s.length}, true);
@@ -199,7 +203,7 @@ void lower_attention(Lowering& l) {
   Binding keys = cached ? l.update(kCacheK) : l.read(kK, view);
   Binding values = cached ? l.update(kCacheV) : l.read(kV, view);
   keys.access = values.access = Access::Read;
-  keys.view = values.view = view;
+  keys.view = values.view = s.cache == DType::F16 ? View::U32x2 : view;
   const std::uint32_t q_row = turned ? u32(s.q_width()) : u32(l.input(kQ).shape.back());
   std::optional<Rotary> rotary;
   if (single_dispatch && l.attributes().has("rotary_layout")) rotary = Rotary::from(l.attributes(), "rotary_", s.d);
@@ -216,7 +220,7 @@ void lower_attention(Lowering& l) {
   }
   push.dims = rotary ? u32(rotary->dims) : 0;
   d.push_constants = words_of(push);
-  d.variant = {vectors ? "4" : "1", l.caps().subgroup_arithmetic ? "1" : "0"};
+  d.variant = {vectors ? "4" : "1", l.caps().subgroup_arithmetic ? "1" : "0", cache_variant(s)};
   d.groups = l.spread(static_cast<std::uint64_t>(s.heads * s.queries));
 
   // Behind the output, of the kernels for all kinds of attention.
@@ -262,7 +266,7 @@ void lower_attention(Lowering& l) {
     d.bindings.push_back(write_v);
     if (std::optional<KeyRuns> runs = KeyRuns::of(l, s)) {
       d.shader = "attention_split";
-      d.variant = {};
+      d.variant = {cache_variant(s)};
       d.bindings.push_back(l.scratch("parts", runs->part_bytes));
       d.bindings.push_back(l.counter(static_cast<std::size_t>(runs->blocks)));
       push.runs = runs->runs;
@@ -285,7 +289,7 @@ void lower_attention(Lowering& l) {
     d.shader = "attention_rows";
     const bool same_storage = l.tuning().texel && l.tuning().same_storage;
     if (same_storage) d.bindings[1].view = d.bindings[2].view = View::None;
-    d.variant = {same_storage ? "storage" : "read"};
+    d.variant = {same_storage ? "storage" : "read", cache_variant(s)};
     const std::uint32_t lanes = l.tuning().lanes;
     d.specialization = words_of(AttentionRowsConstants{.lanes = lanes,
                                                        .cached = cached,

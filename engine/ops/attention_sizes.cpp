@@ -2,10 +2,12 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <string>
 #include <string_view>
 #include <utility>
 
+#include "graph/convert_dtype.h"
 #include "graph/integer.h"
 #include "heed/error.h"
 #include "ops/attention.h"
@@ -55,9 +57,16 @@ void count_keys(const AttentionSizes& s, std::int64_t products, Dispatch& d) {
   d.flops = saturating_sum(d.flops, sure);
   if (!s.cached) return;
   d.flops_a_key = each;
-  d.bytes_a_key = size(s.k_width() + s.v_width()) * 4;
+  d.bytes_a_key = size(s.k_width() + s.v_width()) * device_element_bytes(ValueKind::State, s.cache);
   d.fewest_keys = size(std::min(s.queries, s.length));
   d.most_keys = size(s.length);
+}
+
+double cached_as(DType cache, double value) {
+  if (cache != DType::F16) return value;
+  constexpr float kTooLarge = 65520.0f;  // what rounds to infinity, from here on
+  const auto number = static_cast<float>(value);
+  return std::abs(number) < kTooLarge ? f16_to_f32(f32_to_f16(number)) : std::numeric_limits<double>::quiet_NaN();
 }
 
 std::uint32_t attention_tile(std::uint32_t lanes) { return std::max(lanes, 128u); }

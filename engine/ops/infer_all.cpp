@@ -52,7 +52,7 @@ std::vector<TensorType> infer_all(const Graph& graph, const Bindings& dims, Know
     if (value.kind != ValueKind::Intermediate) types[i] = {value.dtype, bind(value.shape, dims)};
   }
   for (const Node& node : graph.nodes) {
-    ops::check_updates(graph, node);
+    ops::check_states(graph, node);
     ops::InferContext context{node, {}, dims};
     for (const ValueId id : node.inputs) {
       context.inputs.push_back(id == kNoValue ? nullptr : &types[static_cast<std::size_t>(id)]);

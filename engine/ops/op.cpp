@@ -140,9 +140,21 @@ bool updates(const Node& node, ValueId id) {
          });
 }
 
-void check_updates(const Graph& graph, const Node& node) {
+bool reads_f16_state(const Node& node, std::size_t i) {
+  const Op* op = find_op(node.op);
+  return op != nullptr && std::ranges::find(op->f16_states, i) != op->f16_states.end();
+}
+
+void check_states(const Graph& graph, const Node& node) {
   const Op* op = find_op(node.op);
   if (op == nullptr) return;
+  for (std::size_t i = 0; i < node.inputs.size(); ++i) {
+    if (node.inputs[i] == kNoValue) continue;
+    const Value& value = graph.value(node.inputs[i]);
+    if (value.kind != ValueKind::State || value.dtype != DType::F16 || reads_f16_state(node, i)) continue;
+    throw Error(fmt::format("{} '{}': state '{}' is f16, which the op does not know as its input {}; make it f32",
+                            node.op, node.name, value.name, i));
+  }
   for (const std::size_t i : op->updates) {
     if (i >= node.inputs.size() || node.inputs[i] == kNoValue) continue;
     const Value& value = graph.value(node.inputs[i]);

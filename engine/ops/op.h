@@ -77,6 +77,7 @@ struct Op {
   std::vector<PlannedInputs> planned = {};
   std::vector<std::string_view> shape_only_ops = {};  // names that read the types of their inputs, never their elements
   std::vector<std::size_t> updates = {};              // inputs that it changes in place: states
+  std::vector<std::size_t> f16_states = {};           // inputs that may be states of f16, two elements a word
   std::vector<Fusion> fusions = {};                   // passes that make its nodes out of others
   std::vector<TuningStep> tuning = {};                // what there is to choose between its kernels
 
@@ -91,8 +92,11 @@ inline bool is_op(std::string_view name) { return find_op(name) != nullptr; }
 /// Whether a node changes a value in place.
 bool updates(const Node& node, ValueId id);
 
-/// Throws Error naming op and node where a node updates what is no state, or what it reads as another input as well.
-void check_updates(const Graph& graph, const Node& node);
+/// Throws Error naming op and node where a node updates what is no state, or what it reads as another input as well,
+/// and where it reads a state of f16 that its kernels do not know (Op::f16_states).
+void check_states(const Graph& graph, const Node& node);
+/// Whether the op reads states of f16 as input `i`.
+bool reads_f16_state(const Node& node, std::size_t i);
 
 /// Output types of a node. Throws Error naming op and node when the inputs do not fit.
 std::vector<TensorType> infer_types(const InferContext& context);

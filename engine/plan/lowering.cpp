@@ -13,9 +13,9 @@
 namespace heed {
 namespace {
 
-std::uint64_t device_bytes(const TensorType& type) {
-  // int64 lives in files only; on the device integers have 32 bits, everything else is f32.
-  return std::max<std::uint64_t>(16, round_up(static_cast<std::uint64_t>(element_count(type.shape)) * 4, 16));
+std::uint64_t device_bytes(ValueKind kind, const TensorType& type) {
+  const std::uint64_t bytes = u64(element_count(type.shape)) * device_element_bytes(kind, type.dtype);
+  return std::max<std::uint64_t>(16, round_up(bytes, 16));
 }
 
 }  // namespace
@@ -116,7 +116,7 @@ Lowering::Place Lowering::place(ValueId id, bool dense_weight) {
     PlanTensor tensor;
     tensor.name = value.name;
     tensor.type = type;
-    tensor.bytes = device_bytes(type);
+    tensor.bytes = device_bytes(value.kind, type);
     const bool is_output = std::find(graph_.outputs.begin(), graph_.outputs.end(), id) != graph_.outputs.end();
     tensor.storage = value.kind == ValueKind::Input   ? Storage::Input
                      : value.kind == ValueKind::State ? Storage::State
@@ -124,7 +124,7 @@ Lowering::Place Lowering::place(ValueId id, bool dense_weight) {
                                                       : Storage::Arena;
     tensor_of_value_[index] = static_cast<int>(add_tensor(std::move(tensor)));
   }
-  return {static_cast<std::size_t>(tensor_of_value_[index]), offset_of_value_[index], device_bytes(type)};
+  return {static_cast<std::size_t>(tensor_of_value_[index]), offset_of_value_[index], device_bytes(value.kind, type)};
 }
 
 Binding Lowering::read(std::size_t i, View view) {

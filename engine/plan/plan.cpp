@@ -8,11 +8,17 @@
 
 namespace heed {
 
+std::uint64_t device_element_bytes(ValueKind kind, DType type) {
+  return kind == ValueKind::State && type == DType::F16 ? 2 : 4;
+}
+
 std::uint32_t view_texel_bytes(View view) {
   switch (view) {
     case View::F32x4:
     case View::U32x4:
       return 16;
+    case View::U32x2:
+      return 8;
     case View::F32:
     case View::U32:
     case View::I32:

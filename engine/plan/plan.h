@@ -24,6 +24,9 @@ enum class Storage : std::uint8_t {
   Arena,     // an intermediate: a range of the session's arena that others reuse when it is dead
 };
 
+/// Bytes of an element on a device, of all but weights: 2 in states of f16, else 4.
+std::uint64_t device_element_bytes(ValueKind kind, DType type);
+
 struct PlanTensor {
   std::string name;
   Storage storage = Storage::Arena;
@@ -35,7 +38,7 @@ struct PlanTensor {
 };
 
 /// How a shader reads a binding through a texel buffer; None is a storage buffer in every variant.
-enum class View : std::uint8_t { None, F32x4, U32x4, F32, U32, I32 };
+enum class View : std::uint8_t { None, F32x4, U32x4, U32x2, F32, U32, I32 };
 std::uint32_t view_texel_bytes(View view);
 
 enum class Access : std::uint8_t { Read, Write, ReadWrite };

@@ -117,6 +117,26 @@ Trial decoder_layer(std::int64_t rows) {
   return trial;
 }
 
+/// Attention of one row or several with caches of f16. Its keys and values are inputs: of what is computed, a device
+/// and the reference may round a number to different neighbours, and both be right.
+Trial f16_caches(std::int64_t rows) {
+  constexpr std::int64_t kHeads = 4, kKvHeads = 2, kHead = 16;
+  Trial trial(fmt::format("attention of {} rows with f16 caches", rows));
+  GraphBuilder& g = trial.graph();
+  const ValueId position = g.state("position", DType::I32, {1});
+  trial.set("position", {7});
+  const ValueId q = g.input("q", DType::F32, {rows, kHeads * kHead});
+  const ValueId k = g.input("k", DType::F32, {rows, kKvHeads * kHead});
+  const ValueId v = g.input("v", DType::F32, {rows, kKvHeads * kHead});
+  const auto cache = [&](const std::string& name) { return g.state(name, DType::F16, {"context", kKvHeads * kHead}); };
+  const ValueId cache_k = cache("cache k"), cache_v = cache("cache v");
+  g.output(g.add("attention", "attention", {q, k, v, kNoValue, cache_k, cache_v, position},
+                 {{"heads", kHeads}, {"kv_heads", kKvHeads}, {"causal", std::int64_t{1}}}),
+           "y");
+  trial.finish();
+  return trial;
+}
+
 /// A product with weights of each plain type and of two quantised ones, which the others are made like, and the choice
 /// of a token.
 Trial products(std::int64_t rows) {
@@ -281,7 +301,10 @@ void judge(Gpu& gpu, const Trial& trial, SelfTest& result) {
 
 SelfTest self_test(Gpu& gpu, CrashMark& mark) {
   SelfTest result;
-  for (const Trial& trial : {decoder_layer(1), decoder_layer(5), products(1), products(5), picture()}) {
+  std::vector<Trial> trials = {decoder_layer(1), decoder_layer(5), products(1), products(5), picture()};
+  // Where models are run with such caches (generate/cache_type.h).
+  if (gpu.caps().type != DeviceType::Cpu) trials.insert(trials.end(), {f16_caches(1), f16_caches(5)});
+  for (const Trial& trial : trials) {
     const std::string what = fmt::format("the self-test's {}", trial.name());
     if (!mark.begin(what)) continue;
     try {

@@ -20,6 +20,8 @@ VkFormat format_of(View view) {
       return VK_FORMAT_R32G32B32A32_SFLOAT;
     case View::U32x4:
       return VK_FORMAT_R32G32B32A32_UINT;
+    case View::U32x2:
+      return VK_FORMAT_R32G32_UINT;
     case View::F32:
       return VK_FORMAT_R32_SFLOAT;
     case View::U32:

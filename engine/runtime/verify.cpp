@@ -38,6 +38,19 @@ double from_word(std::uint32_t word, DType dtype) {
   return static_cast<double>(std::bit_cast<std::int32_t>(word));
 }
 
+/// Elements of an input or state as the session holds them, a word each; in states of f16, two to a word there.
+void write_words(Session& session, const Value& value, const Words& words) {
+  const bool f16 = device_element_bytes(value.kind, value.dtype) == 2;
+  session.write(value.name, std::as_bytes(std::span(f16 ? pack_f16(words) : words)));
+}
+
+Words read_words(Session& session, const Value& value, std::size_t count) {
+  const bool f16 = device_element_bytes(value.kind, value.dtype) == 2;
+  Words words(f16 ? (count + 1) / 2 : count);
+  session.read(value.name, std::as_writable_bytes(std::span(words)));
+  return f16 ? unpack_f16(words, count) : words;
+}
+
 /// In units of `bound`, which is 0 where numbers must be the same.
 double error_of(double expected, std::uint32_t word, DType dtype, double bound) {
   if (!is_floating(dtype)) return to_word(expected, dtype) == word ? 0.0 : kWrong;
@@ -176,13 +189,14 @@ class Verification {
     for (auto& [name, tensor] : tensors) {
       const ValueId id = traced_.graph.find(name);
       if (id == kNoValue) continue;
+      const Value& value = traced_.graph.value(id);
       const DType dtype = types_[static_cast<std::size_t>(id)].dtype;
-      // The reference sees what the device sees.
-      for (double& number : tensor.data) number = from_word(to_word(number, dtype), dtype);
-      if (!session_.has(name)) continue;
       Words words;
       for (const double number : tensor.data) words.push_back(to_word(number, dtype));
-      session_.write(name, std::as_bytes(std::span(words)));
+      if (device_element_bytes(value.kind, dtype) == 2) words = unpack_f16(pack_f16(words), words.size());
+      // The reference sees what the device sees.
+      for (std::size_t i = 0; i < words.size(); ++i) tensor.data[i] = from_word(words[i], dtype);
+      if (session_.has(name)) write_words(session_, value, words);
     }
     session_.fill_scratch(*executable_, kPoison);
     // A wrong node may be what made an index that names no place, so those before it are compared first.
@@ -205,16 +219,15 @@ class Verification {
     if (raised) return std::move(checks_);
     for (auto& [name, state] : states_) {
       const HostTensor& expected = tensors.at(name);
-      Words words(expected.data.size());
-      session_.read(name, std::as_writable_bytes(std::span(words)));
+      const Value& value = traced_.graph.value(traced_.graph.find(name));
+      const Words words = read_words(session_, value, expected.data.size());
       compare(state.check, expected.data, words, state.bounds, options_.slack);
       checks_.push_back(state.check);
     }
     for (auto& [name, tensor] : tensors) {
       const ValueId id = traced_.graph.find(name);
       if (id == kNoValue || traced_.graph.value(id).kind != ValueKind::State || !session_.has(name)) continue;
-      Words words(tensor.data.size());
-      session_.read(name, std::as_writable_bytes(std::span(words)));
+      const Words words = read_words(session_, traced_.graph.value(id), tensor.data.size());
       for (std::size_t i = 0; i < words.size(); ++i) tensor.data[i] = from_word(words[i], tensor.type.dtype);
     }
     return std::move(checks_);

@@ -71,6 +71,8 @@ std::uint64_t texel_bytes(VkFormat format) {
     case VK_FORMAT_R32G32B32A32_SFLOAT:
     case VK_FORMAT_R32G32B32A32_UINT:
       return 16;
+    case VK_FORMAT_R32G32_UINT:
+      return 8;
     case VK_FORMAT_R32_SFLOAT:
     case VK_FORMAT_R32_UINT:
     case VK_FORMAT_R32_SINT:

@@ -83,8 +83,8 @@ void fill_features(PhysicalDevice& device) {
 }
 
 bool supports_texel_formats(VkPhysicalDevice device) {
-  constexpr VkFormat kFormats[] = {VK_FORMAT_R32G32B32A32_SFLOAT, VK_FORMAT_R32G32B32A32_UINT, VK_FORMAT_R32_SFLOAT,
-                                   VK_FORMAT_R32_UINT, VK_FORMAT_R32_SINT};
+  constexpr VkFormat kFormats[] = {VK_FORMAT_R32G32B32A32_SFLOAT, VK_FORMAT_R32G32B32A32_UINT, VK_FORMAT_R32G32_UINT,
+                                   VK_FORMAT_R32_SFLOAT,          VK_FORMAT_R32_UINT,          VK_FORMAT_R32_SINT};
   return std::all_of(std::begin(kFormats), std::end(kFormats), [&](VkFormat format) {
     VkFormatProperties properties{};
     vkGetPhysicalDeviceFormatProperties(device, format, &properties);

@@ -20,13 +20,22 @@ const uint WIDTH = 4;
 #define READ_ELEMENTS READ_F32
 const uint WIDTH = 1;
 #endif
-#if defined(SAME_read) || defined(SAME_storage)
-SAME_F32X4(1, keys);
-SAME_F32X4(2, values);
+// Keys and values: as floats, or, by variant KV_f16, as a cache of f16, of which an Element is two words.
+#ifdef KV_f16
+#include "f16.glsl"
+#define READ_KEYS SAME_U32X2
+#define load_key(name, i) unpack_f16x4(load_same_u32x2(name, i))
+#define WRITE_CACHE WRITE_U32
+#elif defined(SAME_read) || defined(SAME_storage)
+#define READ_KEYS SAME_F32X4
+#define load_key load_same_f32x4
 #else
-READ_ELEMENTS(1, keys);
-READ_ELEMENTS(2, values);
+#define READ_KEYS READ_ELEMENTS
+#define load_key load
+#define WRITE_CACHE WRITE_F32
 #endif
+READ_KEYS(1, keys);
+READ_KEYS(2, values);
 READ_F32(3, mask);
 // Of the only memory's first query, or of each (OWN_POSITIONS); or the lengths of memories (LENGTHS).
 READ_I32(4, position);

@@ -40,15 +40,28 @@ void attend_step(uint head) {
       SET(q_shared, e.y, own_q.y);
       SET(k_shared, e.y, own_k.y);
     }
+#ifndef KV_f16
     if (writes) {
       cache_k[cache_at * head_dim + e.x] = own_k.x;
       if (whole) cache_k[cache_at * head_dim + e.y] = own_k.y;
     }
+#endif
   }
   barrier();
 
   Element product = Element(0.0);
-  for (uint e = lane; e < d; e += gl_WorkGroupSize.x) product += q_shared[e] * k_shared[e];
+  for (uint e = lane; e < d; e += gl_WorkGroupSize.x) {
+    Element own_k = k_shared[e];
+#ifdef KV_f16
+    const uvec2 words = pack_f16x4(own_k);
+    own_k = unpack_f16x4(words);  // what later steps find in the cache
+    if (writes) {
+      cache_k[(cache_at * d + e) * 2] = words.x;
+      cache_k[(cache_at * d + e) * 2 + 1] = words.y;
+    }
+#endif
+    product += q_shared[e] * own_k;
+  }
   const float newest = finish_score(workgroup_sum(dot(product, Element(1.0))), head, 0, min(at, key_rows - 1));
   const bool sees_newest = newest != kMasked && at < key_rows;
   largest = sees_newest ? newest : kMasked;
@@ -58,16 +71,28 @@ void attend_step(uint head) {
     const uint e = s * gl_WorkGroupSize.x + lane;
     sums[s] = Element(0.0);
     if (e >= dv) break;
+    Element own_v;
     for (uint c = 0; c < WIDTH; ++c) {
       const uint element = e * WIDTH + c;
       const float value = NEWEST_V(kv_head, element);
+#ifndef KV_f16
       if (writes) cache_v[cache_at * value_dim + element] = value;
+#endif
 #ifdef VECTOR_4
-      if (sees_newest) sums[s][c] = value;
+      own_v[c] = value;
 #else
-      if (sees_newest) sums[s] = value;
+      own_v = value;
 #endif
     }
+#ifdef KV_f16
+    const uvec2 words = pack_f16x4(own_v);
+    own_v = unpack_f16x4(words);
+    if (writes) {
+      cache_v[(cache_at * dv + e) * 2] = words.x;
+      cache_v[(cache_at * dv + e) * 2 + 1] = words.y;
+    }
+#endif
+    if (sees_newest) sums[s] = own_v;
   }
 
   uvec2 range = visible_keys(0);

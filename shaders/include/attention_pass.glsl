@@ -1,5 +1,5 @@
 // One pass over the keys of a query row in tiles (online softmax, Milakov and Gimelshein 2018): lanes are keys while a tile
-// is scored, and elements of the value row while it is summed. Reads (d + dv) * 4 bytes and does 2 (d + dv) flops a key.
+// is scored, and elements of the value row while it is summed. Reads d + dv elements and does 2 (d + dv) flops a key.
 // Include after attention.glsl, the constants TILE, SLOTS and Q_LENGTH, and `y`; fill q_shared and the sums before.
 #ifndef HEED_ATTENTION_PASS_GLSL
 #define HEED_ATTENTION_PASS_GLSL
@@ -27,7 +27,7 @@ void attend(uvec2 range, uint head, uint t, uint kv_head) {
       Element product = Element(0.0);
       float k_squares = 0.0;
       for (uint e = 0; e < d; ++e) {
-        const Element k = load(keys, base + e);
+        const Element k = load_key(keys, base + e);
         product += score_term(q_shared[e], k, head * d + e);
         if (SCORE == kCosine) k_squares += dot(k, k);
       }
@@ -53,7 +53,7 @@ void attend(uvec2 range, uint head, uint t, uint kv_head) {
       if (e >= dv) break;
       Element sum = sums[s] * rescale;
       for (uint i = 0; i < count; ++i) {
-        sum += weights[i] * load(values, (key_place(t, tile + i) * kv_heads + kv_head) * dv + e);
+        sum += weights[i] * load_key(values, (key_place(t, tile + i) * kv_heads + kv_head) * dv + e);
       }
       sums[s] = sum;
     }

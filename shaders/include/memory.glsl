@@ -10,10 +10,12 @@
 #ifdef ACCESS_texel
 #define READ_F32X4(number, name) layout(set = 0, binding = number) uniform samplerBuffer name
 #define READ_U32X4(number, name) layout(set = 0, binding = number) uniform usamplerBuffer name
+#define READ_U32X2(number, name) layout(set = 0, binding = number) uniform usamplerBuffer name
 #define READ_F32(number, name) layout(set = 0, binding = number) uniform samplerBuffer name
 #define READ_I32(number, name) layout(set = 0, binding = number) uniform isamplerBuffer name
 #define load_f32x4(name, i) texelFetch(name, int(i))
 #define load_u32x4(name, i) texelFetch(name, int(i))
+#define load_u32x2(name, i) texelFetch(name, int(i)).xy
 #define load_f32(name, i) texelFetch(name, int(i)).x
 #define load_i32(name, i) texelFetch(name, int(i)).x
 #else
@@ -21,10 +23,12 @@
   layout(set = 0, binding = number, std430) readonly buffer name##_buffer { type name[]; }
 #define READ_F32X4(number, name) HEED_READ(number, vec4, name)
 #define READ_U32X4(number, name) HEED_READ(number, uvec4, name)
+#define READ_U32X2(number, name) HEED_READ(number, uvec2, name)
 #define READ_F32(number, name) HEED_READ(number, float, name)
 #define READ_I32(number, name) HEED_READ(number, int, name)
 #define load_f32x4(name, i) name[i]
 #define load_u32x4(name, i) name[i]
+#define load_u32x2(name, i) name[i]
 #define load_f32(name, i) name[i]
 #define load_i32(name, i) name[i]
 #endif
@@ -35,13 +39,17 @@
 #define HEED_SAME(number, type, name) \
   layout(set = 0, binding = number, std430) readonly buffer name##_buffer { type name[]; }
 #define SAME_F32X4(number, name) HEED_SAME(number, vec4, name)
+#define SAME_U32X2(number, name) HEED_SAME(number, uvec2, name)
 #define SAME_F32(number, name) HEED_SAME(number, float, name)
 #define load_same_f32x4(name, i) name[i]
+#define load_same_u32x2(name, i) name[i]
 #define load_same_f32(name, i) name[i]
 #else
 #define SAME_F32X4 READ_F32X4
+#define SAME_U32X2 READ_U32X2
 #define SAME_F32 READ_F32
 #define load_same_f32x4 load_f32x4
+#define load_same_u32x2 load_u32x2
 #define load_same_f32 load_f32
 #endif
 
@@ -51,6 +59,8 @@
   layout(set = 0, binding = number, std430) writeonly buffer name##_buffer { vec4 name[]; }
 #define WRITE_U32X4(number, name) \
   layout(set = 0, binding = number, std430) writeonly buffer name##_buffer { uvec4 name[]; }
+#define WRITE_U32(number, name) \
+  layout(set = 0, binding = number, std430) writeonly buffer name##_buffer { uint name[]; }
 #define WRITE_I32(number, name) \
   layout(set = 0, binding = number, std430) writeonly buffer name##_buffer { int name[]; }
 #define UPDATE_F32(number, name) layout(set = 0, binding = number, std430) buffer name##_buffer { float name[]; }

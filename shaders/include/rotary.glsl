@@ -9,7 +9,12 @@
                   vec2(load_f32(table, ((256u + ((position) >> 8)) * (pairs) + (pair)) * 2), \
                        load_f32(table, ((256u + ((position) >> 8)) * (pairs) + (pair)) * 2 + 1)))
 
-vec2 rotary_multiply(vec2 a, vec2 b) { return vec2(a.x * b.x - a.y * b.y, a.x * b.y + a.y * b.x); }
+// Exactly so in every kernel: a key must enter a cache with the same bits whichever of them turns it, also where a compiler
+// would join a product and a sum.
+vec2 rotary_multiply(vec2 a, vec2 b) {
+  precise const vec2 product = vec2(a.x * b.x - a.y * b.y, a.x * b.y + a.y * b.x);
+  return product;
+}
 
 // Elements of pair i; past the turned part of a head the pairs are neighbours and only copied.
 uvec2 rotary_elements(bool half_split, uint dims, uint pair) {

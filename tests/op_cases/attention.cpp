@@ -106,13 +106,14 @@ struct Cached {
   bool weights = false;
   bool norm = false;     // of x before those products
   std::int64_t out = 0;  // columns of a product of the result, with a residual; 0 for none
+  DType cache = DType::F32;
 };
 
 /// With a cache whose rows up to the position hold random numbers, and the ones behind NaN, which nobody may read.
 OpCase cached(const Cached& c) {
   GraphBuilder b("attention");
-  const ValueId cache_k = b.state("cache.k", DType::F32, {"context", c.kv_heads * c.d});
-  const ValueId cache_v = b.state("cache.v", DType::F32, {"context", c.kv_heads * c.dv});
+  const ValueId cache_k = b.state("cache.k", c.cache, {"context", c.kv_heads * c.d});
+  const ValueId cache_v = b.state("cache.v", c.cache, {"context", c.kv_heads * c.dv});
   const ValueId position = b.state("position", DType::I32, {1});
   ValueId q, k, v;
   if (c.projected) {
@@ -181,9 +182,93 @@ OpCase cached(const Cached& c) {
   if (c.weights) result.name += ", weights";
   if (c.norm) result.name += ", norm";
   if (c.out > 0) result.name += fmt::format(", to {}", c.out);
+  if (c.cache == DType::F16) result.name += ", f16 cache";
   result.graph = std::move(b).finish();
   result.dims = {{"tokens", c.rows}, {"context", c.context}};
   return result;
+}
+
+/// The same kernels with caches of f16. States are compared to the bit where a device computes nothing of k and v.
+void add_f16_caches(std::vector<OpCase>& cases) {
+  const auto add = [&](Cached c) -> OpCase& {
+    c.cache = DType::F16;
+    return cases.emplace_back(cached(c));
+  };
+  for (const double position : {0.0, 1.0, 31.0}) {
+    for (const std::string rotary : {"", "half", "interleaved"}) {
+      add({.position = position, .rotary = rotary});
+      add({.position = position, .rotary = rotary, .projected = true});
+    }
+  }
+  add({.rows = 32, .rotary = "half", .projected = true});
+  add({.rows = 5, .position = 27, .rotary = "interleaved", .rotary_dims = 6, .bias = true});
+  // Words of the cache whose two elements are turned with others, each elsewhere.
+  for (const std::int64_t rows : {1, 9}) {
+    add({.rows = rows, .position = 3, .rotary = "half", .rotary_dims = 6});
+    add({.rows = rows, .position = 3, .rotary = "half", .rotary_dims = 2});
+  }
+  for (const std::int64_t d : {4, 12, 48, 64, 128}) {
+    add({.rows = 1, .position = 6, .heads = 2, .d = d, .dv = d, .rotary = "half"});
+    add({.rows = 5, .position = 6, .heads = 2, .d = d, .dv = d, .rotary = "half"});
+  }
+  add({.rows = 2, .position = 6, .heads = 6, .kv_heads = 3, .d = 8, .dv = 12, .projected = true});
+  for (const double position : {3.0, 400.0, 799.0}) {
+    add({.context = 800, .position = position, .heads = 2, .kv_heads = 2, .d = 8, .dv = 8});
+  }
+  for (const auto& [heads, kv_heads] : {std::pair{12, 1}, std::pair{24, 2}, std::pair{6, 2}}) {
+    for (const double position : {0.0, 16.0, 63.0, 99.0}) {
+      Cached c{.context = 100, .position = position, .heads = heads, .kv_heads = kv_heads, .d = 8, .dv = 12};
+      add(c);
+      c.window = 21;
+      add(c);
+    }
+  }
+  add({.context = 4096, .position = 4095, .heads = 2, .kv_heads = 1, .rotary = "half"});
+  add({.rows = 3, .context = 4096, .position = 300, .heads = 2, .kv_heads = 1, .projected = true});
+  add({.rows = 4, .context = 600, .position = 590, .heads = 2, .kv_heads = 1, .window = 200});
+  add({.context = 300, .position = 127, .heads = 2, .kv_heads = 1, .weights = true});
+  add({.rows = 4, .position = 20, .window = 3, .weights = true});
+  add({.rows = 4, .position = 10, .causal = false, .weights = true});
+  add({.rows = 13, .position = 12, .d = 128, .dv = 64, .softcap = 1.5, .mask = 3});
+  add({.rows = 6, .position = 10, .mask = 2, .weights = true});
+  add({.position = 10, .softcap = 1.5, .mask = 2});
+  // What would be one dispatch with a cache of f32.
+  add({.position = 5, .d = 32, .dv = 32, .rotary = "half", .projected = true, .norm = true, .out = 32});
+  add({.rows = 70, .context = 80, .position = 7, .heads = 16, .kv_heads = 16, .d = 4, .dv = 4});
+
+  // Numbers half way between two of f16, the smallest and the largest, and what is not there at all. Keys are not
+  // looked at by a query of zeros, or the largest would win alone.
+  const std::vector<double> edges = {1.0 + 0x1p-11, 1.0 + 0x3p-11, -1.0 - 0x1.004p-11,
+                                     0x1p-24,       0x1p-25,       0x1.8p-24,
+                                     -0x1.ffep-15,  -0x1.fffp-15,  0x1p-14,
+                                     65504.0,       65519.0,       -65519.996,
+                                     0x1p-26,       -0.0,          2049.0,
+                                     -0x5p-24,      0x1p-30,       1.0 / 3.0};
+  for (const std::int64_t rows : {1, 5}) {
+    OpCase& c = add({.rows = rows, .position = 2, .heads = 2, .d = 20, .dv = 20});
+    c.name += ", edges of f16";
+    c.values["q"].assign(static_cast<std::size_t>(rows * 2 * 20), 0.0);
+    for (std::int64_t i = 0; i < rows * 2 * 20; ++i) {
+      const double edge = edges[static_cast<std::size_t>(i) % edges.size()];
+      c.values["k"].push_back(edge);
+      c.values["v"].push_back(std::abs(edge));  // or what is left of their sum would be their rounding
+    }
+  }
+  // What f16 cannot hold breaks what is made of it, and nothing else: it is neither the largest number that it can
+  // hold, nor infinite, which may mean a score of -infinity and a key that is quietly dropped.
+  for (const std::int64_t rows : {1, 5}) {
+    for (const char* where : {"k", "v"}) {
+      for (const double broken : {65520.0, -70000.0, 1e30, -kInfinity, kNotANumber}) {
+        OpCase& c = add({.rows = rows, .position = 3, .heads = 2});
+        c.name += fmt::format(", {} of {}", where, broken);
+        for (const char* name : {"q", "k", "v"}) {
+          std::vector<double>& values = c.values[name];
+          for (std::int64_t i = 0; i < rows * 2 * 16; ++i) values.push_back(static_cast<double>(i % 13) / 6.0 + 0.125);
+        }
+        c.values[where][1] = broken;  // row 0, head 0
+      }
+    }
+  }
 }
 
 }  // namespace
@@ -364,6 +449,7 @@ std::vector<OpCase> cases_attention() {
   cases.push_back(cached({.rows = 13, .position = 12, .rotary = "half", .projected = true, .window = 5}));
   cases.push_back(cached({.rows = 13, .position = 12, .d = 128, .dv = 64, .softcap = 1.5, .mask = 3}));
   cases.push_back(cached({.rows = 0, .position = 3}));
+  add_f16_caches(cases);
   // More workgroups than one dimension of the smallest device has.
   cases.push_back(plain({.queries = 65600, .keys = 2, .heads = 1, .kv_heads = 1, .d = 3, .dv = 3}));
   return cases;

@@ -75,6 +75,7 @@ struct Rows {
   std::string score = "dot";
   std::int64_t window = 0, mask = 0;  // dimensions of the mask
   bool weights = false;
+  DType cache = DType::F32;
 };
 
 OpCase rows(const Rows& c) {
@@ -108,8 +109,8 @@ OpCase rows(const Rows& c) {
                                  k,
                                  v,
                                  kNoValue,
-                                 b.state("cache.k", DType::F32, {places, c.kv_heads * c.d}),
-                                 b.state("cache.v", DType::F32, {places, c.kv_heads * c.dv}),
+                                 b.state("cache.k", c.cache, {places, c.kv_heads * c.d}),
+                                 b.state("cache.v", c.cache, {places, c.kv_heads * c.dv}),
                                  position,
                                  kNoValue,
                                  c.table ? b.state("table", DType::I32, {c.positions, count}) : kNoValue,
@@ -143,8 +144,37 @@ OpCase rows(const Rows& c) {
   if (c.window > 0) result.name += fmt::format(", window {}", c.window);
   result.name += fmt::format(", at {}", fmt::join(c.position, " "));
   if (c.mask > 0) result.name += fmt::format(", mask of {} dimensions", c.mask);
+  if (c.cache == DType::F16) result.name += ", f16 cache";
   result.graph = std::move(b).finish();
   return result;
+}
+
+/// As below, with caches of f16.
+void add_f16_caches(std::vector<OpCase>& cases) {
+  const auto add = [&](Rows c) {
+    c.cache = DType::F16;
+    cases.push_back(rows(c));
+  };
+  for (const bool table : {false, true}) {
+    add({.position = {3, 7, 0, 11, -1}, .table = table, .weights = true});
+    add({.position = {-1, -1, 4, 5, 6, 7}, .table = table, .projected = true});
+    add({.position = {-1, 2, 9}, .table = table, .rotary = "half"});
+    add({.position = {2, 9, 5, 1, 0, 7, 4, 3, 11, 10},
+         .heads = 4,
+         .kv_heads = 2,
+         .d = 4,
+         .dv = 12,
+         .table = table,
+         .rotary = "interleaved",
+         .window = 3});
+    add({.position = {2, 9, 5}, .table = table, .mask = 3, .weights = true});
+    add({.position = {299, 128, 127, 0, -1}, .positions = 300, .table = table});
+    add({.position = {3, 7}, .table = table, .score = "additive"});
+  }
+  add({.position = {6}, .rotary = "half"});
+  std::vector<double> many;
+  for (int i = 0; i < 100; ++i) many.push_back(i * 7 % 12);
+  add({.position = many, .heads = 1, .kv_heads = 1});
 }
 
 }  // namespace
@@ -233,6 +263,7 @@ std::vector<OpCase> cases_attention_memories() {
   std::vector<double> many;
   for (int i = 0; i < 100; ++i) many.push_back(i * 7 % 12);
   cases.push_back(rows({.position = many, .heads = 1, .kv_heads = 1}));
+  add_f16_caches(cases);
   return cases;
 }
 

@@ -7,6 +7,7 @@
 
 #include "graph/convert_dtype.h"
 #include "heed/error.h"
+#include "plan/plan.h"
 #include "tests/op_cases/special_values.h"
 
 namespace heed::op_cases {
@@ -88,6 +89,9 @@ CaseData make_case_data(const OpCase& op_case) {
     } else {
       const std::vector<float> numbers = numbers_for(op_case, value, count);
       tensor.data.assign(numbers.begin(), numbers.end());
+      if (device_element_bytes(value.kind, value.dtype) == 2) {
+        for (double& number : tensor.data) number = f16_to_f32(f32_to_f16(static_cast<float>(number)));
+      }
     }
     (value.kind == ValueKind::Input ? data.inputs : data.states_before)[value.name] = std::move(tensor);
   }

@@ -9,6 +9,7 @@
 #include <cstring>
 #include <limits>
 
+#include "graph/convert_dtype.h"
 #include "planner/make_plan.h"
 #include "reference/rounding.h"
 #include "runtime/session.h"
@@ -38,6 +39,15 @@ Words to_words(const HostTensor& tensor) {
   return words;
 }
 
+/// Whether a device holds two elements to a word.
+bool is_packed(const HostTensor& tensor, ValueKind kind) { return device_element_bytes(kind, tensor.type.dtype) == 2; }
+
+/// What a device holds of a state.
+Words state_words(const HostTensor& tensor) {
+  const Words words = to_words(tensor);
+  return is_packed(tensor, ValueKind::State) ? pack_f16(words) : words;
+}
+
 /// The same in the middle of guards and the device's padding: no kernel may let them into a result.
 Words guarded(const Words& words, std::uint32_t poison = kPoison) {
   Words image(kGuardWords, poison);
@@ -59,6 +69,20 @@ void make_room_for_guards(Plan& plan) {
       if (has_guards(plan.tensors[binding.tensor])) binding.offset += kGuardBytes;
     }
   }
+}
+
+/// A state in its guards, read back; a word an element, however it was packed.
+Words read_state(Session& session, const std::string& name, const HostTensor& expected) {
+  const std::size_t count = expected.data.size();
+  const bool packed = is_packed(expected, ValueKind::State);
+  Words image = guarded(Words(packed ? (count + 1) / 2 : count));
+  session.read(name, std::as_writable_bytes(std::span(image)));
+  if (!packed) return image;
+  Words unpacked(image.begin(), image.begin() + kGuardWords);
+  const Words elements = unpack_f16(std::span(image).subspan(kGuardWords), count);
+  unpacked.insert(unpacked.end(), elements.begin(), elements.end());
+  unpacked.insert(unpacked.end(), image.end() - kGuardWords, image.end());
+  return unpacked;
 }
 
 /// How far a word is from the number it should hold, in units of what is allowed; infinity where it is not even near.
@@ -145,9 +169,7 @@ std::vector<Words> read_back(Session& session, const Executable& executable, con
     session.read_output(executable, name, std::as_writable_bytes(std::span(images.back())));
   }
   for (const auto& [name, expected] : data.states_after) {
-    if (!session.has(name)) continue;
-    images.push_back(guarded(Words(expected.data.size())));
-    session.read(name, std::as_writable_bytes(std::span(images.back())));
+    if (session.has(name)) images.push_back(read_state(session, name, expected));
   }
   for (const auto& [name, expected] : data.inputs) {
     if (!session.has(name)) continue;
@@ -346,14 +368,12 @@ CaseResult run_case(Gpu& gpu, const CaseData& data, const Bounds& bounds, Plan p
   }
   const auto set_back = [&] {
     session.fill_scratch(*executable, kPoison);
-    for (const auto* tensors : {&data.inputs, &data.states_before}) {
-      for (const auto& [name, tensor] : *tensors) {
-        // A tensor that no node reads is not there.
-        if (!session.has(name)) continue;
-        const Words words = guarded(to_words(tensor), tensors == &data.inputs ? kInputPoison : kPoison);
-        session.write(name, std::as_bytes(std::span(words)));
-      }
-    }
+    const auto write = [&](const std::string& name, const Words& image) {
+      // A tensor that no node reads is not there.
+      if (session.has(name)) session.write(name, std::as_bytes(std::span(image)));
+    };
+    for (const auto& [name, tensor] : data.inputs) write(name, guarded(to_words(tensor), kInputPoison));
+    for (const auto& [name, tensor] : data.states_before) write(name, guarded(state_words(tensor)));
   };
 
   set_back();

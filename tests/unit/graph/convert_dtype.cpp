@@ -318,4 +318,15 @@ TEST_CASE("what cannot be converted is refused") {
   CHECK_NOTHROW(encode_from_f32(DType::Q4_0, {}, {}));
 }
 
+TEST_CASE("f32 elements are packed as f16, two to a word, and unpacked") {
+  const std::vector<float> numbers = {1.0f, -2.5f, 65504.0f, 1e9f, 0x1p-24f};
+  std::vector<std::uint32_t> words(numbers.size());
+  std::memcpy(words.data(), numbers.data(), words.size() * 4);
+  const std::vector<std::uint32_t> packed = pack_f16(words);
+  CHECK(packed == std::vector<std::uint32_t>{0xc1003c00u, 0x7c007bffu, 0x00000001u});
+  std::vector<float> back(numbers.size());
+  std::memcpy(back.data(), unpack_f16(packed, back.size()).data(), back.size() * 4);
+  CHECK(back == std::vector<float>{1.0f, -2.5f, 65504.0f, HUGE_VALF, 0x1p-24f});
+}
+
 }  // namespace heed
