@@ -91,6 +91,7 @@ int run_bench(const BenchArguments& arguments, Clock::time_point start) {
   if (whole && named == "text-generation") return bench_text(file, arguments, start);
   if (arguments.depth > 0) throw Error("-d is for text models: how many tokens are in the cache before they generate");
   if (whole && named == "translation") return bench_translation(file, arguments, start);
+  if (arguments.cache != CacheType::Auto) throw Error("--cache is for text and translation models");
   return bench_graph(file, arguments, start);
 }
 
@@ -145,9 +146,10 @@ void add_bench(Program& program) {
   CLI::Option* json = verb->add_flag("--json", arguments->json, "Print JSON");
   CLI::Option* profile =
       verb->add_flag("--profile", arguments->profile, "Show which kernels take the time")->excludes(json);
+  CLI::Option* cache = add_cache_option(*verb, arguments->cache);
   CLI::Option* kernels = verb->add_flag("--kernels", arguments->kernels,
                                         "Measure single kernels, at the sizes of a 7B model, instead of a model");
-  for (CLI::Option* of_models : {model, prompt, generated, depth, lines, beams, graph, binds, profile}) {
+  for (CLI::Option* of_models : {model, prompt, generated, depth, lines, beams, graph, binds, profile, cache}) {
     kernels->excludes(of_models);
   }
   CLI::Option* only = verb->add_option("--only", arguments->only, "Kernels whose line has this word in it; repeatable")

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "file/model_file.h"
+#include "heed/cache_type.h"
 #include "heed/dispatch_time.h"
 
 namespace heed::tools {
@@ -19,6 +20,7 @@ struct BenchArguments {
   std::vector<std::string> binds;  // DIM=N
   std::int64_t prompt_tokens = 64;
   std::int64_t generated_tokens = 16;
+  CacheType cache = CacheType::Auto;
   std::int64_t depth = 0;   // tokens that a text model has in its cache when it begins to generate
   std::int64_t lines = 32;  // of a translation model
   std::int64_t beams = 4;

@@ -107,11 +107,12 @@ Problem product_problem(DType dtype, std::int64_t outputs, std::int64_t rows) {
 }
 
 /// A step of generation whose cache is full.
-Problem attention_problem(std::int64_t kv_heads) {
+Problem attention_problem(std::int64_t kv_heads, DType dtype) {
   Problem problem{.work = fmt::format("attention {} heads on {}, {} keys", kWidth / kHeadWidth, kv_heads, kContext),
-                  .type = "f32"};
+                  .type = std::string(dtype_name(dtype))};
   const std::int64_t width = kv_heads * kHeadWidth;
-  problem.copies = std::max<std::int64_t>(1, static_cast<std::int64_t>(kBeyondCaches) / (8 * kContext * width));
+  problem.copies = std::max<std::int64_t>(1, static_cast<std::int64_t>(kBeyondCaches) /
+                                                 (2 * static_cast<std::int64_t>(byte_size(dtype, {kContext, width}))));
   GraphBuilder b("attention");
   const ValueId q = b.input("q", DType::F32, {1, kWidth});
   const ValueId k = b.input("k", DType::F32, {1, width});
@@ -119,8 +120,8 @@ Problem attention_problem(std::int64_t kv_heads) {
       b.add("cast", "position", {b.integers("last", {kContext - 1})}, {{"to", std::string("i32")}});
   for (std::int64_t i = 0; i < problem.copies; ++i) {
     const std::string name = fmt::format("{}", i);
-    const ValueId keys = b.state("keys" + name, DType::F32, {kContext, width});
-    const ValueId values = b.state("values" + name, DType::F32, {kContext, width});
+    const ValueId keys = b.state("keys" + name, dtype, {kContext, width});
+    const ValueId values = b.state("values" + name, dtype, {kContext, width});
     b.output(b.add("attention", name, {q, k, k, kNoValue, keys, values, position},
                    {{"heads", kWidth / kHeadWidth}, {"kv_heads", kv_heads}, {"causal", std::int64_t{1}}}),
              "y" + name);
@@ -203,7 +204,11 @@ std::vector<std::function<Problem()>> all_problems(const DeviceCaps& caps) {
       }
     }
   }
-  for (const std::int64_t kv_heads : {32, 8}) problems.emplace_back([=] { return attention_problem(kv_heads); });
+  for (const std::int64_t kv_heads : {32, 8}) {
+    for (const DType dtype : {DType::F32, DType::F16}) {
+      problems.emplace_back([=] { return attention_problem(kv_heads, dtype); });
+    }
+  }
   for (const std::int64_t vocabulary : {32000, 128256}) {
     for (const bool greedy : {true, false}) problems.emplace_back([=] { return sample_problem(vocabulary, greedy); });
   }

@@ -80,7 +80,8 @@ class Bench {
 int bench_text(const ModelFile& file, const BenchArguments& arguments, Clock::time_point start) {
   const Device device = open_device(arguments.device);
   const Clock::time_point loading = Clock::now();
-  TextModel model(device, arguments.model);
+  TextModel model(device, arguments.model, 0, arguments.cache);
+  note_cache(arguments.cache, model.cache_type());
   BenchResult result;
   result.load_seconds = seconds_since(loading);
   Bench bench(model, arguments);
@@ -109,6 +110,7 @@ int bench_text(const ModelFile& file, const BenchArguments& arguments, Clock::ti
                             {"prompt_tokens", arguments.prompt_tokens},
                             {"generated_tokens", arguments.generated_tokens},
                             {"depth", arguments.depth},
+                            {"cache", cache_type_name(model.cache_type())},
                             {"repeats", arguments.repeats},
                             {"bytes_per_token", bytes},
                             {"bandwidth_bytes_per_second", bandwidth},
@@ -131,6 +133,7 @@ int bench_text(const ModelFile& file, const BenchArguments& arguments, Clock::ti
                                  arguments.depth > 0 ? fmt::format(", after {}", arguments.depth) : ""));
   line("read a token",
        fmt::format("{}, {}/s", format_bytes(bytes), format_bytes(static_cast<std::uint64_t>(bandwidth))));
+  line("keys and values", std::string(cache_type_name(model.cache_type())));
   line("dispatches a token", std::to_string(model.dispatches_per_token()));
   line("loading", fmt::format("{:.3f} s", result.load_seconds));
   line("start to first token", fmt::format("{:.3f} s", result.startup_seconds));

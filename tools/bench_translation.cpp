@@ -39,7 +39,8 @@ class RandomSentences {
 int bench_translation(const ModelFile& file, const BenchArguments& arguments, Clock::time_point start) {
   const Device device = open_device(arguments.device);
   const Clock::time_point loading = Clock::now();
-  TranslationModel model(device, arguments.model);
+  TranslationModel model(device, arguments.model, arguments.cache);
+  note_cache(arguments.cache, model.cache_type());
   const double load_seconds = seconds_since(loading);
   RandomSentences random(file.metadata().at("source_vocabulary").get<std::int64_t>());
   TranslationOptions options;
@@ -68,6 +69,7 @@ int bench_translation(const ModelFile& file, const BenchArguments& arguments, Cl
                             {"source_tokens", arguments.prompt_tokens},
                             {"translated_tokens", arguments.generated_tokens},
                             {"repeats", arguments.repeats},
+                            {"cache", cache_type_name(model.cache_type())},
                             {"bytes_per_step", bytes},
                             {"dispatches_per_step", dispatches},
                             {"load_seconds", load_seconds},
@@ -89,6 +91,7 @@ int bench_translation(const ModelFile& file, const BenchArguments& arguments, Cl
   line("a step, encoding shared",
        fmt::format("{:.2f} ms", middle / static_cast<double>(arguments.generated_tokens) * 1e3));
   line("read a step", format_bytes(bytes));
+  line("keys and values", std::string(cache_type_name(model.cache_type())));
   line("dispatches a step", std::to_string(dispatches));
   line("loading", fmt::format("{:.3f} s", load_seconds));
   line("peak memory", format_bytes(peak_memory()));

@@ -26,6 +26,7 @@ struct GenerateArguments {
   std::vector<std::string> stop;
   SamplingArguments sampling;
   std::int64_t context = 0;
+  CacheType cache = CacheType::Auto;
   std::uint64_t count = 1;
   std::string attention;
   std::vector<std::size_t> layers;
@@ -41,7 +42,8 @@ class Generating {
       : arguments_(arguments),
         prompts_(prompts),
         device_(open_device(arguments.device)),
-        model_(device_, arguments.model, arguments.context) {
+        model_(device_, arguments.model, arguments.context, arguments.cache) {
+    note_cache(arguments.cache, model_.cache_type());
     if (!model_.has_tokenizer() && !arguments.options.stop.empty()) {
       throw Error(fmt::format("{}: --stop needs text, but the model has no tokenizer", arguments.model));
     }
@@ -146,6 +148,7 @@ class Generating {
             {"generated_tokens_per_second", speed ? nlohmann::json(*speed) : nlohmann::json()},
             {"device", device_.info().name},
             {"driver", device_.info().driver},
+            {"cache", cache_type_name(model_.cache_type())},
             {"model", arguments_.model}};
   }
 
@@ -234,6 +237,7 @@ void add_generate(Program& program) {
   verb->add_option("--context", a.context, "Keep at most this many tokens (default: the model's own)")
       ->transform(integers(1))
       ->type_name("N");
+  add_cache_option(*verb, a.cache);
   verb->add_option("--attention", a.attention,
                    "Write what each token looked at, of the prompt and of what was made: a heat map (.png), a page to "
                    "choose layers and heads in (.html), or arrays (.npz)")

@@ -42,6 +42,28 @@ void let_last_count(CLI::App& verb, const std::vector<const CLI::Option*>& repea
   }
 }
 
+CLI::Option* add_cache_option(CLI::App& verb, CacheType& cache) {
+  const auto set = [&cache](const std::string& name) {
+    for (const CacheType type : {CacheType::Auto, CacheType::F32, CacheType::F16}) {
+      if (name == cache_type_name(type)) cache = type;
+    }
+  };
+  return verb
+      .add_option_function<std::string>(
+          "--cache", set,
+          "Keep keys and values of what was read as f16, in half the memory, or as f32 (default: auto, f32 on CPU "
+          "drivers and f16 on other devices)")
+      ->transform(CLI::IsMember({"auto", "f32", "f16"}))
+      ->type_name("TYPE");
+}
+
+void note_cache(CacheType wanted, CacheType used) {
+  if (wanted != CacheType::F16 || used == CacheType::F16) return;
+  write_error(
+      "note: keys and values are kept as f32: f16 is for caches of attention whose heads are a multiple of four "
+      "elements wide\n");
+}
+
 void add_device_option(CLI::App& verb, std::string& device) {
   verb.add_option("--device", device,
                   "Index, part of the name, or UUID, as 'heed devices' lists them (default: the best)")

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "heed/cache_type.h"
 #include "heed/device.h"
 
 namespace heed::tools {
@@ -46,6 +47,11 @@ CLI::Validator integers(std::uint64_t min, std::uint64_t max = INT64_MAX);
 /// Of an option of a verb that is given twice the last counts, so that scripts can have defaults (tools/demo.sh); those
 /// of `repeatable` add up. Call it when the verb has all its options.
 void let_last_count(CLI::App& verb, const std::vector<const CLI::Option*>& repeatable);
+
+/// Adds --cache to a verb.
+CLI::Option* add_cache_option(CLI::App& verb, CacheType& cache);
+/// Says on standard error where a model cannot keep what --cache asked for.
+void note_cache(CacheType wanted, CacheType used);
 
 /// Adds --device to a verb.
 void add_device_option(CLI::App& verb, std::string& device);

@@ -31,6 +31,7 @@ constexpr std::string_view kLineBreaks[] = {"\r\n", "\n",   "\r",     "\v",     
 
 struct TranslateArguments {
   std::string model;
+  CacheType cache = CacheType::Auto;
   std::string device;
   std::string text;
   bool has_text = false;
@@ -82,7 +83,11 @@ EarlyStopping early_stopping_named(const std::string& name) {
 class Translating {
  public:
   explicit Translating(const TranslateArguments& arguments)
-      : arguments_(arguments), device_(open_device(arguments.device)), model_(device_, arguments.model) {}
+      : arguments_(arguments),
+        device_(open_device(arguments.device)),
+        model_(device_, arguments.model, arguments.cache) {
+    note_cache(arguments.cache, model_.cache_type());
+  }
 
   int run(const Sources& sources) {
     const InterruptFlag interrupt;
@@ -323,6 +328,7 @@ void add_translate(Program& program) {
                                 ->allow_extra_args(false);
   verb->add_flag("--scores", a.scores, "Print each translation's score and a tab before it");
   verb->add_flag("--json", a.json, "Print a JSON object for each line");
+  add_cache_option(*verb, a.cache);
   add_device_option(*verb, a.device);
   let_last_count(*verb, {layer, head});
   verb->callback([&program, arguments, text, tokens, n_best] {

@@ -56,7 +56,8 @@ StepState::StepState(Session& session, const Graph& graph, std::int64_t rows) : 
     SymbolicShape each(value.shape.begin() + 1, value.shape.end());
     const Bindings known = {{"tokens", rows_}};
     const std::int64_t elements = element_count(heed::bind(each, known)) * (first == "places" ? rows_ : 1);
-    bytes_a_position_[value.name] = static_cast<std::uint64_t>(elements) * 4;
+    bytes_a_position_[value.name] =
+        static_cast<std::uint64_t>(elements) * device_element_bytes(value.kind, value.dtype);
   }
 }
 

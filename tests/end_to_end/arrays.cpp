@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
+#include <regex>
 
 #include "formats/npy.h"
 #include "heed/error.h"
@@ -290,6 +291,12 @@ TEST_CASE("bench measures a model, with or without a tokenizer") {
   const Finished deep = run_heed({"bench", models().llama(), "-p", "8", "-n", "4", "-d", "12", "-r", "1", "--json"});
   REQUIRE_MESSAGE(deep.exit_code == 0, deep.both());
   CHECK(nlohmann::json::parse(deep.out).at("depth") == 12);
+  const Finished half =
+      run_heed({"bench", models().llama(), "-p", "8", "-n", "4", "-r", "1", "--cache", "f16", "--json"});
+  REQUIRE_MESSAGE(half.exit_code == 0, half.both());
+  CHECK(nlohmann::json::parse(half.out).at("cache") == "f16");
+  const Finished told = run_heed({"bench", models().llama(), "-p", "8", "-n", "4", "-r", "1", "--cache", "f32"});
+  CHECK(std::regex_search(told.out, std::regex("keys and values +f32\n")));
   check_error(run_heed({"bench", models().llama(), "-d", "1000000"}), "-d 1000000 need a context of 1000017 tokens");
   // A model that ends with every token is measured all the same.
   const TempFolder folder;

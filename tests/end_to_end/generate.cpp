@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 
 #include <csignal>
+#include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <regex>
@@ -193,6 +194,22 @@ TEST_CASE("--attention shows what was looked at, and the text is the same bytes"
     CHECK(finished.out == plain);
     CHECK_MESSAGE(finished.error.find(message) != std::string::npos, finished.error);
   }
+}
+
+TEST_CASE("--cache says what keys and values are kept as") {
+  const auto made = [](const char* type) {
+    const nlohmann::json json = objects_of(output_of(greedy({kPrompt, "--json", "--cache", type}))).at(0);
+    CHECK(json.at("cache") == type);
+    return json.at("text").get<std::string>();
+  };
+  CHECK(made("f16") == made("f32"));
+  const Finished finished = run_heed(greedy({kPrompt, "--cache", "f8"}));
+  CHECK(finished.exit_code == 1);
+  CHECK(finished.error.find("--cache") != std::string::npos);
+  const testing::TemporaryFolder folder;
+  const std::string page = folder.path("attention.npz");
+  CHECK(output_of(greedy({kPrompt, "--cache", "f16", "--attention", page})) == made("f16"));
+  CHECK(std::filesystem::file_size(page) > 0);
 }
 
 TEST_CASE("a model without a tokenizer takes and gives ids") {

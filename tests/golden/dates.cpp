@@ -35,7 +35,7 @@ std::pair<std::vector<std::string>, std::vector<std::string>> unseen_dates() {
 
 TEST_CASE("dates: at least 99 % of 1,000 unseen ones exact, greedily and with beams") {
   const ConvertedModel converted(kDates);
-  TranslationModel model(device(), converted.path());
+  TranslationModel model(device(), converted.path(), CacheType::F32);
   auto [written, iso] = unseen_dates();
   REQUIRE(written.size() == 1000);
   if (quick()) written.resize(100);
@@ -52,7 +52,7 @@ TEST_CASE("dates: at least 99 % of 1,000 unseen ones exact, greedily and with be
 
 TEST_CASE("dates: each line's translation is handed over once, as soon as it is there") {
   const ConvertedModel converted(kDates);
-  TranslationModel model(device(), converted.path());
+  TranslationModel model(device(), converted.path(), CacheType::F32);
   std::vector<std::string> lines = unseen_dates().first;
   lines.resize(40);
   lines[7] = " ";
@@ -92,7 +92,7 @@ TEST_CASE("dates: what is longer than the first room for it is what it is with r
   config["max_target_length"] = 200;
   std::ofstream(folder.path() / "config.json") << config;
   const ConvertedModel converted(folder.path());
-  TranslationModel model(device(), converted.path());
+  TranslationModel model(device(), converted.path(), CacheType::F32);
   const std::vector<std::string> lines = {"the 3rd of may, 2008", "19.08.2030", "4 june 1999", "1 jan 1900",
                                           "2 feb 1902"};
   for (const int beams : {1, 3}) {
@@ -117,7 +117,7 @@ TEST_CASE("dates: what is longer than the first room for it is what it is with r
 
 TEST_CASE("dates: attention of each character written is a distribution over what was read, and changes nothing") {
   const ConvertedModel converted(kDates);
-  TranslationModel model(device(), converted.path());
+  TranslationModel model(device(), converted.path(), CacheType::F32);
   const std::vector<std::string> line = {"saturday the 3rd of may, 2008"};
   const Translation before = model.translate(line).at(0).at(0);
   CHECK(before.text == "2008-05-03");

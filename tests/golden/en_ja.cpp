@@ -78,7 +78,7 @@ TEST_CASE("en-ja: BLEU on unseen pairs is PyTorch's, and so are the translations
     for (auto* lines : {&english, &japanese, &pytorch}) lines->resize(32);
   }
   const ConvertedModel converted(kEnJa);
-  TranslationModel model(device(), converted.path());
+  TranslationModel model(device(), converted.path(), CacheType::F32);
   TranslationOptions options;
   options.beams = 4;
   std::vector<std::string> made;

@@ -52,7 +52,7 @@ TEST_CASE("attention: a translation explained has the weights that transformers 
     if (!recurrent && std::ranges::find(names, "cross.0") == names.end()) continue;
     CAPTURE(entry.path().filename().string());
     const ConvertedModel converted(entry.path());
-    TranslationModel model(device(), converted.path());
+    TranslationModel model(device(), converted.path(), CacheType::F32);
     const nlohmann::json sentences = read_json(entry.path() / "golden.json");
     const auto source = sentences.at("sources").at(0).get<std::vector<std::int32_t>>();
     const auto fed = sentences.at("targets").at(0).get<std::vector<std::int32_t>>();

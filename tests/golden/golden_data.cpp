@@ -119,7 +119,7 @@ TextModel convert_and_open(const std::filesystem::path& input, const std::filesy
   options.output = folder.path() / "model.heed";
   options.type = type;
   convert::convert_checkpoint(options);
-  return TextModel(device(), options.output);
+  return TextModel(device(), options.output, 0, CacheType::F32);
 }
 
 Generation greedy(TextModel& model, const std::vector<std::int32_t>& prompt, std::int64_t count) {

@@ -50,7 +50,8 @@ std::vector<std::string> names_in_npz(const std::filesystem::path& path);
 /// The device that all golden tests run on: the best one there is.
 /// The best one, or that of index HEED_DEVICE_INDEX.
 const Device& device();
-/// Converts a checkpoint into `folder` and opens the result on device().
+/// Converts a checkpoint into `folder`, as model.heed, and opens the result on device(), with a cache of f32: what
+/// others computed knows no other.
 TextModel convert_and_open(const std::filesystem::path& input, const std::filesystem::path& tokenizer,
                            const convert_test::TempFolder& folder, std::optional<DType> type = {});
 

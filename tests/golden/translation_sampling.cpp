@@ -36,7 +36,7 @@ TEST_CASE("translation: samples come as often as PyTorch lists them to be probab
   const fs::path folder = fs::path(HEED_SOURCE_DIR) / "tests/golden/translation/torch_every";
   const nlohmann::json golden = read_json(folder / "golden.json");
   const ConvertedModel converted(folder);
-  TranslationModel model(device(), converted.path());
+  TranslationModel model(device(), converted.path(), CacheType::F32);
   const auto sources = golden.at("sources").get<std::vector<Ids>>();
   constexpr int kRuns = 64;
   constexpr int kSamples = 32;
@@ -94,7 +94,7 @@ TEST_CASE("translation: without chance, samples of every kind of model are the g
     CAPTURE(kind);
     seen.insert(kind);
     const ConvertedModel converted(of_kind.folder);
-    TranslationModel model(device(), converted.path());
+    TranslationModel model(device(), converted.path(), CacheType::F32);
     const nlohmann::json search = converted.file().metadata().value("search", nlohmann::json::object());
     const bool changes_probabilities =
         search.value("renormalize", false) || search.value("repetition_penalty", 1.0) != 1.0;
@@ -127,7 +127,7 @@ TEST_CASE("translation: without chance, samples of every kind of model are the g
 TEST_CASE("translation: samples keep to what is forbidden, forced and wanted at least") {
   const fs::path folder = fs::path(HEED_SOURCE_DIR) / "tests/golden/translation/torch_every";
   const ConvertedModel converted(folder);
-  TranslationModel model(device(), converted.path());
+  TranslationModel model(device(), converted.path(), CacheType::F32);
   const std::vector<Ids> source = {{18, 8, 10, 7, 6, 5, 10, 3}};
   TranslationOptions options = plain_samples(32);
   options.max_tokens = 9;

@@ -38,7 +38,7 @@ TEST_CASE("translation: greedy and beam search make the tokens of transformers, 
     CAPTURE(kind);
     seen.insert(kind);
     const ConvertedModel converted(of_kind.folder);
-    TranslationModel model(device(), converted.path());
+    TranslationModel model(device(), converted.path(), CacheType::F32);
     const auto end = converted.file().metadata().at("end_tokens").at(0).get<std::int32_t>();
     const auto pad = converted.file().metadata().at("pad").get<std::int32_t>();
     const auto sources = golden.at("sources").get<std::vector<Ids>>();
@@ -85,7 +85,7 @@ TEST_CASE("translation: what comes for a sentence is the same bits alone and amo
     const std::string& kind = of_kind.kind;
     CAPTURE(kind);
     const ConvertedModel converted(of_kind.folder);
-    TranslationModel model(device(), converted.path());
+    TranslationModel model(device(), converted.path(), CacheType::F32);
     const auto sources = golden.at("sources").get<std::vector<Ids>>();
     for (const int ways : {1, 2, 3, 5}) {
       for (const bool drawn : {false, true}) {
@@ -116,7 +116,7 @@ TEST_CASE("translation: beam search with beams enough finds what listing every t
   const fs::path folder = fs::path(HEED_SOURCE_DIR) / "tests/golden/translation/torch_every";
   const nlohmann::json golden = read_json(folder / "golden.json");
   const ConvertedModel converted(folder);
-  TranslationModel model(device(), converted.path());
+  TranslationModel model(device(), converted.path(), CacheType::F32);
   const auto end = converted.file().metadata().at("end_tokens").at(0).get<std::int32_t>();
   const auto sources = golden.at("sources").get<std::vector<Ids>>();
 
@@ -166,7 +166,7 @@ TEST_CASE(
     const nlohmann::json golden =
         read_json(source_folder / "tests" / "golden" / "shipped" / (std::string(name) + ".json"));
     const ConvertedModel converted(source_folder / "models" / name);
-    TranslationModel model(device(), converted.path());
+    TranslationModel model(device(), converted.path(), CacheType::F32);
     std::vector<Ids> sources;
     for (const nlohmann::json& line : golden) sources.push_back(line.at("source").get<Ids>());
     REQUIRE(sources.size() == 40);

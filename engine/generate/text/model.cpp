@@ -59,12 +59,13 @@ std::string_view stop_reason_name(StopReason reason) {
 }
 
 struct TextModel::State {
-  State(const Device& opened, const std::filesystem::path& path, std::int64_t wanted_context)
+  State(const Device& opened, const std::filesystem::path& path, std::int64_t wanted_context, CacheType wanted_cache)
       : device(opened),
         file(ModelFile::open(path)),
-        session(std::make_unique<TextSession>(device.gpu(), file, wanted_context)),
+        session(std::make_unique<TextSession>(device.gpu(), file, wanted_context, wanted_cache)),
         context(session->context()),
-        vocabulary(session->vocabulary()) {
+        vocabulary(session->vocabulary()),
+        cache(session->cache_type()) {
     if (file.has_file("tokenizer.json")) {
       tokenizer = Tokenizer::from_json(file.read_file("tokenizer.json"));
       if (static_cast<std::int64_t>(tokenizer->vocabulary_size()) > vocabulary) {
@@ -109,12 +110,13 @@ struct TextModel::State {
   std::unique_ptr<TextSession> session;  // none after a device was lost and could not be opened again
   const std::int64_t context;
   const std::int64_t vocabulary;
+  const CacheType cache;  // never Auto
   std::unique_ptr<Tokenizer> tokenizer;
   std::vector<std::int32_t> end_tokens;
 };
 
-TextModel::TextModel(const Device& device, const std::filesystem::path& file, std::int64_t context)
-    : state_(std::make_unique<State>(device, file, context)) {
+TextModel::TextModel(const Device& device, const std::filesystem::path& file, std::int64_t context, CacheType cache)
+    : state_(std::make_unique<State>(device, file, context, cache)) {
   state_->live().decode_plan();
 }
 TextModel::~TextModel() = default;
@@ -123,6 +125,7 @@ TextModel& TextModel::operator=(TextModel&&) noexcept = default;
 
 std::int64_t TextModel::context() const { return state_->context; }
 std::int64_t TextModel::vocabulary() const { return state_->vocabulary; }
+CacheType TextModel::cache_type() const { return state_->cache; }
 bool TextModel::has_tokenizer() const { return state_->tokenizer != nullptr; }
 
 std::vector<std::int32_t> TextModel::tokenize(std::string_view text) const {
@@ -142,7 +145,7 @@ void TextModel::State::reopen(const DeviceLost& lost) {
   seconds_a_step = kSubmissionSeconds;  // the fresh device may be a slower one, or a tired one
   try {
     device = device.reopened();
-    session = std::make_unique<TextSession>(device.gpu(), file, context);
+    session = std::make_unique<TextSession>(device.gpu(), file, context, cache);
   } catch (const Error& error) {
     throw DeviceLost(fmt::format("{}; and it cannot be opened again: {}", lost.what(), error.what()));
   }

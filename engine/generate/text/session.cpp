@@ -56,9 +56,10 @@ Graph with_sampling(const Graph& decode, std::int64_t context, bool greedy, bool
   return std::move(builder).finish();
 }
 
-TextSession::TextSession(Gpu& gpu, const ModelFile& file, std::int64_t context)
+TextSession::TextSession(Gpu& gpu, const ModelFile& file, std::int64_t context, CacheType cache)
     : gpu_(gpu),
-      graph_(task_graph(file, "text-generation", "graph", "decode", {"tokens", "position", "logits"})),
+      graph_(with_cache_type(task_graph(file, "text-generation", "graph", "decode", {"tokens", "position", "logits"}),
+                             cache, gpu.caps())),
       source_(file),
       weights_(gpu, source_),
       session_(gpu, weights_),
@@ -117,8 +118,8 @@ std::int32_t TextSession::token_at(std::int64_t position) {
   if (token < 0 || token >= vocabulary_) {
     throw Error(fmt::format(
         "position {}: the logits hold NaN or infinity, or nothing finite; the model or the driver is broken: "
-        "'heed verify' tells which on {}",
-        position, gpu_.caps().name));
+        "'heed verify' tells which on {}{}",
+        position, gpu_.caps().name, cache_advice(cache_type())));
   }
   return token;
 }

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "file/model_file.h"
+#include "generate/cache_type.h"
 #include "generate/sampling.h"
 #include "heed/text.h"
 #include "ops/sample.h"
@@ -27,10 +28,11 @@ Graph with_sampling(const Graph& decode, std::int64_t context, bool greedy, bool
 class TextSession {
  public:
   /// Throws Error when the file is no text-generation model, or `context` exceeds what it was trained for.
-  TextSession(Gpu& gpu, const ModelFile& file, std::int64_t context);
+  TextSession(Gpu& gpu, const ModelFile& file, std::int64_t context, CacheType cache = CacheType::Auto);
 
   std::int64_t context() const { return context_; }
   std::int64_t vocabulary() const { return vocabulary_; }
+  CacheType cache_type() const { return cache_type_of(graph_); }
 
   /// Starts a sequence: all of the prompt enters the cache, and the first new token is returned. Where the prompt
   /// begins like the last one, only its last chunk is computed again. Throws Error when the prompt is empty, holds an
@@ -65,7 +67,7 @@ class TextSession {
   std::int32_t token_at(std::int64_t position);
 
   Gpu& gpu_;
-  Graph graph_;  // the file's, as it is
+  Graph graph_;  // the file's, with caches of the type that was chosen
   FileWeights source_;
   WeightStore weights_;
   Session session_;

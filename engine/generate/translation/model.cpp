@@ -90,10 +90,10 @@ bool is_blank(std::string_view line) { return line.find_first_not_of(" \t\r\n\v\
 }  // namespace
 
 struct TranslationModel::State {
-  State(const Device& opened, const std::filesystem::path& path)
+  State(const Device& opened, const std::filesystem::path& path, CacheType cache)
       : device(opened),
         file(ModelFile::open(path)),
-        session(device.gpu(), file),
+        session(device.gpu(), file, cache),
         defaults(SearchDefaults::of(file)),
         languages(languages_of(file, session)),
         source_tokenizer(open_tokenizer(file, TokenizerRole::Source)),
@@ -260,11 +260,13 @@ bool TranslationModel::State::is_special(const Tokenizer* tokenizer, std::int32_
   return tokenizer->piece(token).empty() && tokenizer->unknown_token() != token;
 }
 
-TranslationModel::TranslationModel(const Device& device, const std::filesystem::path& file)
-    : state_(std::make_unique<State>(device, file)) {}
+TranslationModel::TranslationModel(const Device& device, const std::filesystem::path& file, CacheType cache)
+    : state_(std::make_unique<State>(device, file, cache)) {}
 TranslationModel::~TranslationModel() = default;
 TranslationModel::TranslationModel(TranslationModel&&) noexcept = default;
 TranslationModel& TranslationModel::operator=(TranslationModel&&) noexcept = default;
+
+CacheType TranslationModel::cache_type() const { return state_->session.cache_type(); }
 
 bool TranslationModel::has_tokenizer() const { return state_->source_tokenizer != nullptr; }
 
@@ -339,7 +341,8 @@ std::vector<std::vector<Translation>> TranslationModel::translate(const std::vec
     try {
       made = session.translate(sentences, first_token, kind, how, options.cancelled);
     } catch (const SentenceError& error) {
-      throw Error(fmt::format("line {}: {}", order[begin + error.sentence()] + 1, error.what()));
+      throw Error(fmt::format("line {}: {}{}", order[begin + error.sentence()] + 1, error.what(),
+                              cache_advice(session.cache_type())));
     }
     if (made.empty()) return results;  // cancelled
     for (std::size_t i = begin; i < end; ++i) {

@@ -56,10 +56,12 @@ std::int32_t token_of(const ModelFile& file, const char* key, std::int64_t vocab
 
 }  // namespace
 
-TranslationSession::TranslationSession(Gpu& gpu, const ModelFile& file)
+TranslationSession::TranslationSession(Gpu& gpu, const ModelFile& file, CacheType cache)
     : gpu_(gpu),
       encode_(task_graph(file, "translation", "encoder", "encode", {"source_tokens", "source_lengths"})),
-      decode_(task_graph(file, "translation", "graph", "decode", {"tokens", "position", "logits", "source_lengths"})),
+      decode_(with_cache_type(
+          task_graph(file, "translation", "graph", "decode", {"tokens", "position", "logits", "source_lengths"}), cache,
+          gpu.caps())),
       source_(file),
       weights_(gpu, source_),
       session_(gpu, weights_),
@@ -86,15 +88,16 @@ TranslationSession::TranslationSession(Gpu& gpu, const ModelFile& file)
 std::int64_t TranslationSession::most_sentences(std::int64_t ways, std::int64_t max_tokens) const {
   // The widest cache of one layer is one binding.
   const DeviceCaps& caps = gpu_.caps();
-  std::uint64_t widest = 1;
+  std::uint64_t widest = 1;  // bytes of a position
   for (const Value& value : decode_.values) {
     if (value.kind != ValueKind::State || value.shape.empty() || value.shape[0].name != "context") continue;
-    widest = std::max(widest, static_cast<std::uint64_t>(value.shape.back().size));
+    const auto elements = static_cast<std::uint64_t>(value.shape.back().size);
+    widest = std::max(widest, saturating_product({elements, device_element_bytes(value.kind, value.dtype)}));
   }
   // So are the logits of a step, and what is added to scores by distance.
   const auto u64 = [](std::int64_t value) { return static_cast<std::uint64_t>(value); };
   const std::uint64_t positions = u64(max_tokens) + 1;
-  const std::uint64_t row = std::max(saturating_product({widest, 4, positions}), u64(vocabulary_) * 4);
+  const std::uint64_t row = std::max(saturating_product({widest, positions}), u64(vocabulary_) * 4);
   const std::uint64_t bytes = saturating_product({row, u64(ways)});
   const std::uint64_t fits = std::min(caps.max_storage_buffer_range, caps.max_memory_allocation) / bytes;
   constexpr std::uint64_t kMost = 64;

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "file/model_file.h"
+#include "generate/cache_type.h"
 #include "generate/sampling.h"
 #include "generate/search.h"
 #include "generate/step_state.h"
@@ -35,9 +36,10 @@ struct SearchKind {
 class TranslationSession {
  public:
   /// Throws Error when the file is no translation model.
-  TranslationSession(Gpu& gpu, const ModelFile& file);
+  TranslationSession(Gpu& gpu, const ModelFile& file, CacheType cache = CacheType::Auto);
 
   std::int64_t vocabulary() const { return vocabulary_; }
+  CacheType cache_type() const { return cache_type_of(decode_); }
   std::int64_t source_vocabulary() const { return source_vocabulary_; }
   /// Tokens that a source may have, and that a translation may have.
   std::int64_t source_context() const { return source_context_; }

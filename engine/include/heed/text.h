@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "heed/attention.h"
+#include "heed/cache_type.h"
 #include "heed/device.h"
 #include "heed/dispatch_time.h"
 
@@ -55,13 +56,17 @@ class TextModel {
  public:
   /// Opens a .heed file and makes it ready: weights are uploaded, kernels compiled. `context` limits how many tokens it
   /// keeps, 0 takes the model's own. Throws Error when the file is no text-generation model or does not fit the device.
-  TextModel(const Device& device, const std::filesystem::path& file, std::int64_t context = 0);
+  TextModel(const Device& device, const std::filesystem::path& file, std::int64_t context = 0,
+            CacheType cache = CacheType::Auto);
   ~TextModel();
   TextModel(TextModel&&) noexcept;
   TextModel& operator=(TextModel&&) noexcept;
 
   std::int64_t context() const;
   std::int64_t vocabulary() const;
+  /// What it keeps keys and values as: F32 or F16. F32 whatever was asked for where the model's heads are no multiple
+  /// of four elements wide.
+  CacheType cache_type() const;
   bool has_tokenizer() const;
   /// Throws Error when the model has no tokenizer or the text cannot be encoded.
   std::vector<std::int32_t> tokenize(std::string_view text) const;

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "heed/attention.h"
+#include "heed/cache_type.h"
 #include "heed/device.h"
 #include "heed/dispatch_time.h"
 #include "heed/text.h"
@@ -58,11 +59,13 @@ struct TranslationOptions {
 class TranslationModel {
  public:
   /// Opens a .heed file. Throws Error when the file is no translation model, or does not fit the device.
-  TranslationModel(const Device& device, const std::filesystem::path& file);
+  TranslationModel(const Device& device, const std::filesystem::path& file, CacheType cache = CacheType::Auto);
   ~TranslationModel();
   TranslationModel(TranslationModel&&) noexcept;
   TranslationModel& operator=(TranslationModel&&) noexcept;
 
+  /// As TextModel::cache_type(), of what the decoder reads of its own translation.
+  CacheType cache_type() const;
   bool has_tokenizer() const;
   /// Codes of the languages that the model has tokens for.
   std::vector<std::string> languages() const;

@@ -8,8 +8,10 @@
 #include <nlohmann/json.hpp>
 
 #include "generate/beam_search.h"
+#include "generate/cache_type.h"
 #include "generate/sampling.h"
 #include "generate/step_state.h"
+#include "graph/integer.h"
 #include "heed/error.h"
 #include "models/llama.h"
 #include "ops/sample.h"
@@ -76,6 +78,10 @@ void add_text(std::vector<Model>& models, const std::string& name, const Graph& 
                       decode,
                       {{"tokens", tokens}, {"outputs", 1}, {"context", context}},
                       large});
+    if (large) continue;  // they take time, and differ from the others in sizes alone
+    models.push_back(models.back());
+    models.back().name += ", f16 cache";
+    models.back().graph = with_cache_type(decode, CacheType::F16, {});
   }
   models.push_back({name + ", sampled",
                     with_sampling(decode, context),
@@ -136,11 +142,13 @@ void add_translation(std::vector<Model>& models, const std::string& name, const 
       models.push_back({fmt::format("{} encode {} for {} beams", name, sentences, beams),
                         graph_named("encode"),
                         {{"batch", sentences}, {"source", source}, {"rows", rows}}});
+      // The cache is f16 in the one and f32 in the other.
+      const Graph half = StepState::with_rows(with_cache_type(graph_named("decode"), CacheType::F16, {}));
       const Graph stepped = StepState::with_rows(graph_named("decode"));
       for (const bool drawn : {false, true}) {
         models.push_back(
             {fmt::format("{} step of {} x {} {}", name, sentences, beams, drawn ? "samples" : "beams"),
-             drawn ? Sampling::append_to(stepped, {.penalty = true}) : BeamSearch::append_to(stepped, beams, 1),
+             drawn ? Sampling::append_to(stepped, {.penalty = true}) : BeamSearch::append_to(half, beams, 1),
              {{"batch", sentences},
               {"source", source},
               {"rows", rows},
@@ -232,7 +240,9 @@ std::uint64_t least_memory(const Model& model) {
   std::uint64_t sum = 0;
   for (const Value& value : model.graph.values) {
     if (value.kind == ValueKind::Weight) sum += byte_size(value.dtype, bind(value.shape, model.dims));
-    if (value.kind == ValueKind::State) sum += byte_size(DType::F32, bind(value.shape, model.dims));
+    if (value.kind == ValueKind::State) {
+      sum += u64(element_count(bind(value.shape, model.dims))) * device_element_bytes(value.kind, value.dtype);
+    }
   }
   return sum;
 }

@@ -60,10 +60,10 @@ class CountingModel {
 };
 
 /// A model that looks back: one layer of attention over everything so far, random weights. What it says depends on
-/// every cached key and value.
+/// every cached key and value. `projection`, of k or v, is so many times as large as the others.
 class LookingBackModel {
  public:
-  LookingBackModel() {
+  explicit LookingBackModel(const std::string& projection = "", float times = 1.0f) {
     constexpr std::int64_t kWidth = 32;
     GraphBuilder g("decode");
     const ValueId tokens = g.input("tokens", DType::I32, {"tokens"});
@@ -96,6 +96,7 @@ class LookingBackModel {
       for (float& value : values) {
         state = state * 1664525u + 1013904223u;
         value = static_cast<float>(state >> 8) / 8388608.0f - 1.0f;
+        if (tensor.name == projection + ".weight") value *= times;
       }
       sink(std::as_bytes(std::span(values)));
     });
@@ -194,6 +195,23 @@ TEST_CASE("prompts of any length run in few sizes, every token before it is need
     }
   }
   CHECK(sizes == std::set<std::int64_t>{1, 2, 4, 8, 16, 32, 64});
+}
+
+TEST_CASE("a key or value that is too large for a cache of f16 is an error that says so, and fits one of f32") {
+  const auto device = test_device();
+  if (!device) return;
+  for (const char* projection : {"k", "v"}) {
+    CAPTURE(std::string(projection));
+    const LookingBackModel file(projection, 1e6f);
+    TextModel exact(*device, file.path(), 0, CacheType::F32);
+    CHECK(exact.generate(Ids{3}, greedy(12)).tokens.size() == 12);
+    TextModel half(*device, file.path(), 0, CacheType::F16);
+    REQUIRE(half.cache_type() == CacheType::F16);
+    // Read as a prompt, and as a token.
+    for (const Ids& prompt : {Ids{3}, Ids{3, 4, 5, 6, 7, 8, 9, 10}}) {
+      CHECK_THROWS_WITH_AS(half.generate(prompt, greedy(12)), doctest::Contains("try one of f32 (--cache f32)"), Error);
+    }
+  }
 }
 
 TEST_CASE("prompts of any length are continued as the logits of all of them say") {
