@@ -101,12 +101,8 @@ struct KeyTiles {
 KeyTiles key_tiles(const Lowering& l, const Sizes& s, bool vectors) {
   const auto value_elements = static_cast<std::uint64_t>(vectors ? s.dv / 4 : s.dv);
   KeyTiles tiles{};
-  std::uint32_t wanted = l.lanes_of_row(static_cast<std::uint64_t>(s.length));
-  while (wanted % 2 == 0 && wanted > l.tuning().lanes && attention_shared(s, wanted) > l.caps().max_shared_memory) {
-    wanted /= 2;
-  }
-  tiles.lanes =
-      l.lanes_within_loops(wanted, [&](std::uint32_t many) { return attention_iterations(s, vectors, many); });
+  tiles.lanes = l.lanes_within_loops(l.tuning().lanes,
+                                     [&](std::uint32_t many) { return attention_iterations(s, vectors, many); });
   tiles.tile = attention_tile(tiles.lanes);
   tiles.slots = u32(ceil_div(value_elements, tiles.lanes));
   tiles.q_length = u32(vectors ? s.d / 4 : s.d);
@@ -235,12 +231,10 @@ void lower_attention(Lowering& l) {
     count_keys(s, s.d, weights);
     weights.bindings.push_back(l.write(1));
     bind_general(weights);
-    const std::uint32_t lanes =
-        l.lanes_within_loops(l.lanes_of_row(static_cast<std::uint64_t>(s.length)), [&](std::uint32_t many) {
-          const auto elements = static_cast<std::uint64_t>(vectors ? s.d / 4 : s.d);
-          return (static_cast<std::uint64_t>(s.length) / many + 1) * (elements + 3) +
-                 2 * Lowering::reduce_iterations(many);
-        });
+    const std::uint32_t lanes = l.lanes_within_loops(l.tuning().lanes, [&](std::uint32_t many) {
+      const auto elements = static_cast<std::uint64_t>(vectors ? s.d / 4 : s.d);
+      return (static_cast<std::uint64_t>(s.length) / many + 1) * (elements + 3) + 2 * Lowering::reduce_iterations(many);
+    });
     weights.specialization = words_of(AttentionWeightsConstants{.lanes = lanes,
                                                                 .cached = cached,
                                                                 .causal = s.causal,

@@ -80,7 +80,8 @@ void emit_shared_choice(Lowering& l, SampleShares shares, const SampledLogits& l
 void emit_choice(Lowering& l, const SampledLogits& logits, const SampledInputs& inputs, bool greedy, bool several,
                  std::vector<Binding> rest) {
   constexpr std::size_t kOthers = 3;  // that kernels bind: the logits, parts and counters
-  if (const auto shares = SampleShares::of(l, logits.push, !greedy, rest.size() + kOthers)) {
+  const SampleWork work = greedy ? SampleWork::Greedy : SampleWork::Draw;
+  if (const auto shares = SampleShares::of(l, logits.push, work, rest.size() + kOthers)) {
     emit_shared_choice(l, *shares, logits, inputs, greedy, several, std::move(rest));
     return;
   }
@@ -103,7 +104,7 @@ void emit_choice(Lowering& l, const SampledLogits& logits, const SampledInputs& 
 
 void emit_score(Lowering& l, const SamplePush& push, std::vector<Binding> bindings) {
   Dispatch d;
-  if (const auto shares = SampleShares::of(l, push, false, bindings.size() + 2)) {
+  if (const auto shares = SampleShares::of(l, push, SampleWork::Score, bindings.size() + 2)) {
     d = shares->dispatch(l, "sample_score_split");
     bindings.push_back(shares->parts(l, "score_parts"));
     bindings.push_back(l.counter(push.sequences));

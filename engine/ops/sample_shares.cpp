@@ -9,6 +9,7 @@
 namespace heed::ops {
 namespace {
 
+constexpr std::uint32_t kScoredSequences = 4;                          // that scores are shared as if there were
 constexpr std::uint32_t kFewestLogits = 16;                            // worth a workgroup
 constexpr std::uint32_t kMostLogits = (1u << 24) - 1;                  // whose masses 64 bits hold
 constexpr std::uint64_t kMostHistogramBytes = std::uint64_t{1} << 24;  // of wide ones, of all sequences
@@ -30,9 +31,11 @@ std::uint64_t most_iterations(const SampleShares& s) {
 
 }  // namespace
 
-std::optional<SampleShares> SampleShares::of(const Lowering& l, const SamplePush& push, bool draws,
+std::optional<SampleShares> SampleShares::of(const Lowering& l, const SamplePush& push, SampleWork work,
                                              std::size_t bindings) {
   const DeviceCaps& caps = l.caps();
+  const bool draws = work == SampleWork::Draw;
+  const std::uint32_t sequences = work == SampleWork::Score ? kScoredSequences : push.sequences;
   const std::uint64_t wanted = l.tuning().sample_groups;
   if (wanted == 0 || push.vocabulary > kMostLogits || bindings > caps.max_storage_buffers) return std::nullopt;
   SampleShares s{};
@@ -42,7 +45,7 @@ std::optional<SampleShares> SampleShares::of(const Lowering& l, const SamplePush
   s.push.first = push.first;
   s.push.rows = push.rows;
   s.push.context = push.context;
-  const std::uint64_t shares = std::clamp<std::uint64_t>(ceil_div(wanted, std::uint64_t{push.sequences}), 1,
+  const std::uint64_t shares = std::clamp<std::uint64_t>(ceil_div(wanted, std::uint64_t{sequences}), 1,
                                                          ceil_div(push.vocabulary, kFewestLogits));
   s.push.share_size = u32(ceil_div(std::uint64_t{push.vocabulary}, shares));
   s.push.shares = ceil_div(push.vocabulary, s.push.share_size);

@@ -65,7 +65,7 @@ struct Tuning {
   bool same_storage = false;         // but read what all lanes need at the same place through storage buffers
   bool lane_rows = false;            // matrix-vector products: a lane has weight rows of its own
   std::uint32_t lanes = 64;          // invocations of a matrix-vector workgroup
-  std::uint32_t row_lanes = 64;      // and of one that goes over a row together: norms, softmax, attention of a head
+  std::uint32_t row_lanes = 64;      // and of one that goes over a row together: norms, softmax, windows, logits
   std::uint32_t rows = 4;            // weight rows that such a workgroup, or lane, multiplies at a time
   std::uint32_t max_groups = 65535;  // spread larger work over loops inside this many workgroups
   bool pairs = false;                // small products of one row, one after the other, in one dispatch

@@ -81,7 +81,7 @@ TEST_CASE("sampling from a large vocabulary is work for four workgroups a core o
   const std::set<std::string_view> small = {"sample_penalty", "sample_limits", "sample_advance"};
   for (const bool greedy : {true, false}) {
     for (const Graph& graph :
-         {sample(greedy, false), sample(greedy, true), sample_rows(greedy, 1), sample_rows(greedy, 4)}) {
+         {sample(greedy, false), sample(greedy, true), sample_rows(greedy, 4), sample_rows(greedy, 8)}) {
       const Plan plan = planned(graph, gpu(), 640);
       CHECK(shares(plan));
       for (const Dispatch& dispatch : plan.dispatches) {
@@ -123,6 +123,18 @@ TEST_CASE("a small vocabulary has fewer workgroups, and several sequences share 
   CHECK(groups_of(sample(false, false, 1000), 10) == 10);
   CHECK(groups_of(sample_rows(false, 7, 1000), 20) == 7 * 3);
   CHECK(groups_of(sample_rows(true, 700, 1000), 20) == 700);
+}
+
+TEST_CASE("a score is summed in one order, however many sequences there are") {
+  const auto workgroups_a_sequence = [](std::int64_t sequences) {
+    const Plan plan = planned(sample_rows(false, sequences), gpu(), 640);
+    for (const Dispatch& d : plan.dispatches) {
+      if (d.shader == "sample_score_split") return workgroups(d) / static_cast<std::uint64_t>(sequences);
+    }
+    return std::uint64_t{0};
+  };
+  CHECK(workgroups_a_sequence(1) == 160);
+  for (const std::int64_t sequences : {4, 7, 64, 256}) CHECK(workgroups_a_sequence(sequences) == 160);
 }
 
 TEST_CASE("a sequence stays with one workgroup where that is tuned so, or the device cannot share it") {
