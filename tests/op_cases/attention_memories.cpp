@@ -150,7 +150,7 @@ OpCase rows(const Rows& c) {
 }
 
 /// As below, with caches of f16.
-void add_f16_caches(std::vector<OpCase>& cases) {
+void add_f16_caches_of_rows(std::vector<OpCase>& cases) {
   const auto add = [&](Rows c) {
     c.cache = DType::F16;
     cases.push_back(rows(c));
@@ -263,7 +263,7 @@ std::vector<OpCase> cases_attention_memories() {
   std::vector<double> many;
   for (int i = 0; i < 100; ++i) many.push_back(i * 7 % 12);
   cases.push_back(rows({.position = many, .heads = 1, .kv_heads = 1}));
-  add_f16_caches(cases);
+  add_f16_caches_of_rows(cases);
   return cases;
 }
 

@@ -55,7 +55,7 @@ struct Model {
 };
 
 /// Chooses the next token on the device, as the loop that writes text does.
-Graph with_sampling(const Graph& decode, std::int64_t context) {
+Graph with_sampling(const Graph& decode, std::int64_t context, bool greedy = false) {
   GraphBuilder builder(decode);
   Graph& graph = builder.graph();
   const ValueId tokens = graph.find("tokens"), position = graph.find("position");
@@ -63,11 +63,12 @@ Graph with_sampling(const Graph& decode, std::int64_t context) {
   graph.value(tokens).kind = graph.value(position).kind = ValueKind::State;
   const ValueId logits = graph.find("logits");
   graph.outputs.clear();
-  builder.output(builder.add("sample", "sample",
-                             {logits, tokens, position, builder.state("history", DType::I32, {context}),
-                              builder.state("sampler", DType::I32, {ops::kSamplerWords})},
-                             {{"penalty", std::int64_t{1}}, {"rows", "tokens"}}),
-                 "next_token");
+  builder.output(
+      builder.add("sample", "sample",
+                  {logits, tokens, position, builder.state("history", DType::I32, {context}),
+                   builder.state("sampler", DType::I32, {ops::kSamplerWords})},
+                  {{"greedy", std::int64_t{greedy}}, {"penalty", std::int64_t{!greedy}}, {"rows", "tokens"}}),
+      "next_token");
   return graph;
 }
 
@@ -298,6 +299,52 @@ TEST_CASE("every model is planned for every device, and every dispatch fits, or 
   MESSAGE(planned << " plans, " << refused << " refused for want of memory");
   CHECK(planned > 1000);
   CHECK(refused > 0);
+}
+
+TEST_CASE("a token of a 7B model on a large GPU: dispatches, barriers, bytes, and work for every core") {
+  constexpr std::uint64_t kCores = 132;
+  constexpr std::int64_t kKeys = 4096;
+  DeviceCaps caps;
+  caps.type = DeviceType::Discrete;
+  caps.memory = std::uint64_t{80} << 30;
+  caps.max_memory_allocation = caps.max_storage_buffer_range = (std::uint64_t{1} << 32) - 1;
+  caps.max_workgroup_invocations = 1024;
+  caps.max_workgroup_size = {1024, 1024, 64};
+  caps.max_workgroup_count[0] = 0x7fffffff;
+  caps.max_shared_memory = 49152;
+  caps.max_storage_buffers = 1048576;
+  caps.subgroup_size = 32;
+  caps.subgroup_arithmetic = caps.subgroup_shuffle = true;
+  Tuning tuning = default_tuning(caps);
+  tuning.attention_groups = tuning.sample_groups = 640;
+
+  const Graph decode = with_cache_type(llama(4096, 32, 32, 32, 11008, 32000, kKeys, DType::F16), CacheType::Auto, caps);
+  const Bindings dims = {{"tokens", 1}, {"outputs", 1}, {"context", kKeys}};
+  const Plan plan = make_plan(with_sampling(decode, kKeys, true), dims, caps, tuning);
+  // Every layer is a chain: q, k and v; attention; what is made of it; gate and up; down.
+  CHECK(plan.dispatches.size() <= 165);
+  CHECK(std::ranges::count_if(plan.dispatches, &Dispatch::barrier_before) <= 162);
+
+  std::uint64_t needed = 0;  // of weights, but for the embedding, of which a token reads a row, and of the full cache
+  for (const Value& value : decode.values) {
+    const bool read =
+        value.kind == ValueKind::State || (value.kind == ValueKind::Weight && value.name != "token_embd.weight");
+    if (read && value.shape.size() == 2) needed += byte_size(value.dtype, bind(value.shape, dims));
+  }
+  std::uint64_t reads = 0;
+  for (const Dispatch& d : plan.dispatches) reads += d.bytes + d.bytes_a_key * static_cast<std::uint64_t>(kKeys);
+  CHECK(needed > std::uint64_t{15'000'000'000});  // 13 GB of weights, 2 GB of keys and values
+  CHECK(static_cast<double>(reads) == doctest::Approx(static_cast<double>(needed)).epsilon(0.03));
+
+  std::size_t wide = 0;
+  for (const Dispatch& d : plan.dispatches) {
+    const bool counts =
+        d.shader.starts_with("linear") || d.shader.starts_with("attention") || d.shader.starts_with("sample");
+    if (!counts) continue;
+    ++wide;
+    CHECK_MESSAGE(std::uint64_t{d.groups[0]} * d.groups[1] * d.groups[2] >= 4 * kCores, d.shader << " " << d.label);
+  }
+  CHECK(wide >= 5 * 32 + 2);
 }
 
 TEST_CASE("what is too large is refused in words") {
