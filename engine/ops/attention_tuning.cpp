@@ -26,13 +26,7 @@ Graph step_with_cache(const DeviceCaps& caps) {
 }
 
 std::vector<Tuning> workgroups_of_a_step(const DeviceCaps&, const Tuning& best) {
-  std::vector<Tuning> candidates;
-  for (const std::uint32_t groups : {0u, 128u, 640u}) {
-    if (groups == best.attention_groups) continue;
-    candidates.push_back(best);
-    candidates.back().attention_groups = groups;
-  }
-  return candidates;
+  return each_other(best, &Tuning::attention_groups, {0, 128, 640});
 }
 
 }  // namespace

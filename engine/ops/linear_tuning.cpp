@@ -52,12 +52,6 @@ Graph chained_products(const DeviceCaps&) {
   return std::move(builder).finish();
 }
 
-template <typename Value>
-Tuning with(Tuning tuning, Value Tuning::*member, Value value) {
-  tuning.*member = value;
-  return tuning;
-}
-
 std::vector<Tuning> texel_reads(const DeviceCaps& caps, const Tuning& best) {
   if (caps.max_texel_buffer_elements == 0) return {};
   return {with(best, &Tuning::texel, true)};

@@ -83,13 +83,9 @@ Graph norms_of_rows(const DeviceCaps&) {
 std::vector<Tuning> lanes_of_a_row(const DeviceCaps& caps, const Tuning& best) {
   // CPU drivers run a workgroup's lanes one subgroup after the other.
   if (caps.subgroup_size <= 8) return {};
-  std::vector<Tuning> candidates;
-  for (const std::uint32_t lanes : {64u, 128u, 256u, 512u}) {
-    if (lanes == best.row_lanes || lanes % caps.subgroup_size != 0) continue;
-    candidates.push_back(best);
-    candidates.back().row_lanes = lanes;
-  }
-  return candidates;
+  std::vector<std::uint32_t> widths = {64, 128, 256, 512};
+  std::erase_if(widths, [&](std::uint32_t lanes) { return lanes % caps.subgroup_size != 0; });
+  return each_other(best, &Tuning::row_lanes, widths);
 }
 
 }  // namespace

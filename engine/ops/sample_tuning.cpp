@@ -52,14 +52,8 @@ std::vector<Tuning> workgroups_of_a_draw(const DeviceCaps& caps, const Tuning& b
   // CPU drivers, too, are faster with a few passes of histograms than with one for each bit; but each workgroup clears
   // its bins.
   const bool cpu = caps.type == DeviceType::Cpu;
-  std::vector<Tuning> candidates;
-  for (const std::uint32_t groups :
-       cpu ? std::vector<std::uint32_t>{0, 2} : std::vector<std::uint32_t>{0, 64, 256, 640}) {
-    if (groups == best.sample_groups) continue;
-    candidates.push_back(best);
-    candidates.back().sample_groups = groups;
-  }
-  return candidates;
+  return each_other(best, &Tuning::sample_groups,
+                    cpu ? std::vector<std::uint32_t>{0, 2} : std::vector<std::uint32_t>{0, 64, 256, 640});
 }
 
 }  // namespace

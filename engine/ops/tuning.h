@@ -21,6 +21,22 @@ struct TuningStep {
   Bindings dims = {};  // of the work, where it names dimensions
 };
 
+template <typename Value>
+Tuning with(Tuning tuning, Value Tuning::*member, Value value) {
+  tuning.*member = value;
+  return tuning;
+}
+
+/// What differs from the best so far in one number, for each of the values that it does not have yet.
+template <typename Value>
+std::vector<Tuning> each_other(const Tuning& best, Value Tuning::*member, const std::vector<Value>& values) {
+  std::vector<Tuning> candidates;
+  for (const Value value : values) {
+    if (value != best.*member) candidates.push_back(with(best, member, value));
+  }
+  return candidates;
+}
+
 /// Whether work of the sizes of a large model is timed: GPUs, whose caches hold all of what CPU drivers are given, have
 /// at least as much memory.
 inline bool times_large_work(const DeviceCaps& caps) {

@@ -18,6 +18,7 @@
 #include "plan/default_tuning.h"
 #include "planner/make_plan.h"
 #include "tests/unit/devices/check_plan.h"
+#include "tests/unit/large_gpu.h"
 #include "tools/convert/convert.h"
 
 namespace heed {
@@ -304,17 +305,11 @@ TEST_CASE("every model is planned for every device, and every dispatch fits, or 
 TEST_CASE("a token of a 7B model on a large GPU: dispatches, barriers, bytes, and work for every core") {
   constexpr std::uint64_t kCores = 132;
   constexpr std::int64_t kKeys = 4096;
-  DeviceCaps caps;
-  caps.type = DeviceType::Discrete;
+  DeviceCaps caps = testing::large_gpu();
   caps.memory = std::uint64_t{80} << 30;
   caps.max_memory_allocation = caps.max_storage_buffer_range = (std::uint64_t{1} << 32) - 1;
-  caps.max_workgroup_invocations = 1024;
-  caps.max_workgroup_size = {1024, 1024, 64};
   caps.max_workgroup_count[0] = 0x7fffffff;
-  caps.max_shared_memory = 49152;
-  caps.max_storage_buffers = 1048576;
-  caps.subgroup_size = 32;
-  caps.subgroup_arithmetic = caps.subgroup_shuffle = true;
+  caps.subgroup_shuffle = true;
   Tuning tuning = default_tuning(caps);
   tuning.attention_groups = tuning.sample_groups = 640;
 

@@ -5,9 +5,12 @@
 #include "ops/op.h"
 #include "plan/default_tuning.h"
 #include "planner/make_plan.h"
+#include "tests/unit/large_gpu.h"
 
 namespace heed {
 namespace {
+
+using testing::large_gpu;
 
 Graph step(std::int64_t heads, std::int64_t kv_heads, std::int64_t width, std::int64_t context) {
   GraphBuilder b("step");
@@ -20,19 +23,6 @@ Graph step(std::int64_t heads, std::int64_t kv_heads, std::int64_t width, std::i
                  {{"heads", heads}, {"kv_heads", kv_heads}, {"causal", std::int64_t{1}}}),
            "y");
   return std::move(b).finish();
-}
-
-DeviceCaps gpu() {
-  DeviceCaps caps;
-  caps.type = DeviceType::Discrete;
-  caps.subgroup_size = 32;
-  caps.subgroup_arithmetic = true;
-  caps.max_workgroup_invocations = 1024;
-  caps.max_workgroup_size = {1024, 1024, 64};
-  caps.max_shared_memory = 49152;
-  caps.max_storage_buffers = 16;
-  caps.max_storage_buffer_range = std::uint64_t{1} << 32;
-  return caps;
 }
 
 struct Planned {
@@ -55,30 +45,30 @@ Planned planned(const Graph& graph, const DeviceCaps& caps, std::uint32_t groups
 
 TEST_CASE("attention of a 7B model at 4096 tokens is work for four workgroups a core of a large GPU") {
   constexpr std::uint64_t kCores = 132;
-  const Planned all_heads = planned(step(32, 32, 128, 4096), gpu(), 640);
+  const Planned all_heads = planned(step(32, 32, 128, 4096), large_gpu(), 640);
   CHECK(all_heads.shader == "attention_split");
   CHECK(all_heads.workgroups >= 4 * kCores);
   // Eight heads share a key: few blocks of heads, more runs of keys.
-  const Planned grouped = planned(step(64, 8, 128, 4096), gpu(), 640);
+  const Planned grouped = planned(step(64, 8, 128, 4096), large_gpu(), 640);
   CHECK(grouped.shader == "attention_split");
   CHECK(grouped.workgroups >= 4 * kCores);
   // Runs have 16 keys at least.
-  CHECK(planned(step(4, 4, 64, 100), gpu(), 640).workgroups == 4 * 7);
+  CHECK(planned(step(4, 4, 64, 100), large_gpu(), 640).workgroups == 4 * 7);
 }
 
 TEST_CASE("a head's keys stay with one workgroup where that is tuned so, or the device cannot share them") {
   const Graph graph = step(32, 32, 128, 4096);
-  CHECK(planned(graph, gpu(), 0).shader == "attention_step");
-  DeviceCaps caps = gpu();
+  CHECK(planned(graph, large_gpu(), 0).shader == "attention_step");
+  DeviceCaps caps = large_gpu();
   caps.max_storage_buffers = 12;
   CHECK(planned(graph, caps, 640).shader == "attention_step");
-  CHECK(planned(step(8, 8, 6, 100), gpu(), 640).shader == "attention_step");
-  caps = gpu();
+  CHECK(planned(step(8, 8, 6, 100), large_gpu(), 640).shader == "attention_step");
+  caps = large_gpu();
   caps.max_workgroup_invocations = 16;
   caps.max_workgroup_size = {16, 16, 16};
   caps.subgroup_size = 8;
   CHECK(planned(graph, caps, 640).shader == "attention_step");
-  caps = gpu();
+  caps = large_gpu();
   caps.max_loop_iterations = 65535;
   CHECK(planned(graph, caps, 640).shader == "attention_split");
 }

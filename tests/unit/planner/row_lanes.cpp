@@ -4,19 +4,12 @@
 #include "ops/op.h"
 #include "plan/default_tuning.h"
 #include "planner/make_plan.h"
+#include "tests/unit/large_gpu.h"
 
 namespace heed {
 namespace {
 
-DeviceCaps gpu(std::uint32_t subgroup_size) {
-  DeviceCaps caps;
-  caps.type = DeviceType::Discrete;
-  caps.subgroup_size = subgroup_size;
-  caps.subgroup_arithmetic = true;
-  caps.max_workgroup_invocations = 1024;
-  caps.max_workgroup_size = {1024, 1024, 64};
-  return caps;
-}
+using testing::large_gpu;
 
 /// Lanes of the only dispatch of an op over rows of so many elements.
 std::uint32_t lanes_of(const char* op, std::int64_t elements, const DeviceCaps& caps, const Tuning& tuning) {
@@ -36,7 +29,7 @@ std::uint32_t lanes_of(const char* op, std::int64_t elements, const DeviceCaps& 
 }  // namespace
 
 TEST_CASE("a row of a large model is work for many lanes of a GPU, and a short one for few") {
-  const DeviceCaps caps = gpu(32);
+  const DeviceCaps caps = large_gpu(32);
   const Tuning tuning = default_tuning(caps);
   CHECK(tuning.lanes == 32);
   CHECK(tuning.row_lanes == 256);
@@ -49,14 +42,14 @@ TEST_CASE("a row of a large model is work for many lanes of a GPU, and a short o
 }
 
 TEST_CASE("workgroups of a row are whole subgroups, and no wider than the device allows") {
-  CHECK(default_tuning(gpu(64)).row_lanes == 256);
-  CHECK(lanes_of("softmax", 3, gpu(64), default_tuning(gpu(64))) == 64);
-  DeviceCaps small = gpu(32);
+  CHECK(default_tuning(large_gpu(64)).row_lanes == 256);
+  CHECK(lanes_of("softmax", 3, large_gpu(64), default_tuning(large_gpu(64))) == 64);
+  DeviceCaps small = large_gpu(32);
   small.max_workgroup_invocations = 128;
   CHECK(default_tuning(small).row_lanes == 128);
-  Tuning odd = default_tuning(gpu(32));
+  Tuning odd = default_tuning(large_gpu(32));
   odd.row_lanes = 96;
-  CHECK(lanes_of("softmax", 3, gpu(32), odd) == 96);  // its half is no whole subgroup
+  CHECK(lanes_of("softmax", 3, large_gpu(32), odd) == 96);  // its half is no whole subgroup
 }
 
 }  // namespace heed

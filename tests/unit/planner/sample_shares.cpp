@@ -11,9 +11,12 @@
 #include "ops/search.h"
 #include "plan/default_tuning.h"
 #include "planner/make_plan.h"
+#include "tests/unit/large_gpu.h"
 
 namespace heed {
 namespace {
+
+using testing::large_gpu;
 
 constexpr std::int64_t kVocabulary = 128256;  // of Llama 3
 
@@ -38,19 +41,6 @@ Graph sample_rows(bool greedy, std::int64_t rows, std::int64_t vocabulary = kVoc
               state("options", {static_cast<std::int64_t>(ops::kFirstForced)})},
              {{"greedy", std::int64_t{greedy}}, {"penalty", std::int64_t{1}}}, 0);
   return std::move(b).finish();
-}
-
-DeviceCaps gpu() {
-  DeviceCaps caps;
-  caps.type = DeviceType::Discrete;
-  caps.subgroup_size = 32;
-  caps.subgroup_arithmetic = true;
-  caps.max_workgroup_invocations = 1024;
-  caps.max_workgroup_size = {1024, 1024, 64};
-  caps.max_shared_memory = 49152;
-  caps.max_storage_buffers = 16;
-  caps.max_storage_buffer_range = std::uint64_t{1} << 32;
-  return caps;
 }
 
 Plan planned(const Graph& graph, const DeviceCaps& caps, std::uint32_t groups) {
@@ -82,7 +72,7 @@ TEST_CASE("sampling from a large vocabulary is work for four workgroups a core o
   for (const bool greedy : {true, false}) {
     for (const Graph& graph :
          {sample(greedy, false), sample(greedy, true), sample_rows(greedy, 4), sample_rows(greedy, 8)}) {
-      const Plan plan = planned(graph, gpu(), 640);
+      const Plan plan = planned(graph, large_gpu(), 640);
       CHECK(shares(plan));
       for (const Dispatch& dispatch : plan.dispatches) {
         if (small.contains(dispatch.shader)) continue;
@@ -95,22 +85,22 @@ TEST_CASE("sampling from a large vocabulary is work for four workgroups a core o
 
 TEST_CASE("a draw by many workgroups is seven dispatches, or nine where shared memory is small") {
   using Shaders = std::vector<std::string>;
-  CHECK(shaders(planned(sample(true, false), gpu(), 640)) == Shaders{"sample_greedy_split"});
+  CHECK(shaders(planned(sample(true, false), large_gpu(), 640)) == Shaders{"sample_greedy_split"});
   Shaders drawn = {"sample_largest", "sample_search", "sample_search", "sample_search",
                    "sample_search",  "sample_search", "sample_draw"};
-  CHECK(shaders(planned(sample(false, false), gpu(), 640)) == drawn);
+  CHECK(shaders(planned(sample(false, false), large_gpu(), 640)) == drawn);
   drawn.insert(drawn.begin() + 1, 2, "sample_search");
-  DeviceCaps caps = gpu();
+  DeviceCaps caps = large_gpu();
   caps.max_shared_memory = 16384;
   CHECK(shaders(planned(sample(false, false), caps, 640)) == drawn);
   // Wide histograms of many sequences are too much memory.
-  CHECK(planned(sample_rows(false, 400), gpu(), 640).memory() <
-        planned(sample_rows(false, 400), gpu(), 0).memory() + (8u << 20));
+  CHECK(planned(sample_rows(false, 400), large_gpu(), 640).memory() <
+        planned(sample_rows(false, 400), large_gpu(), 0).memory() + (8u << 20));
 }
 
 TEST_CASE("a small vocabulary has fewer workgroups, and several sequences share what is wanted") {
   const auto groups_of = [](const Graph& graph, std::uint32_t groups) {
-    const Plan plan = planned(graph, gpu(), groups);
+    const Plan plan = planned(graph, large_gpu(), groups);
     std::uint64_t most = 0;
     for (const Dispatch& d : plan.dispatches) {
       if (d.shader == "sample_draw" || d.shader == "sample_greedy_split") most = std::max(most, workgroups(d));
@@ -127,7 +117,7 @@ TEST_CASE("a small vocabulary has fewer workgroups, and several sequences share 
 
 TEST_CASE("a score is summed in one order, however many sequences there are") {
   const auto workgroups_a_sequence = [](std::int64_t sequences) {
-    const Plan plan = planned(sample_rows(false, sequences), gpu(), 640);
+    const Plan plan = planned(sample_rows(false, sequences), large_gpu(), 640);
     for (const Dispatch& d : plan.dispatches) {
       if (d.shader == "sample_score_split") return workgroups(d) / static_cast<std::uint64_t>(sequences);
     }
@@ -139,23 +129,23 @@ TEST_CASE("a score is summed in one order, however many sequences there are") {
 
 TEST_CASE("a sequence stays with one workgroup where that is tuned so, or the device cannot share it") {
   const Graph graph = sample(false, false);
-  CHECK(shaders(planned(graph, gpu(), 0)) == std::vector<std::string>{"sample"});
-  CHECK(shaders(planned(sample(true, false), gpu(), 0)) == std::vector<std::string>{"sample_greedy"});
-  CHECK(shares(planned(graph, gpu(), 1)));
+  CHECK(shaders(planned(graph, large_gpu(), 0)) == std::vector<std::string>{"sample"});
+  CHECK(shaders(planned(sample(true, false), large_gpu(), 0)) == std::vector<std::string>{"sample_greedy"});
+  CHECK(shares(planned(graph, large_gpu(), 1)));
   CHECK(shares(planned(graph, DeviceCaps(), 640)));
-  DeviceCaps caps = gpu();
+  DeviceCaps caps = large_gpu();
   caps.max_storage_buffers = 7;
   CHECK(!shares(planned(graph, caps, 640)));
-  caps = gpu();
+  caps = large_gpu();
   caps.max_shared_memory = 4096;
   CHECK(!shares(planned(graph, caps, 640)));
   // More tokens than masses in fixed point have room for.
-  CHECK(!shares(planned(sample(false, false, 1 << 24), gpu(), 640)));
-  caps = gpu();
+  CHECK(!shares(planned(sample(false, false, 1 << 24), large_gpu(), 640)));
+  caps = large_gpu();
   caps.max_loop_iterations = 65535;
   CHECK(shares(planned(graph, caps, 640)));
   // A module that is wrong on a device is not used there.
-  caps = gpu();
+  caps = large_gpu();
   caps.broken_modules = {"sample_search-storage"};
   CHECK(shaders(planned(graph, caps, 640)) == std::vector<std::string>{"sample"});
 }
