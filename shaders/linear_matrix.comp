@@ -21,6 +21,7 @@ layout(local_size_x_id = 0) in;
 
 #include "memory.glsl"
 #include "activation.glsl"
+#define SCALES_BY_FOUR
 #include "weights.glsl"
 
 #ifdef VECTOR_4
@@ -73,21 +74,36 @@ void main() {
   vec4 sums[ROWS];
   for (uint r = 0; r < ROWS; ++r) sums[r] = vec4(0.0);
 
-  for (uint unit = 0; unit < row_units; ++unit) {
-    Unit u[4];
-    for (uint c = 0; c < 4; ++c) u[c] = load_unit(weight_rows[c], unit);
-    for (uint j = 0; j < UNIT_VECTORS; ++j) {
-      vec4 w[4];
+  for (uint part = 0; part < row_units; part += SCALED_UNITS) {
+#ifdef QUANTISED
+    Scales scales_of[4];
+    for (uint c = 0; c < 4; ++c) scales_of[c] = load_scales(weight_rows[c], part);
+    const uint part_end = min(part + SCALED_UNITS, row_units);
+    for (uint unit = part; unit < part_end; ++unit) {
+#else
+    const uint unit = part;
+    {
+#endif
+      Unit u[4];
       for (uint c = 0; c < 4; ++c) {
-        w[c] = unit_vector(u[c], j);
-#ifdef UNIT_SCALED
-        w[c] *= u[c].scale;
+        u[c] = load_unit(weight_rows[c], unit);
+#ifdef QUANTISED
+        scale_unit(u[c], scales_of[c], unit);
 #endif
       }
-      FETCH_X(unit * UNIT_VECTORS + j);
-      for (uint r = 0; r < ROWS; ++r) {
-        const vec4 xs = GET_X(r, unit * UNIT_VECTORS + j);
-        sums[r] += vec4(dot(w[0], xs), dot(w[1], xs), dot(w[2], xs), dot(w[3], xs));
+      for (uint j = 0; j < UNIT_VECTORS; ++j) {
+        vec4 w[4];
+        for (uint c = 0; c < 4; ++c) {
+          w[c] = unit_vector(u[c], j);
+#ifdef UNIT_SCALED
+          w[c] *= u[c].scale;
+#endif
+        }
+        FETCH_X(unit * UNIT_VECTORS + j);
+        for (uint r = 0; r < ROWS; ++r) {
+          const vec4 xs = GET_X(r, unit * UNIT_VECTORS + j);
+          sums[r] += vec4(dot(w[0], xs), dot(w[1], xs), dot(w[2], xs), dot(w[3], xs));
+        }
       }
     }
   }

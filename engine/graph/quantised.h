@@ -46,7 +46,6 @@ struct QuantisedType {
   std::uint32_t high_bits;     // 0, 1 or 2
   Field low, high;             // where the file has these bits in the device's order; none: they come unpacked
   Field scales, factors;
-  bool f32_scales;                        // the scales are one f16 in the file and become an f32 on the device
   std::int32_t zero;                      // a quant stands for quant - zero ...
   std::span<const std::int8_t> codebook;  // ... or, where there is one, for codebook[quant]
   void (*unpack)(const std::byte* block, QuantBlock& to);

@@ -167,11 +167,12 @@ struct KeyRuns {
 };
 
 /// Whether lanes had better be query rows than keys: where lanes with rows of their own are faster, there are enough
-/// rows that see the same keys, and a head fits registers.
+/// rows that see the same keys, and a head fits registers, which that of no usual model does on a GPU.
 bool wants_rows(const Lowering& l, const Sizes& s) {
   constexpr std::int64_t kWidestHead = 128;
-  return l.tuning().lane_rows && s.memory_rows >= 4 && s.d <= kWidestHead && s.dv <= kWidestHead && !l.has(kTable) &&
-         s.score == AttentionScore::Dot && static_cast<std::uint64_t>(s.length) < l.caps().max_loop_iterations;
+  return l.caps().type == DeviceType::Cpu && l.tuning().lane_rows && s.memory_rows >= 4 && s.d <= kWidestHead &&
+         s.dv <= kWidestHead && !l.has(kTable) && s.score == AttentionScore::Dot &&
+         static_cast<std::uint64_t>(s.length) < l.caps().max_loop_iterations;
 }
 
 }  // namespace

@@ -151,7 +151,8 @@ void choose_same(const Lowering& l, Dispatch& d) {
 /// Many rows of x: tiles of x rows and output columns in registers. False where the device's loops are too short for
 /// that.
 bool choose_matrix(const Lowering& l, const Product& p, Kernel& kernel) {
-  if (p.rows < kMatrixRows || l.has(4) || std::uint64_t{p.row_units} + 64 > l.caps().max_loop_iterations) return false;
+  if (p.rows < kMatrixRows || l.has(4) || 2 * std::uint64_t{p.row_units} + 64 > l.caps().max_loop_iterations)
+    return false;
   Dispatch& d = kernel.dispatch;
   d.shader = "linear_matrix";
   const bool hand_on = can_shuffle_rows(l.caps(), l.tuning());
@@ -177,7 +178,6 @@ bool choose_lanes(const Lowering& l, const Product& p, Kernel& kernel) {
   Dispatch& d = kernel.dispatch;
   d.shader = "linear_lanes";
   choose_same(l, d);
-  d.bindings[kScales] = by_four(d.bindings[kScales]);
   const std::uint32_t rows = tuning.rows_a_lane(p.width, p.gate, p.head_rows);
   const std::uint32_t blocks = u32(ceil_div(p.count, std::uint64_t{rows} * tuning.lanes));
   kernel.constants.lanes = tuning.lanes;
@@ -232,9 +232,9 @@ void lower_pair(Lowering& l, const LinearPair& pair) {
   const Binding x = l.read(0, View::F32x4);
   d.bindings = {x,
                 first[0].words,
-                by_four(first[0].scales),
+                first[0].scales,
                 second[0].words,
-                by_four(second[0].scales),
+                second[0].scales,
                 l.read_or(2, View::F32, x),
                 l.read_or(4, View::F32x4, x),
                 l.read_or(6, View::F32, x),

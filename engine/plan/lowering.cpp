@@ -216,11 +216,8 @@ std::vector<MatrixPiece> Lowering::matrix(std::size_t i, std::int64_t outputs, b
     const std::size_t tensor = weight_tensor(std::move(weight), value);
     MatrixPiece piece{begin, rows, u32(whole.band), bytes, {}, {}};
     piece.words = {tensor, 0, words, Access::Read, type.dtype == DType::F32 ? View::F32x4 : View::U32x4};
-    piece.scales = {tensor, 0, std::min<std::uint64_t>(words, 256), Access::Read, View::F32};
-    if (const QuantisedType* quantised = quantised_type(type.dtype)) {
-      const View view = quantised->f32_scales ? View::F32 : View::U32x4;
-      piece.scales = {tensor, scales, bytes - scales, Access::Read, view};
-    }
+    piece.scales = {tensor, 0, std::min<std::uint64_t>(words, 256), Access::Read, View::U32x4};
+    if (scales != 0) piece.scales = {tensor, scales, bytes - scales, Access::Read, View::U32x4};
     pieces.push_back(piece);
   }
   return pieces;

@@ -25,15 +25,8 @@ struct MatrixPiece {
   std::uint32_t band = 1;  // DeviceWeight::band
   std::uint64_t bytes = 0;
   Binding words;   // View::F32x4 for f32, U32x4 for the others
-  Binding scales;  // View::F32 of those that are floats, else U32x4; for plain types the words once more as F32, so
-                   // that the binding is never empty
+  Binding scales;  // U32x4; for plain types the words once more, so that the binding is never empty
 };
-
-/// Scales for kernels that fetch four floats at a time.
-inline Binding by_four(Binding scales) {
-  if (scales.view == View::F32) scales.view = View::F32x4;
-  return scales;
-}
 
 /// Words of push constants and specialisations.
 /// Throws Error where the number does not fit the word: a shader that was told another would answer wrongly.

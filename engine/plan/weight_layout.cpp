@@ -61,15 +61,8 @@ void pack_bits(const std::uint8_t* quants, std::size_t count, std::uint32_t shif
 }
 
 /// Bytes of a block of a file on their way to the device.
-void copy_field(const QuantisedType::Field& field, bool as_f32, const std::byte* block, std::byte* to) {
-  if (as_f32) {
-    std::uint16_t scale;
-    std::memcpy(&scale, block + field.from, sizeof scale);
-    const float wide = f16_to_f32(scale);
-    std::memcpy(to, &wide, sizeof wide);
-  } else {
-    std::memcpy(to, block + field.from, field.bytes);
-  }
+void copy_field(const QuantisedType::Field& field, const std::byte* block, std::byte* to) {
+  std::memcpy(to, block + field.from, field.bytes);
 }
 
 /// Copies the words of neighbouring rows of a plane to their places. The rows are `row_bytes` apart in `from`, and hold
@@ -303,12 +296,12 @@ void pack_rows(const DeviceWeight& weight, std::int64_t first, std::int64_t rows
       std::byte* const scales_to = scales.data() + static_cast<std::size_t>(r) * scales_bytes;
       std::byte* const factors_to = scales_to + static_cast<std::size_t>(row_words.scales) * kWord;
       for (std::size_t i = 0; i < columns / info.block_elements; ++i, block += info.block_bytes) {
-        copy_field(type->scales, type->f32_scales, block, scales_to + i * type->scales.on_device);
-        copy_field(type->factors, false, block, factors_to + i * type->factors.on_device);
+        copy_field(type->scales, block, scales_to + i * type->scales.on_device);
+        copy_field(type->factors, block, factors_to + i * type->factors.on_device);
         if (as_they_are) continue;
         if (in_order) {
-          copy_field(type->low, false, block, low_to + i * low_bytes);
-          copy_field(type->high, false, block, high_to + i * high_bytes);
+          copy_field(type->low, block, low_to + i * low_bytes);
+          copy_field(type->high, block, high_to + i * high_bytes);
           continue;
         }
         type->unpack(block, unpacked);

@@ -19,19 +19,22 @@
 // serves (0: there are none), and of which kind scales are.
 #if defined(WEIGHT_q8_0)
 #define QUANTISED
-#define F32_SCALES
-const uint BLOCK_UNITS = 2;  // that share a scale
-const uint UNITS_OF_SCALES = 8;
+const uint UNITS_OF_SCALES = 16;
 #elif defined(WEIGHT_q4_0)
 #define QUANTISED
-#define F32_SCALES
-const uint BLOCK_UNITS = 1;
-const uint UNITS_OF_SCALES = 4;
-#elif defined(WEIGHT_q4_1) || defined(WEIGHT_iq4_nl)
+const uint UNITS_OF_SCALES = 8;
+#elif defined(WEIGHT_q4_1)
 #define QUANTISED
 #define PAIR_SCALES
 const uint UNITS_OF_SCALES = 4;
-#elif defined(WEIGHT_q5_0) || defined(WEIGHT_q5_1)
+#elif defined(WEIGHT_iq4_nl)
+#define QUANTISED
+const uint UNITS_OF_SCALES = 8;
+#elif defined(WEIGHT_q5_0)
+#define QUANTISED
+#define UNITS_OF_HIGH 4
+const uint UNITS_OF_SCALES = 8;
+#elif defined(WEIGHT_q5_1)
 #define QUANTISED
 #define PAIR_SCALES
 #define UNITS_OF_HIGH 4
@@ -116,32 +119,7 @@ READ_U32X4(SECOND_WEIGHT, words_2);
 uvec4 load_word(Row row, uint i) { return IN_PLANE(row, load_u32x4, words, row.words + i * BAND_OF(row)); }
 #endif
 
-// Scales.
-#ifdef F32_SCALES
-#define UNIT_SCALED
-struct Unit { uvec4 word; float scale; };
-#define Scales vec4
-void scale_unit(inout Unit u, Scales scales, uint unit) { u.scale = scales[unit / BLOCK_UNITS % 4]; }
-#ifdef SCALES_BY_FOUR
-READ_F32X4(FIRST_WEIGHT + 1, scales);
-#ifdef SECOND_WEIGHT
-READ_F32X4(SECOND_WEIGHT + 1, scales_2);
-#endif
-Scales load_scales(Row row, uint unit) {
-  return IN_PLANE(row, load_f32x4, scales, row.scales + unit / UNITS_OF_SCALES * BAND_OF(row));
-}
-#else
-READ_F32(FIRST_WEIGHT + 1, scales);
-float load_scale(Row row, uint unit) {
-  return load_f32(scales, (row.scales + unit / UNITS_OF_SCALES * BAND) * 4 + unit / BLOCK_UNITS % 4);
-}
-#endif
-#endif
-
-#if defined(QUANTISED) && !defined(F32_SCALES)
-// Units of 32 columns with a scale and what is subtracted, for each half of them.
-const uint UNIT_VECTORS = 8;
-struct Unit { uvec4 low; uvec2 high; vec2 scale; vec2 minimum; };
+#ifdef QUANTISED
 struct Scales { uvec4 word; uint factors; };
 
 READ_U32X4(FIRST_WEIGHT + 1, scales);
@@ -155,6 +133,40 @@ Scales load_scales(Row row, uint unit) {
 #endif
   return s;
 }
+
+// The value of an f16. unpackHalf2x16 may make 0 of subnormals, which the scales of small weights are: of q4_k, below 0.06.
+float f16_value(uint bits) {
+  const uint magnitude = bits & 0x7fffu;
+  const uint exponent = magnitude < 0x7c00u ? 0x38000000u : 0x70000000u;  // infinity and NaN stay what they are
+  const float value = magnitude < 0x400u ? float(magnitude) * 5.9604644775390625e-8 : uintBitsToFloat((magnitude << 13) + exponent);
+  return (bits & 0x8000u) != 0 ? -value : value;
+}
+vec2 f16_pair(uint word) { return vec2(f16_value(word), f16_value(word >> 16)); }
+
+#ifdef WEIGHT_q8_0
+#define BLOCK_UNITS 2
+#else
+#define BLOCK_UNITS 1
+#endif
+// Of types whose blocks have an f16 each: that of a unit's block.
+float block_scale(Scales s, uint unit) {
+  const uint block = unit / BLOCK_UNITS;
+  return f16_value(s.word[block / 2 % 4] >> (block % 2 * 16));
+}
+#endif
+
+#if defined(WEIGHT_q8_0) || defined(WEIGHT_q4_0)
+// Units are summed first and scaled once.
+#define UNIT_SCALED
+struct Unit { uvec4 word; float scale; };
+Unit load_bits(Row row, uint unit) { return Unit(load_word(row, unit), 0.0); }
+void scale_unit(inout Unit u, Scales s, uint unit) {
+  u.scale = block_scale(s, unit);
+}
+#elif defined(QUANTISED)
+// Units of 32 columns with a scale and what is subtracted, for each half of them.
+const uint UNIT_VECTORS = 8;
+struct Unit { uvec4 low; uvec2 high; vec2 scale; vec2 minimum; };
 
 // The bits of a unit; those of `high` are bit i (UNITS_OF_HIGH 4) or bits 2 i and 2 i + 1 (2) of element i.
 Unit load_bits(Row row, uint unit) {
@@ -175,10 +187,13 @@ Unit load_bits(Row row, uint unit) {
 
 uint byte_of(uvec4 word, uint i) { return word[i / 4] >> (i % 4 * 8) & 255u; }
 
+#if defined(WEIGHT_q5_0) || defined(WEIGHT_iq4_nl)
+void scale_unit(inout Unit u, Scales s, uint unit) { u.scale = vec2(block_scale(s, unit)); }
+#endif
 #ifdef PAIR_SCALES
 // {f16 scale, f16 added} of each unit.
 void scale_unit(inout Unit u, Scales s, uint unit) {
-  const vec2 pair = unpackHalf2x16(s.word[unit % 4]);
+  const vec2 pair = f16_pair(s.word[unit % 4]);
   u.scale = pair.xx;
   u.minimum = -pair.yy;
 }
@@ -188,7 +203,7 @@ void scale_unit(inout Unit u, Scales s, uint unit) {
 void scale_unit(inout Unit u, Scales s, uint unit) {
   const uvec3 codes = s.word.yzw >> (unit % 4 * 8) & 255u;
   const uvec2 code = unit % 8 < 4 ? codes.xy & 63u : uvec2(codes.z & 15u, codes.z >> 4) | codes.xy >> 6 << 4;
-  const vec2 pair = unpackHalf2x16(s.word.x) * vec2(code);
+  const vec2 pair = f16_pair(s.word.x) * vec2(code);
   u.scale = pair.xx;
   u.minimum = pair.yy;
 }
@@ -197,7 +212,7 @@ void scale_unit(inout Unit u, Scales s, uint unit) {
 void scale_unit(inout Unit u, Scales s, uint unit) {
   const uint group = unit % 8 * 2;
   const ivec2 code = ivec2(uvec2(byte_of(s.word, group), byte_of(s.word, group + 1)) << 24) >> 24;
-  u.scale = unpackHalf2x16(s.factors).x * vec2(code);
+  u.scale = f16_value(s.factors) * vec2(code);
 }
 #endif
 #ifdef WEIGHT_q3_k
@@ -205,7 +220,7 @@ void scale_unit(inout Unit u, Scales s, uint unit) {
 float scale_of_group(Scales s, uint group) {
   const uint low = byte_of(s.word, group % 8) >> (group < 8 ? 0 : 4) & 15u;
   const uint high = byte_of(s.word, 8 + group % 4) >> (group / 4 * 2) & 3u;
-  return unpackHalf2x16(s.word.w).x * float(int(low | high << 4) - 32);
+  return f16_value(s.word.w) * float(int(low | high << 4) - 32);
 }
 void scale_unit(inout Unit u, Scales s, uint unit) {
   const uint group = unit % 8 * 2;
@@ -216,12 +231,14 @@ void scale_unit(inout Unit u, Scales s, uint unit) {
 void scale_unit(inout Unit u, Scales s, uint unit) {
   const uint group = unit % 8 * 2;
   const uvec2 codes = uvec2(byte_of(s.word, group), byte_of(s.word, group + 1));
-  const vec2 factors = unpackHalf2x16(s.factors);
+  const vec2 factors = f16_pair(s.factors);
   u.scale = factors.x * vec2(codes & 15u);
   u.minimum = factors.y * vec2(codes >> 4);
 }
 #endif
+#endif
 
+#ifdef QUANTISED
 Unit load_unit(Row row, uint unit) {
   Unit u = load_bits(row, unit);
 #ifndef SCALES_BY_FOUR
@@ -263,14 +280,6 @@ vec4 unit_vector(Unit u, uint j) {
 }
 #endif
 
-#ifdef F32_SCALES
-#ifdef SCALES_BY_FOUR
-Unit load_unit(Row row, uint unit) { return Unit(load_word(row, unit), 0.0); }
-#else
-Unit load_unit(Row row, uint unit) { return Unit(load_word(row, unit), load_scale(row, unit)); }
-#endif
-#endif
-
 #ifdef WEIGHT_q8_0
 const uint UNIT_VECTORS = 4;
 // Without the scale: the caller sums a whole unit first and scales once.
@@ -299,7 +308,7 @@ const uint UNIT_VECTORS = 8;
 vec4 unit_vector(Unit u, uint j) { return vec4(ivec4(four_bits(u.word, j)) - 8); }
 #endif
 
-#if defined(QUANTISED) && !defined(F32_SCALES)
+#if defined(QUANTISED) && !defined(UNIT_SCALED)
 #ifdef WEIGHT_iq4_nl
 // The codebook's bytes; see kIq4NlCodebook in engine/graph/quantise.h.
 vec4 numbers(Unit u, uint j) {

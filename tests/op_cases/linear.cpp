@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "graph/integer.h"
+#include "graph/quantised.h"
 #include "tests/op_cases/op_case.h"
 #include "tests/op_cases/special_values.h"
 
@@ -215,6 +216,19 @@ std::vector<OpCase> cases_linear() {
     c.name += ", denormal weights";
     for (int i = 0; i < 9 * 40; ++i) c.values["w"].push_back((i % 5 - 2) * 0x1p-24);
     cases.push_back(std::move(c));
+  }
+  // So are scales of blocks that are denormals of f16.
+  for (const DType dtype : matrix_types()) {
+    if (quantised_type(dtype) == nullptr) continue;
+    for (const std::int64_t rows : {1, 9}) {
+      OpCase c = linear({.dtype = dtype, .rows = rows, .columns = 64, .n = 9});
+      c.name += ", denormal scales";
+      const std::int64_t columns = whole_blocks(dtype, 64);
+      for (std::int64_t i = 0; i < 9 * columns; ++i) {
+        c.values["w"].push_back(static_cast<double>(i * 37 % 101 - 50) * 0x1p-18);  // to 2e-4
+      }
+      cases.push_back(std::move(c));
+    }
   }
   cases.push_back(linear({.rows = 0, .bias = true}));
   cases.push_back(linear({.rows = 1, .n = 0}));
