@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <fstream>
 
+#include "generate/text/session.h"
 #include "heed/translate.h"
 #include "tests/golden/golden_data.h"
 
@@ -87,7 +88,7 @@ TEST_CASE("shakespeare: 100 greedy tokens with a cache of f16 are those with f32
   compare(folder.path() / "model.heed", model.tokenize("ROMEO:\nWhat light"), 100);
 }
 
-TEST_CASE("hf: a context of thousands with a cache of f16, read as a prompt and a token at a time") {
+TEST_CASE("hf: a context of thousands with a cache of f16, that grows, read as a prompt and a token at a time") {
   const fs::path source = convert_test::golden_folder() / "mistral";
   const convert_test::TempFolder parent;
   const fs::path longer = parent.path() / "longer";
@@ -96,13 +97,13 @@ TEST_CASE("hf: a context of thousands with a cache of f16, read as a prompt and 
     fs::copy_file(entry.path(), longer / entry.path().filename());
   }
   nlohmann::json config = read_json(source / "config.json");
-  config["max_position_embeddings"] = 4096;
+  config["max_position_embeddings"] = 8192;
   config["sliding_window"] = nullptr;
   std::ofstream(longer / "config.json") << config;
   const convert_test::TempFolder folder;
   const std::int64_t vocabulary = convert_and_open(longer, {}, folder).vocabulary();
   Ids prompt;
-  for (std::int64_t i = 0; i < 3000; ++i) {
+  for (std::int64_t i = 0; i < TextSession::kFirstPositions - 16; ++i) {
     prompt.push_back(static_cast<std::int32_t>((i * i * 7 + i) % (vocabulary - 3)) + 3);
   }
   TextModel exact(device(), folder.path() / "model.heed", 0, CacheType::F32);

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cassert>
 #include <cstring>
+#include <map>
 #include <set>
 #include <string>
 
@@ -56,7 +57,8 @@ Graph with_sampling(const Graph& decode, std::int64_t context, bool greedy, bool
   return std::move(builder).finish();
 }
 
-TextSession::TextSession(Gpu& gpu, const ModelFile& file, std::int64_t context, CacheType cache)
+TextSession::TextSession(Gpu& gpu, const ModelFile& file, std::int64_t context, CacheType cache,
+                         std::int64_t first_positions)
     : gpu_(gpu),
       graph_(with_cache_type(task_graph(file, "text-generation", "graph", "decode", {"tokens", "position", "logits"}),
                              cache, gpu.caps())),
@@ -64,7 +66,8 @@ TextSession::TextSession(Gpu& gpu, const ModelFile& file, std::int64_t context, 
       weights_(gpu, source_),
       session_(gpu, weights_),
       context_(positive(file.metadata(), "context", file.path().string())),
-      vocabulary_(positive(file.metadata(), "vocabulary", file.path().string())) {
+      vocabulary_(positive(file.metadata(), "vocabulary", file.path().string())),
+      first_positions_(first_positions) {
   if (context > context_) {
     throw Error(fmt::format("{}: a context of {} tokens was asked for, but the model knows {}", file.path().string(),
                             context, context_));
@@ -101,9 +104,40 @@ const Graph& TextSession::sampled_graph() {
   return sampled_graphs_.emplace_back(mode_, with_sampling(graph_, context_, mode_.greedy, mode_.penalty)).second;
 }
 
-Executable& TextSession::executable(std::int64_t tokens, std::int64_t outputs, bool sampled) {
+std::int64_t TextSession::room_for(std::int64_t positions) const {
+  std::int64_t room = std::min(first_positions_, context_);
+  while (room < positions) room = room < context_ - room ? 2 * room : context_;
+  return room;
+}
+
+void TextSession::grow(std::int64_t room) {
+  if (room <= room_) return;
+  std::map<std::string, std::uint64_t> sizes;
+  MemoryNeed need;
+  for (const Value& value : graph_.values) {
+    if (value.kind != ValueKind::State || value.shape.empty() || value.shape[0].name != "context") continue;
+    const std::int64_t elements = element_count(bind(value.shape, {{"context", room}}));
+    sizes[value.name] = saturating_product({u64(elements), device_element_bytes(value.kind, value.dtype)});
+  }
+  if (room_ > 0) {
+    // One after the other, each beside what it replaces.
+    std::uint64_t largest = 0;
+    for (const auto& [name, bytes] : sizes) {
+      need.states = saturating_sum(need.states, bytes / u64(room) * u64(room - room_));
+      largest = std::max(largest, bytes / u64(room) * u64(room_));
+    }
+    need.states = saturating_sum(need.states, largest);
+    gpu_.check_memory(need, fmt::format("room for {} tokens in the cache", room));
+    for (const auto& [name, bytes] : sizes) session_.grow(name, bytes);
+  }
+  room_ = room;
+}
+
+Executable& TextSession::executable(std::int64_t positions, std::int64_t tokens, std::int64_t outputs, bool sampled) {
+  const std::int64_t room = room_for(positions);
+  grow(room);
   return session_.prepare(sampled ? sampled_graph() : graph_,
-                          {{"tokens", tokens}, {"outputs", outputs}, {"context", context_}});
+                          {{"tokens", tokens}, {"outputs", outputs}, {"context", room}});
 }
 
 void TextSession::feed(std::span<const std::int32_t> tokens, std::int64_t position) {
@@ -155,7 +189,7 @@ std::optional<std::int32_t> TextSession::start(const std::vector<std::int32_t>& 
     // Only whole chunks are known to have been computed as chunks.
     cached_.resize(std::min(cached_.size(), static_cast<std::size_t>(run.begin / kPromptChunk * kPromptChunk)));
     feed(std::span(prompt).subspan(static_cast<std::size_t>(run.begin), static_cast<std::size_t>(run.size)), run.begin);
-    session_.run(executable(run.size, is_last ? 1 : 0, is_last));
+    session_.run(executable(run.begin + run.size, run.size, is_last ? 1 : 0, is_last));
     if (is_last) break;
     if (run.size < kPromptChunk) continue;
     cached_.assign(prompt.begin(), prompt.begin() + run.begin + run.size);
@@ -167,7 +201,12 @@ std::optional<std::int32_t> TextSession::start(const std::vector<std::int32_t>& 
 
 std::vector<std::int32_t> TextSession::step(int count) {
   assert(count > 0 && count <= room());
-  session_.run(executable(1, 1, true), count);
+  for (std::int64_t done = 0; done < count;) {
+    const std::int64_t before = position_ + done;
+    const std::int64_t steps = std::min(count - done, room_for(before + 1) - before);
+    session_.run(executable(before + steps, 1, 1, true), static_cast<int>(steps));
+    done += steps;
+  }
   std::vector<std::int32_t> tokens(static_cast<std::size_t>(count));
   session_.read("history", std::as_writable_bytes(std::span(tokens)), static_cast<std::uint64_t>(position_ + 1) * 4);
   for (std::size_t i = 0; i < tokens.size(); ++i) {
@@ -245,7 +284,8 @@ std::vector<float> TextSession::logits(const std::vector<std::int32_t>& tokens) 
   const auto row = static_cast<std::size_t>(vocabulary_);
   for (std::size_t done = 0; done < tokens.size(); done += kPromptChunk) {
     const std::size_t count = std::min<std::size_t>(kPromptChunk, tokens.size() - done);
-    Executable& chunk = executable(static_cast<std::int64_t>(count), static_cast<std::int64_t>(count), false);
+    const auto rows = static_cast<std::int64_t>(count);
+    Executable& chunk = executable(static_cast<std::int64_t>(done) + rows, rows, rows, false);
     feed(std::span(tokens).subspan(done, count), static_cast<std::int64_t>(done));
     session_.run(chunk);
     logits.resize((done + count) * row);
@@ -263,13 +303,13 @@ std::vector<DispatchTime> TextSession::profile(std::int64_t tokens) {
   cached_.clear();
   const PromptRun last = prompt_runs(0, tokens).back();
   const std::vector<std::int32_t> chunk(static_cast<std::size_t>(last.size), 0);
-  Executable& step = executable(last.size, 1, true);
+  Executable& step = executable(tokens, last.size, 1, true);
   return session_.time_dispatches(step, kRepeats, [&] { feed(chunk, last.begin); });
 }
 
 const Plan& TextSession::decode_plan() {
   mode_ = {.greedy = true};
-  return executable(1, 1, true).plan();
+  return executable(1, 1, 1, true).plan();
 }
 
 }  // namespace heed

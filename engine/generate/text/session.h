@@ -23,12 +23,19 @@ Graph with_sampling(const Graph& decode, std::int64_t context, bool greedy, bool
 /// The decode graph of a text model on a device, and the step state around it: prompts in chunks, then steps that feed
 /// themselves. Knows token ids, not text. Used by one thread at a time.
 ///
+/// Caches have room for the first kFirstPositions tokens, and for twice as many each time that a sequence passes that.
+/// A run is planned for the room that its last position needs, whatever there is by then: a kernel may share keys among
+/// workgroups by how many there can be, and a sequence gives the same tokens after another, longer one.
+///
 /// The step state (tokens, position, history, sampler: named as in ops/sample.cpp) lives on the device. Token p of a
 /// sequence, counted from the prompt's first, stands in history[p]; the host reads new tokens there.
 class TextSession {
  public:
+  static constexpr std::int64_t kFirstPositions = 4096;
+
   /// Throws Error when the file is no text-generation model, or `context` exceeds what it was trained for.
-  TextSession(Gpu& gpu, const ModelFile& file, std::int64_t context, CacheType cache = CacheType::Auto);
+  TextSession(Gpu& gpu, const ModelFile& file, std::int64_t context, CacheType cache = CacheType::Auto,
+              std::int64_t first_positions = kFirstPositions);
 
   std::int64_t context() const { return context_; }
   std::int64_t vocabulary() const { return vocabulary_; }
@@ -56,13 +63,17 @@ class TextSession {
   /// What TextModel::profile says.
   std::vector<DispatchTime> profile(std::int64_t tokens);
 
-  /// The plan of a greedy decode step.
+  /// The plan of a greedy decode step at the beginning of a sequence.
   const Plan& decode_plan();
 
  private:
   void check_tokens(const std::vector<std::int32_t>& tokens) const;
   void feed(std::span<const std::int32_t> tokens, std::int64_t position);
-  Executable& executable(std::int64_t tokens, std::int64_t outputs, bool sampled);
+  /// The room that is planned for where `positions` tokens are, or will be, in the cache.
+  std::int64_t room_for(std::int64_t positions) const;
+  /// For a run after which `positions` tokens are in the cache. Throws Error where it cannot grow to that.
+  Executable& executable(std::int64_t positions, std::int64_t tokens, std::int64_t outputs, bool sampled);
+  void grow(std::int64_t room);
   const Graph& sampled_graph();
   std::int32_t token_at(std::int64_t position);
 
@@ -73,6 +84,8 @@ class TextSession {
   Session session_;
   std::int64_t context_;
   std::int64_t vocabulary_;
+  std::int64_t first_positions_;
+  std::int64_t room_ = 0;  // positions that caches have room for; 0: nothing is allocated
   Sampling::Mode mode_ = {.greedy = true};
   std::vector<std::pair<Sampling::Mode, Graph>> sampled_graphs_;
   std::vector<std::int32_t> cached_;  // tokens whose keys and values are in the cache, from position 0
