@@ -1,18 +1,32 @@
 #version 450
 // variant ACCESS: storage texel
+// variant KIND: real integer
 //
 // Convolution and its transpose of any shape (engine/ops/conv.cpp), one output element an invocation: 2 fetches, 8
-// bytes, for 2 flops. conv.comp does better where it fits.
+// bytes, for 2 flops. conv.comp does better where it fits. Integers are of 32 bits, and wrap around.
 #extension GL_GOOGLE_include_directive : require
 layout(local_size_x_id = 0) in;
 #include "constants/conv_plain.h"
 #include "memory.glsl"
 #include "activation.glsl"
 
+#ifdef KIND_integer
+READ_I32(0, x);
+READ_I32(1, w);
+READ_I32(2, bias);
+UPDATE_I32(3, y);
+#define Number int
+#define load load_i32
+#define finish(sum) sum
+#else
 READ_F32(0, x);
 READ_F32(1, w);
 READ_F32(2, bias);
 UPDATE_F32(3, y);
+#define Number float
+#define load load_f32
+#define finish(sum) activate(ACTIVATION, sum, slope)
+#endif
 
 // The element of x under tap k of output o, or -1.
 int element(int o, int k, int size, int stride, int dilation, int begin) {
@@ -39,7 +53,7 @@ void main() {
   const uint batch = row / (groups * outputs);
   const uint taps = uint(kernel[0] * kernel[1] * kernel[2]);
 
-  float sum = first_channel > 0 ? y[i] : HAS_BIAS == 1 ? load_f32(bias, output_of_all) : 0.0;
+  Number sum = first_channel > 0 ? y[i] : HAS_BIAS == 1 ? load(bias, output_of_all) : Number(0);
   for (uint c = first_channel; c < end_channel; ++c) {
     const int x_first = int((batch * groups + group) * channels + c) * in_size[0] * in_size[1] * in_size[2];
     uint w_at = TRANSPOSED == 1 ? ((group * channels + c) * outputs + output_of_all % outputs) * taps
@@ -50,11 +64,11 @@ void main() {
         const int i1 = element(o1, k1, in_size[1], stride[1], dilation[1], begin[1]);
         for (int k2 = 0; k2 < kernel[2]; ++k2) {
           const int i2 = element(o2, k2, in_size[2], stride[2], dilation[2], begin[2]);
-          if (i0 >= 0 && i1 >= 0 && i2 >= 0) sum += load_f32(x, x_first + (i0 * in_size[1] + i1) * in_size[2] + i2) * load_f32(w, w_at);
+          if (i0 >= 0 && i1 >= 0 && i2 >= 0) sum += load(x, x_first + (i0 * in_size[1] + i1) * in_size[2] + i2) * load(w, w_at);
           ++w_at;
         }
       }
     }
   }
-  y[i] = end_channel == channels ? activate(ACTIVATION, sum, slope) : sum;
+  y[i] = end_channel == channels ? finish(sum) : sum;
 }

@@ -1,12 +1,14 @@
 #version 450
 // variant ACCESS: storage texel
 // variant SAME: read storage
+// variant KIND: real integer
+// without SAME_storage KIND_integer: seldom used
 //
 // y[batch, m, n] = alpha sum_k a[batch, m, k] b[batch, k, n] (engine/ops/matmul.cpp), for rows of a and b that are whole
 // vec4s. A lane owns ROWS rows and 4 columns of y in registers; for four k it fetches a vec4 of each row of a and of 4
 // rows of b: 16 (ROWS + 4) bytes for 32 ROWS flops. No shared memory. A workgroup's lanes lie side by side along n, and
 // where y is NARROW the rest of them along m. Workgroups: rows vary fastest, so that neighbours share b. Long sums of few
-// elements come in parts.
+// elements come in parts. Integers are of 32 bits, wrap around, and have no alpha; signed ones are unsigned ones here.
 #extension GL_GOOGLE_include_directive : require
 layout(local_size_x_id = 0) in;
 layout(constant_id = 1) const uint ROWS = 8;
@@ -27,9 +29,25 @@ layout(push_constant) uniform Push {
   uint b_strides[6];
 };
 
+#ifdef KIND_integer
+READ_U32X4(0, a);
+READ_U32X4(1, b);
+WRITE_U32(2, y);
+#define Vector uvec4
+#define load_a load_u32x4
+#define load_b load_u32x4
+#define add_product(x, y, sum) (sum + (x) * (y))
+#define finish(sum) sum
+#else
 SAME_F32X4(0, a);
 READ_F32X4(1, b);
 WRITE_F32(2, y);
+#define Vector vec4
+#define load_a load_same_f32x4
+#define load_b load_f32x4
+#define add_product(x, y, sum) fma(x, y, sum)
+#define finish(sum) alpha * sum
+#endif
 
 void main() {
   const uint lane = gl_LocalInvocationID.x;
@@ -61,23 +79,23 @@ void main() {
 
   uint a_rows[ROWS];
   for (uint r = 0; r < ROWS; ++r) a_rows[r] = a_base + min(m0 + r, rows - 1) * a_row;
-  vec4 sums[ROWS];
-  for (uint r = 0; r < ROWS; ++r) sums[r] = vec4(0.0);
+  Vector sums[ROWS];
+  for (uint r = 0; r < ROWS; ++r) sums[r] = Vector(0);
   const uint k_begin = (matrix - batch * parts) * part_length;
   const uint k_end = min(k_begin + part_length, length);
   for (uint k = k_begin; k < k_end; ++k) {
     const uint at = b_base + k * 4 * b_row;
-    const vec4 b0 = load_f32x4(b, at);
-    const vec4 b1 = load_f32x4(b, at + b_row);
-    const vec4 b2 = load_f32x4(b, at + 2 * b_row);
-    const vec4 b3 = load_f32x4(b, at + 3 * b_row);
-    vec4 as[ROWS];
-    for (uint r = 0; r < ROWS; ++r) as[r] = load_same_f32x4(a, a_rows[r] + k);
+    const Vector b0 = load_b(b, at);
+    const Vector b1 = load_b(b, at + b_row);
+    const Vector b2 = load_b(b, at + 2 * b_row);
+    const Vector b3 = load_b(b, at + 3 * b_row);
+    Vector as[ROWS];
+    for (uint r = 0; r < ROWS; ++r) as[r] = load_a(a, a_rows[r] + k);
     for (uint r = 0; r < ROWS; ++r) {
-      sums[r] = fma(vec4(as[r].x), b0, sums[r]);
-      sums[r] = fma(vec4(as[r].y), b1, sums[r]);
-      sums[r] = fma(vec4(as[r].z), b2, sums[r]);
-      sums[r] = fma(vec4(as[r].w), b3, sums[r]);
+      sums[r] = add_product(Vector(as[r].x), b0, sums[r]);
+      sums[r] = add_product(Vector(as[r].y), b1, sums[r]);
+      sums[r] = add_product(Vector(as[r].z), b2, sums[r]);
+      sums[r] = add_product(Vector(as[r].w), b3, sums[r]);
     }
   }
 
@@ -86,7 +104,7 @@ void main() {
     const uint to = (matrix * rows + m0 + r) * columns + n0;
     for (uint c = 0; c < 4; ++c) {
       if (n0 + c >= columns) break;
-      y[to + c] = alpha * sums[r][c];
+      y[to + c] = finish(sums[r][c]);
     }
   }
 }

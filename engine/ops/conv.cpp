@@ -5,7 +5,8 @@
 // conv_transpose(x [B, C, in..], w [C, O / groups, kernel..], bias [O]?): every element of x adds w times it to y,
 //   y[b, o, i * stride - begin + k * dilation] += w[c, o, k] x[b, c, i]
 // Attributes strides, dilations, pads, auto_pad, and for conv_transpose output_padding and output_shape, as ONNX has
-// them (ops/window.h); groups (default 1), activation (default "none"; leaky_relu too, with attribute slope).
+// them (ops/window.h); groups (default 1), activation (default "none"; leaky_relu too, with attribute slope). All are
+// real, or all are i32: then y is too, wraps around, and has no activation.
 #include "ops/conv.h"
 
 #include <fmt/format.h>
@@ -15,6 +16,7 @@
 #include "constants/conv_plain.h"
 #include "graph/integer.h"
 #include "ops/activation.h"
+#include "ops/matmul.h"
 #include "ops/op.h"
 #include "ops/rewrite.h"
 #include "plan/lowering.h"
@@ -59,11 +61,18 @@ std::vector<TensorType> infer(const InferContext& c) {
   }
   const Convolution conv = convolution_of(c.node, x, w);
   if (c.has(2)) c.expect_shape(2, {conv.groups * conv.outputs}, "bias");
-  c.expect_floats(0, "x");
-  c.expect_floats(1, "the weight");
-  if (c.has(2)) c.expect_floats(2, "the bias");
-  ConvActivation::of(c.node.attributes);
-  return {{DType::F32, conv.window.shape(conv.batch, conv.groups * conv.outputs)}};
+  const bool integers = c.input(0).dtype == DType::I32;
+  const char* const names[] = {"x", "the weight", "the bias"};
+  for (std::size_t i = 0; i < 3; ++i) {
+    if (!c.has(i)) continue;
+    if (integers) {
+      c.expect_integers(i, names[i]);
+    } else {
+      c.expect_floats(i, names[i]);
+    }
+  }
+  if (ConvActivation::of(c.node.attributes).number != 0 && integers) c.fail("integers have no activation");
+  return {{integers ? DType::I32 : DType::F32, conv.window.shape(conv.batch, conv.groups * conv.outputs)}};
 }
 
 /// Calls f(tap, element of x's spatial dimensions) for the taps of output o that lie within x.
@@ -94,6 +103,7 @@ void for_taps(const Convolution& c, const Triple& o, F f) {
 void reference(const ReferenceContext& c) {
   const Convolution conv = convolution_of(c.node, c.shape(0), c.shape(1));
   const ConvActivation activation = ConvActivation::of(c.node.attributes);
+  const bool integers = !is_floating(c.outputs[0]->type.dtype);
   const Window& w = conv.window;
   std::size_t i = 0;
   for (std::int64_t row = 0; row < conv.batch * conv.groups * conv.outputs; ++row) {
@@ -104,16 +114,22 @@ void reference(const ReferenceContext& c) {
       for (o[1] = 0; o[1] < w.out[1]; ++o[1]) {
         for (o[2] = 0; o[2] < w.out[2]; ++o[2]) {
           double sum = c.has(2) ? c.in(2)[static_cast<std::size_t>(output)] : 0.0;
+          auto integer_sum = static_cast<std::uint64_t>(static_cast<std::int64_t>(integers ? sum : 0.0));
           for_taps(conv, o, [&](std::int64_t tap, std::int64_t element) {
             for (std::int64_t channel = 0; channel < conv.channels; ++channel) {
               const std::int64_t matrix = conv.transposed
                                               ? (group * conv.channels + channel) * conv.outputs + output % conv.outputs
                                               : output * conv.channels + channel;
-              sum += c.in(0)[static_cast<std::size_t>((first + channel) * w.in_count() + element)] *
-                     c.in(1)[static_cast<std::size_t>(matrix * w.taps() + tap)];
+              const double x = c.in(0)[static_cast<std::size_t>((first + channel) * w.in_count() + element)];
+              const double factor = c.in(1)[static_cast<std::size_t>(matrix * w.taps() + tap)];
+              if (integers) {
+                integer_sum += wrapping_product(x, factor);
+              } else {
+                sum += x * factor;
+              }
             }
           });
-          c.out(0)[i++] = activation(sum);
+          c.out(0)[i++] = integers ? static_cast<std::int32_t>(integer_sum) : activation(sum);
         }
       }
     }
@@ -139,8 +155,11 @@ void lower_plain(Lowering& l, const Convolution& c) {
     const std::uint64_t end = std::min(channels, first + step);
     Dispatch d;
     d.shader = "conv_plain";
-    const Binding x = l.read(0, View::F32);
-    d.bindings = {x, l.read(1, View::F32), l.read_or(2, View::F32, x), l.write()};
+    const bool real = is_floating(l.output().dtype);
+    const View view = real ? View::F32 : View::I32;
+    d.variant = {real ? "real" : "integer"};
+    const Binding x = l.read(0, view);
+    d.bindings = {x, l.read(1, view), l.read_or(2, view, x), l.write()};
     if (step < channels) d.bindings[3].access = Access::ReadWrite;
     const ConvActivation activation = ConvActivation::of(l.attributes());
     ConvPlainPush push = {};
@@ -170,16 +189,19 @@ void lower_plain(Lowering& l, const Convolution& c) {
 void lower(Lowering& l) {
   if (element_count(l.output().shape) == 0) return;
   const Convolution conv = convolution_of(l.node(), l.input(0).shape, l.input(1).shape);
-  if (!lower_tiles(l, conv)) lower_plain(l, conv);
+  if (!is_floating(l.output().dtype) || !lower_tiles(l, conv)) lower_plain(l, conv);
 }
 
 /// An activation function, or leaky_relu, of what a convolution makes becomes its attribute.
 void fuse_conv_activation(const FusionContext& context) {
-  fuse_into_maker(context.graph, [](Node& maker, const Node& reader) {
+  std::vector<TensorType> types;
+  fuse_into_maker(context.graph, [&](Node& maker, const Node& reader) {
     const bool leaky = reader.op == "leaky_relu";
     if (maker.op != "conv" && maker.op != "conv_transpose") return false;
     if (!leaky && !is_activation(reader.op)) return false;
     if (maker.attributes.text("activation", "none") != "none") return false;
+    if (types.empty()) types = context.types();
+    if (!is_floating(types[static_cast<std::size_t>(maker.outputs[0])].dtype)) return false;
     maker.attributes.set("activation", reader.op);
     if (leaky) maker.attributes.set("slope", reader.attributes.real("alpha", 0.01));
     return true;

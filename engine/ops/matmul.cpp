@@ -60,8 +60,13 @@ std::vector<TensorType> infer(const InferContext& c) {
   c.expect_only(2, {"transpose_a", "transpose_b", "alpha"});
   const Shape& a = c.input(0).shape;
   const Shape& b = c.input(1).shape;
-  c.expect_floats(0, "a");
-  c.expect_floats(1, "b");
+  const bool integers = c.input(0).dtype == DType::I32 && c.input(1).dtype == DType::I32;
+  if (!integers) {
+    c.expect_floats(0, "a");
+    c.expect_floats(1, "b");
+  } else if (c.node.attributes.real("alpha", 1.0) != 1.0) {
+    c.fail("integers have no alpha");
+  }
   if (a.empty() || b.empty())
     c.fail(fmt::format("multiplies {} and {}, of which one is a scalar", to_string(a), to_string(b)));
   for (const auto& [name, shape] : {std::pair<std::string_view, const Shape&>{"transpose_a", a}, {"transpose_b", b}}) {
@@ -76,7 +81,7 @@ std::vector<TensorType> infer(const InferContext& c) {
   Shape y = p.batch;
   if (a.size() > 1) y.push_back(p.a.rows);
   if (b.size() > 1) y.push_back(p.b.columns);
-  return {{DType::F32, y}};
+  return {{integers ? DType::I32 : DType::F32, y}};
 }
 
 void reference(const ReferenceContext& c) {
@@ -84,16 +89,23 @@ void reference(const ReferenceContext& c) {
   const double alpha = c.node.attributes.real("alpha", 1.0);
   const Loops batches = {p.batch, {batch_strides(p.a, p.batch), batch_strides(p.b, p.batch)}};
   LoopCounter at(batches);
+  const bool integers = !is_floating(c.outputs[0]->type.dtype);
   std::size_t to = 0;
   for (std::int64_t batch = element_count(p.batch); batch > 0; --batch, at.next()) {
     for (std::int64_t m = 0; m < p.a.rows; ++m) {
       for (std::int64_t n = 0; n < p.b.columns; ++n) {
         double sum = 0.0;
+        std::uint64_t integer_sum = 0;
         for (std::int64_t k = 0; k < p.a.columns; ++k) {
-          sum += c.in(0)[static_cast<std::size_t>(at.at(0) + m * p.a.row_stride + k * p.a.column_stride)] *
-                 c.in(1)[static_cast<std::size_t>(at.at(1) + k * p.b.row_stride + n * p.b.column_stride)];
+          const double x = c.in(0)[static_cast<std::size_t>(at.at(0) + m * p.a.row_stride + k * p.a.column_stride)];
+          const double w = c.in(1)[static_cast<std::size_t>(at.at(1) + k * p.b.row_stride + n * p.b.column_stride)];
+          if (integers) {
+            integer_sum += wrapping_product(x, w);
+          } else {
+            sum += x * w;
+          }
         }
-        c.out(0)[to++] = alpha * sum;
+        c.out(0)[to++] = integers ? static_cast<std::int32_t>(integer_sum) : alpha * sum;
       }
     }
   }
@@ -101,13 +113,14 @@ void reference(const ReferenceContext& c) {
 
 void lower(Lowering& l) {
   const Product p = product(l.node(), l.input(0).shape, l.input(1).shape);
+  const DType type = l.output().dtype;
   const auto matrices = [&](std::size_t i, const Operand& o) {
-    return Matrices{l.read(i, View::F32),
+    return Matrices{l.read(i, is_floating(type) ? View::F32 : View::I32),
                     {p.batch, {batch_strides(o, p.batch)}},
                     {{o.rows}, {{o.row_stride}}},
                     {{o.columns}, {{o.column_stride}}}};
   };
-  emit_product(l, matrices(0, p.a), matrices(1, p.b), l.write(), l.attributes().real("alpha", 1.0));
+  emit_product(l, matrices(0, p.a), matrices(1, p.b), l.write(), l.attributes().real("alpha", 1.0), type);
 }
 
 std::int64_t count(const Loops& loops) { return element_count(loops.sizes); }
@@ -175,7 +188,7 @@ Packed pack(Lowering& l, const Matrices& m, const std::string& name, bool whole_
 
 }  // namespace
 
-void emit_product(Lowering& l, const Matrices& a, const Matrices& b, const Binding& y, double alpha) {
+void emit_product(Lowering& l, const Matrices& a, const Matrices& b, const Binding& y, double alpha, DType type) {
   const std::int64_t batches = count(a.batch);
   const std::int64_t rows = count(a.rows);
   const std::int64_t columns = count(b.columns);
@@ -221,12 +234,14 @@ void emit_product(Lowering& l, const Matrices& a, const Matrices& b, const Bindi
 
   Dispatch d;
   d.shader = "matmul";
-  const bool storage = l.tuning().texel && l.tuning().same_storage && !narrow;
-  d.variant = {storage ? "storage" : "read"};
+  const bool real = is_floating(type);
+  const bool storage = real && l.tuning().texel && l.tuning().same_storage && !narrow;
+  d.variant = {storage ? "storage" : "read", real ? "real" : "integer"};
   d.bindings = {left.x, right.x, sums};
   d.bindings[0].access = d.bindings[1].access = Access::Read;
-  d.bindings[0].view = storage ? View::None : View::F32x4;
-  d.bindings[1].view = View::F32x4;
+  const View view = real ? View::F32x4 : View::U32x4;
+  d.bindings[0].view = storage ? View::None : view;
+  d.bindings[1].view = view;
   d.bindings[2].access = Access::Write;
   d.push_constants = {u32(batches), u32(rows),         u32(columns),       u32(parts),      u32(ceil_div(words, parts)),
                       u32(words),   u32(left.row / 4), u32(right.row / 4), u32(row_groups), u32(column_groups),
@@ -241,7 +256,7 @@ void emit_product(Lowering& l, const Matrices& a, const Matrices& b, const Bindi
   l.emit(std::move(d));
   if (parts == 1) return;
   const std::int64_t elements = rows * columns;
-  emit_reduction(l, Reduction::Sum, DType::F32, sums, y, {{batches, elements}, {{parts * elements, 1}}},
+  emit_reduction(l, Reduction::Sum, type, sums, y, {{batches, elements}, {{parts * elements, 1}}},
                  {{parts}, {{elements}}});
 }
 

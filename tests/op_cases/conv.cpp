@@ -142,12 +142,58 @@ void add_transposed(std::vector<OpCase>& cases) {
   x[7 * 6 + 5 * 6] = -kInfinity;
 }
 
+/// Sums that f32 would not hold exactly; with 65535 they wrap around.
+void add_integers(std::vector<OpCase>& cases) {
+  const auto add = [&](const Conv& conv, std::int64_t most) {
+    OpCase c = make(conv);
+    c.name = fmt::format("i32 to {} {}", most, c.name);
+    std::int64_t state = 7;
+    for (Value& value : c.graph.values) {
+      if (value.kind == ValueKind::Intermediate) continue;
+      value.dtype = DType::I32;
+      for (std::int64_t i = element_count(bind(value.shape, {})); i > 0; --i) {
+        state = (state * 1103515245 + 12345) % 2147483648;  // of ANSI C's rand
+        c.values[value.name].push_back(static_cast<double>(most - state % (most / 8)));
+      }
+    }
+    cases.push_back(std::move(c));
+  };
+  add({"conv", {1, 8, 20, 24}, {16, 8, 3, 3}, {{"pads", Sizes{1, 1, 1, 1}}}}, 255);
+  add({"conv", {2, 300, 5, 7}, {13, 300, 1, 1}, {}, false}, 255);
+  add({"conv", {1, 300, 3, 3}, {2, 300, 3, 3}, {}}, 65535);
+  add({"conv",
+       {2, 12, 10, 10},
+       {10, 6, 3, 3},
+       {{"groups", kTwo}, {"strides", Sizes{2, 1}}, {"dilations", Sizes{1, 2}}}},
+      255);
+  add({"conv", {1, 3, 6, 7, 9}, {6, 3, 3, 3, 3}, {{"pads", Sizes{1, 1, 1, 1, 1, 1}}}}, 127);
+  add({"conv", {1, 70000, 1}, {1, 70000, 1}, {}}, 255);
+  add({"conv", {1, 0, 4, 4}, {3, 0, 2, 2}, {}}, 255);
+  add({"conv_transpose", {1, 9, 7, 6}, {9, 5, 3, 3}, {{"strides", Sizes{2, 3}}}}, 255);
+  {
+    // The function stays what it is: integers have none in the kernel.
+    OpCase c = make({"conv", {1, 2, 5, 5}, {3, 2, 3, 3}, {}});
+    GraphBuilder b(std::move(c.graph));
+    for (Value& value : b.graph().values) {
+      if (value.kind == ValueKind::Intermediate) continue;
+      value.dtype = DType::I32;
+      for (std::int64_t i = element_count(bind(value.shape, {})); i > 0; --i) {
+        c.values[value.name].push_back(static_cast<double>(i % 7 - 3));
+      }
+    }
+    b.output(b.add("relu", "r", {b.graph().outputs[0]}), "z");
+    b.graph().outputs.erase(b.graph().outputs.begin());
+    cases.push_back({"i32, then relu", std::move(b).finish(), {}, std::move(c.values)});
+  }
+}
+
 }  // namespace
 
 std::vector<OpCase> cases_conv() {
   std::vector<OpCase> cases;
   add_forward(cases);
   add_transposed(cases);
+  add_integers(cases);
   return cases;
 }
 

@@ -15,6 +15,21 @@ OpCase matmul(const SymbolicShape& a, const SymbolicShape& z, const Attributes& 
   return {name, std::move(b).finish(), {}, {}};
 }
 
+/// Sums of `least` to `most`, which f32 would not hold exactly.
+OpCase integers(const SymbolicShape& a, const SymbolicShape& z, std::int64_t most, const Attributes& attributes = {}) {
+  GraphBuilder b("matmul");
+  b.output(b.add("matmul", "m", {b.input("a", DType::I32, a), b.weight("b", DType::I32, z)}, attributes), "y");
+  OpCase c{fmt::format("i32 {} {} to {}", to_string(a), to_string(z), most), std::move(b).finish(), {}, {}};
+  for (const auto& [name, shape] : {std::pair("a", a), std::pair("b", z)}) {
+    std::int64_t state = name[0];
+    for (std::int64_t i = element_count(bind(shape, {})); i > 0; --i) {
+      state = (state * 1103515245 + 12345) % 2147483648;  // of ANSI C's rand
+      c.values[name].push_back(static_cast<double>(most - state % (most / 8)));
+    }
+  }
+  return c;
+}
+
 }  // namespace
 
 std::vector<OpCase> cases_matmul() {
@@ -69,6 +84,14 @@ std::vector<OpCase> cases_matmul() {
       a[static_cast<std::size_t>(6 * width + i)] = kLargestDenormal;
     }
   }
+  cases.push_back(integers({3, 5}, {5, 7}, 127));
+  cases.push_back(integers({67, 33}, {33, 131}, 255));
+  cases.push_back(integers({2, 1, 9, 300}, {3, 300, 8}, 65535));  // wraps around
+  cases.push_back(integers({5}, {2, 5, 3}, 255));
+  cases.push_back(integers({20, 7}, {20, 12}, 255, left));
+  cases.push_back(integers({3, none}, {none, 4}, 255));
+  cases.push_back(integers({200, 12}, {12, 4}, 255));
+  cases.push_back(integers({2, 3, 40000}, {40000, 2}, 255));  // sums in parts
   {
     GraphBuilder b("matmul");
     const ValueId x = b.input("x", DType::F32, {9, 32});
