@@ -20,6 +20,7 @@ struct ConvertArguments {
   std::string type;
   std::string tokenizer;
   std::string describe;
+  std::vector<std::string> set;  // NAME=VALUE
 };
 
 std::string describe(const convert::ConvertSummary& summary, const std::string& output) {
@@ -39,6 +40,7 @@ int run_convert(const ConvertArguments& arguments) {
   options.output = arguments.output;
   options.tokenizer = arguments.tokenizer;
   options.description = arguments.describe;
+  for (const std::string& assignment : arguments.set) convert::add_fixed(options.fixed, assignment);
   if (!arguments.type.empty()) options.type = dtype_from_name(arguments.type);
 
   convert::ConvertSummary summary;
@@ -67,7 +69,8 @@ void add_convert(Program& program) {
       "  heed convert llama-7b-Q4_K_M.gguf -o llama.heed\n"
       "  heed convert stories15M.bin --tokenizer tokenizer.bin -o stories.heed\n"
       "  heed convert TinyLlama-1.1B/ -o tinyllama.heed\n"
-      "  heed convert model.onnx -o upscale.heed --describe upscale.json");
+      "  heed convert model.onnx -o upscale.heed --describe upscale.json\n"
+      "  heed convert speech.onnx -o speech.heed --set sampling_rate=16000");
   auto arguments = std::make_shared<ConvertArguments>();
   verb->add_option("INPUT", arguments->input,
                    "A GGUF file, a llama2.c .bin, an ONNX model, or a folder: of Hugging Face, of a translation model "
@@ -86,7 +89,16 @@ void add_convert(Program& program) {
   verb->add_option("--describe", arguments->describe,
                    "ONNX only: a JSON file that says what inputs and outputs mean (engine/file/format.md)")
       ->type_name("FILE");
-  verb->callback([&program, arguments] { program.run = [arguments] { return run_convert(*arguments); }; });
+  CLI::Option* set = verb->add_option("--set", arguments->set,
+                                      "ONNX only: fix an input, or the size of a named dimension, so that what "
+                                      "depends on it is settled now; a number, numbers with commas, true or false; "
+                                      "repeatable")
+                         ->type_name("NAME=VALUE")
+                         ->allow_extra_args(false);
+  verb->callback([&program, arguments, set] {
+    arguments->set = set->results();
+    program.run = [arguments] { return run_convert(*arguments); };
+  });
 }
 
 }  // namespace heed::tools

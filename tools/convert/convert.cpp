@@ -180,16 +180,20 @@ void refuse_unnamed_folder(const fs::path& folder) {
       path.string(), type));
 }
 
-Checkpoint read_recognised(const fs::path& input, const fs::path& tokenizer) {
+Checkpoint read_recognised(const fs::path& input, const fs::path& tokenizer, const FixedValues& fixed) {
   std::error_code ignored;
   const bool is_folder = fs::is_directory(input, ignored);
   const auto file = is_folder ? nullptr : SourceFile::open(input);
-  if (file != nullptr && !is_gguf(*file) && is_llama2c(*file)) {
+  const bool gguf = file != nullptr && is_gguf(*file);
+  const bool onnx = file != nullptr && !gguf && is_onnx(*file);
+  if (!onnx && !fixed.empty()) {
+    throw Error(fmt::format("{}: --set {}={} fixes an input of an ONNX model, which this is not; leave it out",
+                            input.string(), fixed.begin()->first, fixed.begin()->second));
+  }
+  if (file != nullptr && !gguf && is_llama2c(*file)) {
     const auto tokenizer_file = tokenizer.empty() ? nullptr : SourceFile::open(tokenizer);
     return read_llama2c(file, tokenizer_file.get());
   }
-  const bool gguf = file != nullptr && is_gguf(*file);
-  const bool onnx = file != nullptr && !gguf && is_onnx(*file);
   const bool generator = is_folder && is_generator(input);
   if (!gguf && !onnx && !generator && !(is_folder && is_huggingface(input))) not_recognised(input, file.get());
   if (!tokenizer.empty()) {
@@ -199,7 +203,7 @@ Checkpoint read_recognised(const fs::path& input, const fs::path& tokenizer) {
   if (gguf) return read_gguf(file);
   if (is_folder && !generator) refuse_unnamed_folder(input);
   if (generator) return read_generator(input);
-  return onnx ? read_onnx(file) : read_huggingface(input);
+  return onnx ? read_onnx(file, fixed) : read_huggingface(input);
 }
 
 /// Builds the tokenizer as generating will, so that what is wrong with it is said now.
@@ -218,8 +222,8 @@ void check_tokenizer(const fs::path& input, const Checkpoint& checkpoint) {
 
 }  // namespace
 
-Checkpoint read_checkpoint(const fs::path& input, const fs::path& tokenizer) {
-  Checkpoint checkpoint = read_recognised(input, tokenizer);
+Checkpoint read_checkpoint(const fs::path& input, const fs::path& tokenizer, const FixedValues& fixed) {
+  Checkpoint checkpoint = read_recognised(input, tokenizer, fixed);
   check_tokenizer(input, checkpoint);
   return checkpoint;
 }
@@ -290,8 +294,9 @@ ConvertSummary convert_checkpoint(const ConvertOptions& options) {
     throw Error(fmt::format("{}: --describe says how to read an ONNX file, and this is a folder; leave it out",
                             options.input.string()));
   }
-  Checkpoint checkpoint = options.description.empty() ? read_checkpoint(options.input, options.tokenizer)
-                                                      : read_described_onnx(options.input, options.description);
+  Checkpoint checkpoint = options.description.empty()
+                              ? read_checkpoint(options.input, options.tokenizer, options.fixed)
+                              : read_described_onnx(options.input, options.description, options.fixed);
   const ModelHeader header = make_header(checkpoint, options.type);
 
   ConvertSummary summary;

@@ -12,6 +12,7 @@
 #include "graph/dtype.h"
 #include "models/recipe.h"
 #include "tools/convert/checkpoint.h"
+#include "tools/convert/onnx_fixed.h"
 
 namespace heed::convert {
 
@@ -28,6 +29,7 @@ struct ConvertOptions {
   /// ONNX only: a JSON object whose keys become metadata, and whose key `graphs` names ONNX files beside the input, one
   /// for each graph of the .heed file. Empty for none.
   std::filesystem::path description = {};
+  FixedValues fixed = {};  // ONNX only: inputs and dimensions that become constants
 };
 
 /// What was converted, for people.
@@ -53,7 +55,8 @@ ConvertSummary convert_checkpoint(const ConvertOptions& options);
 
 /// The parts of the above, for tests and for tools that make checkpoints of their own.
 /// Recognises the input and reads everything but the bytes of tensors (of a tied output matrix those too).
-Checkpoint read_checkpoint(const std::filesystem::path& input, const std::filesystem::path& tokenizer);
+Checkpoint read_checkpoint(const std::filesystem::path& input, const std::filesystem::path& tokenizer,
+                           const FixedValues& fixed = {});
 /// The graph, metadata and table of tensors (in the order in which the graph uses them) of a .heed file. Reads the
 /// tensors that become attributes, and adds to the checkpoint's notes.
 ModelHeader make_header(Checkpoint& checkpoint, std::optional<DType> type);

@@ -95,15 +95,7 @@ void check_classes(const Graph& graph, const Role& label, std::size_t names, con
   }
 }
 
-}  // namespace
-
-bool is_onnx(const SourceFile& file) {
-  if (file.size() < 4) return false;
-  const std::string start = file.read_text(0, 4);
-  return start[0] == kVersionTag && start[1] > 0 && start[1] < 64;
-}
-
-Checkpoint read_onnx(const std::shared_ptr<const SourceFile>& file) {
+Checkpoint read_file(const std::shared_ptr<const SourceFile>& file, const FixedValues& fixed, FixedNames& names) {
   // Protobuf messages have at most 2^31 - 1 bytes; larger models keep their tensors in other files.
   const std::string bytes = file->read_all(std::numeric_limits<std::int32_t>::max());
   onnx::ModelProto model;
@@ -115,22 +107,55 @@ Checkpoint read_onnx(const std::shared_ptr<const SourceFile>& file) {
   }
   if (!model.has_graph()) throw Error(fmt::format("{}: the ONNX model has no graph", file->name()));
   try {
-    return OnnxImporter(model, std::filesystem::path(file->name()).parent_path()).import();
+    return OnnxImporter(model, std::filesystem::path(file->name()).parent_path(), fixed, names).import();
   } catch (const Error& error) {
     throw Error(fmt::format("{}: {}", file->name(), error.what()));
   }
 }
 
-Checkpoint read_described_onnx(const std::filesystem::path& input, const std::filesystem::path& description) {
+void refuse_unused_in(const std::string& where, const FixedValues& fixed, const FixedNames& names) {
+  try {
+    refuse_unused(fixed, names);
+  } catch (const Error& error) {
+    throw Error(fmt::format("{}: {}", where, error.what()));
+  }
+}
+
+}  // namespace
+
+bool is_onnx(const SourceFile& file) {
+  if (file.size() < 4) return false;
+  const std::string start = file.read_text(0, 4);
+  return start[0] == kVersionTag && start[1] > 0 && start[1] < 64;
+}
+
+Checkpoint read_onnx(const std::shared_ptr<const SourceFile>& file, const FixedValues& fixed) {
+  FixedNames names;
+  Checkpoint checkpoint;
+  try {
+    checkpoint = read_file(file, fixed, names);
+  } catch (const Error&) {
+    // A name that is not there may be why it got no further.
+    if (!names.inputs.empty()) refuse_unused_in(file->name(), fixed, names);
+    throw;
+  }
+  refuse_unused_in(file->name(), fixed, names);
+  checkpoint.notes.insert(checkpoint.notes.end(), names.notes.begin(), names.notes.end());
+  return checkpoint;
+}
+
+Checkpoint read_described_onnx(const std::filesystem::path& input, const std::filesystem::path& description,
+                               const FixedValues& fixed) {
   constexpr std::uint64_t kMostBytes = 1 << 24;
   const std::string where = description.string();
   nlohmann::json metadata = parse_json(where, SourceFile::open(description)->read_all(kMostBytes));
   if (!metadata.is_object()) throw Error(fmt::format("{}: is no JSON object", where));
   refuse_unknown_keys(metadata, where);
-  const auto read = [](const std::filesystem::path& path) {
+  FixedNames names;
+  const auto read = [&](const std::filesystem::path& path) {
     const auto file = SourceFile::open(path);
     if (!is_onnx(*file)) throw Error(fmt::format("{}: is no ONNX model; only those are described", path.string()));
-    return read_onnx(file);
+    return read_file(file, fixed, names);
   };
   Checkpoint all;
   const nlohmann::json graphs = metadata.value("graphs", nlohmann::json::object());
@@ -157,6 +182,8 @@ Checkpoint read_described_onnx(const std::filesystem::path& input, const std::fi
       all.graphs.push_back(std::move(graph));
     }
   }
+  refuse_unused_in(input.string(), fixed, names);
+  all.notes.insert(all.notes.end(), names.notes.begin(), names.notes.end());
   if (const auto roles = metadata.find("roles"); roles != metadata.end() && roles->is_object()) {
     for (const auto& [name, role] : roles->items()) {
       const bool known = std::ranges::any_of(all.graphs, [&, &wanted = name](const Graph& graph) {

@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstring>
+#include <functional>
 
 #include "heed/error.h"
 #include "ops/constant.h"
@@ -18,6 +20,7 @@ constexpr int kMaxDepth = 32;  // of functions that call functions, and branches
 // Larger constants are tensors of the file, smaller ones stand in the graph. Integers may decide on sizes.
 constexpr std::size_t kMostReals = 16;
 constexpr std::size_t kMostIntegers = 4096;
+constexpr std::int64_t kMostNodes = 262144;  // of the .heed format
 // Elements that are computed at conversion; what is beyond is left for the device.
 constexpr std::int64_t kMostFolded = std::int64_t{1} << 26;
 
@@ -36,10 +39,22 @@ DType result_type(std::string_view op, const std::vector<Operand>& inputs, const
   return inputs.empty() ? DType::F32 : inputs[0].dtype;
 }
 
+std::size_t hash_of(const HostTensor& tensor) {
+  const std::string_view bytes(reinterpret_cast<const char*>(tensor.data.data()), tensor.data.size() * sizeof(double));
+  return std::hash<std::string_view>{}(bytes);
+}
+
+/// Bit for bit: NaN is NaN, and -0 is not 0.
+bool same_elements(const HostTensor& a, const HostTensor& b) {
+  return a.type.dtype == b.type.dtype && a.type.shape == b.type.shape && a.data.size() == b.data.size() &&
+         (a.data.empty() || std::memcmp(a.data.data(), b.data.data(), a.data.size() * sizeof(double)) == 0);
+}
+
 }  // namespace
 
-OnnxImporter::OnnxImporter(const onnx::ModelProto& model, std::filesystem::path folder)
-    : model_(model), folder_(std::move(folder)), builder_("main") {
+OnnxImporter::OnnxImporter(const onnx::ModelProto& model, std::filesystem::path folder, const FixedValues& fixed,
+                           FixedNames& names)
+    : model_(model), folder_(std::move(folder)), fixed_(fixed), fixed_names_(names), builder_("main") {
   for (const auto& rows : {elementwise_operators(), shape_operators(), reduce_operators(), matrix_operators(),
                            image_operators(), norm_operators(), attention_operators(), quantise_operators()}) {
     for (const OperatorRow& row : rows) operators_.emplace(row.name, row.import);
@@ -89,6 +104,14 @@ Operand OnnxImporter::cast(const OnnxNode& node, const Operand& x, DType type) {
   return add(node, "cast", {x}, {{"to", std::string(dtype_name(type))}});
 }
 
+Operand OnnxImporter::transposed(const OnnxNode& node, const Operand& x) {
+  const auto known = transposed_.find(x.constant);
+  if (x.constant != nullptr && known != transposed_.end()) return known->second;
+  const Operand y = add(node, "transpose", {x}, {{"perm", std::vector<std::int64_t>{1, 0}}});
+  if (x.constant != nullptr && unrolling_ > 0) transposed_.emplace(x.constant, y);
+  return y;
+}
+
 const Operand& OnnxImporter::required(const OnnxNode& node, const std::vector<Operand>& inputs, std::size_t i) {
   if (i >= inputs.size() || inputs[i].absent()) node.fail(fmt::format("input {} is missing", i));
   return inputs[i];
@@ -99,6 +122,15 @@ ValueId OnnxImporter::materialise(const Operand& operand) {
   if (operand.constant == nullptr) return operand.id;
   const HostTensor& constant = *operand.constant;
   if (const auto known = placed_.find(operand.constant); known != placed_.end()) return known->second;
+  if (unrolling_ > 0) {
+    // Each step computes the same constants again.
+    const std::size_t hash = hash_of(constant);
+    const auto [first, last] = repeated_.equal_range(hash);
+    const auto same =
+        std::find_if(first, last, [&](const auto& entry) { return same_elements(*entry.second, constant); });
+    if (same != last) return placed_.at(same->second);
+    repeated_.emplace(hash, operand.constant);
+  }
   const std::string name = unique(operand.name.empty() ? "constant" : operand.name);
   ValueId id = kNoValue;
   const bool real = is_floating(constant.type.dtype);
@@ -181,12 +213,15 @@ std::vector<Operand> OnnxImporter::add_many(const OnnxNode& node, std::string_vi
 
 void OnnxImporter::add_inputs(const onnx::GraphProto& graph, Scope& scope) {
   for (const onnx::ValueInfoProto& input : graph.input()) {
-    if (scope.contains(input.name())) continue;  // an initializer's default, which is what heed takes
-    const std::string what = "input " + in_quotes(input.name());
+    const std::string& name = input.name();
+    const std::string what = "input " + in_quotes(name);
+    const auto given = scope.find(name);  // an initializer's default, which is what heed takes
+    const auto fixed = fixed_.find(name);
+    if (given != scope.end() && fixed == fixed_.end()) continue;
     if (!input.type().has_tensor_type()) throw Error(what + ": is no tensor; heed has no sequences, maps or optionals");
     const auto& type = input.type().tensor_type();
     Operand operand;
-    operand.name = input.name();
+    operand.name = name;
     operand.dtype = onnx_type(type.elem_type(), what);
     SymbolicShape shape;
     if (!type.has_shape()) throw Error(what + ": has no shape; export the model with one (dimensions may be named)");
@@ -195,13 +230,28 @@ void OnnxImporter::add_inputs(const onnx::GraphProto& graph, Scope& scope) {
       if (dim.has_dim_value()) {
         if (dim.dim_value() < 0) throw Error(fmt::format("{}: a dimension is {}", what, dim.dim_value()));
         shape.emplace_back(dim.dim_value());
+        continue;
+      }
+      const std::string dimension = dim.dim_param().empty() ? fmt::format("{}.{}", name, i) : dim.dim_param();
+      fixed_names_.dimensions.insert(in_quotes(dimension));
+      if (const auto size = fixed_.find(dimension); size != fixed_.end() && dimension != name) {
+        fixed_names_.used.insert(dimension);
+        shape.emplace_back(fixed_size(dimension, size->second));
       } else {
-        shape.emplace_back(dim.dim_param().empty() ? fmt::format("{}.{}", input.name(), i) : dim.dim_param());
+        shape.emplace_back(dimension);
       }
     }
-    if (!names_.insert(input.name()).second) throw Error(what + ": is named twice");
-    operand.id = builder_.input(input.name(), operand.dtype, std::move(shape));
-    scope[input.name()] = std::move(operand);
+    fixed_names_.inputs.push_back(
+        fmt::format("{} {} {}", in_quotes(name), dtype_name(operand.dtype), to_string(shape)));
+    if (!names_.insert(name).second) throw Error(what + ": is named twice");
+    if (fixed != fixed_.end()) {
+      fixed_names_.used.insert(name);
+      fixed_names_.notes.push_back(fmt::format("{} is fixed to {}", what, fixed->second));
+      scope[name] = tensor(fixed_tensor(name, fixed->second, operand.dtype, shape), name);
+      continue;
+    }
+    operand.id = builder_.input(name, operand.dtype, std::move(shape));
+    scope[name] = std::move(operand);
   }
 }
 
@@ -228,16 +278,24 @@ void OnnxImporter::add_outputs(const onnx::GraphProto& graph, Scope& scope) {
   }
 }
 
-void OnnxImporter::import_graph(const onnx::GraphProto& graph, Scope& scope, const std::string& prefix) {
+void OnnxImporter::import_initializers(const onnx::GraphProto& graph, Scope& scope, bool main) {
   if (graph.sparse_initializer_size() > 0) throw Error("the model has sparse tensors, which heed does not read");
   for (const onnx::TensorProto& initializer : graph.initializer()) {
     const std::string what = "tensor " + in_quotes(initializer.name());
     if (initializer.name().empty()) throw Error(what + ": has no name");
-    if (prefix.empty() && scope.contains(initializer.name())) throw Error(what + ": is there twice");
+    if (main && scope.contains(initializer.name())) throw Error(what + ": is there twice");
     scope[initializer.name()] = tensor(onnx_elements(initializer, what, folder_), initializer.name());
   }
-  if (prefix.empty()) add_inputs(graph, scope);
-  for (const onnx::NodeProto& node : graph.node()) import_node(node, scope, prefix, opset_);
+}
+
+void OnnxImporter::count_node(const OnnxNode& node, std::int64_t count) {
+  counted_ += count;
+  if (counted_ > kMostNodes) {
+    node.fail(fmt::format(
+        "the model has more than {} nodes once functions are put in place and every step of its loops is, which is "
+        "as many as heed reads",
+        kMostNodes));
+  }
 }
 
 void OnnxImporter::import_node(const onnx::NodeProto& proto, Scope& scope, const std::string& prefix,
@@ -246,6 +304,7 @@ void OnnxImporter::import_node(const onnx::NodeProto& proto, Scope& scope, const
                                ? fmt::format("{} {}", proto.op_type(), proto.output_size() > 0 ? proto.output(0) : "")
                                : proto.name();
   const OnnxNode node(proto, opset, prefix + name);
+  count_node(node);
   const auto function = functions_.find(proto.domain() + "/" + proto.op_type());
   std::vector<Operand> results;
   if (function != functions_.end()) {
@@ -270,10 +329,15 @@ void OnnxImporter::import_node(const onnx::NodeProto& proto, Scope& scope, const
     }
     inputs.push_back(found->second);
   }
-  if (proto.op_type() == "If") {
-    results = take_branch(node, required(node, inputs, 0), scope, node.label() + "/");
+  const std::string& op = proto.op_type();
+  if (op == "If" || op == "Loop" || op == "Scan") {
+    if (++depth_ > kMaxDepth) node.fail("branches and loops are nested too deeply");
+    results = op == "If"     ? take_branch(node, required(node, inputs, 0), scope)
+              : op == "Loop" ? unroll_loop(node, inputs, scope)
+                             : unroll_scan(node, inputs, scope);
+    --depth_;
   } else {
-    const auto row = operators_.find(proto.op_type());
+    const auto row = operators_.find(op);
     if (row == operators_.end()) node.fail("heed does not have this operator");
     results = row->second(*this, node, inputs);
     node.refuse_unread();
@@ -337,27 +401,6 @@ void OnnxImporter::import_call(const onnx::FunctionProto& function, const onnx::
   }
 }
 
-std::vector<Operand> OnnxImporter::take_branch(const OnnxNode& node, const Operand& condition, Scope& scope,
-                                               const std::string& prefix) {
-  if (condition.constant == nullptr || condition.constant->data.size() != 1) {
-    node.fail("the condition is only known when the model runs; heed has no control flow");
-  }
-  const bool taken = condition.constant->data[0] != 0.0;
-  const onnx::AttributeProto* branch = node.find(taken ? "then_branch" : "else_branch");
-  if (branch == nullptr || !branch->has_g()) node.fail(fmt::format("has no {}", taken ? "then_branch" : "else_branch"));
-  if (++depth_ > kMaxDepth) node.fail("branches are nested too deeply");
-  Scope own = scope;
-  import_graph(branch->g(), own, prefix);
-  --depth_;
-  std::vector<Operand> results;
-  for (const onnx::ValueInfoProto& output : branch->g().output()) {
-    const auto found = own.find(output.name());
-    if (found == own.end()) node.fail(fmt::format("nothing makes {} of the branch", in_quotes(output.name())));
-    results.push_back(found->second);
-  }
-  return results;
-}
-
 Checkpoint OnnxImporter::import() {
   for (const auto& import : model_.opset_import()) {
     if (import.domain().empty() || import.domain() == "ai.onnx") opset_ = import.version();
@@ -371,7 +414,9 @@ Checkpoint OnnxImporter::import() {
   const onnx::GraphProto& graph = model_.graph();
   for (const onnx::ValueInfoProto& output : graph.output()) names_.insert(output.name());
   Scope scope;
-  import_graph(graph, scope, "");
+  import_initializers(graph, scope, true);
+  add_inputs(graph, scope);
+  for (const onnx::NodeProto& node : graph.node()) import_node(node, scope, "", opset_);
   add_outputs(graph, scope);
 
   Checkpoint checkpoint;

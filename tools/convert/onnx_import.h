@@ -7,11 +7,13 @@
 #include <set>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <vector>
 
 #include "graph/graph.h"
 #include "ops/op.h"
 #include "tools/convert/checkpoint.h"
+#include "tools/convert/onnx_fixed.h"
 #include "tools/convert/onnx_proto.h"
 
 namespace heed::convert {
@@ -82,7 +84,9 @@ std::vector<OperatorRow> quantise_operators();
 /// Builds a graph node by node. Nodes that read constants alone are computed at once.
 class OnnxImporter {
  public:
-  OnnxImporter(const onnx::ModelProto& model, std::filesystem::path folder);
+  /// `fixed` are values that the user gives to inputs and dimensions; which of them the model has is added to `names`.
+  OnnxImporter(const onnx::ModelProto& model, std::filesystem::path folder, const FixedValues& fixed,
+               FixedNames& names);
 
   /// The whole model. May be called once.
   Checkpoint import();
@@ -107,6 +111,8 @@ class OnnxImporter {
   Operand axes_from(const OnnxNode& node, const Operand& x, std::int64_t first);
   /// x as a tensor of `type`.
   Operand cast(const OnnxNode& node, const Operand& x, DType type);
+  /// A matrix with rows and columns swapped; the same constant gives the same result.
+  Operand transposed(const OnnxNode& node, const Operand& x);
   /// Throws Error unless an optional input is there.
   static const Operand& required(const OnnxNode& node, const std::vector<Operand>& inputs, std::size_t i);
   static Operand optional(const std::vector<Operand>& inputs, std::size_t i) {
@@ -117,12 +123,22 @@ class OnnxImporter {
 
  private:
   using Scope = std::map<std::string, Operand, std::less<>>;
-  void import_graph(const onnx::GraphProto& graph, Scope& scope, const std::string& prefix);
+  void import_initializers(const onnx::GraphProto& graph, Scope& scope, bool main);
   void import_node(const onnx::NodeProto& node, Scope& scope, const std::string& prefix, std::int64_t opset);
   void import_call(const onnx::FunctionProto& function, const onnx::NodeProto& node, Scope& scope,
                    const std::string& prefix);
-  std::vector<Operand> take_branch(const OnnxNode& node, const Operand& condition, Scope& scope,
-                                   const std::string& prefix);
+  // onnx_control.cpp
+  /// The elements of an operand that does not depend on what inputs hold: a constant, or what is computed from sizes
+  /// that are known. Else nullptr, and `why` says what it depends on and how that is fixed.
+  std::shared_ptr<const HostTensor> resolve(const Operand& operand, std::string& why);
+  /// The nodes of a branch or body, which sees what its scope has.
+  void import_body(const onnx::GraphProto& body, const std::string& prefix, Scope& scope);
+  static std::vector<Operand> results_of(const OnnxNode& node, const onnx::GraphProto& body, const Scope& scope);
+  std::vector<Operand> take_branch(const OnnxNode& node, const Operand& condition, const Scope& scope);
+  std::vector<Operand> unroll_loop(const OnnxNode& node, const std::vector<Operand>& inputs, const Scope& scope);
+  std::vector<Operand> unroll_scan(const OnnxNode& node, const std::vector<Operand>& inputs, const Scope& scope);
+  /// Throws Error naming the node when functions, loops and branches make more nodes than a file may have.
+  void count_node(const OnnxNode& node, std::int64_t count = 1);
   void add_inputs(const onnx::GraphProto& graph, Scope& scope);
   void add_outputs(const onnx::GraphProto& graph, Scope& scope);
   ValueId materialise(const Operand& operand);
@@ -130,6 +146,8 @@ class OnnxImporter {
 
   const onnx::ModelProto& model_;
   std::filesystem::path folder_;
+  const FixedValues& fixed_;
+  FixedNames& fixed_names_;
   std::int64_t opset_ = 0;
   GraphBuilder builder_;
   std::set<std::string> names_;
@@ -137,7 +155,11 @@ class OnnxImporter {
   std::vector<SourceTensor> tensors_;
   std::map<std::string, const onnx::FunctionProto*> functions_;
   std::map<std::string_view, ImportOperator> operators_;
+  std::map<std::shared_ptr<const HostTensor>, Operand> transposed_;  // constants
   int depth_ = 0;
+  int unrolling_ = 0;                                                                 // bodies within bodies
+  std::int64_t counted_ = 0;                                                          // nodes
+  std::unordered_multimap<std::size_t, std::shared_ptr<const HostTensor>> repeated_;  // by a hash of the elements
   std::int64_t folded_ = 0;  // elements of constants that were computed
 };
 

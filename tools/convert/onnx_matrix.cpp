@@ -12,16 +12,12 @@ bool is_matrix(const Operand& operand) {
   return operand.constant != nullptr && operand.constant->type.shape.size() == 2 && !operand.constant->data.empty();
 }
 
-Operand transposed(OnnxImporter& import, const OnnxNode& node, const Operand& x) {
-  return import.add(node, "transpose", {x}, {{"perm", std::vector<std::int64_t>{1, 0}}});
-}
-
 /// A constant matrix on the right is a weight, whose rows are stored one after the other.
 Operands import_matmul(OnnxImporter& import, const OnnxNode& node, const Operands& inputs) {
   const Operand& a = import.required(node, inputs, 0);
   const Operand& b = import.required(node, inputs, 1);
   if (is_matrix(b) && a.constant == nullptr && is_floating(a.dtype)) {
-    return {import.add(node, "linear", {a, transposed(import, node, b)})};
+    return {import.add(node, "linear", {a, import.transposed(node, b)})};
   }
   return {import.add(node, "matmul", {a, b})};
 }
@@ -37,9 +33,9 @@ Operands import_gemm(OnnxImporter& import, const OnnxNode& node, const Operands&
   if (!c.absent() && beta != 1.0) c = import.add(node, "mul", {c, import.number(beta, c.dtype)});
   Operand y;
   if (is_matrix(b) && a.constant == nullptr && is_floating(a.dtype)) {
-    if (!transpose_b) b = transposed(import, node, b);
+    if (!transpose_b) b = import.transposed(node, b);
     if (alpha != 1.0) b = import.add(node, "mul", {b, import.number(alpha, b.dtype)});
-    Operands operands = {transpose_a ? transposed(import, node, a) : a, b};
+    Operands operands = {transpose_a ? import.transposed(node, a) : a, b};
     const std::int64_t columns = b.constant->type.shape[0];
     const bool bias = c.constant != nullptr && c.constant->data.size() == static_cast<std::size_t>(columns) &&
                       c.constant->type.shape.back() == columns;
