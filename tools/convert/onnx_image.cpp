@@ -26,18 +26,8 @@ Attributes windows(const OnnxNode& node, std::initializer_list<std::string_view>
 }
 
 Operands import_conv(OnnxImporter& import, const OnnxNode& node, const Operands& inputs) {
-  Attributes attributes = windows(node, {"strides", "pads", "dilations"});
-  attributes.set("groups", node.integer("group", 1));
-  const Operand& w = import.required(node, inputs, 1);
   import.required(node, inputs, 0);
-  // The weight says it too.
-  const std::vector<std::int64_t> kernel = node.integers("kernel_shape");
-  if (w.constant != nullptr && !kernel.empty()) {
-    const Shape& shape = w.constant->type.shape;
-    if (shape.size() != kernel.size() + 2 || !std::equal(kernel.begin(), kernel.end(), shape.begin() + 2)) {
-      node.fail(fmt::format("kernel_shape is {}, but the weight is {}", to_string(Shape(kernel)), to_string(shape)));
-    }
-  }
+  Attributes attributes = convolution_attributes(node, import.required(node, inputs, 1));
   if (node.op() == "Conv") return {import.add(node, "conv", inputs, attributes)};
   for (const char* list : {"output_padding", "output_shape"}) {
     if (node.has(list)) attributes.set(list, node.integers(list));
@@ -46,10 +36,8 @@ Operands import_conv(OnnxImporter& import, const OnnxNode& node, const Operands&
 }
 
 Operands import_pool(OnnxImporter& import, const OnnxNode& node, const Operands& inputs) {
-  Attributes attributes = windows(node, {"strides", "pads", "dilations"});
+  Attributes attributes = pool_attributes(node);
   const Operand& x = import.required(node, inputs, 0);
-  attributes.set("kernel", node.integers("kernel_shape"));
-  attributes.set("ceil_mode", node.integer("ceil_mode", 0));
   if (node.op() == "AveragePool") {
     attributes.set("count_include_pad", node.integer("count_include_pad", 0));
     return {import.add(node, "average_pool", {x}, attributes)};
@@ -116,6 +104,27 @@ Operands import_col2im(OnnxImporter& import, const OnnxNode& node, const Operand
 }
 
 }  // namespace
+
+Attributes convolution_attributes(const OnnxNode& node, const Operand& w) {
+  Attributes attributes = windows(node, {"strides", "pads", "dilations"});
+  attributes.set("groups", node.integer("group", 1));
+  // The weight says it too.
+  const std::vector<std::int64_t> kernel = node.integers("kernel_shape");
+  if (w.constant != nullptr && !kernel.empty()) {
+    const Shape& shape = w.constant->type.shape;
+    if (shape.size() != kernel.size() + 2 || !std::equal(kernel.begin(), kernel.end(), shape.begin() + 2)) {
+      node.fail(fmt::format("kernel_shape is {}, but the weight is {}", to_string(Shape(kernel)), to_string(shape)));
+    }
+  }
+  return attributes;
+}
+
+Attributes pool_attributes(const OnnxNode& node) {
+  Attributes attributes = windows(node, {"strides", "pads", "dilations"});
+  attributes.set("kernel", node.integers("kernel_shape"));
+  attributes.set("ceil_mode", node.integer("ceil_mode", 0));
+  return attributes;
+}
 
 std::vector<OperatorRow> image_operators() {
   return {{"Conv", import_conv},       {"ConvTranspose", import_conv},

@@ -55,8 +55,9 @@ bool same_elements(const HostTensor& a, const HostTensor& b) {
 OnnxImporter::OnnxImporter(const onnx::ModelProto& model, std::filesystem::path folder, const FixedValues& fixed,
                            FixedNames& names)
     : model_(model), folder_(std::move(folder)), fixed_(fixed), fixed_names_(names), builder_("main") {
-  for (const auto& rows : {elementwise_operators(), shape_operators(), reduce_operators(), matrix_operators(),
-                           image_operators(), norm_operators(), attention_operators(), quantise_operators()}) {
+  for (const auto& rows :
+       {elementwise_operators(), shape_operators(), reduce_operators(), matrix_operators(), image_operators(),
+        norm_operators(), attention_operators(), quantise_operators(), integer_operators(), quantised_operators()}) {
     for (const OperatorRow& row : rows) operators_.emplace(row.name, row.import);
   }
 }
@@ -222,7 +223,8 @@ void OnnxImporter::add_inputs(const onnx::GraphProto& graph, Scope& scope) {
     const auto& type = input.type().tensor_type();
     Operand operand;
     operand.name = name;
-    operand.dtype = onnx_type(type.elem_type(), what);
+    operand.dtype = onnx_held_type(type.elem_type(), what);
+    operand.bits = onnx_narrow_bits(type.elem_type());
     SymbolicShape shape;
     if (!type.has_shape()) throw Error(what + ": has no shape; export the model with one (dimensions may be named)");
     for (int i = 0; i < type.shape().dim_size(); ++i) {
@@ -284,7 +286,9 @@ void OnnxImporter::import_initializers(const onnx::GraphProto& graph, Scope& sco
     const std::string what = "tensor " + in_quotes(initializer.name());
     if (initializer.name().empty()) throw Error(what + ": has no name");
     if (main && scope.contains(initializer.name())) throw Error(what + ": is there twice");
-    scope[initializer.name()] = tensor(onnx_elements(initializer, what, folder_), initializer.name());
+    Operand& operand = scope[initializer.name()];
+    operand = tensor(onnx_elements(initializer, what, folder_), initializer.name());
+    operand.bits = onnx_narrow_bits(initializer.data_type());
   }
 }
 
@@ -313,7 +317,8 @@ void OnnxImporter::import_node(const onnx::NodeProto& proto, Scope& scope, const
     --depth_;
     return;
   }
-  if (!proto.domain().empty() && proto.domain() != "ai.onnx") {
+  const bool own = proto.domain().empty() || proto.domain() == "ai.onnx";
+  if (!own && proto.domain() != "com.microsoft") {
     node.fail(fmt::format("heed has no operators of domain {}", in_quotes(proto.domain())));
   }
   std::vector<Operand> inputs;
@@ -329,7 +334,7 @@ void OnnxImporter::import_node(const onnx::NodeProto& proto, Scope& scope, const
     }
     inputs.push_back(found->second);
   }
-  const std::string& op = proto.op_type();
+  const std::string op = own ? proto.op_type() : proto.domain() + "." + proto.op_type();
   if (op == "If" || op == "Loop" || op == "Scan") {
     if (++depth_ > kMaxDepth) node.fail("branches and loops are nested too deeply");
     results = op == "If"     ? take_branch(node, required(node, inputs, 0), scope)
@@ -338,7 +343,10 @@ void OnnxImporter::import_node(const onnx::NodeProto& proto, Scope& scope, const
     --depth_;
   } else {
     const auto row = operators_.find(op);
-    if (row == operators_.end()) node.fail("heed does not have this operator");
+    if (row == operators_.end()) {
+      node.fail(own ? "heed does not have this operator"
+                    : fmt::format("heed does not have this operator of domain {}", in_quotes(proto.domain())));
+    }
     results = row->second(*this, node, inputs);
     node.refuse_unread();
   }

@@ -22,6 +22,7 @@ namespace heed::convert {
 /// the constant.
 struct Operand {
   DType dtype = DType::F32;  // as ONNX has it; the graph computes with f32 and i32
+  int bits = 0;              // 4 or 2: integers that are held in a type of 8 bits, known of what the file says
   ValueId id = kNoValue;
   std::shared_ptr<const HostTensor> constant;  // nullptr when it is known only at run time
   std::string name;
@@ -71,6 +72,10 @@ struct OperatorRow {
   ImportOperator import;
 };
 
+/// What ONNX's Conv and pools of its kind say of their windows, for heed's ops; kernel_shape is compared with w.
+Attributes convolution_attributes(const OnnxNode& node, const Operand& w);
+Attributes pool_attributes(const OnnxNode& node);
+
 /// The operators by family, in onnx_*.cpp.
 std::vector<OperatorRow> elementwise_operators();
 std::vector<OperatorRow> shape_operators();
@@ -80,6 +85,8 @@ std::vector<OperatorRow> image_operators();
 std::vector<OperatorRow> norm_operators();
 std::vector<OperatorRow> attention_operators();
 std::vector<OperatorRow> quantise_operators();
+std::vector<OperatorRow> integer_operators();
+std::vector<OperatorRow> quantised_operators();  // of ONNX Runtime, names with its domain
 
 /// Builds a graph node by node. Nodes that read constants alone are computed at once.
 class OnnxImporter {

@@ -1,45 +1,37 @@
 // ONNX's quantisation of tensors, and windows of signal processing.
+#include "tools/convert/onnx_quantise.h"
+
 #include <cmath>
 #include <numbers>
 
-#include "tools/convert/onnx_import.h"
 #include "tools/convert/onnx_tensor.h"
 
 namespace heed::convert {
-namespace {
 
-using Operands = std::vector<Operand>;
-
-std::pair<double, double> range_of(const OnnxNode& node, DType type) {
-  switch (type) {
-    case DType::U8:
-      return {0.0, 255.0};
-    case DType::I8:
-      return {-128.0, 127.0};
-    case DType::U16:
-      return {0.0, 65535.0};
-    case DType::I16:
-      return {-32768.0, 32767.0};
-    default:
-      node.fail("quantises to " + std::string(dtype_name(type)) + ", expected u8, i8, u16 or i16");
+QuantisedType quantised_type(const OnnxNode& node, DType dtype, int bits) {
+  const bool is_signed = dtype == DType::I8 || dtype == DType::I16;
+  const bool wide = dtype == DType::U16 || dtype == DType::I16;
+  if (!is_signed && !wide && dtype != DType::U8) {
+    node.fail("quantises to " + std::string(dtype_name(dtype)) + ", expected integers of 2, 4, 8 or 16 bits");
   }
+  const double values = static_cast<double>(1 << (bits != 0 ? bits : wide ? 16 : 8));
+  return {dtype, bits, is_signed ? -values / 2.0 : 0.0, is_signed ? values / 2.0 - 1.0 : values - 1.0};
 }
 
-/// Scales and zero points along one axis of x, shaped to broadcast; one of all elements stays as it is. With blocks
-/// each stands for `block` elements along the axis.
 Operand along_axis(OnnxImporter& import, const OnnxNode& node, const Operand& x, const Operand& scale,
                    std::int64_t axis, std::int64_t block) {
   if (block > 0) {
-    // [.., n, ..] -> [.., n, 1, ..] -> [.., n, block, ..] -> the shape of x; the last block may be cut.
-    const Operand at = import.integers({axis < 0 ? axis : axis + 1});
+    if (axis < 0 && scale.constant != nullptr) axis += static_cast<std::int64_t>(scale.constant->type.shape.size());
     if (axis < 0) node.fail("has blocks along an axis that is counted from the end");
+    // [.., n, ..] -> [.., n, 1, ..] -> [.., n, block, ..] -> the shape of x; the last block may be cut.
+    const Operand at = import.integers({axis + 1});
     const Operand wide = import.add(node, "unsqueeze", {scale, at});
     const Operand shape = import.shape(node, scale);
     const auto part = [&](std::int64_t from, std::int64_t to) {
       return import.add(node, "slice", {shape, import.integers({from}), import.integers({to})});
     };
     const std::int64_t end = std::int64_t{1} << 53;
-    const auto concat = [&](const Operands& parts) {
+    const auto concat = [&](const std::vector<Operand>& parts) {
       return import.add(node, "concat", parts, {{"axis", std::int64_t{0}}});
     };
     const Operand repeated =
@@ -64,45 +56,57 @@ Operand along_axis(OnnxImporter& import, const OnnxNode& node, const Operand& x,
   return import.add(node, "unsqueeze", {scale, axes});
 }
 
+Operand rounded_to(OnnxImporter& import, const OnnxNode& node, const Operand& x, const Operand& zero,
+                   const QuantisedType& to) {
+  Operand y = import.add(node, "round", {x});
+  if (!zero.absent()) y = import.add(node, "add", {y, import.cast(node, zero, DType::F32)});
+  y = import.cast(node, import.add(node, "clamp", {y}, {{"min", to.least}, {"max", to.most}}), to.dtype);
+  y.bits = to.bits;
+  return y;
+}
+
+Operand dequantised(OnnxImporter& import, const OnnxNode& node, const Operand& x, const Operand& scale,
+                    const Operand& zero) {
+  Operand y = import.cast(node, x, DType::F32);
+  if (!zero.absent()) y = import.add(node, "sub", {y, import.cast(node, zero, DType::F32)});
+  return import.add(node, "mul", {y, scale});
+}
+
+namespace {
+
+using Operands = std::vector<Operand>;
+
 Operands import_quantize(OnnxImporter& import, const OnnxNode& node, const Operands& inputs) {
   const Operand& x = import.required(node, inputs, 0);
-  const Operand zero = OnnxImporter::optional(inputs, 2);
-  DType to = zero.absent() ? DType::U8 : zero.dtype;
-  if (node.has("output_dtype") && node.integer("output_dtype", 0) != 0) {
-    to = onnx_type(static_cast<int>(node.integer("output_dtype", 0)), "output_dtype of " + node.label());
+  Operand zero = OnnxImporter::optional(inputs, 2);
+  QuantisedType to = zero.absent() ? QuantisedType{} : quantised_type(node, zero);
+  if (const auto type = static_cast<int>(node.integer("output_dtype", 0)); type != 0) {
+    to = quantised_type(node, onnx_held_type(type, "output_dtype of " + node.label()), onnx_narrow_bits(type));
   }
-  node.integer("saturate", 1);
+  node.integer("saturate", 1);  // of 8-bit floats
   node.integer("precision", 0);
-  const auto [least, most] = range_of(node, to);
   const std::int64_t axis = node.integer("axis", 1);
   const std::int64_t block = node.integer("block_size", 0);
   const Operand scale = along_axis(import, node, x, import.required(node, inputs, 1), axis, block);
   const Operand real = is_floating(x.dtype) ? x : import.cast(node, x, DType::F32);
-  Operand y = import.add(node, "round", {import.add(node, "div", {real, scale})});
-  if (!zero.absent()) {
-    y = import.add(node, "add", {y, import.cast(node, along_axis(import, node, x, zero, axis, block), DType::F32)});
-  }
-  y = import.add(node, "clamp", {y}, {{"min", least}, {"max", most}});
-  return {import.cast(node, y, to)};
+  if (!zero.absent()) zero = along_axis(import, node, x, zero, axis, block);
+  return {rounded_to(import, node, import.add(node, "div", {real, scale}), zero, to)};
 }
 
 Operands import_dequantize(OnnxImporter& import, const OnnxNode& node, const Operands& inputs) {
   const Operand& x = import.required(node, inputs, 0);
   const std::int64_t axis = node.integer("axis", 1);
   const std::int64_t block = node.integer("block_size", 0);
-  node.integer("output_dtype", 0);
-  const Operand zero = OnnxImporter::optional(inputs, 2);
   const Operand& scale = import.required(node, inputs, 1);
-  Operand y = import.cast(node, x, DType::F32);
-  if (!zero.absent()) {
-    y = import.add(node, "sub", {y, import.cast(node, along_axis(import, node, x, zero, axis, block), DType::F32)});
-  }
-  y = import.add(node, "mul", {y, along_axis(import, node, x, scale, axis, block)});
-  y.dtype = scale.dtype;
+  const auto type = static_cast<int>(node.integer("output_dtype", 0));
+  Operand zero = OnnxImporter::optional(inputs, 2);
+  if (!zero.absent()) zero = along_axis(import, node, x, zero, axis, block);
+  Operand y = dequantised(import, node, x, along_axis(import, node, x, scale, axis, block), zero);
+  y.dtype = type == 0 ? scale.dtype : onnx_type(type, "output_dtype of " + node.label());
   return {y};
 }
 
-/// Scale and zero point from the range of x, which always holds 0; to u8.
+/// Scale and zero point from the range of x, which always holds 0; to u8. Of zeros alone the scale is 1.
 Operands import_dynamic_quantize(OnnxImporter& import, const OnnxNode& node, const Operands& inputs) {
   const Operand& x = import.required(node, inputs, 0);
   const auto number = [&](double value) { return import.number(value, DType::F32); };
@@ -112,14 +116,12 @@ Operands import_dynamic_quantize(OnnxImporter& import, const OnnxNode& node, con
   };
   const Operand least = extreme("min", "min");
   const Operand most = extreme("max", "max");
-  const Operand scale = import.add(node, "div", {import.add(node, "sub", {most, least}), number(255.0)});
-  const auto to_u8 = [&](const Operand& value) {
-    return import.add(node, "clamp", {import.add(node, "round", {value})}, {{"min", 0.0}, {"max", 255.0}});
-  };
-  const Operand zero = to_u8(import.add(node, "div", {import.add(node, "neg", {least}), scale}));
-  const Operand steps = import.add(node, "round", {import.add(node, "div", {x, scale})});
-  const Operand y = import.add(node, "clamp", {import.add(node, "add", {steps, zero})}, {{"min", 0.0}, {"max", 255.0}});
-  return {import.cast(node, y, DType::U8), scale, import.cast(node, zero, DType::U8)};
+  const Operand step = import.add(node, "div", {import.add(node, "sub", {most, least}), number(255.0)});
+  const Operand scale = import.add(node, "where", {import.add(node, "equal", {step, number(0.0)}), number(1.0), step});
+  const QuantisedType to;
+  const Operand zero =
+      rounded_to(import, node, import.add(node, "div", {import.add(node, "neg", {least}), scale}), Operand{}, to);
+  return {rounded_to(import, node, import.add(node, "div", {x, scale}), zero, to), scale, zero};
 }
 
 /// Cosine windows: sums of cosines of multiples of 2 pi n / N, or N - 1 when they are symmetric.

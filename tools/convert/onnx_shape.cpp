@@ -13,7 +13,9 @@ using Operands = std::vector<Operand>;
 Operands import_constant(OnnxImporter& import, const OnnxNode& node, const Operands&) {
   const std::string what = "constant " + node.label();
   if (const onnx::AttributeProto* value = node.find("value"); value != nullptr) {
-    return {import.tensor(onnx_elements(value->t(), what, import.folder()), node.label())};
+    Operand constant = import.tensor(onnx_elements(value->t(), what, import.folder()), node.label());
+    constant.bits = onnx_narrow_bits(value->t().data_type());
+    return {constant};
   }
   if (node.has("value_float")) return {import.number(node.real("value_float", 0.0), DType::F32)};
   if (node.has("value_int")) return {import.integer(node.integer("value_int", 0))};

@@ -4,9 +4,11 @@
 
 #include <cmath>
 #include <cstring>
+#include <iterator>
 #include <limits>
 
 #include "graph/convert_dtype.h"
+#include "graph/integer.h"
 #include "heed/error.h"
 #include "tools/convert/onnx_proto.h"
 #include "tools/convert/source_file.h"
@@ -103,6 +105,34 @@ void copy_elements(const Field& field, HostTensor& tensor) {
   }
 }
 
+/// Integers of 4 or 2 bits, the first one in the lowest bits of a byte. Without raw data each number holds a byte.
+HostTensor narrow_elements(const onnx::TensorProto& tensor, HostTensor result, std::uint64_t bits,
+                           const std::string& what, const fs::path& folder) {
+  const auto count = static_cast<std::uint64_t>(element_count(result.type.shape));
+  const std::uint64_t in_byte = 8 / bits;
+  const std::uint64_t size = ceil_div(count, in_byte);
+  std::string bytes;
+  if (tensor.data_location() == onnx::TensorProto::EXTERNAL) {
+    bytes = external_data(tensor, what, folder, size);
+  } else if (tensor.has_raw_data()) {
+    bytes = tensor.raw_data();
+  } else {
+    for (const std::int32_t value : tensor.int32_data()) bytes += static_cast<char>(value);
+  }
+  if (bytes.size() != size) {
+    throw Error(fmt::format("{}: {} bytes of data, expected {} for {} integers of {} bits", what, bytes.size(), size,
+                            count, bits));
+  }
+  const int values = 1 << bits;
+  result.data.resize(count);
+  for (std::uint64_t i = 0; i < count; ++i) {
+    const auto byte = static_cast<unsigned char>(bytes[i / in_byte]);
+    const int value = (byte >> (i % in_byte * bits)) & (values - 1);
+    result.data[i] = result.type.dtype == DType::I8 && value >= values / 2 ? value - values : value;
+  }
+  return result;
+}
+
 }  // namespace
 
 DType onnx_type(int data_type, const std::string& what) {
@@ -136,15 +166,50 @@ DType onnx_type(int data_type, const std::string& what) {
     default:
       break;
   }
-  static constexpr const char* kNames[] = {"undefined", "", "", "", "", "", "",          "",
-                                           "string",    "", "", "", "", "", "complex64", "complex128"};
-  const bool named = data_type >= 0 && data_type < 16 && kNames[data_type][0] != '\0';
+  static constexpr const char* kNames[] = {"undefined",
+                                           "",
+                                           "",
+                                           "",
+                                           "",
+                                           "",
+                                           "",
+                                           "",
+                                           "string",
+                                           "",
+                                           "",
+                                           "",
+                                           "",
+                                           "",
+                                           "complex64",
+                                           "complex128",
+                                           "",
+                                           "float8e4m3fn",
+                                           "float8e4m3fnuz",
+                                           "float8e5m2",
+                                           "float8e5m2fnuz",
+                                           "uint4",
+                                           "int4",
+                                           "float4e2m1",
+                                           "float8e8m0",
+                                           "uint2",
+                                           "int2"};
+  const bool named = data_type >= 0 && data_type < static_cast<int>(std::size(kNames)) && kNames[data_type][0] != '\0';
   throw Error(fmt::format("{}: heed has no values of ONNX's type {}", what,
                           named ? kNames[data_type] : std::to_string(data_type).c_str()));
 }
 
+int onnx_narrow_bits(int data_type) {
+  // TensorProto.DataType of newer schemas than distributions have: UINT4, INT4, UINT2, INT2.
+  return data_type == 21 || data_type == 22 ? 4 : data_type == 25 || data_type == 26 ? 2 : 0;
+}
+
+DType onnx_held_type(int data_type, const std::string& what) {
+  if (onnx_narrow_bits(data_type) == 0) return onnx_type(data_type, what);
+  return data_type == 21 || data_type == 25 ? DType::U8 : DType::I8;
+}
+
 TensorType onnx_tensor_type(const onnx::TensorProto& tensor, const std::string& what) {
-  TensorType type{onnx_type(tensor.data_type(), what), {tensor.dims().begin(), tensor.dims().end()}};
+  TensorType type{onnx_held_type(tensor.data_type(), what), {tensor.dims().begin(), tensor.dims().end()}};
   try {
     element_count(type.shape);
   } catch (const Error& error) {
@@ -158,6 +223,8 @@ HostTensor onnx_elements(const onnx::TensorProto& tensor, const std::string& wha
   if (tensor.has_segment()) throw Error(fmt::format("{}: is a segment of a tensor, which heed does not join", what));
   const auto count = static_cast<std::uint64_t>(element_count(result.type.shape));
   const std::uint64_t size = dtype_info(result.type.dtype).block_bytes;
+  const auto bits = static_cast<std::uint64_t>(onnx_narrow_bits(tensor.data_type()));
+  if (bits != 0) return narrow_elements(tensor, std::move(result), bits, what, folder);
   std::string external;
   const std::string* raw = nullptr;
   if (tensor.data_location() == onnx::TensorProto::EXTERNAL) {

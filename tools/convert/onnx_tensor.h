@@ -13,6 +13,11 @@ class TensorProto;
 
 namespace heed::convert {
 
+/// Integers of 4 or 2 bits, which heed holds in the type of 8 bits with their sign; 0 for all other types.
+int onnx_narrow_bits(int data_type);
+/// heed's type of a TensorProto.DataType whose values have it; those of integers of 4 and 2 bits are held in 8.
+DType onnx_held_type(int data_type, const std::string& what);
+
 /// heed's type of a TensorProto.DataType. Throws Error naming `what` for types that heed has no values of.
 DType onnx_type(int data_type, const std::string& what);
 
