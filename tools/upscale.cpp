@@ -1,7 +1,10 @@
 // heed upscale: a picture from a picture, larger or in another style, as the model has learnt it.
 #include <fmt/format.h>
 
+#include <charconv>
+#include <cmath>
 #include <memory>
+#include <optional>
 
 #include "formats/picture_alpha.h"
 #include "formats/picture_file.h"
@@ -20,15 +23,37 @@ struct UpscaleArguments {
   std::string output;
   std::string model;
   std::string device;
+  std::string input_range;
+  std::string output_range;
   TransformOptions options;
 };
 
+/// "LOW,HIGH" as two numbers; nothing for no text. Throws Error naming the option.
+std::optional<std::pair<double, double>> range_of(const char* option, const std::string& text) {
+  if (text.empty()) return std::nullopt;
+  std::pair<double, double> range;
+  const char* const end = text.data() + text.size();
+  const auto low = std::from_chars(text.data(), end, range.first);
+  const bool comma = low.ec == std::errc() && low.ptr != end && *low.ptr == ',';
+  const auto high = comma ? std::from_chars(low.ptr + 1, end, range.second) : low;
+  if (!comma || high.ec != std::errc() || high.ptr != end || !std::isfinite(range.first) ||
+      !std::isfinite(range.second) || !(range.first < range.second)) {
+    throw Error(fmt::format("{} '{}': expected the values of black and of full, such as 0,255", option, text));
+  }
+  return range;
+}
+
 int run_upscale(const UpscaleArguments& arguments) {
+  const PictureRanges ranges = {range_of("--input-range", arguments.input_range),
+                                range_of("--output-range", arguments.output_range)};
   check_png_path(arguments.output, {arguments.input, arguments.model});
   PictureFile file = read_picture(arguments.input);
   if (file.alpha) bleed_colours(file.colours, *file.alpha);
   const Picture& picture = file.colours;
-  PictureModel model(open_device(arguments.device), arguments.model);
+  PictureModel model(open_device(arguments.device), arguments.model, ranges);
+  if (!model.assumed().empty()) {
+    write_error(fmt::format("note: {}; --input-range and --output-range say it\n", model.assumed()));
+  }
   Picture made;
   {
     const InterruptFlag interrupt;
@@ -68,7 +93,7 @@ void add_upscale(Program& program) {
   verb->add_option("-o,--output", arguments->output, "The PNG file; replaced when it exists")
       ->required()
       ->type_name("FILE");
-  verb->add_option("--model", arguments->model, "A .heed file with the task image-to-image")
+  verb->add_option("--model", arguments->model, "A .heed file that makes one picture of one")
       ->required()
       ->type_name("MODEL");
   verb->add_option("--tile", arguments->options.tile,
@@ -79,6 +104,10 @@ void add_upscale(Program& program) {
       ->capture_default_str()
       ->transform(integers(0, 4096))
       ->type_name("N");
+  verb->add_option("--input-range", arguments->input_range,
+                   "Values of black and of full that the model takes (default: as its file says, or as a trial finds)")
+      ->type_name("LOW,HIGH");
+  verb->add_option("--output-range", arguments->output_range, "The same of what it makes")->type_name("LOW,HIGH");
   add_device_option(*verb, arguments->device);
   verb->callback([&program, arguments] { program.run = [arguments] { return run_upscale(*arguments); }; });
 }

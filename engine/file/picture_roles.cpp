@@ -124,6 +124,24 @@ PictureRoles PictureRoles::of(const nlohmann::json& metadata, const std::string&
   return result;
 }
 
+std::optional<PictureRoles> PictureRoles::plain(const Graph& graph) {
+  if (graph.inputs.size() != 1 || graph.outputs.size() != 1) return std::nullopt;
+  const Value& input = graph.value(graph.inputs[0]);
+  if (!is_floating(input.dtype) || input.shape.size() != 4 || !input.shape[1].name.empty() ||
+      (input.shape[1].size != 1 && input.shape[1].size != 3)) {
+    return std::nullopt;
+  }
+  PictureRoles result;
+  result.task = "image-to-image";
+  for (const ValueId id : {graph.inputs[0], graph.outputs[0]}) {
+    Role role;
+    role.kind = "image";
+    role.name = graph.value(id).name;
+    result.roles.push_back(std::move(role));
+  }
+  return result;
+}
+
 const Role* PictureRoles::input(const Graph& graph, std::string_view kind) const {
   return find(roles, graph, graph.inputs, kind);
 }

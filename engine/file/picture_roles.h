@@ -1,6 +1,7 @@
 #pragma once
 
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -39,6 +40,9 @@ struct PictureRoles {
 
   /// Throws Error, naming the key, when the metadata do not say what is needed.
   static PictureRoles of(const nlohmann::json& metadata, const std::string& where);
+  /// Those of a graph with one input, pictures of 1 or 3 channels, and one output: an image becomes an image. Nothing
+  /// for other graphs. The values of black and of full are not known then.
+  static std::optional<PictureRoles> plain(const Graph& graph);
   /// nullptr when no input or output of `graph` has the role.
   const Role* input(const Graph& graph, std::string_view kind) const;
   const Role* output(const Graph& graph, std::string_view kind) const;

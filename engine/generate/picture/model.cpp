@@ -12,16 +12,31 @@
 
 namespace heed {
 
+namespace {
+
+const Graph& main_graph(const ModelFile& file) {
+  const auto named = file.metadata().find("graph");
+  return file.graph(named != file.metadata().end() && named->is_string() ? named->get<std::string>() : "");
+}
+
+/// As the metadata say, or as follows from the graph where they say nothing.
+PictureRoles roles_of(const ModelFile& file, bool described, const std::string& where) {
+  const std::optional<PictureRoles> plain = described ? std::nullopt : PictureRoles::plain(main_graph(file));
+  return plain ? *plain : PictureRoles::of(file.metadata(), where);
+}
+
+}  // namespace
+
 PictureModel::State::State(const Device& on, const std::filesystem::path& path)
     : device(on),
       file(ModelFile::open(path)),
       where(path.string()),
-      roles(PictureRoles::of(file.metadata(), where)),
+      described(file.metadata().contains("task")),
+      roles(roles_of(file, described, where)),
       source(file),
       weights(device.gpu(), source),
       session(device.gpu(), weights) {
-  const auto named = file.metadata().find("graph");
-  graph = &file.graph(named != file.metadata().end() && named->is_string() ? named->get<std::string>() : "");
+  graph = &main_graph(file);
   if (!roles.decode.empty()) decoder = &file.graph(roles.decode);
   const Graph& last = decoder == nullptr ? *graph : *decoder;
   result = need_output(last, "image");
@@ -143,13 +158,26 @@ void PictureModel::State::check_finite(const Picture& picture, const std::string
       at / picture.width % picture.height));
 }
 
-PictureModel::PictureModel(const Device& device, const std::filesystem::path& file)
-    : state_(std::make_unique<State>(device, file)) {}
+PictureModel::PictureModel(const Device& device, const std::filesystem::path& file, const PictureRanges& ranges)
+    : state_(std::make_unique<State>(device, file)) {
+  if (draws() && (ranges.input || ranges.output)) {
+    throw Error(
+        fmt::format("{}: the model draws pictures; only those of 'heed upscale' are given ranges", state_->where));
+  }
+  if (!state_->described && !(ranges.input && ranges.output)) {
+    assume(ranges);
+    return;
+  }
+  if (ranges.input) state_->set_range(state_->image, *ranges.input);
+  if (ranges.output) state_->set_range(state_->result, *ranges.output);
+}
 PictureModel::~PictureModel() = default;
 PictureModel::PictureModel(PictureModel&&) noexcept = default;
 PictureModel& PictureModel::operator=(PictureModel&&) noexcept = default;
 
 bool PictureModel::draws() const { return state_->roles.task == "draw"; }
+
+const std::string& PictureModel::assumed() const { return state_->assumed; }
 
 const std::vector<std::string>& PictureModel::classes() const { return state_->roles.classes; }
 

@@ -46,6 +46,8 @@ struct PictureModel::State {
   /// Throws Error, saying what it is of, when a value of a picture is no finite number.
   void check_finite(const Picture& picture, const std::string& of) const;
   bool is_map(const Role& role) const;
+  /// The values of black and full of an image.
+  void set_range(const Role* role, std::pair<double, double> range);
   /// Appends to `maps` those of the first `wanted` of `count` pictures that a run drew.
   void read_maps(const Executable& executable, std::size_t count, std::size_t wanted);
   /// How many pictures the graph draws in a run: what its latent's shape says, or as many as are wanted up to a limit.
@@ -58,6 +60,8 @@ struct PictureModel::State {
   Device device;
   ModelFile file;
   std::string where;
+  bool described;  // the metadata say what the model is for
+  std::string assumed;
   PictureRoles roles;
   FileWeights source;
   WeightStore weights;

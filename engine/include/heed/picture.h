@@ -4,8 +4,10 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "heed/device.h"
@@ -58,16 +60,27 @@ struct DrawOptions {
   std::function<void(std::int64_t done, std::int64_t total)> progress;  // steps of all runs
 };
 
+/// The values of black and of full in pictures as a model takes and gives them, where they are known better than its
+/// file says.
+struct PictureRanges {
+  std::optional<std::pair<double, double>> input;
+  std::optional<std::pair<double, double>> output;
+};
+
 /// A model that makes pictures: from noise, or from pictures. Used by one thread at a time.
 class PictureModel {
  public:
-  /// Opens a .heed file whose metadata has the task "draw" or "image-to-image". Throws Error when it has not.
-  PictureModel(const Device& device, const std::filesystem::path& file);
+  /// Opens a .heed file whose metadata has the task "draw" or "image-to-image", or has none and a graph from one
+  /// picture to one: what values these have is found out by a trial. Throws Error for others, and for ranges of a model
+  /// that draws.
+  PictureModel(const Device& device, const std::filesystem::path& file, const PictureRanges& ranges = {});
   ~PictureModel();
   PictureModel(PictureModel&&) noexcept;
   PictureModel& operator=(PictureModel&&) noexcept;
 
   bool draws() const;
+  /// What was found out by a trial, a line for the user; empty where the file says it.
+  const std::string& assumed() const;
   /// The classes that can be drawn, by number; none where the model takes no class.
   const std::vector<std::string>& classes() const;
   /// The number of a class by its name or its number. Throws Error listing what there is.
@@ -97,6 +110,7 @@ class PictureModel {
 
  private:
   struct State;
+  void assume(const PictureRanges& given);
   std::unique_ptr<State> state_;
 };
 

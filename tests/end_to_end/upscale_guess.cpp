@@ -1,0 +1,123 @@
+// heed upscale with models whose files do not say what their pictures are.
+#include <doctest/doctest.h>
+#include <fmt/format.h>
+
+#include <cmath>
+#include <filesystem>
+
+#include "formats/picture_file.h"
+#include "heed/picture.h"
+#include "tests/end_to_end/process.h"
+#include "tests/unit/convert/sample_files.h"
+
+namespace heed::end_to_end {
+namespace {
+
+namespace fs = std::filesystem;
+using convert_test::TempFolder;
+
+/// A model that repeats each pixel twice a side and keeps what lies from `low` to `high`, as if trained on such values.
+std::string clamping_model(const TempFolder& folder, const std::string& name, double low, double high) {
+  GraphBuilder g("larger");
+  const ValueId image = g.input("in", DType::F32, {1, 3, Dim("height"), Dim("width")});
+  const ValueId kept = g.add("clamp", "kept", {image}, {{"min", low}, {"max", high}});
+  // A wave from low to high: a part of the range is bent more than the whole.
+  const auto number = [&](const char* of, double value) {
+    return g.add("constant", of, {},
+                 {{"dtype", std::string("f32")}, {"shape", Shape{}}, {"values", std::vector<double>{value}}});
+  };
+  const ValueId above = g.add("sub", "above", {kept, number("low", low)});
+  const ValueId part = g.add("div", "part", {above, number("span", high - low)});
+  const ValueId wave = g.add("sin", "wave", {g.add("mul", "turn", {part, number("circle", 6.2832)})});
+  const ValueId bent = g.add("sub", "bent", {part, g.add("mul", "small", {wave, number("size", 0.3 / 6.2832)})});
+  const ValueId back =
+      g.add("add", "back", {g.add("mul", "wide", {bent, number("span again", high - low)}), number("low again", low)});
+  const ValueId scales =
+      g.add("constant", "scales", {},
+            {{"dtype", std::string("f32")}, {"shape", Shape{4}}, {"values", std::vector<double>{1, 1, 2, 2}}});
+  g.output(g.add("resize", "resize", {back, kNoValue, scales}), "out");
+  ModelHeader header;
+  header.graphs.push_back(std::move(g).finish());
+  header.metadata = {{"graph", "larger"}};
+  const fs::path path = folder.path() / name;
+  write_model_file(path, header, {}, [](const TensorInfo&, const auto&) {});
+  return path.string();
+}
+
+std::string slope(const TempFolder& folder) {
+  Picture picture{40, 30, 3, {}};
+  for (int i = 0; i < 3 * 30 * 40; ++i) picture.values.push_back(static_cast<float>(i % 40) / 39.0F);
+  const fs::path path = folder.path() / "slope.png";
+  write_png(path, picture, {});
+  return path.string();
+}
+
+double mean_error(const Picture& made, const Picture& given) {
+  double sum = 0.0;
+  for (std::int64_t c = 0; c < 3; ++c) {
+    for (std::int64_t y = 0; y < given.height; ++y) {
+      for (std::int64_t x = 0; x < given.width; ++x) {
+        sum += std::abs(static_cast<double>(made.at(c, 2 * y, 2 * x)) - static_cast<double>(given.at(c, y, x)));
+      }
+    }
+  }
+  return sum / static_cast<double>(given.values.size());
+}
+
+}  // namespace
+
+TEST_CASE("upscale: what a plain model's pictures are is found by a trial, said, and overridden by options") {
+  const TempFolder folder;
+  const std::string input = slope(folder);
+  const Picture given = read_picture(input).colours;
+  const std::string output = (folder.path() / "out.png").string();
+  const std::pair<double, double> ranges[] = {{0, 1}, {0, 255}, {-1, 1}};
+  for (const auto& [low, high] : ranges) {
+    CAPTURE(low);
+    CAPTURE(high);
+    const std::string model = clamping_model(folder, "clamp.heed", low, high);
+    const Finished guessed = run_heed({"upscale", input, "--model", model, "-o", output});
+    REQUIRE_MESSAGE(guessed.exit_code == 0, guessed.both());
+    CHECK_MESSAGE(guessed.error.find(fmt::format("from {} to {} in 'in' and from {} to {} in 'out', 2 times as large",
+                                                 low, high, low, high)) != std::string::npos,
+                  guessed.error);
+    const Picture made = read_picture(output).colours;
+    REQUIRE(made.width == 80);
+    CHECK(mean_error(made, given) < 0.05);
+    // Wrong on purpose: all of it is what lies below a fiftieth of the range, or above.
+    const Finished told =
+        run_heed({"upscale", input, "--model", model, "-o", output, "--input-range", "0,1", "--output-range", "0,9"});
+    REQUIRE_MESSAGE(told.exit_code == 0, told.both());
+    CHECK(told.error.find("trial") == std::string::npos);
+    CHECK(mean_error(read_picture(output).colours, given) > 0.1);
+  }
+  const std::string model = clamping_model(folder, "clamp.heed", 0, 1);
+  for (const char* wrong : {"1", "1,0", "a,b", "0,1,2", "0,", "nan,1", "0,inf"}) {
+    const Finished refused = run_heed({"upscale", input, "--model", model, "-o", output, "--input-range", wrong});
+    check_error(refused, fmt::format("--input-range '{}': expected the values of black and of full", wrong));
+  }
+}
+
+TEST_CASE("upscale: published models work without a description") {
+  const TempFolder folder;
+  const std::string input = slope(folder);
+  struct Plain {
+    const char* file;
+    const char* said;
+  };
+  for (const Plain& plain :
+       {Plain{"rfdn/model.onnx", "from 0 to 255 in 'input' and from 0 to 255 in 'output', 4 times"},
+        Plain{"carn-m/upscale_x2.onnx", "from 0 to 1 in 'input' and from 0 to 1 in 'output', 2 times"},
+        Plain{"style-muse/model.onnx", "and from 0 to 1 in 'styled', of the same size, which is a guess"}}) {
+    const auto file = convert_test::shared_file(std::string("models/") + plain.file);
+    if (!file) return;
+    const std::string model = (folder.path() / "model.heed").string();
+    const Finished converted = run_heed({"convert", file->string(), "-o", model});
+    REQUIRE_MESSAGE(converted.exit_code == 0, converted.both());
+    const Finished made = run_heed({"upscale", input, "--model", model, "-o", (folder.path() / "out.png").string()});
+    REQUIRE_MESSAGE(made.exit_code == 0, made.both());
+    CHECK_MESSAGE(made.error.find(plain.said) != std::string::npos, made.error);
+  }
+}
+
+}  // namespace heed::end_to_end
