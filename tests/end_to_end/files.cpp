@@ -1,5 +1,6 @@
 // heed convert and heed inspect: whole files, damaged files, files that cannot be written.
 #include <doctest/doctest.h>
+#include <fmt/format.h>
 
 #include <algorithm>
 #include <filesystem>
@@ -104,6 +105,27 @@ TEST_CASE("convert says what it made, and inspect shows it") {
   const nlohmann::json& graph = json.at("graphs").at(0);
   CHECK(graph.at("outputs").at(0) == nlohmann::json({{"name", "logits"}, {"type", "f32 [outputs, 370]"}}));
   CHECK(graph.at("nodes").at(0).at("op") == "embedding");
+}
+
+TEST_CASE("convert --set fixes inputs of ONNX models that are there, and says so") {
+  const TempFolder folder;
+  const std::string output = path_in(folder, "out.heed");
+  const auto convert = [&](const std::filesystem::path& input, std::vector<std::string> more) {
+    more.insert(more.begin(), {"convert", input.string(), "-o", output});
+    return run_heed(more);
+  };
+  const std::filesystem::path file = golden_folder().parent_path() / "onnx_quantised" / "mlp_dynamic.onnx";
+  check_error(convert(file, {"--set", "y=1"}), "there is no input or dimension \"y\"; inputs are \"x\" f32 [4, 20]");
+  check_error(convert(file, {"--set", "x=1,2"}), "2 values for the input \"x\" (f32 [4, 20]), expected 80");
+  check_error(convert(file, {"--set", "x=one"}), "1 value for the input");
+  check_error(convert(file, {"--set", "x"}), "expected NAME=VALUE");
+  check_error(convert(file, {"--set", "x=1", "--set", "x=2"}), "\"x\" is set twice");
+  check_error(convert(golden_folder() / "llama", {"--set", "x=1"}), "--set x=1 fixes an input of an ONNX model");
+  std::string values = "x=0.5";
+  for (int i = 1; i < 80; ++i) values += fmt::format(",{}", i % 7);
+  const Finished fixed = convert(file, {"--set", values});
+  REQUIRE_MESSAGE(fixed.exit_code == 0, fixed.both());
+  CHECK(fixed.error.find("note: input \"x\" is fixed to 0.5,1,2") != std::string::npos);
 }
 
 TEST_CASE("inputs that are none are one line") {

@@ -151,9 +151,28 @@ Operands import_cast(OnnxImporter& import, const OnnxNode& node, const Operands&
   const Operand& x = import.required(node, inputs, 0);
   node.integer("saturate", 1);    // for types of 8 bits that heed does not have
   node.text("round_mode", "up");  // likewise
-  DType to = node.op() == "CastLike" ? import.required(node, inputs, 1).dtype : DType::F32;
-  if (node.op() == "Cast") to = onnx_type(static_cast<int>(node.integer("to", 0)), "attribute 'to' of " + node.label());
-  return {x.dtype == to ? import.add(node, "identity", {x}) : import.cast(node, x, to)};
+  Operand like;
+  if (node.op() == "CastLike") {
+    like = import.required(node, inputs, 1);
+  } else {
+    const auto to = static_cast<int>(node.integer("to", 0));
+    like.dtype = onnx_held_type(to, "attribute 'to' of " + node.label());
+    like.bits = onnx_narrow_bits(to);
+  }
+  if (like.bits == 0) {
+    Operand y = x.dtype == like.dtype ? import.add(node, "identity", {x}) : import.cast(node, x, like.dtype);
+    y.bits = 0;
+    return {y};
+  }
+  // Integers of 4 and 2 bits keep their low bits, as wider ones do.
+  const auto number = [&](int value) { return import.number(value, DType::I32); };
+  const int values = 1 << like.bits;
+  const Operand below = number(like.dtype == DType::I8 ? values / 2 : 0);
+  const Operand shifted = import.add(node, "add", {import.cast(node, x, DType::I32), below});
+  const Operand kept = import.add(node, "sub", {import.add(node, "mod", {shifted, number(values)}), below});
+  Operand y = import.cast(node, kept, like.dtype);
+  y.bits = like.bits;
+  return {y};
 }
 
 }  // namespace

@@ -235,6 +235,40 @@ Operands import_center_crop_pad(OnnxImporter& import, const OnnxNode& node, cons
   return {import.add(node, "pad", {cut, pads, Operand{}, axes}, {{"mode", "constant"}})};
 }
 
+/// Ones on the k-th diagonal of a matrix as large as x.
+Operands import_eye(OnnxImporter& import, const OnnxNode& node, const Operands& inputs) {
+  const Operand& x = import.required(node, inputs, 0);
+  const auto wanted = static_cast<int>(node.integer("dtype", 0));
+  const DType type = wanted == 0 ? x.dtype : onnx_type(wanted, "dtype of " + node.label());
+  const Operand k = import.integer(node.integer("k", 0));
+  const Operand ones = import.add(node, "constant_of_shape", {import.shape(node, x)},
+                                  {{"dtype", std::string(dtype_name(type))}, {"value", 1.0}});
+  const Operand upper = import.add(node, "triangle", {ones, k}, {{"upper", std::int64_t{1}}});
+  return {import.add(node, "triangle", {upper, k}, {{"upper", std::int64_t{0}}})};
+}
+
+/// Of each row of the batch the first steps come backwards, as many as its length says.
+Operands import_reverse_sequence(OnnxImporter& import, const OnnxNode& node, const Operands& inputs) {
+  const Operand& x = import.required(node, inputs, 0);
+  const Operand length = import.cast(node, import.required(node, inputs, 1), DType::I64);
+  const std::int64_t time = node.integer("time_axis", 0);
+  const std::int64_t batch = node.integer("batch_axis", 1);
+  if (time < 0 || time > 1 || batch != 1 - time) {
+    node.fail(fmt::format("time_axis is {} and batch_axis {}, expected 0 and 1 or 1 and 0", time, batch));
+  }
+  const Operand end = import.add(node, "squeeze", {import.size_of(node, x, time)});
+  const Operand steps =
+      import.add(node, "unsqueeze",
+                 {import.add(node, "range", {import.integer(0), end, import.integer(1)}), import.integers({batch})});
+  const Operand lengths = import.add(node, "unsqueeze", {length, import.integers({time})});
+  const Operand mirrored = import.add(node, "sub", {import.add(node, "sub", {lengths, import.integer(1)}), steps});
+  const Operand within = import.add(node, "less", {steps, lengths});
+  const Operand from = import.add(node, "where", {within, mirrored, steps});
+  const Operand all = import.add(
+      node, "expand", {import.add(node, "unsqueeze", {from, import.axes_from(node, x, 2)}), import.shape(node, x)});
+  return {import.add(node, "gather_elements", {x, all}, {{"axis", time}})};
+}
+
 /// Rows of `update` take the place of those of a cache, for each batch from its own position on.
 Operands import_tensor_scatter(OnnxImporter& import, const OnnxNode& node, const Operands& inputs) {
   const Operand& cache = import.required(node, inputs, 0);
@@ -280,6 +314,8 @@ std::vector<OperatorRow> shape_operators() {
                                    {"OneHot", import_one_hot},
                                    {"TensorScatter", import_tensor_scatter},
                                    {"Trilu", import_trilu},
+                                   {"EyeLike", import_eye},
+                                   {"ReverseSequence", import_reverse_sequence},
                                    {"CenterCropPad", import_center_crop_pad}};
   for (const Plain& row : plain()) rows.push_back({row.name, import_plain});
   return rows;
