@@ -4,29 +4,12 @@
 #include <cmath>
 
 #include "heed/error.h"
-#include "reference/evaluate.h"
 #include "tests/unit/convert/onnx_model.h"
 
 namespace heed::convert {
 namespace {
 
 using namespace convert_test;
-using Numbers = std::vector<double>;
-
-/// The outputs of a model for these inputs, in double.
-std::map<std::string, Numbers> run(const Checkpoint& checkpoint, const std::map<std::string, Numbers>& inputs,
-                                   const Bindings& dims = {}) {
-  std::map<std::string, HostTensor> tensors;
-  for (const auto& [name, values] : inputs) tensors[name] = {{}, values};
-  const auto weights = [&](const std::string& name, std::size_t) {
-    const std::vector<float> values = f32_values(tensor(checkpoint, name).read());
-    return Numbers(values.begin(), values.end());
-  };
-  std::map<std::string, Numbers> outputs;
-  for (auto& [name, made] : evaluate(checkpoint.graphs[0], dims, weights, tensors)) outputs[name] = made.data;
-  return outputs;
-}
-
 /// x [2] -> if rate == 16000: 2 x, else -x
 ModelFile rate_model() {
   ModelFile file;

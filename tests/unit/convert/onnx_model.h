@@ -1,9 +1,13 @@
 #pragma once
 
+#include <cstring>
+#include <map>
 #include <string>
 #include <vector>
 
+#include "reference/evaluate.h"
 #include "tests/unit/convert/sample_files.h"
+#include "tools/convert/convert.h"
 #include "tools/convert/onnx.h"
 #include "tools/convert/onnx_proto.h"
 #include "tools/convert/source_file.h"
@@ -98,6 +102,32 @@ inline void set_integers(onnx::NodeProto& node, const std::string& name, const s
   attribute.set_name(name);
   attribute.set_type(onnx::AttributeProto::INTS);
   for (const std::int64_t value : values) attribute.add_ints(value);
+}
+
+using Numbers = std::vector<double>;
+
+/// The outputs of a model for these inputs, in double.
+inline std::map<std::string, Numbers> run(const Checkpoint& checkpoint, const std::map<std::string, Numbers>& inputs,
+                                          const Bindings& dims = {}) {
+  std::map<std::string, HostTensor> tensors;
+  for (const auto& [name, values] : inputs) tensors[name] = {{}, values};
+  const auto weights = [&](const std::string& name, std::size_t) {
+    const SourceTensor& tensor = convert_test::tensor(checkpoint, name);
+    const std::vector<std::byte> bytes = tensor.read();
+    Numbers values(static_cast<std::size_t>(element_count(tensor.shape)));
+    if (tensor.dtype == DType::I32) {
+      std::vector<std::int32_t> integers(values.size());
+      std::memcpy(integers.data(), bytes.data(), bytes.size());
+      values.assign(integers.begin(), integers.end());
+    } else {
+      const std::vector<float> floats = tensor_values(tensor);
+      values.assign(floats.begin(), floats.end());
+    }
+    return values;
+  };
+  std::map<std::string, Numbers> outputs;
+  for (auto& [name, made] : evaluate(checkpoint.graphs[0], dims, weights, tensors)) outputs[name] = made.data;
+  return outputs;
 }
 
 }  // namespace heed::convert
