@@ -72,7 +72,9 @@ TEST_CASE("upscale: what a plain model's pictures are is found by a trial, said,
   const Picture given = read_picture(input).colours;
   const std::string output = (folder.path() / "out.png").string();
   const std::pair<double, double> ranges[] = {{0, 1}, {0, 255}, {-1, 1}};
-  for (const auto& [low, high] : ranges) {
+  for (const auto& range : ranges) {
+    const double low = range.first;
+    const double high = range.second;
     CAPTURE(low);
     CAPTURE(high);
     const std::string model = clamping_model(folder, "clamp.heed", low, high);

@@ -83,8 +83,8 @@ bool fits_float(const Quantised& x, const Operand& w, const Operand& bias, std::
 }
 
 /// a b + bias, in f32 where that is exact, else in i32.
-Operand product(OnnxImporter& import, const OnnxNode& node, const Quantised& a, const Quantised& b, const Operand& bias,
-                bool transpose_a = false, bool transpose_b = false) {
+Operand exact_product(OnnxImporter& import, const OnnxNode& node, const Quantised& a, const Quantised& b,
+                      const Operand& bias, bool transpose_a = false, bool transpose_b = false) {
   Operand w = centred(import, node, b, DType::I32);
   if (transpose_b) w = import.transposed(node, w);
   Operand y;
@@ -168,14 +168,14 @@ Operands import_qlinear_conv(OnnxImporter& import, const OnnxNode& node, const O
 Operands import_matmul_integer(OnnxImporter& import, const OnnxNode& node, const Operands& inputs) {
   const Quantised a = quantised(import, node, import.required(node, inputs, 0), OnnxImporter::optional(inputs, 2), -2);
   const Quantised b = quantised(import, node, import.required(node, inputs, 1), OnnxImporter::optional(inputs, 3), -1);
-  return {import.cast(node, product(import, node, a, b, Operand{}), DType::I32)};
+  return {import.cast(node, exact_product(import, node, a, b, Operand{}), DType::I32)};
 }
 
 Operands import_qlinear_matmul(OnnxImporter& import, const OnnxNode& node, const Operands& inputs) {
   for (std::size_t i = 0; i < 8; ++i) import.required(node, inputs, i);
   const Quantised a = quantised(import, node, inputs[0], inputs[2], -2);
   const Quantised b = quantised(import, node, inputs[3], inputs[5], -1);
-  const Operand sum = product(import, node, a, b, Operand{});
+  const Operand sum = exact_product(import, node, a, b, Operand{});
   const Operand scale = ratio(import, node, inputs[1], inputs[4], inputs[6]);
   return {requantised(import, node, sum, scale, inputs[7], quantised_type(node, inputs[7]), -1)};
 }
@@ -187,7 +187,7 @@ Operands import_qgemm(OnnxImporter& import, const OnnxNode& node, const Operands
   const bool transpose_b = node.integer("transB", 0) != 0;
   const Quantised b = quantised(import, node, inputs[3], inputs[5], transpose_b ? -2 : -1);
   const Operand sum =
-      product(import, node, a, b, OnnxImporter::optional(inputs, 6), node.integer("transA", 0) != 0, transpose_b);
+      exact_product(import, node, a, b, OnnxImporter::optional(inputs, 6), node.integer("transA", 0) != 0, transpose_b);
   const double alpha = node.real("alpha", 1.0);
   Operand scale_a = inputs[1];
   if (alpha != 1.0) scale_a = import.add(node, "mul", {scale_a, import.number(alpha, DType::F32)});
