@@ -30,14 +30,17 @@ struct Generator {
 ///     silu, gelu, tanh, sigmoid, dropout (nothing here), upsample (scale, mode nearest or linear), max_pool and
 ///     average_pool (kernel, stride), pixel_shuffle (factor), class (encoding embedding or one_hot; width of the
 ///     former; first), self_attention (inner), attention_map (inner, out, kernel, padding; stride, out_kernel,
-///     out_stride, out_padding), mean_and_log_variance (out; mean, log_variance: names)
+///     out_stride, out_padding), mean_and_log_variance (out; mean, log_variance: names), residual (layers; shortcut: the
+///     name of a 1x1 convolution), attention_block (groups). Norms of batches and groups may have an eps.
 ///   encoder          an object with image [C, H, W] and layers: pictures to numbers, for a VAE
 ///
 /// class joins the class to what has been made, before it if `first`: as rows of its embedding (tensor `weight`
 /// [classes, width]) or with a one in its column; beside pictures as constant planes. self_attention (Zhang et al.
 /// 2019): f, g, h are 1x1 convolutions, a = softmax over i of f_i . g_j, y = x + gamma * sum_i a_ij h_i. attention_map:
 /// m = sigmoid(conv3(relu(conv2(relu(conv1(x)))))), resized bilinearly to x's size, y = relu(out(x * m + x)); stride 1
-/// if absent, and the convolution `out` as the others where its own are absent.
+/// if absent, and the convolution `out` as the others where its own are absent. residual: y = x + layers(x), or
+/// shortcut(x) + layers(x); its layers' names follow its own. attention_block, of VQ-GAN's decoder (Esser et al. 2021):
+/// y = x + proj_out(sum_i a_ji v_i), a = softmax over i of q_j . k_i / sqrt(C), q, k, v 1x1 convolutions of norm(x).
 ///
 /// The graph `draw` has inputs latent [batch, latent..] and label [batch] i32, and outputs image, and map.N [batch, 1,
 /// h, w] and attention.N [batch, H * W, H * W] (columns sum to one) of the layers that have them. The graph `encode`

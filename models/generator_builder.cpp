@@ -1,11 +1,20 @@
 #include "models/generator_builder.h"
 
+#include <numeric>
+
 #include "heed/error.h"
 
 namespace heed::models {
 namespace {
 
 constexpr std::size_t kMostLayers = 4096;
+constexpr std::size_t kDeepestPath = 256;  // characters, of layers in layers
+
+std::vector<std::int64_t> counting(std::int64_t count) {
+  std::vector<std::int64_t> values(static_cast<std::size_t>(count));
+  std::iota(values.begin(), values.end(), 0);
+  return values;
+}
 
 }  // namespace
 
@@ -68,6 +77,8 @@ const std::map<std::string, GeneratorBuilder::Layer, std::less<>>& GeneratorBuil
       {"self_attention", &GeneratorBuilder::self_attention},
       {"attention_map", &GeneratorBuilder::attention_map},
       {"mean_and_log_variance", &GeneratorBuilder::mean_and_log_variance},
+      {"residual", &GeneratorBuilder::residual},
+      {"attention_block", &GeneratorBuilder::attention_block},
   };
   return kLayers;
 }
@@ -105,10 +116,13 @@ ValueId GeneratorBuilder::embedded_class(const std::string& node, const std::str
   return graph_.add("one_hot", node, {class_label_, integers({count}), zero_one}, {{"inside", std::int64_t{1}}});
 }
 
-void GeneratorBuilder::add_layers(const nlohmann::json& owner) {
+void GeneratorBuilder::add_layers(const nlohmann::json& owner, const std::string& path, const std::string& inside) {
   const nlohmann::json& list = generator_layers(owner);
-  for (index_ = 0; index_ < list.size(); ++index_) {
-    ParameterReader reader(fmt::format("generator, layer {}:", index_), list[index_]);
+  if (path.size() > kDeepestPath) throw Error("generator model: layers in layers are too deep");
+  for (std::size_t index = 0; index < list.size(); ++index) {
+    path_ = path;
+    index_ = index;
+    ParameterReader reader(fmt::format("generator, {}layer {}:", path, index), list[index]);
     type_ = reader.text("type");
     const auto layer = layers().find(type_);
     if (layer == layers().end()) {
@@ -117,7 +131,7 @@ void GeneratorBuilder::add_layers(const nlohmann::json& owner) {
       reader.fail(fmt::format("there is no type '{}'; there are {}", type_, known));
     }
     if (reader.has("name")) reader.text("name");
-    tensors_ = generator_tensors(owner, index_);
+    tensors_ = inside.empty() ? root_ + generator_tensors(owner, index) : inside + "." + generator_tensors(owner, index);
     (this->*layer->second)(reader);
     reader.refuse_unread();
     if (element_count(shape_) > (std::int64_t{1} << 31)) {
@@ -164,6 +178,49 @@ Graph GeneratorBuilder::encode() {
   x_ = graph_.input("image", DType::F32, {"batch", shape_[0], shape_[1], shape_[2]});
   add_layers(parameters_.at("encoder"));
   return finished(reader, type_ == "mean_and_log_variance" ? "mean" : "latent");
+}
+
+Graph GeneratorBuilder::decode_codes(const Codebook& codebook, const nlohmann::json& owner) {
+  ParameterReader reader("pixels:", owner);
+  const ValueId codes = graph_.input("codes", DType::I32, {"batch", codebook.rows * codebook.columns});
+  const ValueId table = weights_.required(root_ + codebook.tensor, {codebook.count, codebook.width});
+  const ValueId entries = graph_.add("embedding", "entries", {codes, table});  // (batch, places, width)
+  const ValueId planes =
+      graph_.add("transpose", "planes", {entries}, {{"perm", std::vector<std::int64_t>{0, 2, 1}}});
+  shape_ = {codebook.width, codebook.rows, codebook.columns};
+  x_ = graph_.add("reshape", "places", {planes, batch_of(shape_)});
+  add_layers(owner);
+  if (shape_.size() != 3 || (shape_[0] != 1 && shape_[0] != 3)) {
+    reader.fail(fmt::format("makes {}, expected pictures of 1 or 3 channels", to_string(shape_)));
+  }
+  return finished(reader, "image");
+}
+
+Graph GeneratorBuilder::encode_codes(const Codebook& codebook, const nlohmann::json& owner) {
+  ParameterReader reader("encoder:", owner);
+  shape_ = shape_in(reader, reader.value("image"), "image");
+  x_ = graph_.input("image", DType::F32, {"batch", shape_[0], shape_[1], shape_[2]});
+  add_layers(owner);
+  const Shape expected = {codebook.width, codebook.rows, codebook.columns};
+  if (shape_ != expected) {
+    reader.fail(fmt::format("makes {}, but codes are of {}", to_string(shape_), to_string(expected)));
+  }
+  const ValueId flat = graph_.add("reshape", "flat", {x_, integers({0, codebook.width, -1})});
+  const ValueId places = graph_.add("transpose", "by_place", {flat}, {{"perm", std::vector<std::int64_t>{0, 2, 1}}});
+  // The nearest entry e to x has the largest x . e - e . e / 2.
+  const ValueId table = weights_.required(root_ + codebook.tensor, {codebook.count, codebook.width});
+  const ValueId products = graph_.add("linear", "products", {places, table});  // (batch, places, count)
+  const ValueId rows = graph_.add("constant", "all_entries", {},
+                                  {{"dtype", "i32"}, {"shape", Shape{codebook.count}}, {"integers", counting(codebook.count)}});
+  const ValueId entries = graph_.add("embedding", "entries", {rows, table});
+  const ValueId norms = graph_.add("reduce", "norms", {entries, integers({1})},
+                                   {{"kind", "sum_square"}, {"keep_dims", std::int64_t{0}}});
+  const ValueId half = graph_.add("constant", "half", {},
+                                  {{"dtype", "f32"}, {"shape", Shape{1}}, {"values", std::vector<double>{0.5}}});
+  const ValueId halves = graph_.add("mul", "half_norms", {norms, half});
+  const ValueId nearness = graph_.add("sub", "nearness", {products, halves});
+  x_ = graph_.add("arg_max", "nearest", {nearness}, {{"axis", std::int64_t{2}}, {"keep_dims", std::int64_t{0}}});
+  return finished(reader, "codes");
 }
 
 }  // namespace heed::models

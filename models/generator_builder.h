@@ -32,27 +32,47 @@ struct ConvSizes {
   std::int64_t output_padding = 0;
 };
 
+/// The entries that codes of pictures stand for: the tensor [count, width], and how many codes a picture has.
+struct Codebook {
+  std::string tensor;
+  std::int64_t count = 0;
+  std::int64_t width = 0;
+  std::int64_t rows = 0;
+  std::int64_t columns = 0;
+};
+
 /// Builds a graph layer by layer; knows what shape the layers have made, the batch aside.
 class GeneratorBuilder {
  public:
-  GeneratorBuilder(const std::string& name, const nlohmann::json& parameters, const TensorTable& tensors)
-      : parameters_(parameters), graph_(name), weights_(graph_, tensors) {}
+  /// `root` is what the names of all tensors begin with in the table; `names` what the checkpoint calls them.
+  GeneratorBuilder(const std::string& name, const nlohmann::json& parameters, const TensorTable& tensors,
+                   std::string root = "", TensorNames names = {})
+      : parameters_(parameters), graph_(name), weights_(graph_, tensors, {}, std::move(names)), root_(std::move(root)) {}
 
   /// Numbers to pictures.
   Graph draw();
   /// Pictures to numbers, as parameter encoder has it.
   Graph encode();
+  /// Codes [batch, rows * columns] i32, row by row, to pictures, by the layers that `owner` lists.
+  Graph decode_codes(const Codebook& codebook, const nlohmann::json& owner);
+  /// Pictures to the codes of the nearest entries, i64, the first of equals, by the layers that `owner` lists; its
+  /// `image` is their shape.
+  Graph encode_codes(const Codebook& codebook, const nlohmann::json& owner);
   /// What inputs and outputs of the graph mean.
   const nlohmann::json& roles() const { return roles_; }
   /// Of the pictures that draw() makes.
   std::int64_t channels() const { return shape_.empty() ? 0 : shape_[0]; }
+  /// What the layers have made, the batch aside.
+  const Shape& shape() const { return shape_; }
   const std::set<std::string, std::less<>>& read() const { return weights_.read(); }
 
  private:
   using Layer = void (GeneratorBuilder::*)(ParameterReader&);
   static const std::map<std::string, Layer, std::less<>>& layers();
 
-  void add_layers(const nlohmann::json& owner);
+  /// The layers that `owner` lists. Names of nodes begin with `path`, those of tensors with `inside` where the owner is a
+  /// layer itself.
+  void add_layers(const nlohmann::json& owner, const std::string& path = "", const std::string& inside = "");
   Graph finished(const ParameterReader& reader, const char* output);
   void linear(ParameterReader& reader);
   void reshape(ParameterReader& reader);
@@ -74,6 +94,8 @@ class GeneratorBuilder {
   void self_attention(ParameterReader& reader);
   void attention_map(ParameterReader& reader);
   void mean_and_log_variance(ParameterReader& reader);
+  void residual(ParameterReader& reader);
+  void attention_block(ParameterReader& reader);
 
   ValueId conv(const std::string& part, ValueId x, Shape& shape, const ConvSizes& sizes, const char* activation);
   /// Bilinearly, as PyTorch does without align_corners.
@@ -93,7 +115,7 @@ class GeneratorBuilder {
     return integers(std::move(sizes));
   }
   std::string label(const std::string& part = "") const {
-    return fmt::format("layers.{}{}{}", index_, part.empty() ? "" : ".", part);
+    return fmt::format("{}layers.{}{}{}", path_, index_, part.empty() ? "" : ".", part);
   }
   std::string tensor(const std::string& part) const { return part.empty() ? tensors_ : tensors_ + "." + part; }
   ValueId weight(const std::string& part, const Shape& shape) { return weights_.required(tensor(part), shape); }
@@ -112,10 +134,12 @@ class GeneratorBuilder {
   const nlohmann::json& parameters_;
   GraphBuilder graph_;
   WeightSource weights_;
+  std::string root_;
   ValueId x_ = kNoValue;
   Shape shape_;
   ValueId class_label_ = kNoValue;
   std::size_t index_ = 0;
+  std::string path_;     // of the layers around the one that is added
   std::string type_;     // of the layer that is added
   std::string tensors_;  // what its tensors' names begin with
   int constants_ = 0;

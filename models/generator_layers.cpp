@@ -1,4 +1,6 @@
 // The layers that models/generator.h lists.
+#include <cmath>
+
 #include "heed/error.h"
 #include "models/generator_builder.h"
 
@@ -6,6 +8,8 @@ namespace heed::models {
 namespace {
 
 constexpr double kNormEps = 1e-5;  // PyTorch's
+
+double eps_of(ParameterReader& reader) { return reader.has("eps") ? reader.positive("eps") : kNormEps; }
 
 }  // namespace
 
@@ -80,14 +84,14 @@ void GeneratorBuilder::batch_norm(ParameterReader& reader) {
   x_ = graph_.add("batch_norm", label(),
                   {x_, weight("weight", channels), weight("bias", channels), weight("running_mean", channels),
                    weight("running_var", channels)},
-                  {{"eps", kNormEps}});
+                  {{"eps", eps_of(reader)}});
 }
 
 void GeneratorBuilder::group_norm(ParameterReader& reader, std::int64_t groups) {
   const Shape channels = {pictures(reader)[0]};
   if (groups > 0 && channels[0] % groups != 0) reader.fail(fmt::format("{} groups of {}", groups, to_string(shape_)));
   x_ = graph_.add("group_norm", label(), {x_, optional("weight", channels), optional("bias", channels)},
-                  {{"groups", groups}, {"eps", kNormEps}});
+                  {{"groups", groups}, {"eps", eps_of(reader)}});
 }
 
 void GeneratorBuilder::leaky_relu(ParameterReader& reader) {
@@ -171,7 +175,7 @@ void GeneratorBuilder::self_attention(ParameterReader& reader) {
   const ValueId h = project("h", shape[0]);
   const ValueId scores = graph_.add("matmul", label("scores"), {f, g}, {{"transpose_a", std::int64_t{1}}});
   const ValueId weights = graph_.add("softmax", label("weights"), {scores}, {{"axis", std::int64_t{1}}});
-  const std::string output = fmt::format("attention.{}", index_);
+  const std::string output = fmt::format("attention.{}{}", path_, index_);
   outputs_.emplace_back(weights, output);
   roles_[output] = {{"role", "attention"}, {"normalised", "columns"}, {"size", {shape[1], shape[2]}}};
   const ValueId sums = graph_.add("matmul", label("sums"), {h, weights});
@@ -196,7 +200,7 @@ void GeneratorBuilder::attention_map(ParameterReader& reader) {
   m = conv("conv2", m, shape, sizes, "relu");
   sizes.out = 1;
   m = conv("conv3", m, shape, sizes, "sigmoid");
-  const std::string output = fmt::format("map.{}", index_);
+  const std::string output = fmt::format("map.{}{}", path_, index_);
   outputs_.emplace_back(m, output);
   roles_[output] = {{"role", "map"}};
   if (shape[1] != shape_[1] || shape[2] != shape_[2]) m = resized(label("resized"), m, shape_);
@@ -217,6 +221,53 @@ void GeneratorBuilder::mean_and_log_variance(ParameterReader& reader) {
   outputs_.emplace_back(project("log_variance"), "log_variance");
   x_ = mean;
   shape_ = {out};
+}
+
+void GeneratorBuilder::residual(ParameterReader& reader) {
+  const ValueId from = x_;
+  const Shape shape = pictures(reader);
+  const std::string outer_path = path_;
+  const std::size_t outer_index = index_;
+  const std::string outer_tensors = tensors_;
+  const std::string shortcut = reader.has("shortcut") ? reader.text("shortcut") : "";
+  nlohmann::json inside = {{"layers", reader.value("layers")}};
+  add_layers(inside, label() + ".", tensors_);
+  path_ = outer_path;
+  index_ = outer_index;
+  tensors_ = outer_tensors;
+  Shape made = shape;
+  ValueId skipped = from;
+  if (!shortcut.empty()) skipped = conv(shortcut, from, made, {shape_.empty() ? 1 : shape_[0]}, "none");
+  if (made != shape_) {
+    reader.fail(fmt::format("its layers make {} of {}; give a 'shortcut' where channels change", to_string(shape_),
+                            to_string(shape)));
+  }
+  x_ = graph_.add("add", label(), {skipped, x_});
+}
+
+void GeneratorBuilder::attention_block(ParameterReader& reader) {
+  const Shape shape = pictures(reader);
+  const std::int64_t groups = reader.size("groups");
+  if (shape[0] % groups != 0) reader.fail(fmt::format("{} groups of {}", groups, to_string(shape)));
+  const ValueId normed = graph_.add("group_norm", label("norm"),
+                                    {x_, weight("norm.weight", {shape[0]}), weight("norm.bias", {shape[0]})},
+                                    {{"groups", groups}, {"eps", eps_of(reader)}});
+  const ValueId flat = integers({0, 0, -1});
+  const auto project = [&](const char* part) {
+    Shape made = shape;
+    return graph_.add("reshape", label(part) + ".flat", {conv(part, normed, made, {shape[0]}, "none"), flat});
+  };
+  const ValueId q = project("q");
+  const ValueId k = project("k");
+  const ValueId v = project("v");
+  const double scale = 1.0 / std::sqrt(static_cast<double>(shape[0]));
+  const ValueId scores = graph_.add("matmul", label("scores"), {q, k},  // (batch, looking, looked at)
+                                    {{"transpose_a", std::int64_t{1}}, {"alpha", scale}});
+  const ValueId weights = graph_.add("softmax", label("weights"), {scores}, {{"axis", std::int64_t{2}}});
+  const ValueId sums = graph_.add("matmul", label("sums"), {v, weights}, {{"transpose_b", std::int64_t{1}}});
+  const ValueId o = graph_.add("reshape", label("o"), {sums, batch_of(shape)});
+  Shape made = shape;
+  x_ = graph_.add("add", label(), {x_, conv("proj_out", o, made, {shape[0]}, "none")});
 }
 
 }  // namespace heed::models

@@ -13,6 +13,7 @@
 #include "models/generator.h"
 #include "models/gpt2.h"
 #include "models/llama.h"
+#include "models/picture_tokens.h"
 #include "models/recurrent_translation.h"
 #include "models/transformer.h"
 #include "tokenizer/tokenizer.h"
@@ -24,6 +25,7 @@
 #include "tools/convert/llama2c.h"
 #include "tools/convert/onnx.h"
 #include "tools/convert/own_model.h"
+#include "tools/convert/picture_tokens.h"
 #include "tools/convert/source_file.h"
 #include "tools/convert/state_file.h"
 #include "tools/convert/text.h"
@@ -112,6 +114,12 @@ std::vector<Graph> make_graphs(const Checkpoint& checkpoint, const models::Tenso
     metadata.update(made.metadata);
     return std::move(made.graphs);
   }
+  const auto values = [&](const std::string& name) { return values_of(checkpoint, name); };
+  if (checkpoint.family == "picture-tokens") {
+    models::PictureTokens made = models::picture_tokens(checkpoint.parameters, table, values, checkpoint.name_in_file);
+    metadata.update(made.metadata);
+    return std::move(made.graphs);
+  }
   if (checkpoint.family == "transformer" || checkpoint.family == "recurrent") {
     return make_translation_graphs(checkpoint, table, metadata);
   }
@@ -121,8 +129,7 @@ std::vector<Graph> make_graphs(const Checkpoint& checkpoint, const models::Tenso
   if (checkpoint.family == "llama") {
     const auto llama = models::LlamaParameters::from_json(checkpoint.parameters);
     parameters = llama.to_json();
-    graphs = {models::llama_decode_graph(
-        llama, table, [&](const std::string& name) { return values_of(checkpoint, name); }, checkpoint.name_in_file)};
+    graphs = {models::llama_decode_graph(llama, table, values, checkpoint.name_in_file)};
   } else if (checkpoint.family == "gpt2") {
     const auto gpt2 = models::Gpt2Parameters::from_json(checkpoint.parameters);
     parameters = gpt2.to_json();
@@ -175,7 +182,8 @@ void refuse_unnamed_folder(const fs::path& folder) {
   if ((type != "missing" && !config.contains("layers")) || is_own_translation(config)) return;
   throw Error(fmt::format(
       "{}: 'model_type' is {}; a folder of a picture generator has \"model_type\": \"generator\" there "
-      "(models/generator.h lists the keys), one of a translation model of your own \"transformer-translation\" or "
+      "(models/generator.h lists the keys), one of a model of pictures as tokens \"picture-tokens\" "
+      "(models/picture_tokens.h), one of a translation model of your own \"transformer-translation\" or "
       "\"recurrent-translation\" (README.md), one of a Hugging Face model names its 'architectures'",
       path.string(), type));
 }
@@ -195,12 +203,14 @@ Checkpoint read_recognised(const fs::path& input, const fs::path& tokenizer, con
     return read_llama2c(file, tokenizer_file.get());
   }
   const bool generator = is_folder && is_generator(input);
+  const bool picture_tokens = is_folder && is_picture_tokens(input);
   if (!gguf && !onnx && !generator && !(is_folder && is_huggingface(input))) not_recognised(input, file.get());
   if (!tokenizer.empty()) {
     throw Error(fmt::format("{}: a tokenizer of its own is only for llama2.c models, which {} is not",
                             tokenizer.string(), input.string()));
   }
   if (gguf) return read_gguf(file);
+  if (picture_tokens) return read_picture_tokens(input);
   if (is_folder && !generator) refuse_unnamed_folder(input);
   if (generator) return read_generator(input);
   return onnx ? read_onnx(file, fixed) : read_huggingface(input);

@@ -39,50 +39,11 @@ const std::vector<std::string> kSourceTables = {"src_pos_embedding.weight", "src
 const std::vector<std::string> kTargetTables = {"tgt_pos_embedding.weight", "tgt_pos_emb.weight",
                                                 "target_position_embedding.weight", "decoder_pos_embedding.weight"};
 
-/// in_proj_weight [3 D, D] and in_proj_bias [3 D]: rows for queries, keys and values, one below the other.
-void split_attention(NamedTensors& tensors, const std::string& in_file, const std::string& name, std::int64_t width,
-                     Checkpoint& checkpoint) {
-  for (const char* part : kParts) {
-    const std::string packed = in_file + ".in_proj_" + part;
-    for (const char* role : {"q", "k", "v"}) tensors.know(packed, fmt::format("{}_{}.{}", name, role, part));
-    const SourceTensor* found = tensors.find(packed);
-    if (found == nullptr) continue;  // the recipe misses it, where it must be
-    Shape expected = {3 * width};
-    if (part == kParts[0]) expected.push_back(width);
-    if (found->shape != expected) {
-      throw Error(fmt::format("tensor '{}' has shape {}, but config.json implies {}", packed, to_string(found->shape),
-                              to_string(expected)));
-    }
-    const SourceTensor whole = tensors.take(packed);
-    std::int64_t first = 0;
-    for (const char* role : {"q", "k", "v"}) {
-      checkpoint.tensors.push_back(rows_of(whole, fmt::format("{}_{}.{}", name, role, part), first, width));
-      first += width;
-    }
-  }
-  for (const char* part : kParts) {
-    tensors.give(fmt::format("{}.out_proj.{}", in_file, part), fmt::format("{}_output.{}", name, part), checkpoint);
-  }
-}
-
 void give_layers(NamedTensors& tensors, const std::string& prefix, const std::string& side, std::int64_t layers,
                  std::int64_t width, Checkpoint& checkpoint) {
-  const bool decoder = side == "decoder";
   for (std::int64_t layer = 0; layer < layers; ++layer) {
-    const std::string from = fmt::format("{}{}.layers.{}.", prefix, side, layer);
-    const std::string to = fmt::format("{}.blk.{}.", side, layer);
-    split_attention(tensors, from + "self_attn", to + "attn", width, checkpoint);
-    if (decoder) split_attention(tensors, from + "multihead_attn", to + "cross", width, checkpoint);
-    for (const char* part : kParts) {
-      const auto give = [&](const std::string& in_file, const std::string& name) {
-        tensors.give(from + in_file + "." + part, to + name + "." + part, checkpoint);
-      };
-      give("linear1", "ffn_up");
-      give("linear2", "ffn_down");
-      give("norm1", "attn_norm");
-      give("norm2", decoder ? "cross_norm" : "ffn_norm");
-      if (decoder) give("norm3", "ffn_norm");
-    }
+    give_torch_layer(tensors, fmt::format("{}{}.layers.{}.", prefix, side, layer),
+                     fmt::format("{}.blk.{}.", side, layer), side == "decoder", width, checkpoint);
   }
   for (const char* part : kParts) {
     tensors.give(prefix + side + ".norm." + part, side + ".output_norm." + part, checkpoint);
@@ -149,6 +110,47 @@ std::int64_t vocabulary_of(const NamedTensors& tensors, const std::string& in_fi
 }
 
 }  // namespace
+
+void give_torch_attention(NamedTensors& tensors, const std::string& in_file, const std::string& name, std::int64_t width,
+                     Checkpoint& checkpoint) {
+  for (const char* part : kParts) {
+    const std::string packed = in_file + ".in_proj_" + part;
+    for (const char* role : {"q", "k", "v"}) tensors.know(packed, fmt::format("{}_{}.{}", name, role, part));
+    const SourceTensor* found = tensors.find(packed);
+    if (found == nullptr) continue;  // the recipe misses it, where it must be
+    Shape expected = {3 * width};
+    if (part == kParts[0]) expected.push_back(width);
+    if (found->shape != expected) {
+      throw Error(fmt::format("tensor '{}' has shape {}, but config.json implies {}", packed, to_string(found->shape),
+                              to_string(expected)));
+    }
+    const SourceTensor whole = tensors.take(packed);
+    std::int64_t first = 0;
+    for (const char* role : {"q", "k", "v"}) {
+      checkpoint.tensors.push_back(rows_of(whole, fmt::format("{}_{}.{}", name, role, part), first, width));
+      first += width;
+    }
+  }
+  for (const char* part : kParts) {
+    tensors.give(fmt::format("{}.out_proj.{}", in_file, part), fmt::format("{}_output.{}", name, part), checkpoint);
+  }
+}
+
+void give_torch_layer(NamedTensors& tensors, const std::string& from, const std::string& to, bool crosses,
+                      std::int64_t width, Checkpoint& checkpoint) {
+  give_torch_attention(tensors, from + "self_attn", to + "attn", width, checkpoint);
+  if (crosses) give_torch_attention(tensors, from + "multihead_attn", to + "cross", width, checkpoint);
+  for (const char* part : kParts) {
+    const auto give = [&](const std::string& in_file, const std::string& name) {
+      tensors.give(from + in_file + "." + part, to + name + "." + part, checkpoint);
+    };
+    give("linear1", "ffn_up");
+    give("linear2", "ffn_down");
+    give("norm1", "attn_norm");
+    give("norm2", crosses ? "cross_norm" : "ffn_norm");
+    if (crosses) give("norm3", "ffn_norm");
+  }
+}
 
 Checkpoint read_torch_transformer(const std::filesystem::path& folder, const nlohmann::json& json) {
   ConfigReader config(json, "config.json");

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "tools/convert/checkpoint.h"
+#include "tools/convert/named_tensors.h"
 
 namespace heed::convert {
 
@@ -39,5 +40,11 @@ namespace heed::convert {
 ///
 /// Throws Error naming the file, key or tensor that is missing or not understood.
 Checkpoint read_torch_transformer(const std::filesystem::path& folder, const nlohmann::json& config);
+
+/// The tensors of one layer of nn.Transformer whose names begin with `from`, as those of the recipe that begin with
+/// `to`; `crosses` where it looks at an encoder, too. in_proj_weight [3 D, D] and in_proj_bias [3 D] have rows for
+/// queries, keys and values, one below the other. Throws Error where their shape is another.
+void give_torch_layer(NamedTensors& tensors, const std::string& from, const std::string& to, bool crosses,
+                      std::int64_t width, Checkpoint& checkpoint);
 
 }  // namespace heed::convert
