@@ -5,6 +5,7 @@
 #extension GL_GOOGLE_include_directive : require
 layout(local_size_x_id = 0) in;
 layout(constant_id = 1) const uint HALF_SPLIT = 0;
+layout(constant_id = 2) const uint OWN_POSITIONS = 0;
 #include "memory.glsl"
 #include "rotary.glsl"
 
@@ -36,7 +37,9 @@ void main() {
   }
   const float b = load_f32(x, base + at.y);
   vec2 turn = vec2(1.0, 0.0);
-  if (pair < dims / 2) turn = rotary_turn(table, dims / 2, uint(load_i32(position, 0)) + t, pair);
+  const uint at_position =
+      OWN_POSITIONS == 1 ? uint(max(load_i32(position, t), 0)) : uint(load_i32(position, 0)) + t;
+  if (pair < dims / 2) turn = rotary_turn(table, dims / 2, at_position, pair);
   y[base + at.x] = a * turn.x - b * turn.y;
   y[base + at.y] = a * turn.y + b * turn.x;
 }

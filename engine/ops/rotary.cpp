@@ -1,6 +1,6 @@
-// op rotary: rotary position embedding. x [T, heads * d], position [1] i32 -> [T, heads * d]; row t stands at position
-// + t. Attributes: heads and those of ops::Rotary; context (how many positions there are) is the dimension of that
-// name.
+// op rotary: rotary position embedding. x [T, heads * d], position [1] or [T] i32 -> [T, heads * d]; row t stands at
+// position + t, or at a position of its own, -1 for padding, which is not turned. Attributes: heads and those of
+// ops::Rotary; context (how many positions there are) is the dimension of that name.
 #include "ops/rotary.h"
 
 #include <fmt/format.h>
@@ -80,7 +80,7 @@ namespace {
 std::vector<TensorType> infer(const InferContext& c) {
   c.expect_only(2, {"heads", "layout", "base", "dims", "freq_factors"});
   c.expect_rank(0, 2, "x");
-  c.expect_shape(1, {1}, "position");
+  if (c.input(1).shape != Shape{c.input(0).shape[0]}) c.expect_shape(1, {1}, "position");
   const std::int64_t heads = c.node.attributes.integer("heads");
   const std::int64_t width = c.input(0).shape[1];
   if (heads <= 0 || width % heads != 0) c.fail(fmt::format("{} heads do not divide a width of {}", heads, width));
@@ -95,11 +95,13 @@ void reference(const ReferenceContext& c) {
   const std::int64_t rows = c.shape(0)[0];
   const std::int64_t d = c.shape(0)[1] / heads;
   const Rotary rotary = Rotary::from(c.node.attributes, "", d);
-  const auto position = static_cast<double>(c.position(1));
+  const bool own = c.in(1).size() > 1;
   c.out(0) = c.in(0);
   for (std::int64_t t = 0; t < rows; ++t) {
+    const double position = own ? std::max(c.in(1)[static_cast<std::size_t>(t)], 0.0)
+                                : static_cast<double>(c.position(1)) + static_cast<double>(t);
     for (std::int64_t h = 0; h < heads; ++h) {
-      rotary.turn(c.out(0).data() + (t * heads + h) * d, position + static_cast<double>(t));
+      rotary.turn(c.out(0).data() + (t * heads + h) * d, position);
     }
   }
 }
@@ -111,13 +113,14 @@ void lower(Lowering& l) {
   const Rotary rotary = Rotary::from(l.attributes(), "", d);
   const auto context = l.dims().find("context");
   if (context == l.dims().end()) l.fail("dimension 'context' has no size: it says how many positions there are");
-  l.check_indices(1, "position", {context->second - rows + 1}, false);
+  const bool own = l.input(1).shape[0] > 1;
+  l.check_indices(1, "position", {own ? context->second : context->second - rows + 1}, own);
   Dispatch dispatch;
   dispatch.shader = "rotary";
   dispatch.bindings = {l.read(0, View::F32), l.read(1, View::I32), rotary.table(l, context->second), l.write()};
   dispatch.push_constants = {rows, heads, d, u32(rotary.dims)};
   const std::uint32_t lanes = l.lanes(64);
-  dispatch.specialization = {lanes, rotary.half};
+  dispatch.specialization = {lanes, rotary.half, own};
   // One invocation a pair; those past dims copy.
   dispatch.groups = l.spread(ceil_div(std::uint64_t{rows} * heads * ceil_div(d, 2u), lanes));
   l.emit(std::move(dispatch));

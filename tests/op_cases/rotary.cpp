@@ -17,22 +17,23 @@ struct RotaryCase {
   std::int64_t context = 4096;
   double base = 10000.0;
   std::vector<double> freq_factors = {};
+  std::vector<double> own = {};  // a position for each row
 };
 
 OpCase rotary(const RotaryCase& c) {
   GraphBuilder b("rotary");
   const ValueId x = b.input("x", DType::F32, {"tokens", c.heads * c.head_dim});
-  const ValueId position = b.state("position", DType::I32, {1});
+  const ValueId position = b.state("position", DType::I32, {c.own.empty() ? Dim(1) : Dim("tokens")});
   Attributes attributes{{"heads", c.heads}, {"layout", c.layout}, {"base", c.base}};
   if (c.dims > 0) attributes.set("dims", c.dims);
   if (!c.freq_factors.empty()) attributes.set("freq_factors", c.freq_factors);
   b.output(b.add("rotary", "rotary", {x, position}, attributes), "y");
-  return {fmt::format("{}, {} rows of {}x{}{}{} at {} of {}, base {}", c.layout, c.rows, c.heads, c.head_dim,
+  return {fmt::format("{}, {} rows of {}x{}{}{} at {}{} of {}, base {}", c.layout, c.rows, c.heads, c.head_dim,
                       c.dims > 0 ? fmt::format(", dims {}", c.dims) : "", c.freq_factors.empty() ? "" : ", factors",
-                      c.position, c.context, c.base),
+                      c.own.empty() ? "" : "places of their own from ", c.position, c.context, c.base),
           std::move(b).finish(),
           {{"tokens", c.rows}, {"context", c.context}},
-          {{"position", {c.position}}}};
+          {{"position", c.own.empty() ? std::vector<double>{c.position} : c.own}}};
 }
 
 }  // namespace
@@ -59,6 +60,8 @@ std::vector<OpCase> cases_rotary() {
     cases.push_back(rotary({.layout = layout, .context = 1}));
     cases.push_back(rotary({.layout = layout, .rows = 2, .head_dim = 64, .position = 131070, .context = 131072}));
     cases.push_back(rotary({.layout = layout, .rows = 0}));
+    // Rows of several sequences, one of them padding.
+    cases.push_back(rotary({.layout = layout, .rows = 4, .head_dim = 6, .position = 7, .own = {7, 4095, -1, 0}}));
     cases.push_back(rotary({.layout = layout, .rows = 3, .head_dim = 23, .dims = 22, .position = 9}));
     cases.back().name += ", special values";
     for (int i = 0; i < 3 * 2 * 23; ++i) cases.back().values["x"].push_back(i % 9 - 4.0);
