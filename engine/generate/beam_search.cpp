@@ -30,7 +30,7 @@ Graph BeamSearch::append_to(const Graph& stepped, std::int64_t beams, std::int64
   return std::move(builder).finish();
 }
 
-void BeamSearch::begin(std::int32_t first_token) {
+void BeamSearch::begin(const std::vector<std::int32_t>& first_tokens) {
   std::vector<float> sums;
   std::vector<std::int32_t> progress;
   std::vector<std::int32_t> records;
@@ -39,7 +39,7 @@ void BeamSearch::begin(std::int32_t first_token) {
     progress.insert(progress.end(), {static_cast<std::int32_t>(state), 0});
     for (std::int64_t b = 0; b < ways_; ++b) {
       sums.push_back(s < live_ && b < first_ways() ? 0.0f : ops::kNoScore);
-      records.insert(records.end(), {first_token, -1});
+      records.insert(records.end(), {first_tokens[static_cast<std::size_t>(s * ways_ + b)], -1});
     }
   }
   write("search.records", records);

@@ -17,7 +17,7 @@ class BeamSearch : public Search {
   std::vector<std::vector<Hypothesis>> results() override;
 
  private:
-  void begin(std::int32_t first_token) override;
+  void begin(const std::vector<std::int32_t>& first_tokens) override;
   // All beams would go the same way from there: one does.
   std::int64_t first_ways() const override { return 1; }
   std::int64_t forced_lists() const override { return sentences_; }

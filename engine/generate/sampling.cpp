@@ -42,17 +42,18 @@ Graph Sampling::append_to(const Graph& stepped, Mode mode) {
   return std::move(builder).finish();
 }
 
-void Sampling::begin(std::int32_t first_token) {
+void Sampling::begin(const std::vector<std::int32_t>& first_tokens) {
   ops::SamplerState state = sampler_state(sampling_);
   std::vector<std::uint32_t> words;
   for (std::int64_t row = 0; row < rows(); ++row) {
-    state.stream = static_cast<std::uint32_t>(row % ways_);
+    state.stream =
+        streams_.empty() ? static_cast<std::uint32_t>(row % ways_) : streams_[static_cast<std::size_t>(row)];
     std::array<std::uint32_t, ops::kSamplerWords> of_row;
     std::memcpy(of_row.data(), &state, sizeof(state));
     words.insert(words.end(), of_row.begin(), of_row.end());
   }
   write("search.sampler", words);
-  write("search.history", std::vector<std::int32_t>(static_cast<std::size_t>(rows()), first_token));
+  write("search.history", first_tokens);
   write("search.sums", std::vector<float>(static_cast<std::size_t>(rows()), 0.0f));
 }
 
@@ -99,6 +100,17 @@ std::vector<std::vector<Hypothesis>> Sampling::results() {
     std::ranges::stable_sort(of_sentence, std::greater(), &Hypothesis::score);
   }
   return results;
+}
+
+std::vector<std::vector<std::int32_t>> Sampling::made(std::int64_t count) {
+  const auto history = read<std::int32_t>("search.history", rows() * (count + 1));
+  std::vector<std::vector<std::int32_t>> made(static_cast<std::size_t>(live_ * ways_));
+  for (std::size_t row = 0; row < made.size(); ++row) {
+    for (std::int64_t n = 1; n <= count; ++n) {
+      made[row].push_back(history[static_cast<std::size_t>(n * rows()) + row]);
+    }
+  }
+  return made;
 }
 
 }  // namespace heed

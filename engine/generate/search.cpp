@@ -13,6 +13,12 @@ Search::Search(Session& session, StepState& steps, std::int64_t sentences, std::
 
 void Search::start(std::int64_t live, std::int32_t first_token, const std::vector<std::vector<std::int32_t>>& forced,
                    const ops::SearchOptions& options, std::int64_t capacity) {
+  start(std::vector<std::int32_t>(static_cast<std::size_t>(live), first_token), forced, options, capacity);
+}
+
+void Search::start(const std::vector<std::int32_t>& first_tokens, const std::vector<std::vector<std::int32_t>>& forced,
+                   const ops::SearchOptions& options, std::int64_t capacity) {
+  const auto live = static_cast<std::int64_t>(first_tokens.size());
   assert(live <= sentences_);
   live_ = live;
   options_ = options;
@@ -20,11 +26,13 @@ void Search::start(std::int64_t live, std::int32_t first_token, const std::vecto
   for (const std::vector<std::int32_t>& tokens : forced) most = std::max(most, tokens.size());
   options_.forced = static_cast<std::int32_t>(most);
 
+  std::vector<std::int32_t> firsts;  // by row
   std::vector<std::int32_t> tokens;
   std::vector<std::int32_t> parents;
   for (std::int64_t s = 0; s < sentences_; ++s) {
     for (std::int64_t w = 0; w < ways_; ++w) {
-      tokens.push_back(s < live && w < first_ways() ? first_token : -1);
+      firsts.push_back(s < live ? first_tokens[static_cast<std::size_t>(s)] : 0);
+      tokens.push_back(s < live && w < first_ways() ? firsts.back() : -1);
       parents.push_back(static_cast<std::int32_t>(s));
     }
   }
@@ -39,7 +47,7 @@ void Search::start(std::int64_t live, std::int32_t first_token, const std::vecto
     std::ranges::copy(forced[sentence], words.begin() + static_cast<std::ptrdiff_t>(ops::kFirstForced + i * most));
   }
   write("search.options", words);
-  begin(first_token);
+  begin(firsts);
 }
 
 Bindings Search::dims() const {

@@ -44,6 +44,9 @@ class Search {
   /// with after that one (none where the list is shorter), for which it gets no score. Room for `capacity` positions.
   void start(std::int64_t live, std::int32_t first_token, const std::vector<std::vector<std::int32_t>>& forced,
              const ops::SearchOptions& options, std::int64_t capacity);
+  /// The same for sentences that each begin at a token of their own.
+  void start(const std::vector<std::int32_t>& first_tokens, const std::vector<std::vector<std::int32_t>>& forced,
+             const ops::SearchOptions& options, std::int64_t capacity);
   /// How many sentences are not done, after steps. Throws SentenceError when logits held NaN or infinity.
   virtual std::int64_t running() = 0;
   /// The hypotheses of each live sentence, the best first: at least one, at most as many as ways. Throws SentenceError
@@ -54,8 +57,8 @@ class Search {
   Bindings dims() const;
 
  protected:
-  /// Sets what the search itself keeps; the step state and the options are set.
-  virtual void begin(std::int32_t first_token) = 0;
+  /// Sets what the search itself keeps; the step state and the options are set. `first_tokens` has one for each row.
+  virtual void begin(const std::vector<std::int32_t>& first_tokens) = 0;
   /// Ways of a sentence that go at the beginning.
   virtual std::int64_t first_ways() const = 0;
   /// For how many lists of forced tokens the graph's options have room: sentences, or rows.

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "heed/device.h"
+#include "heed/dispatch_time.h"
 
 namespace heed {
 
@@ -111,6 +112,69 @@ class PictureModel {
  private:
   struct State;
   void assume(const PictureRanges& given);
+  std::unique_ptr<State> state_;
+};
+
+/// How a TextPictureModel draws; what is not said is as the model says.
+struct TextDrawOptions {
+  std::optional<double> temperature;  // 0: always the most probable code
+  std::optional<int> top_k;           // 0: all
+  std::optional<double> top_p;        // 1: all
+  /// Logits are u + guidance * (c - u), c with the caption and u without one; 1 is plainly.
+  std::optional<double> guidance;
+  std::uint64_t seed = 0;
+  /// The upper half of every picture is that of this one, which has the model's size, as far as its codes can say.
+  std::optional<Picture> complete;
+  bool maps = false;  // keep attention_maps()
+  /// Rows of codes done, of all pictures; may throw.
+  std::function<void(std::int64_t done, std::int64_t total)> progress;
+  /// The rows of pixels that the first picture has so far, whenever it has more of them; it costs time.
+  std::function<void(const Picture& upper)> grown;
+};
+
+/// A model that draws pictures of a text as codes, one after the other, like a text, and makes pixels of them. Used by
+/// one thread at a time.
+class TextPictureModel {
+ public:
+  /// Opens a .heed file whose metadata has the task "text-to-image". Throws Error when it has not.
+  TextPictureModel(const Device& device, const std::filesystem::path& file);
+  ~TextPictureModel();
+  TextPictureModel(TextPictureModel&&) noexcept;
+  TextPictureModel& operator=(TextPictureModel&&) noexcept;
+
+  /// Whether a .heed file has that task. Throws Error when it is no .heed file.
+  static bool is_one(const std::filesystem::path& file);
+
+  std::int64_t width() const;
+  std::int64_t height() const;
+  std::int64_t channels() const;
+  /// The codes of a picture: so many rows of so many.
+  std::int64_t code_rows() const;
+  std::int64_t code_columns() const;
+
+  /// Token ids of a caption. Throws Error when the model has no tokenizer, or does not know a word.
+  std::vector<std::int32_t> tokenize(std::string_view caption) const;
+  /// Throws Error for options that make no sense or that the model cannot use, and captions that are too long.
+  void check(const std::vector<std::int32_t>& caption, const TextDrawOptions& options) const;
+  /// Draws `count` pictures for a caption, for none where it is empty. Picture i of a seed is always the same, however
+  /// many are drawn. Throws Error as check() does, and when logits or pixels are no finite numbers.
+  std::vector<Picture> draw(const std::vector<std::int32_t>& caption, std::size_t count, const TextDrawOptions& options);
+
+  /// The codes of the pictures that draw() drew last, row by row.
+  const std::vector<std::vector<std::int32_t>>& codes() const;
+  /// What each place of those pictures weighed of each token of the caption while it was drawn, a list for each picture:
+  /// maps of code_columns() times code_rows() weights, means over heads and layers, called attention.N.WORD. Lists are
+  /// empty without TextDrawOptions::maps.
+  const std::vector<std::vector<AttentionMap>>& attention_maps() const;
+
+  /// For bench, of a step for one picture, with the guidance that the model says: bytes that it reads, its dispatches,
+  /// and the time of each.
+  std::uint64_t bytes_per_step();
+  std::size_t dispatches_per_step();
+  std::vector<DispatchTime> profile();
+
+ private:
+  struct State;
   std::unique_ptr<State> state_;
 };
 
