@@ -231,7 +231,7 @@ void GeneratorBuilder::residual(ParameterReader& reader) {
   const std::string outer_tensors = tensors_;
   const std::string shortcut = reader.has("shortcut") ? reader.text("shortcut") : "";
   nlohmann::json inside = {{"layers", reader.value("layers")}};
-  add_layers(inside, label() + ".", tensors_);
+  add_layers(inside, label() + ".", outer_tensors);
   path_ = outer_path;
   index_ = outer_index;
   tensors_ = outer_tensors;

@@ -35,6 +35,8 @@ struct BenchArguments {
 int bench_text(const ModelFile& file, const BenchArguments& arguments, Clock::time_point start);
 /// Translations of lines of random tokens.
 int bench_translation(const ModelFile& file, const BenchArguments& arguments, Clock::time_point start);
+/// Pictures of a model that draws a text, one at a time, without a caption.
+int bench_pictures(const ModelFile& file, const BenchArguments& arguments, Clock::time_point start);
 /// Runs of any graph on numbers that mean nothing.
 int bench_graph(const ModelFile& file, const BenchArguments& arguments, Clock::time_point start);
 /// Single kernels, without a model.

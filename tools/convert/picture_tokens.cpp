@@ -205,7 +205,7 @@ Checkpoint read_picture_tokens(const fs::path& folder) {
     checkpoint.tokenizer = read_tokenizer_file(folder / *file, vocabulary);
   }
   if (checkpoint.tokenizer.empty()) {
-    checkpoint.notes.push_back("there is no tokenizer: captions can only be given as token ids");
+    checkpoint.notes.push_back("without a tokenizer, captions can only be given as token ids");
   } else {
     checkpoint.tokenizer = bare(checkpoint.tokenizer);
   }
