@@ -200,8 +200,14 @@ std::map<std::string, HostTensor> run(Session& session, const Graph& graph,
     const Plan& plan = executable.plan();
     HostTensor& output = outputs[name];
     output.type = plan.tensors[plan.tensor_named(name)].type;
-    std::vector<float> values(static_cast<std::size_t>(element_count(output.type.shape)));
-    REQUIRE(is_floating(output.type.dtype));
+    const auto count = static_cast<std::size_t>(element_count(output.type.shape));
+    if (!is_floating(output.type.dtype)) {
+      std::vector<std::int32_t> integers(count);
+      session.read_output(executable, name, std::as_writable_bytes(std::span(integers)));
+      output.data.assign(integers.begin(), integers.end());
+      continue;
+    }
+    std::vector<float> values(count);
     session.read_output(executable, name, std::as_writable_bytes(std::span(values)));
     output.data.assign(values.begin(), values.end());
   }

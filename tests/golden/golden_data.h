@@ -55,8 +55,7 @@ const Device& device();
 TextModel convert_and_open(const std::filesystem::path& input, const std::filesystem::path& tokenizer,
                            const convert_test::TempFolder& folder, std::optional<DType> type = {});
 
-/// Runs a graph on all its inputs, by name. States stay between runs. Gives all outputs by name, decoded; they are
-/// reals.
+/// Runs a graph on all its inputs, by name. States stay between runs. Gives all outputs by name, decoded.
 std::map<std::string, HostTensor> run(Session& session, const Graph& graph,
                                       const std::map<std::string, HostTensor>& inputs, const Bindings& dims);
 
