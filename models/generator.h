@@ -30,8 +30,8 @@ struct Generator {
 ///     silu, gelu, tanh, sigmoid, dropout (nothing here), upsample (scale, mode nearest or linear), max_pool and
 ///     average_pool (kernel, stride), pixel_shuffle (factor), class (encoding embedding or one_hot; width of the
 ///     former; first), self_attention (inner), attention_map (inner, out, kernel, padding; stride, out_kernel,
-///     out_stride, out_padding), mean_and_log_variance (out; mean, log_variance: names), residual (layers; shortcut: the
-///     name of a 1x1 convolution), attention_block (groups). Norms of batches and groups may have an eps.
+///     out_stride, out_padding), mean_and_log_variance (out; mean, log_variance: names), residual (layers; shortcut:
+///     the name of a 1x1 convolution), attention_block (groups). Norms of batches and groups may have an eps.
 ///   encoder          an object with image [C, H, W] and layers: pictures to numbers, for a VAE
 ///
 /// class joins the class to what has been made, before it if `first`: as rows of its embedding (tensor `weight`

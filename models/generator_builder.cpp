@@ -131,7 +131,8 @@ void GeneratorBuilder::add_layers(const nlohmann::json& owner, const std::string
       reader.fail(fmt::format("there is no type '{}'; there are {}", type_, known));
     }
     if (reader.has("name")) reader.text("name");
-    tensors_ = inside.empty() ? root_ + generator_tensors(owner, index) : inside + "." + generator_tensors(owner, index);
+    tensors_ =
+        inside.empty() ? root_ + generator_tensors(owner, index) : inside + "." + generator_tensors(owner, index);
     (this->*layer->second)(reader);
     reader.refuse_unread();
     if (element_count(shape_) > (std::int64_t{1} << 31)) {
@@ -185,8 +186,7 @@ Graph GeneratorBuilder::decode_codes(const Codebook& codebook, const nlohmann::j
   const ValueId codes = graph_.input("codes", DType::I32, {"batch", codebook.rows * codebook.columns});
   const ValueId table = weights_.required(root_ + codebook.tensor, {codebook.count, codebook.width});
   const ValueId entries = graph_.add("embedding", "entries", {codes, table});  // (batch, places, width)
-  const ValueId planes =
-      graph_.add("transpose", "planes", {entries}, {{"perm", std::vector<std::int64_t>{0, 2, 1}}});
+  const ValueId planes = graph_.add("transpose", "planes", {entries}, {{"perm", std::vector<std::int64_t>{0, 2, 1}}});
   shape_ = {codebook.width, codebook.rows, codebook.columns};
   x_ = graph_.add("reshape", "places", {planes, batch_of(shape_)});
   add_layers(owner);
@@ -210,13 +210,14 @@ Graph GeneratorBuilder::encode_codes(const Codebook& codebook, const nlohmann::j
   // The nearest entry e to x has the largest x . e - e . e / 2.
   const ValueId table = weights_.required(root_ + codebook.tensor, {codebook.count, codebook.width});
   const ValueId products = graph_.add("linear", "products", {places, table});  // (batch, places, count)
-  const ValueId rows = graph_.add("constant", "all_entries", {},
-                                  {{"dtype", "i32"}, {"shape", Shape{codebook.count}}, {"integers", counting(codebook.count)}});
+  const ValueId rows =
+      graph_.add("constant", "all_entries", {},
+                 {{"dtype", "i32"}, {"shape", Shape{codebook.count}}, {"integers", counting(codebook.count)}});
   const ValueId entries = graph_.add("embedding", "entries", {rows, table});
-  const ValueId norms = graph_.add("reduce", "norms", {entries, integers({1})},
-                                   {{"kind", "sum_square"}, {"keep_dims", std::int64_t{0}}});
-  const ValueId half = graph_.add("constant", "half", {},
-                                  {{"dtype", "f32"}, {"shape", Shape{1}}, {"values", std::vector<double>{0.5}}});
+  const ValueId norms =
+      graph_.add("reduce", "norms", {entries, integers({1})}, {{"kind", "sum_square"}, {"keep_dims", std::int64_t{0}}});
+  const ValueId half =
+      graph_.add("constant", "half", {}, {{"dtype", "f32"}, {"shape", Shape{1}}, {"values", std::vector<double>{0.5}}});
   const ValueId halves = graph_.add("mul", "half_norms", {norms, half});
   const ValueId nearness = graph_.add("sub", "nearness", {products, halves});
   x_ = graph_.add("arg_max", "nearest", {nearness}, {{"axis", std::int64_t{2}}, {"keep_dims", std::int64_t{0}}});

@@ -47,7 +47,10 @@ class GeneratorBuilder {
   /// `root` is what the names of all tensors begin with in the table; `names` what the checkpoint calls them.
   GeneratorBuilder(const std::string& name, const nlohmann::json& parameters, const TensorTable& tensors,
                    std::string root = "", TensorNames names = {})
-      : parameters_(parameters), graph_(name), weights_(graph_, tensors, {}, std::move(names)), root_(std::move(root)) {}
+      : parameters_(parameters),
+        graph_(name),
+        weights_(graph_, tensors, {}, std::move(names)),
+        root_(std::move(root)) {}
 
   /// Numbers to pictures.
   Graph draw();
@@ -70,8 +73,8 @@ class GeneratorBuilder {
   using Layer = void (GeneratorBuilder::*)(ParameterReader&);
   static const std::map<std::string, Layer, std::less<>>& layers();
 
-  /// The layers that `owner` lists. Names of nodes begin with `path`, those of tensors with `inside` where the owner is a
-  /// layer itself.
+  /// The layers that `owner` lists. Names of nodes begin with `path`, those of tensors with `inside` where the owner is
+  /// a layer itself.
   void add_layers(const nlohmann::json& owner, const std::string& path = "", const std::string& inside = "");
   Graph finished(const ParameterReader& reader, const char* output);
   void linear(ParameterReader& reader);

@@ -249,9 +249,9 @@ void GeneratorBuilder::attention_block(ParameterReader& reader) {
   const Shape shape = pictures(reader);
   const std::int64_t groups = reader.size("groups");
   if (shape[0] % groups != 0) reader.fail(fmt::format("{} groups of {}", groups, to_string(shape)));
-  const ValueId normed = graph_.add("group_norm", label("norm"),
-                                    {x_, weight("norm.weight", {shape[0]}), weight("norm.bias", {shape[0]})},
-                                    {{"groups", groups}, {"eps", eps_of(reader)}});
+  const ValueId normed =
+      graph_.add("group_norm", label("norm"), {x_, weight("norm.weight", {shape[0]}), weight("norm.bias", {shape[0]})},
+                 {{"groups", groups}, {"eps", eps_of(reader)}});
   const ValueId flat = integers({0, 0, -1});
   const auto project = [&](const char* part) {
     Shape made = shape;

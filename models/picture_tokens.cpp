@@ -13,7 +13,7 @@ namespace heed::models {
 namespace {
 
 constexpr const char* kFamily = "picture-tokens";
-constexpr std::int64_t kMostCodes = 1 << 16;   // of a picture
+constexpr std::int64_t kMostCodes = 1 << 16;    // of a picture
 constexpr std::int64_t kMostEntries = 1 << 20;  // of a codebook
 constexpr std::int64_t kMostIds = (std::int64_t{1} << 31) - 1;
 
@@ -100,7 +100,8 @@ PictureTokens picture_tokens(const nlohmann::json& parameters, const TensorTable
   codebook.columns = codes.integer("columns", 1, kMostCodes / codebook.rows);
   const std::int64_t first = codes.integer("first", 0, kMostIds);
   if (first + codebook.count > vocabulary) {
-    codes.fail(fmt::format("{} codes from token {} on do not fit a vocabulary of {}", codebook.count, first, vocabulary));
+    codes.fail(
+        fmt::format("{} codes from token {} on do not fit a vocabulary of {}", codebook.count, first, vocabulary));
   }
   codes.refuse_unread();
 
@@ -141,7 +142,8 @@ PictureTokens picture_tokens(const nlohmann::json& parameters, const TensorTable
     read.insert(encode.read().begin(), encode.read().end());
     const nlohmann::json of_pixels = picture;
     if (encoder.value("image", nlohmann::json()) != of_pixels) {
-      encoder_reader.fail(fmt::format("'image' is {}, but the pixels are {}", encoder["image"].dump(), of_pixels.dump()));
+      encoder_reader.fail(
+          fmt::format("'image' is {}, but the pixels are {}", encoder["image"].dump(), of_pixels.dump()));
     }
   }
   refuse_unread(kFamily, of_pictures, read, names);
@@ -159,8 +161,7 @@ PictureTokens picture_tokens(const nlohmann::json& parameters, const TensorTable
       {"vocabulary", vocabulary},
       {"parameters", decoder},
       {"text", {{"places", places}, {"pad", pad}, {"begin", begin}}},
-      {"codes",
-       {{"first", first}, {"count", codebook.count}, {"rows", codebook.rows}, {"columns", codebook.columns}}},
+      {"codes", {{"first", first}, {"count", codebook.count}, {"rows", codebook.rows}, {"columns", codebook.columns}}},
       {"image", {{"channels", channels}, {"range", range}, {"height", picture[1]}, {"width", picture[2]}}},
       {"defaults", defaults_of(parameters)}};
   if (reader.has("defaults")) reader.value("defaults");

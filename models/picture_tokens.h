@@ -27,7 +27,8 @@ struct PictureTokens {
 ///   decoder   {"family": "gpt2" or "llama", "parameters": as models/gpt2.h or models/llama.h say}
 ///   pixels    {"codebook": width D, "layers": as models/generator.h says; "tensor": of the codebook [K, D], default
 ///             codebook.weight; "prefix": default pixels}: from [D, R, C] to pictures of 1 or 3 channels
-///   encoder   {"image": [channels, height, width], "layers", "prefix": default encoder}: from pictures to [D, R, C]; or
+///   encoder   {"image": [channels, height, width], "layers", "prefix": default encoder}: from pictures to [D, R, C];
+///   or
 ///             absent
 ///   image     {"channels": "gray" or "rgb", "range": [black, full]}
 ///   defaults  {"guidance", "temperature", "top_k", "top_p"}; each may be absent: 1, 1, 0, 1

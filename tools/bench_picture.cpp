@@ -55,8 +55,7 @@ int bench_pictures(const ModelFile& file, const BenchArguments& arguments, Clock
   }
   std::string text = fmt::format("{}, {}, {}\n", arguments.model, main_type(file), device.info().name);
   const auto line = [&](const char* what, const std::string& value) { text += fmt::format("{:<24}{}\n", what, value); };
-  line("a picture",
-       fmt::format("{:.1f} ms ({}x{} of {} codes)", middle * 1e3, model.width(), model.height(), codes));
+  line("a picture", fmt::format("{:.1f} ms ({}x{} of {} codes)", middle * 1e3, model.width(), model.height(), codes));
   line("read a step", format_bytes(bytes));
   line("dispatches a step", std::to_string(dispatches));
   line("loading", fmt::format("{:.3f} s", load_seconds));

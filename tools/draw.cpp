@@ -141,32 +141,34 @@ void add_draw(Program& program) {
   auto arguments = std::make_shared<DrawArguments>();
   DrawOptions& options = arguments->options;
   verb->add_option("MODEL", arguments->model, "A .heed file with the task draw or text-to-image")->required();
-  CLI::Option* caption =
-      verb->add_option("CAPTION", arguments->caption, "What to draw, of models that draw a text");
+  CLI::Option* caption = verb->add_option("CAPTION", arguments->caption, "What to draw, of models that draw a text");
   verb->add_option("-o,--output", arguments->output, "The PNG file; replaced when it exists")
       ->required()
       ->type_name("FILE");
   CLI::Option* seed = verb->add_option("--seed", arguments->seed, "Of the noise (default: another one each time)")
                           ->transform(integers(0, UINT64_MAX))
                           ->type_name("N");
-  CLI::Option* label = verb->add_option("--class", arguments->label, "Name or number of the class to draw")->type_name("NAME|N");
+  CLI::Option* label =
+      verb->add_option("--class", arguments->label, "Name or number of the class to draw")->type_name("NAME|N");
   CLI::Option* count = verb->add_option("--count", arguments->count, "How many pictures")
                            ->capture_default_str()
                            ->transform(integers(1, 4096))
                            ->type_name("N");
   verb->add_flag("--grid", arguments->grid, "All pictures in one");
   CLI::Option* interpolate = verb->add_option("--interpolate", arguments->interpolate,
-                   "A row of STEPS pictures from the noise of seed A to that of seed B")
-      ->expected(3)
-      ->excludes(seed, count)
-      ->type_name("A B STEPS");
-  CLI::Option* truncation = verb->add_option("--truncation", options.truncation, "Factor of the noise: below 1 pictures are more alike")
-      ->capture_default_str()
-      ->check(CLI::Range(0.0, 10.0))
-      ->type_name("X");
-  CLI::Option* steps = verb->add_option("--steps", options.steps, "Of models that draw in steps (default: as the model says)")
-      ->transform(integers(1, 10000))
-      ->type_name("N");
+                                              "A row of STEPS pictures from the noise of seed A to that of seed B")
+                                 ->expected(3)
+                                 ->excludes(seed, count)
+                                 ->type_name("A B STEPS");
+  CLI::Option* truncation =
+      verb->add_option("--truncation", options.truncation, "Factor of the noise: below 1 pictures are more alike")
+          ->capture_default_str()
+          ->check(CLI::Range(0.0, 10.0))
+          ->type_name("X");
+  CLI::Option* steps =
+      verb->add_option("--steps", options.steps, "Of models that draw in steps (default: as the model says)")
+          ->transform(integers(1, 10000))
+          ->type_name("N");
   verb->add_option("--guidance", options.guidance,
                    "How far to follow the class or the caption, 1 is plainly (default: as the model says)")
       ->check(CLI::Range(0.0, 1000.0))

@@ -47,8 +47,8 @@ class GrowingPicture {
 Picture picture_to_complete(const std::string& path) {
   PictureFile file = read_picture(path);
   if (file.alpha) {
-    throw Error(fmt::format("{}: has transparent parts, and the model's pictures have none; put it on a background",
-                            path));
+    throw Error(
+        fmt::format("{}: has transparent parts, and the model's pictures have none; put it on a background", path));
   }
   return std::move(file.colours);
 }

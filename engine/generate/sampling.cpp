@@ -46,8 +46,7 @@ void Sampling::begin(const std::vector<std::int32_t>& first_tokens) {
   ops::SamplerState state = sampler_state(sampling_);
   std::vector<std::uint32_t> words;
   for (std::int64_t row = 0; row < rows(); ++row) {
-    state.stream =
-        streams_.empty() ? static_cast<std::uint32_t>(row % ways_) : streams_[static_cast<std::size_t>(row)];
+    state.stream = streams_.empty() ? static_cast<std::uint32_t>(row % ways_) : streams_[static_cast<std::size_t>(row)];
     std::array<std::uint32_t, ops::kSamplerWords> of_row;
     std::memcpy(of_row.data(), &state, sizeof(state));
     words.insert(words.end(), of_row.begin(), of_row.end());

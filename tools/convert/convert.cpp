@@ -180,12 +180,12 @@ void refuse_unnamed_folder(const fs::path& folder) {
   if (!config.is_object() || config.contains("architectures")) return;
   const std::string type = config.contains("model_type") ? shown(config["model_type"]) : "missing";
   if ((type != "missing" && !config.contains("layers")) || is_own_translation(config)) return;
-  throw Error(fmt::format(
-      "{}: 'model_type' is {}; a folder of a picture generator has \"model_type\": \"generator\" there "
-      "(models/generator.h lists the keys), one of a model of pictures as tokens \"picture-tokens\" "
-      "(models/picture_tokens.h), one of a translation model of your own \"transformer-translation\" or "
-      "\"recurrent-translation\" (README.md), one of a Hugging Face model names its 'architectures'",
-      path.string(), type));
+  throw Error(
+      fmt::format("{}: 'model_type' is {}; a folder of a picture generator has \"model_type\": \"generator\" there "
+                  "(models/generator.h lists the keys), one of a model of pictures as tokens \"picture-tokens\" "
+                  "(models/picture_tokens.h), one of a translation model of your own \"transformer-translation\" or "
+                  "\"recurrent-translation\" (README.md), one of a Hugging Face model names its 'architectures'",
+                  path.string(), type));
 }
 
 Checkpoint read_recognised(const fs::path& input, const fs::path& tokenizer, const FixedValues& fixed) {

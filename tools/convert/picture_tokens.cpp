@@ -24,8 +24,8 @@ namespace {
 namespace fs = std::filesystem;
 using Json = nlohmann::json;
 
-constexpr const char* kDecoderTensors[] = {
-    "embedding.", "output.", "positions.", "text_positions.", "row_positions.", "column_positions.", "transformer."};
+constexpr const char* kDecoderTensors[] = {"embedding.",     "output.",           "positions.",  "text_positions.",
+                                           "row_positions.", "column_positions.", "transformer."};
 
 bool is_of_decoder(const SourceTensor& tensor) {
   return std::ranges::any_of(kDecoderTensors, [&](const char* begin) { return tensor.name.starts_with(begin); });
@@ -107,8 +107,8 @@ Json read_torch_decoder(const Json& config, const Json& json, std::vector<Source
   tensors.give("embedding.weight", "token_embd.weight", checkpoint);
   tensors.give("output.weight", "output.weight", checkpoint);
   for (std::int64_t layer = 0; layer < layers; ++layer) {
-    give_torch_layer(tensors, fmt::format("transformer.layers.{}.", layer), fmt::format("blk.{}.", layer), false,
-                     width, checkpoint);
+    give_torch_layer(tensors, fmt::format("transformer.layers.{}.", layer), fmt::format("blk.{}.", layer), false, width,
+                     checkpoint);
   }
   for (const char* part : kParts) {
     tensors.give(std::string("transformer.norm.") + part, std::string("output_norm.") + part, checkpoint);
@@ -132,8 +132,8 @@ Json read_folder_decoder(const fs::path& folder, ConfigReader& decoder, Checkpoi
   const fs::path path = folder / decoder.find_text("folder").value_or("");
   decoder.refuse_unread(false);
   if (!is_huggingface(path)) {
-    throw Error(fmt::format("{}: config.json names it as the decoder's folder, but it has no config.json",
-                            path.string()));
+    throw Error(
+        fmt::format("{}: config.json names it as the decoder's folder, but it has no config.json", path.string()));
   }
   Checkpoint read = read_huggingface(path);
   if (read.family != "llama" && read.family != "gpt2") {
@@ -147,7 +147,8 @@ Json read_folder_decoder(const fs::path& folder, ConfigReader& decoder, Checkpoi
   return {{"family", read.family}, {"parameters", read.parameters}};
 }
 
-/// Words alone, without what the vocabulary would put around them: captions are filled up by ids that config.json names.
+/// Words alone, without what the vocabulary would put around them: captions are filled up by ids that config.json
+/// names.
 std::string bare(const std::string& tokenizer) {
   if (!is_word_vocabulary(tokenizer)) return tokenizer;
   WordVocabulary words = WordVocabulary::from_json("tokenizer.json", tokenizer);

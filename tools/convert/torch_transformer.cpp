@@ -111,8 +111,8 @@ std::int64_t vocabulary_of(const NamedTensors& tensors, const std::string& in_fi
 
 }  // namespace
 
-void give_torch_attention(NamedTensors& tensors, const std::string& in_file, const std::string& name, std::int64_t width,
-                     Checkpoint& checkpoint) {
+void give_torch_attention(NamedTensors& tensors, const std::string& in_file, const std::string& name,
+                          std::int64_t width, Checkpoint& checkpoint) {
   for (const char* part : kParts) {
     const std::string packed = in_file + ".in_proj_" + part;
     for (const char* role : {"q", "k", "v"}) tensors.know(packed, fmt::format("{}_{}.{}", name, role, part));

@@ -64,7 +64,8 @@ struct TextPictureModel::State {
       const std::int64_t rows = made / layout().columns;
       const auto all = static_cast<std::int64_t>(of) * layout().rows;
       if (options.progress) {
-        options.progress(static_cast<std::int64_t>(first) * layout().rows + rows * static_cast<std::int64_t>(count), all);
+        options.progress(static_cast<std::int64_t>(first) * layout().rows + rows * static_cast<std::int64_t>(count),
+                         all);
       }
       if (options.grown && first == 0 && rows > shown) {
         shown = rows;
@@ -162,9 +163,10 @@ void TextPictureModel::check(const std::vector<std::int32_t>& caption, const Tex
   }
   if (!options.complete) return;
   if (!s.session.encodes()) {
-    throw Error(fmt::format("{}: the model cannot read pictures, only make them: its file has no graph 'codes'; leave "
-                            "--complete out",
-                            s.where));
+    throw Error(
+        fmt::format("{}: the model cannot read pictures, only make them: its file has no graph 'codes'; leave "
+                    "--complete out",
+                    s.where));
   }
   if (options.complete->width != width() || options.complete->height != height()) {
     throw Error(fmt::format("{}: the picture to complete is {}x{}, the model's are {}x{}; scale or cut it", s.where,

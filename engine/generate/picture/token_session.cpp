@@ -67,8 +67,8 @@ TokenPictureLayout TokenPictureLayout::of(const ModelFile& file) {
   const auto vocabulary = file.metadata().find("vocabulary");
   if (vocabulary == file.metadata().end() || !vocabulary->is_number_integer() || *vocabulary < 1 ||
       *vocabulary > 0x3fffffff) {
-    throw Error(fmt::format("{}: metadata 'vocabulary' is missing or wrong; convert the model again",
-                            file.path().string()));
+    throw Error(
+        fmt::format("{}: metadata 'vocabulary' is missing or wrong; convert the model again", file.path().string()));
   }
   layout.vocabulary = vocabulary->get<std::int64_t>();
   const LayoutReader text(file, "text");
@@ -124,8 +124,7 @@ std::int64_t TokenSession::most_pictures(bool guided) const {
                                                   device_element_bytes(value.kind, value.dtype)}));
   }
   const auto u64 = [](std::int64_t value) { return static_cast<std::uint64_t>(value); };
-  const std::uint64_t row =
-      std::max(saturating_product({widest, u64(most_made() + 1)}), u64(layout_.vocabulary) * 4);
+  const std::uint64_t row = std::max(saturating_product({widest, u64(most_made() + 1)}), u64(layout_.vocabulary) * 4);
   const std::uint64_t fits = std::min(caps.max_storage_buffer_range, caps.max_memory_allocation) / row;
   const auto sequences = static_cast<std::int64_t>(
       std::bit_floor(std::clamp<std::uint64_t>(fits, u64(kLeastSequences), u64(kMostSequences))));
@@ -160,8 +159,7 @@ TokenSession::Steps& TokenSession::steps_of(std::int64_t sequences, bool guided,
     const Graph stepped = with_codes_alone(StepState::with_rows(decode_), layout_, guided);
     current_ = std::make_unique<Steps>(session_, Sampling::append_to(stepped, mode), sequences, guided, mode);
   }
-  current_->search =
-      std::make_unique<Sampling>(session_, current_->state, sequences, 1, sampling, std::move(streams));
+  current_->search = std::make_unique<Sampling>(session_, current_->state, sequences, 1, sampling, std::move(streams));
   return *current_;
 }
 
@@ -260,8 +258,9 @@ Picture TokenSession::picture_of(const std::vector<std::int32_t>& codes) {
   const double scale = 1.0 / (layout_.most - layout_.least);
   for (float& value : picture.values) {
     if (!std::isfinite(value)) {
-      throw Error("the picture has values that are no finite numbers; the model's weights are damaged, or the device "
-                  "computes wrongly: try 'heed conform'");
+      throw Error(
+          "the picture has values that are no finite numbers; the model's weights are damaged, or the device "
+          "computes wrongly: try 'heed conform'");
     }
     value = static_cast<float>((value - layout_.least) * scale);
   }
@@ -303,8 +302,8 @@ std::vector<std::vector<float>> TokenSession::explain(const std::vector<std::int
   for (const Node& shown : decode_.nodes) {
     if (shown.op != "attention") continue;
     // One layer at a time: all of them need not fit the device.
-    const Graph graph = with_attention_weights(decode_, " " + shown.name,
-                                               [&](const Node& node) { return node.name == shown.name; });
+    const Graph graph =
+        with_attention_weights(decode_, " " + shown.name, [&](const Node& node) { return node.name == shown.name; });
     Executable& executable = session_.prepare(graph, {{"tokens", rows}, {"outputs", 1}, {"context", rows}});
     const std::int32_t position = 0;
     session_.reserve_and_write("tokens", std::as_bytes(std::span(fed)));

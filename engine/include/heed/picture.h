@@ -158,13 +158,14 @@ class TextPictureModel {
   void check(const std::vector<std::int32_t>& caption, const TextDrawOptions& options) const;
   /// Draws `count` pictures for a caption, for none where it is empty. Picture i of a seed is always the same, however
   /// many are drawn. Throws Error as check() does, and when logits or pixels are no finite numbers.
-  std::vector<Picture> draw(const std::vector<std::int32_t>& caption, std::size_t count, const TextDrawOptions& options);
+  std::vector<Picture> draw(const std::vector<std::int32_t>& caption, std::size_t count,
+                            const TextDrawOptions& options);
 
   /// The codes of the pictures that draw() drew last, row by row.
   const std::vector<std::vector<std::int32_t>>& codes() const;
-  /// What each place of those pictures weighed of each token of the caption while it was drawn, a list for each picture:
-  /// maps of code_columns() times code_rows() weights, means over heads and layers, called attention.N.WORD. Lists are
-  /// empty without TextDrawOptions::maps.
+  /// What each place of those pictures weighed of each token of the caption while it was drawn, a list for each
+  /// picture: maps of code_columns() times code_rows() weights, means over heads and layers, called attention.N.WORD.
+  /// Lists are empty without TextDrawOptions::maps.
   const std::vector<std::vector<AttentionMap>>& attention_maps() const;
 
   /// For bench, of a step for one picture, with the guidance that the model says: bytes that it reads, its dispatches,
