@@ -182,7 +182,7 @@ Graph GeneratorBuilder::encode() {
 }
 
 Graph GeneratorBuilder::decode_codes(const Codebook& codebook, const nlohmann::json& owner) {
-  ParameterReader reader("pixels:", owner);
+  ParameterReader reader("picture-tokens, pixels:", owner);
   const ValueId codes = graph_.input("codes", DType::I32, {"batch", codebook.rows * codebook.columns});
   const ValueId table = weights_.required(root_ + codebook.tensor, {codebook.count, codebook.width});
   const ValueId entries = graph_.add("embedding", "entries", {codes, table});  // (batch, places, width)
@@ -197,7 +197,7 @@ Graph GeneratorBuilder::decode_codes(const Codebook& codebook, const nlohmann::j
 }
 
 Graph GeneratorBuilder::encode_codes(const Codebook& codebook, const nlohmann::json& owner) {
-  ParameterReader reader("encoder:", owner);
+  ParameterReader reader("picture-tokens, encoder:", owner);
   shape_ = shape_in(reader, reader.value("image"), "image");
   x_ = graph_.input("image", DType::F32, {"batch", shape_[0], shape_[1], shape_[2]});
   add_layers(owner);

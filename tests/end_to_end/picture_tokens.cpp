@@ -143,7 +143,7 @@ TEST_CASE("picture tokens: a folder that does not fit itself is refused by name"
   refused([](auto& c) { c["pixels"]["layers"].erase(1); }, "tensor 'pixels.");
   refused([](auto& c) { c["pixels"]["layers"].back()["type"] = "tangent"; }, "there is no type 'tangent'");
   refused([](auto& c) { c["pixels"]["layers"][1]["layers"][1]["out"] = 7; }, "tensor 'pixels.1.layers.1.weight'");
-  refused([](auto& c) { c["encoder"]["image"] = {1, 8, 8}; }, "but codes are of [6,3,4]");
+  refused([](auto& c) { c["encoder"]["image"] = {1, 8, 8}; }, "makes [6, 4, 4], but codes are of [6, 3, 4]");
   refused([](auto& c) { c.erase("encoder"); }, "tensor 'encoder.");
   refused([](auto& c) { c["image"]["channels"] = "rgb"; }, "'channels' is rgb, but the layers make 1");
   refused([](auto& c) { c["defaults"]["guidance"] = -3; }, "'guidance' is -3");

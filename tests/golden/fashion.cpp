@@ -4,12 +4,9 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 
 #include "heed/picture.h"
 #include "tests/golden/golden_data.h"
-#include "tools/convert/safetensors.h"
-#include "tools/convert/source_file.h"
 
 namespace heed::golden {
 namespace {
@@ -19,23 +16,7 @@ namespace fs = std::filesystem;
 const fs::path kFolder = fs::path(HEED_SOURCE_DIR) / "models" / "fashion";
 
 /// A tensor of the golden file.
-HostTensor golden(const std::string& name) {
-  const auto file = convert::SourceFile::open(kFolder / "golden.safetensors");
-  for (const convert::SafetensorsEntry& entry : convert::read_safetensors(*file)) {
-    if (entry.name != name) continue;
-    const std::vector<std::byte> bytes = file->read_bytes(entry.offset, entry.size);
-    HostTensor tensor{{entry.type == "F32" ? DType::F32 : DType::I64, entry.shape}, {}};
-    const auto append = [&](auto kind) {
-      std::vector<decltype(kind)> values(bytes.size() / sizeof(kind));
-      std::memcpy(values.data(), bytes.data(), bytes.size());
-      tensor.data.assign(values.begin(), values.end());
-    };
-    tensor.type.dtype == DType::F32 ? append(0.0f) : append(std::int64_t{0});
-    return tensor;
-  }
-  FAIL("no tensor " << name);
-  return {};
-}
+HostTensor golden(const std::string& name) { return read_safetensors_tensor(kFolder / "golden.safetensors", name); }
 
 }  // namespace
 

@@ -13,6 +13,8 @@
 #include "graph/bind.h"
 #include "heed/error.h"
 #include "tools/convert/convert.h"
+#include "tools/convert/safetensors.h"
+#include "tools/convert/source_file.h"
 
 namespace heed::golden {
 
@@ -93,6 +95,24 @@ HostTensor read_npz_tensor(const std::filesystem::path& path, const std::string&
     tensor.data = array.wide_integers(name);
   }
   return tensor;
+}
+
+HostTensor read_safetensors_tensor(const std::filesystem::path& path, const std::string& name) {
+  const auto file = convert::SourceFile::open(path);
+  for (const convert::SafetensorsEntry& entry : convert::read_safetensors(*file)) {
+    if (entry.name != name) continue;
+    const std::vector<std::byte> bytes = file->read_bytes(entry.offset, entry.size);
+    HostTensor tensor{{entry.type == "F32" ? DType::F32 : DType::I64, entry.shape}, {}};
+    const auto append = [&](auto kind) {
+      std::vector<decltype(kind)> values(bytes.size() / sizeof(kind));
+      std::memcpy(values.data(), bytes.data(), bytes.size());
+      tensor.data.assign(values.begin(), values.end());
+    };
+    tensor.type.dtype == DType::F32 ? append(0.0f) : append(std::int64_t{0});
+    return tensor;
+  }
+  FAIL("no tensor " << name);
+  return {};
 }
 
 std::vector<std::string> names_in_npz(const std::filesystem::path& path) {

@@ -44,6 +44,8 @@ Matrix read_npz(const std::filesystem::path& path, const std::string& name);
 
 /// An array of real numbers or integers, decoded, with its shape.
 HostTensor read_npz_tensor(const std::filesystem::path& path, const std::string& name);
+/// A tensor of f32 or i64 in a safetensors file, decoded, with its shape.
+HostTensor read_safetensors_tensor(const std::filesystem::path& path, const std::string& name);
 /// Names of the arrays in an .npz file.
 std::vector<std::string> names_in_npz(const std::filesystem::path& path);
 
