@@ -21,6 +21,20 @@ void refuse_others(const nlohmann::json& object, const std::string& where,
   }
 }
 
+/// Those of the layers that `owner` lists, and of the layers in them; their names begin with `inside`.
+void add_transposed(const nlohmann::json& owner, const std::string& inside, std::set<std::string>& names) {
+  constexpr std::size_t kLongestName = 4096;  // the graph is built after this, and refuses layers that are too deep
+  const nlohmann::json& list = generator_layers(owner);
+  for (std::size_t i = 0; i < list.size() && inside.size() < kLongestName; ++i) {
+    const std::string name = inside + generator_tensors(owner, i);
+    const nlohmann::json type = list[i].value("type", nlohmann::json());
+    if (type == "conv_transpose") names.insert(name);
+    if (type == "residual" && list[i].contains("layers")) {
+      add_transposed({{"layers", list[i]["layers"]}}, name + ".", names);
+    }
+  }
+}
+
 }  // namespace
 
 Generator generator(const nlohmann::json& parameters, const TensorTable& tensors) {
@@ -62,14 +76,8 @@ Generator generator(const nlohmann::json& parameters, const TensorTable& tensors
 
 std::set<std::string> transposed_layers(const nlohmann::json& parameters) {
   std::set<std::string> names;
-  const auto add = [&](const nlohmann::json& owner) {
-    const nlohmann::json& list = generator_layers(owner);
-    for (std::size_t i = 0; i < list.size(); ++i) {
-      if (list[i].value("type", nlohmann::json()) == "conv_transpose") names.insert(generator_tensors(owner, i));
-    }
-  };
-  add(parameters);
-  if (parameters.contains("encoder")) add(parameters["encoder"]);
+  add_transposed(parameters, "", names);
+  if (parameters.contains("encoder")) add_transposed(parameters["encoder"], "", names);
   return names;
 }
 

@@ -136,6 +136,7 @@ TEST_CASE("picture tokens: a folder that does not fit itself is refused by name"
   refused([](auto& c) { c["text"]["places"] = 30; }, "tensor 'text_positions.weight' has shape");
   refused([](auto& c) { c["text"]["begin"] = {1, 2, 99}; }, "tensor 'text_positions.weight' has shape");
   refused([](auto& c) { c["text"]["pad"] = -1; }, "'pad' is -1");
+  refused([](auto& c) { c["text"] = 3; }, "tensor 'text_positions.weight' has shape");
   refused([](auto& c) { c.erase("decoder"); }, "decoder");
   refused([](auto& c) { c["decoder"] = {{"folder", "nowhere"}}; }, "nowhere");
   refused([](auto& c) { c["decoder"]["positions"] = "rotary"; }, "learned or axial");

@@ -66,6 +66,7 @@ TEST_CASE("fashion-tokens: logits and pixels are PyTorch's") {
 }
 
 TEST_CASE("fashion-tokens: a light coat is lighter than a dark one, and its upper half is kept where it is given") {
+  if (quick()) return;
   ConvertedModel converted(kTokensFolder);
   TextPictureModel model(device(), converted.path());
   const auto brightness = [](const std::vector<Picture>& pictures) {

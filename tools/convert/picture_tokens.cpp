@@ -91,10 +91,10 @@ Json read_torch_decoder(const Json& config, const Json& json, std::vector<Source
   const std::string positions = decoder.find_text("positions").value_or("");
   std::int64_t context = 0;
   if (positions == "axial") {
-    const Json begin = config.value("text", Json::object()).value("begin", Json::array());
-    SourceTensor table =
-        axial_positions(tensors, size_in(config, "text", "places") + static_cast<std::int64_t>(begin.size()),
-                        size_in(config, "codes", "rows"), size_in(config, "codes", "columns"), width);
+    const Json text = config.value("text", Json());
+    const std::size_t begin = text.is_object() && text.contains("begin") ? text["begin"].size() : 0;
+    SourceTensor table = axial_positions(tensors, size_in(config, "text", "places") + static_cast<std::int64_t>(begin),
+                                         size_in(config, "codes", "rows"), size_in(config, "codes", "columns"), width);
     context = table.shape[0];
     checkpoint.tensors.push_back(std::move(table));
   } else if (positions == "learned") {
