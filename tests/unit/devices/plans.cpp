@@ -179,7 +179,7 @@ std::vector<Model> all_models() {
     convert::Checkpoint checkpoint = convert::read_checkpoint(folder, {});
     add_translation(models, folder.filename().string(), convert::make_header(checkpoint, std::nullopt));
   }
-  for (const char* folder : {"shakespeare", "fashion", "fashion-tokens"}) {
+  for (const char* folder : {"shakespeare", "fashion"}) {
     convert::Checkpoint checkpoint = convert::read_checkpoint(kSource / "models" / folder, {});
     const ModelHeader header = convert::make_header(checkpoint, std::nullopt);
     for (const Graph& graph : header.graphs) {
