@@ -139,6 +139,13 @@ Rounding rounding_of(const Node& node, const std::vector<Shape>& inputs, const s
   }
   if (op == "resize" && node.attributes.text("mode", "nearest") != "nearest") return sum_of(16.0, 2.0, 1);
   if (op == "grid_sample") return sum_of(16.0, 24.0);  // places are off by steps of the size, not of the grid's number
+  if (op == "wavenet") {
+    // Sums of all layers, one behind the other; and what one sample is off by goes into the next.
+    const double layers = static_cast<double>(node.attributes.integers("dilations").size());
+    const double terms = static_cast<double>(node.attributes.integer("kernel") * node.attributes.integer("residual") +
+                                             node.attributes.integer("gate"));
+    return sum_of(layers * terms, 8.0 * layers);
+  }
   if (one_of(op, {"lstm", "gru", "rnn"})) return sum_of(last(input(1)) + last(input(2)), 8.0);
   return {};
 }

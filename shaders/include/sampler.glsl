@@ -5,6 +5,8 @@
 #ifndef HEED_SAMPLER_GLSL
 #define HEED_SAMPLER_GLSL
 
+#include "philox.glsl"
+
 const uint kSeedLow = 0;
 const uint kSeedHigh = 1;
 const uint kStep = 2;
@@ -74,22 +76,10 @@ void commit(int token) {
 }
 #endif
 
-uvec4 philox_round(uvec4 counter, uvec2 key) {
-  uint high0, low0, high1, low1;
-  umulExtended(0xD2511F53u, counter.x, high0, low0);
-  umulExtended(0xCD9E8D57u, counter.z, high1, low1);
-  return uvec4(high1 ^ counter.y ^ key.x, low1, high0 ^ counter.w ^ key.y, low0);
-}
-
 // The sequence's next number: 24 bits of the generator Philox 4x32-10.
 uint random_bits() {
-  uvec4 counter = uvec4(uint(sampler_word(kStep)), uint(sampler_word(kStream)), 0, 0);
-  uvec2 key = uvec2(uint(sampler_word(kSeedLow)), uint(sampler_word(kSeedHigh)));
-  for (uint round = 0; round < 10; ++round) {
-    counter = philox_round(counter, key);
-    key += uvec2(0x9E3779B9u, 0xBB67AE85u);
-  }
-  return counter.x >> 8;
+  const uvec4 counter = uvec4(uint(sampler_word(kStep)), uint(sampler_word(kStream)), 0, 0);
+  return philox(counter, uvec2(uint(sampler_word(kSeedLow)), uint(sampler_word(kSeedHigh)))).x >> 8;
 }
 #endif
 
