@@ -16,7 +16,7 @@
 // given[i] enters recent before sample i, and the output is logits [N, outputs], whatever they are of. Both move past,
 // recent and the sampler's step on.
 //
-// attributes: those of Wavenet, hop (default N), steps (names the dimension that says N).
+// attributes: those of Wavenet, hop (default N), rows (names the dimension that says N).
 #include "ops/wavenet.h"
 
 #include <fmt/format.h>
@@ -130,14 +130,14 @@ namespace {
 
 std::vector<TensorType> infer(const InferContext& c) {
   c.expect_only(6, {"residual", "gate", "skip", "hidden", "outputs", "levels", "kernel", "input_kernel", "dilations",
-                    "output", "least_log_scale", "hop", "steps"});
+                    "output", "least_log_scale", "hop", "rows"});
   Wavenet w;
   try {
     w = Wavenet::of(c.node.attributes);
   } catch (const Error& error) {
     c.fail(error.what());
   }
-  const std::int64_t steps = c.dim("steps");
+  const std::int64_t steps = c.dim("rows");
   if (steps < 1) c.fail("there are no samples to make");
   const std::int64_t hop = c.node.attributes.integer("hop", steps);
   if (hop < 1) c.fail(fmt::format("hop is {}", hop));
@@ -339,7 +339,7 @@ void lower(Lowering& l) {
   constexpr std::uint64_t kMostAtOnce = 128;  // samples: a GPU's watchdog should not meet a dispatch
   const std::uint64_t at_once = std::min(kMostAtOnce, l.caps().max_loop_iterations / loops);
 
-  const std::int64_t steps = l.dims().at(l.attributes().text("steps"));
+  const std::int64_t steps = l.dims().at(l.attributes().text("rows"));
   const Binding weights = l.read(kWeights, View::F32x4);
   const Binding condition = l.read_or(kCondition, View::F32x4, weights);
   const Binding given = l.read_or(kGiven, View::F32, weights);

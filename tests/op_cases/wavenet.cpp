@@ -49,7 +49,7 @@ OpCase net_case(const Net& net) {
   const ValueId condition =
       net.hop == 0 ? kNoValue : b.input("condition", DType::F32, {ceil_div(net.steps, hop), 4 * w.condition_rows()});
   Attributes attributes = w.attributes();
-  attributes.set("steps", std::string("steps"));
+  attributes.set("rows", std::string("steps"));
   attributes.set("hop", hop);
   b.output(
       b.add("wavenet", "net",

@@ -16,6 +16,7 @@
 #include "models/picture_tokens.h"
 #include "models/recurrent_translation.h"
 #include "models/transformer.h"
+#include "models/wavenet.h"
 #include "tokenizer/tokenizer.h"
 #include "tools/convert/fold.h"
 #include "tools/convert/generator.h"
@@ -29,6 +30,7 @@
 #include "tools/convert/source_file.h"
 #include "tools/convert/state_file.h"
 #include "tools/convert/text.h"
+#include "tools/convert/wavenet_model.h"
 
 namespace heed::convert {
 
@@ -123,6 +125,12 @@ std::vector<Graph> make_graphs(const Checkpoint& checkpoint, const models::Tenso
   if (checkpoint.family == "transformer" || checkpoint.family == "recurrent") {
     return make_translation_graphs(checkpoint, table, metadata);
   }
+  if (checkpoint.family == "wavenet") {
+    const auto wavenet = models::WavenetParameters::from_json(checkpoint.parameters);
+    metadata["task"] = "sound";
+    metadata["parameters"] = wavenet.to_json();
+    return models::wavenet_graphs(wavenet, table);
+  }
   metadata["task"] = "text-generation";
   nlohmann::json& parameters = metadata["parameters"];
   std::vector<Graph> graphs;
@@ -168,8 +176,8 @@ Graph with_types(Graph graph, const models::TensorTable& table) {
     what = "looks like a file of torch.save or another zip file; name the folder that holds it and its config.json";
   }
   throw Error(
-      fmt::format("{}: heed converts GGUF files, llama2.c .bin files, ONNX models, Hugging Face folders and generator "
-                  "folders; this {}",
+      fmt::format("{}: heed converts GGUF files, llama2.c .bin files, ONNX models, Hugging Face folders and folders of "
+                  "generators and WaveNets; this {}",
                   input.string(), what));
 }
 
@@ -180,12 +188,13 @@ void refuse_unnamed_folder(const fs::path& folder) {
   if (!config.is_object() || config.contains("architectures")) return;
   const std::string type = config.contains("model_type") ? shown(config["model_type"]) : "missing";
   if ((type != "missing" && !config.contains("layers")) || is_own_translation(config)) return;
-  throw Error(
-      fmt::format("{}: 'model_type' is {}; a folder of a picture generator has \"model_type\": \"generator\" there "
-                  "(models/generator.h lists the keys), one of a model of pictures as tokens \"picture-tokens\" "
-                  "(models/picture_tokens.h), one of a translation model of your own \"transformer-translation\" or "
-                  "\"recurrent-translation\" (README.md), one of a Hugging Face model names its 'architectures'",
-                  path.string(), type));
+  throw Error(fmt::format(
+      "{}: 'model_type' is {}; a folder of a picture generator has \"model_type\": \"generator\" there "
+      "(models/generator.h lists the keys), one of a model of pictures as tokens \"picture-tokens\" "
+      "(models/picture_tokens.h), one of a translation model of your own \"transformer-translation\" or "
+      "\"recurrent-translation\" (README.md), one of a WaveNet \"wavenet\" (tools/convert/wavenet_model.h), one of a "
+      "Hugging Face model names its 'architectures'",
+      path.string(), type));
 }
 
 Checkpoint read_recognised(const fs::path& input, const fs::path& tokenizer, const FixedValues& fixed) {
@@ -204,13 +213,16 @@ Checkpoint read_recognised(const fs::path& input, const fs::path& tokenizer, con
   }
   const bool generator = is_folder && is_generator(input);
   const bool picture_tokens = is_folder && is_picture_tokens(input);
-  if (!gguf && !onnx && !generator && !(is_folder && is_huggingface(input))) not_recognised(input, file.get());
+  const bool wavenet = is_folder && is_wavenet(input);
+  if (!gguf && !onnx && !generator && !wavenet && !(is_folder && is_huggingface(input)))
+    not_recognised(input, file.get());
   if (!tokenizer.empty()) {
     throw Error(fmt::format("{}: a tokenizer of its own is only for llama2.c models, which {} is not",
                             tokenizer.string(), input.string()));
   }
   if (gguf) return read_gguf(file);
   if (picture_tokens) return read_picture_tokens(input);
+  if (wavenet) return read_wavenet(input);
   if (is_folder && !generator) refuse_unnamed_folder(input);
   if (generator) return read_generator(input);
   return onnx ? read_onnx(file, fixed) : read_huggingface(input);

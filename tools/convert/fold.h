@@ -30,4 +30,9 @@ std::size_t fold_upsampling(std::vector<Graph>& graphs, std::vector<SourceTensor
 /// Throws Error naming a tensor that is missing or does not fit.
 std::size_t fold_spectral_norms(std::vector<SourceTensor>& tensors, const std::set<std::string>& transposed);
 
+/// Puts weights in place of what PyTorch's weight norm keeps of them (Salimans and Kingma 2016): X.weight = g v / |v|
+/// for each output, of X.weight_g and .weight_v, or X.parametrizations.weight.original0 and .original1. Throws Error
+/// naming a tensor that is missing or does not fit.
+std::size_t fold_weight_norms(std::vector<SourceTensor>& tensors);
+
 }  // namespace heed::convert
