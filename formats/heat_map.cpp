@@ -16,21 +16,6 @@ constexpr std::int64_t kShownPlaces = 3;  // a side, of maps of each place
 
 using Colour = std::array<float, 3>;
 
-/// From violet through red to yellow, of growing lightness, so that it reads in grey as well.
-Colour colour_of(float heat) {
-  constexpr std::array<Colour, 5> kStops = {{{0.15f, 0.05f, 0.35f},
-                                             {0.50f, 0.10f, 0.45f},
-                                             {0.80f, 0.25f, 0.30f},
-                                             {0.97f, 0.55f, 0.15f},
-                                             {1.0f, 0.95f, 0.6f}}};
-  const float at = std::isfinite(heat) ? std::clamp(heat, 0.0f, 1.0f) * (kStops.size() - 1) : 0.0f;
-  const auto below = std::min(static_cast<std::size_t>(at), kStops.size() - 2);
-  const float part = at - static_cast<float>(below);
-  Colour colour;
-  for (std::size_t c = 0; c < 3; ++c) colour[c] = kStops[below][c] * (1 - part) + kStops[below + 1][c] * part;
-  return colour;
-}
-
 /// Bilinear, at the centre of a pixel of a picture `scale` times as large.
 float value_at(std::span<const float> values, std::int64_t width, std::int64_t height, double x, double y) {
   const double left = std::clamp(x - 0.5, 0.0, static_cast<double>(width - 1));
@@ -67,7 +52,7 @@ Picture heat_over(const Picture& picture, std::span<const float> values, const A
       const double map_y =
           (static_cast<double>(y) + 0.5) / static_cast<double>(heat.height) * static_cast<double>(map.height);
       const float warm = (value_at(values, map.width, map.height, map_x, map_y) - least) / range;
-      const Colour colour = colour_of(warm);
+      const Colour colour = heat_colour(warm);
       const float light = std::clamp(lightness(picture, y / scale, x / scale), 0.0f, 1.0f);
       const float cover = 0.25f + 0.5f * warm;
       for (std::size_t c = 0; c < 3; ++c) {
@@ -96,6 +81,20 @@ void mark(Picture& heat, const AttentionMap& map, std::int64_t x, std::int64_t y
 }
 
 }  // namespace
+
+std::array<float, 3> heat_colour(float heat) {
+  constexpr std::array<std::array<float, 3>, 5> kStops = {{{0.15f, 0.05f, 0.35f},
+                                                           {0.50f, 0.10f, 0.45f},
+                                                           {0.80f, 0.25f, 0.30f},
+                                                           {0.97f, 0.55f, 0.15f},
+                                                           {1.0f, 0.95f, 0.6f}}};
+  const float at = std::isfinite(heat) ? std::clamp(heat, 0.0f, 1.0f) * (kStops.size() - 1) : 0.0f;
+  const auto below = std::min(static_cast<std::size_t>(at), kStops.size() - 2);
+  const float part = at - static_cast<float>(below);
+  std::array<float, 3> colour;
+  for (std::size_t c = 0; c < 3; ++c) colour[c] = kStops[below][c] * (1 - part) + kStops[below + 1][c] * part;
+  return colour;
+}
 
 Picture heat_map(const Picture& picture, const AttentionMap& map) {
   if (!map.of_each_place) return heat_over(picture, map.values, map);

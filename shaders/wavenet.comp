@@ -1,13 +1,19 @@
 #version 450
 // variant ACCESS: storage texel
+// variant SAME: read shuffle
 //
 // Samples of a WaveNet, one after the other, each through all layers and drawn from what they make of it
 // (engine/ops/wavenet.cpp; ops/wavenet.h says how weights lie). One workgroup does it all. A lane owns groups of four
 // channels, the ones from its number on in steps of the workgroup's width: it sums their products along all inputs, which
 // lie in shared memory, and nothing is summed across lanes but what is drawn from. What a layer remembers of a channel is
 // read and written by the lane that owns it. Two barriers a layer, six more a sample. A sample reads all weights, 4 bytes
-// for 2 flops, which caches hold from one sample to the next.
+// for 2 flops, which caches hold from one sample to the next. With SAME_shuffle the workgroup is one subgroup, whose lanes
+// read inputs in turn and hand them on: a read for all lanes costs CPU drivers as much as one for each.
 #extension GL_GOOGLE_include_directive : require
+#ifdef SAME_shuffle
+#extension GL_KHR_shader_subgroup_basic : require
+#extension GL_KHR_shader_subgroup_shuffle : require
+#endif
 layout(local_size_x_id = 0) in;
 #include "constants/wavenet.h"
 #include "memory.glsl"
@@ -50,14 +56,38 @@ vec4 larger4(vec4 v) { return vec4(larger(v.x, 0.0), larger(v.y, 0.0), larger(v.
 
 float gate(float a, float b) { return stable_tanh(a) * sigmoid(b); }
 
-// Four columns of weights, each `stride` groups after the other, times four inputs.
-vec4 add_columns(vec4 sum, uint at, uint stride, vec4 x) {
-  const vec4 w0 = load_f32x4(weights, at);
-  const vec4 w1 = load_f32x4(weights, at + stride);
-  const vec4 w2 = load_f32x4(weights, at + 2 * stride);
-  const vec4 w3 = load_f32x4(weights, at + 3 * stride);
-  return fma(vec4(x.w), w3, fma(vec4(x.z), w2, fma(vec4(x.y), w1, fma(vec4(x.x), w0, sum))));
+// Four columns of weights from group `at` on, `stride` groups apart, for four inputs.
+struct Columns {
+  vec4 w[4];
+};
+Columns columns_at(uint at, uint stride) {
+  Columns c;
+  c.w[0] = load_f32x4(weights, at);
+  c.w[1] = load_f32x4(weights, at + stride);
+  c.w[2] = load_f32x4(weights, at + 2 * stride);
+  c.w[3] = load_f32x4(weights, at + 3 * stride);
+  return c;
 }
+vec4 add_columns(vec4 sum, Columns c, vec4 x) {
+  return fma(vec4(x.w), c.w[3], fma(vec4(x.z), c.w[2], fma(vec4(x.y), c.w[1], fma(vec4(x.x), c.w[0], sum))));
+}
+
+// Runs a block for k = 0 to count - 1 with x = from[k].
+#ifdef SAME_shuffle
+#define FOR_INPUTS(k, x, from, count)                                 \
+  for (uint k##_first = 0; k##_first < count; k##_first += LANES) {   \
+    const vec4 x##_own = from[min(k##_first + lane, count - 1)];      \
+    for (uint k = k##_first; k < min(k##_first + LANES, count); ++k) { \
+      const vec4 x = subgroupShuffle(x##_own, k - k##_first);
+#else
+#define FOR_INPUTS(k, x, from, count)  \
+  {                                    \
+    for (uint k = 0; k < count; ++k) { \
+      const vec4 x = from[k];
+#endif
+#define END_INPUTS \
+  }                \
+  }
 
 // What the first convolution makes of the samples read so far, for a group of channels.
 vec4 first_convolution(uint group, uint t) {
@@ -161,11 +191,12 @@ void main() {
           a += load_f32x4(condition, added + group);
           b += load_f32x4(condition, added + GATE + group);
         }
-        for (uint k = 0; k < KERNEL * RESIDUAL; ++k) {
-          const vec4 input_x = inputs[k];
-          a = add_columns(a, at + 4 * k * 2 * GATE + group, 2 * GATE, input_x);
-          b = add_columns(b, at + 4 * k * 2 * GATE + GATE + group, 2 * GATE, input_x);
-        }
+        FOR_INPUTS(k, from, inputs, KERNEL * RESIDUAL)
+          const Columns of_a = columns_at(at + 4 * k * 2 * GATE + group, 2 * GATE);
+          const Columns of_b = columns_at(at + 4 * k * 2 * GATE + GATE + group, 2 * GATE);
+          a = add_columns(a, of_a, from);
+          b = add_columns(b, of_b, from);
+        END_INPUTS
         gated[group] = vec4(gate(a.x, b.x), gate(a.y, b.y), gate(a.z, b.z), gate(a.w, b.w));
       }
       at = biases + 2 * GATE;
@@ -178,16 +209,15 @@ void main() {
       for (uint r = 0; r < SKIP_ROUNDS; ++r) {
         skip[r] += load_f32x4(weights, at + 4 * GATE * MIXED + RESIDUAL + min(lane + r * LANES, SKIP - 1));
       }
-      for (uint k = 0; k < GATE; ++k) {
-        const vec4 z = gated[k];
+      FOR_INPUTS(k, z, gated, GATE)
         const uint column = at + 4 * k * MIXED;
         for (uint r = 0; r < RESIDUAL_ROUNDS; ++r) {
-          x[r] = add_columns(x[r], column + min(lane + r * LANES, RESIDUAL - 1), MIXED, z);
+          x[r] = add_columns(x[r], columns_at(column + min(lane + r * LANES, RESIDUAL - 1), MIXED), z);
         }
         for (uint r = 0; r < SKIP_ROUNDS; ++r) {
-          skip[r] = add_columns(skip[r], column + RESIDUAL + min(lane + r * LANES, SKIP - 1), MIXED, z);
+          skip[r] = add_columns(skip[r], columns_at(column + RESIDUAL + min(lane + r * LANES, SKIP - 1), MIXED), z);
         }
-      }
+      END_INPUTS
       at += (4 * GATE + 1) * MIXED;
     }
 
@@ -199,7 +229,9 @@ void main() {
     for (uint r = 0; r < HIDDEN_ROUNDS; ++r) {
       const uint group = min(lane + r * LANES, HIDDEN - 1);
       h[r] = load_f32x4(weights, at + 4 * SKIP * HIDDEN + group);
-      for (uint k = 0; k < SKIP; ++k) h[r] = add_columns(h[r], at + 4 * k * HIDDEN + group, HIDDEN, inputs[k]);
+      FOR_INPUTS(k, from, inputs, SKIP)
+        h[r] = add_columns(h[r], columns_at(at + 4 * k * HIDDEN + group, HIDDEN), from);
+      END_INPUTS
     }
     barrier();
     for (uint r = 0; r < HIDDEN_ROUNDS; ++r) {
@@ -209,10 +241,14 @@ void main() {
     barrier();
     float most = uintBitsToFloat(0xff800000u);  // -infinity
     bool broken = false;
-    for (uint group = lane; group < OUTPUT_ROWS; group += LANES) {
-      vec4 y = load_f32x4(weights, at + 4 * HIDDEN * OUTPUT_ROWS + group);
-      for (uint k = 0; k < HIDDEN; ++k) y = add_columns(y, at + 4 * k * OUTPUT_ROWS + group, OUTPUT_ROWS, inputs[k]);
-      outputs[group] = y;
+    for (uint first_group = 0; first_group < OUTPUT_ROWS; first_group += LANES) {  // all lanes, for they hand inputs on
+      const uint group = first_group + lane;
+      const uint within = min(group, OUTPUT_ROWS - 1);
+      vec4 y = load_f32x4(weights, at + 4 * HIDDEN * OUTPUT_ROWS + within);
+      FOR_INPUTS(k, from, inputs, HIDDEN)
+        y = add_columns(y, columns_at(at + 4 * k * OUTPUT_ROWS + within, OUTPUT_ROWS), from);
+      END_INPUTS
+      if (group < OUTPUT_ROWS) outputs[group] = y;
       for (uint c = 0; c < 4 && 4 * group + c < OUTPUTS; ++c) {
         const uint i = 4 * group + c;
         if (WORK == kTellsLogits) result[(first + step) * OUTPUTS + i] = y[c];

@@ -93,6 +93,7 @@ int run_bench(const BenchArguments& arguments, Clock::time_point start) {
   if (whole && named == "translation") return bench_translation(file, arguments, start);
   if (whole && named == "text-to-image") return bench_pictures(file, arguments, start);
   if (arguments.cache != CacheType::Auto) throw Error("--cache is for text and translation models");
+  if (whole && named == "sound" && !arguments.profile) return bench_sound(file, arguments, start);
   return bench_graph(file, arguments, start);
 }
 
@@ -104,9 +105,8 @@ void add_bench(Program& program) {
       "Speeds are medians. Of a text model, generation starts after a prompt of one token, or -d; 'start to first "
       "token'\n"
       "counts from the start of the program, for a prompt of one token. A translation model translates --lines of\n"
-      "-p random tokens into -n each. A model that draws a text draws one picture, with the guidance that it says. Of "
-      "other "
-      "models, and with --graph or --bind, "
+      "-p random tokens into -n each. A model that draws a text draws one picture, with the guidance that it says; a "
+      "sound model makes sound. Of other models, and with --graph or --bind, "
       "a\n"
       "graph runs on random numbers; flops are those of convolutions and products, two for each multiplication and\n"
       "addition. The dimension 'batch' is 1 where --bind does not say otherwise.\n"

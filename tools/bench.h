@@ -37,6 +37,9 @@ int bench_text(const ModelFile& file, const BenchArguments& arguments, Clock::ti
 int bench_translation(const ModelFile& file, const BenchArguments& arguments, Clock::time_point start);
 /// Pictures of a model that draws a text, one at a time, without a caption.
 int bench_pictures(const ModelFile& file, const BenchArguments& arguments, Clock::time_point start);
+
+/// A sound model: samples, each read by the next.
+int bench_sound(const ModelFile& file, const BenchArguments& arguments, Clock::time_point start);
 /// Runs of any graph on numbers that mean nothing.
 int bench_graph(const ModelFile& file, const BenchArguments& arguments, Clock::time_point start);
 /// Single kernels, without a model.

@@ -126,6 +126,7 @@ int run_program(int argc, char** argv) {
   add_conform(program);
   add_verify(program);
   add_draw(program);
+  add_sound(program);
   add_upscale(program);
   add_bench(program);
 

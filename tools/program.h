@@ -37,6 +37,7 @@ void add_run(Program& program);
 void add_conform(Program& program);
 void add_verify(Program& program);
 void add_draw(Program& program);
+void add_sound(Program& program);
 void add_upscale(Program& program);
 void add_bench(Program& program);
 

@@ -30,6 +30,7 @@ libzip-dev           checkpoints of PyTorch, arrays of attention
 libpango1.0-dev      labels of pictures of attention
 libcairo2-dev        pictures of attention
 libstb-dev           PNG and JPEG files
+libsndfile1-dev      WAV files
 '
 test_required='
 doctest-dev          unit tests

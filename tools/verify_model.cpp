@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 #include <bit>
+#include <cmath>
 #include <nlohmann/json.hpp>
 #include <numeric>
 #include <random>
@@ -14,6 +15,7 @@
 #include "formats/npy.h"
 #include "generate/metadata.h"
 #include "generate/text/session.h"
+#include "graph/integer.h"
 #include "heed/error.h"
 #include "ops/op.h"
 #include "planner/infer.h"
@@ -66,6 +68,11 @@ class Verifying {
            arguments_.inputs.empty();
   }
 
+  bool is_sound(const Graph& graph) const {
+    const bool makes = std::ranges::find(graph.nodes, "wavenet", &Node::op) != graph.nodes.end();
+    return metadata_text(file_, "task") == "sound" && makes && arguments_.inputs.empty() && binds_of(graph).empty();
+  }
+
   void check_text_options(const std::vector<const Graph*>& graphs) const {
     const char* const option = arguments_.has_tokens ? "--tokens" : arguments_.has_prompt ? "--prompt" : nullptr;
     if (option == nullptr) return;
@@ -102,7 +109,8 @@ class Verifying {
 
   void verify(const Graph& graph) {
     validate(graph, ops::is_op);
-    is_text(graph) ? verify_text(graph) : verify_any(graph);
+    if (is_text(graph)) return verify_text(graph);
+    is_sound(graph) ? verify_sound(graph) : verify_any(graph);
   }
 
   std::int64_t count_in_metadata(const char* key, std::int64_t otherwise) const {
@@ -236,6 +244,42 @@ class Verifying {
       const Value& value = graph.value(graph.find(name));
       tensors[name].type = {value.dtype, bind(value.shape, dims)};
     }
+  }
+
+  /// Some samples of a sound model, drawn or given, of a frame or two.
+  void verify_sound(const Graph& graph) {
+    constexpr std::int64_t kSamples = 16;
+    const Node& net = *std::ranges::find(graph.nodes, "wavenet", &Node::op);
+    const std::int64_t frames = ceil_div(kSamples, net.attributes.integer("hop", kSamples));
+    std::int64_t around = 0;  // frames that a convolution over them looks at besides
+    for (const Node& node : graph.nodes) {
+      const bool is_conv = node.op == "conv" && graph.value(node.inputs.at(1)).shape.size() == 3;
+      if (is_conv) around = graph.value(node.inputs.at(1)).shape[2].size - 1;
+    }
+    const Bindings dims = {{"steps", kSamples}, {"window", frames + around}};
+    std::mt19937_64 engine(arguments_.seed);
+    std::uniform_real_distribution<double> values(-1.0, 1.0);
+    const auto levels = static_cast<double>(net.attributes.integer("levels", 0));
+    Tensors tensors;
+    const auto add = [&](const std::string& name, const TensorType& type) -> std::vector<double>& {
+      HostTensor tensor{type, std::vector<double>(static_cast<std::size_t>(element_count(type.shape)))};
+      return tensors.emplace(name, std::move(tensor)).first->second.data;
+    };
+    for (const ValueId id : graph.inputs) {
+      const Value& input = graph.value(id);
+      std::vector<double>& numbers = add(input.name, {input.dtype, bind(input.shape, dims)});
+      for (double& number : numbers) {
+        number = values(engine);
+        if (input.name == "given" && levels > 0) number = std::floor((number + 1.0) / 2.0 * levels);
+        if (input.name == "local_mask") number = 1.0;
+        if (!is_floating(input.dtype)) number = 0.0;
+      }
+    }
+    for (const auto& [name, type] : state_types(graph, dims)) {
+      std::vector<double>& numbers = add(name, type);
+      if (name == "sampler") numbers = words_of_sampler();
+    }
+    check(graph, dims, tensors, fmt::format("{} samples", kSamples));
   }
 
   void verify_any(const Graph& graph) {

@@ -29,6 +29,7 @@
 #include "constants/wavenet.h"
 #include "graph/integer.h"
 #include "heed/error.h"
+#include "ops/linear.h"
 #include "ops/op.h"
 #include "ops/sample.h"
 #include "plan/lowering.h"
@@ -317,9 +318,10 @@ void lower(Lowering& l) {
   const std::uint64_t outputs = rows(w.outputs);
   const std::uint64_t widest = std::max({u64(w.kernel) * residual, skip, hidden});
   const std::uint32_t subgroup = std::max<std::uint32_t>(1, l.caps().subgroup_size);
+  const bool hand_on = can_shuffle_rows(l.caps(), l.tuning());
   // As many as the layers have work for: lanes beyond that wait at every barrier.
-  const std::uint32_t lanes =
-      l.lanes(u32(std::min<std::uint64_t>(256, ceil_div(std::max(residual, gate), subgroup) * subgroup)));
+  const std::uint64_t busy = ceil_div(std::max(residual, gate), subgroup) * subgroup;
+  const std::uint32_t lanes = hand_on ? subgroup : l.lanes(u32(std::min<std::uint64_t>(256, busy)));
   const std::uint64_t shared = 16 * (widest + gate + outputs) + 4 * (outputs + lanes + u64(w.input_kernel)) + 64;
   if (shared > l.caps().max_shared_memory) {
     l.fail(fmt::format("needs {} bytes of shared memory for its channels; the device has {}", shared,
@@ -327,9 +329,14 @@ void lower(Lowering& l) {
   }
 
   const auto rounds = [&](std::uint64_t groups) { return ceil_div(groups, std::uint64_t{lanes}); };
-  const std::uint64_t layer = rounds(residual) * (2 + u64(w.kernel)) + u64(w.kernel) * residual * (1 + rounds(gate)) +
+  const std::uint64_t layer = rounds(residual) * (2 + u64(w.kernel)) + u64(w.kernel) * residual * rounds(gate) +
                               2 * rounds(gate) + gate * (1 + rounds(residual) + rounds(skip)) + rounds(skip);
-  const std::uint64_t loops = u64(w.layers()) * (1 + layer) + (skip + 2) * (1 + rounds(hidden)) +
+  // Where inputs are handed on, their loops are two.
+  const std::uint64_t handed =
+      hand_on ? u64(w.layers()) * (rounds(u64(w.kernel) * residual) * rounds(gate) + rounds(gate)) +
+                    rounds(skip) * rounds(hidden) + rounds(hidden) * rounds(outputs)
+              : 0;
+  const std::uint64_t loops = handed + u64(w.layers()) * (1 + layer) + (skip + 2) * (1 + rounds(hidden)) +
                               (hidden + 6) * (1 + rounds(outputs)) + 2 * outputs + lanes + 64 +
                               rounds(residual) * u64(w.input_kernel) + u64(w.outputs);
   if (loops > l.caps().max_loop_iterations) {
@@ -350,6 +357,7 @@ void lower(Lowering& l) {
     const std::uint64_t count = std::min(at_once, u64(steps - first));
     Dispatch d;
     d.shader = "wavenet";
+    d.variant = {hand_on ? "shuffle" : "read"};
     d.bindings = {weights, condition, given, rings, states[0], states[1], states[2], result};
     d.push_constants = words_of(WavenetPush{.first = u32(first),
                                             .steps = u32(count),

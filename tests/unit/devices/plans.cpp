@@ -167,8 +167,23 @@ void add_translation(std::vector<Model>& models, const std::string& name, const 
   }
 }
 
-/// The shipped models, tiny ones of each kind that translates, and Llama in the sizes of stories15M, TinyLlama and
-/// Llama 2 7B, whose weights are described only.
+/// A run of a sound model, as it draws samples and as it is given them.
+void add_sound(std::vector<Model>& models, const std::filesystem::path& folder) {
+  convert::Checkpoint checkpoint = convert::read_checkpoint(folder, {});
+  const ModelHeader header = convert::make_header(checkpoint, std::nullopt);
+  const nlohmann::json& parameters = header.metadata.at("parameters");
+  constexpr std::int64_t kFrames = 8;
+  const std::int64_t hop = parameters.at("hop");
+  const std::int64_t around = std::max<std::int64_t>(0, parameters.at("local_kernel").get<std::int64_t>() - 1);
+  for (const Graph& graph : header.graphs) {
+    models.push_back({fmt::format("{} {}", folder.filename().string(), graph.name),
+                      graph,
+                      {{"steps", hop > 1 ? kFrames * hop : 512}, {"window", kFrames + around}}});
+  }
+}
+
+/// The shipped models, tiny ones of each kind that translates or makes sound, and Llama in the sizes of stories15M,
+/// TinyLlama and Llama 2 7B, whose weights are described only.
 std::vector<Model> all_models() {
   std::vector<Model> models;
   std::vector<std::filesystem::path> translators = {kSource / "models" / "dates", kSource / "models" / "en-ja"};
@@ -197,6 +212,10 @@ std::vector<Model> all_models() {
         models.push_back({fmt::format("{} {}, threes", folder, graph.name), graph, dims});
       }
     }
+  }
+  add_sound(models, kSource / "models" / "digits-voice");
+  for (const auto& entry : std::filesystem::directory_iterator(kSource / "tests" / "golden" / "wavenet")) {
+    add_sound(models, entry.path());
   }
   add_text(models, "15M f32", llama(288, 6, 6, 6, 768, 32000, 256, DType::F32), 256, false);
   add_text(models, "15M q8_0", llama(288, 6, 6, 6, 768, 32000, 256, DType::Q8_0), 256, false);
