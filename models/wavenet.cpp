@@ -127,7 +127,8 @@ class WavenetBuilder {
     const ValueId id = g_.input("global_id", DType::I32, {1});
     const ValueId table = weights_.required("global_embedding.weight", {p_.global_ids, p_.global_width});
     const ValueId x = g_.add("embedding", "global_embedding", {id, table});  // (1, global_width)
-    return g_.add("linear", "global", {x, weights_.required("global.weight", {condition_width(), p_.global_width})});
+    return g_.add("linear", "global_condition",
+                  {x, weights_.required("global.weight", {condition_width(), p_.global_width})});
   }
 
   ValueId local() {
@@ -155,7 +156,7 @@ class WavenetBuilder {
       const ValueId flat = g_.add("reshape", "local_flat", {y, g_.integers("local_flat.sizes", {channels, -1})});
       x = g_.add("transpose", "local_rows", {flat}, {{"perm", std::vector<std::int64_t>{1, 0}}});
     }
-    return g_.add("linear", "local", {x, weights_.required("local.weight", {condition_width(), channels})});
+    return g_.add("linear", "local_condition", {x, weights_.required("local.weight", {condition_width(), channels})});
   }
 
   const WavenetParameters& p_;

@@ -109,7 +109,7 @@ def choose(c, outputs, step, temperature):
     if temperature == 0:
         chosen = int(logits.argmax())
         top = logits.sort(descending=True).values
-        margin = float(top[0] - top[1]) if count > 1 else math.inf
+        margin = float(top[0] - top[1]) if count > 1 else 1e9
     else:
         uniform = philox((step, 0, 0, 0), (SEED & 0xFFFFFFFF, SEED >> 32))
         weights = ((logits - logits.max()) / temperature).exp()

@@ -87,6 +87,7 @@ TEST_CASE("wavenet: outputs after given samples are PyTorch's") {
       std::vector<double> ids;
       std::vector<double> mask;
       std::vector<double> features;
+      const auto rows = inputs.value("features", nlohmann::json::array()).get<std::vector<std::vector<double>>>();
       std::vector<std::int32_t> frames;
       for (const nlohmann::json& number : inputs.value("classes", nlohmann::json::array())) {
         const nlohmann::json& one = model.file().metadata().at("sound").at("classes").at(number.get<std::size_t>());
@@ -96,10 +97,7 @@ TEST_CASE("wavenet: outputs after given samples are PyTorch's") {
         mask.push_back(frame < 0 ? 0.0 : 1.0);
         const auto at = static_cast<std::size_t>(std::max<std::int64_t>(frame, 0));
         if (!frames.empty()) ids.push_back(frames.at(at));
-        for (const nlohmann::json& value :
-             inputs.value("features", nlohmann::json::array({nlohmann::json::array()})).at(frames.empty() ? at : 0)) {
-          features.push_back(value);
-        }
+        if (!rows.empty()) features.insert(features.end(), rows.at(at).begin(), rows.at(at).end());
       }
       if (!frames.empty()) {
         fed["local_ids"] = tensor_of(DType::I32, {window}, ids);
