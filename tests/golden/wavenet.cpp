@@ -1,5 +1,5 @@
 // WaveNets against PyTorch, which computes every sample anew from all samples before it: outputs of given samples, the
-// likeliest samples and drawn ones, of every folder in tests/golden/wavenet.
+// likeliest samples and drawn ones, of every folder in tests/golden/wavenet; and the shipped model's outputs.
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -146,6 +146,34 @@ TEST_CASE("wavenet: samples, likeliest and drawn, are those of PyTorch's slow ge
     options.seed += 1;
     CHECK(made_by(model, options) != half);
   }
+}
+
+TEST_CASE("wavenet: outputs of the shipped model are PyTorch's") {
+  const fs::path folder = fs::path(HEED_SOURCE_DIR) / "models" / "digits-voice";
+  const auto golden = [&](const char* name) { return read_safetensors_tensor(folder / "golden.safetensors", name); };
+  ConvertedModel model(folder);
+  const HostTensor frames = golden("frames");
+  constexpr std::int64_t kAround = 2;
+  const std::int64_t window = std::ssize(frames.data) + 2 * kAround;
+  std::vector<double> ids(static_cast<std::size_t>(window));
+  std::vector<double> mask(static_cast<std::size_t>(window));
+  std::ranges::copy(frames.data, ids.begin() + kAround);
+  std::fill(mask.begin() + kAround, mask.end() - kAround, 1.0);
+  const HostTensor levels = golden("levels");
+  const std::vector<double> logits = logits_of(model,
+                                               {{"global_id", tensor_of(DType::I32, {1}, golden("voice").data)},
+                                                {"local_ids", tensor_of(DType::I32, {window}, ids)},
+                                                {"local_mask", tensor_of(DType::F32, {window, 1}, mask)}},
+                                               tensor_of(DType::F32, levels.type.shape, levels.data), window);
+  const HostTensor expected = golden("logits");  // after every 80th
+  const auto width = static_cast<std::size_t>(expected.type.shape[1]);
+  const auto [least, greatest] = std::ranges::minmax(expected.data);
+  double most = 0.0;
+  for (std::size_t i = 0; i < expected.data.size(); ++i) {
+    most = std::max(most, std::abs(logits.at(i / width * 80 * width + i % width) - expected.data[i]));
+  }
+  MESSAGE("digits-voice: outputs within " << most << ", of a range of " << greatest - least);
+  CHECK(most < 1e-5 * (greatest - least));
 }
 
 TEST_CASE("wavenet: a long sound continues from run to run as a short one does") {
