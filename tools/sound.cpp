@@ -103,9 +103,9 @@ int run_sound(const SoundArguments& arguments) {
   SoundOptions options = options_of(arguments, model);
   const std::int64_t samples = model.length(options);
   check_outputs(arguments, samples);
+  const InterruptFlag interrupt;  // before whoever reads standard output knows that there is something
   SoundOutput output(arguments.output, model.sample_rate());
   std::vector<float> kept;  // for the picture
-  const InterruptFlag interrupt;
   options.cancelled = [&] { return interrupt.raised(); };
   const auto begin = std::chrono::steady_clock::now();
   std::int64_t made = 0;

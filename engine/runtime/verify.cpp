@@ -66,9 +66,11 @@ double error_of(double expected, std::uint32_t word, DType dtype, double bound) 
 /// How far the results of a node stray when everything is rounded as on a device.
 class Strays {
  public:
-  /// `context` as the node left it; `updated`: which inputs are states that the node changes. Looks at outputs and at
-  /// these.
-  Strays(const ops::ReferenceContext& context, const std::vector<bool>& updated) {
+  /// `context` as the node left it; `updated`: which inputs are states that the node changes, and `before` those states
+  /// as it found them. Looks at outputs and at these.
+  Strays(const ops::ReferenceContext& context, const std::vector<bool>& updated,
+         const std::vector<const HostTensor*>& before)
+      : before_(before) {
     std::vector<Shape> inputs;
     std::vector<Shape> outputs;
     for (const HostTensor* tensor : context.inputs) inputs.push_back(tensor == nullptr ? Shape{} : tensor->type.shape);
@@ -108,7 +110,7 @@ class Strays {
     for (std::size_t i = 0; i < inputs.size(); ++i) {
       nudged.inputs.push_back(context.inputs[i] == nullptr ? nullptr : &inputs[i]);
       if (context.inputs[i] == nullptr) continue;
-      inputs[i] = *context.inputs[i];
+      inputs[i] = before_[i] != nullptr ? *before_[i] : *context.inputs[i];
       const bool mask = context.node.op == "attention" && i == 3;  // drops a key whatever its last digit
       const bool kept = !updated.empty() && updated[i];
       if (i < rounding_.operands && !mask && !kept && is_floating(inputs[i].type.dtype)) {
@@ -154,6 +156,7 @@ class Strays {
     }
   }
 
+  const std::vector<const HostTensor*>& before_;
   Rounding rounding_;
   double scale_ = 1.0;  // of Rounding::absolute
   std::vector<std::vector<double>> outputs_;
@@ -197,6 +200,10 @@ class Verification {
       // The reference sees what the device sees.
       for (std::size_t i = 0; i < words.size(); ++i) tensor.data[i] = from_word(words[i], dtype);
       if (session_.has(name)) write_words(session_, value, words);
+    }
+    for (const auto& [name, tensor] : tensors) {
+      const ValueId id = traced_.graph.find(name);
+      if (id != kNoValue && traced_.graph.value(id).kind == ValueKind::State) held_[name] = tensor;
     }
     session_.fill_scratch(*executable_, kPoison);
     // A wrong node may be what made an index that names no place, so those before it are compared first.
@@ -275,11 +282,18 @@ class Verification {
     for (const ValueId id : node.inputs) updated.push_back(id != kNoValue && ops::updates(node, id));
     const bool updates_any = std::ranges::find(updated, true) != updated.end();
     if (!made.empty() || updates_any) {
-      const Strays strays(context, updated);
+      std::vector<const HostTensor*> before;
+      for (std::size_t i = 0; i < node.inputs.size(); ++i) {
+        const auto held = updated[i] ? held_.find(traced_.graph.value(node.inputs[i]).name) : held_.end();
+        before.push_back(held == held_.end() ? nullptr : &held->second);
+      }
+      const Strays strays(context, updated, before);
       for (const std::size_t i : made) check_output(node, i, *context.outputs[i], strays.output(i));
       for (std::size_t i = 0; i < node.inputs.size(); ++i) {
         if (!updated[i] || !session_.has(traced_.graph.value(node.inputs[i]).name)) continue;
-        State& state = states_[traced_.graph.value(node.inputs[i]).name];
+        const std::string& name = traced_.graph.value(node.inputs[i]).name;
+        held_[name] = *context.inputs[i];
+        State& state = states_[name];
         state.check = describe(node, node.inputs[i]);
         if (strays.state(i).size() > state.bounds.size()) state.bounds.resize(strays.state(i).size(), 0.0);
         for (std::size_t e = 0; e < strays.state(i).size(); ++e) {
@@ -319,6 +333,7 @@ class Verification {
   std::size_t node_ = 0;
   std::size_t compared_nodes_ = SIZE_MAX;  // those after one that was given a bad index computed nothing, or nonsense
   std::map<std::string, State> states_;
+  std::map<std::string, HostTensor> held_;  // by states of the reference, before the node that is next
   std::vector<NodeCheck> checks_;
 };
 

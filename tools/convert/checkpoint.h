@@ -37,8 +37,8 @@ SourceTensor make_scaled_tensor(std::string name, SourceTensor from, std::vector
 SourceTensor rows_of(const SourceTensor& from, std::string name, std::int64_t first, std::int64_t count);
 
 /// What every reader delivers, whatever the format: hyperparameters under heed's own names (models/llama.h,
-/// gpt2.h, transformer.h, recurrent_translation.h and wavenet.h list those of their family), tensors under the names that the
-/// recipe of `family` expects, and the tokenizer. Readers refuse, by name, what they do not understand.
+/// gpt2.h, transformer.h, recurrent_translation.h and wavenet.h list those of their family), tensors under the names
+/// that the recipe of `family` expects, and the tokenizer. Readers refuse, by name, what they do not understand.
 struct Checkpoint {
   std::string family;  // a recipe of models/: "llama", "gpt2", "transformer", "recurrent", "wavenet"
   std::string source;  // "gguf", "llama2.c", "safetensors": for the metadata
