@@ -219,7 +219,7 @@ TEST_CASE("sound: damaged folders are refused by name") {
   refused("output", "mixture_of_logistics", "input.weight");
   refused("dilations", nlohmann::json::array(), "'dilations'");
   refused("dilations", {1, 2, 4}, "layers.3");
-  refused("dilations", {1, 2, 4, 8, 16}, "layers.4.dilated.weight");
+  refused("dilations", {1, 2, 4, 8, 16}, "layers.3.residual.weight");
   refused("dilations", {1, 2, 4, 0}, "'dilations'");
   refused("sample_rate", nullptr, "'sample_rate'");
   refused("local_hop", nullptr, "'local_hop'");
@@ -230,7 +230,7 @@ TEST_CASE("sound: damaged folders are refused by name") {
   refused("levels", 16, "the tensors say 32");
   refused("start", 32, "'start'");
   refused("residual_scale", 0, "'residual_scale'");
-  refused("speed", 1, "'speed'");
+  refused("speed", 1, "\"speed\" is not known");
   refused("names", {{"gates", "x"}}, "gates");
 }
 
