@@ -5,9 +5,8 @@
 #include <string_view>
 
 #include "heed/error.h"
+#include "models/decoder.h"
 #include "models/generator_builder.h"
-#include "models/gpt2.h"
-#include "models/llama.h"
 
 namespace heed::models {
 namespace {
@@ -26,26 +25,6 @@ nlohmann::json ids_of(ParameterReader& reader, const char* key, std::int64_t voc
   }
   if (!fits) reader.fail(fmt::format("'{}' is {}, expected a list of ids below {}", key, list.dump(), vocabulary));
   return list;
-}
-
-/// The decoder's graph, under the name `tokens`; `parameters` becomes its hyperparameters in full.
-Graph decoder_graph(const nlohmann::json& decoder, const TensorTable& tensors, const TensorValues& values,
-                    const TensorNames& names, nlohmann::json& parameters) {
-  ParameterReader reader("picture-tokens, decoder:", decoder);
-  const std::string family = reader.choice("family", {"gpt2", "llama"});
-  Graph graph;
-  if (family == "gpt2") {
-    const auto gpt2 = Gpt2Parameters::from_json(reader.value("parameters"));
-    parameters = gpt2.to_json();
-    graph = gpt2_decode_graph(gpt2, tensors, names);
-  } else {
-    const auto llama = LlamaParameters::from_json(reader.value("parameters"));
-    parameters = llama.to_json();
-    graph = llama_decode_graph(llama, tensors, values, names);
-  }
-  reader.refuse_unread();
-  graph.name = "tokens";
-  return graph;
 }
 
 nlohmann::json defaults_of(const nlohmann::json& parameters) {
@@ -89,9 +68,10 @@ PictureTokens picture_tokens(const nlohmann::json& parameters, const TensorTable
     (name.starts_with(kPictureTensors) ? of_pictures : of_decoder).emplace(name, type);
   }
   PictureTokens made;
-  nlohmann::json decoder;
-  made.graphs.push_back(decoder_graph(reader.value("decoder"), of_decoder, values, names, decoder));
-  const auto vocabulary = decoder["vocabulary"].get<std::int64_t>();
+  const auto decoder = DecoderParameters::from_json(reader.value("decoder"));
+  made.graphs.push_back(decoder_graph(decoder, of_decoder, values, names));
+  made.graphs.back().name = "tokens";
+  const std::int64_t vocabulary = decoder.vocabulary;
 
   ParameterReader codes("picture-tokens, codes:", reader.value("codes"));
   Codebook codebook;
@@ -110,7 +90,7 @@ PictureTokens picture_tokens(const nlohmann::json& parameters, const TensorTable
   const std::int64_t pad = text.integer("pad", 0, vocabulary - 1);
   const nlohmann::json begin = ids_of(text, "begin", vocabulary);
   text.refuse_unread();
-  const auto context = decoder["context"].get<std::int64_t>();
+  const std::int64_t context = decoder.context;
   const std::int64_t fed = places + static_cast<std::int64_t>(begin.size()) + codebook.rows * codebook.columns - 1;
   if (fed > context) {
     reader.fail(fmt::format("a caption and all codes but the last are {} tokens, but the decoder's context is {}", fed,
@@ -159,7 +139,7 @@ PictureTokens picture_tokens(const nlohmann::json& parameters, const TensorTable
       {"task", "text-to-image"},
       {"context", context},
       {"vocabulary", vocabulary},
-      {"parameters", decoder},
+      {"parameters", decoder.to_json()},
       {"text", {{"places", places}, {"pad", pad}, {"begin", begin}}},
       {"codes", {{"first", first}, {"count", codebook.count}, {"rows", codebook.rows}, {"columns", codebook.columns}}},
       {"image", {{"channels", channels}, {"range", range}, {"height", picture[1]}, {"width", picture[2]}}},

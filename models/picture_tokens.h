@@ -24,7 +24,7 @@ struct PictureTokens {
 ///   text      {"places": P, "pad": id, "begin": [ids]}: a caption is filled up with pads to P tokens, and `begin`
 ///             stands behind it, before the first code; a picture without a caption has P pads
 ///   codes     {"first": F, "count": K, "rows": R, "columns": C}: token F + c stands for code c
-///   decoder   {"family": "gpt2" or "llama", "parameters": as models/gpt2.h or models/llama.h say}
+///   decoder   as models/decoder.h says
 ///   pixels    {"codebook": width D, "layers": as models/generator.h says; "tensor": of the codebook [K, D], default
 ///             codebook.weight; "prefix": default pixels}: from [D, R, C] to pictures of 1 or 3 channels
 ///   encoder   {"image": [channels, height, width], "layers", "prefix": default encoder}: from pictures to [D, R, C];

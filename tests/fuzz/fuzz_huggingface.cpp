@@ -5,8 +5,7 @@
 #include <vector>
 
 #include "heed/error.h"
-#include "models/gpt2.h"
-#include "models/llama.h"
+#include "models/decoder.h"
 #include "tokenizer/tokenizer.h"
 #include "tools/convert/hf_tokenizer.h"
 #include "tools/convert/huggingface_config.h"
@@ -30,8 +29,7 @@ nlohmann::json complete_config() {
 
 void read_config(const nlohmann::json& config) {
   const auto read = heed::convert::read_huggingface_config(config, {});
-  if (read.family == "llama") heed::models::LlamaParameters::from_json(read.parameters);
-  if (read.family == "gpt2") heed::models::Gpt2Parameters::from_json(read.parameters);
+  heed::models::DecoderParameters::from_json(read.parameters);
 }
 
 void read_tokenizer(const nlohmann::json& json) {

@@ -36,13 +36,15 @@ SourceTensor make_scaled_tensor(std::string name, SourceTensor from, std::vector
 /// Rows [first, first + count) of a tensor, along its first dimension; they are cut when they are read.
 SourceTensor rows_of(const SourceTensor& from, std::string name, std::int64_t first, std::int64_t count);
 
-/// What every reader delivers, whatever the format: hyperparameters under heed's own names (models/llama.h,
-/// gpt2.h, transformer.h, recurrent_translation.h and wavenet.h list those of their family), tensors under the names
+/// What every reader delivers, whatever the format: hyperparameters under heed's own names
+/// (models/decoder.h, transformer.h, recurrent_translation.h and wavenet.h list those of their family), tensors under
+/// the names
 /// that the recipe of `family` expects, and the tokenizer. Readers refuse, by name, what they do not understand.
 struct Checkpoint {
-  std::string family;  // a recipe of models/: "llama", "gpt2", "transformer", "recurrent", "wavenet"
-  std::string source;  // "gguf", "llama2.c", "safetensors": for the metadata
-  std::string name;    // the model's own, for the metadata; may be empty
+  std::string family;        // a recipe of models/: "decoder", "transformer", "recurrent", "wavenet"
+  std::string architecture;  // what of its kind, "llama" or "gpt2", for the metadata; empty where the family says it
+  std::string source;        // "gguf", "llama2.c", "safetensors": for the metadata
+  std::string name;          // the model's own, for the metadata; may be empty
   nlohmann::json parameters = nlohmann::json::object();
   std::vector<SourceTensor> tensors;
   /// What the file calls, or would call, a tensor of the recipe; empty where it has the recipe's names.

@@ -10,9 +10,8 @@
 #include "file/output_file.h"
 #include "graph/shape.h"
 #include "heed/error.h"
+#include "models/decoder.h"
 #include "models/generator.h"
-#include "models/gpt2.h"
-#include "models/llama.h"
 #include "models/picture_tokens.h"
 #include "models/recurrent_translation.h"
 #include "models/transformer.h"
@@ -83,6 +82,10 @@ void note_kept(const Kept& kept, DType type, std::vector<std::string>& notes) {
   }
 }
 
+std::string architecture_of(const Checkpoint& checkpoint) {
+  return checkpoint.architecture.empty() ? checkpoint.family : checkpoint.architecture;
+}
+
 std::vector<float> values_of(const Checkpoint& checkpoint, const std::string& name) {
   return tensor_values(*std::ranges::find(checkpoint.tensors, name, &SourceTensor::name));
 }
@@ -131,20 +134,13 @@ std::vector<Graph> make_graphs(const Checkpoint& checkpoint, const models::Tenso
     metadata["parameters"] = wavenet.to_json();
     return models::wavenet_graphs(wavenet, table);
   }
-  metadata["task"] = "text-generation";
-  nlohmann::json& parameters = metadata["parameters"];
-  std::vector<Graph> graphs;
-  if (checkpoint.family == "llama") {
-    const auto llama = models::LlamaParameters::from_json(checkpoint.parameters);
-    parameters = llama.to_json();
-    graphs = {models::llama_decode_graph(llama, table, values, checkpoint.name_in_file)};
-  } else if (checkpoint.family == "gpt2") {
-    const auto gpt2 = models::Gpt2Parameters::from_json(checkpoint.parameters);
-    parameters = gpt2.to_json();
-    graphs = {models::gpt2_decode_graph(gpt2, table, checkpoint.name_in_file)};
-  } else {
+  if (checkpoint.family != "decoder") {
     throw Error(fmt::format("there is no recipe for models of family {}", in_quotes(checkpoint.family)));
   }
+  metadata["task"] = "text-generation";
+  const auto decoder = models::DecoderParameters::from_json(checkpoint.parameters);
+  const nlohmann::json& parameters = metadata["parameters"] = decoder.to_json();
+  std::vector<Graph> graphs = {models::decoder_graph(decoder, table, values, checkpoint.name_in_file)};
   metadata["context"] = parameters["context"];
   metadata["vocabulary"] = parameters["vocabulary"];
   return graphs;
@@ -266,8 +262,9 @@ ModelHeader make_header(Checkpoint& checkpoint, std::optional<DType> type) {
     table.emplace(tensor.name, TensorType{stored_type(tensor, type, kept), tensor.shape});
   }
   ModelHeader header;
-  header.metadata = {
-      {"architecture", checkpoint.family}, {"source", checkpoint.source}, {"parameters", checkpoint.parameters}};
+  header.metadata = {{"architecture", architecture_of(checkpoint)},
+                     {"source", checkpoint.source},
+                     {"parameters", checkpoint.parameters}};
   header.graphs = checkpoint.graphs.empty() ? make_graphs(checkpoint, table, header.metadata) : checkpoint.graphs;
   header.metadata["graph"] = header.graphs.front().name;
   fold_batch_norms(header.graphs, checkpoint.tensors, table);
@@ -323,7 +320,7 @@ ConvertSummary convert_checkpoint(const ConvertOptions& options) {
 
   ConvertSummary summary;
   summary.source = checkpoint.source;
-  summary.family = checkpoint.family;
+  summary.family = architecture_of(checkpoint);
   summary.name = checkpoint.name;
   summary.parameters = header.metadata["parameters"];
   summary.has_tokenizer = !checkpoint.tokenizer.empty();

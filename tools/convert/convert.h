@@ -39,9 +39,9 @@ struct ConvertSummary {
     std::uint64_t bytes = 0;
   };
   std::string source;                                    // "gguf", "llama2.c", "safetensors"
-  std::string family;                                    // "llama", "gpt2"
+  std::string family;                                    // "llama", "gpt2", "generator": the architecture
   std::string name;                                      // the model's own; may be empty
-  nlohmann::json parameters = nlohmann::json::object();  // as models/llama.h and models/gpt2.h describe them
+  nlohmann::json parameters = nlohmann::json::object();  // as the headers of models/ describe them
   bool has_tokenizer = false;
   std::uint64_t elements = 0;      // of all tensors: the number of parameters
   std::map<DType, Tally> types;    // what the file holds

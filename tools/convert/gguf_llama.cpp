@@ -185,8 +185,7 @@ nlohmann::json llama_parameters(const Gguf& gguf, std::int64_t vocabulary) {
           {"rope_base", gguf.find_real("llama.rope.freq_base").value_or(10000)},
           {"rope_layout", "interleaved"},
           {"rope_dims", gguf.find_size("llama.rope.dimension_count").value_or(head_dim)},
-          {"activation", "silu"},
-          {"window", 0}};
+          {"activation", "silu"}};
 }
 
 SourceTensor source_tensor(const std::shared_ptr<const SourceFile>& file, const GgufTensor& tensor) {
@@ -221,7 +220,8 @@ Checkpoint read_gguf(const std::shared_ptr<const SourceFile>& file) {
   refuse_unknown_metadata(gguf);
 
   Checkpoint checkpoint;
-  checkpoint.family = "llama";
+  checkpoint.family = "decoder";
+  checkpoint.architecture = "llama";
   checkpoint.source = "gguf";
   if (const std::string* name = gguf.find_text("general.name")) checkpoint.name = valid_utf8(*name);
   std::int64_t vocabulary = 0;

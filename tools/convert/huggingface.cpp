@@ -40,7 +40,7 @@ void read_tokenizer(const fs::path& folder, const HuggingFaceConfig& config, Che
     description = read_sentencepiece(model.string(), SourceFile::open(model)->read_all(kMaxTokenizerBytes),
                                      tokenizer_config, vocabulary);
   } else if (has_vocab_and_merges(folder)) {
-    description = read_vocab_and_merges(folder, config.family, vocabulary);
+    description = read_vocab_and_merges(folder, std::string(config.family->name), vocabulary);
     refuse_added_tokens(tokenizer_config, "vocab.json", description);
     add_tokens_of_config(tokenizer_config, description, checkpoint.notes);
   } else {
@@ -73,11 +73,12 @@ Checkpoint read_huggingface(const fs::path& folder) {
   const HuggingFaceConfig config =
       read_huggingface_config(config_json, read_json_if_any(folder / "generation_config.json", kMaxConfigBytes));
   Checkpoint checkpoint;
-  checkpoint.family = config.family;
+  checkpoint.family = "decoder";
+  checkpoint.architecture = config.family->name;
   checkpoint.source = format_of_weights(folder);
   checkpoint.name = valid_utf8(fs::absolute(folder).lexically_normal().filename().string());
   checkpoint.parameters = config.parameters;
-  const auto is_buffer = [&](std::string_view name) { return is_huggingface_buffer(config.family, name); };
+  const auto is_buffer = [&](std::string_view name) { return is_huggingface_buffer(*config.family, name); };
   map_huggingface_tensors(config, read_weight_files(folder, is_buffer, checkpoint.notes), checkpoint);
   if (!config.tied) {
     const bool has_output = std::ranges::any_of(

@@ -39,102 +39,39 @@ std::vector<float> llama3_factors(ConfigReader& rope, double base, std::int64_t 
   return factors;
 }
 
-/// Rotary positions: transformers 5 keeps all in "rope_parameters"; 4 has "rope_theta" and "rope_scaling".
-void read_rope(ConfigReader& config, HuggingFaceConfig& result) {
-  const auto outer_base = config.find_positive("rope_theta");
-  const nlohmann::json* parameters = config.find("rope_parameters");
-  const nlohmann::json* scaling = config.find("rope_scaling");
-  if (parameters != nullptr && scaling != nullptr && *parameters != *scaling) {
-    config.contradict(fmt::format("'rope_scaling' is {}", shown(*scaling)),
-                      fmt::format("'rope_parameters' is {}", shown(*parameters)));
+/// The share of a head that turns, where both places that may name it agree.
+double partial_of(ConfigReader& config, ConfigReader* rope, std::optional<double> otherwise) {
+  const char* key = "partial_rotary_factor";
+  if (!otherwise) {
+    config.expect(key, 1.0);
+    if (rope != nullptr) rope->expect(key, 1.0);
+    return 1;
   }
-  const std::int64_t dims = result.parameters["head_dim"].get<std::int64_t>();
-  if (dims % 2 != 0 || dims > (1 << 20)) config.fail("head_dim", "an even number up to 2^20");
-  double base = outer_base.value_or(10000);
-  if (parameters != nullptr || scaling != nullptr) {
-    const char* name_of_rope = parameters != nullptr ? "rope_parameters" : "rope_scaling";
-    ConfigReader rope(parameters != nullptr ? *parameters : *scaling, fmt::format("config.json, {}", name_of_rope));
-    const auto inner_base = rope.find_positive("rope_theta");
-    if (inner_base && outer_base && *inner_base != *outer_base) {
-      config.contradict(fmt::format("'rope_theta' is {}", *outer_base),
-                        fmt::format("'rope_theta' inside '{}' is {}", name_of_rope, *inner_base));
-    }
-    base = inner_base.value_or(base);
-    rope.expect("partial_rotary_factor", 1.0);
-    const auto type = rope.find_text("rope_type");
-    const auto older = rope.find_text("type");
-    if (type && older && *type != *older) {
-      rope.contradict(fmt::format("'rope_type' is {}", in_quotes(*type)),
-                      fmt::format("'type' is {}", in_quotes(*older)));
-    }
-    const std::string name = type.value_or(older.value_or("default"));
-    if (name == "linear") {
-      result.rope_factors.assign(static_cast<std::size_t>(dims / 2), static_cast<float>(rope.positive("factor")));
-    } else if (name == "llama3") {
-      result.rope_factors = llama3_factors(rope, base, dims);
-    } else if (name != "default") {
-      rope.fail(type ? "rope_type" : "type", "default, linear or llama3");
-    }
-    rope.refuse_unread(false);
+  const double outer = config.find_positive(key).value_or(0);
+  const double inner = rope == nullptr ? 0 : rope->find_positive(key).value_or(0);
+  if (outer > 0 && inner > 0 && outer != inner) {
+    config.contradict(fmt::format("'{}' is {}", key, outer),
+                      fmt::format("'{}' in {} is {}", key, rope->where(), inner));
   }
-  config.expect("partial_rotary_factor", 1.0);
-  result.parameters["rope_base"] = base;
-  result.parameters["rope_layout"] = "half";
-  result.parameters["rope_dims"] = dims;
+  const double partial = inner > 0 ? inner : outer > 0 ? outer : *otherwise;
+  if (partial > 1) config.fail(key, "a share of a head, up to 1");
+  return partial;
 }
 
-void read_llama(ConfigReader& config, bool mistral, HuggingFaceConfig& result) {
-  const std::int64_t width = config.size("hidden_size");
-  const std::int64_t heads = config.size("num_attention_heads");
-  const auto head_dim = config.find_size("head_dim");
-  if (!head_dim && width % heads != 0)
-    config.fail("num_attention_heads", fmt::format("a divisor of hidden_size, {}", width));
-  // MistralConfig's own default of 8 is older than most checkpoints: it must be spelled out.
-  const auto kv_heads = config.find_size("num_key_value_heads");
-  if (mistral && !kv_heads) config.fail("num_key_value_heads", "an integer above zero");
-  result.family = "llama";
-  result.parameters = {{"width", width},
-                       {"layers", config.size("num_hidden_layers")},
-                       {"heads", heads},
-                       {"kv_heads", kv_heads.value_or(heads)},
-                       {"head_dim", head_dim.value_or(width / heads)},
-                       {"ffn_width", config.size("intermediate_size")},
-                       {"vocabulary", config.size("vocab_size")},
-                       {"context", config.size("max_position_embeddings")},
-                       {"norm_eps", config.positive("rms_norm_eps")},
-                       {"activation", config.activation("hidden_act", "silu")},
-                       {"window", 0}};
-  if (mistral) {
-    if (!config.has("sliding_window")) config.fail("sliding_window", "a number or null");
-    result.parameters["window"] = config.find_size("sliding_window").value_or(0);
-    config.expect("attention_bias", false);
-    config.expect("mlp_bias", false);
-  } else {
-    config.expect("sliding_window", false);
-    config.expect("use_sliding_window", false);
-    config.expect("rope_interleaved", false);
-    config.boolean("is_llama_config", false);  // of a converter, either way
-    result.attention_bias = config.boolean("attention_bias", false);
-    result.ffn_bias = config.boolean("mlp_bias", false);
+/// Factors of angles that a kind of rope asks for; empty for none.
+std::vector<float> rope_factors(ConfigReader& rope, double base, std::int64_t dims) {
+  const auto type = rope.find_text("rope_type");
+  const auto older = rope.find_text("type");
+  if (type && older && *type != *older) {
+    rope.contradict(fmt::format("'rope_type' is {}", in_quotes(*type)), fmt::format("'type' is {}", in_quotes(*older)));
   }
-  result.tied = config.boolean("tie_word_embeddings", false);
-  read_rope(config, result);
-}
-
-void read_gpt2(ConfigReader& config, HuggingFaceConfig& result) {
-  const std::int64_t width = config.size("n_embd");
-  result.family = "gpt2";
-  result.parameters = {{"width", width},
-                       {"layers", config.size("n_layer")},
-                       {"heads", config.size("n_head")},
-                       {"ffn_width", config.find_size("n_inner").value_or(4 * width)},
-                       {"vocabulary", config.size("vocab_size")},
-                       {"context", config.size("n_positions")},
-                       {"norm_eps", config.positive("layer_norm_epsilon")},
-                       {"activation", config.activation("activation_function", "gelu_new")},
-                       {"scale_attention", config.boolean("scale_attn_weights", true)}};
-  config.expect("scale_attn_by_inverse_layer_idx", false);
-  result.tied = config.boolean("tie_word_embeddings", true);
+  const std::string name = type.value_or(older.value_or("default"));
+  if (name == "linear") {
+    return std::vector<float>(static_cast<std::size_t>(dims / 2), static_cast<float>(rope.positive("factor")));
+  }
+  if (name == "llama3") return llama3_factors(rope, base, dims);
+  if (name != "default") rope.fail(type ? "rope_type" : "type", "default, linear or llama3");
+  return {};
 }
 
 std::vector<std::int32_t> end_tokens_of(const nlohmann::json& file, const char* name, std::int64_t vocabulary) {
@@ -142,6 +79,85 @@ std::vector<std::int32_t> end_tokens_of(const nlohmann::json& file, const char* 
 }
 
 }  // namespace
+
+void read_sizes(ConfigReader& config, const SizeKeys& keys, HuggingFaceConfig& result) {
+  const std::int64_t width = config.size(keys.width);
+  const std::int64_t heads = config.size(keys.heads);
+  const auto head_dim = config.find_size("head_dim");
+  if (!head_dim && width % heads != 0) config.fail(keys.heads, fmt::format("a divisor of {}, {}", keys.width, width));
+  const auto find_size = [&](const char* key) { return key == nullptr ? std::nullopt : config.find_size(key); };
+  nlohmann::json& p = result.parameters;
+  p = {{"width", width},
+       {"layers", config.size(keys.layers)},
+       {"heads", heads},
+       {"kv_heads", find_size(keys.kv_heads).value_or(heads)},
+       {"head_dim", head_dim.value_or(width / heads)},
+       {"ffn_width", keys.ffn_is_named ? config.size(keys.ffn_width) : find_size(keys.ffn_width).value_or(4 * width)},
+       {"vocabulary", config.size("vocab_size")},
+       {"rope_dims", 0}};
+  if (keys.context != nullptr) p["context"] = config.size(keys.context);
+  if (keys.norm_eps != nullptr) p["norm_eps"] = config.positive(keys.norm_eps);
+  if (keys.activation != nullptr) p["activation"] = config.activation(keys.activation, keys.activation_if_missing);
+}
+
+void read_rope(ConfigReader& config, HuggingFaceConfig& result, std::optional<double> partial) {
+  const auto outer_base = config.find_positive("rope_theta");
+  const nlohmann::json* parameters = config.find("rope_parameters");
+  const nlohmann::json* scaling = config.find("rope_scaling");
+  if (parameters != nullptr && scaling != nullptr && *parameters != *scaling) {
+    config.contradict(fmt::format("'rope_scaling' is {}", shown(*scaling)),
+                      fmt::format("'rope_parameters' is {}", shown(*parameters)));
+  }
+  const char* name = parameters != nullptr ? "rope_parameters" : "rope_scaling";
+  const nlohmann::json* own = parameters != nullptr ? parameters : scaling;
+  std::optional<ConfigReader> rope;
+  if (own != nullptr) rope.emplace(*own, fmt::format("config.json, {}", name));
+
+  const std::int64_t head_dim = result.parameters["head_dim"].get<std::int64_t>();
+  const auto dims =
+      static_cast<std::int64_t>(partial_of(config, rope ? &*rope : nullptr, partial) * static_cast<double>(head_dim));
+  if (dims == 0 || dims % 2 != 0 || dims > (1 << 20)) {
+    config.fail("head_dim", fmt::format("heads of which an even number of elements turns, up to 2^20, not {}", dims));
+  }
+  double base = outer_base.value_or(10000);
+  if (rope) {
+    const auto inner_base = rope->find_positive("rope_theta");
+    if (inner_base && outer_base && *inner_base != *outer_base) {
+      config.contradict(fmt::format("'rope_theta' is {}", *outer_base),
+                        fmt::format("'rope_theta' inside '{}' is {}", name, *inner_base));
+    }
+    base = inner_base.value_or(base);
+    result.rope_factors = rope_factors(*rope, base, dims);
+    rope->refuse_unread(false);
+  }
+  result.parameters["rope_base"] = base;
+  result.parameters["rope_layout"] = "half";
+  result.parameters["rope_dims"] = dims;
+}
+
+void read_windows(ConfigReader& config, HuggingFaceConfig& result, std::int64_t window, bool (*slides)(std::int64_t)) {
+  const auto layers = result.parameters["layers"].get<std::int64_t>();
+  const nlohmann::json* types = config.find("layer_types");
+  const auto wrong = [&] {
+    config.fail("layer_types", fmt::format("a list of {} names, full_attention or sliding_attention", layers));
+  };
+  if (layers > 10000 ||
+      (types != nullptr && (!types->is_array() || types->size() != static_cast<std::size_t>(layers)))) {
+    wrong();
+  }
+  std::vector<std::int64_t> windows;
+  for (std::int64_t layer = 0; layer < layers; ++layer) {
+    bool sliding = slides(layer);
+    if (types != nullptr) {
+      const nlohmann::json& type = (*types)[static_cast<std::size_t>(layer)];
+      sliding = type == "sliding_attention";
+      if (!sliding && type != "full_attention") wrong();
+    }
+    if (sliding && window == 0) config.fail("sliding_window", "a number, since layers slide");
+    windows.push_back(sliding ? window : 0);
+  }
+  if (std::ranges::any_of(windows, [](std::int64_t each) { return each > 0; })) result.parameters["windows"] = windows;
+}
 
 HuggingFaceConfig read_huggingface_config(const nlohmann::json& config, const nlohmann::json& generation_config) {
   ConfigReader reader(config, "config.json");
@@ -152,15 +168,17 @@ HuggingFaceConfig read_huggingface_config(const nlohmann::json& config, const nl
   }
   HuggingFaceConfig result;
   const std::string architecture = architectures->front().get<std::string>();
-  if (architecture == "LlamaForCausalLM" || architecture == "MistralForCausalLM") {
-    read_llama(reader, architecture == "MistralForCausalLM", result);
-  } else if (architecture == "GPT2LMHeadModel") {
-    read_gpt2(reader, result);
-  } else {
-    reader.fail("architectures",
-                "LlamaForCausalLM, MistralForCausalLM, GPT2LMHeadModel or a translation model (MarianMTModel, M2M100-, "
-                "Bart-, MBart-, T5-, MT5- or UMT5ForConditionalGeneration)");
+  std::string known;
+  for (const HuggingFaceFamily& family : huggingface_families()) {
+    if (architecture == family.architecture) result.family = &family;
+    known += fmt::format("{}, ", family.architecture);
   }
+  if (result.family == nullptr) {
+    reader.fail("architectures", known +
+                                     "or a translation model (MarianMTModel, M2M100-, Bart-, MBart-, T5-, MT5- or "
+                                     "UMT5ForConditionalGeneration)");
+  }
+  result.family->read(reader, result);
   reader.expect("is_decoder", false);
   reader.expect("is_encoder_decoder", false);
   reader.expect("add_cross_attention", false);

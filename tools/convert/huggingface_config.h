@@ -2,24 +2,91 @@
 
 #include <cstdint>
 #include <nlohmann/json.hpp>
+#include <optional>
+#include <set>
+#include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace heed::convert {
 
+/// How a tensor of a Hugging Face model holds what the recipe has under one name, or several.
+enum class Packing : std::uint8_t {
+  One,
+  Transposed,       // a matrix as [in, out]: GPT-2's Conv1D
+  TransposedThree,  // three such beside each other: queries, keys and values
+  Three,            // rows of all queries, then of all keys, then of all values
+  ThreeByGroup,     // for each key/value head the rows of its queries, of its key and of its value
+  GateUp,           // rows of the gate, then of what it opens
+};
+
+/// A name in a Hugging Face model, without .weight and .bias in a layer, and the recipe's (models/decoder.h). Packed
+/// ones stand for "attn_qkv", and for "ffn_gate_up".
+struct TensorName {
+  std::string_view from;
+  std::string_view to;
+  Packing packing = Packing::One;
+};
+
+struct HuggingFaceFamily;
+
 /// What config.json (of transformers 4 or 5) and generation_config.json of a Hugging Face folder say, in heed's terms.
 struct HuggingFaceConfig {
-  std::string family;                                    // "llama", "gpt2"
-  nlohmann::json parameters = nlohmann::json::object();  // models/llama.h, models/gpt2.h
+  const HuggingFaceFamily* family = nullptr;
+  nlohmann::json parameters = nlohmann::json::object();  // models/decoder.h
   bool tied = false;                                     // the embedding serves as output matrix
-  bool attention_bias = false;                           // Llama only: q, k, v and output have biases
-  bool ffn_bias = false;                                 // Llama only: gate, up and down have biases
+  std::set<std::string, std::less<>> biased;             // matrices of a layer that have biases, in the recipe's names
+  double norm_offset = 0;                                // added to the weights of norms
+  bool unweighted_norms = false;                         // norms multiply by nothing
+  std::int64_t skipped_positions = 0;                    // first rows of the position table that no token has
   std::vector<float> rope_factors;                       // [rope_dims/2]; empty without scaling
   std::vector<std::int32_t> end_tokens;
 };
 
-/// Architectures LlamaForCausalLM, MistralForCausalLM and GPT2LMHeadModel. `generation_config` may be null. Throws
-/// Error naming the key of config.json that is missing, out of range or not known to leave the computation as it is.
+class ConfigReader;
+
+/// Models whose config.json and tensors are read alike. A family is a row of the table in huggingface_families.cpp.
+struct HuggingFaceFamily {
+  std::string_view architecture;  // in config.json
+  std::string_view name;          // heed's, for people
+  std::string_view prefix;        // before all names but the output's; may be missing as a whole
+  std::string_view layers;        // what stands before a layer's number
+  std::span<const TensorName> layer;
+  std::span<const TensorName> outer;
+  /// Names of buffers of a layer that transformers computes itself: causal masks, rotary frequencies.
+  std::span<const std::string_view> buffers;
+  void (*read)(ConfigReader& config, HuggingFaceConfig& result);
+};
+
+std::span<const HuggingFaceFamily> huggingface_families();
+
+/// Throws Error naming the key of config.json that is missing, out of range or not known to leave the computation as it
+/// is, and the architectures that there are. `generation_config` may be null.
 HuggingFaceConfig read_huggingface_config(const nlohmann::json& config, const nlohmann::json& generation_config);
+
+// What the families share.
+
+/// The keys of config.json that say sizes; null where a family has none.
+struct SizeKeys {
+  const char* width = "hidden_size";
+  const char* layers = "num_hidden_layers";
+  const char* heads = "num_attention_heads";
+  const char* kv_heads = "num_key_value_heads";
+  const char* ffn_width = "intermediate_size";
+  bool ffn_is_named = true;  // or four times the width, where it is not
+  const char* context = "max_position_embeddings";
+  const char* norm_eps = "rms_norm_eps";
+  const char* activation = "hidden_act";
+  const char* activation_if_missing = "silu";
+};
+void read_sizes(ConfigReader& config, const SizeKeys& keys, HuggingFaceConfig& result);
+
+/// Rotary positions: transformers 5 keeps all in "rope_parameters"; 4 has "rope_theta" and "rope_scaling". `partial` is
+/// the share of a head that turns where the config names none; without it whole heads turn, and no config may say else.
+void read_rope(ConfigReader& config, HuggingFaceConfig& result, std::optional<double> partial = {});
+
+/// The window of each layer, as "layer_types" says or, where it is missing, `slides(layer)`.
+void read_windows(ConfigReader& config, HuggingFaceConfig& result, std::int64_t window, bool (*slides)(std::int64_t));
 
 }  // namespace heed::convert

@@ -20,48 +20,12 @@ namespace heed::convert {
 
 namespace {
 
-struct Renaming {
-  std::string_view from;
-  std::string_view to;
-};
-constexpr auto kLlamaLayer = std::to_array<Renaming>({{"input_layernorm", "attn_norm"},
-                                                      {"self_attn.q_proj", "attn_q"},
-                                                      {"self_attn.k_proj", "attn_k"},
-                                                      {"self_attn.v_proj", "attn_v"},
-                                                      {"self_attn.o_proj", "attn_output"},
-                                                      {"post_attention_layernorm", "ffn_norm"},
-                                                      {"mlp.gate_proj", "ffn_gate"},
-                                                      {"mlp.up_proj", "ffn_up"},
-                                                      {"mlp.down_proj", "ffn_down"}});
-constexpr auto kLlamaOuter = std::to_array<Renaming>({{"model.embed_tokens.weight", "token_embd.weight"},
-                                                      {"model.norm.weight", "output_norm.weight"},
-                                                      {"lm_head.weight", "output.weight"}});
-constexpr auto kGpt2Layer = std::to_array<Renaming>({{"ln_1", "attn_norm"},
-                                                     {"attn.c_attn", "attn_qkv"},
-                                                     {"attn.c_proj", "attn_output"},
-                                                     {"ln_2", "ffn_norm"},
-                                                     {"mlp.c_fc", "ffn_up"},
-                                                     {"mlp.c_proj", "ffn_down"}});
-constexpr auto kGpt2Outer = std::to_array<Renaming>({{"wte.weight", "token_embd.weight"},
-                                                     {"wpe.weight", "position_embd.weight"},
-                                                     {"ln_f.weight", "output_norm.weight"},
-                                                     {"ln_f.bias", "output_norm.bias"},
-                                                     {"lm_head.weight", "output.weight"}});
-
-template <std::size_t N>
-const Renaming* find(const std::array<Renaming, N>& table, std::string_view name) {
-  const auto found = std::ranges::find(table, name, &Renaming::from);
-  return found == table.end() ? nullptr : &*found;
-}
-
-/// "PREFIX12.rest" -> {12, "rest"}.
+/// "12.rest" -> {12, "rest"}.
 struct LayerName {
   int layer;
   std::string_view rest;
 };
-std::optional<LayerName> layer_name(std::string_view name, std::string_view prefix) {
-  if (!name.starts_with(prefix)) return {};
-  name.remove_prefix(prefix.size());
+std::optional<LayerName> layer_name(std::string_view name) {
   LayerName result = {};
   const auto [end, problem] = std::from_chars(name.data(), name.data() + name.size(), result.layer);
   if (problem != std::errc() || result.layer < 0 || end == name.data() + name.size() || *end != '.') return {};
@@ -74,36 +38,68 @@ std::string_view without_prefix(std::string_view name, std::string_view prefix) 
   return name.starts_with(prefix) ? name.substr(prefix.size()) : name;
 }
 
-/// The name under which a layer's or outer tensor goes into the .heed file; nothing when it is not known.
-template <std::size_t N, std::size_t M>
-std::optional<std::string> rename(std::string_view name, std::string_view layer_prefix,
-                                  const std::array<Renaming, N>& in_layer, const std::array<Renaming, M>& outer) {
-  if (const Renaming* known = find(outer, name)) return std::string(known->to);
-  const auto layer = layer_name(name, layer_prefix);
-  if (!layer) return {};
-  const auto dot = layer->rest.rfind('.');
+/// A tensor's place in a model: its name in the table, the layer, and whether it is a weight or a bias.
+struct Place {
+  const TensorName* name;
+  int layer;  // -1: none
+  std::string_view kind;
+
+  std::string under(std::string_view stem) const {
+    return layer < 0 ? fmt::format("{}{}", stem, kind) : fmt::format("blk.{}.{}{}", layer, stem, kind);
+  }
+};
+
+/// Nothing when the name is not known.
+std::optional<Place> place_of(const HuggingFaceFamily& family, std::string_view name) {
+  name = without_prefix(name, family.prefix);
+  Place place{nullptr, -1, {}};
+  std::span<const TensorName> table = family.outer;
+  if (name.starts_with(family.layers)) {
+    const auto layer = layer_name(name.substr(family.layers.size()));
+    if (!layer) return {};
+    place.layer = layer->layer;
+    name = layer->rest;
+    table = family.layer;
+  }
+  const auto dot = name.rfind('.');
   if (dot == std::string_view::npos) return {};
-  const std::string_view kind = layer->rest.substr(dot);
-  const Renaming* known = find(in_layer, layer->rest.substr(0, dot));
-  if (known == nullptr || (kind != ".weight" && kind != ".bias")) return {};
-  return fmt::format("blk.{}.{}{}", layer->layer, known->to, kind);
+  place.kind = name.substr(dot);
+  const auto known = std::ranges::find(table, name.substr(0, dot), &TensorName::from);
+  if (known == table.end() || (place.kind != ".weight" && place.kind != ".bias")) return {};
+  place.name = &*known;
+  return place;
 }
 
-/// The inverse, for messages: what the file calls a tensor of the recipe.
-template <std::size_t N, std::size_t M>
-std::string original_name(const std::string& name, std::string_view layer_prefix,
-                          const std::array<Renaming, N>& in_layer, const std::array<Renaming, M>& outer) {
-  const auto known = std::ranges::find(outer, name, &Renaming::to);
-  if (known != outer.end()) return std::string(known->from);
-  const auto layer = layer_name(name, "blk.");
-  const auto dot = layer ? layer->rest.rfind('.') : std::string_view::npos;
+/// What a packed tensor holds, in the recipe's names.
+std::span<const std::string_view> parts_of(Packing packing) {
+  static constexpr std::string_view kThree[] = {"attn_q", "attn_k", "attn_v"};
+  static constexpr std::string_view kGateUp[] = {"ffn_gate", "ffn_up"};
+  if (packing == Packing::GateUp) return kGateUp;
+  if (packing == Packing::One || packing == Packing::Transposed) return {};
+  return kThree;
+}
+
+/// The inverse of place_of(), for messages: what the file calls a tensor of the recipe.
+std::string original_name(const HuggingFaceFamily& family, bool has_prefix, const std::string& name) {
+  std::string_view inner = name;
+  std::string before;
+  std::span<const TensorName> table = family.outer;
+  if (inner.starts_with("blk.")) {
+    const auto layer = layer_name(inner.substr(4));
+    if (!layer) return name;
+    before = fmt::format("{}{}.", family.layers, layer->layer);
+    inner = layer->rest;
+    table = family.layer;
+  }
+  const auto dot = inner.rfind('.');
   if (dot == std::string_view::npos) return name;
-  std::string_view part = layer->rest.substr(0, dot);
-  const bool has_parts = std::ranges::find(in_layer, part, &Renaming::to) == in_layer.end();
-  if (has_parts) part = "attn_qkv";  // of which queries, keys and values are cut
-  const auto inner = std::ranges::find(in_layer, part, &Renaming::to);
-  if (inner == in_layer.end()) return name;
-  return fmt::format("{}{}.{}{}", layer_prefix, layer->layer, inner->from, layer->rest.substr(dot));
+  const std::string_view stem = inner.substr(0, dot);
+  const auto known = std::ranges::find_if(table, [&](const TensorName& each) {
+    return each.to == stem || std::ranges::find(parts_of(each.packing), stem) != parts_of(each.packing).end();
+  });
+  if (known == table.end()) return name;
+  const bool is_output = known->to == "output";
+  return fmt::format("{}{}{}{}", has_prefix && !is_output ? family.prefix : "", before, known->from, inner.substr(dot));
 }
 
 [[noreturn]] void unknown_tensor(const std::string& name) {
@@ -117,84 +113,151 @@ void expect_shape(const SourceTensor& tensor, const Shape& expected) {
   }
 }
 
-/// Conv1D: a matrix is [in, out], or three of them beside each other for queries, keys and values.
-void add_conv1d(const SourceTensor& tensor, const std::string& name, std::int64_t in, std::int64_t out,
-                Checkpoint& checkpoint) {
-  const bool is_bias = name.ends_with(".bias");
-  const auto split = name.find("attn_qkv");
-  const std::int64_t parts = split == std::string::npos ? 1 : 3;
-  expect_shape(tensor, is_bias ? Shape{parts * out} : Shape{in, parts * out});
-  constexpr std::array<std::string_view, 3> kParts = {"attn_q", "attn_k", "attn_v"};
-  for (std::int64_t i = 0; i < parts; ++i) {
-    std::string part = name;
-    if (parts == 3) part.replace(split, 8, kParts[static_cast<std::size_t>(i)]);
-    checkpoint.tensors.push_back(is_bias ? rows_of(tensor, part, i * out, out)
-                                         : transposed_columns(tensor, part, i * out, out));
-    checkpoint.tensors.back().in_file = tensor.name;
-  }
+struct RowRange {
+  std::int64_t first;
+  std::int64_t count;
+};
+
+/// Ranges of rows of a tensor, one below the other; they are cut when they are read.
+SourceTensor gathered_rows(const SourceTensor& from, std::string name, std::vector<RowRange> ranges) {
+  Shape shape = from.shape;
+  shape.at(0) = 0;
+  for (const RowRange& range : ranges) shape[0] += range.count;
+  const auto row =
+      static_cast<std::ptrdiff_t>(byte_size(from.dtype, from.shape)) / std::max<std::int64_t>(1, from.shape[0]);
+  return {std::move(name), from.dtype, std::move(shape), [read = from.read, ranges = std::move(ranges), row] {
+            const std::vector<std::byte> all = read();
+            std::vector<std::byte> rows;
+            for (const RowRange& range : ranges) {
+              rows.insert(rows.end(), all.begin() + range.first * row, all.begin() + (range.first + range.count) * row);
+            }
+            return rows;
+          }};
 }
 
-void map_gpt2(const HuggingFaceConfig& config, std::vector<SourceTensor> tensors, Checkpoint& checkpoint) {
-  const auto width = config.parameters["width"].get<std::int64_t>();
-  const auto ffn_width = config.parameters["ffn_width"].get<std::int64_t>();
-  const bool has_prefix =
-      std::ranges::any_of(tensors, [](const SourceTensor& tensor) { return tensor.name.starts_with("transformer."); });
-  checkpoint.name_in_file = [has_prefix](const std::string& name) {
-    const std::string original = original_name(name, "h.", kGpt2Layer, kGpt2Outer);
-    return has_prefix && original != "lm_head.weight" ? "transformer." + original : original;
-  };
-  for (SourceTensor& tensor : tensors) {
-    const auto name = rename(without_prefix(tensor.name, "transformer."), "h.", kGpt2Layer, kGpt2Outer);
-    if (!name) unknown_tensor(tensor.name);
-    if (name->find("attn_qkv") != std::string::npos || name->find("attn_output") != std::string::npos) {
-      add_conv1d(tensor, *name, width, width, checkpoint);
-    } else if (name->find("ffn_up") != std::string::npos) {
-      add_conv1d(tensor, *name, width, ffn_width, checkpoint);
-    } else if (name->find("ffn_down") != std::string::npos) {
-      add_conv1d(tensor, *name, ffn_width, width, checkpoint);
-    } else {
-      tensor.in_file = tensor.name;
-      tensor.name = *name;
-      checkpoint.tensors.push_back(std::move(tensor));
-    }
-  }
-}
+/// Gives the tensors of a Hugging Face model the recipe's names and layout.
+class TensorMapper {
+ public:
+  TensorMapper(const HuggingFaceConfig& config, Checkpoint& checkpoint) : config_(config), checkpoint_(checkpoint) {}
 
-void map_llama(const HuggingFaceConfig& config, std::vector<SourceTensor> tensors, Checkpoint& checkpoint) {
-  std::set<std::string> names;
-  checkpoint.name_in_file = [](const std::string& name) {
-    return original_name(name, "model.layers.", kLlamaLayer, kLlamaOuter);
-  };
-  for (SourceTensor& tensor : tensors) {
-    auto name = rename(tensor.name, "model.layers.", kLlamaLayer, kLlamaOuter);
-    if (!name) unknown_tensor(tensor.name);
-    if (name->ends_with(".bias")) {
-      const bool expected = name->find(".ffn_") != std::string::npos ? config.ffn_bias : config.attention_bias;
-      if (!expected) {
-        throw Error(fmt::format("tensor '{}' exists, but config.json says there are no such biases", tensor.name));
-      }
+  void map(std::vector<SourceTensor> tensors) {
+    const HuggingFaceFamily& family = *config_.family;
+    const bool has_prefix = std::ranges::any_of(
+        tensors, [&](const SourceTensor& tensor) { return tensor.name.starts_with(family.prefix); });
+    checkpoint_.name_in_file = [&family, has_prefix](const std::string& name) {
+      return original_name(family, has_prefix, name);
+    };
+    for (SourceTensor& tensor : tensors) {
+      const auto place = place_of(family, tensor.name);
+      if (!place) unknown_tensor(tensor.name);
+      add(tensor, *place);
     }
-    names.insert(*name);
-    tensor.in_file = std::exchange(tensor.name, std::move(*name));
-    checkpoint.tensors.push_back(std::move(tensor));
-  }
-  // The recipe takes biases as they come; here config.json says which there must be.
-  const auto layers = std::min<std::int64_t>(config.parameters["layers"].get<std::int64_t>(), 10000);
-  for (std::int64_t layer = 0; layer < layers; ++layer) {
-    for (const Renaming& matrix : kLlamaLayer) {
-      if (matrix.to.ends_with("_norm")) continue;
-      const bool expected = matrix.to.starts_with("ffn_") ? config.ffn_bias : config.attention_bias;
-      if (expected && !names.contains(fmt::format("blk.{}.{}.bias", layer, matrix.to))) {
-        throw Error(fmt::format("tensor 'model.layers.{}.{}.bias' is missing, but config.json says there is one", layer,
-                                matrix.from));
-      }
+    expect_biases();
+    if (!config_.rope_factors.empty()) {
+      checkpoint_.tensors.push_back(make_f32_tensor(
+          "rope_freqs.weight", {static_cast<std::int64_t>(config_.rope_factors.size())}, config_.rope_factors));
     }
   }
-  if (!config.rope_factors.empty()) {
-    checkpoint.tensors.push_back(make_f32_tensor(
-        "rope_freqs.weight", {static_cast<std::int64_t>(config.rope_factors.size())}, config.rope_factors));
+
+ private:
+  std::int64_t size(const char* key) const { return config_.parameters[key].get<std::int64_t>(); }
+
+  void push(SourceTensor tensor, const std::string& in_file) {
+    names_.insert(tensor.name);
+    tensor.in_file = in_file;
+    checkpoint_.tensors.push_back(std::move(tensor));
   }
-}
+
+  void check_bias(const SourceTensor& tensor, std::string_view stem) const {
+    const bool matrix = (stem.starts_with("attn_") || stem.starts_with("ffn_")) && !stem.ends_with("_norm");
+    if (matrix && !config_.biased.contains(stem)) {
+      throw Error(fmt::format("tensor '{}' exists, but config.json says there are no such biases", tensor.name));
+    }
+  }
+
+  void add(SourceTensor& tensor, const Place& place) {
+    const std::string in_file = tensor.name;
+    const bool bias = place.kind == ".bias";
+    const std::span<const std::string_view> parts = parts_of(place.name->packing);
+    if (!parts.empty()) return add_parts(tensor, place, parts);
+    if (bias && place.layer >= 0) check_bias(tensor, place.name->to);
+    std::string name = place.under(place.name->to);
+    if (place.name->packing == Packing::Transposed && !bias) {
+      const std::int64_t in = place.name->to == "ffn_down" ? size("ffn_width") : size("width");
+      const std::int64_t out = place.name->to == "ffn_up" ? size("ffn_width") : size("width");
+      expect_shape(tensor, {in, out});
+      return push(transposed_columns(tensor, std::move(name), 0, out), in_file);
+    }
+    if (config_.norm_offset != 0 && place.name->to.ends_with("_norm")) {
+      const Shape shape = tensor.shape;
+      return push(make_computed_tensor(std::move(name), shape, tensor,
+                                       [offset = static_cast<float>(config_.norm_offset)](std::vector<float> values) {
+                                         for (float& value : values) value += offset;
+                                         return values;
+                                       }),
+                  in_file);
+    }
+    if (config_.skipped_positions > 0 && place.name->to == "position_embd") {
+      expect_shape(tensor, {config_.skipped_positions + size("context"), size("width")});
+      return push(rows_of(tensor, std::move(name), config_.skipped_positions, size("context")), in_file);
+    }
+    tensor.name = std::move(name);
+    push(std::move(tensor), in_file);
+  }
+
+  void add_parts(const SourceTensor& tensor, const Place& place, std::span<const std::string_view> parts) {
+    const bool bias = place.kind == ".bias";
+    const Packing packing = place.name->packing;
+    const std::int64_t d = packing == Packing::GateUp ? 0 : size("head_dim");
+    std::vector<std::int64_t> rows(parts.size(), size("ffn_width"));
+    if (packing != Packing::GateUp) rows = {size("heads") * d, size("kv_heads") * d, size("kv_heads") * d};
+    std::int64_t all = 0;
+    for (const std::int64_t count : rows) all += count;
+    const bool transposed = packing == Packing::TransposedThree && !bias;
+    expect_shape(tensor, bias ? Shape{all} : transposed ? Shape{size("width"), all} : Shape{all, size("width")});
+    std::int64_t first = 0;
+    for (std::size_t i = 0; i < parts.size(); first += rows[i++]) {
+      if (bias) check_bias(tensor, parts[i]);
+      std::string name = place.under(parts[i]);
+      if (packing == Packing::ThreeByGroup) {
+        // Of each key/value head: its queries, its key, its value.
+        const std::int64_t queries = size("heads") / size("kv_heads") * d;
+        std::vector<RowRange> ranges;
+        for (std::int64_t group = 0; group < size("kv_heads"); ++group) {
+          const std::int64_t begin = group * (queries + 2 * d);
+          ranges.push_back(i == 0 ? RowRange{begin, queries} : RowRange{begin + queries + (i == 1 ? 0 : d), d});
+        }
+        push(gathered_rows(tensor, std::move(name), std::move(ranges)), tensor.name);
+      } else {
+        push(transposed ? transposed_columns(tensor, std::move(name), first, rows[i])
+                        : rows_of(tensor, std::move(name), first, rows[i]),
+             tensor.name);
+      }
+    }
+  }
+
+  /// The recipe takes biases as they come; here config.json says which there must be, and layer norms have them all.
+  void expect_biases() const {
+    const auto expect = [&](const std::string& stem) {
+      const std::string name = stem + ".bias";
+      if (names_.contains(name) || !names_.contains(stem + ".weight")) return;  // the recipe misses weights
+      throw Error(
+          fmt::format("tensor '{}' is missing, but config.json says there is one", checkpoint_.name_in_file(name)));
+    };
+    const auto layers = std::min<std::int64_t>(size("layers"), 10000);
+    for (std::int64_t layer = 0; layer < layers; ++layer) {
+      for (const std::string& matrix : config_.biased) expect(fmt::format("blk.{}.{}", layer, matrix));
+    }
+    if (config_.parameters.value("norm", "rms_norm") != "layer_norm") return;
+    for (const std::string& name : names_) {
+      if (name.ends_with("_norm.weight")) expect(name.substr(0, name.size() - 7));
+    }
+  }
+
+  const HuggingFaceConfig& config_;
+  Checkpoint& checkpoint_;
+  std::set<std::string> names_;
+};
 
 /// A tied output matrix that the file holds all the same repeats the embedding, as a rule. Where it does not,
 /// transformers ties nothing and computes with what the file says.
@@ -214,13 +277,11 @@ void resolve_tied_output(Checkpoint& checkpoint) {
 
 }  // namespace
 
-bool is_huggingface_buffer(std::string_view family, std::string_view name) {
-  if (family == "gpt2") {
-    const auto layer = layer_name(without_prefix(name, "transformer."), "h.");
-    return layer && (layer->rest == "attn.bias" || layer->rest == "attn.masked_bias");
-  }
-  const auto layer = layer_name(name, "model.layers.");
-  return layer && layer->rest == "self_attn.rotary_emb.inv_freq";
+bool is_huggingface_buffer(const HuggingFaceFamily& family, std::string_view name) {
+  name = without_prefix(name, family.prefix);
+  if (!name.starts_with(family.layers)) return false;
+  const auto layer = layer_name(name.substr(family.layers.size()));
+  return layer && std::ranges::find(family.buffers, layer->rest) != family.buffers.end();
 }
 
 SourceTensor transposed_columns(const SourceTensor& matrix, std::string name, std::int64_t first, std::int64_t count) {
@@ -249,11 +310,7 @@ SourceTensor transposed_columns(const SourceTensor& matrix, std::string name, st
 
 void map_huggingface_tensors(const HuggingFaceConfig& config, std::vector<SourceTensor> tensors,
                              Checkpoint& checkpoint) {
-  if (config.family == "gpt2") {
-    map_gpt2(config, std::move(tensors), checkpoint);
-  } else {
-    map_llama(config, std::move(tensors), checkpoint);
-  }
+  TensorMapper(config, checkpoint).map(std::move(tensors));
   if (config.tied) resolve_tied_output(checkpoint);
 }
 

@@ -14,7 +14,7 @@ void map_huggingface_tensors(const HuggingFaceConfig& config, std::vector<Source
                              Checkpoint& checkpoint);
 
 /// Whether a tensor of this name is a buffer that transformers computes itself: causal masks, rotary frequencies.
-bool is_huggingface_buffer(std::string_view family, std::string_view name);
+bool is_huggingface_buffer(const HuggingFaceFamily& family, std::string_view name);
 
 /// Columns [first, first + count) of a matrix [K, M], transposed to [count, K]; the matrix is read when the result is.
 /// GPT-2's Conv1D keeps its weights as [in, out].

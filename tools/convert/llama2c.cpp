@@ -225,7 +225,8 @@ Checkpoint read_llama2c(const std::shared_ptr<const SourceFile>& file, const Sou
   }
 
   Checkpoint checkpoint;
-  checkpoint.family = "llama";
+  checkpoint.family = "decoder";
+  checkpoint.architecture = "llama";
   checkpoint.source = "llama2.c";
   checkpoint.tensors = lay_out(file, version == 0 ? cursor.offset() : kVersion1HeaderBytes, sizes, version, tied);
   checkpoint.parameters = {{"width", sizes.width},
@@ -240,8 +241,7 @@ Checkpoint read_llama2c(const std::shared_ptr<const SourceFile>& file, const Sou
                            {"rope_base", 10000.0},
                            {"rope_layout", "interleaved"},
                            {"rope_dims", sizes.head_dim()},
-                           {"activation", "silu"},
-                           {"window", 0}};
+                           {"activation", "silu"}};
   const TokenizerDescription description = read_tokenizer(*tokenizer, sizes.vocabulary);
   checkpoint.end_tokens = description.end;
   checkpoint.tokenizer = description.to_json();

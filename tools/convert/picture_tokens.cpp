@@ -114,17 +114,23 @@ Json read_torch_decoder(const Json& config, const Json& json, std::vector<Source
     tensors.give(std::string("transformer.norm.") + part, std::string("output_norm.") + part, checkpoint);
   }
   tensors.finish(checkpoint);
+  const std::int64_t heads = decoder.size("heads");
+  if (width % heads != 0) decoder.fail("heads", fmt::format("a divisor of the width, {}", width));
   Json parameters = {{"width", width},
                      {"layers", layers},
-                     {"heads", decoder.size("heads")},
+                     {"heads", heads},
+                     {"kv_heads", heads},
+                     {"head_dim", width / heads},
                      {"ffn_width", decoder.size("ffn_width")},
                      {"vocabulary", vocabulary},
                      {"context", context},
+                     {"norm", "layer_norm"},
                      {"norm_eps", decoder.find_positive("norm_eps").value_or(1e-5)},
+                     {"feed_forward", "plain"},
                      {"activation", decoder.activation("activation", "relu")},
-                     {"scale_attention", true}};
+                     {"rope_dims", 0}};
   decoder.refuse_unread(false);
-  return {{"family", "gpt2"}, {"parameters", std::move(parameters)}};
+  return parameters;
 }
 
 /// The decoder of another folder, with its tokenizer.
@@ -136,7 +142,7 @@ Json read_folder_decoder(const fs::path& folder, ConfigReader& decoder, Checkpoi
         fmt::format("{}: config.json names it as the decoder's folder, but it has no config.json", path.string()));
   }
   Checkpoint read = read_huggingface(path);
-  if (read.family != "llama" && read.family != "gpt2") {
+  if (read.family != "decoder") {
     throw Error(fmt::format("{}: is no text model but of family '{}'; the decoder of pictures' codes must be one",
                             path.string(), read.family));
   }
@@ -144,7 +150,7 @@ Json read_folder_decoder(const fs::path& folder, ConfigReader& decoder, Checkpoi
   checkpoint.name_in_file = std::move(read.name_in_file);
   checkpoint.tokenizer = std::move(read.tokenizer);
   checkpoint.notes.insert(checkpoint.notes.end(), read.notes.begin(), read.notes.end());
-  return {{"family", read.family}, {"parameters", read.parameters}};
+  return read.parameters;
 }
 
 /// Words alone, without what the vocabulary would put around them: captions are filled up by ids that config.json
@@ -185,9 +191,10 @@ Checkpoint read_picture_tokens(const fs::path& folder) {
     made = read_folder_decoder(folder, reader, checkpoint);
   } else {
     std::vector<SourceTensor> of_decoder;
-    const auto others = std::ranges::stable_partition(found, [](const SourceTensor& t) { return !is_of_decoder(t); });
-    std::ranges::move(others, std::back_inserter(of_decoder));
-    found.erase(others.begin(), found.end());
+    const auto others =
+        std::stable_partition(found.begin(), found.end(), [](const SourceTensor& t) { return !is_of_decoder(t); });
+    std::move(others, found.end(), std::back_inserter(of_decoder));
+    found.erase(others, found.end());
     made = read_torch_decoder(json, *decoder, std::move(of_decoder), checkpoint);
   }
   for (SourceTensor& tensor : found) {

@@ -30,7 +30,7 @@ TEST_CASE("a GGUF file gives hyperparameters, tensors and the tokenizer") {
     GgufFile file = tiny_gguf();
     file.version = version;
     Checkpoint checkpoint = read(file.bytes());
-    CHECK(checkpoint.family == "llama");
+    CHECK(checkpoint.architecture == "llama");
     CHECK(checkpoint.source == "gguf");
     CHECK(checkpoint.name == "tiny");
     CHECK(checkpoint.parameters == nlohmann::json({{"width", 8},
@@ -45,8 +45,7 @@ TEST_CASE("a GGUF file gives hyperparameters, tensors and the tokenizer") {
                                                    {"rope_base", 10000},
                                                    {"rope_layout", "interleaved"},
                                                    {"rope_dims", 4},
-                                                   {"activation", "silu"},
-                                                   {"window", 0}}));
+                                                   {"activation", "silu"}}));
     CHECK(tensor(checkpoint, "blk.0.ffn_down.weight").shape == Shape{8, 12});
     CHECK(f32_values(tensor(checkpoint, "blk.0.ffn_down.weight").read()) == ramp(96, 8));
     const auto tokenizer = TokenizerDescription::from_json(checkpoint.tokenizer);

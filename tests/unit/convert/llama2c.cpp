@@ -35,7 +35,7 @@ TEST_CASE("versions 0 and 1, tied and not, hold the same tensors as the GGUF fil
       const std::string bytes = tiny_llama2c(version, tied);
       CHECK(is_llama2c(*file(bytes)));
       Checkpoint checkpoint = read(bytes);
-      CHECK(checkpoint.family == "llama");
+      CHECK(checkpoint.architecture == "llama");
       CHECK(checkpoint.parameters == expected.parameters);
       for (const SourceTensor& tensor : expected.tensors) {
         CHECK(convert_test::tensor(checkpoint, tensor.name).shape == tensor.shape);

@@ -3,8 +3,7 @@
 
 #include <algorithm>
 
-#include "models/gpt2.h"
-#include "models/llama.h"
+#include "models/decoder.h"
 #include "tests/unit/convert/sample_files.h"
 
 namespace heed::models {
@@ -15,20 +14,11 @@ using convert_test::error_of;
 using Json = nlohmann::json;
 
 Json llama_json() {
-  return {{"width", 8},
-          {"layers", 2},
-          {"heads", 4},
-          {"kv_heads", 2},
-          {"head_dim", 6},
-          {"ffn_width", 12},
-          {"vocabulary", 10},
-          {"context", 32},
-          {"norm_eps", 1e-5},
-          {"rope_base", 1e4},
-          {"rope_layout", "half"},
-          {"rope_dims", 4},
-          {"activation", "gelu"},
-          {"window", 7}};
+  return {{"width", 8},           {"layers", 2},           {"heads", 4},
+          {"kv_heads", 2},        {"head_dim", 6},         {"ffn_width", 12},
+          {"vocabulary", 10},     {"context", 32},         {"norm_eps", 1e-5},
+          {"rope_base", 1e4},     {"rope_layout", "half"}, {"rope_dims", 4},
+          {"activation", "gelu"}, {"windows", {7, 7}}};
 }
 
 TensorTable llama_table() {
@@ -56,10 +46,21 @@ std::string input_name(const Graph& graph, const Node& node, std::size_t index) 
   return node.inputs.at(index) == kNoValue ? "" : graph.value(node.inputs[index]).name;
 }
 
+/// The parameters in full: those of `given`, and what others are when they are left out.
+Json in_full(const Json& given) {
+  Json full = {{"norm", "rms_norm"},      {"norm_place", "pre"},      {"query_norm", "none"},
+               {"feed_forward", "gated"}, {"rope_layout", ""},        {"rope_base", 0.0},
+               {"local_rope_base", 0.0},  {"alibi", false},           {"windows", Json::array()},
+               {"attention_scale", 0.0},  {"attention_softcap", 0.0}, {"logits_softcap", 0.0},
+               {"embedding_scale", 1.0},  {"residual_scale", 1.0},    {"logits_scale", 1.0}};
+  full.update(given);
+  return full;
+}
+
 TEST_CASE("the llama graph is well formed and says what the hyperparameters say") {
-  const LlamaParameters parameters = LlamaParameters::from_json(llama_json());
-  CHECK(parameters.to_json() == llama_json());
-  const Graph graph = llama_decode_graph(parameters, llama_table());
+  const DecoderParameters parameters = DecoderParameters::from_json(llama_json());
+  CHECK(parameters.to_json() == in_full(llama_json()));
+  const Graph graph = decoder_graph(parameters, llama_table());
   validate(graph, nullptr);
   CHECK(graph.name == "decode");
   CHECK(graph.inputs == std::vector<ValueId>{graph.find("tokens"), graph.find("position")});
@@ -97,7 +98,7 @@ TEST_CASE("optional tensors of the llama family") {
   table["blk.1.attn_q.bias"] = {DType::F32, {24}};
   table["blk.1.ffn_down.bias"] = {DType::F32, {8}};
   const auto with_factors = [&](const std::vector<float>& factors) {
-    return llama_decode_graph(LlamaParameters::from_json(llama_json()), table, [&](const std::string& name) {
+    return decoder_graph(DecoderParameters::from_json(llama_json()), table, [&](const std::string& name) {
       CHECK(name == "rope_freqs.weight");
       return factors;
     });
@@ -134,56 +135,71 @@ TEST_CASE("hyperparameters out of range are refused by key") {
       {"rope_dims", 3, "rope_dims is 3"},
       {"rope_dims", 8, "rope_dims is 8"},
       {"activation", "tanh", "'activation' is \"tanh\""},
-      {"window", -1, "'window' is -1"},
+      {"windows", {7}, "'windows' is no list of 2 numbers"},
+      {"windows", {7, -1}, "'windows' holds -1"},
+      {"windows", 7, "'windows' is no list"},
+      {"norm", "batch_norm", "'norm' is \"batch_norm\""},
+      {"norm_place", "within", "'norm_place' is \"within\""},
+      {"query_norm", true, "'query_norm' is true"},
+      {"alibi", true, "both rotary positions and ALiBi"},
+      {"residual_scale", 0, "'residual_scale' is 0"},
+      {"logits_softcap", -1, "'logits_softcap' is -1"},
       {"new", 1, "'new' is not known"},
   };
   for (const auto& [key, value, message] : cases) {
     Json json = llama_json();
     json[key] = value;
-    const std::string said = error_of([&] { LlamaParameters::from_json(json); });
+    const std::string said = error_of([&] { DecoderParameters::from_json(json); });
     CHECK_MESSAGE(contains(said, message), said);
   }
   const Json good = llama_json();
   for (const auto& [key, value] : good.items()) {
+    if (key == "windows") continue;  // may be left out
     Json json = good;
     json.erase(key);
-    CHECK(contains(error_of([&] { LlamaParameters::from_json(json); }), fmt::format("'{}' is missing", key)));
+    CHECK(contains(error_of([&] { DecoderParameters::from_json(json); }), fmt::format("'{}' is missing", key)));
   }
-  CHECK(contains(error_of([&] { LlamaParameters::from_json(Json::array()); }), "not a JSON object"));
+  CHECK(contains(error_of([&] { DecoderParameters::from_json(Json::array()); }), "not a JSON object"));
 }
 
 TEST_CASE("every tensor of the llama family is required, in its shape, and norms in f32") {
-  const LlamaParameters parameters = LlamaParameters::from_json(llama_json());
+  const DecoderParameters parameters = DecoderParameters::from_json(llama_json());
   const TensorTable good = llama_table();
   for (const auto& [name, type] : good) {
     TensorTable table = good;
     table.erase(name);
-    CHECK(contains(error_of([&] { llama_decode_graph(parameters, table); }),
-                   fmt::format("tensor '{}' is missing", name)));
+    CHECK(contains(error_of([&] { decoder_graph(parameters, table); }), fmt::format("tensor '{}' is missing", name)));
     table = good;
     table[name].shape.back() += 1;
-    CHECK(
-        contains(error_of([&] { llama_decode_graph(parameters, table); }), fmt::format("tensor '{}' has shape", name)));
+    CHECK(contains(error_of([&] { decoder_graph(parameters, table); }), fmt::format("tensor '{}' has shape", name)));
     table = good;
     table[name].shape.push_back(1);
-    CHECK(
-        contains(error_of([&] { llama_decode_graph(parameters, table); }), fmt::format("tensor '{}' has shape", name)));
+    CHECK(contains(error_of([&] { decoder_graph(parameters, table); }), fmt::format("tensor '{}' has shape", name)));
   }
   TensorTable table = good;
   table["blk.0.attn_norm.weight"].dtype = DType::F16;
-  CHECK(contains(error_of([&] { llama_decode_graph(parameters, table); }), "is f16; norms and biases must be f32"));
+  CHECK(contains(error_of([&] { decoder_graph(parameters, table); }), "is f16; norms and biases must be f32"));
   table = good;
   table["blk.2.attn_norm.weight"] = {DType::F32, {8}};
-  CHECK(
-      contains(error_of([&] { llama_decode_graph(parameters, table); }), "'blk.2.attn_norm.weight' [8] has no place"));
+  CHECK(contains(error_of([&] { decoder_graph(parameters, table); }), "'blk.2.attn_norm.weight' [8] has no place"));
 }
 
 TEST_CASE("the gpt2 graph is well formed and says what the hyperparameters say") {
-  const Json json = {{"width", 8},       {"layers", 1},          {"heads", 2},
-                     {"ffn_width", 20},  {"vocabulary", 10},     {"context", 16},
-                     {"norm_eps", 1e-5}, {"activation", "relu"}, {"scale_attention", true}};
-  Gpt2Parameters parameters = Gpt2Parameters::from_json(json);
-  CHECK(parameters.to_json() == json);
+  const Json json = {{"width", 8},
+                     {"layers", 1},
+                     {"heads", 2},
+                     {"kv_heads", 2},
+                     {"head_dim", 4},
+                     {"ffn_width", 20},
+                     {"vocabulary", 10},
+                     {"context", 16},
+                     {"norm_eps", 1e-5},
+                     {"activation", "relu"},
+                     {"rope_dims", 0},
+                     {"norm", "layer_norm"},
+                     {"feed_forward", "plain"}};
+  DecoderParameters parameters = DecoderParameters::from_json(json);
+  CHECK(parameters.to_json() == in_full(json));
   TensorTable table = {{"token_embd.weight", {DType::F16, {10, 8}}}, {"position_embd.weight", {DType::F32, {16, 8}}}};
   for (const std::string name : {"blk.0.attn_norm", "blk.0.ffn_norm", "output_norm"}) {
     table[name + ".weight"] = table[name + ".bias"] = {DType::F32, {8}};
@@ -193,30 +209,62 @@ TEST_CASE("the gpt2 graph is well formed and says what the hyperparameters say")
     table["blk.0." + name + ".weight"] = {DType::F16, {rows, name == "ffn_down" ? 20 : 8}};
     table["blk.0." + name + ".bias"] = {DType::F32, {rows}};
   }
-  const Graph graph = gpt2_decode_graph(parameters, table);
+  const Graph graph = decoder_graph(parameters, table);
   validate(graph, nullptr);
   CHECK(node(graph, "positions").attributes.text("rows") == "tokens");
   CHECK(node(graph, "layer0.ffn_up").attributes.text("activation") == "relu");
   CHECK(input_name(graph, node(graph, "layer0.attention_output"), 3) == "embedding");
   CHECK(!node(graph, "layer0.attention").attributes.has("scale"));
   CHECK(input_name(graph, node(graph, "output"), 1) == "token_embd.weight");
-  parameters.scale_attention = false;
-  CHECK(node(gpt2_decode_graph(parameters, table), "layer0.attention").attributes.real("scale") == 1);
+  parameters.attention_scale = 1;
+  CHECK(node(decoder_graph(parameters, table), "layer0.attention").attributes.real("scale") == 1);
 
   for (const auto& [name, type] : TensorTable(table)) {
+    if (name.ends_with(".bias") || name == "position_embd.weight") continue;  // readers say which there must be
     TensorTable without = table;
     without.erase(name);
-    CHECK(contains(error_of([&] { gpt2_decode_graph(parameters, without); }),
-                   fmt::format("tensor '{}' is missing", name)));
+    CHECK(contains(error_of([&] { decoder_graph(parameters, without); }), fmt::format("tensor '{}' is missing", name)));
   }
   table["blk.0.attn_qkv.weight"] = {DType::F16, {24, 8}};
-  CHECK(contains(error_of([&] { gpt2_decode_graph(parameters, table); }), "'blk.0.attn_qkv.weight'"));
-  for (const auto& [key, value, message] : {std::tuple{"heads", Json(3), "3 heads do not divide"},
-                                            {"scale_attention", Json(1), "expected true or false"},
-                                            {"activation", Json("none"), "'activation' is \"none\""}}) {
-    Json wrong = json;
-    wrong[key] = value;
-    CHECK(contains(error_of([&] { Gpt2Parameters::from_json(wrong); }), message));
+  CHECK(contains(error_of([&] { decoder_graph(parameters, table); }), "'blk.0.attn_qkv.weight'"));
+}
+
+TEST_CASE("what decoders differ in stands in their graphs") {
+  Json json = llama_json();
+  json.update({{"norm_place", "both"},
+               {"query_norm", "head"},
+               {"windows", {7, 0}},
+               {"local_rope_base", 100.0},
+               {"attention_scale", 0.3},
+               {"attention_softcap", 50.0},
+               {"logits_softcap", 30.0},
+               {"embedding_scale", 2.0},
+               {"residual_scale", 0.5},
+               {"logits_scale", 0.25}});
+  TensorTable table = llama_table();
+  for (const std::string block : {"blk.0.", "blk.1."}) {
+    for (const char* name : {"post_attention_norm.weight", "post_ffw_norm.weight"}) {
+      table[block + name] = {DType::F32, {8}};
+    }
+    for (const char* name : {"attn_q_norm.weight", "attn_k_norm.weight"}) table[block + name] = {DType::F32, {6}};
+  }
+  const Graph graph = decoder_graph(DecoderParameters::from_json(json), table);
+  validate(graph, nullptr);
+  CHECK(node(graph, "embedding").attributes.real("scale") == 2);
+  CHECK(node(graph, "layer0.q_rotary").attributes.real("base") == 100);
+  CHECK(node(graph, "layer1.q_rotary").attributes.real("base") == 1e4);
+  CHECK(node(graph, "layer1.attention").attributes.integer("window") == 0);
+  CHECK(node(graph, "layer0.attention").attributes.real("scale") == 0.3);
+  CHECK(node(graph, "layer0.attention").attributes.real("softcap") == 50);
+  CHECK(input_name(graph, node(graph, "layer0.q_rotary"), 0) == "layer0.q_joined");
+  CHECK(input_name(graph, node(graph, "layer0.attention_scaled"), 0) == "layer0.post_attention_norm");
+  CHECK(input_name(graph, node(graph, "layer0.ffn_added"), 0) == "layer0.attention_added");
+  CHECK(graph.nodes.back().name == "output_capped");
+  for (const char* name : {"blk.1.attn_q_norm.weight", "blk.0.post_ffw_norm.weight"}) {
+    TensorTable without = table;
+    without.erase(name);
+    CHECK(contains(error_of([&] { decoder_graph(DecoderParameters::from_json(json), without); }),
+                   fmt::format("tensor '{}' is missing", name)));
   }
 }
 

@@ -14,7 +14,7 @@
 #include "graph/integer.h"
 #include "graph/quantised.h"
 #include "heed/error.h"
-#include "models/llama.h"
+#include "models/decoder.h"
 #include "ops/sample.h"
 #include "plan/default_tuning.h"
 #include "planner/make_plan.h"
@@ -94,7 +94,7 @@ void add_text(std::vector<Model>& models, const std::string& name, const Graph& 
 
 Graph llama(std::int64_t width, std::int64_t layers, std::int64_t heads, std::int64_t kv_heads, std::int64_t ffn,
             std::int64_t vocabulary, std::int64_t context, DType type) {
-  models::LlamaParameters p;
+  models::DecoderParameters p;
   p.width = width;
   p.layers = layers;
   p.heads = heads;
@@ -129,7 +129,7 @@ Graph llama(std::int64_t width, std::int64_t layers, std::int64_t heads, std::in
     matrix(layer + "ffn_up.weight", ffn, width);
     matrix(layer + "ffn_down.weight", width, ffn);
   }
-  return models::llama_decode_graph(p, tensors);
+  return models::decoder_graph(p, tensors);
 }
 
 /// A translation model's graphs as they run: a batch is encoded, and beams of it take a step.

@@ -1,0 +1,238 @@
+#include "models/decoder.h"
+
+#include <fmt/format.h>
+
+#include <bit>
+#include <cmath>
+
+#include "heed/error.h"
+
+namespace heed::models {
+namespace {
+
+class DecoderBuilder {
+ public:
+  DecoderBuilder(const DecoderParameters& parameters, const TensorTable& tensors, const TensorValues& values,
+                 const TensorNames& names)
+      : p_(parameters), weights_(g_, tensors, values, names) {}
+
+  Graph build() &&;
+
+ private:
+  ValueId linear(const std::string& name, const std::string& tensor, ValueId in, std::int64_t rows,
+                 std::int64_t columns, ValueId residual = kNoValue, const std::string& activation = "none");
+  ValueId norm(const std::string& name, const std::string& tensor, ValueId in, std::int64_t width);
+  ValueId scaled(const std::string& name, ValueId in, double factor);
+  ValueId numbers(const std::string& name, Shape shape, std::vector<double> values);
+  ValueId reshaped(const std::string& name, ValueId in, std::int64_t width);
+  ValueId embed();
+  /// What ALiBi adds to the scores: [heads, tokens, context].
+  ValueId slopes();
+  /// Queries or keys on their way from their product to attention.
+  ValueId turned(ValueId in, const char* which, std::int64_t heads);
+  /// Multi-head attention of a layer, before its output product.
+  ValueId attend(ValueId in);
+  ValueId feed_forward(ValueId in, ValueId residual);
+  /// x plus what a part of the layer makes: `make` is given what it shall add its result to, or none.
+  template <typename Make>
+  ValueId plus(ValueId x, const char* what, const char* post_norm, const Make& make);
+  ValueId layer(ValueId x);
+  ValueId logits(ValueId x);
+
+  std::string named(const std::string& what) const { return fmt::format("layer{}.{}", layer_, what); }
+  std::string tensor(const std::string& what) const { return fmt::format("blk.{}.{}", layer_, what); }
+  std::int64_t window() const { return p_.windows.empty() ? 0 : p_.windows[static_cast<std::size_t>(layer_)]; }
+
+  const DecoderParameters& p_;
+  GraphBuilder g_{"decode"};
+  WeightSource weights_;
+  std::int64_t layer_ = 0;
+  ValueId position_ = kNoValue;
+  ValueId slopes_ = kNoValue;
+  std::vector<double> freq_factors_;
+};
+
+ValueId DecoderBuilder::linear(const std::string& name, const std::string& tensor, ValueId in, std::int64_t rows,
+                               std::int64_t columns, ValueId residual, const std::string& activation) {
+  const ValueId weight = weights_.required(tensor + ".weight", {rows, columns});
+  const ValueId bias = weights_.optional(tensor + ".bias", {rows});
+  std::vector<ValueId> inputs = {in, weight};
+  if (bias != kNoValue || residual != kNoValue) inputs.push_back(bias);
+  if (residual != kNoValue) inputs.push_back(residual);
+  Attributes attributes;
+  if (activation != "none") attributes.set("activation", activation);
+  return g_.add("linear", name, std::move(inputs), std::move(attributes));
+}
+
+ValueId DecoderBuilder::norm(const std::string& name, const std::string& tensor, ValueId in, std::int64_t width) {
+  std::vector<ValueId> inputs = {in, weights_.required(tensor + ".weight", {width})};
+  if (p_.norm == "layer_norm") {
+    if (const ValueId bias = weights_.optional(tensor + ".bias", {width}); bias != kNoValue) inputs.push_back(bias);
+  }
+  return g_.add(p_.norm, name, std::move(inputs), {{"eps", p_.norm_eps}});
+}
+
+ValueId DecoderBuilder::numbers(const std::string& name, Shape shape, std::vector<double> values) {
+  return g_.add("constant", name, {},
+                {{"dtype", std::string("f32")}, {"shape", std::move(shape)}, {"values", std::move(values)}});
+}
+
+ValueId DecoderBuilder::scaled(const std::string& name, ValueId in, double factor) {
+  if (factor == 1) return in;
+  return g_.add("mul", name, {in, numbers(name + "_factor", {1}, {factor})});
+}
+
+ValueId DecoderBuilder::reshaped(const std::string& name, ValueId in, std::int64_t width) {
+  return g_.add("reshape", name, {in, g_.integers(name + "_shape", {-1, width})});
+}
+
+ValueId DecoderBuilder::embed() {
+  const ValueId tokens = g_.input("tokens", DType::I32, {"tokens"});
+  position_ = g_.input("position", DType::I32, {1});
+  const ValueId table = weights_.required("token_embd.weight", {p_.vocabulary, p_.width});
+  const ValueId places = weights_.optional("position_embd.weight", {p_.context, p_.width});
+  Attributes how;
+  if (p_.embedding_scale != 1) how.set("scale", p_.embedding_scale);
+  ValueId x = g_.add("embedding", places == kNoValue ? "embedding" : "token_embedding", {tokens, table}, how);
+  if (places != kNoValue) {
+    const ValueId positions = g_.add("positions", "positions", {position_}, {{"rows", std::string("tokens")}});
+    x = g_.add("add", "embedding", {x, g_.add("embedding", "position_embedding", {positions, places})});
+  }
+  if (weights_.has("token_embd_norm.weight")) x = norm("embedding_norm", "token_embd_norm", x, p_.width);
+  return x;  // (tokens, width)
+}
+
+ValueId DecoderBuilder::slopes() {
+  // A power of two of heads has 2^(-8 i / heads), i from 1; further heads those between, of twice as many.
+  const auto floor = static_cast<std::int64_t>(std::bit_floor(static_cast<std::uint64_t>(p_.heads)));
+  std::vector<double> slopes;
+  for (std::int64_t head = 0; head < p_.heads; ++head) {
+    const double place = static_cast<double>(head < floor ? head + 1 : 2 * (head - floor) + 1);
+    slopes.push_back(std::exp2(-8.0 * place / static_cast<double>(head < floor ? floor : 2 * floor)));
+  }
+  const auto as_real = [&](const std::string& name, ValueId integers, std::vector<std::int64_t> shape) {
+    const ValueId real = g_.add("cast", name + "_real", {integers}, {{"to", std::string("f32")}});
+    return g_.add("reshape", name + "_at", {real, g_.integers(name + "_at_shape", std::move(shape))});
+  };
+  const ValueId rows = g_.add("positions", "rows", {position_}, {{"rows", std::string("tokens")}});
+  const ValueId keys = g_.add("positions", "keys", {}, {{"rows", std::string("context")}});
+  const ValueId distance =
+      g_.add("sub", "distances", {as_real("keys", keys, {1, 1, -1}), as_real("rows", rows, {1, -1, 1})});
+  return g_.add("mul", "slopes", {distance, numbers("slopes_of_heads", {p_.heads, 1, 1}, std::move(slopes))});
+}
+
+ValueId DecoderBuilder::turned(ValueId in, const char* which, std::int64_t heads) {
+  const std::string name = which;
+  if (p_.query_norm == "head") {
+    const ValueId split = reshaped(named(name + "_heads"), in, p_.head_dim);  // (tokens * heads, head_dim)
+    const ValueId normed = norm(named(name + "_norm"), tensor("attn_" + name + "_norm"), split, p_.head_dim);
+    in = reshaped(named(name + "_joined"), normed, heads * p_.head_dim);
+  } else if (p_.query_norm == "all") {
+    in = norm(named(name + "_norm"), tensor("attn_" + name + "_norm"), in, heads * p_.head_dim);
+  }
+  if (p_.rope_dims == 0) return in;
+  const bool local = p_.local_rope_base > 0 && window() > 0;
+  Attributes attributes = {{"heads", heads},
+                           {"layout", p_.rope_layout},
+                           {"base", local ? p_.local_rope_base : p_.rope_base},
+                           {"dims", p_.rope_dims}};
+  if (!freq_factors_.empty() && !local) attributes.set("freq_factors", freq_factors_);
+  return g_.add("rotary", named(name + "_rotary"), {in, position_}, std::move(attributes));
+}
+
+ValueId DecoderBuilder::attend(ValueId in) {
+  const std::int64_t q_width = p_.heads * p_.head_dim;
+  const std::int64_t kv_width = p_.kv_heads * p_.head_dim;
+  ValueId q = linear(named("q"), tensor("attn_q"), in, q_width, p_.width);   // (tokens, heads * head_dim)
+  ValueId k = linear(named("k"), tensor("attn_k"), in, kv_width, p_.width);  // (tokens, kv_heads * head_dim)
+  const ValueId v = linear(named("v"), tensor("attn_v"), in, kv_width, p_.width);
+  q = turned(q, "q", p_.heads);
+  k = turned(k, "k", p_.kv_heads);
+  const ValueId cache_k = g_.state(fmt::format("cache.k.{}", layer_), DType::F32, {"context", kv_width});
+  const ValueId cache_v = g_.state(fmt::format("cache.v.{}", layer_), DType::F32, {"context", kv_width});
+  Attributes how = {{"heads", p_.heads}, {"kv_heads", p_.kv_heads}, {"causal", std::int64_t{1}}, {"window", window()}};
+  if (p_.attention_scale > 0) how.set("scale", p_.attention_scale);
+  if (p_.attention_softcap > 0) how.set("softcap", p_.attention_softcap);
+  return g_.add("attention", named("attention"), {q, k, v, slopes_, cache_k, cache_v, position_}, std::move(how));
+}
+
+ValueId DecoderBuilder::feed_forward(ValueId in, ValueId residual) {
+  ValueId h;
+  if (p_.feed_forward == "gated") {
+    const ValueId gate = linear(named("ffn_gate"), tensor("ffn_gate"), in, p_.ffn_width, p_.width);
+    const ValueId up = linear(named("ffn_up"), tensor("ffn_up"), in, p_.ffn_width, p_.width);
+    h = g_.add("gate", named("ffn_gated"), {gate, up}, {{"activation", p_.activation}});
+  } else {
+    h = linear(named("ffn_up"), tensor("ffn_up"), in, p_.ffn_width, p_.width, kNoValue, p_.activation);
+  }
+  return linear(named("ffn_down"), tensor("ffn_down"), h, p_.width, p_.ffn_width, residual);
+}
+
+template <typename Make>
+ValueId DecoderBuilder::plus(ValueId x, const char* what, const char* post_norm, const Make& make) {
+  const bool normed = p_.norm_place == "post" || p_.norm_place == "both";
+  if (!normed && p_.residual_scale == 1) return make(x);
+  ValueId y = make(kNoValue);
+  if (normed) y = norm(named(post_norm), tensor(post_norm), y, p_.width);
+  y = scaled(named(std::string(what) + "_scaled"), y, p_.residual_scale);
+  return g_.add("add", named(std::string(what) + "_added"), {x, y});
+}
+
+ValueId DecoderBuilder::layer(ValueId x) {
+  const bool before = p_.norm_place != "post";
+  const bool parallel = p_.norm_place == "parallel";
+  const ValueId a = before ? norm(named("attention_norm"), tensor("attn_norm"), x, p_.width) : x;
+  const ValueId attention = attend(a);
+  const ValueId y = plus(x, "attention", "post_attention_norm", [&](ValueId residual) {
+    return linear(named("attention_output"), tensor("attn_output"), attention, p_.width, p_.heads * p_.head_dim,
+                  residual);
+  });
+  ValueId f = parallel ? x : y;
+  if (parallel && !weights_.has(tensor("ffn_norm.weight"))) {
+    f = a;
+  } else if (before) {
+    f = norm(named("ffn_norm"), tensor("ffn_norm"), f, p_.width);
+  }
+  return plus(y, "ffn", "post_ffw_norm", [&](ValueId residual) { return feed_forward(f, residual); });
+}
+
+ValueId DecoderBuilder::logits(ValueId x) {
+  x = g_.add("tail", "tail", {x}, {{"rows", std::string("outputs")}});  // (outputs, width)
+  x = norm("output_norm", "output_norm", x, p_.width);
+  // The embedding serves as output matrix where there is no other.
+  const bool untied = weights_.has("output.weight");
+  const ValueId matrix = weights_.required(untied ? "output.weight" : "token_embd.weight", {p_.vocabulary, p_.width});
+  std::vector<ValueId> inputs = {x, matrix};
+  if (const ValueId bias = weights_.optional("output.bias", {p_.vocabulary}); bias != kNoValue) inputs.push_back(bias);
+  x = g_.add("linear", "output", std::move(inputs));  // (outputs, vocabulary)
+  x = scaled("output_scaled", x, p_.logits_scale);
+  if (p_.logits_softcap > 0) {
+    x = scaled("output_divided", x, 1 / p_.logits_softcap);
+    x = scaled("output_capped", g_.add("tanh", "output_tanh", {x}), p_.logits_softcap);
+  }
+  return x;
+}
+
+Graph DecoderBuilder::build() && {
+  ValueId x = embed();
+  if (p_.rope_dims > 0) freq_factors_ = weights_.values("rope_freqs.weight", {p_.rope_dims / 2});
+  for (std::size_t i = 0; i < freq_factors_.size(); ++i) {
+    if (freq_factors_[i] > 0) continue;
+    throw Error(fmt::format("tensor 'rope_freqs.weight': element {} is {}; it divides an angle and must be above zero",
+                            i, freq_factors_[i]));
+  }
+  if (p_.alibi) slopes_ = slopes();
+  for (layer_ = 0; layer_ < p_.layers; ++layer_) x = layer(x);
+  g_.output(logits(x), "logits");
+  weights_.refuse_unread("decoder");
+  return std::move(g_).finish();
+}
+
+}  // namespace
+
+Graph decoder_graph(const DecoderParameters& parameters, const TensorTable& tensors, const TensorValues& values,
+                    const TensorNames& names) {
+  return DecoderBuilder(parameters, tensors, values, names).build();
+}
+
+}  // namespace heed::models

@@ -1,0 +1,115 @@
+#include <fmt/format.h>
+
+#include "models/decoder.h"
+
+namespace heed::models {
+namespace {
+
+constexpr std::int64_t kMost = (std::int64_t{1} << 31) - 1;
+
+/// Numbers that have a value of their own when the key is missing.
+double number_or(ParameterReader& reader, const char* key, double otherwise, bool may_be_zero) {
+  if (!reader.has(key)) return otherwise;
+  const double value = reader.number(key);
+  if (may_be_zero && value == 0) return value;
+  return reader.positive(key);
+}
+
+std::string choice_or(ParameterReader& reader, const char* key, const std::string& otherwise,
+                      std::initializer_list<std::string_view> choices) {
+  return reader.has(key) ? reader.choice(key, choices) : otherwise;
+}
+
+std::vector<std::int64_t> windows_of(ParameterReader& reader, std::int64_t layers) {
+  if (!reader.has("windows")) return {};
+  const nlohmann::json& list = reader.value("windows");
+  if (!list.is_array() || (!list.empty() && list.size() != static_cast<std::size_t>(layers))) {
+    reader.fail(fmt::format("hyperparameter 'windows' is no list of {} numbers, one a layer", layers));
+  }
+  std::vector<std::int64_t> windows;
+  for (const nlohmann::json& window : list) {
+    if (!window.is_number_integer() || window < 0 || window > kMost) {
+      reader.fail(
+          fmt::format("hyperparameter 'windows' holds {}; expected integers from 0 to {}", window.dump(), kMost));
+    }
+    windows.push_back(window.get<std::int64_t>());
+  }
+  return windows;
+}
+
+}  // namespace
+
+DecoderParameters DecoderParameters::from_json(const nlohmann::json& json) {
+  ParameterReader reader("decoder", json);
+  DecoderParameters p;
+  p.width = reader.size("width");
+  p.layers = reader.integer("layers", 1, 10000);
+  p.heads = reader.size("heads");
+  p.kv_heads = reader.size("kv_heads");
+  p.head_dim = reader.size("head_dim");
+  p.ffn_width = reader.size("ffn_width");
+  p.vocabulary = reader.size("vocabulary");
+  p.context = reader.size("context");
+  p.norm = choice_or(reader, "norm", p.norm, {"rms_norm", "layer_norm"});
+  p.norm_eps = reader.positive("norm_eps");
+  p.norm_place = choice_or(reader, "norm_place", p.norm_place, {"pre", "post", "both", "parallel"});
+  p.query_norm = choice_or(reader, "query_norm", p.query_norm, {"none", "head", "all"});
+  p.feed_forward = choice_or(reader, "feed_forward", p.feed_forward, {"gated", "plain"});
+  p.activation = reader.choice("activation", {"silu", "gelu", "gelu_tanh", "relu"});
+  p.rope_dims = reader.integer("rope_dims", 0, kMost);
+  if (p.rope_dims > 0 || reader.has("rope_layout")) {
+    p.rope_layout = choice_or(reader, "rope_layout", "", {"interleaved", "half", ""});
+  }
+  p.rope_base = number_or(reader, "rope_base", 0, p.rope_dims == 0);
+  if (p.rope_dims > 0 && p.rope_layout.empty()) reader.choice("rope_layout", {"interleaved", "half"});
+  if (p.rope_dims > 0 && p.rope_base == 0) reader.positive("rope_base");
+  p.local_rope_base = number_or(reader, "local_rope_base", 0, true);
+  if (reader.has("alibi")) p.alibi = reader.boolean("alibi");
+  p.windows = windows_of(reader, p.layers);
+  p.attention_scale = number_or(reader, "attention_scale", 0, true);
+  p.attention_softcap = number_or(reader, "attention_softcap", 0, true);
+  p.logits_softcap = number_or(reader, "logits_softcap", 0, true);
+  p.embedding_scale = number_or(reader, "embedding_scale", 1, false);
+  p.residual_scale = number_or(reader, "residual_scale", 1, false);
+  p.logits_scale = number_or(reader, "logits_scale", 1, false);
+  reader.refuse_unread();
+  if (p.heads % p.kv_heads != 0) {
+    reader.fail(fmt::format("{} heads cannot share {} key/value heads evenly", p.heads, p.kv_heads));
+  }
+  if (p.rope_dims % 2 != 0 || p.rope_dims > p.head_dim) {
+    reader.fail(fmt::format("rope_dims is {}; expected an even number up to head_dim, {}", p.rope_dims, p.head_dim));
+  }
+  if (p.alibi && p.rope_dims > 0) reader.fail("has both rotary positions and ALiBi's slopes");
+  return p;
+}
+
+nlohmann::json DecoderParameters::to_json() const {
+  return {{"width", width},
+          {"layers", layers},
+          {"heads", heads},
+          {"kv_heads", kv_heads},
+          {"head_dim", head_dim},
+          {"ffn_width", ffn_width},
+          {"vocabulary", vocabulary},
+          {"context", context},
+          {"norm", norm},
+          {"norm_eps", norm_eps},
+          {"norm_place", norm_place},
+          {"query_norm", query_norm},
+          {"feed_forward", feed_forward},
+          {"activation", activation},
+          {"rope_dims", rope_dims},
+          {"rope_layout", rope_layout},
+          {"rope_base", rope_base},
+          {"local_rope_base", local_rope_base},
+          {"alibi", alibi},
+          {"windows", windows},
+          {"attention_scale", attention_scale},
+          {"attention_softcap", attention_softcap},
+          {"logits_softcap", logits_softcap},
+          {"embedding_scale", embedding_scale},
+          {"residual_scale", residual_scale},
+          {"logits_scale", logits_scale}};
+}
+
+}  // namespace heed::models

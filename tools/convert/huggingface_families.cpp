@@ -1,0 +1,383 @@
+// What tells the decoder-only families of transformers from each other: keys of config.json and constants.
+#include <fmt/format.h>
+
+#include <cmath>
+
+#include "tools/convert/config_reader.h"
+#include "tools/convert/huggingface_config.h"
+#include "tools/convert/huggingface_names.h"
+
+namespace heed::convert {
+
+namespace {
+
+bool never(std::int64_t) { return false; }
+bool always(std::int64_t) { return true; }
+
+void layer_norms(HuggingFaceConfig& result) {
+  result.parameters["norm"] = "layer_norm";
+  result.parameters["feed_forward"] = "plain";
+}
+
+void biases(HuggingFaceConfig& result, std::initializer_list<const char*> names, bool are_there = true) {
+  if (are_there) result.biased.insert(names.begin(), names.end());
+}
+void attention_biases(HuggingFaceConfig& result, bool are_there) {
+  biases(result, {"attn_q", "attn_k", "attn_v", "attn_output"}, are_there);
+}
+void ffn_biases(HuggingFaceConfig& result, bool are_there) {
+  const bool gated = result.parameters.value("feed_forward", "gated") == "gated";
+  biases(result, {"ffn_up", "ffn_down"}, are_there);
+  biases(result, {"ffn_gate"}, are_there && gated);
+}
+
+void read_llama(ConfigReader& config, HuggingFaceConfig& result) {
+  read_sizes(config, {}, result);
+  config.expect("sliding_window", false);
+  config.expect("use_sliding_window", false);
+  config.expect("rope_interleaved", false);
+  config.boolean("is_llama_config", false);  // of a converter, either way
+  attention_biases(result, config.boolean("attention_bias", false));
+  ffn_biases(result, config.boolean("mlp_bias", false));
+  result.tied = config.boolean("tie_word_embeddings", false);
+  read_rope(config, result);
+}
+
+void read_mistral(ConfigReader& config, HuggingFaceConfig& result) {
+  // MistralConfig's own default of 8 is older than most checkpoints: it must be spelled out.
+  if (!config.find_size("num_key_value_heads")) config.fail("num_key_value_heads", "an integer above zero");
+  read_sizes(config, {}, result);
+  if (!config.has("sliding_window")) config.fail("sliding_window", "a number or null");
+  const std::int64_t window = config.find_size("sliding_window").value_or(0);
+  read_windows(config, result, window, window > 0 ? always : never);
+  config.expect("attention_bias", false);
+  config.expect("mlp_bias", false);
+  result.tied = config.boolean("tie_word_embeddings", false);
+  read_rope(config, result);
+}
+
+/// Windows of Qwen's models, which their configs describe and switch off.
+void read_qwen_windows(ConfigReader& config, HuggingFaceConfig& result) {
+  const bool slides = config.boolean("use_sliding_window", false);
+  const std::int64_t window = config.find_size("sliding_window").value_or(0);
+  const std::int64_t first = config.find_size("max_window_layers").value_or(28);
+  if (slides && !config.has("layer_types")) {
+    config.fail("use_sliding_window",
+                fmt::format("false, or layer_types beside it, rather than layers from {}", first));
+  }
+  read_windows(config, result, slides ? window : 0, never);
+}
+
+void read_qwen2(ConfigReader& config, HuggingFaceConfig& result) {
+  read_sizes(config, {}, result);
+  biases(result, {"attn_q", "attn_k", "attn_v"});
+  read_qwen_windows(config, result);
+  result.tied = config.boolean("tie_word_embeddings", false);
+  config.expect("use_mrope", false);
+  read_rope(config, result);
+}
+
+void read_qwen3(ConfigReader& config, HuggingFaceConfig& result) {
+  read_sizes(config, {}, result);
+  if (!config.has("head_dim")) config.fail("head_dim", "an integer above zero");
+  result.parameters["query_norm"] = "head";
+  attention_biases(result, config.boolean("attention_bias", false));
+  read_qwen_windows(config, result);
+  result.tied = config.boolean("tie_word_embeddings", false);
+  read_rope(config, result);
+}
+
+void read_olmo2(ConfigReader& config, HuggingFaceConfig& result) {
+  read_sizes(config, {}, result);
+  result.parameters["norm_place"] = "post";
+  result.parameters["query_norm"] = "all";
+  attention_biases(result, config.boolean("attention_bias", false));
+  result.tied = config.boolean("tie_word_embeddings", false);
+  read_rope(config, result);
+}
+
+void read_granite(ConfigReader& config, HuggingFaceConfig& result) {
+  read_sizes(config, {}, result);
+  result.parameters["embedding_scale"] = config.find_positive("embedding_multiplier").value_or(1);
+  result.parameters["attention_scale"] = config.find_positive("attention_multiplier").value_or(1);
+  result.parameters["residual_scale"] = config.find_positive("residual_multiplier").value_or(1);
+  result.parameters["logits_scale"] = 1 / config.find_positive("logits_scaling").value_or(1);
+  attention_biases(result, config.boolean("attention_bias", false));
+  ffn_biases(result, config.boolean("mlp_bias", false));
+  result.tied = config.boolean("tie_word_embeddings", false);
+  read_rope(config, result);
+}
+
+void read_gemma_sizes(ConfigReader& config, HuggingFaceConfig& result, const char* activation) {
+  SizeKeys keys;
+  keys.activation = activation;
+  keys.activation_if_missing = "gelu_pytorch_tanh";
+  read_sizes(config, keys, result);
+  if (!config.has("head_dim")) config.fail("head_dim", "an integer above zero");
+  result.parameters["embedding_scale"] = std::sqrt(result.parameters["width"].get<double>());
+  result.norm_offset = 1;
+  attention_biases(result, config.boolean("attention_bias", false));
+  config.expect("use_bidirectional_attention", false);
+  result.tied = config.boolean("tie_word_embeddings", true);
+}
+
+void read_gemma(ConfigReader& config, HuggingFaceConfig& result) {
+  // Older configs say "gelu" in hidden_act and mean what hidden_activation says.
+  const bool newer = config.find("hidden_activation") != nullptr;
+  if (newer) config.skip("hidden_act");
+  read_gemma_sizes(config, result, newer ? "hidden_activation" : "hidden_act");
+  read_rope(config, result);
+}
+
+/// What Gemma 2 and 3 share.
+void read_later_gemma(ConfigReader& config, HuggingFaceConfig& result, bool (*slides)(std::int64_t)) {
+  config.skip("hidden_act");
+  read_gemma_sizes(config, result, "hidden_activation");
+  nlohmann::json& p = result.parameters;
+  p["norm_place"] = "both";
+  p["attention_scale"] = 1 / std::sqrt(config.find_positive("query_pre_attn_scalar").value_or(256));
+  p["attention_softcap"] = config.find_positive("attn_logit_softcapping").value_or(0);
+  p["logits_softcap"] = config.find_positive("final_logit_softcapping").value_or(0);
+  read_windows(config, result, config.find_size("sliding_window").value_or(4096), slides);
+}
+
+void read_gemma2(ConfigReader& config, HuggingFaceConfig& result) {
+  read_later_gemma(config, result, [](std::int64_t layer) { return layer % 2 == 0; });
+  read_rope(config, result);
+}
+
+void read_gemma3(ConfigReader& config, HuggingFaceConfig& result) {
+  for (const char* key : {"sliding_window_pattern", "_sliding_window_pattern"}) {
+    if (!config.has("layer_types")) config.expect(key, 6);
+    config.skip(key);
+  }
+  read_later_gemma(config, result, [](std::int64_t layer) { return (layer + 1) % 6 != 0; });
+  result.parameters["query_norm"] = "head";
+  // transformers 5 has a rope for each kind of layer, 4 a second base.
+  const nlohmann::json* both = config.find("rope_parameters");
+  if (both == nullptr || !both->is_object() || !both->contains("full_attention")) {
+    read_rope(config, result);
+    result.parameters["local_rope_base"] = config.find_positive("rope_local_base_freq").value_or(10000);
+    return;
+  }
+  ConfigReader kinds(*both, "config.json, rope_parameters");
+  const auto kind = [&](const char* name, HuggingFaceConfig& of_kind) {
+    const nlohmann::json* rope = kinds.find(name);
+    if (rope == nullptr) kinds.fail(name, "an object");
+    const nlohmann::json alone = {{"rope_parameters", *rope}};
+    ConfigReader reader(alone, std::string("config.json, ") + name);
+    read_rope(reader, of_kind);
+  };
+  kind("full_attention", result);
+  HuggingFaceConfig local = result;
+  local.rope_factors.clear();
+  kind("sliding_attention", local);
+  if (!local.rope_factors.empty()) kinds.fail("sliding_attention", "a rope of type default");
+  kinds.refuse_unread(false);
+  result.parameters["local_rope_base"] = local.parameters["rope_base"];
+}
+
+void read_phi3(ConfigReader& config, HuggingFaceConfig& result) {
+  read_sizes(config, {}, result);
+  const std::int64_t window = config.find_size("sliding_window").value_or(0);
+  read_windows(config, result, window, window > 0 ? always : never);
+  config.skip("original_max_position_embeddings");  // of ropes that read_rope refuses
+  result.tied = config.boolean("tie_word_embeddings", false);
+  read_rope(config, result, 1.0);
+}
+
+void read_phi(ConfigReader& config, HuggingFaceConfig& result) {
+  SizeKeys keys;
+  keys.norm_eps = "layer_norm_eps";
+  keys.activation_if_missing = "gelu_new";
+  read_sizes(config, keys, result);
+  layer_norms(result);
+  result.parameters["norm_place"] = "parallel";
+  attention_biases(result, true);
+  ffn_biases(result, true);
+  config.expect("qk_layernorm", false);
+  result.tied = config.boolean("tie_word_embeddings", false);
+  read_rope(config, result, 0.5);
+}
+
+void read_stablelm(ConfigReader& config, HuggingFaceConfig& result) {
+  SizeKeys keys;
+  keys.norm_eps = "layer_norm_eps";
+  read_sizes(config, keys, result);
+  result.parameters["norm"] = "layer_norm";
+  if (config.boolean("use_parallel_residual", false)) result.parameters["norm_place"] = "parallel";
+  biases(result, {"attn_q", "attn_k", "attn_v"}, config.boolean("use_qkv_bias", false));
+  config.expect("qk_layernorm", false);
+  result.tied = config.boolean("tie_word_embeddings", false);
+  read_rope(config, result, 0.25);
+}
+
+void read_starcoder2(ConfigReader& config, HuggingFaceConfig& result) {
+  SizeKeys keys;
+  keys.norm_eps = "norm_epsilon";
+  keys.activation_if_missing = "gelu_pytorch_tanh";
+  read_sizes(config, keys, result);
+  layer_norms(result);
+  const std::int64_t window = config.find_size("sliding_window").value_or(0);
+  read_windows(config, result, window, window > 0 ? always : never);
+  const bool biased = config.boolean("use_bias", true);
+  attention_biases(result, biased);
+  ffn_biases(result, biased);
+  result.tied = config.boolean("tie_word_embeddings", true);
+  read_rope(config, result);
+}
+
+constexpr SizeKeys kGpt2Keys = {.width = "n_embd",
+                                .layers = "n_layer",
+                                .heads = "n_head",
+                                .kv_heads = nullptr,
+                                .ffn_width = "n_inner",
+                                .ffn_is_named = false,
+                                .context = "n_positions",
+                                .norm_eps = "layer_norm_epsilon",
+                                .activation = "activation_function",
+                                .activation_if_missing = "gelu_new"};
+
+void read_gpt2(ConfigReader& config, HuggingFaceConfig& result) {
+  read_sizes(config, kGpt2Keys, result);
+  layer_norms(result);
+  attention_biases(result, true);
+  ffn_biases(result, true);
+  if (!config.boolean("scale_attn_weights", true)) result.parameters["attention_scale"] = 1.0;
+  config.expect("scale_attn_by_inverse_layer_idx", false);
+  result.tied = config.boolean("tie_word_embeddings", true);
+}
+
+void read_gptj(ConfigReader& config, HuggingFaceConfig& result) {
+  read_sizes(config, kGpt2Keys, result);
+  layer_norms(result);
+  result.parameters["norm_place"] = "parallel";
+  ffn_biases(result, true);
+  result.tied = config.boolean("tie_word_embeddings", false);
+  const std::int64_t head_dim = result.parameters["head_dim"].get<std::int64_t>();
+  const std::int64_t dims = config.find_size("rotary_dim").value_or(head_dim);
+  if (dims > head_dim || dims % 2 != 0) config.fail("rotary_dim", "an even number up to the width of a head");
+  result.parameters.update({{"rope_dims", dims}, {"rope_base", 10000.0}, {"rope_layout", "interleaved"}});
+}
+
+void read_gpt_neox(ConfigReader& config, HuggingFaceConfig& result) {
+  SizeKeys keys;
+  keys.kv_heads = nullptr;
+  keys.norm_eps = "layer_norm_eps";
+  keys.activation_if_missing = "gelu";
+  read_sizes(config, keys, result);
+  layer_norms(result);
+  if (config.boolean("use_parallel_residual", true)) result.parameters["norm_place"] = "parallel";
+  attention_biases(result, config.boolean("attention_bias", true));
+  ffn_biases(result, true);
+  result.tied = config.boolean("tie_word_embeddings", false);
+  // transformers 4 has names of its own for two numbers of its rope.
+  const auto base = config.find_positive("rotary_emb_base");
+  const double partial = config.find_positive("rotary_pct").value_or(0.25);
+  read_rope(config, result, partial);
+  if (base && config.find("rope_parameters") == nullptr) result.parameters["rope_base"] = *base;
+}
+
+void read_opt(ConfigReader& config, HuggingFaceConfig& result) {
+  SizeKeys keys;
+  keys.kv_heads = nullptr;
+  keys.ffn_width = "ffn_dim";
+  keys.norm_eps = nullptr;
+  keys.activation = "activation_function";
+  keys.activation_if_missing = "relu";
+  read_sizes(config, keys, result);
+  layer_norms(result);
+  result.parameters["norm_eps"] = 1e-5;  // PyTorch's
+  result.skipped_positions = 2;
+  config.expect("do_layer_norm_before", true);
+  config.expect("_remove_final_layer_norm", false);
+  config.expect("layer_norm_elementwise_affine", true);
+  config.expect("word_embed_proj_dim", result.parameters["width"]);
+  const bool biased = config.boolean("enable_bias", true);
+  attention_biases(result, biased);
+  ffn_biases(result, biased);
+  result.tied = config.boolean("tie_word_embeddings", true);
+}
+
+void read_bloom(ConfigReader& config, HuggingFaceConfig& result) {
+  SizeKeys keys;
+  keys.width = config.has("hidden_size") ? "hidden_size" : "n_embed";
+  keys.layers = config.has("n_layer") ? "n_layer" : "num_hidden_layers";
+  keys.heads = config.has("n_head") ? "n_head" : "num_attention_heads";
+  keys.kv_heads = keys.ffn_width = keys.context = keys.activation = nullptr;
+  keys.ffn_is_named = false;
+  keys.norm_eps = "layer_norm_epsilon";
+  read_sizes(config, keys, result);
+  layer_norms(result);
+  result.parameters["activation"] = "gelu_tanh";
+  // Slopes know no end; what the model was trained with is named in most configs.
+  result.parameters["context"] = config.find_size("seq_length").value_or(2048);
+  result.parameters["alibi"] = true;
+  config.expect("apply_residual_connection_post_layernorm", false);
+  config.expect("offset_alibi", 100);
+  for (const char* key : {"slow_but_exact", "pretraining_tp"}) config.skip(key);  // how it is computed
+  attention_biases(result, true);
+  ffn_biases(result, true);
+  result.tied = config.boolean("tie_word_embeddings", true);
+}
+
+void read_falcon(ConfigReader& config, HuggingFaceConfig& result) {
+  SizeKeys keys;
+  keys.kv_heads = nullptr;
+  keys.ffn_width = "ffn_hidden_size";
+  keys.ffn_is_named = false;
+  keys.context = nullptr;
+  keys.norm_eps = "layer_norm_epsilon";
+  keys.activation = "activation";
+  keys.activation_if_missing = "gelu";
+  read_sizes(config, keys, result);
+  layer_norms(result);
+  nlohmann::json& p = result.parameters;
+  p["context"] = config.find_size("max_position_embeddings").value_or(2048);
+  config.expect("alibi", false);  // Falcon-RW's slopes are rounded to bf16 and scaled like the scores
+  const bool newer = config.boolean("new_decoder_architecture", false);
+  const bool multi_query = config.boolean("multi_query", true);
+  const auto groups = config.find_size("num_kv_heads");
+  p["kv_heads"] = newer         ? groups.value_or(p["heads"].get<std::int64_t>())
+                  : multi_query ? 1
+                                : p["heads"].get<std::int64_t>();
+  if (newer || config.boolean("parallel_attn", true)) p["norm_place"] = "parallel";
+  config.boolean("parallel_attn", true);
+  config.expect("apply_residual_connection_post_layernorm", false);
+  config.find_size("num_ln_in_parallel_attn");  // the tensors say so too
+  const bool biased = config.boolean("bias", false);
+  attention_biases(result, biased);
+  ffn_biases(result, biased);
+  result.tied = config.boolean("tie_word_embeddings", true);
+  read_rope(config, result);
+}
+
+constexpr HuggingFaceFamily kFamilies[] = {
+    {"LlamaForCausalLM", "llama", "model.", "layers.", kLlamaLayer, kLlamaOuter, kRotaryBuffers, read_llama},
+    {"MistralForCausalLM", "mistral", "model.", "layers.", kLlamaLayer, kLlamaOuter, kRotaryBuffers, read_mistral},
+    {"Qwen2ForCausalLM", "qwen2", "model.", "layers.", kLlamaLayer, kLlamaOuter, kRotaryBuffers, read_qwen2},
+    {"Qwen3ForCausalLM", "qwen3", "model.", "layers.", kNormedQueriesLayer, kLlamaOuter, kRotaryBuffers, read_qwen3},
+    {"GemmaForCausalLM", "gemma", "model.", "layers.", kLlamaLayer, kLlamaOuter, kRotaryBuffers, read_gemma},
+    {"Gemma2ForCausalLM", "gemma2", "model.", "layers.", kGemma3Layer, kLlamaOuter, kRotaryBuffers, read_gemma2},
+    {"Gemma3ForCausalLM", "gemma3", "model.", "layers.", kGemma3Layer, kLlamaOuter, kRotaryBuffers, read_gemma3},
+    {"Olmo2ForCausalLM", "olmo2", "model.", "layers.", kOlmo2Layer, kLlamaOuter, kRotaryBuffers, read_olmo2},
+    {"GraniteForCausalLM", "granite", "model.", "layers.", kLlamaLayer, kLlamaOuter, kRotaryBuffers, read_granite},
+    {"StableLmForCausalLM", "stablelm", "model.", "layers.", kLlamaLayer, kLlamaOuter, kRotaryBuffers, read_stablelm},
+    {"Phi3ForCausalLM", "phi3", "model.", "layers.", kPhi3Layer, kLlamaOuter, kRotaryBuffers, read_phi3},
+    {"PhiForCausalLM", "phi", "model.", "layers.", kPhiLayer, kPhiOuter, kRotaryBuffers, read_phi},
+    {"Starcoder2ForCausalLM", "starcoder2", "model.", "layers.", kStarcoder2Layer, kLlamaOuter, kRotaryBuffers,
+     read_starcoder2},
+    {"GPT2LMHeadModel", "gpt2", "transformer.", "h.", kGpt2Layer, kGpt2Outer, kMaskBuffers, read_gpt2},
+    {"GPTJForCausalLM", "gptj", "transformer.", "h.", kGptJLayer, kGpt2Outer, kMaskBuffers, read_gptj},
+    {"GPTNeoXForCausalLM", "gpt_neox", "gpt_neox.", "layers.", kGptNeoxLayer, kGptNeoxOuter, kGptNeoxBuffers,
+     read_gpt_neox},
+    {"OPTForCausalLM", "opt", "model.decoder.", "layers.", kOptLayer, kOptOuter, {}, read_opt},
+    {"BloomForCausalLM", "bloom", "transformer.", "h.", kFalconLayer, kBloomOuter, {}, read_bloom},
+    {"FalconForCausalLM", "falcon", "transformer.", "h.", kFalconLayer, kBloomOuter, kFalconBuffers, read_falcon},
+};
+
+}  // namespace
+
+std::span<const HuggingFaceFamily> huggingface_families() { return kFamilies; }
+
+}  // namespace heed::convert
