@@ -188,7 +188,7 @@ TEST_CASE("generator: what describes no generator is refused") {
 
 TEST_CASE("generator: layers that cannot be are refused, naming them") {
   const std::string kUnknown = layer_refusal(R"({"type": "convolution"})");
-  CHECK(kUnknown.starts_with("generator, layer 0: model: there is no type 'convolution'; there are attention_map, "));
+  CHECK(kUnknown.starts_with("generator, layer 0: model: there is no type 'convolution'; there are attention_block, "));
   CHECK(contains(kUnknown, "conv_transpose"));
   CHECK(contains(layer_refusal(R"({"out": 3})"), "layer 0: model: hyperparameter 'type' is missing"));
   CHECK(contains(layer_refusal(R"({"type": 3})"), "hyperparameter 'type' is 3; expected a string"));
