@@ -143,7 +143,7 @@ void add_transposed(std::vector<OpCase>& cases) {
 }
 
 /// Sums that f32 would not hold exactly; with 65535 they wrap around.
-void add_integers(std::vector<OpCase>& cases) {
+void add_integer_convolutions(std::vector<OpCase>& cases) {
   const auto add = [&](const Conv& conv, std::int64_t most) {
     OpCase c = make(conv);
     c.name = fmt::format("i32 to {} {}", most, c.name);
@@ -193,7 +193,7 @@ std::vector<OpCase> cases_conv() {
   std::vector<OpCase> cases;
   add_forward(cases);
   add_transposed(cases);
-  add_integers(cases);
+  add_integer_convolutions(cases);
   return cases;
 }
 
