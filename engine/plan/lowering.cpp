@@ -342,6 +342,8 @@ bool Lowering::alias(std::size_t i, std::size_t from, std::uint64_t offset) {
   const bool is_output = std::find(graph_.outputs.begin(), graph_.outputs.end(), target) != graph_.outputs.end();
   if (graph_.value(source).kind != ValueKind::Intermediate || is_output || known(from) != nullptr) return false;
   const Place at = place(source, false);
+  // What has no elements may begin where the tensor ends, and bindings have bytes.
+  if (element_count(types_[static_cast<std::size_t>(target)].shape) == 0) offset = 0;
   if ((at.offset + offset) % caps_.buffer_alignment != 0) return false;
   tensor_of_value_[static_cast<std::size_t>(target)] = static_cast<int>(at.tensor);
   offset_of_value_[static_cast<std::size_t>(target)] = at.offset + offset;

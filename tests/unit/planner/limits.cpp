@@ -333,6 +333,24 @@ TEST_CASE("a tail shares memory exactly where bindings may start") {
 }
 
 TEST_CASE("a tail of no rows stays inside its tensor") {
+  {
+    // Of a prompt's piece without logits: a norm that nobody needs is planned all the same.
+    GraphBuilder b("g");
+    const ValueId x = b.add("neg", "before", {b.input("x", DType::F32, {"tokens", 64})});
+    const ValueId none = b.add("tail", "none", {x}, {{"rows", "rows"}});
+    const ValueId normed = b.add("rms_norm", "norm", {none, b.weight("g", DType::F32, {64})}, {{"eps", 1e-5}});
+    b.output(b.add("linear", "product", {normed, b.weight("w", DType::F32, {9, 64})}), "y");
+    b.output(b.add("neg", "after", {none}), "z");
+    const Graph graph = std::move(b).finish();
+    for (const std::int64_t tokens : {1, 4, 6, 64}) {
+      const Plan plan = make_plan(graph, {{"tokens", tokens}, {"rows", 0}}, DeviceCaps{}, {});
+      for (const Dispatch& dispatch : plan.dispatches) {
+        for (const Binding& binding : dispatch.bindings) {
+          CHECK_MESSAGE(binding.offset + binding.size <= plan.tensors[binding.tensor].bytes, dispatch.label);
+        }
+      }
+    }
+  }
   GraphBuilder b("g");
   const ValueId x = b.add("neg", "before", {b.input("x", DType::F32, {64, 1})});
   const ValueId none = b.add("tail", "none", {x}, {{"rows", "rows"}});
