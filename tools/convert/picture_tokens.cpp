@@ -209,7 +209,7 @@ Checkpoint read_picture_tokens(const fs::path& folder) {
   };
   if (const auto file = config.find_text("tokenizer")) {
     if (!is_plain_name(*file) || file->find('/') != std::string::npos) config.fail("tokenizer", "a file of the folder");
-    const auto vocabulary = made["parameters"]["vocabulary"].get<std::int64_t>();
+    const auto vocabulary = made["vocabulary"].get<std::int64_t>();
     checkpoint.tokenizer = read_tokenizer_file(folder / *file, vocabulary);
   }
   if (checkpoint.tokenizer.empty()) {
