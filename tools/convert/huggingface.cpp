@@ -84,7 +84,8 @@ Checkpoint read_huggingface(const fs::path& folder) {
     const bool has_output = std::ranges::any_of(
         checkpoint.tensors, [](const SourceTensor& tensor) { return tensor.name == "output.weight"; });
     if (!has_output)
-      throw Error("tensor 'lm_head.weight' is missing, but config.json says it is not tied to the embedding");
+      throw Error(fmt::format("tensor '{}' is missing, but config.json says it is not tied to the embedding",
+                              checkpoint.name_in_file("output.weight")));
   }
   read_tokenizer(folder, config, checkpoint);
   return checkpoint;

@@ -100,8 +100,12 @@ void read_sizes(ConfigReader& config, const SizeKeys& keys, HuggingFaceConfig& r
   if (keys.activation != nullptr) p["activation"] = config.activation(keys.activation, keys.activation_if_missing);
 }
 
-void read_rope(ConfigReader& config, HuggingFaceConfig& result, std::optional<double> partial) {
-  const auto outer_base = config.find_positive("rope_theta");
+void read_rope(ConfigReader& config, HuggingFaceConfig& result, const RopeDefaults& defaults) {
+  auto outer_base = config.find_positive("rope_theta");
+  if (defaults.older_base_key != nullptr) {
+    const auto older = config.find_positive(defaults.older_base_key);
+    if (!outer_base) outer_base = older;
+  }
   const nlohmann::json* parameters = config.find("rope_parameters");
   const nlohmann::json* scaling = config.find("rope_scaling");
   if (parameters != nullptr && scaling != nullptr && *parameters != *scaling) {
@@ -114,12 +118,12 @@ void read_rope(ConfigReader& config, HuggingFaceConfig& result, std::optional<do
   if (own != nullptr) rope.emplace(*own, fmt::format("config.json, {}", name));
 
   const std::int64_t head_dim = result.parameters["head_dim"].get<std::int64_t>();
-  const auto dims =
-      static_cast<std::int64_t>(partial_of(config, rope ? &*rope : nullptr, partial) * static_cast<double>(head_dim));
+  const auto dims = static_cast<std::int64_t>(partial_of(config, rope ? &*rope : nullptr, defaults.partial) *
+                                              static_cast<double>(head_dim));
   if (dims == 0 || dims % 2 != 0 || dims > (1 << 20)) {
     config.fail("head_dim", fmt::format("heads of which an even number of elements turns, up to 2^20, not {}", dims));
   }
-  double base = outer_base.value_or(10000);
+  double base = outer_base.value_or(defaults.base);
   if (rope) {
     const auto inner_base = rope->find_positive("rope_theta");
     if (inner_base && outer_base && *inner_base != *outer_base) {
@@ -159,6 +163,18 @@ void read_windows(ConfigReader& config, HuggingFaceConfig& result, std::int64_t 
   if (std::ranges::any_of(windows, [](std::int64_t each) { return each > 0; })) result.parameters["windows"] = windows;
 }
 
+void read_one_window(ConfigReader& config, HuggingFaceConfig& result) {
+  const std::int64_t window = config.find_size("sliding_window").value_or(0);
+  const nlohmann::json* types = config.find("layer_types");
+  const char* all = window > 0 ? "sliding_attention" : "full_attention";
+  if (types != nullptr &&
+      (!types->is_array() || std::ranges::any_of(*types, [&](const nlohmann::json& type) { return type != all; }))) {
+    config.fail("layer_types", fmt::format("{} for every layer, as 'sliding_window' says", all));
+  }
+  const auto layers = std::min<std::int64_t>(result.parameters["layers"].get<std::int64_t>(), 10000);
+  if (window > 0) result.parameters["windows"] = std::vector<std::int64_t>(static_cast<std::size_t>(layers), window);
+}
+
 HuggingFaceConfig read_huggingface_config(const nlohmann::json& config, const nlohmann::json& generation_config) {
   ConfigReader reader(config, "config.json");
   const nlohmann::json* architectures = reader.find("architectures");
@@ -179,7 +195,7 @@ HuggingFaceConfig read_huggingface_config(const nlohmann::json& config, const nl
                                      "UMT5ForConditionalGeneration)");
   }
   result.family->read(reader, result);
-  reader.expect("is_decoder", false);
+  reader.boolean("is_decoder", false);  // of a class that is one
   reader.expect("is_encoder_decoder", false);
   reader.expect("add_cross_attention", false);
   reader.expect("tie_encoder_decoder", false);

@@ -38,7 +38,6 @@ struct HuggingFaceConfig {
   bool tied = false;                                     // the embedding serves as output matrix
   std::set<std::string, std::less<>> biased;             // matrices of a layer that have biases, in the recipe's names
   double norm_offset = 0;                                // added to the weights of norms
-  bool unweighted_norms = false;                         // norms multiply by nothing
   std::int64_t skipped_positions = 0;                    // first rows of the position table that no token has
   std::vector<float> rope_factors;                       // [rope_dims/2]; empty without scaling
   std::vector<std::int32_t> end_tokens;
@@ -82,11 +81,21 @@ struct SizeKeys {
 };
 void read_sizes(ConfigReader& config, const SizeKeys& keys, HuggingFaceConfig& result);
 
-/// Rotary positions: transformers 5 keeps all in "rope_parameters"; 4 has "rope_theta" and "rope_scaling". `partial` is
-/// the share of a head that turns where the config names none; without it whole heads turn, and no config may say else.
-void read_rope(ConfigReader& config, HuggingFaceConfig& result, std::optional<double> partial = {});
+/// What transformers takes where a config does not say it.
+struct RopeDefaults {
+  /// The share of a head that turns; without it whole heads turn, and no config may say else.
+  std::optional<double> partial{};
+  double base = 10000;
+  const char* older_base_key = nullptr;  // another name of rope_theta
+};
+
+/// Rotary positions: transformers 5 keeps all in "rope_parameters"; 4 has "rope_theta" and "rope_scaling".
+void read_rope(ConfigReader& config, HuggingFaceConfig& result, const RopeDefaults& defaults = {});
 
 /// The window of each layer, as "layer_types" says or, where it is missing, `slides(layer)`.
 void read_windows(ConfigReader& config, HuggingFaceConfig& result, std::int64_t window, bool (*slides)(std::int64_t));
+/// The same window in all layers, "sliding_window", or none. A "layer_types" that says else is refused: transformers
+/// does not look at it in such families.
+void read_one_window(ConfigReader& config, HuggingFaceConfig& result);
 
 }  // namespace heed::convert

@@ -12,7 +12,6 @@ namespace heed::convert {
 namespace {
 
 bool never(std::int64_t) { return false; }
-bool always(std::int64_t) { return true; }
 
 void layer_norms(HuggingFaceConfig& result) {
   result.parameters["norm"] = "layer_norm";
@@ -48,8 +47,7 @@ void read_mistral(ConfigReader& config, HuggingFaceConfig& result) {
   if (!config.find_size("num_key_value_heads")) config.fail("num_key_value_heads", "an integer above zero");
   read_sizes(config, {}, result);
   if (!config.has("sliding_window")) config.fail("sliding_window", "a number or null");
-  const std::int64_t window = config.find_size("sliding_window").value_or(0);
-  read_windows(config, result, window, window > 0 ? always : never);
+  read_one_window(config, result);
   config.expect("attention_bias", false);
   config.expect("mlp_bias", false);
   result.tied = config.boolean("tie_word_embeddings", false);
@@ -122,27 +120,35 @@ void read_gemma_sizes(ConfigReader& config, HuggingFaceConfig& result, const cha
 }
 
 void read_gemma(ConfigReader& config, HuggingFaceConfig& result) {
-  // Older configs say "gelu" in hidden_act and mean what hidden_activation says.
+  // Versions of transformers differ in which of both keys they look at, and in what "gelu" alone means.
   const bool newer = config.find("hidden_activation") != nullptr;
   if (newer) config.skip("hidden_act");
+  if (!newer && config.find_text("hidden_act") == "gelu") {
+    config.fail("hidden_act", "gelu_pytorch_tanh, or a hidden_activation beside it");
+  }
   read_gemma_sizes(config, result, newer ? "hidden_activation" : "hidden_act");
   read_rope(config, result);
 }
 
 /// What Gemma 2 and 3 share.
-void read_later_gemma(ConfigReader& config, HuggingFaceConfig& result, bool (*slides)(std::int64_t)) {
+void read_later_gemma(ConfigReader& config, HuggingFaceConfig& result, double attention_cap, double logits_cap,
+                      bool (*slides)(std::int64_t)) {
   config.skip("hidden_act");
   read_gemma_sizes(config, result, "hidden_activation");
   nlohmann::json& p = result.parameters;
   p["norm_place"] = "both";
   p["attention_scale"] = 1 / std::sqrt(config.find_positive("query_pre_attn_scalar").value_or(256));
-  p["attention_softcap"] = config.find_positive("attn_logit_softcapping").value_or(0);
-  p["logits_softcap"] = config.find_positive("final_logit_softcapping").value_or(0);
+  // Null is none; a missing key is the family's default.
+  const auto cap = [&](const char* key, double otherwise) {
+    return config.has(key) ? config.find_positive(key).value_or(0) : otherwise;
+  };
+  p["attention_softcap"] = cap("attn_logit_softcapping", attention_cap);
+  p["logits_softcap"] = cap("final_logit_softcapping", logits_cap);
   read_windows(config, result, config.find_size("sliding_window").value_or(4096), slides);
 }
 
 void read_gemma2(ConfigReader& config, HuggingFaceConfig& result) {
-  read_later_gemma(config, result, [](std::int64_t layer) { return layer % 2 == 0; });
+  read_later_gemma(config, result, 50, 30, [](std::int64_t layer) { return layer % 2 == 0; });
   read_rope(config, result);
 }
 
@@ -151,27 +157,27 @@ void read_gemma3(ConfigReader& config, HuggingFaceConfig& result) {
     if (!config.has("layer_types")) config.expect(key, 6);
     config.skip(key);
   }
-  read_later_gemma(config, result, [](std::int64_t layer) { return (layer + 1) % 6 != 0; });
+  read_later_gemma(config, result, 0, 0, [](std::int64_t layer) { return (layer + 1) % 6 != 0; });
   result.parameters["query_norm"] = "head";
   // transformers 5 has a rope for each kind of layer, 4 a second base.
   const nlohmann::json* both = config.find("rope_parameters");
   if (both == nullptr || !both->is_object() || !both->contains("full_attention")) {
-    read_rope(config, result);
+    read_rope(config, result, {.base = 1e6});
     result.parameters["local_rope_base"] = config.find_positive("rope_local_base_freq").value_or(10000);
     return;
   }
   ConfigReader kinds(*both, "config.json, rope_parameters");
-  const auto kind = [&](const char* name, HuggingFaceConfig& of_kind) {
+  const auto kind = [&](const char* name, double base, HuggingFaceConfig& of_kind) {
     const nlohmann::json* rope = kinds.find(name);
     if (rope == nullptr) kinds.fail(name, "an object");
     const nlohmann::json alone = {{"rope_parameters", *rope}};
     ConfigReader reader(alone, std::string("config.json, ") + name);
-    read_rope(reader, of_kind);
+    read_rope(reader, of_kind, {.base = base});
   };
-  kind("full_attention", result);
+  kind("full_attention", 1e6, result);
   HuggingFaceConfig local = result;
   local.rope_factors.clear();
-  kind("sliding_attention", local);
+  kind("sliding_attention", 1e4, local);
   if (!local.rope_factors.empty()) kinds.fail("sliding_attention", "a rope of type default");
   kinds.refuse_unread(false);
   result.parameters["local_rope_base"] = local.parameters["rope_base"];
@@ -179,11 +185,11 @@ void read_gemma3(ConfigReader& config, HuggingFaceConfig& result) {
 
 void read_phi3(ConfigReader& config, HuggingFaceConfig& result) {
   read_sizes(config, {}, result);
-  const std::int64_t window = config.find_size("sliding_window").value_or(0);
-  read_windows(config, result, window, window > 0 ? always : never);
+  read_one_window(config, result);
   config.skip("original_max_position_embeddings");  // of ropes that read_rope refuses
   result.tied = config.boolean("tie_word_embeddings", false);
-  read_rope(config, result, 1.0);
+  config.expect("attention_bias", false);
+  read_rope(config, result, {.partial = 1.0});
 }
 
 void read_phi(ConfigReader& config, HuggingFaceConfig& result) {
@@ -197,7 +203,7 @@ void read_phi(ConfigReader& config, HuggingFaceConfig& result) {
   ffn_biases(result, true);
   config.expect("qk_layernorm", false);
   result.tied = config.boolean("tie_word_embeddings", false);
-  read_rope(config, result, 0.5);
+  read_rope(config, result, {.partial = 0.5});
 }
 
 void read_stablelm(ConfigReader& config, HuggingFaceConfig& result) {
@@ -209,7 +215,7 @@ void read_stablelm(ConfigReader& config, HuggingFaceConfig& result) {
   biases(result, {"attn_q", "attn_k", "attn_v"}, config.boolean("use_qkv_bias", false));
   config.expect("qk_layernorm", false);
   result.tied = config.boolean("tie_word_embeddings", false);
-  read_rope(config, result, 0.25);
+  read_rope(config, result, {.partial = 0.25});
 }
 
 void read_starcoder2(ConfigReader& config, HuggingFaceConfig& result) {
@@ -218,8 +224,9 @@ void read_starcoder2(ConfigReader& config, HuggingFaceConfig& result) {
   keys.activation_if_missing = "gelu_pytorch_tanh";
   read_sizes(config, keys, result);
   layer_norms(result);
-  const std::int64_t window = config.find_size("sliding_window").value_or(0);
-  read_windows(config, result, window, window > 0 ? always : never);
+  read_one_window(config, result);
+  config.expect("mlp_type", "default");
+  config.expect("norm_type", "layer_norm");
   const bool biased = config.boolean("use_bias", true);
   attention_biases(result, biased);
   ffn_biases(result, biased);
@@ -255,8 +262,13 @@ void read_gptj(ConfigReader& config, HuggingFaceConfig& result) {
   ffn_biases(result, true);
   result.tied = config.boolean("tie_word_embeddings", false);
   const std::int64_t head_dim = result.parameters["head_dim"].get<std::int64_t>();
-  const std::int64_t dims = config.find_size("rotary_dim").value_or(head_dim);
-  if (dims > head_dim || dims % 2 != 0) config.fail("rotary_dim", "an even number up to the width of a head");
+  const auto named = config.find_size("rotary_dim");
+  const std::int64_t dims = named.value_or(64);
+  if ((!named && config.has("rotary_dim")) || dims > head_dim || dims % 2 != 0) {
+    config.fail("rotary_dim", fmt::format("an even number up to {}, the width of a head", head_dim));
+  }
+  config.expect("rotary", true);
+  config.expect("scale_attn_weights", true);
   result.parameters.update({{"rope_dims", dims}, {"rope_base", 10000.0}, {"rope_layout", "interleaved"}});
 }
 
@@ -272,10 +284,8 @@ void read_gpt_neox(ConfigReader& config, HuggingFaceConfig& result) {
   ffn_biases(result, true);
   result.tied = config.boolean("tie_word_embeddings", false);
   // transformers 4 has names of its own for two numbers of its rope.
-  const auto base = config.find_positive("rotary_emb_base");
   const double partial = config.find_positive("rotary_pct").value_or(0.25);
-  read_rope(config, result, partial);
-  if (base && config.find("rope_parameters") == nullptr) result.parameters["rope_base"] = *base;
+  read_rope(config, result, {.partial = partial, .older_base_key = "rotary_emb_base"});
 }
 
 void read_opt(ConfigReader& config, HuggingFaceConfig& result) {
@@ -289,6 +299,7 @@ void read_opt(ConfigReader& config, HuggingFaceConfig& result) {
   layer_norms(result);
   result.parameters["norm_eps"] = 1e-5;  // PyTorch's
   result.skipped_positions = 2;
+  config.skip("activation_dropout");
   config.expect("do_layer_norm_before", true);
   config.expect("_remove_final_layer_norm", false);
   config.expect("layer_norm_elementwise_affine", true);
@@ -315,7 +326,7 @@ void read_bloom(ConfigReader& config, HuggingFaceConfig& result) {
   result.parameters["alibi"] = true;
   config.expect("apply_residual_connection_post_layernorm", false);
   config.expect("offset_alibi", 100);
-  for (const char* key : {"slow_but_exact", "pretraining_tp"}) config.skip(key);  // how it is computed
+  config.skip("slow_but_exact");  // how it is computed
   attention_biases(result, true);
   ffn_biases(result, true);
   result.tied = config.boolean("tie_word_embeddings", true);
@@ -341,8 +352,8 @@ void read_falcon(ConfigReader& config, HuggingFaceConfig& result) {
   p["kv_heads"] = newer         ? groups.value_or(p["heads"].get<std::int64_t>())
                   : multi_query ? 1
                                 : p["heads"].get<std::int64_t>();
-  if (newer || config.boolean("parallel_attn", true)) p["norm_place"] = "parallel";
-  config.boolean("parallel_attn", true);
+  const bool parallel = config.boolean("parallel_attn", true);
+  if (newer || parallel) p["norm_place"] = "parallel";
   config.expect("apply_residual_connection_post_layernorm", false);
   config.find_size("num_ln_in_parallel_attn");  // the tensors say so too
   const bool biased = config.boolean("bias", false);

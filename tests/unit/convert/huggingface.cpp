@@ -314,6 +314,58 @@ TEST_CASE("Mistral has a window that must be spelled out") {
   CHECK(contains(error_of([&] { read_huggingface_config(config, {}); }), "'num_key_value_heads' is missing"));
 }
 
+/// A config of tests/golden/hf without some keys and with others; null stays null.
+Json family_config(const char* folder, const std::vector<const char*>& without, const Json& with = Json::object()) {
+  Json config = Json::parse(read_whole(golden_folder() / folder / "config.json"));
+  for (const char* key : without) config.erase(key);
+  for (const auto& [key, value] : with.items()) config[key] = value;
+  return config;
+}
+
+TEST_CASE("where a config is silent, a family takes what transformers takes") {
+  const auto parameters = [](const Json& config) { return read_huggingface_config(config, {}).parameters; };
+  const auto complain = [&](const Json& config) { return error_of([&] { parameters(config); }); };
+  const Json gemma2 = parameters(family_config("gemma2", {"attn_logit_softcapping", "final_logit_softcapping"}));
+  CHECK(gemma2["attention_softcap"] == 50);
+  CHECK(gemma2["logits_softcap"] == 30);
+  CHECK(parameters(family_config("gemma2", {}, {{"attn_logit_softcapping", nullptr}}))["attention_softcap"] == 0);
+  CHECK(parameters(family_config("gemma3", {"attn_logit_softcapping"}))["attention_softcap"] == 0);
+  CHECK(parameters(family_config("gemma3", {"rope_parameters"}))["rope_base"] == 1e6);
+  CHECK(parameters(family_config("gemma3", {"rope_parameters"}))["local_rope_base"] == 1e4);
+  CHECK(contains(complain(family_config("gemma", {}, {{"hidden_act", "gelu"}})), "'hidden_act' is \"gelu\""));
+  CHECK(parameters(family_config("gemma", {},
+                                 {{"hidden_act", "gelu"}, {"hidden_activation", "gelu_pytorch_tanh"}}))["activation"] ==
+        "gelu_tanh");
+  CHECK(contains(complain(family_config("gptj", {"rotary_dim"})), "'rotary_dim' is missing"));
+  CHECK(parameters(family_config("gptj", {"rotary_dim"}, {{"n_embd", 512}}))["rope_dims"] == 64);
+  CHECK(contains(complain(family_config("gptj", {}, {{"rotary_dim", nullptr}})), "'rotary_dim' is null"));
+  const Json older = {{"rotary_emb_base", 1e6},
+                      {"rotary_pct", 1},
+                      {"rope_scaling",
+                       {{"rope_type", "llama3"},
+                        {"factor", 8},
+                        {"low_freq_factor", 1},
+                        {"high_freq_factor", 4},
+                        {"original_max_position_embeddings", 32}}}};
+  Json newer = older;
+  newer.erase("rotary_emb_base");
+  newer["rope_theta"] = 1e6;
+  const auto neox = [](const Json& changes) {
+    return read_huggingface_config(family_config("gpt_neox", {"rope_parameters"}, changes), {});
+  };
+  CHECK(neox(older).parameters["rope_base"] == 1e6);
+  CHECK(neox(older).rope_factors == neox(newer).rope_factors);
+  for (const char* folder : {"mistral", "phi3", "starcoder2"}) {
+    const Json mixed = {{"layer_types", {"full_attention", "sliding_attention"}}};
+    CHECK(contains(complain(family_config(folder, {}, mixed)), "'layer_types' is"));
+  }
+  CHECK(parameters(family_config("opt", {}, {{"activation_dropout", 0.0}})).is_object());
+  CHECK(parameters(family_config("gptj", {}, {{"rotary", true}, {"scale_attn_weights", true}})).is_object());
+  CHECK(parameters(family_config("gpt_neox", {}, {{"is_decoder", true}})).is_object());
+  CHECK(contains(complain(family_config("falcon", {}, {{"alibi", true}})), "'alibi' is true"));
+  CHECK(contains(complain(family_config("opt", {}, {{"do_layer_norm_before", false}})), "'do_layer_norm_before'"));
+}
+
 TEST_CASE("keys of config.json that change the computation are refused by name, harmless ones passed over") {
   const auto complain = [](const Json& changes) { return error_of([&] { llama_config(changes); }); };
   const std::pair<Json, const char*> refused[] = {
@@ -328,7 +380,6 @@ TEST_CASE("keys of config.json that change the computation are refused by name, 
       {{{"sliding_window", 5}}, "'sliding_window' is 5"},
       {{{"sliding_window", true}}, "'sliding_window' is true"},
       {{{"use_sliding_window", true}}, "'use_sliding_window' is true"},
-      {{{"is_decoder", true}}, "'is_decoder' is true"},
       {{{"add_cross_attention", true}}, "'add_cross_attention' is true"},
       {{{"pruned_heads", {{"0", {1}}}}}, "'pruned_heads'"},
       {{{"partial_rotary_factor", 0.5}}, "'partial_rotary_factor' is 0.5"},
