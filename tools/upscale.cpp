@@ -74,6 +74,10 @@ int run_upscale(const UpscaleArguments& arguments) {
     write_error(fmt::format("{}: has {} bits a channel, of which the model was given all; {} has 8\n", arguments.input,
                             file.bits, arguments.output));
   }
+  if (made.channels < picture.channels) {
+    write_error(fmt::format("note: {} has colours, but the model makes grey pictures: {} is grey\n", arguments.input,
+                            arguments.output));
+  }
   write_error(
       fmt::format("{}: {}x{} from {}x{}\n", arguments.output, made.width, made.height, picture.width, picture.height));
   return 0;

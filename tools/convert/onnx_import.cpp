@@ -135,7 +135,9 @@ ValueId OnnxImporter::materialise(const Operand& operand) {
   const std::string name = unique(operand.name.empty() ? "constant" : operand.name);
   ValueId id = kNoValue;
   const bool real = is_floating(constant.type.dtype);
-  if (constant.data.size() <= (real ? kMostReals : kMostIntegers)) {
+  // A matrix may be multiplied by, which takes a tensor of the file.
+  const bool matrix = real && constant.type.shape.size() == 2;
+  if (!matrix && constant.data.size() <= (real ? kMostReals : kMostIntegers)) {
     HostTensor small = constant;
     if (real) small.type.dtype = DType::F32;
     id = builder_.add("constant", name, {}, ops::constant_node(name, small, kNoValue).attributes);

@@ -173,6 +173,13 @@ Operands import_matmul_integer(OnnxImporter& import, const OnnxNode& node, const
 
 Operands import_qlinear_matmul(OnnxImporter& import, const OnnxNode& node, const Operands& inputs) {
   for (std::size_t i = 0; i < 8; ++i) import.required(node, inputs, i);
+  for (const std::size_t i : {1, 6}) {
+    if (inputs[i].constant != nullptr && inputs[i].constant->data.size() > 1) {
+      node.fail(fmt::format(
+          "has a scale of each row, {} of them, for {}; ONNX Runtime refuses that too, quantise it with one",
+          inputs[i].constant->data.size(), i == 1 ? "a" : "y"));
+    }
+  }
   const Quantised a = quantised(import, node, inputs[0], inputs[2], -2);
   const Quantised b = quantised(import, node, inputs[3], inputs[5], -1);
   const Operand sum = exact_product(import, node, a, b, Operand{});

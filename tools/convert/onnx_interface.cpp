@@ -2,6 +2,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
+#include <set>
 
 #include "heed/error.h"
 #include "tools/convert/onnx_import.h"
@@ -11,6 +13,8 @@
 namespace heed::convert {
 
 void OnnxImporter::add_inputs(const onnx::GraphProto& graph, Scope& scope) {
+  std::map<std::string, std::int64_t, std::less<>> implied;  // sizes of dimensions that fixed inputs have
+  std::set<std::string, std::less<>> open;                   // dimensions of inputs before them
   for (const onnx::ValueInfoProto& input : graph.input()) {
     const std::string& name = input.name();
     const std::string what = "input " + in_quotes(name);
@@ -37,6 +41,8 @@ void OnnxImporter::add_inputs(const onnx::GraphProto& graph, Scope& scope) {
       if (const auto size = fixed_.find(dimension); size != fixed_.end() && dimension != name) {
         fixed_names_.used.insert(dimension);
         shape.emplace_back(fixed_size(dimension, size->second));
+      } else if (const auto size_of_fixed = implied.find(dimension); size_of_fixed != implied.end()) {
+        shape.emplace_back(size_of_fixed->second);
       } else {
         shape.emplace_back(dimension);
       }
@@ -47,8 +53,22 @@ void OnnxImporter::add_inputs(const onnx::GraphProto& graph, Scope& scope) {
     if (fixed != fixed_.end()) {
       fixed_names_.used.insert(name);
       fixed_names_.notes.push_back(fmt::format("{} is fixed to {}", what, fixed->second));
-      scope[name] = tensor(fixed_tensor(name, fixed->second, operand.dtype, shape), name);
+      HostTensor value = fixed_tensor(name, fixed->second, operand.dtype, shape);
+      for (std::size_t i = 0; i < shape.size(); ++i) {
+        const std::string& dimension = shape[i].name;
+        if (dimension.empty()) continue;
+        if (open.contains(dimension)) {
+          throw Error(
+              fmt::format("--set {}={}: another input has the dimension {} too; fix its size as well: --set {}={}",
+                          name, fixed->second, in_quotes(dimension), dimension, value.type.shape[i]));
+        }
+        implied[dimension] = value.type.shape[i];
+      }
+      scope[name] = tensor(std::move(value), name);
       continue;
+    }
+    for (const Dim& dim : shape) {
+      if (!dim.name.empty()) open.insert(dim.name);
     }
     operand.id = builder_.input(name, operand.dtype, std::move(shape));
     scope[name] = std::move(operand);

@@ -124,6 +124,17 @@ TEST_CASE("onnx: what is fixed must be there, and of the input's type and size")
   CHECK(flag.complaint({{"wide", "1,2,3,4"}, {"n", "2"}}).empty());
   CHECK(contains(flag.complaint({{"wide", "1,2,3"}, {"n", "2"}}), "3 values for the input \"wide\" (f32 [2, m])"));
   CHECK(contains(flag.complaint({{"n", "-2"}}), "\"-2\" is no size of the dimension \"n\""));
+  // What is fixed has sizes, which other inputs of the same dimensions must have too.
+  for (const bool fixed_first : {true, false}) {
+    ModelFile pair;
+    for (const char* name : {fixed_first ? "a" : "x", fixed_first ? "x" : "a"}) pair.input(name, {"n"});
+    pair.node("Add", {"a", "x"}, "y");
+    pair.output("y");
+    const std::string said = pair.complaint({{"a", "1,2"}});
+    CHECK(fixed_first ? said.empty()
+                      : contains(said, "another input has the dimension \"n\" too; fix its size as well: --set n=2"));
+    CHECK(run(pair.read({{"a", "1,2"}, {"n", "2"}}), {{"x", {3, 4}}}).at("y") == Numbers{4, 6});
+  }
   FixedValues fixed;
   add_fixed(fixed, "a=b=1,2");
   CHECK(fixed == FixedValues{{"a=b", "1,2"}});
