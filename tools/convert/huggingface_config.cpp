@@ -121,7 +121,8 @@ void read_rope(ConfigReader& config, HuggingFaceConfig& result, const RopeDefaul
   const auto dims = static_cast<std::int64_t>(partial_of(config, rope ? &*rope : nullptr, defaults.partial) *
                                               static_cast<double>(head_dim));
   if (dims == 0 || dims % 2 != 0 || dims > (1 << 20)) {
-    config.fail("head_dim", fmt::format("heads of which an even number of elements turns, up to 2^20, not {}", dims));
+    throw Error(fmt::format("{}: {} of the {} elements of a head turn; expected an even number, at most 2^20",
+                            config.where(), dims, head_dim));
   }
   double base = outer_base.value_or(defaults.base);
   if (rope) {

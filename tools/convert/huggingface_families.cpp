@@ -58,10 +58,9 @@ void read_mistral(ConfigReader& config, HuggingFaceConfig& result) {
 void read_qwen_windows(ConfigReader& config, HuggingFaceConfig& result) {
   const bool slides = config.boolean("use_sliding_window", false);
   const std::int64_t window = config.find_size("sliding_window").value_or(0);
-  const std::int64_t first = config.find_size("max_window_layers").value_or(28);
+  config.skip("max_window_layers");  // from which transformers 5 has made layer_types
   if (slides && !config.has("layer_types")) {
-    config.fail("use_sliding_window",
-                fmt::format("false, or layer_types beside it, rather than layers from {}", first));
+    config.fail("use_sliding_window", "false, or layer_types beside it, as transformers 5 writes them");
   }
   read_windows(config, result, slides ? window : 0, never);
 }

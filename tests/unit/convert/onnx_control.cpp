@@ -131,8 +131,10 @@ TEST_CASE("onnx: what is fixed must be there, and of the input's type and size")
     pair.node("Add", {"a", "x"}, "y");
     pair.output("y");
     const std::string said = pair.complaint({{"a", "1,2"}});
-    CHECK(fixed_first ? said.empty()
-                      : contains(said, "another input has the dimension \"n\" too; fix its size as well: --set n=2"));
+    const char* expected =
+        fixed_first ? "" : "another input has the dimension \"n\" too; fix its size as well: --set n=2";
+    CHECK(said.empty() == fixed_first);
+    CHECK(contains(said, expected));
     CHECK(run(pair.read({{"a", "1,2"}, {"n", "2"}}), {{"x", {3, 4}}}).at("y") == Numbers{4, 6});
   }
   FixedValues fixed;
