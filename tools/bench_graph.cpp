@@ -10,7 +10,7 @@
 #include "ops/op.h"
 #include "planner/infer.h"
 #include "runtime/session.h"
-#include "tools/bench.h"
+#include "tools/bench_report.h"
 #include "tools/graph_arguments.h"
 #include "tools/output.h"
 #include "tools/program.h"
@@ -87,45 +87,31 @@ int bench_graph(const ModelFile& file, const BenchArguments& arguments, Clock::t
   const double seconds = time_runs(session, executable, arguments.repeats);
   const auto flops = static_cast<double>(executable.plan().flops());
   const std::size_t dispatches = executable.plan().dispatches.size();
-  const std::uint64_t memory = peak_memory();
-  const std::string type = main_type(file);
-  if (arguments.json) {
-    nlohmann::json sizes = nlohmann::json::object();
-    for (const auto& [name, size] : dims) sizes[name] = size;
-    write_output(json_text({{"run_seconds", seconds},
-                            {"runs_per_second", 1.0 / seconds},
-                            {"flops", flops},
-                            {"flops_per_second", flops / seconds},
-                            {"dispatches", dispatches},
-                            {"repeats", arguments.repeats},
-                            {"load_seconds", load_seconds},
-                            {"startup_seconds", startup_seconds},
-                            {"peak_memory_bytes", memory},
-                            {"device", device.info().name},
-                            {"driver", device.info().driver},
-                            {"model", arguments.model},
-                            {"graph", graph.name},
-                            {"sizes", sizes},
-                            {"type", type}},
-                           2) +
-                 "\n");
+  BenchReport report(arguments, file, device, load_seconds, startup_seconds);
+  nlohmann::json bound = nlohmann::json::object();
+  for (const auto& [name, size] : dims) bound[name] = size;
+  if (report.wrote_json({{"run_seconds", seconds},
+                         {"runs_per_second", 1.0 / seconds},
+                         {"flops", flops},
+                         {"flops_per_second", flops / seconds},
+                         {"dispatches", dispatches},
+                         {"graph", graph.name},
+                         {"sizes", bound}}))
     return 0;
-  }
-  std::string text = fmt::format("{}, {}, {}\n", arguments.model, type, device.info().name);
-  const auto line = [&](const char* what, const std::string& value) { text += fmt::format("{:<24}{}\n", what, value); };
   std::vector<std::string> sizes;
   for (const auto& [name, size] : dims) sizes.push_back(fmt::format("{}={}", name, size));
-  line("graph", fmt::format("{} {}", graph.name, fmt::join(sizes, " ")));
-  line("a run", fmt::format("{:.2f} ms, {:.1f} runs/s", seconds * 1e3, 1.0 / seconds));
-  line("work", fmt::format("{:.3f} GFLOP, {:.1f} GFLOP/s", flops * 1e-9, flops * 1e-9 / seconds));
-  line("dispatches", std::to_string(dispatches));
-  line("loading", fmt::format("{:.3f} s", load_seconds));
-  line("start to first result", fmt::format("{:.3f} s", startup_seconds));
-  line("peak memory", format_bytes(memory));
+  report.line("graph", fmt::format("{} {}", graph.name, fmt::join(sizes, " ")));
+  report.line("a run", fmt::format("{:.2f} ms, {:.1f} runs/s", seconds * 1e3, 1.0 / seconds));
+  report.line("work", fmt::format("{:.3f} GFLOP, {:.1f} GFLOP/s", flops * 1e-9, flops * 1e-9 / seconds));
+  report.line("dispatches", std::to_string(dispatches));
+  report.line_of_loading();
+  report.line("start to first result", fmt::format("{:.3f} s", startup_seconds));
+  report.line_of_memory();
+  std::string profile;
   if (arguments.profile) {
-    text += profile_table(session.time_dispatches(executable, kProfileRepeats, [] {}), "a run");
+    profile += profile_table(session.time_dispatches(executable, kProfileRepeats, [] {}), "a run");
   }
-  write_output(text);
+  report.write(profile);
   return 0;
 }
 

@@ -5,7 +5,7 @@
 
 #include "heed/error.h"
 #include "heed/picture.h"
-#include "tools/bench.h"
+#include "tools/bench_report.h"
 #include "tools/output.h"
 #include "tools/program.h"
 
@@ -34,34 +34,23 @@ int bench_pictures(const ModelFile& file, const BenchArguments& arguments, Clock
   const std::int64_t codes = model.code_rows() * model.code_columns();
   const std::uint64_t bytes = model.bytes_per_step();
   const std::size_t dispatches = model.dispatches_per_step();
-  if (arguments.json) {
-    write_output(json_text({{"seconds_per_picture", middle},
-                            {"codes", codes},
-                            {"width", model.width()},
-                            {"height", model.height()},
-                            {"repeats", arguments.repeats},
-                            {"bytes_per_step", bytes},
-                            {"dispatches_per_step", dispatches},
-                            {"load_seconds", load_seconds},
-                            {"startup_seconds", startup_seconds},
-                            {"peak_memory_bytes", peak_memory()},
-                            {"device", device.info().name},
-                            {"driver", device.info().driver},
-                            {"model", arguments.model},
-                            {"type", main_type(file)}},
-                           2) +
-                 "\n");
+  BenchReport report(arguments, file, device, load_seconds, startup_seconds);
+  if (report.wrote_json({{"seconds_per_picture", middle},
+                         {"codes", codes},
+                         {"width", model.width()},
+                         {"height", model.height()},
+                         {"bytes_per_step", bytes},
+                         {"dispatches_per_step", dispatches}}))
     return 0;
-  }
-  std::string text = fmt::format("{}, {}, {}\n", arguments.model, main_type(file), device.info().name);
-  const auto line = [&](const char* what, const std::string& value) { text += fmt::format("{:<24}{}\n", what, value); };
-  line("a picture", fmt::format("{:.1f} ms ({}x{} of {} codes)", middle * 1e3, model.width(), model.height(), codes));
-  line("read a step", format_bytes(bytes));
-  line("dispatches a step", std::to_string(dispatches));
-  line("loading", fmt::format("{:.3f} s", load_seconds));
-  line("peak memory", format_bytes(peak_memory()));
-  if (arguments.profile) text += profile_table(model.profile(), "a step");
-  write_output(text);
+  report.line("a picture",
+              fmt::format("{:.1f} ms ({}x{} of {} codes)", middle * 1e3, model.width(), model.height(), codes));
+  report.line("read a step", format_bytes(bytes));
+  report.line("dispatches a step", std::to_string(dispatches));
+  report.line_of_loading();
+  report.line_of_memory();
+  std::string profile;
+  if (arguments.profile) profile += profile_table(model.profile(), "a step");
+  report.write(profile);
   return 0;
 }
 

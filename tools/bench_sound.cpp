@@ -5,7 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "heed/sound.h"
-#include "tools/bench.h"
+#include "tools/bench_report.h"
 #include "tools/output.h"
 #include "tools/program.h"
 
@@ -53,39 +53,27 @@ int bench_sound(const ModelFile& file, const BenchArguments& arguments, Clock::t
   const double seconds = median(times);
   const double processor_time = median(processor);
   const std::uint64_t flops = model.flops_per_run() / static_cast<std::uint64_t>(model.samples_per_run());
-  const std::string type = main_type(file);
-  if (arguments.json) {
-    write_output(json_text({{"sample_rate", model.sample_rate()},
-                            {"real_time_factor", 1.0 / (seconds * rate)},
-                            {"samples_per_second", 1.0 / seconds},
-                            {"seconds_per_sample", seconds},
-                            {"processor_seconds_per_sample", processor_time},
-                            {"flops_per_sample", flops},
-                            {"samples_per_run", model.samples_per_run()},
-                            {"dispatches_per_run", model.dispatches_per_run()},
-                            {"repeats", arguments.repeats},
-                            {"load_seconds", load_seconds},
-                            {"startup_seconds", startup_seconds},
-                            {"peak_memory_bytes", peak_memory()},
-                            {"device", device.info().name},
-                            {"driver", device.info().driver},
-                            {"model", arguments.model},
-                            {"type", type}},
-                           2) +
-                 "\n");
+  BenchReport report(arguments, file, device, load_seconds, startup_seconds);
+  if (report.wrote_json({{"sample_rate", model.sample_rate()},
+                         {"real_time_factor", 1.0 / (seconds * rate)},
+                         {"samples_per_second", 1.0 / seconds},
+                         {"seconds_per_sample", seconds},
+                         {"processor_seconds_per_sample", processor_time},
+                         {"flops_per_sample", flops},
+                         {"samples_per_run", model.samples_per_run()},
+                         {"dispatches_per_run", model.dispatches_per_run()}}))
     return 0;
-  }
-  std::string text = fmt::format("{}, {}, {}\n", arguments.model, type, device.info().name);
-  const auto line = [&](const char* what, const std::string& value) { text += fmt::format("{:<24}{}\n", what, value); };
-  line("speed", fmt::format("{:.2f} times real time, {:.0f} samples/s", 1.0 / (seconds * rate), 1.0 / seconds));
-  line("a sample", fmt::format("{:.1f} microseconds, {:.1f} of processor time", seconds * 1e6, processor_time * 1e6));
-  line("work", fmt::format("{:.3f} MFLOP a sample, {:.1f} GFLOP/s", static_cast<double>(flops) * 1e-6,
-                           static_cast<double>(flops) * 1e-9 / seconds));
-  line("a submission", fmt::format("{} samples, {} dispatches", model.samples_per_run(), model.dispatches_per_run()));
-  line("loading", fmt::format("{:.3f} s", load_seconds));
-  line("start to first sound", fmt::format("{:.3f} s", startup_seconds));
-  line("peak memory", format_bytes(peak_memory()));
-  write_output(text);
+  report.line("speed", fmt::format("{:.2f} times real time, {:.0f} samples/s", 1.0 / (seconds * rate), 1.0 / seconds));
+  report.line("a sample",
+              fmt::format("{:.1f} microseconds, {:.1f} of processor time", seconds * 1e6, processor_time * 1e6));
+  report.line("work", fmt::format("{:.3f} MFLOP a sample, {:.1f} GFLOP/s", static_cast<double>(flops) * 1e-6,
+                                  static_cast<double>(flops) * 1e-9 / seconds));
+  report.line("a submission",
+              fmt::format("{} samples, {} dispatches", model.samples_per_run(), model.dispatches_per_run()));
+  report.line_of_loading();
+  report.line("start to first sound", fmt::format("{:.3f} s", startup_seconds));
+  report.line_of_memory();
+  report.write();
   return 0;
 }
 

@@ -6,7 +6,7 @@
 
 #include "heed/error.h"
 #include "heed/text.h"
-#include "tools/bench.h"
+#include "tools/bench_report.h"
 #include "tools/output.h"
 #include "tools/program.h"
 
@@ -102,47 +102,34 @@ int bench_text(const ModelFile& file, const BenchArguments& arguments, Clock::ti
 
   const std::uint64_t bytes = model.bytes_per_token();
   const double bandwidth = static_cast<double>(bytes) * result.generated_rate;
-  const std::uint64_t memory = peak_memory();
-  const std::string type = main_type(file);
-  if (arguments.json) {
-    write_output(json_text({{"prompt_tokens_per_second", result.prompt_rate},
-                            {"generated_tokens_per_second", result.generated_rate},
-                            {"prompt_tokens", arguments.prompt_tokens},
-                            {"generated_tokens", arguments.generated_tokens},
-                            {"depth", arguments.depth},
-                            {"cache", cache_type_name(model.cache_type())},
-                            {"repeats", arguments.repeats},
-                            {"bytes_per_token", bytes},
-                            {"bandwidth_bytes_per_second", bandwidth},
-                            {"dispatches_per_token", model.dispatches_per_token()},
-                            {"load_seconds", result.load_seconds},
-                            {"startup_seconds", result.startup_seconds},
-                            {"peak_memory_bytes", memory},
-                            {"device", device.info().name},
-                            {"driver", device.info().driver},
-                            {"model", arguments.model},
-                            {"type", type}},
-                           2) +
-                 "\n");
+  BenchReport report(arguments, file, device, result.load_seconds, result.startup_seconds);
+  if (report.wrote_json({{"prompt_tokens_per_second", result.prompt_rate},
+                         {"generated_tokens_per_second", result.generated_rate},
+                         {"prompt_tokens", arguments.prompt_tokens},
+                         {"generated_tokens", arguments.generated_tokens},
+                         {"depth", arguments.depth},
+                         {"cache", cache_type_name(model.cache_type())},
+                         {"bytes_per_token", bytes},
+                         {"bandwidth_bytes_per_second", bandwidth},
+                         {"dispatches_per_token", model.dispatches_per_token()}}))
     return 0;
-  }
-  std::string text = fmt::format("{}, {}, {}\n", arguments.model, type, device.info().name);
-  const auto line = [&](const char* what, const std::string& value) { text += fmt::format("{:<24}{}\n", what, value); };
-  line("prompt", fmt::format("{:.1f} tokens/s ({} tokens)", result.prompt_rate, arguments.prompt_tokens));
-  line("generation", fmt::format("{:.1f} tokens/s ({} tokens{})", result.generated_rate, arguments.generated_tokens,
-                                 arguments.depth > 0 ? fmt::format(", after {}", arguments.depth) : ""));
-  line("read a token",
-       fmt::format("{}, {}/s", format_bytes(bytes), format_bytes(static_cast<std::uint64_t>(bandwidth))));
-  line("keys and values", std::string(cache_type_name(model.cache_type())));
-  line("dispatches a token", std::to_string(model.dispatches_per_token()));
-  line("loading", fmt::format("{:.3f} s", result.load_seconds));
-  line("start to first token", fmt::format("{:.3f} s", result.startup_seconds));
-  line("peak memory", format_bytes(memory));
+  report.line("prompt", fmt::format("{:.1f} tokens/s ({} tokens)", result.prompt_rate, arguments.prompt_tokens));
+  report.line("generation",
+              fmt::format("{:.1f} tokens/s ({} tokens{})", result.generated_rate, arguments.generated_tokens,
+                          arguments.depth > 0 ? fmt::format(", after {}", arguments.depth) : ""));
+  report.line("read a token",
+              fmt::format("{}, {}/s", format_bytes(bytes), format_bytes(static_cast<std::uint64_t>(bandwidth))));
+  report.line("keys and values", std::string(cache_type_name(model.cache_type())));
+  report.line("dispatches a token", std::to_string(model.dispatches_per_token()));
+  report.line_of_loading();
+  report.line("start to first token", fmt::format("{:.3f} s", result.startup_seconds));
+  report.line_of_memory();
+  std::string profile;
   if (arguments.profile) {
-    text += profile_table(model.profile(1), "a step");
-    text += profile_table(model.profile(arguments.prompt_tokens), "the last run of the prompt");
+    profile += profile_table(model.profile(1), "a step");
+    profile += profile_table(model.profile(arguments.prompt_tokens), "the last run of the prompt");
   }
-  write_output(text);
+  report.write(profile);
   return 0;
 }
 

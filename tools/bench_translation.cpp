@@ -6,7 +6,7 @@
 
 #include "heed/error.h"
 #include "heed/translate.h"
-#include "tools/bench.h"
+#include "tools/bench_report.h"
 #include "tools/output.h"
 #include "tools/program.h"
 
@@ -61,44 +61,32 @@ int bench_translation(const ModelFile& file, const BenchArguments& arguments, Cl
   const auto made = static_cast<double>(arguments.lines * arguments.generated_tokens);
   const std::uint64_t bytes = model.bytes_per_step(arguments.lines, arguments.beams);
   const std::size_t dispatches = model.dispatches_per_step(arguments.lines, arguments.beams);
-  if (arguments.json) {
-    write_output(json_text({{"tokens_per_second", made / middle},
-                            {"seconds_per_step", middle / static_cast<double>(arguments.generated_tokens)},
-                            {"lines", arguments.lines},
-                            {"beams", arguments.beams},
-                            {"source_tokens", arguments.prompt_tokens},
-                            {"translated_tokens", arguments.generated_tokens},
-                            {"repeats", arguments.repeats},
-                            {"cache", cache_type_name(model.cache_type())},
-                            {"bytes_per_step", bytes},
-                            {"dispatches_per_step", dispatches},
-                            {"load_seconds", load_seconds},
-                            {"startup_seconds", startup_seconds},
-                            {"peak_memory_bytes", peak_memory()},
-                            {"device", device.info().name},
-                            {"driver", device.info().driver},
-                            {"model", arguments.model},
-                            {"type", main_type(file)}},
-                           2) +
-                 "\n");
+  BenchReport report(arguments, file, device, load_seconds, startup_seconds);
+  if (report.wrote_json({{"tokens_per_second", made / middle},
+                         {"seconds_per_step", middle / static_cast<double>(arguments.generated_tokens)},
+                         {"lines", arguments.lines},
+                         {"beams", arguments.beams},
+                         {"source_tokens", arguments.prompt_tokens},
+                         {"translated_tokens", arguments.generated_tokens},
+                         {"cache", cache_type_name(model.cache_type())},
+                         {"bytes_per_step", bytes},
+                         {"dispatches_per_step", dispatches}}))
     return 0;
-  }
-  std::string text = fmt::format("{}, {}, {}\n", arguments.model, main_type(file), device.info().name);
-  const auto line = [&](const char* what, const std::string& value) { text += fmt::format("{:<24}{}\n", what, value); };
-  line("translation",
-       fmt::format("{:.1f} tokens/s ({} lines of {} tokens into {}, {} beams)", made / middle, arguments.lines,
-                   arguments.prompt_tokens, arguments.generated_tokens, arguments.beams));
-  line("a step, encoding shared",
-       fmt::format("{:.2f} ms", middle / static_cast<double>(arguments.generated_tokens) * 1e3));
-  line("read a step", format_bytes(bytes));
-  line("keys and values", std::string(cache_type_name(model.cache_type())));
-  line("dispatches a step", std::to_string(dispatches));
-  line("loading", fmt::format("{:.3f} s", load_seconds));
-  line("peak memory", format_bytes(peak_memory()));
+  report.line("translation",
+              fmt::format("{:.1f} tokens/s ({} lines of {} tokens into {}, {} beams)", made / middle, arguments.lines,
+                          arguments.prompt_tokens, arguments.generated_tokens, arguments.beams));
+  report.line("a step, encoding shared",
+              fmt::format("{:.2f} ms", middle / static_cast<double>(arguments.generated_tokens) * 1e3));
+  report.line("read a step", format_bytes(bytes));
+  report.line("keys and values", std::string(cache_type_name(model.cache_type())));
+  report.line("dispatches a step", std::to_string(dispatches));
+  report.line_of_loading();
+  report.line_of_memory();
+  std::string profile;
   if (arguments.profile) {
-    text += profile_table(model.profile(arguments.lines, arguments.beams, arguments.prompt_tokens), "a step");
+    profile += profile_table(model.profile(arguments.lines, arguments.beams, arguments.prompt_tokens), "a step");
   }
-  write_output(text);
+  report.write(profile);
   return 0;
 }
 
