@@ -196,6 +196,7 @@ HuggingFaceConfig read_huggingface_config(const nlohmann::json& config, const nl
                                      "UMT5ForConditionalGeneration)");
   }
   result.family->read(reader, result);
+  result.tied = reader.boolean("tie_word_embeddings", result.family->tied);
   reader.boolean("is_decoder", false);  // of a class that is one
   reader.expect("is_encoder_decoder", false);
   reader.expect("add_cross_attention", false);

@@ -49,6 +49,7 @@ class ConfigReader;
 struct HuggingFaceFamily {
   std::string_view architecture;  // in config.json
   std::string_view name;          // heed's, for people
+  bool tied;                      // the output matrix to the embedding, where config.json does not say it
   std::string_view prefix;        // before all names but the output's; may be missing as a whole
   std::string_view layers;        // what stands before a layer's number
   std::span<const TensorName> layer;

@@ -38,7 +38,6 @@ void read_llama(ConfigReader& config, HuggingFaceConfig& result) {
   config.boolean("is_llama_config", false);  // of a converter, either way
   attention_biases(result, config.boolean("attention_bias", false));
   ffn_biases(result, config.boolean("mlp_bias", false));
-  result.tied = config.boolean("tie_word_embeddings", false);
   read_rope(config, result);
 }
 
@@ -50,7 +49,6 @@ void read_mistral(ConfigReader& config, HuggingFaceConfig& result) {
   read_one_window(config, result);
   config.expect("attention_bias", false);
   config.expect("mlp_bias", false);
-  result.tied = config.boolean("tie_word_embeddings", false);
   read_rope(config, result);
 }
 
@@ -69,7 +67,6 @@ void read_qwen2(ConfigReader& config, HuggingFaceConfig& result) {
   read_sizes(config, {}, result);
   biases(result, {"attn_q", "attn_k", "attn_v"});
   read_qwen_windows(config, result);
-  result.tied = config.boolean("tie_word_embeddings", false);
   config.expect("use_mrope", false);
   read_rope(config, result);
 }
@@ -80,7 +77,6 @@ void read_qwen3(ConfigReader& config, HuggingFaceConfig& result) {
   result.parameters["query_norm"] = "head";
   attention_biases(result, config.boolean("attention_bias", false));
   read_qwen_windows(config, result);
-  result.tied = config.boolean("tie_word_embeddings", false);
   read_rope(config, result);
 }
 
@@ -89,7 +85,6 @@ void read_olmo2(ConfigReader& config, HuggingFaceConfig& result) {
   result.parameters["norm_place"] = "post";
   result.parameters["query_norm"] = "all";
   attention_biases(result, config.boolean("attention_bias", false));
-  result.tied = config.boolean("tie_word_embeddings", false);
   read_rope(config, result);
 }
 
@@ -101,7 +96,6 @@ void read_granite(ConfigReader& config, HuggingFaceConfig& result) {
   result.parameters["logits_scale"] = 1 / config.find_positive("logits_scaling").value_or(1);
   attention_biases(result, config.boolean("attention_bias", false));
   ffn_biases(result, config.boolean("mlp_bias", false));
-  result.tied = config.boolean("tie_word_embeddings", false);
   read_rope(config, result);
 }
 
@@ -115,7 +109,6 @@ void read_gemma_sizes(ConfigReader& config, HuggingFaceConfig& result, const cha
   result.norm_offset = 1;
   attention_biases(result, config.boolean("attention_bias", false));
   config.expect("use_bidirectional_attention", false);
-  result.tied = config.boolean("tie_word_embeddings", true);
 }
 
 void read_gemma(ConfigReader& config, HuggingFaceConfig& result) {
@@ -186,7 +179,6 @@ void read_phi3(ConfigReader& config, HuggingFaceConfig& result) {
   read_sizes(config, {}, result);
   read_one_window(config, result);
   config.skip("original_max_position_embeddings");  // of ropes that read_rope refuses
-  result.tied = config.boolean("tie_word_embeddings", false);
   config.expect("attention_bias", false);
   read_rope(config, result, {.partial = 1.0});
 }
@@ -201,7 +193,6 @@ void read_phi(ConfigReader& config, HuggingFaceConfig& result) {
   attention_biases(result, true);
   ffn_biases(result, true);
   config.expect("qk_layernorm", false);
-  result.tied = config.boolean("tie_word_embeddings", false);
   read_rope(config, result, {.partial = 0.5});
 }
 
@@ -213,7 +204,6 @@ void read_stablelm(ConfigReader& config, HuggingFaceConfig& result) {
   if (config.boolean("use_parallel_residual", false)) result.parameters["norm_place"] = "parallel";
   biases(result, {"attn_q", "attn_k", "attn_v"}, config.boolean("use_qkv_bias", false));
   config.expect("qk_layernorm", false);
-  result.tied = config.boolean("tie_word_embeddings", false);
   read_rope(config, result, {.partial = 0.25});
 }
 
@@ -229,7 +219,6 @@ void read_starcoder2(ConfigReader& config, HuggingFaceConfig& result) {
   const bool biased = config.boolean("use_bias", true);
   attention_biases(result, biased);
   ffn_biases(result, biased);
-  result.tied = config.boolean("tie_word_embeddings", true);
   read_rope(config, result);
 }
 
@@ -251,7 +240,6 @@ void read_gpt2(ConfigReader& config, HuggingFaceConfig& result) {
   ffn_biases(result, true);
   if (!config.boolean("scale_attn_weights", true)) result.parameters["attention_scale"] = 1.0;
   config.expect("scale_attn_by_inverse_layer_idx", false);
-  result.tied = config.boolean("tie_word_embeddings", true);
 }
 
 void read_gptj(ConfigReader& config, HuggingFaceConfig& result) {
@@ -259,7 +247,6 @@ void read_gptj(ConfigReader& config, HuggingFaceConfig& result) {
   layer_norms(result);
   result.parameters["norm_place"] = "parallel";
   ffn_biases(result, true);
-  result.tied = config.boolean("tie_word_embeddings", false);
   const std::int64_t head_dim = result.parameters["head_dim"].get<std::int64_t>();
   const auto named = config.find_size("rotary_dim");
   const std::int64_t dims = named.value_or(64);
@@ -281,7 +268,6 @@ void read_gpt_neox(ConfigReader& config, HuggingFaceConfig& result) {
   if (config.boolean("use_parallel_residual", true)) result.parameters["norm_place"] = "parallel";
   attention_biases(result, config.boolean("attention_bias", true));
   ffn_biases(result, true);
-  result.tied = config.boolean("tie_word_embeddings", false);
   // transformers 4 has names of its own for two numbers of its rope.
   const double partial = config.find_positive("rotary_pct").value_or(0.25);
   read_rope(config, result, {.partial = partial, .older_base_key = "rotary_emb_base"});
@@ -306,7 +292,6 @@ void read_opt(ConfigReader& config, HuggingFaceConfig& result) {
   const bool biased = config.boolean("enable_bias", true);
   attention_biases(result, biased);
   ffn_biases(result, biased);
-  result.tied = config.boolean("tie_word_embeddings", true);
 }
 
 void read_bloom(ConfigReader& config, HuggingFaceConfig& result) {
@@ -328,7 +313,6 @@ void read_bloom(ConfigReader& config, HuggingFaceConfig& result) {
   config.skip("slow_but_exact");  // how it is computed
   attention_biases(result, true);
   ffn_biases(result, true);
-  result.tied = config.boolean("tie_word_embeddings", true);
 }
 
 void read_falcon(ConfigReader& config, HuggingFaceConfig& result) {
@@ -358,32 +342,37 @@ void read_falcon(ConfigReader& config, HuggingFaceConfig& result) {
   const bool biased = config.boolean("bias", false);
   attention_biases(result, biased);
   ffn_biases(result, biased);
-  result.tied = config.boolean("tie_word_embeddings", true);
   read_rope(config, result);
 }
 
 constexpr HuggingFaceFamily kFamilies[] = {
-    {"LlamaForCausalLM", "llama", "model.", "layers.", kLlamaLayer, kLlamaOuter, kRotaryBuffers, read_llama},
-    {"MistralForCausalLM", "mistral", "model.", "layers.", kLlamaLayer, kLlamaOuter, kRotaryBuffers, read_mistral},
-    {"Qwen2ForCausalLM", "qwen2", "model.", "layers.", kLlamaLayer, kLlamaOuter, kRotaryBuffers, read_qwen2},
-    {"Qwen3ForCausalLM", "qwen3", "model.", "layers.", kNormedQueriesLayer, kLlamaOuter, kRotaryBuffers, read_qwen3},
-    {"GemmaForCausalLM", "gemma", "model.", "layers.", kLlamaLayer, kLlamaOuter, kRotaryBuffers, read_gemma},
-    {"Gemma2ForCausalLM", "gemma2", "model.", "layers.", kGemma3Layer, kLlamaOuter, kRotaryBuffers, read_gemma2},
-    {"Gemma3ForCausalLM", "gemma3", "model.", "layers.", kGemma3Layer, kLlamaOuter, kRotaryBuffers, read_gemma3},
-    {"Olmo2ForCausalLM", "olmo2", "model.", "layers.", kOlmo2Layer, kLlamaOuter, kRotaryBuffers, read_olmo2},
-    {"GraniteForCausalLM", "granite", "model.", "layers.", kLlamaLayer, kLlamaOuter, kRotaryBuffers, read_granite},
-    {"StableLmForCausalLM", "stablelm", "model.", "layers.", kLlamaLayer, kLlamaOuter, kRotaryBuffers, read_stablelm},
-    {"Phi3ForCausalLM", "phi3", "model.", "layers.", kPhi3Layer, kLlamaOuter, kRotaryBuffers, read_phi3},
-    {"PhiForCausalLM", "phi", "model.", "layers.", kPhiLayer, kPhiOuter, kRotaryBuffers, read_phi},
-    {"Starcoder2ForCausalLM", "starcoder2", "model.", "layers.", kStarcoder2Layer, kLlamaOuter, kRotaryBuffers,
+    {"LlamaForCausalLM", "llama", false, "model.", "layers.", kLlamaLayer, kLlamaOuter, kRotaryBuffers, read_llama},
+    {"MistralForCausalLM", "mistral", false, "model.", "layers.", kLlamaLayer, kLlamaOuter, kRotaryBuffers,
+     read_mistral},
+    {"Qwen2ForCausalLM", "qwen2", false, "model.", "layers.", kLlamaLayer, kLlamaOuter, kRotaryBuffers, read_qwen2},
+    {"Qwen3ForCausalLM", "qwen3", false, "model.", "layers.", kNormedQueriesLayer, kLlamaOuter, kRotaryBuffers,
+     read_qwen3},
+    {"GemmaForCausalLM", "gemma", true, "model.", "layers.", kLlamaLayer, kLlamaOuter, kRotaryBuffers, read_gemma},
+    {"Gemma2ForCausalLM", "gemma2", true, "model.", "layers.", kNormsOnBothSidesLayer, kLlamaOuter, kRotaryBuffers,
+     read_gemma2},
+    {"Gemma3ForCausalLM", "gemma3", true, "model.", "layers.", kNormsOnBothSidesLayer, kLlamaOuter, kRotaryBuffers,
+     read_gemma3},
+    {"Olmo2ForCausalLM", "olmo2", false, "model.", "layers.", kOlmo2Layer, kLlamaOuter, kRotaryBuffers, read_olmo2},
+    {"GraniteForCausalLM", "granite", false, "model.", "layers.", kLlamaLayer, kLlamaOuter, kRotaryBuffers,
+     read_granite},
+    {"StableLmForCausalLM", "stablelm", false, "model.", "layers.", kLlamaLayer, kLlamaOuter, kRotaryBuffers,
+     read_stablelm},
+    {"Phi3ForCausalLM", "phi3", false, "model.", "layers.", kPhi3Layer, kLlamaOuter, kRotaryBuffers, read_phi3},
+    {"PhiForCausalLM", "phi", false, "model.", "layers.", kPhiLayer, kPhiOuter, kRotaryBuffers, read_phi},
+    {"Starcoder2ForCausalLM", "starcoder2", true, "model.", "layers.", kStarcoder2Layer, kLlamaOuter, kRotaryBuffers,
      read_starcoder2},
-    {"GPT2LMHeadModel", "gpt2", "transformer.", "h.", kGpt2Layer, kGpt2Outer, kMaskBuffers, read_gpt2},
-    {"GPTJForCausalLM", "gptj", "transformer.", "h.", kGptJLayer, kGpt2Outer, kMaskBuffers, read_gptj},
-    {"GPTNeoXForCausalLM", "gpt_neox", "gpt_neox.", "layers.", kGptNeoxLayer, kGptNeoxOuter, kGptNeoxBuffers,
+    {"GPT2LMHeadModel", "gpt2", true, "transformer.", "h.", kGpt2Layer, kGpt2Outer, kMaskBuffers, read_gpt2},
+    {"GPTJForCausalLM", "gptj", false, "transformer.", "h.", kGptJLayer, kGpt2Outer, kMaskBuffers, read_gptj},
+    {"GPTNeoXForCausalLM", "gpt_neox", false, "gpt_neox.", "layers.", kGptNeoxLayer, kGptNeoxOuter, kGptNeoxBuffers,
      read_gpt_neox},
-    {"OPTForCausalLM", "opt", "model.decoder.", "layers.", kOptLayer, kOptOuter, {}, read_opt},
-    {"BloomForCausalLM", "bloom", "transformer.", "h.", kFalconLayer, kBloomOuter, {}, read_bloom},
-    {"FalconForCausalLM", "falcon", "transformer.", "h.", kFalconLayer, kBloomOuter, kFalconBuffers, read_falcon},
+    {"OPTForCausalLM", "opt", true, "model.decoder.", "layers.", kOptLayer, kOptOuter, {}, read_opt},
+    {"BloomForCausalLM", "bloom", true, "transformer.", "h.", kFalconLayer, kBloomOuter, {}, read_bloom},
+    {"FalconForCausalLM", "falcon", true, "transformer.", "h.", kFalconLayer, kBloomOuter, kFalconBuffers, read_falcon},
 };
 
 }  // namespace
