@@ -22,7 +22,7 @@ const uint SCORE = 0;
 #define VECTOR_4
 #define SUBGROUP_1
 #define ATTENTION_BLOCK
-#define SCALES_BY_FOUR
+#define SCALES_APART
 #define FIRST_WEIGHT 5
 #define SECOND_WEIGHT 7
 #define PARTS 16

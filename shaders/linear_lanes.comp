@@ -13,7 +13,7 @@ layout(local_size_x_id = 0) in;
 #include "constants/linear.h"
 #define blocks share  // workgroups that share a t
 
-#define SCALES_BY_FOUR
+#define SCALES_APART
 #include "memory.glsl"
 #include "activation.glsl"
 #include "weights.glsl"

@@ -21,7 +21,7 @@ layout(local_size_x_id = 0) in;
 
 #include "memory.glsl"
 #include "activation.glsl"
-#define SCALES_BY_FOUR
+#define SCALES_APART
 #include "weights.glsl"
 
 #ifdef VECTOR_4

@@ -13,7 +13,7 @@
 layout(local_size_x_id = 0) in;
 #include "constants/linear_pair.h"
 
-#define SCALES_BY_FOUR
+#define SCALES_APART
 #define SECOND_WEIGHT 3
 #define PARTS 9
 #include "memory.glsl"

@@ -1,5 +1,5 @@
 // Products whose lanes own weight rows and go along k alone: nothing is summed across lanes, which CPU drivers are slow at.
-// Include after weights.glsl (with SCALES_BY_FOUR) and the constant SUMS, the weight rows of a lane. The kernel defines
+// Include after weights.glsl (with SCALES_APART) and the constant SUMS, the weight rows of a lane. The kernel defines
 // fetch_x: columns of x that a unit of all those rows is multiplied by.
 #ifndef HEED_LANES_GLSL
 #define HEED_LANES_GLSL

@@ -4,7 +4,7 @@
 //   Row weight_row(row, row_units)   where a row is; weight_row_2 of the second matrix, see below
 //   Unit load_unit(row, unit)        fetches a unit and its scales
 //   vec4 unit_vector(u, j)           its j-th vec4, still to be multiplied by u.scale if UNIT_SCALED is defined
-// With SCALES_BY_FOUR defined before, scales do not come with their units but by load_scales(row, unit), if QUANTISED is
+// With SCALES_APART defined before, scales do not come with their units but by load_scales(row, unit), if QUANTISED is
 // defined: those of SCALED_UNITS units from `unit` on; scale_unit(u, scales, unit) gives them to a unit. With
 // SECOND_WEIGHT defined as a binding before, that one and the next hold another matrix of the same type, in bands of BAND_2
 // rows.
@@ -241,14 +241,14 @@ void scale_unit(inout Unit u, Scales s, uint unit) {
 #ifdef QUANTISED
 Unit load_unit(Row row, uint unit) {
   Unit u = load_bits(row, unit);
-#ifndef SCALES_BY_FOUR
+#ifndef SCALES_APART
   scale_unit(u, load_scales(row, unit), unit);
 #endif
   return u;
 }
 #endif
 
-#ifdef SCALES_BY_FOUR
+#ifdef SCALES_APART
 const uint SCALED_UNITS = UNITS_OF_SCALES;
 #endif
 
