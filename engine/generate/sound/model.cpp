@@ -19,11 +19,6 @@ namespace {
 constexpr std::int64_t kSamplesOfRun = 512;
 constexpr std::int64_t kMostSamples = std::numeric_limits<std::int32_t>::max();
 
-template <typename T>
-std::span<const std::byte> bytes_of_sound(const std::vector<T>& values) {
-  return std::as_bytes(std::span(values));
-}
-
 /// The value that a level of the mu-law stands for (ITU-T G.711, without its rounding).
 float from_mu_law(float level, std::int64_t levels) {
   const double mu = static_cast<double>(levels - 1);
@@ -138,7 +133,7 @@ void SoundModel::State::begin(const SoundOptions& options) {
   session.clear("past");
   std::vector<float> recent(static_cast<std::size_t>(graph.value(graph.find("recent")).shape.at(0).size), 0.0f);
   recent.back() = static_cast<float>(roles.start);
-  session.write("recent", bytes_of_sound(recent));
+  session.write("recent", std::as_bytes(std::span(recent)));
   ops::SamplerState sampler;
   sampler.seed_low = static_cast<std::uint32_t>(options.seed);
   sampler.seed_high = static_cast<std::uint32_t>(options.seed >> 32);
@@ -146,8 +141,9 @@ void SoundModel::State::begin(const SoundOptions& options) {
   session.write("sampler", std::as_bytes(std::span(&sampler, 1)));
   if (roles.global_ids == 0) return;
   const bool by_class = !roles.local_ids && !roles.classes.empty();
-  const std::int64_t id = by_class ? options.classes.front() : std::max<std::int64_t>(0, options.voice);
-  session.write("global_id", bytes_of_sound(std::vector<std::int32_t>{static_cast<std::int32_t>(id)}));
+  const auto id =
+      static_cast<std::int32_t>(by_class ? options.classes.front() : std::max<std::int64_t>(0, options.voice));
+  session.write("global_id", std::as_bytes(std::span(&id, 1)));
 }
 
 void SoundModel::State::feed(const SoundOptions& options, const std::vector<std::int32_t>& ids, std::int64_t first,
@@ -172,10 +168,10 @@ void SoundModel::State::feed(const SoundOptions& options, const std::vector<std:
     }
   }
   if (roles.local_ids) {
-    session.write("local_ids", bytes_of_sound(rows));
-    session.write("local_mask", bytes_of_sound(mask));
+    session.write("local_ids", std::as_bytes(std::span(rows)));
+    session.write("local_mask", std::as_bytes(std::span(mask)));
   } else {
-    session.write("local", bytes_of_sound(features));
+    session.write("local", std::as_bytes(std::span(features)));
   }
 }
 
