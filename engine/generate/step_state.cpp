@@ -88,9 +88,11 @@ void StepState::reserve_positions(std::int64_t positions, std::int64_t most) {
 }
 
 void StepState::grow(std::int64_t capacity) {
+  std::map<std::string, std::uint64_t> sizes;
   for (const auto& [name, bytes] : bytes_a_position_) {
-    session_.grow(name, saturating_product({bytes, static_cast<std::uint64_t>(capacity)}));
+    sizes[name] = saturating_product({bytes, static_cast<std::uint64_t>(capacity)});
   }
+  session_.grow(sizes, fmt::format("room for {} positions of {} sequences", capacity, rows_));
   capacity_ = capacity;
 }
 

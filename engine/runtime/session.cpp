@@ -88,11 +88,28 @@ void Session::reserve(const std::string& name, std::uint64_t bytes, vk::MemoryUs
   named(name, round_up(std::max<std::uint64_t>(bytes, 16), 16), use);
 }
 
-void Session::grow(const std::string& name, std::uint64_t bytes) {
-  const std::shared_ptr<const vk::Buffer> before = named_.contains(name) ? named_.at(name) : nullptr;
-  reserve(name, bytes);
-  const std::shared_ptr<const vk::Buffer>& after = named_.at(name);
-  if (before != nullptr && before != after) gpu_.copy(*before, *after, before->size());
+void Session::grow(const std::map<std::string, std::uint64_t>& sizes, std::string_view what) {
+  // One after the other, each beside what it replaces.
+  MemoryNeed need;
+  std::uint64_t largest = 0;
+  const auto size_now = [&](const std::string& name) {
+    const auto found = named_.find(name);
+    return found == named_.end() ? std::uint64_t{0} : found->second->size();
+  };
+  for (const auto& [name, bytes] : sizes) {
+    const std::uint64_t now = size_now(name);
+    if (now >= bytes) continue;
+    need.states = saturating_sum(need.states, bytes - now);
+    largest = std::max(largest, now);
+  }
+  need.states = saturating_sum(need.states, largest);
+  gpu_.check_memory(need, what);
+  for (const auto& [name, bytes] : sizes) {
+    const std::shared_ptr<const vk::Buffer> before = named_.contains(name) ? named_.at(name) : nullptr;
+    reserve(name, bytes);
+    const std::shared_ptr<const vk::Buffer>& after = named_.at(name);
+    if (before != nullptr && before != after) gpu_.copy(*before, *after, before->size());
+  }
 }
 
 Executable& Session::prepare(const Graph& graph, const Bindings& dims) {

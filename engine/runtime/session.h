@@ -64,9 +64,10 @@ class Session {
   /// Makes room for an input or state ahead of the graphs that use it: the largest size it will have. With Readback it
   /// lies where the host reads it after a run without a copy: for a few words that kernels write and seldom read.
   void reserve(const std::string& name, std::uint64_t bytes, vk::MemoryUse use = vk::MemoryUse::Device);
-  /// Makes an input or state larger; what it holds stays, and what follows is undefined. Executables are prepared anew
-  /// after that.
-  void grow(const std::string& name, std::uint64_t bytes);
+  /// Makes inputs or states as large as said, by name, where they are not; what they hold stays, and what follows is
+  /// undefined. Executables are prepared anew after that. Throws Error, naming `what` this is, before anything is
+  /// allocated when the device has not enough memory left for it.
+  void grow(const std::map<std::string, std::uint64_t>& sizes, std::string_view what);
   /// Plans and compiles a graph for bound dimensions, once for each graph name and binding as long as it is among the
   /// last kMostExecutables that were asked for. What it returns lives that long, or until an input or state is reserved
   /// larger than it was.

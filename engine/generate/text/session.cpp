@@ -112,23 +112,15 @@ std::int64_t TextSession::room_for(std::int64_t positions) const {
 
 void TextSession::grow(std::int64_t room) {
   if (room <= room_) return;
-  std::map<std::string, std::uint64_t> sizes;
-  MemoryNeed need;
-  for (const Value& value : graph_.values) {
-    if (value.kind != ValueKind::State || value.shape.empty() || value.shape[0].name != "context") continue;
-    const std::int64_t elements = element_count(bind(value.shape, {{"context", room}}));
-    sizes[value.name] = saturating_product({u64(elements), device_element_bytes(value.kind, value.dtype)});
-  }
+  // The first plan has all that it needs checked together, and allocated.
   if (room_ > 0) {
-    // One after the other, each beside what it replaces.
-    std::uint64_t largest = 0;
-    for (const auto& [name, bytes] : sizes) {
-      need.states = saturating_sum(need.states, bytes / u64(room) * u64(room - room_));
-      largest = std::max(largest, bytes / u64(room) * u64(room_));
+    std::map<std::string, std::uint64_t> sizes;
+    for (const Value& value : graph_.values) {
+      if (value.kind != ValueKind::State || value.shape.empty() || value.shape[0].name != "context") continue;
+      const std::int64_t elements = element_count(bind(value.shape, {{"context", room}}));
+      sizes[value.name] = saturating_product({u64(elements), device_element_bytes(value.kind, value.dtype)});
     }
-    need.states = saturating_sum(need.states, largest);
-    gpu_.check_memory(need, fmt::format("room for {} tokens in the cache", room));
-    for (const auto& [name, bytes] : sizes) session_.grow(name, bytes);
+    session_.grow(sizes, fmt::format("room for {} tokens in the cache", room));
   }
   room_ = room;
 }
