@@ -69,7 +69,7 @@ class Strays {
   /// `context` as the node left it; `updated`: which inputs are states that the node changes, and `before` those states
   /// as it found them. Looks at outputs and at these.
   Strays(const ops::ReferenceContext& context, const std::vector<bool>& updated,
-         const std::vector<const HostTensor*>& before)
+         const std::vector<const std::vector<double>*>& before)
       : before_(before) {
     std::vector<Shape> inputs;
     std::vector<Shape> outputs;
@@ -110,7 +110,8 @@ class Strays {
     for (std::size_t i = 0; i < inputs.size(); ++i) {
       nudged.inputs.push_back(context.inputs[i] == nullptr ? nullptr : &inputs[i]);
       if (context.inputs[i] == nullptr) continue;
-      inputs[i] = before_[i] != nullptr ? *before_[i] : *context.inputs[i];
+      inputs[i] = *context.inputs[i];
+      if (before_[i] != nullptr) inputs[i].data = *before_[i];
       const bool mask = context.node.op == "attention" && i == 3;  // drops a key whatever its last digit
       const bool kept = !updated.empty() && updated[i];
       if (i < rounding_.operands && !mask && !kept && is_floating(inputs[i].type.dtype)) {
@@ -156,7 +157,7 @@ class Strays {
     }
   }
 
-  const std::vector<const HostTensor*>& before_;
+  const std::vector<const std::vector<double>*>& before_;
   Rounding rounding_;
   double scale_ = 1.0;  // of Rounding::absolute
   std::vector<std::vector<double>> outputs_;
@@ -203,7 +204,7 @@ class Verification {
     }
     for (const auto& [name, tensor] : tensors) {
       const ValueId id = traced_.graph.find(name);
-      if (id != kNoValue && traced_.graph.value(id).kind == ValueKind::State) held_[name] = tensor;
+      if (id != kNoValue && traced_.graph.value(id).kind == ValueKind::State) held_[name] = tensor.data;
     }
     session_.fill_scratch(*executable_, kPoison);
     // A wrong node may be what made an index that names no place, so those before it are compared first.
@@ -282,7 +283,7 @@ class Verification {
     for (const ValueId id : node.inputs) updated.push_back(id != kNoValue && ops::updates(node, id));
     const bool updates_any = std::ranges::find(updated, true) != updated.end();
     if (!made.empty() || updates_any) {
-      std::vector<const HostTensor*> before;
+      std::vector<const std::vector<double>*> before;
       for (std::size_t i = 0; i < node.inputs.size(); ++i) {
         const auto held = updated[i] ? held_.find(traced_.graph.value(node.inputs[i]).name) : held_.end();
         before.push_back(held == held_.end() ? nullptr : &held->second);
@@ -292,7 +293,7 @@ class Verification {
       for (std::size_t i = 0; i < node.inputs.size(); ++i) {
         if (!updated[i] || !session_.has(traced_.graph.value(node.inputs[i]).name)) continue;
         const std::string& name = traced_.graph.value(node.inputs[i]).name;
-        held_[name] = *context.inputs[i];
+        held_[name] = context.inputs[i]->data;
         State& state = states_[name];
         state.check = describe(node, node.inputs[i]);
         if (strays.state(i).size() > state.bounds.size()) state.bounds.resize(strays.state(i).size(), 0.0);
@@ -333,7 +334,7 @@ class Verification {
   std::size_t node_ = 0;
   std::size_t compared_nodes_ = SIZE_MAX;  // those after one that was given a bad index computed nothing, or nonsense
   std::map<std::string, State> states_;
-  std::map<std::string, HostTensor> held_;  // by states of the reference, before the node that is next
+  std::map<std::string, std::vector<double>> held_;  // by states of the reference, before the node that is next
   std::vector<NodeCheck> checks_;
 };
 
