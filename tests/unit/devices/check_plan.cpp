@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <map>
+#include <utility>
+#include <vector>
 
 #include "shader_table.h"
 #include "tests/unit/devices/spirv.h"
@@ -18,6 +20,14 @@ const ShaderModuleCode* find_module(const std::string& key) {
   }();
   const auto found = kByKey.find(key);
   return found == kByKey.end() ? nullptr : found->second;
+}
+
+/// shader_needs(), whose reading of all words would otherwise take most of the time: plans run few modules, many times.
+const ShaderNeeds& needs_of(const ShaderModuleCode& module, const std::vector<std::uint32_t>& specialization) {
+  static std::map<std::pair<const ShaderModuleCode*, std::vector<std::uint32_t>>, ShaderNeeds> known;
+  const auto [at, is_new] = known.try_emplace({&module, specialization});
+  if (is_new) at->second = shader_needs(module.words, specialization);
+  return at->second;
 }
 
 /// Capabilities of SPIR-V (section 3.31) that Vulkan 1.1 gives every compute shader, and what the others want.
@@ -52,7 +62,7 @@ std::vector<std::string> misfits(const Plan& plan, const DeviceCaps& caps) {
       demand(false, "no such shader");
       continue;
     }
-    const ShaderNeeds needs = shader_needs(module->words, d.specialization);
+    const ShaderNeeds& needs = needs_of(*module, d.specialization);
     demand(needs.shared_memory <= caps.max_shared_memory,
            fmt::format("{} bytes of shared memory, limit {}", needs.shared_memory, caps.max_shared_memory));
     for (const std::uint32_t capability : needs.capabilities) {

@@ -10,6 +10,7 @@
 
 #include "heed/device.h"
 #include "heed/error.h"
+#include "tests/temporary_folder.h"
 
 namespace heed {
 
@@ -31,9 +32,11 @@ inline std::string no_device_here() {
 }
 
 /// The best device; empty, with a visible word on why, where there is none. A device that is there and does not open is
-/// an error like any other. Keeps no caches.
+/// an error like any other. Its caches are of this process alone, so that it is tuned and tested by itself once, and
+/// not by each of a hundred tests; a test that is about caches says which.
 inline std::optional<Device> test_device() {
-  ::setenv("HEED_CACHE_DIR", "", 1);
+  static const testing::TemporaryFolder cache;
+  ::setenv("HEED_CACHE_DIR", cache.path().c_str(), 1);
   const std::string why_not = no_device_here();
   if (why_not.empty()) return Device();
   MESSAGE("SKIPPED: " << why_not);
