@@ -30,7 +30,7 @@ void main() {
   if (fits) {
     const uint place = next * sequences + sequence;
     history[place] = token;
-    table[place] = int(place);
+    if (keeps_table == 0) table[place] = int(place);
   }
   parents[sequence] = int(sequence);
   tokens[sequence] = max(token, 0);

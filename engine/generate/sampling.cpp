@@ -25,10 +25,11 @@ ops::SamplerState sampler_state(const SamplingOptions& options) {
   return state;
 }
 
-Graph Sampling::append_to(const Graph& stepped, Mode mode) {
+Graph Sampling::append_to(const Graph& stepped, Mode mode, bool keep_table) {
   GraphBuilder builder(stepped);
   Graph& graph = builder.graph();
-  graph.name = fmt::format("{}+sampling greedy={} penalty={}", stepped.name, mode.greedy, mode.penalty);
+  graph.name = fmt::format("{}+sampling greedy={} penalty={} keep_table={}", stepped.name, mode.greedy, mode.penalty,
+                           keep_table);
   const ValueId logits = graph.find("logits");
   graph.outputs.clear();  // logits need not outlive the step
   builder.add_many(
@@ -37,7 +38,10 @@ Graph Sampling::append_to(const Graph& stepped, Mode mode) {
        builder.state("search.history", DType::I32, {"positions", "tokens"}),
        builder.state("search.sampler", DType::I32, {"tokens", ops::kSamplerWords}), graph.find("table"),
        builder.state("search.sums", DType::F32, {"tokens"}), builder.state("search.options", DType::I32, {"options"})},
-      {{"greedy", std::int64_t{mode.greedy}}, {"penalty", std::int64_t{mode.penalty}}}, 0);
+      {{"greedy", std::int64_t{mode.greedy}},
+       {"penalty", std::int64_t{mode.penalty}},
+       {"keep_table", std::int64_t{keep_table}}},
+      0);
   validate(graph, ops::is_op);
   return std::move(builder).finish();
 }

@@ -27,7 +27,8 @@ class Sampling : public Search {
   }
 
   /// A graph of StepState::with_rows() that chooses, too: it has one more dimension, `options`, and no output.
-  static Graph append_to(const Graph& stepped, Mode mode);
+  /// `keep_table`: what the state `table` says is the host's, and stays.
+  static Graph append_to(const Graph& stepped, Mode mode, bool keep_table = false);
 
   /// `sampling` must be of the graph's mode. `streams` has a stream for each row, in place of its way's number; rows of
   /// one stream draw the same numbers.

@@ -22,6 +22,10 @@ namespace heed {
 /// one thread at a time.
 class StepState {
  public:
+  /// Of a step: never so few rows that a kernel for single ones sums in another order, since a sequence must not depend
+  /// on how many others there are.
+  static constexpr std::int64_t kLeastRows = 4;
+
   /// A decode graph whose rows are sequences of their own: what the step moves on is state, not input; attention finds
   /// its keys by the table, and caches [context, ..] are [places, ..]. It has the dimensions that dims() binds. Throws
   /// Error when the graph is none.

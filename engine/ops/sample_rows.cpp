@@ -4,7 +4,8 @@
 // R rows, each a sequence; C positions can be fed, of which the first is where a sequence begins. inputs: logits [R,
 // V]; states tokens [R] i32, position [R] i32, parents [R] i32, history [C, R] i32, sampler [R, 16] i32 (ops/sample.h),
 // table [C, R] i32, sums [R] f32; options [128 + R P] i32 (ops/search.h). No outputs. attributes: greedy (1: the
-// largest logit, the first of equals), penalty (1: the repetition penalty is applied first).
+// largest logit, the first of equals), penalty (1: the repetition penalty is applied first), keep_table (1: the table
+// is left as it is: who wrote it has said where the keys to come will lie).
 //
 // A row at position p makes token n = p + 1, unless p is -1: it is done, and nothing changes. Of the logits, with the
 // penalty, those go that options suppress, that would repeat no_repeat tokens in a row, and of end tokens before
@@ -33,7 +34,7 @@ namespace {
 enum Input : std::size_t { kLogits, kTokens, kPosition, kParents, kHistory, kSampler, kTable, kSums, kOptions };
 
 std::vector<TensorType> infer(const InferContext& c) {
-  c.expect_only(9, {"greedy", "penalty"});
+  c.expect_only(9, {"greedy", "penalty", "keep_table"});
   c.expect_rank(kLogits, 2, "logits");
   c.expect_floats(kLogits, "logits");
   const std::int64_t rows = c.input(kLogits).shape[0];
@@ -127,7 +128,9 @@ class RowStep {
     const bool fits = next < c_.shape(kTable)[0];
     if (fits) {
       element(kHistory, next * rows_ + row_) = static_cast<double>(token);
-      element(kTable, next * rows_ + row_) = static_cast<double>(next * rows_ + row_);
+      if (c_.node.attributes.integer("keep_table", 0) == 0) {
+        element(kTable, next * rows_ + row_) = static_cast<double>(next * rows_ + row_);
+      }
     }
     const bool done = token < 0 || options_.ends_with(token) || next == options_.max_tokens || !fits;
     element(kParents, row_) = static_cast<double>(row_);
@@ -190,7 +193,9 @@ void lower(Lowering& l) {
   advance.bindings = {
       chosen,           l.read(kOptions, View::I32), writes(kTokens), l.update(kPosition), writes(kParents),
       writes(kHistory), l.update(kSampler),          writes(kTable)};
-  advance.push_constants = words_of(SampleAdvancePush{.sequences = push.sequences, .capacity = u32(capacity)});
+  advance.push_constants = words_of(SampleAdvancePush{.sequences = push.sequences,
+                                                      .capacity = u32(capacity),
+                                                      .keeps_table = u32(l.attributes().integer("keep_table", 0))});
   advance.specialization = words_of(SampleAdvanceConstants{.lanes = l.lanes(32)});
   advance.groups = l.spread(ceil_div(sequences, std::uint64_t{advance.specialization[0]}));
   l.emit(std::move(advance));

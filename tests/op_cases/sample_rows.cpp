@@ -27,6 +27,7 @@ struct Rows {
   ops::SamplerState state = {};
   bool greedy = false;
   bool penalty = false;
+  bool keep_table = false;
   std::vector<double> position = {};      // empty: 5 of all rows
   std::vector<std::int32_t> forced = {};  // options.forced for each row
   std::vector<double> logits = {};        // empty: of the form h(i) sin(i^2)
@@ -47,7 +48,10 @@ OpCase sample_rows(Rows c) {
               state("history", {c.capacity, c.rows}), state("sampler", {c.rows, ops::kSamplerWords}),
               state("table", {c.capacity, c.rows}), state("sums", {c.rows}, DType::F32),
               state("options", {static_cast<std::int64_t>(ops::kFirstForced + c.forced.size())})},
-             {{"greedy", std::int64_t{c.greedy}}, {"penalty", std::int64_t{c.penalty}}}, 0);
+             {{"greedy", std::int64_t{c.greedy}},
+              {"penalty", std::int64_t{c.penalty}},
+              {"keep_table", std::int64_t{c.keep_table}}},
+             0);
   OpCase result;
   result.name = fmt::format("{}, {} x {}", c.name, c.rows, c.vocabulary);
   result.graph = std::move(b).finish();
@@ -92,6 +96,7 @@ std::vector<OpCase> cases_sample_rows() {
     add({.name = "vocabulary", .vocabulary = vocabulary, .options = options({0})});
   }
   add({.name = "one row", .rows = 1, .options = options()});
+  add({.name = "the table is kept", .rows = 4, .options = options(), .keep_table = true, .position = {0, -1, 3, 11}});
   add({.name = "many rows", .rows = 133, .vocabulary = 33, .options = options()});
   ops::SamplerState repeats;
   repeats.penalty = 1.7f;

@@ -10,7 +10,6 @@
 #include <string>
 
 #include "generate/attention_weights.h"
-#include "generate/metadata.h"
 #include "generate/sampling.h"
 #include "generate/text/prompt_runs.h"
 #include "graph/integer.h"
@@ -24,15 +23,6 @@ namespace {
 constexpr std::uint64_t kMostExplained = std::uint64_t{2} << 30;  // bytes of attention weights
 
 std::span<const std::byte> object_bytes(const auto& object) { return std::as_bytes(std::span(&object, 1)); }
-
-std::int64_t positive(const nlohmann::json& metadata, const char* key, const std::string& path) {
-  const auto found = metadata.find(key);
-  if (found == metadata.end() || !found->is_number_integer() || found->get<std::int64_t>() <= 0) {
-    throw Error(
-        fmt::format("{}: metadata '{}' is missing or not a positive integer; convert the model again", path, key));
-  }
-  return found->get<std::int64_t>();
-}
 
 }  // namespace
 
@@ -60,53 +50,29 @@ Graph with_sampling(const Graph& decode, std::int64_t context, bool greedy, bool
 TextSession::TextSession(Gpu& gpu, const ModelFile& file, std::int64_t context, CacheType cache,
                          std::int64_t first_positions)
     : gpu_(gpu),
-      graph_(with_cache_type(task_graph(file, "text-generation", "graph", "decode", {"tokens", "position", "logits"}),
-                             cache, gpu.caps())),
+      text_(text_graph(file, context, cache, gpu.caps())),
       source_(file),
       weights_(gpu, source_),
       session_(gpu, weights_),
-      context_(positive(file.metadata(), "context", file.path().string())),
-      vocabulary_(positive(file.metadata(), "vocabulary", file.path().string())),
       first_positions_(first_positions) {
-  if (context > context_) {
-    throw Error(fmt::format("{}: a context of {} tokens was asked for, but the model knows {}", file.path().string(),
-                            context, context_));
-  }
-  if (context > 0) context_ = context;
-  const std::vector<TensorType> types = infer_all(graph_, {{"tokens", 1}, {"outputs", 1}, {"context", context_}});
-  const Shape& logits = types[static_cast<std::size_t>(graph_.find("logits"))].shape;
-  if (logits != Shape{1, vocabulary_}) {
-    throw Error(
-        fmt::format("{}: the graph makes logits {} for one token, but metadata 'vocabulary' is {}; convert the model "
-                    "again",
-                    file.path().string(), to_string(logits), vocabulary_));
-  }
-  session_.reserve("tokens", static_cast<std::uint64_t>(std::min(kPromptChunk, context_)) * 4);
+  session_.reserve("tokens", static_cast<std::uint64_t>(std::min(kPromptChunk, text_.context)) * 4);
   session_.reserve("position", 4);
   // Kernels write a token a step there, and read back only what a repetition penalty looks at.
-  session_.reserve("history", static_cast<std::uint64_t>(context_) * 4, vk::MemoryUse::Readback);
+  session_.reserve("history", static_cast<std::uint64_t>(text_.context) * 4, vk::MemoryUse::Readback);
   session_.reserve("sampler", sizeof(ops::SamplerState));
-}
-
-void TextSession::check_tokens(const std::vector<std::int32_t>& tokens) const {
-  for (std::size_t i = 0; i < tokens.size(); ++i) {
-    if (tokens[i] < 0 || tokens[i] >= vocabulary_) {
-      throw Error(
-          fmt::format("token {} of the prompt is {}; the vocabulary has ids 0 to {}", i, tokens[i], vocabulary_ - 1));
-    }
-  }
 }
 
 const Graph& TextSession::sampled_graph() {
   for (const auto& [mode, graph] : sampled_graphs_) {
     if (mode == mode_) return graph;
   }
-  return sampled_graphs_.emplace_back(mode_, with_sampling(graph_, context_, mode_.greedy, mode_.penalty)).second;
+  return sampled_graphs_.emplace_back(mode_, with_sampling(text_.graph, text_.context, mode_.greedy, mode_.penalty))
+      .second;
 }
 
 std::int64_t TextSession::room_for(std::int64_t positions) const {
-  std::int64_t room = std::min(first_positions_, context_);
-  while (room < positions) room = room < context_ - room ? 2 * room : context_;
+  std::int64_t room = std::min(first_positions_, text_.context);
+  while (room < positions) room = room < text_.context - room ? 2 * room : text_.context;
   return room;
 }
 
@@ -115,7 +81,7 @@ void TextSession::grow(std::int64_t room) {
   // The first plan has all that it needs checked together, and allocated.
   if (room_ > 0) {
     std::map<std::string, std::uint64_t> sizes;
-    for (const Value& value : graph_.values) {
+    for (const Value& value : text_.graph.values) {
       if (value.kind != ValueKind::State || value.shape.empty() || value.shape[0].name != "context") continue;
       const std::int64_t elements = element_count(bind(value.shape, {{"context", room}}));
       sizes[value.name] = saturating_product({u64(elements), device_element_bytes(value.kind, value.dtype)});
@@ -128,7 +94,7 @@ void TextSession::grow(std::int64_t room) {
 Executable& TextSession::executable(std::int64_t positions, std::int64_t tokens, std::int64_t outputs, bool sampled) {
   const std::int64_t room = room_for(positions);
   grow(room);
-  return session_.prepare(sampled ? sampled_graph() : graph_,
+  return session_.prepare(sampled ? sampled_graph() : text_.graph,
                           {{"tokens", tokens}, {"outputs", outputs}, {"context", room}});
 }
 
@@ -141,7 +107,7 @@ void TextSession::feed(std::span<const std::int32_t> tokens, std::int64_t positi
 std::int32_t TextSession::token_at(std::int64_t position) {
   std::int32_t token = 0;
   session_.read("history", std::as_writable_bytes(std::span(&token, 1)), static_cast<std::uint64_t>(position) * 4);
-  if (token < 0 || token >= vocabulary_) {
+  if (token < 0 || token >= text_.vocabulary) {
     throw Error(fmt::format(
         "position {}: the logits hold NaN or infinity, or nothing finite; the model or the driver is broken: "
         "'heed verify' tells which on {}{}",
@@ -153,14 +119,7 @@ std::int32_t TextSession::token_at(std::int64_t position) {
 std::optional<std::int32_t> TextSession::start(const std::vector<std::int32_t>& prompt, const SamplingOptions& sampling,
                                                const std::function<bool()>& cancelled, std::uint32_t drawn) {
   const auto count = static_cast<std::int64_t>(prompt.size());
-  if (prompt.empty())
-    throw Error("the prompt is empty and the model has no token to begin with; give at least one token");
-  if (count >= context_) {
-    throw Error(
-        fmt::format("the prompt has {} tokens, but the context holds {} and one new token needs room; shorten it",
-                    count, context_));
-  }
-  check_tokens(prompt);
+  check_prompt(prompt, text_);
   sampling.check();
   mode_ = Sampling::mode_of(sampling);
 
@@ -211,14 +170,14 @@ std::vector<std::int32_t> TextSession::step(int count) {
 std::vector<AttentionWeights> TextSession::explain(const std::vector<std::int32_t>& tokens,
                                                    const std::vector<std::size_t>& layers,
                                                    const std::function<bool()>& cancelled) {
-  if (static_cast<std::int64_t>(tokens.size()) > context_) {
-    throw Error(fmt::format("{} tokens do not fit a context of {}", tokens.size(), context_));
+  if (static_cast<std::int64_t>(tokens.size()) > text_.context) {
+    throw Error(fmt::format("{} tokens do not fit a context of {}", tokens.size(), text_.context));
   }
   if (tokens.size() < 2) throw Error("attention shows what a token was written from; there is but one");
-  check_tokens(tokens);
+  check_tokens(tokens, text_.vocabulary);
   std::set<std::string> chosen;
   std::vector<std::string> all;
-  for (const Node& node : graph_.nodes) {
+  for (const Node& node : text_.graph.nodes) {
     if (node.op == "attention") all.push_back(node.name);
   }
   if (all.empty()) throw Error("the model has no attention to show");
@@ -236,7 +195,7 @@ std::vector<AttentionWeights> TextSession::explain(const std::vector<std::int32_
   std::string kind;
   for (const std::string& name : chosen) kind += " " + name;
   const Graph graph =
-      with_attention_weights(graph_, kind, [&](const Node& node) { return chosen.contains(node.name); });
+      with_attention_weights(text_.graph, kind, [&](const Node& node) { return chosen.contains(node.name); });
   const auto dims = [&](std::int64_t count) { return Bindings{{"tokens", count}, {"outputs", 1}, {"context", rows}}; };
   std::uint64_t bytes = 0;
   const std::vector<TensorType> types = infer_all(graph, dims(1));
@@ -267,13 +226,13 @@ std::vector<AttentionWeights> TextSession::explain(const std::vector<std::int32_
 }
 
 std::vector<float> TextSession::logits(const std::vector<std::int32_t>& tokens) {
-  if (static_cast<std::int64_t>(tokens.size()) > context_) {
-    throw Error(fmt::format("{} tokens do not fit a context of {}", tokens.size(), context_));
+  if (static_cast<std::int64_t>(tokens.size()) > text_.context) {
+    throw Error(fmt::format("{} tokens do not fit a context of {}", tokens.size(), text_.context));
   }
-  check_tokens(tokens);
+  check_tokens(tokens, text_.vocabulary);
   cached_.clear();
   std::vector<float> logits;
-  const auto row = static_cast<std::size_t>(vocabulary_);
+  const auto row = static_cast<std::size_t>(text_.vocabulary);
   for (std::size_t done = 0; done < tokens.size(); done += kPromptChunk) {
     const std::size_t count = std::min<std::size_t>(kPromptChunk, tokens.size() - done);
     const auto rows = static_cast<std::int64_t>(count);
@@ -288,8 +247,8 @@ std::vector<float> TextSession::logits(const std::vector<std::int32_t>& tokens) 
 
 std::vector<DispatchTime> TextSession::profile(std::int64_t tokens) {
   constexpr int kRepeats = 9;
-  if (tokens < 1 || tokens > context_) {
-    throw Error(fmt::format("{} tokens cannot be profiled in a context of {}", tokens, context_));
+  if (tokens < 1 || tokens > text_.context) {
+    throw Error(fmt::format("{} tokens cannot be profiled in a context of {}", tokens, text_.context));
   }
   mode_ = {.greedy = true};
   cached_.clear();

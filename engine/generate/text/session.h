@@ -10,6 +10,7 @@
 #include "file/model_file.h"
 #include "generate/cache_type.h"
 #include "generate/sampling.h"
+#include "generate/text/graph.h"
 #include "heed/text.h"
 #include "ops/sample.h"
 #include "runtime/session.h"
@@ -37,9 +38,12 @@ class TextSession {
   TextSession(Gpu& gpu, const ModelFile& file, std::int64_t context, CacheType cache = CacheType::Auto,
               std::int64_t first_positions = kFirstPositions);
 
-  std::int64_t context() const { return context_; }
-  std::int64_t vocabulary() const { return vocabulary_; }
-  CacheType cache_type() const { return cache_type_of(graph_); }
+  std::int64_t context() const { return text_.context; }
+  std::int64_t vocabulary() const { return text_.vocabulary; }
+  const TextGraph& text() const { return text_; }
+  /// What others who run the same model may share.
+  WeightStore& weights() { return weights_; }
+  CacheType cache_type() const { return cache_type_of(text_.graph); }
 
   /// Starts a sequence: all of the prompt enters the cache, and the first new token is returned. Where the prompt
   /// begins like the last one, only its last chunk is computed again. Throws Error when the prompt is empty, holds an
@@ -51,7 +55,7 @@ class TextSession {
   /// Makes `count` more tokens in one submission and returns them; start() + steps never pass the context.
   std::vector<std::int32_t> step(int count);
   /// How many tokens step() can still make.
-  std::int64_t room() const { return context_ - 1 - position_; }
+  std::int64_t room() const { return text_.context - 1 - position_; }
 
   /// Logits [tokens.size(), vocabulary]. Ends the current sequence.
   std::vector<float> logits(const std::vector<std::int32_t>& tokens);
@@ -67,7 +71,6 @@ class TextSession {
   const Plan& decode_plan();
 
  private:
-  void check_tokens(const std::vector<std::int32_t>& tokens) const;
   void feed(std::span<const std::int32_t> tokens, std::int64_t position);
   /// The room that is planned for where `positions` tokens are, or will be, in the cache.
   std::int64_t room_for(std::int64_t positions) const;
@@ -78,12 +81,10 @@ class TextSession {
   std::int32_t token_at(std::int64_t position);
 
   Gpu& gpu_;
-  Graph graph_;  // the file's, with caches of the type that was chosen
+  TextGraph text_;
   FileWeights source_;
   WeightStore weights_;
   Session session_;
-  std::int64_t context_;
-  std::int64_t vocabulary_;
   std::int64_t first_positions_;
   std::int64_t room_ = 0;  // positions that caches have room for; 0: nothing is allocated
   Sampling::Mode mode_ = {.greedy = true};

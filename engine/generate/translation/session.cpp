@@ -22,9 +22,8 @@ using Clock = std::chrono::steady_clock;
 constexpr std::int64_t kFirstCapacity = 32;  // positions
 // Sources are filled up to multiples of so many tokens, so that few plans are made.
 constexpr std::int64_t kSourceStep = 8;
-// Of a step, and of a recurrent encoder's: never so few rows that a kernel for single ones sums in another order, since
-// a sentence must not depend on how many others there are.
-constexpr std::int64_t kLeastRows = 4;
+// Of a step, and of a recurrent encoder's.
+constexpr std::int64_t kLeastRows = StepState::kLeastRows;
 
 std::int64_t integer_of(const ModelFile& file, const char* key, std::int64_t least) {
   const auto found = file.metadata().find(key);

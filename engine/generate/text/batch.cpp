@@ -1,0 +1,257 @@
+#include "generate/text/batch.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <bit>
+#include <cassert>
+#include <chrono>
+#include <cstring>
+#include <span>
+
+#include "generate/step_state.h"
+#include "generate/submission_length.h"
+#include "graph/integer.h"
+#include "heed/error.h"
+#include "ops/search.h"
+
+namespace heed {
+namespace {
+
+/// Rows of a run for so many that have work: few plans, and never a kernel for single rows.
+std::int64_t padded_rows(std::int64_t rows) {
+  return std::max(StepState::kLeastRows, static_cast<std::int64_t>(std::bit_ceil(u64(rows))));
+}
+
+std::int64_t pages_of(std::int64_t positions) { return ceil_div(positions, PagePool::kPositions); }
+
+}  // namespace
+
+TextBatch::TextBatch(Gpu& gpu, WeightStore& weights, const TextGraph& text, std::int64_t slots, std::int64_t places)
+    : text_(text),
+      slots_(slots),
+      session_(gpu, weights),
+      pool_(pages_of(places > 0 ? places : slots * text.context)),
+      places_(pool_.available() * PagePool::kPositions),
+      rows_graph_(StepState::with_rows(text.graph)),
+      seconds_a_step_(kSubmissionSeconds) {
+  assert(slots > 0);
+  const std::int64_t rows = std::max(padded_rows(slots), PagePool::kPositions);
+  const std::uint64_t words = saturating_product({u64(text_.context), u64(rows), 4});
+  for (const char* name : {"tokens", "position", "parents", "search.sums"}) session_.reserve(name, u64(rows) * 4);
+  session_.reserve("table", words);
+  session_.reserve("search.sampler", u64(rows) * sizeof(ops::SamplerState));
+  // Kernels write a token a step there, and read back only what a repetition penalty looks at.
+  session_.reserve("search.history", words, vk::MemoryUse::Readback);
+  // The host ends sequences, each at its own time.
+  ops::SearchOptions options;
+  options.max_tokens = static_cast<std::int32_t>(text_.context);
+  session_.reserve_and_write("search.options", std::as_bytes(std::span(&options, 1)));
+}
+
+bool TextBatch::add(std::int64_t id, const std::vector<std::int32_t>& prompt, const SamplingOptions& sampling,
+                    std::int64_t max_tokens, std::uint32_t drawn) {
+  check_prompt(prompt, text_);
+  sampling.check();
+  assert(max_tokens > 0 && !sequences_.contains(id));
+  Sequence sequence;
+  sequence.tokens = prompt;
+  sequence.prompt = sequence.size();
+  sequence.most = std::min(text_.context, max_tokens < text_.context ? sequence.prompt + max_tokens : text_.context);
+  sequence.sampling = sampling;
+  sequence.drawn = drawn;
+  sequence.set_aside = pages_of(sequence.most - 1);  // the last token is not fed
+  if (sequence.set_aside * PagePool::kPositions > places_) {
+    throw Error(fmt::format("a prompt of {} tokens and {} new ones need {} places, but all sequences together have {}",
+                            sequence.prompt, sequence.most - sequence.prompt, sequence.set_aside * PagePool::kPositions,
+                            places_));
+  }
+  if (static_cast<std::int64_t>(size()) == slots_ || !pool_.set_aside(sequence.set_aside)) return false;
+  sequences_.emplace(id, std::move(sequence));
+  arrivals_.push_back(id);
+  return true;
+}
+
+void TextBatch::remove(std::int64_t id) {
+  const auto found = sequences_.find(id);
+  assert(found != sequences_.end());
+  std::for_each(found->second.pages.rbegin(), found->second.pages.rend(),
+                [&](std::int64_t page) { pool_.give_back(page); });
+  pool_.give_up(found->second.set_aside);
+  sequences_.erase(found);
+  std::erase(arrivals_, id);
+}
+
+bool TextBatch::has_room(std::int64_t id) const {
+  const Sequence& sequence = sequences_.at(id);
+  return sequence.size() < sequence.most;
+}
+
+std::vector<TextBatch::Made> TextBatch::advance() {
+  Sequence* reader = nullptr;
+  bool any_goes = false;
+  for (const std::int64_t id : arrivals_) {
+    Sequence& sequence = sequences_.at(id);
+    if (reader == nullptr && sequence.reads_prompt()) reader = &sequence;
+    any_goes = any_goes || sequence.goes();
+  }
+  if (reader != nullptr && (stepped_last_ || !any_goes)) {
+    stepped_last_ = false;
+    read_chunk(*reader);
+    return {};
+  }
+  stepped_last_ = true;
+  return any_goes ? step() : std::vector<Made>();
+}
+
+void TextBatch::take_page(Sequence& sequence) {
+  assert(sequence.set_aside > 0);
+  --sequence.set_aside;
+  sequence.pages.push_back(pool_.take());
+}
+
+void TextBatch::read_chunk(Sequence& sequence) {
+  const auto chunk_of = [&](std::int64_t size) {
+    return std::span(sequence.tokens)
+        .subspan(static_cast<std::size_t>(sequence.cached), static_cast<std::size_t>(size));
+  };
+  std::int64_t count = 0;
+  while (true) {
+    count = std::min(PagePool::kPositions, sequence.prompt - 1 - sequence.cached);
+    if (count < PagePool::kPositions) break;
+    const auto found = pool_.find(sequence.content, chunk_of(count));
+    if (!found) break;
+    --sequence.set_aside;
+    sequence.pages.push_back(found->first);
+    sequence.content = found->second;
+    sequence.cached += count;
+    shared_tokens_ += count;
+  }
+  if (count == 0) return;
+  take_page(sequence);
+  const std::int64_t rows = padded_rows(count);
+  std::vector<std::int32_t> tokens(static_cast<std::size_t>(rows), 0);
+  std::vector<std::int32_t> position(static_cast<std::size_t>(rows), -1);
+  std::vector<const Sequence*> of_row(static_cast<std::size_t>(rows), nullptr);
+  std::ranges::copy(chunk_of(count), tokens.begin());
+  for (std::int64_t row = 0; row < count; ++row) {
+    position[static_cast<std::size_t>(row)] = static_cast<std::int32_t>(sequence.cached + row);
+    of_row[static_cast<std::size_t>(row)] = &sequence;
+  }
+  Executable& run = executable(rows_graph_, rows, 0);
+  write("tokens", tokens);
+  write("position", position);
+  write_table(of_row, sequence.cached + count);
+  session_.run(run);
+  if (count == PagePool::kPositions) {
+    sequence.content = pool_.publish(sequence.pages.back(), sequence.content, chunk_of(count));
+  }
+  sequence.cached += count;
+}
+
+void TextBatch::write_table(const std::vector<const Sequence*>& rows, std::int64_t positions) {
+  std::vector<std::int32_t> table(static_cast<std::size_t>(positions) * rows.size(), 0);
+  for (std::size_t row = 0; row < rows.size(); ++row) {
+    if (rows[row] == nullptr) continue;
+    const std::vector<std::int64_t>& pages = rows[row]->pages;
+    const std::int64_t known = std::min(positions, static_cast<std::int64_t>(pages.size()) * PagePool::kPositions);
+    for (std::int64_t p = 0; p < known; ++p) {
+      const std::int64_t place =
+          pages[static_cast<std::size_t>(p / PagePool::kPositions)] * PagePool::kPositions + p % PagePool::kPositions;
+      table[static_cast<std::size_t>(p) * rows.size() + row] = static_cast<std::int32_t>(place);
+    }
+  }
+  write("table", table);
+}
+
+std::vector<TextBatch::Made> TextBatch::step() {
+  std::vector<Made> made;
+  std::vector<Sequence*> going;
+  Sampling::Mode mode{.greedy = true};
+  std::int64_t room = text_.context;
+  std::int64_t longest = 0;
+  for (auto& [id, sequence] : sequences_) {
+    if (!sequence.goes()) continue;
+    made.push_back({.id = id, .tokens = {}});
+    going.push_back(&sequence);
+    const Sampling::Mode own = Sampling::mode_of(sequence.sampling);
+    mode = {.greedy = mode.greedy && own.greedy, .penalty = mode.penalty || own.penalty};
+    room = std::min(room, sequence.most - sequence.size());
+    longest = std::max(longest, sequence.size());
+  }
+  const int steps = steps_for(seconds_a_step_, room);
+  const auto rows = static_cast<std::size_t>(padded_rows(static_cast<std::int64_t>(going.size())));
+  std::vector<std::int32_t> tokens(rows, 0), position(rows, -1);
+  std::vector<const Sequence*> of_row(rows, nullptr);
+  std::vector<ops::SamplerState> samplers(rows);
+  for (std::size_t row = 0; row < going.size(); ++row) {
+    Sequence& sequence = *going[row];
+    while (static_cast<std::int64_t>(sequence.pages.size()) < pages_of(sequence.size() - 1 + steps)) {
+      take_page(sequence);
+    }
+    tokens[row] = sequence.tokens.back();
+    position[row] = static_cast<std::int32_t>(sequence.size() - 1);
+    of_row[row] = &sequence;
+    samplers[row] = sampler_state(sequence.sampling);
+    samplers[row].step = sequence.drawn + static_cast<std::uint32_t>(sequence.size() - sequence.prompt);
+    // The best of one is what a greedy step takes.
+    if (Sampling::mode_of(sequence.sampling).greedy) {
+      samplers[row].temperature = 1.0f;
+      samplers[row].top_k = 1;
+    }
+  }
+  Executable& run = executable(step_graph(mode), static_cast<std::int64_t>(rows), static_cast<std::int64_t>(rows));
+  write("tokens", tokens);
+  write("position", position);
+  write("search.sampler", samplers);
+  write_table(of_row, longest - 1 + steps);
+  if (mode.penalty) {
+    std::vector<std::int32_t> history(static_cast<std::size_t>(longest) * rows, 0);
+    for (std::size_t row = 0; row < going.size(); ++row) {
+      for (std::size_t p = 0; p < going[row]->tokens.size(); ++p) history[p * rows + row] = going[row]->tokens[p];
+    }
+    write("search.history", history);
+  }
+  const auto begin = std::chrono::steady_clock::now();
+  session_.run(run, steps);
+  seconds_a_step_ = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count() / steps;
+  for (std::size_t row = 0; row < going.size(); ++row) {
+    Sequence& sequence = *going[row];
+    for (int i = 0; i < steps && !made[row].broken; ++i) {
+      std::int32_t token = -1;
+      session_.read("search.history", std::as_writable_bytes(std::span(&token, 1)),
+                    (u64(sequence.size()) * rows + row) * 4);
+      if (token < 0 || token >= text_.vocabulary) {
+        made[row].broken = sequence.broken = true;
+      } else {
+        made[row].tokens.push_back(token);
+        sequence.tokens.push_back(token);
+      }
+    }
+  }
+  return made;
+}
+
+const Graph& TextBatch::step_graph(Sampling::Mode mode) {
+  for (const auto& [known, graph] : step_graphs_) {
+    if (known == mode) return graph;
+  }
+  return step_graphs_.emplace_back(mode, Sampling::append_to(rows_graph_, mode, true)).second;
+}
+
+Executable& TextBatch::executable(const Graph& graph, std::int64_t rows, std::int64_t outputs) {
+  return session_.prepare(graph, {{"tokens", rows},
+                                  {"rows", rows},
+                                  {"outputs", outputs},
+                                  {"positions", text_.context},
+                                  {"context", text_.context},
+                                  {"places", places_},
+                                  {"options", static_cast<std::int64_t>(ops::kFirstForced)}});
+}
+
+const Plan& TextBatch::step_plan(std::int64_t sequences) {
+  const std::int64_t rows = padded_rows(sequences);
+  return executable(step_graph({.greedy = true}), rows, rows).plan();
+}
+
+}  // namespace heed

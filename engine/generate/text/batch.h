@@ -1,0 +1,106 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <utility>
+#include <vector>
+
+#include "generate/sampling.h"
+#include "generate/text/graph.h"
+#include "generate/text/pages.h"
+#include "heed/text.h"
+#include "runtime/session.h"
+
+namespace heed {
+
+/// Several sequences of a text model that go on together: a step reads the weights once for all of them. They come and
+/// go at any time; prompts are read in chunks between the steps of the others. What a sequence says depends on its
+/// prompt and options alone, not on its neighbours, nor on when it came. Knows token ids, not text. Used by one thread
+/// at a time.
+///
+/// Keys and values lie in pages of one pool (pages.h), and table [positions, rows] says where: the host writes it, and
+/// tokens and positions of the rows, before each submission of steps; within one the device moves on by itself.
+class TextBatch {
+ public:
+  /// What a sequence gained in a submission.
+  struct Made {
+    std::int64_t id = 0;
+    std::vector<std::int32_t> tokens;
+    bool broken = false;  // no token could be chosen behind these: logits hold NaN or infinity, or nothing finite
+  };
+
+  /// At most `slots` sequences at a time, each of at most text.context positions; `places`: how many positions all of
+  /// them may have together, 0: slots times the context. Nothing is allocated before the first step. Throws Error where
+  /// the graph does not take rows with positions of their own.
+  TextBatch(Gpu& gpu, WeightStore& weights, const TextGraph& text, std::int64_t slots, std::int64_t places = 0);
+
+  /// Lets a sequence begin, with room for `max_tokens` behind its prompt or as many as the context holds; false where
+  /// all slots are taken, or too few places are left until others have gone. `id` is the caller's name for it; `drawn`:
+  /// so many tokens at the prompt's end were drawn before, so that the random generator goes on where it was. Throws
+  /// Error when the prompt is empty, holds an id outside the vocabulary, leaves no room in the context, or could never
+  /// have the places that it may need.
+  bool add(std::int64_t id, const std::vector<std::int32_t>& prompt, const SamplingOptions& sampling,
+           std::int64_t max_tokens, std::uint32_t drawn = 0);
+  /// Lets it go, in the midst of a prompt too: its pages are free at once.
+  void remove(std::int64_t id);
+  /// One submission: a chunk of a prompt, or some steps of all whose prompts are read. A sequence that has no room for
+  /// more gets nothing, until it is removed.
+  std::vector<Made> advance();
+
+  std::size_t size() const { return sequences_.size(); }
+  std::int64_t slots() const { return slots_; }
+  /// Whether it can still make tokens.
+  bool has_room(std::int64_t id) const;
+  /// Prompt tokens whose keys were there already, of all sequences so far.
+  std::int64_t shared_tokens() const { return shared_tokens_; }
+  std::int64_t available_pages() const { return pool_.available(); }
+
+  /// The plan of a step of so many sequences, greedy.
+  const Plan& step_plan(std::int64_t sequences);
+
+ private:
+  struct Sequence {
+    std::vector<std::int32_t> tokens;  // the prompt's, then those made
+    std::int64_t prompt = 0;           // tokens of it
+    std::int64_t most = 0;             // tokens that there may be
+    std::int64_t cached = 0;           // positions of the prompt whose keys are in the cache
+    SamplingOptions sampling;
+    std::uint32_t drawn = 0;          // before, at the prompt's end
+    std::vector<std::int64_t> pages;  // of its positions, in order
+    std::int64_t set_aside = 0;       // pages that it may still take
+    PagePool::Content content = 0;    // of the pages before `cached`
+    bool broken = false;
+
+    std::int64_t size() const { return static_cast<std::int64_t>(tokens.size()); }
+    /// The last token of a prompt is fed by a step, which brings logits.
+    bool reads_prompt() const { return cached < prompt - 1; }
+    bool goes() const { return !reads_prompt() && !broken && size() < most; }
+  };
+
+  void read_chunk(Sequence& sequence);
+  std::vector<Made> step();
+  void take_page(Sequence& sequence);
+  /// Writes what a run of so many rows feeds, row by row; sequences[r] none: the row is padding.
+  void write_table(const std::vector<const Sequence*>& rows, std::int64_t positions);
+  Executable& executable(const Graph& graph, std::int64_t rows, std::int64_t outputs);
+  const Graph& step_graph(Sampling::Mode mode);
+  template <typename T>
+  void write(const char* name, const std::vector<T>& values) {
+    session_.write(name, std::as_bytes(std::span(values)));
+  }
+
+  const TextGraph& text_;
+  const std::int64_t slots_;
+  Session session_;
+  PagePool pool_;
+  const std::int64_t places_;
+  Graph rows_graph_;  // without a choice
+  std::vector<std::pair<Sampling::Mode, Graph>> step_graphs_;
+  std::map<std::int64_t, Sequence> sequences_;  // by id
+  std::vector<std::int64_t> arrivals_;          // ids, first come first
+  std::int64_t shared_tokens_ = 0;
+  double seconds_a_step_;
+  bool stepped_last_ = true;  // the other kind of submission has its turn
+};
+
+}  // namespace heed

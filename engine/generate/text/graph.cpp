@@ -1,0 +1,69 @@
+#include "generate/text/graph.h"
+
+#include <fmt/format.h>
+
+#include <string>
+
+#include "generate/metadata.h"
+#include "heed/error.h"
+#include "planner/infer.h"
+
+namespace heed {
+namespace {
+
+std::int64_t positive(const ModelFile& file, const char* key) {
+  const auto found = file.metadata().find(key);
+  if (found == file.metadata().end() || !found->is_number_integer() || found->get<std::int64_t>() <= 0) {
+    throw Error(fmt::format("{}: metadata '{}' is missing or not a positive integer; convert the model again",
+                            file.path().string(), key));
+  }
+  return found->get<std::int64_t>();
+}
+
+}  // namespace
+
+TextGraph text_graph(const ModelFile& file, std::int64_t context, CacheType cache, const DeviceCaps& caps) {
+  TextGraph text{
+      .graph = with_cache_type(task_graph(file, "text-generation", "graph", "decode", {"tokens", "position", "logits"}),
+                               cache, caps),
+      .context = positive(file, "context"),
+      .vocabulary = positive(file, "vocabulary"),
+  };
+  if (context > text.context) {
+    throw Error(fmt::format("{}: a context of {} tokens was asked for, but the model knows {}", file.path().string(),
+                            context, text.context));
+  }
+  if (context > 0) text.context = context;
+  const std::vector<TensorType> types =
+      infer_all(text.graph, {{"tokens", 1}, {"outputs", 1}, {"context", text.context}});
+  const Shape& logits = types[static_cast<std::size_t>(text.graph.find("logits"))].shape;
+  if (logits != Shape{1, text.vocabulary}) {
+    throw Error(
+        fmt::format("{}: the graph makes logits {} for one token, but metadata 'vocabulary' is {}; convert the model "
+                    "again",
+                    file.path().string(), to_string(logits), text.vocabulary));
+  }
+  return text;
+}
+
+void check_tokens(const std::vector<std::int32_t>& tokens, std::int64_t vocabulary) {
+  for (std::size_t i = 0; i < tokens.size(); ++i) {
+    if (tokens[i] < 0 || tokens[i] >= vocabulary) {
+      throw Error(
+          fmt::format("token {} of the prompt is {}; the vocabulary has ids 0 to {}", i, tokens[i], vocabulary - 1));
+    }
+  }
+}
+
+void check_prompt(const std::vector<std::int32_t>& prompt, const TextGraph& text) {
+  if (prompt.empty())
+    throw Error("the prompt is empty and the model has no token to begin with; give at least one token");
+  if (static_cast<std::int64_t>(prompt.size()) >= text.context) {
+    throw Error(
+        fmt::format("the prompt has {} tokens, but the context holds {} and one new token needs room; shorten it",
+                    prompt.size(), text.context));
+  }
+  check_tokens(prompt, text.vocabulary);
+}
+
+}  // namespace heed

@@ -1,0 +1,160 @@
+// Sequences that go on together, against each of them alone.
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <vector>
+
+#include "generate/text/batch.h"
+#include "generate/text/session.h"
+#include "tests/golden/golden_data.h"
+
+namespace heed::golden {
+namespace {
+
+namespace fs = std::filesystem;
+using Ids = std::vector<std::int32_t>;
+
+struct Request {
+  Ids prompt;
+  SamplingOptions sampling;
+  std::int64_t max_tokens = 40;
+};
+
+/// Requests of many kinds; each third one begins as others do, for more than a page.
+std::vector<Request> requests_of(std::size_t count, std::int64_t vocabulary) {
+  std::vector<Request> requests;
+  for (std::size_t i = 0; i < count; ++i) {
+    Request request;
+    const std::size_t length = i % 3 == 0 ? 70 + i : 1 + (i * 29) % 67;
+    for (std::size_t p = 0; p < length; ++p) {
+      const std::size_t salt = i % 3 == 0 && p < 66 ? 0 : i;
+      request.prompt.push_back(
+          static_cast<std::int32_t>((p * p * 7 + p + salt * 13) % static_cast<std::size_t>(vocabulary)));
+    }
+    request.sampling.seed = 100 + i;
+    request.sampling.temperature = i % 4 == 1 ? 0.0 : 0.9;
+    request.sampling.repetition_penalty = i % 5 == 2 ? 1.3 : 1.0;
+    request.sampling.top_k = i % 2 == 0 ? 0 : 20;
+    request.max_tokens = static_cast<std::int64_t>(5 + (i * 11) % 50);
+    requests.push_back(request);
+  }
+  return requests;
+}
+
+/// What all requests give, `together` at most at a time, each begun as soon as there is a slot.
+std::vector<Ids> run(TextBatch& batch, const std::vector<Request>& requests, std::size_t together) {
+  std::vector<Ids> texts(requests.size());
+  std::size_t next = 0;
+  while (next < requests.size() || batch.size() > 0) {
+    while (next < requests.size() && batch.size() < together &&
+           batch.add(static_cast<std::int64_t>(next), requests[next].prompt, requests[next].sampling,
+                     requests[next].max_tokens)) {
+      ++next;
+    }
+    for (const TextBatch::Made& made : batch.advance()) {
+      CHECK_FALSE(made.broken);
+      Ids& text = texts[static_cast<std::size_t>(made.id)];
+      text.insert(text.end(), made.tokens.begin(), made.tokens.end());
+      if (!batch.has_room(made.id)) batch.remove(made.id);
+    }
+  }
+  return texts;
+}
+
+}  // namespace
+
+TEST_CASE("batch: a sequence says the same alone and among others, whenever it comes") {
+  const ConvertedModel model(fs::path(HEED_SOURCE_DIR) / "models" / "shakespeare");
+  TextSession session(device().gpu(), model.file(), 256, CacheType::F32);
+  const std::vector<Request> requests = requests_of(18, session.vocabulary());
+  TextBatch alone(device().gpu(), session.weights(), session.text(), 1);
+  const std::vector<Ids> expected = run(alone, requests, 1);
+  for (std::size_t i = 0; i < requests.size(); ++i) {
+    CHECK(static_cast<std::int64_t>(expected[i].size()) == requests[i].max_tokens);
+  }
+  for (const std::size_t together : {3, 16}) {
+    CAPTURE(together);
+    TextBatch batch(device().gpu(), session.weights(), session.text(), static_cast<std::int64_t>(together));
+    CHECK(run(batch, requests, together) == expected);
+    CHECK(batch.shared_tokens() == 5 * PagePool::kPositions);
+    // Once more, with what is known by now.
+    CHECK(run(batch, requests, together) == expected);
+    CHECK(batch.available_pages() == static_cast<std::int64_t>(together) * 256 / PagePool::kPositions);
+  }
+  // Few places, so that some wait for others.
+  TextBatch narrow(device().gpu(), session.weights(), session.text(), 16, 512);
+  CHECK(run(narrow, requests, 16) == expected);
+  CHECK(narrow.available_pages() == 512 / PagePool::kPositions);
+}
+
+TEST_CASE("batch: greedy texts are those of a session of one") {
+  const ConvertedModel model(fs::path(HEED_SOURCE_DIR) / "models" / "shakespeare");
+  TextSession session(device().gpu(), model.file(), 256, CacheType::F32);
+  std::vector<Request> requests = requests_of(7, session.vocabulary());
+  std::vector<Ids> expected;
+  for (Request& request : requests) {
+    request.sampling = {.temperature = 0.0};
+    request.max_tokens = 30;
+    Ids text = {session.start(request.prompt, request.sampling).value()};
+    for (const std::int32_t token : session.step(29)) text.push_back(token);
+    expected.push_back(text);
+  }
+  TextBatch batch(device().gpu(), session.weights(), session.text(), 8);
+  CHECK(run(batch, requests, 8) == expected);
+}
+
+TEST_CASE("batch: sequences that go in the midst of it change nothing for the others, and give their pages back") {
+  const ConvertedModel model(fs::path(HEED_SOURCE_DIR) / "models" / "shakespeare");
+  TextSession session(device().gpu(), model.file(), 256, CacheType::F32);
+  std::vector<Request> requests = requests_of(6, session.vocabulary());
+  for (Request& request : requests) request.max_tokens = 60;
+  TextBatch batch(device().gpu(), session.weights(), session.text(), 6);
+  const std::vector<Ids> expected = run(batch, requests, 6);
+  std::vector<Ids> texts(requests.size());
+  for (std::size_t i = 0; i < requests.size(); ++i) {
+    REQUIRE(batch.add(static_cast<std::int64_t>(i), requests[i].prompt, requests[i].sampling, 60));
+  }
+  for (int round = 0; batch.size() > 3; ++round) {
+    for (const TextBatch::Made& made : batch.advance()) {
+      Ids& text = texts[static_cast<std::size_t>(made.id)];
+      text.insert(text.end(), made.tokens.begin(), made.tokens.end());
+    }
+    if (round == 1) batch.remove(3);  // while prompts are read
+    if (round == 9) batch.remove(1);
+    if (round == 10) batch.remove(4);
+  }
+  while (batch.size() > 0) {
+    for (const TextBatch::Made& made : batch.advance()) {
+      Ids& text = texts[static_cast<std::size_t>(made.id)];
+      text.insert(text.end(), made.tokens.begin(), made.tokens.end());
+      if (!batch.has_room(made.id)) batch.remove(made.id);
+    }
+  }
+  for (const std::size_t i : {0, 2, 5}) CHECK(texts[i] == expected[i]);
+  CHECK(batch.available_pages() == 6 * 256 / PagePool::kPositions);
+}
+
+TEST_CASE("batch: what cannot be is refused, and the others go on") {
+  const ConvertedModel model(fs::path(HEED_SOURCE_DIR) / "models" / "shakespeare");
+  TextSession session(device().gpu(), model.file(), 256, CacheType::F32);
+  TextBatch batch(device().gpu(), session.weights(), session.text(), 2, 128);
+  CHECK_THROWS_WITH_AS(batch.add(1, {}, {}, 5), doctest::Contains("the prompt is empty"), Error);
+  CHECK_THROWS_WITH_AS(batch.add(1, {1, -2}, {}, 5), doctest::Contains("token 1 of the prompt is -2"), Error);
+  CHECK_THROWS_WITH_AS(batch.add(1, Ids(256, 1), {}, 5), doctest::Contains("the context holds 256"), Error);
+  CHECK_THROWS_WITH_AS(batch.add(1, Ids(100, 1), {}, 60),
+                       "a prompt of 100 tokens and 60 new ones need 192 places, but all sequences together have 128",
+                       Error);
+  CHECK_THROWS_WITH_AS(batch.add(1, {1}, {.temperature = -1.0}, 5), doctest::Contains("temperature"), Error);
+  CHECK(batch.available_pages() == 2);
+  CHECK(batch.add(1, {1}, {}, 5));
+  CHECK(batch.add(2, {1}, {}, 60));
+  CHECK_FALSE(batch.add(3, {1}, {}, 5));  // no slot
+  batch.remove(1);
+  CHECK_FALSE(batch.add(3, {1}, {}, 100));  // too few pages
+  CHECK(batch.add(3, {1}, {}, 5));
+}
+
+}  // namespace heed::golden
