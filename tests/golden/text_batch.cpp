@@ -106,6 +106,31 @@ TEST_CASE("batch: greedy texts are those of a session of one") {
   CHECK(run(batch, requests, 8) == expected);
 }
 
+TEST_CASE("batch: models of every family go on together, with the greedy tokens of transformers") {
+  std::size_t models = 0;
+  for (const fs::directory_entry& folder : fs::directory_iterator(convert_test::golden_folder())) {
+    if (!fs::exists(folder.path() / "golden.json")) continue;
+    CAPTURE(folder.path().filename().string());
+    const nlohmann::json golden = read_json(folder.path() / "golden.json");
+    Request request{.prompt = golden.at("prompt_tokens").get<Ids>(), .sampling = {.temperature = 0.0}, .max_tokens = 0};
+    Ids expected = golden.at("greedy_tokens").get<Ids>();
+    request.max_tokens = static_cast<std::int64_t>(expected.size());
+    Request other = request;  // other positions beside it
+    other.prompt.insert(other.prompt.end(), {5, 6, 7, 8});
+    const ConvertedModel model(folder.path());
+    TextSession session(device().gpu(), model.file(), 0, CacheType::F32);
+    TextBatch batch(device().gpu(), session.weights(), session.text(), 3);
+    const std::vector<Ids> texts = run(batch, {request, other, request}, 3);
+    for (const std::size_t i : {0, 2}) {
+      // These go on behind the model's end token, where transformers' text ends.
+      CHECK(Ids(texts[i].begin(), std::ranges::find(texts[i], 2)) ==
+            Ids(expected.begin(), std::ranges::find(expected, 2)));
+    }
+    ++models;
+  }
+  CHECK(models >= 20);
+}
+
 TEST_CASE("batch: sequences that go in the midst of it change nothing for the others, and give their pages back") {
   const ConvertedModel model(fs::path(HEED_SOURCE_DIR) / "models" / "shakespeare");
   TextSession session(device().gpu(), model.file(), 256, CacheType::F32);
