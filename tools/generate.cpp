@@ -1,6 +1,7 @@
 // heed generate: continues prompts. Standard output carries the continuations and nothing else.
 #include <fmt/format.h>
 
+#include <chrono>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -28,6 +29,7 @@ struct GenerateArguments {
   std::int64_t context = 0;
   CacheType cache = CacheType::Auto;
   std::uint64_t count = 1;
+  std::int64_t slots = 1;
   std::string attention;
   std::vector<std::size_t> layers;
   std::vector<std::int64_t> heads;
@@ -42,7 +44,7 @@ class Generating {
       : arguments_(arguments),
         prompts_(prompts),
         device_(open_device(arguments.device)),
-        model_(device_, arguments.model, arguments.context, arguments.cache) {
+        model_(device_, arguments.model, arguments.context, arguments.cache, arguments.slots) {
     note_cache(arguments.cache, model_.cache_type());
     if (!model_.has_tokenizer() && !arguments.options.stop.empty()) {
       throw Error(fmt::format("{}: --stop needs text, but the model has no tokenizer", arguments.model));
@@ -52,6 +54,10 @@ class Generating {
   int run() {
     const InterruptFlag interrupt;
     const std::uint64_t total = prompts_.size() * arguments_.count;
+    if (arguments_.slots > 1) {
+      make_together(interrupt);
+      return finish(interrupt);
+    }
     std::uint64_t number = 0;
     for (std::size_t prompt = 0; prompt < prompts_.size() && !interrupt.raised(); ++prompt) {
       for (std::uint64_t i = 0; i < arguments_.count && !interrupt.raised(); ++i) {
@@ -59,12 +65,16 @@ class Generating {
         make_one(prompts_[prompt], i, interrupt);
       }
     }
+    return finish(interrupt);
+  }
+
+ private:
+  int finish(const InterruptFlag& interrupt) const {
     if (!arguments_.json && output_is_terminal()) write_output("\n");
     write_error(statistics());
     return interrupt.raised() ? kExitInterrupted : 0;
   }
 
- private:
   // Continuations are a newline apart, so that one alone is exactly what standard output holds.
   void start_next(std::uint64_t number, std::uint64_t total) {
     if (arguments_.json) return;
@@ -72,10 +82,79 @@ class Generating {
     write_error(fmt::format("--- {}/{}\n", number, total));
   }
 
-  void make_one(const Prompt& prompt, std::uint64_t index, const InterruptFlag& interrupt) {
+  GenerationOptions options_of(std::uint64_t index, const InterruptFlag& interrupt) const {
     GenerationOptions options = arguments_.options;
     options.sampling.seed += index;  // so that each can be had alone
     options.cancelled = [&] { return interrupt.raised(); };
+    return options;
+  }
+
+  bool streams() const { return model_.has_tokenizer() && !arguments_.json; }
+
+  std::string text_of(const Prompt& prompt, const std::vector<std::int32_t>& tokens) const {
+    const auto* text = std::get_if<std::string>(&prompt.content);
+    return text != nullptr ? *text : model_.detokenize(tokens);
+  }
+
+  /// Several at a time. They are shown one after the other all the same: the first that is not whole as it comes, and
+  /// what comes of others meanwhile when it is their turn.
+  void make_together(const InterruptFlag& interrupt) {
+    std::vector<TextRequest> requests;
+    std::vector<const Prompt*> prompt_of;
+    for (const Prompt& prompt : prompts_) {
+      const auto* text = std::get_if<std::string>(&prompt.content);
+      std::vector<std::int32_t> tokens;
+      try {
+        tokens = text != nullptr ? model_.tokenize(*text) : std::get<std::vector<std::int32_t>>(prompt.content);
+      } catch (const Error& error) {
+        if (prompt.where.empty()) throw;
+        throw Error(fmt::format("{}: {}", prompt.where, error.what()));
+      }
+      for (std::uint64_t i = 0; i < arguments_.count; ++i) {
+        requests.push_back({tokens, options_of(i, interrupt)});
+        prompt_of.push_back(&prompt);
+      }
+    }
+    std::size_t turn = 0;
+    bool begun = false;
+    std::vector<std::string> waiting(requests.size());
+    std::vector<std::optional<Generation>> whole(requests.size());
+    const auto show = [&](std::size_t i) {
+      if (!std::exchange(begun, true)) {
+        if (requests.size() > 1) start_next(i + 1, requests.size());
+        if (arguments_.echo && streams()) write_output(text_of(*prompt_of[i], requests[i].prompt));
+      }
+      write_output(std::exchange(waiting[i], {}));
+    };
+    for (std::size_t i = 0; i < requests.size(); ++i) {
+      if (!streams()) continue;
+      requests[i].on_text = [&, i](std::string_view piece) {
+        waiting[i] += piece;
+        if (i == turn) show(i);
+      };
+    }
+    const auto begin = std::chrono::steady_clock::now();
+    try {
+      model_.generate_many(requests, [&](std::size_t i, const Generation& made) {
+        whole[i] = made;
+        for (; turn < whole.size() && whole[turn]; ++turn, begun = false) {
+          const bool never_began = whole[turn]->reason == StopReason::Cancelled && whole[turn]->tokens.empty();
+          if (never_began && !begun) continue;
+          show(turn);
+          report(*whole[turn], text_of(*prompt_of[turn], requests[turn].prompt), requests[turn].options);
+        }
+        if (turn < whole.size() && !waiting[turn].empty()) show(turn);
+      });
+    } catch (const RequestError& error) {
+      const std::string& where = prompt_of[error.request()]->where;
+      if (where.empty()) throw;
+      throw Error(fmt::format("{}: {}", where, error.what()));
+    }
+    seconds_together_ = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  }
+
+  void make_one(const Prompt& prompt, std::uint64_t index, const InterruptFlag& interrupt) {
+    const GenerationOptions options = options_of(index, interrupt);
     bool begun = false;
     // What goes wrong before the first token is told of the prompt, where that is one of many.
     const auto of_prompt = [&](const auto& action) {
@@ -89,27 +168,31 @@ class Generating {
     const auto* text = std::get_if<std::string>(&prompt.content);
     const std::vector<std::int32_t> tokens = text != nullptr ? of_prompt([&] { return model_.tokenize(*text); })
                                                              : std::get<std::vector<std::int32_t>>(prompt.content);
-    const bool streams = model_.has_tokenizer() && !arguments_.json;
-    const auto echoed = [&] { return text != nullptr ? *text : model_.detokenize(tokens); };
     const auto begin = [&] {
-      if (!std::exchange(begun, true) && arguments_.echo && streams) write_output(echoed());
+      if (!std::exchange(begun, true) && arguments_.echo && streams()) write_output(text_of(prompt, tokens));
     };
 
     // The echo waits for the first token, so that a prompt that is refused leaves standard output empty.
     const Generation made = of_prompt([&] {
       return model_.generate(tokens, options, [&](std::string_view piece) {
         begin();
-        if (streams) write_output(piece);
+        if (streams()) write_output(piece);
       });
     });
     begin();
-    if (arguments_.json) {
-      write_output(json_text(describe(made, text != nullptr ? *text : model_.detokenize(tokens), options)) + "\n");
-    } else if (!streams) {
-      const bool joined = arguments_.echo && !made.tokens.empty();
-      write_output((arguments_.echo ? tokens_text(tokens) : "") + (joined ? "," : "") + tokens_text(made.tokens));
-    }
+    report(made, text_of(prompt, tokens), options);
     if (!arguments_.attention.empty() && !interrupt.raised()) show_attention(made, interrupt);
+  }
+
+  /// Writes what was not written as it came, and counts.
+  void report(const Generation& made, const std::string& prompt, const GenerationOptions& options) {
+    if (arguments_.json) {
+      write_output(json_text(describe(made, prompt, options)) + "\n");
+    } else if (!streams()) {
+      const bool joined = arguments_.echo && !made.tokens.empty();
+      write_output((arguments_.echo ? tokens_text(made.prompt_tokens) : "") + (joined ? "," : "") +
+                   tokens_text(made.tokens));
+    }
     tokens_ += made.tokens.size();
     prompt_tokens_ += made.prompt_tokens.size();
     prompt_seconds_ += made.prompt_seconds;
@@ -154,9 +237,17 @@ class Generating {
 
   std::string statistics() const {
     const auto plural = [](std::size_t count) { return count == 1 ? "" : "s"; };
-    std::string line = fmt::format("{}: {} prompt token{} in {:.3f} s, {} token{}", device_.info().name, prompt_tokens_,
-                                   plural(prompt_tokens_), prompt_seconds_, tokens_, plural(tokens_));
-    if (const auto speed = rate(steps_, generate_seconds_)) line += fmt::format(", {:.1f} tokens/s", *speed);
+    std::string line;
+    if (seconds_together_) {
+      line = fmt::format("{}: {} at a time, {} prompt token{} and {} token{} in {:.3f} s", device_.info().name,
+                         arguments_.slots, prompt_tokens_, plural(prompt_tokens_), tokens_, plural(tokens_),
+                         *seconds_together_);
+      if (const auto speed = rate(tokens_, *seconds_together_)) line += fmt::format(", {:.1f} tokens/s", *speed);
+    } else {
+      line = fmt::format("{}: {} prompt token{} in {:.3f} s, {} token{}", device_.info().name, prompt_tokens_,
+                         plural(prompt_tokens_), prompt_seconds_, tokens_, plural(tokens_));
+      if (const auto speed = rate(steps_, generate_seconds_)) line += fmt::format(", {:.1f} tokens/s", *speed);
+    }
     if (arguments_.options.sampling.temperature > 0) line += fmt::format(", seed {}", arguments_.options.sampling.seed);
     if (context_full_) line += fmt::format("; stopped where the context of {} tokens is full", model_.context());
     if (device_losses_ > 0) {
@@ -177,6 +268,7 @@ class Generating {
   double generate_seconds_ = 0;
   int device_losses_ = 0;
   bool context_full_ = false;
+  std::optional<double> seconds_together_;  // of all, where several go on at a time
 };
 
 int run_generate(GenerateArguments& arguments) {
@@ -235,6 +327,13 @@ void add_generate(Program& program) {
       ->transform(integers(1))
       ->type_name("N");
   verb->add_option("--context", a.context, "Keep at most this many tokens (default: the model's own)")
+      ->transform(integers(1))
+      ->type_name("N");
+  verb->add_option(
+          "--slots", a.slots,
+          "How many continuations to make at a time, for --prompts and --count: they share each reading of the "
+          "weights. Texts are the same with any number from 2 on")
+      ->capture_default_str()
       ->transform(integers(1))
       ->type_name("N");
   add_cache_option(*verb, a.cache);

@@ -125,6 +125,34 @@ TEST_CASE("the same seed gives the same bytes, alone and among several") {
   CHECK(sampled("7", {"--count", "4"}) == joined);
 }
 
+TEST_CASE("--slots makes several at a time, shown in order, the same bytes with any number") {
+  const std::string file = models().path("three.txt");
+  std::ofstream(file) << kPrompt << "\nThe Rabbit\n" << kPrompt << " to get very";
+  const auto drawn = [&](const std::string& slots, std::vector<std::string> more = {}) {
+    more.insert(more.begin(), {"--prompts", file, "-n", "24", "--temperature", "1.1", "--seed", "3", "--count", "3",
+                               "--echo", "--slots", slots});
+    return run_heed(generate(models().llama(), more));
+  };
+  const Finished two = drawn("2");
+  REQUIRE_MESSAGE(two.exit_code == 0, two.both());
+  CHECK(two.error.find("--- 9/9\n") != std::string::npos);
+  CHECK(two.error.find(" 2 at a time, ") != std::string::npos);
+  CHECK(two.out.starts_with(kPrompt));
+  for (const char* slots : {"4", "9", "16"}) CHECK(drawn(slots).out == two.out);
+  const std::vector<nlohmann::json> nine = objects_of(drawn("4", {"--json"}).out);
+  REQUIRE(nine.size() == 9);
+  CHECK(nine[4].at("prompt") == "The Rabbit");
+  CHECK(nine[4].at("seed") == 4);
+  CHECK(two.out.find("The Rabbit" + nine[4].at("text").get<std::string>() + "\n") != std::string::npos);
+
+  std::ofstream(file) << kPrompt << "\n" << std::string(4000, 'a');
+  const Finished refused = drawn("4");
+  CHECK(refused.exit_code == 1);
+  CHECK(refused.out.empty());
+  CHECK(lines_of(refused.error).back().find("three.txt:2: the prompt has ") != std::string::npos);
+  CHECK(run_heed(generate(models().llama(), {kPrompt, "--slots", "0"})).exit_code != 0);
+}
+
 TEST_CASE("of an option that is given twice the last counts") {
   const std::string expected = output_of(greedy({kPrompt}));  // -n 12 at its end
   CHECK(output_of(greedy({kPrompt, "--echo", "--echo", "-n", "3", "--temperature", "1"})) == kPrompt + expected);

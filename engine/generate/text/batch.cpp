@@ -49,23 +49,34 @@ TextBatch::TextBatch(Gpu& gpu, WeightStore& weights, const TextGraph& text, std:
   session_.reserve_and_write("search.options", std::as_bytes(std::span(&options, 1)));
 }
 
-bool TextBatch::add(std::int64_t id, const std::vector<std::int32_t>& prompt, const SamplingOptions& sampling,
-                    std::int64_t max_tokens, std::uint32_t drawn) {
+std::int64_t TextBatch::most_tokens(std::int64_t prompt, std::int64_t max_tokens) const {
+  return prompt + std::min(max_tokens, text_.context - prompt);
+}
+
+void TextBatch::check(const std::vector<std::int32_t>& prompt, const SamplingOptions& sampling,
+                      std::int64_t max_tokens) const {
   check_prompt(prompt, text_);
   sampling.check();
+  const auto count = static_cast<std::int64_t>(prompt.size());
+  const std::int64_t most = most_tokens(count, max_tokens);
+  const std::int64_t needed = pages_of(most - 1) * PagePool::kPositions;  // the last token is not fed
+  if (needed > places_) {
+    throw Error(fmt::format("a prompt of {} tokens and {} new ones need {} places, but all sequences together have {}",
+                            count, most - count, needed, places_));
+  }
+}
+
+bool TextBatch::add(std::int64_t id, const std::vector<std::int32_t>& prompt, const SamplingOptions& sampling,
+                    std::int64_t max_tokens, std::uint32_t drawn) {
+  check(prompt, sampling, max_tokens);
   assert(max_tokens > 0 && !sequences_.contains(id));
   Sequence sequence;
   sequence.tokens = prompt;
   sequence.prompt = sequence.size();
-  sequence.most = std::min(text_.context, max_tokens < text_.context ? sequence.prompt + max_tokens : text_.context);
+  sequence.most = most_tokens(sequence.prompt, max_tokens);
   sequence.sampling = sampling;
   sequence.drawn = drawn;
   sequence.set_aside = pages_of(sequence.most - 1);  // the last token is not fed
-  if (sequence.set_aside * PagePool::kPositions > places_) {
-    throw Error(fmt::format("a prompt of {} tokens and {} new ones need {} places, but all sequences together have {}",
-                            sequence.prompt, sequence.most - sequence.prompt, sequence.set_aside * PagePool::kPositions,
-                            places_));
-  }
   if (static_cast<std::int64_t>(size()) == slots_ || !pool_.set_aside(sequence.set_aside)) return false;
   sequences_.emplace(id, std::move(sequence));
   arrivals_.push_back(id);

@@ -22,6 +22,8 @@ namespace heed {
 /// tokens and positions of the rows, before each submission of steps; within one the device moves on by itself.
 class TextBatch {
  public:
+  static constexpr std::int64_t kMostSlots = 1024;
+
   /// What a sequence gained in a submission.
   struct Made {
     std::int64_t id = 0;
@@ -34,11 +36,13 @@ class TextBatch {
   /// the graph does not take rows with positions of their own.
   TextBatch(Gpu& gpu, WeightStore& weights, const TextGraph& text, std::int64_t slots, std::int64_t places = 0);
 
+  /// Throws Error when the prompt is empty, holds an id outside the vocabulary, leaves no room in the context, or could
+  /// never have the places that it and `max_tokens` more may need; and for options of sampling that make no sense.
+  void check(const std::vector<std::int32_t>& prompt, const SamplingOptions& sampling, std::int64_t max_tokens) const;
   /// Lets a sequence begin, with room for `max_tokens` behind its prompt or as many as the context holds; false where
   /// all slots are taken, or too few places are left until others have gone. `id` is the caller's name for it; `drawn`:
   /// so many tokens at the prompt's end were drawn before, so that the random generator goes on where it was. Throws
-  /// Error when the prompt is empty, holds an id outside the vocabulary, leaves no room in the context, or could never
-  /// have the places that it may need.
+  /// Error where check() does.
   bool add(std::int64_t id, const std::vector<std::int32_t>& prompt, const SamplingOptions& sampling,
            std::int64_t max_tokens, std::uint32_t drawn = 0);
   /// Lets it go, in the midst of a prompt too: its pages are free at once.
@@ -77,6 +81,8 @@ class TextBatch {
     bool goes() const { return !reads_prompt() && !broken && size() < most; }
   };
 
+  /// Tokens that a sequence may have.
+  std::int64_t most_tokens(std::int64_t prompt, std::int64_t max_tokens) const;
   void read_chunk(Sequence& sequence);
   std::vector<Made> step();
   void take_page(Sequence& sequence);

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "file/model_file.h"
@@ -25,5 +26,8 @@ TextGraph text_graph(const ModelFile& file, std::int64_t context, CacheType cach
 void check_tokens(const std::vector<std::int32_t>& tokens, std::int64_t vocabulary);
 /// The same, and when the prompt is empty or leaves no room for a token in the context.
 void check_prompt(const std::vector<std::int32_t>& prompt, const TextGraph& text);
+
+/// What to say where no token could be chosen for a position.
+std::string broken_logits(std::int64_t position, const DeviceCaps& caps, CacheType cache);
 
 }  // namespace heed

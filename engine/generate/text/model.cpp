@@ -10,6 +10,8 @@
 #include "file/model_file.h"
 #include "generate/attention_weights.h"
 #include "generate/submission_length.h"
+#include "generate/text/batch.h"
+#include "generate/text/continuation.h"
 #include "generate/text/session.h"
 #include "heed/error.h"
 #include "heed/text.h"
@@ -59,8 +61,10 @@ std::string_view stop_reason_name(StopReason reason) {
 }
 
 struct TextModel::State {
-  State(const Device& opened, const std::filesystem::path& path, std::int64_t wanted_context, CacheType wanted_cache)
-      : device(opened),
+  State(const Device& opened, const std::filesystem::path& path, std::int64_t wanted_context, CacheType wanted_cache,
+        std::int64_t wanted_slots)
+      : slots(wanted_slots),
+        device(opened),
         file(ModelFile::open(path)),
         session(std::make_unique<TextSession>(device.gpu(), file, wanted_context, wanted_cache)),
         context(session->context()),
@@ -85,6 +89,20 @@ struct TextModel::State {
 
   Generation generate(const std::vector<std::int32_t>& prompt, const GenerationOptions& options,
                       const std::function<void(std::string_view)>& on_text);
+  std::vector<Generation> generate_many(const std::vector<TextRequest>& requests,
+                                        const std::function<void(std::size_t, const Generation&)>& on_end);
+  /// The sequences that go on together, with the weights of the session.
+  TextBatch& live_batch() {
+    TextSession& with_weights = live();
+    if (batch == nullptr) {
+      batch = std::make_unique<TextBatch>(device.gpu(), with_weights.weights(), with_weights.text(), slots);
+    }
+    return *batch;
+  }
+  void forget_session() {
+    batch.reset();
+    session.reset();
+  }
   /// Opens the device afresh after `lost` and puts the model on it. Throws DeviceLost with both reasons where that
   /// fails.
   void reopen(const DeviceLost& lost);
@@ -98,16 +116,18 @@ struct TextModel::State {
     try {
       return work(live());
     } catch (const DeviceLost&) {
-      session.reset();
+      forget_session();
       throw;
     }
   }
 
+  const std::int64_t slots;
   // Of the last submission; until there was one, steps go one at a time.
   double seconds_a_step = kSubmissionSeconds;
   Device device;
   ModelFile file;
   std::unique_ptr<TextSession> session;  // none after a device was lost and could not be opened again
+  std::unique_ptr<TextBatch> batch;      // of the session's weights
   const std::int64_t context;
   const std::int64_t vocabulary;
   const CacheType cache;  // never Auto
@@ -115,9 +135,17 @@ struct TextModel::State {
   std::vector<std::int32_t> end_tokens;
 };
 
-TextModel::TextModel(const Device& device, const std::filesystem::path& file, std::int64_t context, CacheType cache)
-    : state_(std::make_unique<State>(device, file, context, cache)) {
-  state_->live().decode_plan();
+TextModel::TextModel(const Device& device, const std::filesystem::path& file, std::int64_t context, CacheType cache,
+                     std::int64_t slots)
+    : state_(std::make_unique<State>(device, file, context, cache, slots)) {
+  if (slots < 1 || slots > TextBatch::kMostSlots) {
+    throw Error(fmt::format("{} slots were asked for, expected 1 to {}", slots, TextBatch::kMostSlots));
+  }
+  if (slots > 1) {
+    state_->live_batch().step_plan(slots);
+  } else {
+    state_->live().decode_plan();
+  }
 }
 TextModel::~TextModel() = default;
 TextModel::TextModel(TextModel&&) noexcept = default;
@@ -141,7 +169,7 @@ std::string TextModel::detokenize(const std::vector<std::int32_t>& tokens) const
 }
 
 void TextModel::State::reopen(const DeviceLost& lost) {
-  session.reset();                      // frees its memory first
+  forget_session();                     // frees its memory first
   seconds_a_step = kSubmissionSeconds;  // the fresh device may be a slower one, or a tired one
   try {
     device = device.reopened();
@@ -153,106 +181,174 @@ void TextModel::State::reopen(const DeviceLost& lost) {
 
 Generation TextModel::State::generate(const std::vector<std::int32_t>& prompt, const GenerationOptions& options,
                                       const std::function<void(std::string_view)>& on_text) {
-  Generation result;
-  result.prompt_tokens = prompt;
-  TextStream stream(options.stop);
-  const auto show = [&](const std::string& text) {
-    result.text += text;
-    if (on_text && !text.empty()) on_text(text);
-  };
-  std::optional<StopReason> stopped;
-  // Takes one token; false when it ends the generation.
-  const auto take = [&](std::int32_t token) {
-    const bool ends = std::find(end_tokens.begin(), end_tokens.end(), token) != end_tokens.end();
-    if (ends && !options.ignore_end) stopped = StopReason::EndToken;
-    if (!stopped) {
-      result.tokens.push_back(token);
-      if (tokenizer != nullptr) show(stream.push(tokenizer->piece(token)));
-      if (stream.stopped()) {
-        stopped = StopReason::StopText;
-      } else if (static_cast<std::int64_t>(result.tokens.size()) >= options.max_tokens) {
-        stopped = StopReason::MaxTokens;
-      }
-    }
-    return !stopped;
-  };
-
-  if (options.max_tokens <= 0)
-    throw Error(fmt::format("{} new tokens were asked for, expected at least 1", options.max_tokens));
-  // Reads the prompt and what follows it so far, and takes the next token; false when that was cancelled.
-  bool going = true;
+  Continuation text(prompt, options, tokenizer.get(), end_tokens, on_text);
+  // Reads the prompt and what follows it so far, and takes the next token.
   const auto start = [&] {
-    std::vector<std::int32_t> tokens = prompt;
-    tokens.insert(tokens.end(), result.tokens.begin(), result.tokens.end());
     const std::optional<std::int32_t> first =
-        live().start(tokens, options.sampling, options.cancelled, static_cast<std::uint32_t>(result.tokens.size()));
-    if (first) going = take(*first);
-    return first.has_value();
+        live().start(text.so_far(), options.sampling, options.cancelled, static_cast<std::uint32_t>(text.made()));
+    if (first) {
+      text.take(*first);
+    } else {
+      text.stop(StopReason::Cancelled);
+    }
   };
   // Does work on the device; where that is lost meanwhile, goes on with the text on a fresh one. A device that is lost
   // twice without a token in between would be lost again, and one that is lost again and again is not worth the time.
-  std::size_t tokens_at_loss = std::numeric_limits<std::size_t>::max();
+  std::int64_t made_at_loss = -1;
   const auto on_device = [&](const std::function<void()>& work) {
     std::function<void()> next = work;
     while (true) {
       try {
         return next();
       } catch (const DeviceLost& lost) {
-        if (tokens_at_loss == result.tokens.size() || result.device_losses == kMostLosses) {
-          session.reset();
+        if (made_at_loss == text.made() || text.losses() == kMostLosses) {
+          forget_session();
           throw;
         }
-        tokens_at_loss = result.tokens.size();
+        made_at_loss = text.made();
         reopen(lost);
-        ++result.device_losses;
-        next = [&] {
-          if (!start()) stopped = StopReason::Cancelled;
-        };
+        text.count_loss();
+        next = start;
       }
     }
   };
 
-  const Clock::time_point begin = Clock::now();
-  on_device([&] {
-    if (!start()) stopped = StopReason::Cancelled;
-  });
-  result.prompt_seconds = seconds_since(begin);
-  if (stopped == StopReason::Cancelled) {
-    result.reason = *stopped;
-    return result;
-  }
-  const Clock::time_point generating = Clock::now();
-  while (going && !stopped) {
-    if (options.cancelled && options.cancelled()) {
-      stopped = StopReason::Cancelled;
+  on_device(start);
+  while (!text.stopped()) {
+    if (text.cancelled()) {
+      text.stop(StopReason::Cancelled);
       break;
     }
-    const std::int64_t wanted =
-        std::min(options.max_tokens - static_cast<std::int64_t>(result.tokens.size()), live().room());
+    const std::int64_t wanted = std::min(text.wanted(), live().room());
     if (wanted <= 0) {
-      stopped = StopReason::ContextFull;
+      text.stop(StopReason::ContextFull);
       break;
     }
     const int steps = steps_for(seconds_a_step, wanted);
-    const Clock::time_point step_begin = Clock::now();
+    const Clock::time_point begin = Clock::now();
     on_device([&] {
       const std::vector<std::int32_t> tokens = live().step(steps);
-      seconds_a_step = seconds_since(step_begin) / steps;
+      seconds_a_step = seconds_since(begin) / steps;
       for (const std::int32_t token : tokens) {
-        going = take(token);
-        if (!going) break;
+        if (!text.take(token)) break;
       }
     });
   }
-  result.generate_seconds = seconds_since(generating);
-  result.reason = stopped.value_or(StopReason::MaxTokens);
-  if (!stream.stopped()) show(stream.finish());
-  return result;
+  return text.finish();
+}
+
+std::vector<Generation> TextModel::State::generate_many(
+    const std::vector<TextRequest>& requests, const std::function<void(std::size_t, const Generation&)>& on_end) {
+  std::vector<Continuation> texts;
+  for (std::size_t i = 0; i < requests.size(); ++i) {
+    try {
+      const TextRequest& request = requests[i];
+      texts.emplace_back(request.prompt, request.options, tokenizer.get(), end_tokens, request.on_text);
+      live_batch().check(request.prompt, request.options.sampling, request.options.max_tokens);
+    } catch (const DeviceLost&) {
+      throw;
+    } catch (const Error& error) {
+      throw RequestError(i, error.what());
+    }
+  }
+  std::vector<Generation> results(requests.size());
+  std::vector<std::size_t> going;
+  std::size_t next = 0;
+  const auto end = [&](std::size_t i) {
+    results[i] = texts[i].finish();
+    if (on_end) on_end(i, results[i]);
+  };
+  const auto add = [&](std::size_t i) {
+    return live_batch().add(static_cast<std::int64_t>(i), texts[i].so_far(), texts[i].sampling(), texts[i].wanted(),
+                            static_cast<std::uint32_t>(texts[i].made()));
+  };
+  const auto advance = [&] {
+    std::erase_if(going, [&](std::size_t i) {
+      if (!texts[i].cancelled()) return false;
+      texts[i].stop(StopReason::Cancelled);
+      live_batch().remove(static_cast<std::int64_t>(i));
+      end(i);
+      return true;
+    });
+    for (; next < requests.size(); ++next) {
+      texts[next].begin();
+      if (texts[next].cancelled()) {
+        texts[next].stop(StopReason::Cancelled);
+        end(next);
+      } else if (add(next)) {
+        going.push_back(next);
+      } else {
+        break;
+      }
+    }
+    for (const TextBatch::Made& made : live_batch().advance()) {
+      const auto i = static_cast<std::size_t>(made.id);
+      for (const std::int32_t token : made.tokens) {
+        if (!texts[i].take(token)) break;
+      }
+      if (!texts[i].stopped() && made.broken) {
+        throw RequestError(
+            i, broken_logits(static_cast<std::int64_t>(texts[i].so_far().size()), device.gpu().caps(), cache));
+      }
+      if (!live_batch().has_room(made.id)) texts[i].stop(StopReason::ContextFull);
+      if (!texts[i].stopped()) continue;
+      live_batch().remove(made.id);
+      std::erase(going, i);
+      end(i);
+    }
+  };
+  const auto made_in_all = [&] {
+    std::int64_t made = 0;
+    for (const Continuation& text : texts) made += text.made();
+    return made;
+  };
+  int losses = 0;
+  std::int64_t made_at_loss = -1;
+  try {
+    while (next < requests.size() || !going.empty()) {
+      try {
+        advance();
+      } catch (const DeviceLost& lost) {
+        if (made_at_loss == made_in_all() || losses++ == kMostLosses) {
+          forget_session();
+          throw;
+        }
+        made_at_loss = made_in_all();
+        reopen(lost);
+        for (const std::size_t i : going) {
+          texts[i].count_loss();
+          add(i);
+        }
+      }
+    }
+  } catch (...) {
+    batch.reset();  // with the sequences that are left in it
+    throw;
+  }
+  return results;
 }
 
 Generation TextModel::generate(const std::vector<std::int32_t>& prompt, const GenerationOptions& options,
                                const std::function<void(std::string_view)>& on_text) {
-  return state_->generate(prompt, options, on_text);
+  if (state_->slots == 1) return state_->generate(prompt, options, on_text);
+  return std::move(state_->generate_many({{prompt, options, on_text}}, {}).front());
+}
+
+std::vector<Generation> TextModel::generate_many(const std::vector<TextRequest>& requests,
+                                                 const std::function<void(std::size_t, const Generation&)>& on_end) {
+  if (state_->slots > 1) return state_->generate_many(requests, on_end);
+  std::vector<Generation> results;
+  for (std::size_t i = 0; i < requests.size(); ++i) {
+    try {
+      results.push_back(state_->generate(requests[i].prompt, requests[i].options, requests[i].on_text));
+    } catch (const DeviceLost&) {
+      throw;
+    } catch (const Error& error) {
+      throw RequestError(i, error.what());
+    }
+    if (on_end) on_end(i, results.back());
+  }
+  return results;
 }
 
 Generation TextModel::generate(std::string_view prompt, const GenerationOptions& options,

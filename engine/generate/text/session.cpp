@@ -108,10 +108,7 @@ std::int32_t TextSession::token_at(std::int64_t position) {
   std::int32_t token = 0;
   session_.read("history", std::as_writable_bytes(std::span(&token, 1)), static_cast<std::uint64_t>(position) * 4);
   if (token < 0 || token >= text_.vocabulary) {
-    throw Error(fmt::format(
-        "position {}: the logits hold NaN or infinity, or nothing finite; the model or the driver is broken: "
-        "'heed verify' tells which on {}{}",
-        position, gpu_.caps().name, cache_advice(cache_type())));
+    throw Error(broken_logits(position, gpu_.caps(), cache_type()));
   }
   return token;
 }

@@ -13,6 +13,7 @@
 #include "heed/cache_type.h"
 #include "heed/device.h"
 #include "heed/dispatch_time.h"
+#include "heed/error.h"
 
 namespace heed {
 
@@ -51,13 +52,33 @@ struct Generation {
   int device_losses = 0;        // how often the device was lost, and the text went on after it was opened afresh
 };
 
+/// A prompt among others, and what becomes of it.
+struct TextRequest {
+  std::vector<std::int32_t> prompt;
+  GenerationOptions options;
+  std::function<void(std::string_view)> on_text{};  // gets the text as it comes, in whole UTF-8 characters
+};
+
+/// What one of several requests cannot be done for; `request` counts from 0.
+class RequestError : public Error {
+ public:
+  RequestError(std::size_t request, const std::string& message) : Error(message), request_(request) {}
+  std::size_t request() const { return request_; }
+
+ private:
+  std::size_t request_;
+};
+
 /// A text-generation model on a device. Used by one thread at a time.
 class TextModel {
  public:
   /// Opens a .heed file and makes it ready: weights are uploaded, kernels compiled. `context` limits how many tokens it
-  /// keeps, 0 takes the model's own. Throws Error when the file is no text-generation model or does not fit the device.
+  /// keeps, 0 takes the model's own. With more than one of `slots` so many texts go on together, which share each
+  /// reading of the weights; their keys take the memory of so many contexts. Texts of such a model are the same with
+  /// any number of slots from 2 on, whatever goes on beside them; those of one with a single slot may differ from them
+  /// by rounding. Throws Error when the file is no text-generation model or does not fit the device.
   TextModel(const Device& device, const std::filesystem::path& file, std::int64_t context = 0,
-            CacheType cache = CacheType::Auto);
+            CacheType cache = CacheType::Auto, std::int64_t slots = 1);
   ~TextModel();
   TextModel(TextModel&&) noexcept;
   TextModel& operator=(TextModel&&) noexcept;
@@ -81,6 +102,12 @@ class TextModel {
                       const std::function<void(std::string_view)>& on_text = {});
   Generation generate(const std::vector<std::int32_t>& prompt, const GenerationOptions& options,
                       const std::function<void(std::string_view)>& on_text = {});
+
+  /// Continues many prompts, as many at a time as there are slots, in order, and gives their continuations in that
+  /// order. `on_end` gets each as soon as it is whole. Throws RequestError for what generate() throws Error for, before
+  /// anything is generated where the request itself is what is wrong.
+  std::vector<Generation> generate_many(const std::vector<TextRequest>& requests,
+                                        const std::function<void(std::size_t, const Generation&)>& on_end = {});
 
   /// Logits [tokens, vocabulary] at every position, row by row. Throws Error for ids outside the vocabulary or more
   /// tokens than the context holds.

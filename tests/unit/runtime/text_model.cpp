@@ -1,4 +1,4 @@
-// The text loop, on a model that counts: after token t it always says t + 1, and after the last token 0.
+// The text loop, on a model that counts.
 #include <doctest/doctest.h>
 #include <stdlib.h>
 
@@ -16,110 +16,12 @@
 #include "tests/temporary_folder.h"
 #include "tests/unit/runtime/fake_driver.h"
 #include "tests/unit/runtime/test_device.h"
+#include "tests/unit/runtime/text_models.h"
 
 namespace heed {
 namespace {
 
-namespace fs = std::filesystem;
-using Ids = std::vector<std::int32_t>;
-
-constexpr std::int32_t kVocabulary = 32;
-constexpr std::int64_t kContext = 400;
-
-/// The counting model in a folder of its own, removed at the end.
-class CountingModel {
- public:
-  explicit CountingModel(const Ids& end_tokens = {}, std::int32_t said_vocabulary = kVocabulary) {
-    GraphBuilder g("decode");
-    const ValueId tokens = g.input("tokens", DType::I32, {"tokens"});
-    g.input("position", DType::I32, {1});
-    const ValueId one_hot =
-        g.add("embedding", "embedding", {tokens, g.weight("same", DType::F32, {kVocabulary, kVocabulary})});
-    const ValueId last = g.add("tail", "tail", {one_hot}, {{"rows", std::string("outputs")}});
-    g.output(g.add("linear", "output", {last, g.weight("next", DType::F32, {kVocabulary, kVocabulary})}), "logits");
-    ModelHeader header;
-    header.graphs.push_back(std::move(g).finish());
-    for (const char* name : {"same", "next"}) {
-      header.tensors.push_back({name, DType::F32, {kVocabulary, kVocabulary}, 0, 0, 0});
-    }
-    header.metadata = {
-        {"task", "text-generation"}, {"graph", "decode"}, {"context", kContext}, {"vocabulary", said_vocabulary}};
-    if (!end_tokens.empty()) header.metadata["end_tokens"] = end_tokens;
-    write_model_file(path(), header, {}, [](const TensorInfo& tensor, const auto& sink) {
-      std::vector<float> values(kVocabulary * kVocabulary);
-      for (std::size_t t = 0; t < kVocabulary; ++t) {
-        values[(tensor.name == "same" ? t : (t + 1) % kVocabulary) * kVocabulary + t] = 1;
-      }
-      sink(std::as_bytes(std::span(values)));
-    });
-  }
-  fs::path path() const { return folder_.path("counting.heed"); }
-
- private:
-  testing::TemporaryFolder folder_;
-};
-
-/// A model that looks back: one layer of attention over everything so far, random weights. What it says depends on
-/// every cached key and value. `projection`, of k or v, is so many times as large as the others.
-class LookingBackModel {
- public:
-  explicit LookingBackModel(const std::string& projection = "", float times = 1.0f) {
-    constexpr std::int64_t kWidth = 32;
-    GraphBuilder g("decode");
-    const ValueId tokens = g.input("tokens", DType::I32, {"tokens"});
-    const ValueId position = g.input("position", DType::I32, {1});
-    ModelHeader header;
-    const auto weight = [&](const std::string& name, std::int64_t rows) {
-      header.tensors.push_back({name, DType::F32, {rows, kWidth}, 0, 0, 0});
-      return g.weight(name, DType::F32, {rows, kWidth});
-    };
-    const ValueId x = g.add("embedding", "embedding", {tokens, weight("table", kVocabulary)});
-    const auto product = [&](const std::string& name) {
-      return g.add("linear", name, {x, weight(name + ".weight", kWidth)});
-    };
-    const ValueId q = product("q");
-    const ValueId k = product("k");
-    const ValueId v = product("v");
-    const ValueId attended =
-        g.add("attention", "attention",
-              {q, k, v, kNoValue, g.state("cache.k", DType::F32, {"context", kWidth}),
-               g.state("cache.v", DType::F32, {"context", kWidth}), position},
-              {{"heads", std::int64_t{2}}, {"kv_heads", std::int64_t{2}}, {"causal", std::int64_t{1}}});
-    const ValueId last = g.add("tail", "tail", {attended}, {{"rows", std::string("outputs")}});
-    g.output(g.add("linear", "output", {last, weight("output.weight", kVocabulary)}), "logits");
-    header.graphs.push_back(std::move(g).finish());
-    header.metadata = {
-        {"task", "text-generation"}, {"graph", "decode"}, {"context", kContext}, {"vocabulary", kVocabulary}};
-    std::uint32_t state = 1;
-    write_model_file(path(), header, {}, [&](const TensorInfo& tensor, const auto& sink) {
-      std::vector<float> values(static_cast<std::size_t>(element_count(tensor.shape)));
-      for (float& value : values) {
-        state = state * 1664525u + 1013904223u;
-        value = static_cast<float>(state >> 8) / 8388608.0f - 1.0f;
-        if (tensor.name == projection + ".weight") value *= times;
-      }
-      sink(std::as_bytes(std::span(values)));
-    });
-  }
-  fs::path path() const { return folder_.path("looking_back.heed"); }
-
- private:
-  testing::TemporaryFolder folder_;
-};
-
-GenerationOptions greedy(std::int64_t max_tokens) {
-  GenerationOptions options;
-  options.sampling.temperature = 0;
-  options.max_tokens = max_tokens;
-  return options;
-}
-
-/// first, first + 1, ... to before `end`.
-Ids count_up(std::int32_t first, std::int32_t end) {
-  Ids ids(static_cast<std::size_t>(end - first));
-  std::iota(ids.begin(), ids.end(), first);
-  return ids;
-}
+using namespace testing;  // NOLINT: its models
 
 }  // namespace
 

@@ -1,0 +1,135 @@
+// Several texts that a model makes at a time.
+#include <doctest/doctest.h>
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "heed/error.h"
+#include "heed/text.h"
+#include "tests/unit/runtime/fake_driver.h"
+#include "tests/unit/runtime/test_device.h"
+#include "tests/unit/runtime/text_models.h"
+
+namespace heed {
+namespace {
+
+using namespace testing;  // NOLINT: its models
+
+/// Drawn texts of many lengths.
+std::vector<TextRequest> many_requests(std::size_t count) {
+  std::vector<TextRequest> requests;
+  for (std::size_t i = 0; i < count; ++i) {
+    TextRequest request{.prompt = count_up(1, static_cast<std::int32_t>(3 + i % 20)), .options = {}};
+    request.options.max_tokens = static_cast<std::int64_t>(10 + 7 * i % 40);
+    request.options.sampling = {.temperature = i % 3 == 0 ? 0.0 : 1.0, .top_k = 0, .seed = 40 + i};
+    requests.push_back(request);
+  }
+  return requests;
+}
+
+std::vector<Ids> tokens_of(const std::vector<Generation>& made) {
+  std::vector<Ids> tokens;
+  for (const Generation& one : made) tokens.push_back(one.tokens);
+  return tokens;
+}
+
+}  // namespace
+
+TEST_CASE("together: each text ends for its own reason, and comes as soon as it is whole") {
+  const auto device = test_device();
+  if (!device) return;
+  const CountingModel file(Ids{20});
+  TextModel model(*device, file.path(), 0, CacheType::Auto, 2);
+  std::vector<TextRequest> requests(5, TextRequest{.prompt = {3}, .options = greedy(4)});
+  requests[1] = {.prompt = {15}, .options = greedy(100)};
+  requests[2] = {.prompt = Ids(398, 3), .options = greedy(100)};
+  requests[3].options.cancelled = [] { return true; };
+  requests[4] = {.prompt = {18}, .options = greedy(8)};
+  requests[4].options.ignore_end = true;
+  std::vector<std::size_t> ended;
+  const std::vector<Generation> made =
+      model.generate_many(requests, [&](std::size_t i, const Generation&) { ended.push_back(i); });
+  REQUIRE(made.size() == 5);
+  CHECK(made[0].tokens == count_up(4, 8));
+  CHECK(made[0].reason == StopReason::MaxTokens);
+  CHECK(made[1].tokens == count_up(16, 20));
+  CHECK(made[1].reason == StopReason::EndToken);
+  CHECK(made[2].tokens == Ids{4, 5});
+  CHECK(made[2].reason == StopReason::ContextFull);
+  CHECK(made[3].tokens.empty());
+  CHECK(made[3].reason == StopReason::Cancelled);
+  CHECK(made[4].tokens == count_up(19, 27));
+  CHECK(ended.size() == 5);
+  CHECK(ended.front() <= 1);
+  // One alone, of the same model.
+  CHECK(model.generate(Ids{15}, greedy(100)).tokens == made[1].tokens);
+  CHECK(model.generate_many({}).empty());
+}
+
+TEST_CASE("together: what one request cannot be done for is told of that one, before anything is made") {
+  const auto device = test_device();
+  if (!device) return;
+  const CountingModel file;
+  TextModel model(*device, file.path(), 0, CacheType::Auto, 3);
+  for (const auto& [prompt, options, why] :
+       {std::tuple{Ids{}, greedy(4), "the prompt is empty"}, std::tuple{Ids{1, 99}, greedy(4), "token 1 of the prompt"},
+        std::tuple{Ids(400, 1), greedy(4), "the context holds 400"}, std::tuple{Ids{1}, greedy(0), "0 new tokens"}}) {
+    std::vector<TextRequest> requests(3, TextRequest{.prompt = {3}, .options = greedy(4)});
+    requests[2] = {.prompt = prompt, .options = options};
+    bool made_any = false;
+    try {
+      model.generate_many(requests, [&](std::size_t, const Generation&) { made_any = true; });
+      FAIL("no error");
+    } catch (const RequestError& error) {
+      CHECK(error.request() == 2);
+      CHECK(std::string(error.what()).find(why) != std::string::npos);
+    }
+    CHECK_FALSE(made_any);
+  }
+  CHECK(model.generate(Ids{3}, greedy(4)).tokens == count_up(4, 8));
+  CHECK_THROWS_WITH_AS(TextModel(*device, file.path(), 0, CacheType::Auto, 0), doctest::Contains("0 slots"), Error);
+}
+
+TEST_CASE("together: texts do not depend on how many go on at a time, and go on where the device was lost") {
+  if (!test_device()) return;
+  const LookingBackModel file;
+  const std::vector<TextRequest> requests = many_requests(9);
+  const Device undisturbed;
+  const std::vector<Ids> expected =
+      tokens_of(TextModel(undisturbed, file.path(), 0, CacheType::F32, 2).generate_many(requests));
+  for (const std::int64_t slots : {4, 9}) {
+    for (const std::optional<int> nth : {std::optional<int>(), std::optional(0), std::optional(3), std::optional(12)}) {
+      CAPTURE(slots);
+      CAPTURE(nth.value_or(-1));
+      const Device device;
+      TextModel model(device, file.path(), 0, CacheType::F32, slots);
+      testing::FakeDriver driver(device.gpu());
+      if (nth) driver.lose_device(*nth);
+      const std::vector<Generation> made = model.generate_many(requests);
+      int losses = 0;
+      for (const Generation& one : made) losses += one.device_losses;
+      CHECK((losses > 0) == nth.has_value());
+      CHECK(tokens_of(made) == expected);
+    }
+  }
+}
+
+TEST_CASE("together: a device that is lost again and again is given up, and what was begun is forgotten") {
+  if (!test_device()) return;
+  const CountingModel file;
+  testing::LossyDevices devices;
+  const Device device;
+  TextModel model(device, file.path(), 0, CacheType::Auto, 2);
+  std::vector<TextRequest> requests(3, TextRequest{.prompt = {3, 4, 5}, .options = greedy(200)});
+  for (TextRequest& request : requests) {
+    request.options.cancelled = [&] {
+      devices.arm();
+      return false;
+    };
+  }
+  CHECK_THROWS_AS(model.generate_many(requests), DeviceLost);
+  CHECK(model.generate(Ids{3, 4, 5}, greedy(3)).tokens == count_up(6, 9));
+}
+
+}  // namespace heed
