@@ -24,6 +24,7 @@ libcli11-dev         command line
 libfmt-dev           text formatting
 libxxhash-dev        checksums
 libonig-dev          tokenizers
+libutf8proc-dev      tokenizers
 libonnx-dev          ONNX models
 libprotobuf-dev      ONNX models
 libzip-dev           checkpoints of PyTorch, arrays of attention

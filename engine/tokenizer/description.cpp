@@ -16,11 +16,13 @@ using description_parts::kMergings;
 namespace {
 
 constexpr std::size_t kMaxPieces = 1 << 24;
-constexpr std::size_t kMaxPieceBytes = 1024;  // bounds the work of looking up every way to cut a piece in two
+constexpr std::size_t kMaxPieceBytes = 4096;  // bounds the work of looking up every way to cut a piece in two
 constexpr std::size_t kMaxTemplateIds = 16;
 constexpr std::size_t kMaxSplits = 16;
 constexpr std::size_t kMaxSplitBytes = 16384;
 constexpr std::size_t kMaxCharsmapBytes = 16 << 20;
+constexpr std::size_t kMaxSteps = 32;
+constexpr std::size_t kMaxStepText = 256;
 
 bool is_byte_piece(const std::string& piece) {
   const auto is_hexadecimal = [](char c) {
@@ -102,9 +104,74 @@ void TokenizerDescription::validate() const {
     check_ids({id}, "languages", pieces.size(), 1);
   }
   if (segments != nullptr) check_segments();
+  check_steps();
   check_ids(before, "before", pieces.size(), kMaxTemplateIds);
   check_ids(after, "after", pieces.size(), kMaxTemplateIds);
   check_ids(end, "end", pieces.size(), pieces.size());
+}
+
+namespace {
+
+void check_step_text(const std::string& text, std::size_t most) {
+  if (text.size() <= most && find_invalid_utf8(text) == text.size()) return;
+  fail("a step has a text that is longer than {} bytes or not valid UTF-8", most);
+}
+
+void check_text_steps(const std::vector<TextStep>& steps, bool may_split, bool has_charsmap) {
+  using Kind = TextStep::Kind;
+  if (steps.size() > kMaxSteps) fail("{} steps, expected at most {}", steps.size(), kMaxSteps);
+  for (const TextStep& step : steps) {
+    check_step_text(step.find, kMaxSplitBytes);
+    check_step_text(step.text, kMaxStepText);
+    const bool finds = step.kind == Kind::Split || step.kind == Kind::Replace;
+    if (finds == step.find.empty()) fail("a step looks for nothing, or has something to look for and does not");
+    if (step.kind == Kind::Prepend && step.text.empty()) fail("a step prepends nothing");
+    if (step.kind == Kind::Split && !may_split) fail("a step of 'normalize' splits");
+    if (step.kind == Kind::Charsmap && !has_charsmap) fail("a step applies a 'charsmap', but there is none");
+  }
+}
+
+}  // namespace
+
+void TokenizerDescription::check_steps() const {
+  if (merging != Merging::Ranks && !word_suffix.empty()) fail("'word_suffix' is for merging by ranks");
+  if (merging != Merging::WordPieces && (!continuing_prefix.empty() || most_characters != 0)) {
+    fail("'continuing_prefix' and 'most_characters' are for merging by word_pieces");
+  }
+  check_step_text(word_suffix, kMaxStepText);
+  check_step_text(continuing_prefix, kMaxStepText);
+  if (!steps) {
+    const bool flagged =
+        !normalized.empty() || !left_space.empty() || !right_space.empty() || !whole_words.empty() || !apart.empty();
+    const bool whole = merging == Merging::WordPieces || merging == Merging::Words || !word_suffix.empty();
+    if (flagged || whole || show_unknown) fail("there are fields that need 'steps', and no 'steps'");
+    return;
+  }
+  const bool also_without = charsmap_by_cluster || trim_spaces || squeeze_spaces || strip_left || strip_right ||
+                            whitespace_words || escape_spaces || prefix != Prefix::Never || prefix_unless_space ||
+                            strip_prefix || strip_each || strip_decoded || match_normalized || !splits.empty();
+  if (also_without) fail("there are 'steps' beside fields that say the same without steps");
+  if (segments != nullptr || leading_code) fail("there are both 'steps' and 'segments'");
+  check_text_steps(steps->normalize, false, !charsmap.empty());
+  check_text_steps(steps->cut, true, !charsmap.empty());
+  if (steps->decode.size() > kMaxSteps) fail("{} steps, expected at most {}", steps->decode.size(), kMaxSteps);
+  for (const DecodeStep& step : steps->decode) {
+    check_step_text(step.find, kMaxStepText);
+    check_step_text(step.text, kMaxStepText);
+    using Kind = DecodeStep::Kind;
+    const bool finds = step.kind == Kind::Replace || step.kind == Kind::DropFirst || step.kind == Kind::WordEnds;
+    if (finds && step.find.empty()) fail("a step of 'decode' looks for nothing");
+    if (step.kind == Kind::Strip && step.text.empty()) fail("a step of 'decode' strips nothing");
+  }
+  for (const std::vector<TokenId>* ids : {&normalized, &left_space, &right_space, &whole_words, &apart}) {
+    check_ids(*ids, "steps", pieces.size(), pieces.size());
+    if (!std::ranges::is_sorted(*ids)) fail("a list of pieces to be looked for is not ascending");
+    for (const TokenId id : *ids) {
+      const PieceKind kind = kinds[static_cast<std::size_t>(id)];
+      const bool is_added = kind == PieceKind::UserDefined || kind == PieceKind::Control || kind == PieceKind::Unknown;
+      if (!is_added) fail("piece {} is to be looked for in a way of its own, but it is not looked for", id);
+    }
+  }
 }
 
 void TokenizerDescription::check_segments() const {

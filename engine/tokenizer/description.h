@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "tokenizer/text_steps.h"
 #include "tokenizer/tokenizer.h"
 
 namespace heed {
@@ -30,7 +31,7 @@ enum class PieceKind : std::uint8_t {
 /// comments here are reminders.
 struct TokenizerDescription {
   enum class Alphabet : std::uint8_t { Characters, Bytes };
-  enum class Merging : std::uint8_t { None, Scores, Ranks, Unigram };
+  enum class Merging : std::uint8_t { None, Scores, Ranks, Unigram, WordPieces, Words };
   enum class Prefix : std::uint8_t { Never, First, Always };
 
   std::vector<std::string> pieces;  // by id, UTF-8; normal pieces in GPT-2's byte alphabet when alphabet is Bytes
@@ -43,6 +44,10 @@ struct TokenizerDescription {
   std::vector<std::pair<TokenId, TokenId>> merges;  // Ranks: left and right id, best first
   bool whole_pieces_first = false;                  // a split that is a piece is not merged ("ignore_merges")
   bool fuse_unknown = false;                        // a run of unknown characters gives one unknown piece
+
+  std::string word_suffix;            // Ranks: what the last character of a stretch has behind it ("</w>")
+  std::string continuing_prefix;      // WordPieces: of pieces that go on with a word ("##")
+  std::uint32_t most_characters = 0;  // WordPieces: longer stretches are unknown
 
   std::string charsmap;  // SentencePiece's precompiled rules of normalization, binary; empty: none
   bool charsmap_by_cluster =
@@ -62,6 +67,17 @@ struct TokenizerDescription {
   bool match_normalized = false;     // user-defined pieces are looked for after escaping and prefixing, not before
   std::vector<std::string>
       splits;  // patterns of Oniguruma that cut the text before merging, applied one after the other
+
+  /// Where there are any, the steps say all that the fields from charsmap_by_cluster to here say, which are then left
+  /// as they are.
+  std::optional<Steps> steps;
+  bool show_unknown = false;  // decode() gives the name of the unknown piece
+  // With steps only: of user-defined, control and unknown pieces, which are added tokens to Hugging Face.
+  std::vector<TokenId> normalized;   // looked for, normalized themselves, in normalized text; others in raw text
+  std::vector<TokenId> left_space;   // take the white space before them along
+  std::vector<TokenId> right_space;  // and behind them
+  std::vector<TokenId> whole_words;  // only where no letter is next to them
+  std::vector<TokenId> apart;        // what cuts stretches into pieces does not know them
 
   std::vector<TokenId> before;  // what encode() adds before the text, e.g. BOS
   std::vector<TokenId> after;   // and after it
@@ -89,6 +105,7 @@ struct TokenizerDescription {
 
  private:
   void check_segments() const;
+  void check_steps() const;
 };
 
 }  // namespace heed

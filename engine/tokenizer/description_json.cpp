@@ -16,9 +16,11 @@ namespace heed {
 
 using description_parts::fail;
 using description_parts::has_scores;
+using description_parts::json_of_steps;
 using description_parts::kAlphabets;
 using description_parts::kMergings;
 using description_parts::kPrefixes;
+using description_parts::read_steps;
 
 namespace {
 
@@ -26,7 +28,8 @@ using Json = nlohmann::json;
 
 constexpr int kVersionOfOtherPatterns = 1;  // the same but for `splits`, which were for another library
 constexpr int kVersionOfMerging = 2;
-constexpr int kVersion = 3;  // what is written without a field of kNewFields is of the version before
+constexpr int kVersionWithoutSteps = 3;
+constexpr int kVersion = 4;  // what is written without a field of kStepFields, or of kNewFields, is of a version before
 
 struct NamedKind {
   const char* field;
@@ -49,11 +52,25 @@ constexpr std::array kNewFields = {
     "strip_left",    "strip_right", "whitespace_words",    "strip_each",  "strip_decoded",
     "segments",      "languages",   "leading_code"};
 
+constexpr std::array kStepFields = {
+    "steps",       "show_unknown", "normalized",  "left_space",        "right_space",
+    "whole_words", "apart",        "word_suffix", "continuing_prefix", "most_characters"};
+
+struct FlagList {
+  const char* field;
+  std::vector<TokenId> TokenizerDescription::*ids;
+};
+constexpr std::array<FlagList, 5> kFlagLists = {{{"normalized", &TokenizerDescription::normalized},
+                                                 {"left_space", &TokenizerDescription::left_space},
+                                                 {"right_space", &TokenizerDescription::right_space},
+                                                 {"whole_words", &TokenizerDescription::whole_words},
+                                                 {"apart", &TokenizerDescription::apart}}};
+
 struct NewFlag {
   const char* field;
   bool TokenizerDescription::*flag;
 };
-constexpr std::array<NewFlag, 10> kNewFlags = {{{"double_scores", &TokenizerDescription::double_scores},
+constexpr std::array<NewFlag, 11> kNewFlags = {{{"double_scores", &TokenizerDescription::double_scores},
                                                 {"charsmap_by_cluster", &TokenizerDescription::charsmap_by_cluster},
                                                 {"trim_spaces", &TokenizerDescription::trim_spaces},
                                                 {"squeeze_spaces", &TokenizerDescription::squeeze_spaces},
@@ -62,7 +79,8 @@ constexpr std::array<NewFlag, 10> kNewFlags = {{{"double_scores", &TokenizerDesc
                                                 {"whitespace_words", &TokenizerDescription::whitespace_words},
                                                 {"strip_each", &TokenizerDescription::strip_each},
                                                 {"strip_decoded", &TokenizerDescription::strip_decoded},
-                                                {"leading_code", &TokenizerDescription::leading_code}}};
+                                                {"leading_code", &TokenizerDescription::leading_code},
+                                                {"show_unknown", &TokenizerDescription::show_unknown}}};
 
 const Json& array_of(const Json& json, const char* field) {
   if (!json.is_array()) fail("'{}' is {}, expected an array", field, json.type_name());
@@ -91,6 +109,13 @@ bool read_flag(const Json& json, const char* field) {
   if (found == json.end()) return false;
   if (!found->is_boolean()) fail("'{}' is {}, expected true or false", field, found->type_name());
   return found->get<bool>();
+}
+
+std::string read_text(const Json& json, const char* field) {
+  const auto found = json.find(field);
+  if (found == json.end()) return {};
+  if (!found->is_string()) fail("'{}' is {}, expected a string", field, found->type_name());
+  return found->get<std::string>();
 }
 
 // The index of the field's value in `names`, 0 when the field is absent.
@@ -145,6 +170,13 @@ Json json_of(const TokenizerDescription& d) {
   for (const NewFlag& flag : kNewFlags) {
     if (d.*flag.flag) json[flag.field] = true;
   }
+  for (const FlagList& list : kFlagLists) {
+    if (!(d.*list.ids).empty()) json[list.field] = d.*list.ids;
+  }
+  if (!d.word_suffix.empty()) json["word_suffix"] = d.word_suffix;
+  if (!d.continuing_prefix.empty()) json["continuing_prefix"] = d.continuing_prefix;
+  if (d.most_characters != 0) json["most_characters"] = d.most_characters;
+  if (d.steps) json["steps"] = json_of_steps(*d.steps);
   if (!d.languages.empty()) json["languages"] = d.languages;
   if (d.segments != nullptr) json["segments"] = json_of(*d.segments);
   return json;
@@ -153,8 +185,8 @@ Json json_of(const TokenizerDescription& d) {
 TokenizerDescription description_of(const Json& json) {
   if (!json.is_object()) fail("is {}, expected an object", json.type_name());
   for (const auto& [field, value] : json.items()) {
-    const bool known =
-        std::ranges::find(kFields, field) != kFields.end() || std::ranges::find(kNewFields, field) != kNewFields.end();
+    const auto is_in = [&](const auto& fields) { return std::ranges::find(fields, field) != fields.end(); };
+    const bool known = is_in(kFields) || is_in(kNewFields) || is_in(kStepFields);
     if (!known) {
       throw Error("tokenizer.json: field " +
                   Json(field.substr(0, 40)).dump(-1, ' ', false, Json::error_handler_t::replace) +
@@ -218,6 +250,17 @@ TokenizerDescription description_of(const Json& json) {
     if (!bytes || bytes->empty()) fail("'charsmap' is not a string in base64");
     description.charsmap = std::move(*bytes);
   }
+  for (const FlagList& list : kFlagLists) description.*list.ids = read_ids(json, list.field, count);
+  description.word_suffix = read_text(json, "word_suffix");
+  description.continuing_prefix = read_text(json, "continuing_prefix");
+  if (json.contains("most_characters")) {
+    const Json& most = json["most_characters"];
+    if (!most.is_number_unsigned() || most.get<std::uint64_t>() > std::numeric_limits<std::uint32_t>::max()) {
+      fail("'most_characters' is {}, expected a number of 32 bits", most.dump());
+    }
+    description.most_characters = most.get<std::uint32_t>();
+  }
+  if (json.contains("steps")) description.steps = read_steps(json["steps"]);
   if (json.contains("languages")) {
     const Json& languages = json["languages"];
     if (!languages.is_object()) fail("'languages' is {}, expected an object", languages.type_name());
@@ -231,9 +274,11 @@ TokenizerDescription description_of(const Json& json) {
 std::string TokenizerDescription::to_json() const {
   validate();
   Json json = json_of(*this);
-  const bool is_new = merging == Merging::Unigram ||
-                      std::ranges::any_of(kNewFields, [&](const char* field) { return json.contains(field); });
-  json["version"] = is_new ? kVersion : kVersionOfMerging;
+  const auto has_any = [&](const auto& fields) {
+    return std::ranges::any_of(fields, [&](const char* field) { return json.contains(field); });
+  };
+  const bool is_new = merging == Merging::Unigram || has_any(kNewFields);
+  json["version"] = has_any(kStepFields) ? kVersion : is_new ? kVersionWithoutSteps : kVersionOfMerging;
   return json.dump();
 }
 
@@ -250,7 +295,7 @@ TokenizerDescription TokenizerDescription::from_json(std::string_view text) {
   const Json version = json.value("version", Json());
   if (version == kVersionOfOtherPatterns) {
     if (json.contains("splits")) fail("version 1 holds 'splits', whose patterns this heed would read in another way");
-  } else if (version != kVersionOfMerging && version != kVersion) {
+  } else if (version != kVersionOfMerging && version != kVersionWithoutSteps && version != kVersion) {
     throw Error(fmt::format("tokenizer.json: its version is not {}; it needs another heed", kVersion));
   }
   TokenizerDescription description = description_of(json);

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <array>
+#include <nlohmann/json.hpp>
 #include <string>
 
 #include "heed/error.h"
@@ -12,7 +13,7 @@
 namespace heed::description_parts {
 
 inline constexpr std::array<const char*, 2> kAlphabets = {"characters", "bytes"};
-inline constexpr std::array<const char*, 4> kMergings = {"none", "scores", "ranks", "unigram"};
+inline constexpr std::array<const char*, 6> kMergings = {"none", "scores", "ranks", "unigram", "word_pieces", "words"};
 inline constexpr std::array<const char*, 3> kPrefixes = {"never", "first", "always"};
 
 /// Whether pieces have scores.
@@ -20,6 +21,10 @@ inline bool has_scores(const TokenizerDescription& description) {
   return description.merging == TokenizerDescription::Merging::Scores ||
          description.merging == TokenizerDescription::Merging::Unigram;
 }
+
+/// The steps as JSON, and back. Throws Error when it is not of that form.
+nlohmann::json json_of_steps(const Steps& steps);
+Steps read_steps(const nlohmann::json& json);
 
 template <typename... Arguments>
 [[noreturn]] void fail(fmt::format_string<Arguments...> format, Arguments&&... arguments) {

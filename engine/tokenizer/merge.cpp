@@ -133,6 +133,7 @@ Merger::Merger(const Vocabulary& vocabulary, const MergeTable& table, const Toke
     : vocabulary_(vocabulary),
       table_(table),
       bytes_alphabet_(flags.alphabet == TokenizerDescription::Alphabet::Bytes),
+      word_suffix_(flags.word_suffix),
       speller_(vocabulary, flags.fuse_unknown, unknown_texts) {}
 
 void Merger::encode(std::string_view stretch, std::vector<TokenId>& ids) {
@@ -153,7 +154,10 @@ void Merger::make_nodes(std::string_view stretch) {
                       static_cast<std::uint32_t>(size)});
     at += size;
   }
-  if (!nodes_.empty()) nodes_.back().next = -1;
+  if (nodes_.empty()) return;
+  Node& last = nodes_.back();
+  last.next = -1;
+  if (!word_suffix_.empty()) last.symbol = table_.symbol(std::string(stretch.substr(last.begin)) + word_suffix_);
 }
 
 bool Merger::goes_later(const Candidate& a, const Candidate& b) {

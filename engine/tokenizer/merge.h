@@ -85,6 +85,7 @@ class Merger {
   const Vocabulary& vocabulary_;
   const MergeTable& table_;
   const bool bytes_alphabet_;
+  const std::string word_suffix_;
   Speller speller_;
   std::vector<Node> nodes_;
   std::vector<Candidate> candidates_;                                // a heap

@@ -56,6 +56,12 @@ std::string spaced_words(std::string_view text) {
   return words;
 }
 
+void check_rules_made_utf8(std::string_view text) {
+  if (find_invalid_utf8(text) == text.size()) return;
+  throw Error(
+      "tokenizer.json: a rule of normalization (charsmap) makes text that is not UTF-8; convert the model again");
+}
+
 std::string escaped(std::string_view text) {
   std::string result;
   result.reserve(text.size() + text.size() / 2);
@@ -70,6 +76,30 @@ std::string escaped(std::string_view text) {
 }
 
 }  // namespace
+
+// tokenizers (normalizers/precompiled.rs): a cluster of less than 6 bytes that begins with a rule's string becomes what
+// the rule says, all of it; others go character by character.
+std::string with_rules_by_cluster(const Charsmap& rules, const Splitter& clusters, std::string_view text) {
+  constexpr std::size_t kLongCluster = 6;
+  Splitter::Matcher matcher(clusters);
+  std::string result;
+  for (const std::string_view cluster : matcher.split(text)) {
+    if (cluster.size() < kLongCluster) {
+      if (const Charsmap::Match match = rules.shortest(cluster); match.size > 0) {
+        result += match.text;
+        continue;
+      }
+    }
+    for (std::size_t at = 0; at < cluster.size();) {
+      const std::string_view character = cluster.substr(at, scan_character(cluster, at).size);
+      const Charsmap::Match match = rules.shortest(character);
+      result += match.size > 0 ? match.text : character;
+      at += character.size();
+    }
+  }
+  check_rules_made_utf8(result);
+  return result;
+}
 
 std::string_view trim_white_space(std::string_view text, bool left, bool right) {
   while (left && white_space_at(text) > 0) text.remove_prefix(white_space_at(text));
@@ -112,6 +142,10 @@ TokenizerDescription flags_of(const TokenizerDescription& description) {
   flags.end = description.end;
   flags.languages = description.languages;
   flags.leading_code = description.leading_code;
+  flags.word_suffix = description.word_suffix;
+  flags.show_unknown = description.show_unknown;
+  flags.continuing_prefix = description.continuing_prefix;
+  flags.most_characters = description.most_characters;
   return flags;
 }
 
@@ -146,29 +180,7 @@ std::string Normalizer::with_rules(std::string_view text) const {
     result += becomes;
     at += size;
   }
-  return result;
-}
-
-// tokenizers (normalizers/precompiled.rs): a cluster of less than 6 bytes that begins with a rule's string becomes what
-// the rule says, all of it; others go character by character.
-std::string Normalizer::with_rules_by_cluster(std::string_view text) const {
-  constexpr std::size_t kLongCluster = 6;
-  Splitter::Matcher matcher(*clusters_);
-  std::string result;
-  for (const std::string_view cluster : matcher.split(text)) {
-    if (cluster.size() < kLongCluster) {
-      if (const Charsmap::Match match = charsmap_->shortest(cluster); match.size > 0) {
-        result += match.text;
-        continue;
-      }
-    }
-    for (std::size_t at = 0; at < cluster.size();) {
-      const std::string_view character = cluster.substr(at, scan_character(cluster, at).size);
-      const Charsmap::Match match = charsmap_->shortest(character);
-      result += match.size > 0 ? match.text : character;
-      at += character.size();
-    }
-  }
+  check_rules_made_utf8(result);
   return result;
 }
 
@@ -176,12 +188,7 @@ std::string Normalizer::apply(std::string_view stretch, bool begins_text) const 
   if (stretch.empty()) return {};
   std::string text(stretch);
   if (charsmap_ != nullptr) {
-    text = flags_.charsmap_by_cluster ? with_rules_by_cluster(text) : with_rules(text);
-    if (find_invalid_utf8(text) != text.size()) {
-      throw Error(
-          "tokenizer.json: a rule of normalization (charsmap) makes text that is not UTF-8; convert the model "
-          "again");
-    }
+    text = flags_.charsmap_by_cluster ? with_rules_by_cluster(*charsmap_, *clusters_, text) : with_rules(text);
   }
   text = std::string(trim_white_space(text, flags_.strip_left, flags_.strip_right));
   if (flags_.squeeze_spaces) text = without_runs(text);

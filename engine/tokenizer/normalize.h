@@ -26,13 +26,17 @@ class Normalizer {
  private:
   bool wants_prefix(std::string_view stretch, bool begins_text) const;
   std::string with_rules(std::string_view text) const;
-  std::string with_rules_by_cluster(std::string_view text) const;
 
   const TokenizerDescription flags_;  // without pieces
   const PieceFinder& finder_;
   std::unique_ptr<const Charsmap> charsmap_;
   std::unique_ptr<const Splitter> clusters_;
 };
+
+/// `text` by the rules of a charsmap as Hugging Face's Precompiled applies them: a cluster of characters that is short
+/// becomes what the shortest rule for its beginning says. `clusters` cuts text into clusters. Throws Error when the
+/// result is no UTF-8.
+std::string with_rules_by_cluster(const Charsmap& rules, const Splitter& clusters, std::string_view text);
 
 /// `text` without the white space (Unicode White_Space) at its ends.
 std::string_view trim_white_space(std::string_view text, bool left, bool right);

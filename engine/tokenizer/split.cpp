@@ -154,8 +154,9 @@ struct Splitter::Matcher::State {
     onig_set_match_stack_limit_size_of_match_param(parameters.get(), kMostStackEntries);
   }
 
-  // Appends the stretches of `text`.
-  void split(const Pattern& pattern, std::string_view text, std::vector<std::string_view>& stretches) {
+  // Calls `on_match` for each match of the pattern in `text`.
+  template <typename OnMatch>
+  void find_all(const Pattern& pattern, std::string_view text, const OnMatch& on_match) {
     const unsigned long retries = std::min(kMostRetries, kBaseRetries + kRetriesPerByte * text.size());
     onig_set_retry_limit_in_match_of_match_param(parameters.get(), retries);
     onig_set_retry_limit_in_search_of_match_param(parameters.get(), retries);
@@ -163,23 +164,36 @@ struct Splitter::Matcher::State {
     std::size_t done = 0;
     std::size_t at = 0;
     bool matched = false;  // at `done`
-    while (at < text.size() && match(pattern, text, at)) {
+    while (at <= text.size() && match(pattern, text, at)) {
       const auto begin = static_cast<std::size_t>(region->beg[0]);
       const auto end = static_cast<std::size_t>(region->end[0]);
       // \K in a lookahead can put the begin behind the end, and what looks back can put it before the last match's end.
       if (end < begin) give_up(at, "the match ends before it begins");
       if (begin < done) give_up(at, "the match begins within the one before it");
-      // An empty match cuts too, but not where the last match ended.
+      // An empty match counts too, but not where the last match ended.
       if (begin == end && matched && end == done) {
-        at += scan_character(text, at).size;
+        at = next_character(text, at);
         continue;
       }
-      if (begin > done) stretches.push_back(text.substr(done, begin - done));
-      if (end > begin) stretches.push_back(text.substr(begin, end - begin));
+      on_match(TextRange{begin, end});
       at = done = end;
       matched = true;
     }
+  }
+
+  // Appends the stretches of `text`.
+  void split(const Pattern& pattern, std::string_view text, std::vector<std::string_view>& stretches) {
+    std::size_t done = 0;
+    find_all(pattern, text, [&](TextRange match) {
+      if (match.begin > done) stretches.push_back(text.substr(done, match.begin - done));
+      if (match.end > match.begin) stretches.push_back(text.substr(match.begin, match.end - match.begin));
+      done = match.end;
+    });
     if (done < text.size()) stretches.push_back(text.substr(done));
+  }
+
+  static std::size_t next_character(std::string_view text, std::size_t at) {
+    return at + (at < text.size() ? scan_character(text, at).size : 1);
   }
 
   // Finds the first match that begins at `at` or later.
@@ -192,7 +206,7 @@ struct Splitter::Matcher::State {
                                                ONIG_OPTION_NONE, parameters.get());
       return is_match(place, at);
     }
-    for (; at < text.size(); at += scan_character(text, at).size) {
+    for (; at <= text.size(); at = next_character(text, at)) {
       if (++tries % kTriesPerLook == 0) look_at_clock(at);
       const int size = onig_match_with_param(pattern.regex.get(), begin, end, begin + at, region.get(),
                                              ONIG_OPTION_NONE, parameters.get());
@@ -248,15 +262,30 @@ std::vector<std::string_view> Splitter::Matcher::split(std::string_view text) {
   return stretches;
 }
 
-PieceFinder::PieceFinder(const Vocabulary& vocabulary) : vocabulary_(vocabulary), begins_(257) {
+std::vector<TextRange> Splitter::Matcher::matches(std::size_t pattern, std::string_view text) {
+  std::vector<TextRange> found;
+  state_->find_all(*splitter_.patterns_[pattern], text, [&](TextRange match) { found.push_back(match); });
+  return found;
+}
+
+namespace {
+
+std::vector<PieceFinder::Entry> user_defined_pieces(const Vocabulary& vocabulary) {
+  std::vector<PieceFinder::Entry> entries;
   for (std::size_t id = 0; id < vocabulary.size(); ++id) {
-    if (vocabulary.kind(static_cast<TokenId>(id)) == PieceKind::UserDefined) {
-      pieces_.push_back(static_cast<TokenId>(id));
-    }
+    const auto piece = static_cast<TokenId>(id);
+    if (vocabulary.kind(piece) == PieceKind::UserDefined) entries.push_back({vocabulary.bytes(piece), piece});
   }
-  std::stable_sort(pieces_.begin(), pieces_.end(),
-                   [&](TokenId a, TokenId b) { return vocabulary.bytes(a) < vocabulary.bytes(b); });
-  for (const TokenId id : pieces_) ++begins_[static_cast<unsigned char>(vocabulary.bytes(id)[0]) + 1u];
+  return entries;
+}
+
+}  // namespace
+
+PieceFinder::PieceFinder(const Vocabulary& vocabulary) : PieceFinder(user_defined_pieces(vocabulary)) {}
+
+PieceFinder::PieceFinder(std::vector<Entry> entries) : pieces_(std::move(entries)), begins_(257) {
+  std::ranges::stable_sort(pieces_, {}, &Entry::bytes);
+  for (const Entry& entry : pieces_) ++begins_[static_cast<unsigned char>(entry.bytes[0]) + 1u];
   std::partial_sum(begins_.begin(), begins_.end(), begins_.begin());
 }
 
@@ -267,17 +296,17 @@ std::size_t PieceFinder::longest_at(std::string_view text, std::size_t at, Token
   auto end = pieces_.begin() + static_cast<std::ptrdiff_t>(begins_[first + 1u]);
   std::size_t longest = 0;
   for (std::size_t size = 1; begin != end; ++size) {
-    // All of [begin, end) start with these `size` bytes; one that has no more comes first, the smallest id of equals.
-    if (vocabulary_.bytes(*begin).size() == size) {
+    // All of [begin, end) start with these `size` bytes; one that has no more comes first.
+    if (begin->bytes.size() == size) {
       longest = size;
-      piece = *begin;
-      begin = std::find_if(begin, end, [&](TokenId id) { return vocabulary_.bytes(id).size() > size; });
+      piece = begin->piece;
+      begin = std::find_if(begin, end, [&](const Entry& entry) { return entry.bytes.size() > size; });
     }
     if (at + size == text.size()) break;
     const auto next = static_cast<unsigned char>(text[at + size]);
-    const auto byte = [&](TokenId id) { return static_cast<unsigned char>(vocabulary_.bytes(id)[size]); };
-    begin = std::partition_point(begin, end, [&](TokenId id) { return byte(id) < next; });
-    end = std::partition_point(begin, end, [&](TokenId id) { return byte(id) == next; });
+    const auto byte = [&](const Entry& entry) { return static_cast<unsigned char>(entry.bytes[size]); };
+    begin = std::partition_point(begin, end, [&](const Entry& entry) { return byte(entry) < next; });
+    end = std::partition_point(begin, end, [&](const Entry& entry) { return byte(entry) == next; });
   }
   return longest;
 }

@@ -24,6 +24,12 @@ struct SplitLimits {
   std::size_t longest_searched = 32 << 10;  // bytes
 };
 
+/// Bytes [begin, end) of a text.
+struct TextRange {
+  std::size_t begin;
+  std::size_t end;
+};
+
 /// Cuts text at the matches of patterns of the Oniguruma library, one pattern after the other. Immutable, so any thread
 /// may call it.
 class Splitter {
@@ -44,6 +50,8 @@ class Splitter {
     /// The stretches of `text` (valid UTF-8), in order; together they are the text, and none is empty. Throws Error
     /// when matching takes too many steps, too much memory or too long.
     std::vector<std::string_view> split(std::string_view text);
+    /// Where one pattern alone matches, in order, an empty match at the end of the text included. Throws as above.
+    std::vector<TextRange> matches(std::size_t pattern, std::string_view text);
 
    private:
     struct State;
@@ -56,10 +64,16 @@ class Splitter {
   std::vector<std::unique_ptr<Pattern>> patterns_;
 };
 
-/// Finds user-defined pieces in text. Immutable; refers to the vocabulary.
+/// Finds user-defined pieces in text. Immutable.
 class PieceFinder {
  public:
+  struct Entry {
+    std::string bytes;  // not empty
+    TokenId piece;
+  };
   explicit PieceFinder(const Vocabulary& vocabulary);
+  /// Finds these instead; of equal bytes the first.
+  explicit PieceFinder(std::vector<Entry> entries);
   /// Calls `on_text` for each stretch between user-defined pieces, unless empty, and `on_piece` for each of them, in
   /// the order of the text; at each place the longest piece wins.
   void cut(std::string_view text, const std::function<void(std::string_view stretch)>& on_text,
@@ -69,8 +83,7 @@ class PieceFinder {
   bool finds_any() const { return !pieces_.empty(); }
 
  private:
-  const Vocabulary& vocabulary_;
-  std::vector<TokenId> pieces_;      // by bytes
+  std::vector<Entry> pieces_;        // by bytes
   std::vector<std::size_t> begins_;  // pieces whose first byte is b are [begins_[b], begins_[b + 1])
 };
 

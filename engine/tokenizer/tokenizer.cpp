@@ -6,53 +6,40 @@
 
 #include "heed/error.h"
 #include "tokenizer/description.h"
-#include "tokenizer/merge.h"
 #include "tokenizer/normalize.h"
+#include "tokenizer/piece_tokenizer.h"
 #include "tokenizer/split.h"
+#include "tokenizer/subword_model.h"
 #include "tokenizer/text_check.h"
-#include "tokenizer/unigram.h"
-#include "tokenizer/utf8.h"
-#include "tokenizer/vocabulary.h"
 #include "tokenizer/words.h"
 
 namespace heed {
+
+PieceTokenizer::PieceTokenizer(const TokenizerDescription& description)
+    : flags_(flags_of(description)), vocabulary_(description) {}
+
+void PieceTokenizer::check_token(TokenId token) const {
+  if (token >= 0 && static_cast<std::size_t>(token) < vocabulary_.size()) return;
+  throw Error(fmt::format("there is no token {}: the vocabulary has {} pieces", token, vocabulary_.size()));
+}
+
+std::string PieceTokenizer::piece(TokenId token) const {
+  check_token(token);
+  return vocabulary_.decoded(token);
+}
+
+std::string PieceTokenizer::decode(const std::vector<TokenId>& tokens) const {
+  std::string text;
+  for (const TokenId token : tokens) {
+    std::string bytes = piece(token);
+    if (flags_.strip_each && text.empty() && bytes.starts_with(' ')) bytes.erase(0, 1);
+    text += bytes;
+  }
+  if (flags_.strip_prefix && !flags_.strip_each && text.starts_with(' ')) text.erase(0, 1);
+  return flags_.strip_decoded ? std::string(trim_white_space(text, true, true)) : text;
+}
+
 namespace {
-
-// Pieces with what all tokenizers of pieces say of them; engine/file/tokenizer_format.md describes all of it.
-class PieceTokenizer : public Tokenizer {
- public:
-  explicit PieceTokenizer(const TokenizerDescription& description)
-      : flags_(flags_of(description)), vocabulary_(description) {}
-
-  std::string piece(TokenId token) const override {
-    if (token < 0 || static_cast<std::size_t>(token) >= vocabulary_.size()) {
-      throw Error(fmt::format("there is no token {}: the vocabulary has {} pieces", token, vocabulary_.size()));
-    }
-    return vocabulary_.decoded(token);
-  }
-
-  std::string decode(const std::vector<TokenId>& tokens) const override {
-    std::string text;
-    for (const TokenId token : tokens) {
-      std::string bytes = piece(token);
-      if (flags_.strip_each && text.empty() && bytes.starts_with(' ')) bytes.erase(0, 1);
-      text += bytes;
-    }
-    if (flags_.strip_prefix && !flags_.strip_each && text.starts_with(' ')) text.erase(0, 1);
-    return flags_.strip_decoded ? std::string(trim_white_space(text, true, true)) : text;
-  }
-
-  const std::vector<TokenId>& end_tokens() const override { return flags_.end; }
-  std::size_t vocabulary_size() const override { return vocabulary_.size(); }
-  const std::vector<TokenId>& before() const override { return flags_.before; }
-  const std::vector<TokenId>& after() const override { return flags_.after; }
-  const std::map<std::string, TokenId>& languages() const override { return flags_.languages; }
-  std::optional<TokenId> unknown_token() const override { return vocabulary_.unknown(); }
-
- protected:
-  const TokenizerDescription flags_;  // and short lists; the vocabulary and others keep the rest in their own form
-  const Vocabulary vocabulary_;
-};
 
 // Cuts text into pieces by merging or by unigram.
 class SubwordTokenizer final : public PieceTokenizer {
@@ -61,13 +48,8 @@ class SubwordTokenizer final : public PieceTokenizer {
       : PieceTokenizer(description),
         finder_(vocabulary_),
         normalizer_(description, finder_),
-        splitter_(description.splits) {
-    if (description.merging == TokenizerDescription::Merging::Unigram) {
-      unigram_ = std::make_unique<Unigram>(description, vocabulary_);
-    } else {
-      table_ = std::make_unique<MergeTable>(description, vocabulary_);
-    }
-  }
+        splitter_(description.splits),
+        model_(description, vocabulary_) {}
 
   std::vector<TokenId> encode(std::string_view text, bool add_special) const override {
     check_text(text);
@@ -80,13 +62,12 @@ class SubwordTokenizer final : public PieceTokenizer {
 
   /// Appends the ids of a valid text, and to `unknown_texts`, if given, what stands behind each unknown one.
   void cut(std::string_view text, std::vector<TokenId>& ids, std::vector<std::string>* unknown_texts) const {
-    Work work{Splitter::Matcher(splitter_), Speller(vocabulary_, flags_.fuse_unknown, unknown_texts), nullptr};
-    if (table_ != nullptr) work.merger = std::make_unique<Merger>(vocabulary_, *table_, flags_, unknown_texts);
+    Work work{Splitter::Matcher(splitter_), SubwordModel::Work(model_, unknown_texts)};
     const auto add_piece = [&](TokenId piece) { ids.push_back(piece); };
     if (flags_.match_normalized) {
       const std::string normalized = normalizer_.apply(text, true);
       // SentencePiece's unigram weighs user-defined pieces with all others.
-      if (unigram_ != nullptr) return add_text(normalized, work, ids);
+      if (flags_.merging == TokenizerDescription::Merging::Unigram) return add_text(normalized, work, ids);
       finder_.cut(
           normalized, [&](std::string_view stretch) { add_text(stretch, work, ids); }, add_piece);
     } else {
@@ -101,33 +82,18 @@ class SubwordTokenizer final : public PieceTokenizer {
   // The working memory of one encoding.
   struct Work {
     Splitter::Matcher matcher;
-    Speller speller;
-    std::unique_ptr<Merger> merger;
+    SubwordModel::Work model;
   };
 
   // Appends the ids of normalized text without user-defined pieces.
   void add_text(std::string_view text, Work& work, std::vector<TokenId>& ids) const {
-    for (const std::string_view stretch : work.matcher.split(text)) {
-      if (flags_.whole_pieces_first) {
-        const std::optional<TokenId> whole = vocabulary_.find(stretch);
-        if (whole && vocabulary_.kind(*whole) == PieceKind::Normal) {
-          ids.push_back(*whole);
-          continue;
-        }
-      }
-      if (unigram_ != nullptr) {
-        unigram_->encode(stretch, work.speller, ids);
-      } else {
-        work.merger->encode(stretch, ids);
-      }
-    }
+    for (const std::string_view stretch : work.matcher.split(text)) work.model.encode(stretch, ids);
   }
 
   const PieceFinder finder_;
   const Normalizer normalizer_;
   const Splitter splitter_;
-  std::unique_ptr<const MergeTable> table_;  // of these two one
-  std::unique_ptr<const Unigram> unigram_;
+  const SubwordModel model_;
 };
 
 // Cuts text into the pieces of one vocabulary and looks them up in another, as Marian and M2M-100 do.
@@ -193,6 +159,7 @@ std::unique_ptr<Tokenizer> Tokenizer::from_json(std::string_view json) {
 
 std::unique_ptr<Tokenizer> Tokenizer::from_description(const TokenizerDescription& description) {
   description.validate();
+  if (description.steps) return make_step_tokenizer(description);
   if (description.segments != nullptr) return std::make_unique<SegmentTokenizer>(description);
   return std::make_unique<SubwordTokenizer>(description);
 }

@@ -68,6 +68,7 @@ Vocabulary::Vocabulary(const TokenizerDescription& description)
       if (piece < 0) piece = static_cast<TokenId>(id);
     }
   }
+  for (const TokenId id : description.apart) spells[static_cast<std::size_t>(id)] = false;
   ids_.reserve(size());
   for (const bool unused : {false, true}) {
     for (std::size_t id = 0; id < size(); ++id) {

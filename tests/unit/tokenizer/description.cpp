@@ -116,6 +116,61 @@ TEST_CASE("tokenizer description: padding") {
   CHECK_NOTHROW(description.validate());
 }
 
+// Every step with every member that it has.
+Json with_steps() {
+  return Json::parse(R"({"version": 4, "pieces": ["<unk>", "<s>", "a", "##b", "<m>"], "unknown": 0, "control": [1],
+    "user_defined": [4], "merging": "word_pieces", "continuing_prefix": "##", "most_characters": 7,
+    "show_unknown": true, "normalized": [1, 4], "left_space": [4], "right_space": [1], "whole_words": [4],
+    "apart": [4], "steps": {
+      "normalize": [{"do": "nfkd"}, {"do": "lower_case"}, {"do": "space_ideographs"},
+        {"do": "strip", "left": true, "right": true}, {"do": "replace", "pattern": "x+", "text": ""},
+        {"do": "replace", "find": "y", "text": "z"}, {"do": "prepend", "text": "a", "unless_there": true, "first_only": true}],
+      "cut": [{"do": "split", "pattern": "\\s", "matches": "with_next", "inverted": true},
+        {"do": "split", "find": " ", "matches": "removed"}],
+      "decode": [{"do": "replace", "find": "a", "text": "b"}, {"do": "bytes"}, {"do": "join"},
+        {"do": "strip", "text": " ", "left": 1, "right": 2}, {"do": "drop_first", "find": "a"},
+        {"do": "space_between", "find": "##"}, {"do": "contract"}, {"do": "word_ends", "find": "c"}]}})");
+}
+
+TEST_CASE("tokenizer description: steps are read and written back") {
+  const Json json = with_steps();
+  const Description description = Description::from_json(json.dump());
+  REQUIRE(description.steps);
+  CHECK(description.steps->normalize.size() == 7);
+  CHECK(description.steps->cut[0].inverted);
+  CHECK(description.steps->cut[1].matches == TextStep::Matches::Removed);
+  CHECK(description.steps->decode[3].right == 2);
+  CHECK(description.whole_words == std::vector<TokenId>{4});
+  const Json written = Json::parse(description.to_json());
+  for (const auto& [field, value] : json.items()) CHECK_MESSAGE(written[field] == value, field);
+
+  const auto refused = [](const char* pointer, const char* value) {
+    Json changed = with_steps();
+    changed[Json::json_pointer(pointer)] = Json::parse(value);
+    return refusal(changed.dump());
+  };
+  CHECK(contains(refused("/steps/normalize/0/do", "\"nfx\""), "is none of nfc, nfd"));
+  CHECK(contains(refused("/steps/normalize/0/text", "\"a\""), "not known or not for it"));
+  CHECK(contains(refused("/steps/normalize/3/left", "1"), "expected true or false"));
+  CHECK(contains(refused("/steps/normalize/4/pattern", "\"\""), "looks for nothing"));
+  CHECK(contains(refused("/steps/normalize/0", R"({"do": "charsmap"})"), "there is none"));
+  CHECK(contains(refused("/steps/normalize/0", R"({"do": "split", "find": "a", "matches": "removed"})"), "splits"));
+  CHECK(contains(refused("/steps/cut/0/matches", "\"some\""), "is none of isolated"));
+  CHECK(contains(refused("/steps/decode/3/left", "-1"), "expected a number"));
+  CHECK(contains(refused("/steps/decode/0/find", "\"\""), "looks for nothing"));
+  CHECK(contains(refused("/steps/more", "[]"), "not known"));
+  CHECK(contains(refused("/steps", "[]"), "expected an object"));
+  CHECK(contains(refused("/escape_spaces", "true"), "beside fields that say the same"));
+  CHECK(contains(refused("/normalized", "[2]"), "not looked for"));
+  CHECK(contains(refused("/normalized", "[4, 1]"), "not ascending"));
+  CHECK(contains(refused("/normalized", "[9]"), "there are 5 pieces"));
+  CHECK(contains(refused("/most_characters", "-1"), "32 bits"));
+  CHECK(contains(refused("/word_suffix", "\"x\""), "merging by ranks"));
+  Json without = with_steps();
+  without.erase("steps");
+  CHECK(contains(refusal(without.dump()), "no 'steps'"));
+}
+
 TEST_CASE("tokenizer description: what is not one is refused, naming the place") {
   REQUIRE(refusal(valid().dump()) == "");
   const auto with = [](const char* field, const char* value) {
@@ -136,7 +191,7 @@ TEST_CASE("tokenizer description: what is not one is refused, naming the place")
   CHECK(contains(refusal("{\"version\": 2, \"pieces\": [\"\xFF\"]}"), "not valid JSON"));
   CHECK(contains(with("colour", "1"), "\"colour\""));
   CHECK(contains(without("version"), "version"));
-  CHECK(contains(with("version", "4"), "version"));
+  CHECK(contains(with("version", "5"), "version"));
   // What was written before differs in the patterns alone.
   Json older = valid();
   older["version"] = 1;
@@ -185,8 +240,8 @@ TEST_CASE("tokenizer description: what is not one is refused, naming the place")
   json["splits"] = {std::string(16385, 'a')};
   CHECK(contains(refusal(json.dump()), "longer than"));
   json = valid();
-  json["pieces"][3] = std::string(1025, 'a');
-  CHECK(contains(refusal(json.dump()), "1025 bytes"));
+  json["pieces"][3] = std::string(4097, 'a');
+  CHECK(contains(refusal(json.dump()), "4097 bytes"));
   json = Json::parse(R"({"version": 2, "pieces": ["a", "b"], "merging": "scores", "scores": [1]})");
   CHECK(contains(refusal(json.dump()), "1 scores, expected 2"));
   json["scores"] = {1, 1e39};
