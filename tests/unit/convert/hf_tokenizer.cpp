@@ -53,19 +53,24 @@ TEST_CASE("byte-level BPE") {
   CHECK(d.pieces == std::vector<std::string>{"a", "b", "ab", "Ġ", "<|end|>"});
   CHECK(d.kinds[4] == PieceKind::Control);
   CHECK(d.merges == std::vector<std::pair<TokenId, TokenId>>{{0, 1}});
-  CHECK(d.splits.size() == 1);
+  REQUIRE(d.steps);
+  CHECK(d.steps->cut.size() == 1);
+  CHECK(d.steps->normalize.empty());
+  CHECK(d.steps->decode.empty());
   CHECK(!d.whole_pieces_first);
   CHECK(d.before.empty());
+  CHECK(d.apart == std::vector<TokenId>{4});
 
   Json json = changed(byte_level(), "/model/merges", Json::array({"a b"}));
   CHECK(read(json).merges == d.merges);
   json = changed(byte_level(), "/pre_tokenizer/add_prefix_space", true);
-  CHECK(read(json).prefix == Description::Prefix::Always);
-  CHECK(read(json).prefix_unless_space);
+  REQUIRE(read(json).steps->cut.size() == 2);
+  CHECK(read(json).steps->cut[0].kind == TextStep::Kind::Prepend);
+  CHECK(read(json).steps->cut[0].unless_there);
   json = changed(byte_level(), "/model/ignore_merges", true);
   CHECK(read(json).whole_pieces_first);
   json = changed(byte_level(), "/pre_tokenizer/use_regex", false);
-  CHECK(read(json).splits.empty());
+  CHECK(read(json).steps->cut.empty());
   json = byte_level();
   json["model"].erase("type");
   CHECK(read(json).merges == d.merges);
@@ -79,16 +84,21 @@ TEST_CASE("splits before ByteLevel") {
          {"pretokenizers", {split, {{"type", "ByteLevel"}, {"add_prefix_space", false}, {"use_regex", false}}}}});
   };
   const Json regex = {{"type", "Split"}, {"pattern", {{"Regex", "x+"}}}, {"behavior", "Isolated"}, {"invert", false}};
-  CHECK(read(with(regex)).splits == std::vector<std::string>{"x+"});
-  CHECK(read(with(changed(regex, "/pattern", {{"String", "a.b"}}))).splits == std::vector<std::string>{R"(a\.b)"});
-  CHECK(read(with(changed(regex, "/pattern", {{"String", R"(\.+*?()|[]{}^$ #&-~aé)"}}))).splits ==
-        std::vector<std::string>{R"(\\\.\+\*\?\(\)\|\[\]\{\}\^\$ #&-~aé)"});
-  CHECK(read(with({{"type", "Digits"}, {"individual_digits", true}})).splits == std::vector<std::string>{R"(\p{N})"});
-  CHECK(contains(complaint(with(changed(regex, "/behavior", "Removed"))), "\"Removed\""));
-  CHECK(contains(complaint(with(changed(regex, "/invert", true))), "not inverted"));
-  CHECK(contains(complaint(with({{"type", "Punctuation"}})), "\"Punctuation\""));
+  const auto step = [&](const Json& split) { return read(with(split)).steps->cut.at(0); };
+  CHECK(step(regex).find == "x+");
+  CHECK(step(regex).is_regex);
+  CHECK(step(regex).matches == TextStep::Matches::Isolated);
+  CHECK(step(changed(regex, "/pattern", {{"String", "a.b"}})).find == "a.b");
+  CHECK(!step(changed(regex, "/pattern", {{"String", "a.b"}})).is_regex);
+  CHECK(step(changed(regex, "/behavior", "MergedWithNext")).matches == TextStep::Matches::WithNext);
+  CHECK(step(changed(regex, "/invert", true)).inverted);
+  CHECK(step({{"type", "Digits"}, {"individual_digits", true}}).find == R"(\p{N})");
+  CHECK(contains(complaint(with(changed(regex, "/behavior", "Swapped"))), "\"Swapped\""));
+  CHECK(contains(complaint(with({{"type", "UnicodeScripts"}})), "UnicodeScripts"));
+  CHECK(contains(complaint(with({{"type", "ByteLevel"}})), "before another"));
+  CHECK(contains(complaint(with(changed(regex, "/pattern", {{"String", ""}}))), "empty string"));
   const auto with_regex = [&](const char* pattern) { return with(changed(regex, "/pattern/Regex", pattern)); };
-  CHECK(read(with_regex(R"(\p{Alnum}+|[\p{L}&&[^a]])")).splits.size() == 1);
+  CHECK(read(with_regex(R"(\p{Alnum}+|[\p{L}&&[^a]])")).steps->cut.size() == 1);
   CHECK(contains(complaint(with_regex(R"(\p{Alnumm}+)")),
                  R"(refuses the Split "\\p{Alnumm}+": invalid character property name {Alnumm})"));
   CHECK(contains(complaint(with_regex("(a")), "refuses the Split \"(a\": end pattern with unmatched parenthesis"));
@@ -97,10 +107,12 @@ TEST_CASE("splits before ByteLevel") {
 TEST_CASE("BPE with \"▁\" for spaces, by normalizer and by Metaspace") {
   const Description d = read(with_spaces());
   CHECK(d.alphabet == Description::Alphabet::Characters);
-  CHECK(d.escape_spaces);
-  CHECK(d.prefix == Description::Prefix::Always);
-  CHECK(!d.prefix_unless_space);
-  CHECK(d.strip_prefix);
+  REQUIRE(d.steps->normalize.size() == 2);
+  CHECK(d.steps->normalize[0].kind == TextStep::Kind::Prepend);
+  CHECK(d.steps->normalize[1].kind == TextStep::Kind::Replace);
+  CHECK(d.steps->cut.empty());
+  REQUIRE(d.steps->decode.size() == 4);
+  CHECK(d.steps->decode[3].kind == DecodeStep::Kind::Strip);
   CHECK(d.fuse_unknown);
   CHECK(d.unknown() == 0);
   CHECK(d.kinds[1] == PieceKind::Control);
@@ -110,14 +122,14 @@ TEST_CASE("BPE with \"▁\" for spaces, by normalizer and by Metaspace") {
 
   Json json = changed(with_spaces(), "/normalizer", nullptr);
   json["pre_tokenizer"] = {{"type", "Metaspace"}, {"replacement", "▁"}, {"prepend_scheme", "first"}, {"split", false}};
-  CHECK(read(json).prefix == Description::Prefix::First);
-  CHECK(read(json).prefix_unless_space);
-  CHECK(read(json).splits.empty());
+  REQUIRE(read(json).steps->cut.size() == 2);
+  CHECK(read(json).steps->cut[1].first_only);
+  CHECK(read(json).steps->cut[1].unless_there);
   json["pre_tokenizer"] = {{"type", "Metaspace"}, {"replacement", "▁"}, {"add_prefix_space", false}};
-  CHECK(read(json).prefix == Description::Prefix::Never);
-  CHECK(read(json).splits.size() == 1);
-  json["pre_tokenizer"]["replacement"] = "_";
-  CHECK(contains(complaint(json), "\"_\""));
+  REQUIRE(read(json).steps->cut.size() == 2);
+  CHECK(read(json).steps->cut[1].matches == TextStep::Matches::WithNext);
+  json["pre_tokenizer"]["replacement"] = "";
+  CHECK(contains(complaint(json), "empty replacement"));
 }
 
 TEST_CASE("a Sequence of nothing is nothing, one in another is its steps") {
@@ -148,6 +160,7 @@ TEST_CASE("a Sequence of nothing is nothing, one in another is its steps") {
   metaspace["pre_tokenizer"] = {{"type", "Metaspace"}, {"replacement", "▁"}, {"prepend_scheme", "first"}};
   metaspace["added_tokens"][1]["special"] = false;
   CHECK(read(metaspace).kinds[1] == PieceKind::UserDefined);
+  CHECK(read(metaspace).steps->normalize.empty());
 }
 
 TEST_CASE("tokens that tokenizer_config.json alone adds") {
@@ -213,10 +226,11 @@ TEST_CASE("a tokenizer that cannot be built is refused when it is converted") {
 TEST_CASE("what tokenizer.json says that heed cannot do is refused by name") {
   const std::pair<Json, const char*> cases[] = {
       {changed(byte_level(), "/model/type", "Unigram"), "the property \"merges\""},
-      {changed(byte_level(), "/model/type", "WordPiece"), "\"WordPiece\""},
+      {changed(byte_level(), "/model/type", "WordPiece"), "the property \"merges\""},
+      {changed(byte_level(), "/model/type", "Words"), "\"Words\""},
       {changed(byte_level(), "/model/dropout", 0.1), "dropout is 0.1"},
       {changed(byte_level(), "/model/continuing_subword_prefix", "##"), "continuing_subword_prefix is \"##\""},
-      {changed(byte_level(), "/model/end_of_word_suffix", "</w>"), "end_of_word_suffix"},
+      {changed(with_spaces(), "/model/end_of_word_suffix", "</w>"), "both byte_fallback and an end_of_word_suffix"},
       {changed(byte_level(), "/model/new_option", 1), "\"new_option\""},
       {changed(byte_level(), "/new_part", 1), "\"new_part\""},
       {changed(byte_level(), "/model/vocab", Json::object()), "no vocabulary"},
@@ -230,19 +244,19 @@ TEST_CASE("what tokenizer.json says that heed cannot do is refused by name") {
       {changed(byte_level(), "/model/merges", {1}), "not two tokens"},
       {changed(with_spaces(), "/normalizer", {{"type", "Precompiled"}, {"precompiled_charsmap", "?"}}), "not base64"},
       {changed(byte_level(), "/post_processor", {{"type", "RobertaProcessing"}}), "'cls' is null"},
-      {changed(byte_level(), "/normalizer", {{"type", "NFC"}}), "NFC"},
+      {changed(byte_level(), "/normalizer", {{"type", "ByteLevel"}}), "ByteLevel"},
       {changed(byte_level(), "/decoder", {{"type", "WordPiece"}}), "WordPiece"},
-      {changed(byte_level(), "/post_processor", {{"type", "BertProcessing"}}), "BertProcessing"},
+      {changed(byte_level(), "/post_processor", {{"type", "PairProcessing"}}), "PairProcessing"},
       {changed(byte_level(), "/added_tokens/0/id", 0), "id 0 belongs to both"},
       {changed(byte_level(), "/added_tokens/0/id", 8), "ids below 8"},
       {changed(byte_level(), "/added_tokens/0/new_flag", true), "\"new_flag\""},
-      {changed(changed(byte_level(), "/added_tokens/0/special", false), "/added_tokens/0/lstrip", true), "has lstrip"},
-      {changed(with_spaces(), "/normalizer", {{"type", "NFKC"}}), "NFKC"},
-      {changed(with_spaces(), "/pre_tokenizer", {{"type", "Whitespace"}}), "Whitespace"},
-      {changed(changed(with_spaces(), "/normalizer", nullptr), "/decoder", nullptr), "this kind of BPE"},
+      {changed(changed(byte_level(), "/added_tokens/0/content", "Ġ"), "/added_tokens/0/id", 3), "other bytes"},
+      {changed(with_spaces(), "/normalizer", {{"type", "NFKX"}}), "NFKX"},
+      {changed(with_spaces(), "/pre_tokenizer", {{"type", "FixedLength"}, {"length", 3}}), "FixedLength"},
+      {changed(with_spaces(), "/decoder/decoders/0/pattern", {{"Regex", "x"}}), "regular expression"},
       {changed(with_spaces(), "/decoder", {{"type", "CTC"}}), "CTC"},
       {changed(with_spaces(), "/model/unk_token", "x"), "\"x\" is not in the vocabulary"},
-      {changed(with_spaces(), "/added_tokens/1/special", false), "normalized text"},
+      {changed(with_spaces(), "/added_tokens/0/special", false), "not special"},
       {changed(with_spaces(), "/post_processor/single/1/Sequence/id", "B"), "template"},
       {changed(with_spaces(), "/post_processor/single", Json::array()), "no place for the text"},
       {changed(with_spaces(), "/post_processor/special_tokens/<s>/ids/0", 7), "adds id 7"},
