@@ -176,6 +176,7 @@ void TokenizerDescription::check_steps() const {
 
 void TokenizerDescription::check_segments() const {
   if (segments->segments != nullptr) fail("'segments' has segments of its own");
+  if (segments->steps) fail("'segments' has steps");
   const bool has_ids = !segments->before.empty() || !segments->after.empty() || !segments->end.empty();
   if (has_ids || !segments->languages.empty()) fail("'segments' names ids, which belong outside of it");
   if (merging != Merging::None || !splits.empty() || !charsmap.empty()) {

@@ -14,7 +14,7 @@ namespace {
 
 using Kind = TextStep::Kind;
 
-constexpr std::size_t kMostBytes = std::size_t{1} << 30;  // of a stretch: what merges has room for twice as many
+constexpr std::size_t kMostBytes = std::size_t{256} << 20;  // of a stretch; a text has at most 64 MiB
 
 std::vector<std::string> patterns_of(const std::vector<TextStep>& steps) {
   std::vector<std::string> patterns;
@@ -129,7 +129,7 @@ std::vector<StepRunner::Stretch> StepRunner::Work::run(Stretch stretch) {
 
 StepRunner::Stretch StepRunner::Work::keep(std::string text, std::size_t begin) {
   if (text.size() > kMostBytes) {
-    throw Error("cannot encode the text: replacing makes more than 1 GiB of it; encode shorter texts");
+    throw Error("cannot encode the text: replacing makes more than 256 MiB of it; encode shorter texts");
   }
   texts_.push_back(std::move(text));
   return {texts_.back(), std::min(begin, texts_.back().size())};
