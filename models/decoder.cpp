@@ -137,6 +137,7 @@ ValueId DecoderBuilder::turned(ValueId in, const char* which, std::int64_t heads
                            {"base", local ? p_.local_rope_base : p_.rope_base},
                            {"dims", p_.rope_dims}};
   if (!freq_factors_.empty() && !local) attributes.set("freq_factors", freq_factors_);
+  if (p_.rope_scale != 1 && !local) attributes.set("scale", p_.rope_scale);
   return g_.add("rotary", named(name + "_rotary"), {in, position_}, std::move(attributes));
 }
 

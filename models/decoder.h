@@ -38,7 +38,9 @@ struct DecoderParameters {
   std::int64_t rope_dims = 0;
   std::string rope_layout{};   // "interleaved" or "half", as the op `rotary` defines; where rope_dims is not 0
   double rope_base = 0;        // likewise
-  double local_rope_base = 0;  // of layers with a window, whose angles no factors divide; 0: as all others
+  double rope_scale = 1;       // factor of what turns
+  double local_rope_base = 0;  // of layers with a window, whose angles no factors divide and which no factor scales;
+                               // 0: as all others
   bool alibi = false;          // scores fall by a slope a head for each token of distance (Press et al. 2021)
 
   /// Sliding attention window of each layer in tokens, the token itself included, 0: none. Empty: none at all.

@@ -63,6 +63,7 @@ DecoderParameters DecoderParameters::from_json(const nlohmann::json& json) {
   p.rope_base = number_or(reader, "rope_base", 0, p.rope_dims == 0);
   if (p.rope_dims > 0 && p.rope_layout.empty()) reader.choice("rope_layout", {"interleaved", "half"});
   if (p.rope_dims > 0 && p.rope_base == 0) reader.positive("rope_base");
+  p.rope_scale = number_or(reader, "rope_scale", 1, false);
   p.local_rope_base = number_or(reader, "local_rope_base", 0, true);
   if (reader.has("alibi")) p.alibi = reader.boolean("alibi");
   p.windows = windows_of(reader, p.layers);
@@ -101,6 +102,7 @@ nlohmann::json DecoderParameters::to_json() const {
           {"rope_dims", rope_dims},
           {"rope_layout", rope_layout},
           {"rope_base", rope_base},
+          {"rope_scale", rope_scale},
           {"local_rope_base", local_rope_base},
           {"alibi", alibi},
           {"windows", windows},

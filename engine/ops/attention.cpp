@@ -92,7 +92,7 @@ void check_cache_types(const InferContext& c, const Sizes& s) {
 std::vector<TensorType> infer(const InferContext& c) {
   const Attributes& a = c.node.attributes;
   c.expect_only(10, {"heads", "kv_heads", "scale", "causal", "window", "softcap", "score", "packed", "rotary_layout",
-                     "rotary_base", "rotary_dims", "rotary_freq_factors"});
+                     "rotary_base", "rotary_dims", "rotary_freq_factors", "rotary_scale"});
   const bool cached = c.has(kCacheK) || c.has(kCacheV) || c.has(kPosition);
   const bool packed = a.integer("packed", 0) != 0;
   if (cached != (c.has(kCacheK) && c.has(kCacheV) && c.has(kPosition))) {
@@ -170,7 +170,8 @@ std::vector<TensorType> infer(const InferContext& c) {
     if (c.has(i)) c.expect_floats(i, what);
   }
   if (cached) check_cache_types(c, s);
-  if (a.has("rotary_layout") || a.has("rotary_base") || a.has("rotary_dims") || a.has("rotary_freq_factors")) {
+  if (a.has("rotary_layout") || a.has("rotary_base") || a.has("rotary_dims") || a.has("rotary_freq_factors") ||
+      a.has("rotary_scale")) {
     if (!cached) c.fail("rotary needs a cache");
     Rotary::from(a, "rotary_", s.d);
   }

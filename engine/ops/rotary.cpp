@@ -39,6 +39,9 @@ Rotary Rotary::from(const Attributes& attributes, const std::string& prefix, std
         throw Error(fmt::format("rotary freq_factor {} is not positive", factor));
     }
   }
+  rotary.scale = attributes.real(prefix + "scale", 1.0);
+  if (!(rotary.scale > 0.0) || !std::isfinite(rotary.scale))
+    throw Error(fmt::format("rotary scale {} is not positive", rotary.scale));
   return rotary;
 }
 
@@ -49,8 +52,8 @@ double Rotary::angle(double position, std::int64_t pair) const {
 
 void Rotary::turn(double* head, double position) const {
   for (std::int64_t pair = 0; pair < dims / 2; ++pair) {
-    const double c = std::cos(angle(position, pair));
-    const double s = std::sin(angle(position, pair));
+    const double c = scale * std::cos(angle(position, pair));
+    const double s = scale * std::sin(angle(position, pair));
     const double a = head[first(pair)];
     const double b = head[second(pair)];
     head[first(pair)] = a * c - b * s;
@@ -59,17 +62,19 @@ void Rotary::turn(double* head, double position) const {
 }
 
 Binding Rotary::table(Lowering& lowering, std::int64_t positions) const {
-  std::string name = fmt::format("rotary {} {} {}", base, dims, positions);
+  std::string name = fmt::format("rotary {} {} {} {}", base, dims, positions, scale);
   for (const double factor : freq_factors) name += fmt::format(" {}", factor);
   const std::int64_t coarse = ceil_div(positions, kRotaryFineRows);
   std::vector<float> table;
   table.reserve(static_cast<std::size_t>((kRotaryFineRows + coarse) * dims));
   for (std::int64_t row = 0; row < kRotaryFineRows + coarse; ++row) {
     const std::int64_t position = row < kRotaryFineRows ? row : (row - kRotaryFineRows) * kRotaryFineRows;
+    // The shader multiplies a fine row and a coarse one: one of them carries the scale.
+    const double length = row < kRotaryFineRows ? scale : 1;
     for (std::int64_t pair = 0; pair < dims / 2; ++pair) {
       const double a = angle(static_cast<double>(position), pair);
-      table.push_back(static_cast<float>(std::cos(a)));
-      table.push_back(static_cast<float>(std::sin(a)));
+      table.push_back(static_cast<float>(length * std::cos(a)));
+      table.push_back(static_cast<float>(length * std::sin(a)));
     }
   }
   return lowering.constant(name, table, View::F32);
@@ -78,7 +83,7 @@ Binding Rotary::table(Lowering& lowering, std::int64_t positions) const {
 namespace {
 
 std::vector<TensorType> infer(const InferContext& c) {
-  c.expect_only(2, {"heads", "layout", "base", "dims", "freq_factors"});
+  c.expect_only(2, {"heads", "layout", "base", "dims", "freq_factors", "scale"});
   c.expect_rank(0, 2, "x");
   if (c.input(1).shape != Shape{c.input(0).shape[0]}) c.expect_shape(1, {1}, "position");
   const std::int64_t heads = c.node.attributes.integer("heads");

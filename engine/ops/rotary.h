@@ -14,14 +14,15 @@ struct Binding;
 namespace heed::ops {
 
 /// Rotary position embedding (Su et al. 2021): pair i of a head turns by angle position * base^(-2i / dims) /
-/// freq_factors[i]. Attributes (with `prefix` before each name): layout "interleaved" (pairs 2i, 2i + 1) or "half"
-/// (pairs i, i + dims / 2), base, dims (how many leading elements of a head are turned, default all), freq_factors
-/// (list of dims / 2 numbers, default ones).
+/// freq_factors[i], and what turns is multiplied by scale. Attributes (with `prefix` before each name): layout
+/// "interleaved" (pairs 2i, 2i + 1) or "half" (pairs i, i + dims / 2), base, dims (how many leading elements of a head
+/// are turned, default all), freq_factors (list of dims / 2 numbers, default ones), scale (default 1).
 struct Rotary {
   bool half = false;
   double base = 10000.0;
   std::int64_t dims = 0;
   std::vector<double> freq_factors;  // empty for ones
+  double scale = 1;                  // of cosines and sines: what does not turn keeps its length
 
   /// Throws Error when attributes are missing or do not fit heads of `head_dim` elements.
   static Rotary from(const Attributes& attributes, const std::string& prefix, std::int64_t head_dim);

@@ -96,6 +96,7 @@ struct Cached {
   std::int64_t dv = 16;
   std::string rotary = {};  // layout; empty for none
   std::int64_t rotary_dims = 0;
+  double rotary_scale = 1;
   bool projected = false;  // q, k and v are products of x, which fusion packs
   bool bias = false;
   DType dtype = DType::F32;  // of the products
@@ -136,6 +137,7 @@ OpCase cached(const Cached& c) {
   if (!c.rotary.empty()) {
     Attributes turn{{"layout", c.rotary}, {"base", 10000.0}, {"heads", c.heads}};
     if (c.rotary_dims > 0) turn.set("dims", c.rotary_dims);
+    if (c.rotary_scale != 1) turn.set("scale", c.rotary_scale);
     q = b.add("rotary", "turn_q", {q, position}, turn);
     turn.set("heads", c.kv_heads);
     k = b.add("rotary", "turn_k", {k, position}, turn);
@@ -175,6 +177,7 @@ OpCase cached(const Cached& c) {
   if (c.projected) result.name += fmt::format(", {} products{}", dtype_name(c.dtype), c.bias ? " with bias" : "");
   if (!c.rotary.empty()) result.name += ", rotary " + c.rotary;
   if (c.rotary_dims > 0) result.name += fmt::format(" of {}", c.rotary_dims);
+  if (c.rotary_scale != 1) result.name += ", scaled";
   if (!c.causal) result.name += ", not causal";
   if (c.window > 0) result.name += fmt::format(", window {}", c.window);
   if (c.softcap > 0.0) result.name += fmt::format(", softcap {}", c.softcap);
@@ -202,6 +205,9 @@ void add_f16_caches(std::vector<OpCase>& cases) {
   }
   add({.rows = 32, .rotary = "half", .projected = true});
   add({.rows = 5, .position = 27, .rotary = "interleaved", .rotary_dims = 6, .bias = true});
+  for (const std::int64_t rows : {1, 5}) {
+    add({.rows = rows, .position = 20, .rotary = "half", .rotary_dims = 6, .rotary_scale = 1.25, .projected = true});
+  }
   // Words of the cache whose two elements are turned with others, each elsewhere.
   for (const std::int64_t rows : {1, 9}) {
     add({.rows = rows, .position = 3, .rotary = "half", .rotary_dims = 6});

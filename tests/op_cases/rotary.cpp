@@ -17,6 +17,7 @@ struct RotaryCase {
   std::int64_t context = 4096;
   double base = 10000.0;
   std::vector<double> freq_factors = {};
+  double scale = 1;
   std::vector<double> own = {};  // a position for each row
 };
 
@@ -27,9 +28,11 @@ OpCase rotary(const RotaryCase& c) {
   Attributes attributes{{"heads", c.heads}, {"layout", c.layout}, {"base", c.base}};
   if (c.dims > 0) attributes.set("dims", c.dims);
   if (!c.freq_factors.empty()) attributes.set("freq_factors", c.freq_factors);
+  if (c.scale != 1) attributes.set("scale", c.scale);
   b.output(b.add("rotary", "rotary", {x, position}, attributes), "y");
   return {fmt::format("{}, {} rows of {}x{}{}{} at {}{} of {}, base {}", c.layout, c.rows, c.heads, c.head_dim,
-                      c.dims > 0 ? fmt::format(", dims {}", c.dims) : "", c.freq_factors.empty() ? "" : ", factors",
+                      c.dims > 0 ? fmt::format(", dims {}", c.dims) : "",
+                      fmt::format("{}{}", c.freq_factors.empty() ? "" : ", factors", c.scale == 1 ? "" : ", scaled"),
                       c.own.empty() ? "" : "places of their own from ", c.position, c.context, c.base),
           std::move(b).finish(),
           {{"tokens", c.rows}, {"context", c.context}},
@@ -55,6 +58,7 @@ std::vector<OpCase> cases_rotary() {
     cases.push_back(rotary({.layout = layout, .rows = 3, .head_dim = 128, .position = 2000, .base = 500000.0}));
     cases.push_back(
         rotary({.layout = layout, .rows = 2, .head_dim = 8, .position = 3000, .freq_factors = {1.0, 2.5, 8.0, 0.5}}));
+    cases.push_back(rotary({.layout = layout, .rows = 2, .head_dim = 8, .dims = 6, .position = 300, .scale = 1.3}));
     // A context of no whole number of coarse steps, and one position alone.
     cases.push_back(rotary({.layout = layout, .rows = 5, .position = 295, .context = 300}));
     cases.push_back(rotary({.layout = layout, .context = 1}));

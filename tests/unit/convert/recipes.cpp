@@ -48,11 +48,11 @@ std::string input_name(const Graph& graph, const Node& node, std::size_t index) 
 
 /// The parameters in full: those of `given`, and what others are when they are left out.
 Json in_full(const Json& given) {
-  Json full = {{"norm", "rms_norm"},      {"norm_place", "pre"},      {"query_norm", "none"},
-               {"feed_forward", "gated"}, {"rope_layout", ""},        {"rope_base", 0.0},
-               {"local_rope_base", 0.0},  {"alibi", false},           {"windows", Json::array()},
-               {"attention_scale", 0.0},  {"attention_softcap", 0.0}, {"logits_softcap", 0.0},
-               {"embedding_scale", 1.0},  {"residual_scale", 1.0},    {"logits_scale", 1.0}};
+  Json full = {
+      {"norm", "rms_norm"},       {"norm_place", "pre"},    {"query_norm", "none"},     {"feed_forward", "gated"},
+      {"rope_layout", ""},        {"rope_base", 0.0},       {"local_rope_base", 0.0},   {"alibi", false},
+      {"windows", Json::array()}, {"attention_scale", 0.0}, {"attention_softcap", 0.0}, {"logits_softcap", 0.0},
+      {"embedding_scale", 1.0},   {"residual_scale", 1.0},  {"logits_scale", 1.0},      {"rope_scale", 1.0}};
   full.update(given);
   return full;
 }
