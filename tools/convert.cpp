@@ -21,6 +21,7 @@ struct ConvertArguments {
   std::string tokenizer;
   std::string describe;
   std::vector<std::string> set;  // NAME=VALUE
+  std::int64_t context = 0;
 };
 
 std::string describe(const convert::ConvertSummary& summary, const std::string& output) {
@@ -40,6 +41,7 @@ int run_convert(const ConvertArguments& arguments) {
   options.output = arguments.output;
   options.tokenizer = arguments.tokenizer;
   options.description = arguments.describe;
+  options.context = arguments.context;
   for (const std::string& assignment : arguments.set) convert::add_fixed(options.fixed, assignment);
   if (!arguments.type.empty()) options.type = dtype_from_name(arguments.type);
 
@@ -89,6 +91,12 @@ void add_convert(Program& program) {
   verb->add_option("--describe", arguments->describe,
                    "ONNX only: a JSON file that says what inputs and outputs mean (engine/file/format.md)")
       ->type_name("FILE");
+  verb->add_option(
+          "--context", arguments->context,
+          "The longest text in tokens, of models whose rotary positions are of kind longrope, dynamic or yarn: "
+          "chooses what depends on it (default: what the model was made for before it was stretched)")
+      ->check(CLI::Range(1, 2147483647))
+      ->type_name("N");
   CLI::Option* set = verb->add_option("--set", arguments->set,
                                       "ONNX only: fix an input, or the size of a named dimension, so that what "
                                       "depends on it is settled now; a number, numbers with commas, true or false; "

@@ -132,12 +132,13 @@ const Device& device() {
 }
 
 TextModel convert_and_open(const std::filesystem::path& input, const std::filesystem::path& tokenizer,
-                           const convert_test::TempFolder& folder, std::optional<DType> type) {
+                           const convert_test::TempFolder& folder, std::optional<DType> type, std::int64_t context) {
   convert::ConvertOptions options;
   options.input = input;
   options.tokenizer = tokenizer;
   options.output = folder.path() / "model.heed";
   options.type = type;
+  options.context = context;
   convert::convert_checkpoint(options);
   return TextModel(device(), options.output, 0, CacheType::F32);
 }

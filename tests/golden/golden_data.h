@@ -55,7 +55,8 @@ const Device& device();
 /// Converts a checkpoint into `folder`, as model.heed, and opens the result on device(), with a cache of f32: what
 /// others computed knows no other.
 TextModel convert_and_open(const std::filesystem::path& input, const std::filesystem::path& tokenizer,
-                           const convert_test::TempFolder& folder, std::optional<DType> type = {});
+                           const convert_test::TempFolder& folder, std::optional<DType> type = {},
+                           std::int64_t context = 0);
 
 /// Runs a graph on all its inputs, by name. States stay between runs. Gives all outputs by name, decoded.
 std::map<std::string, HostTensor> run(Session& session, const Graph& graph,

@@ -26,6 +26,7 @@
 #include "tools/convert/onnx.h"
 #include "tools/convert/own_model.h"
 #include "tools/convert/picture_tokens.h"
+#include "tools/convert/rope_scaling.h"
 #include "tools/convert/source_file.h"
 #include "tools/convert/state_file.h"
 #include "tools/convert/text.h"
@@ -193,7 +194,8 @@ void refuse_unnamed_folder(const fs::path& folder) {
       path.string(), type));
 }
 
-Checkpoint read_recognised(const fs::path& input, const fs::path& tokenizer, const FixedValues& fixed) {
+Checkpoint read_recognised(const fs::path& input, const fs::path& tokenizer, const FixedValues& fixed,
+                           std::int64_t context) {
   std::error_code ignored;
   const bool is_folder = fs::is_directory(input, ignored);
   const auto file = is_folder ? nullptr : SourceFile::open(input);
@@ -203,6 +205,7 @@ Checkpoint read_recognised(const fs::path& input, const fs::path& tokenizer, con
     throw Error(fmt::format("{}: --set {}={} fixes an input of an ONNX model, which this is not; leave it out",
                             input.string(), fixed.begin()->first, fixed.begin()->second));
   }
+  if (context > 0 && !gguf && !(is_folder && is_huggingface(input))) throw_context_is_settled(input.string());
   if (file != nullptr && !gguf && is_llama2c(*file)) {
     const auto tokenizer_file = tokenizer.empty() ? nullptr : SourceFile::open(tokenizer);
     return read_llama2c(file, tokenizer_file.get());
@@ -216,12 +219,13 @@ Checkpoint read_recognised(const fs::path& input, const fs::path& tokenizer, con
     throw Error(fmt::format("{}: a tokenizer of its own is only for llama2.c models, which {} is not",
                             tokenizer.string(), input.string()));
   }
-  if (gguf) return read_gguf(file);
+  if (gguf) return read_gguf(file, context);
+  if (context > 0 && (generator || picture_tokens || wavenet)) throw_context_is_settled(input.string());
   if (picture_tokens) return read_picture_tokens(input);
   if (wavenet) return read_wavenet(input);
   if (is_folder && !generator) refuse_unnamed_folder(input);
   if (generator) return read_generator(input);
-  return onnx ? read_onnx(file, fixed) : read_huggingface(input);
+  return onnx ? read_onnx(file, fixed) : read_huggingface(input, context);
 }
 
 /// Builds the tokenizer as generating will, so that what is wrong with it is said now.
@@ -240,8 +244,9 @@ void check_tokenizer(const fs::path& input, const Checkpoint& checkpoint) {
 
 }  // namespace
 
-Checkpoint read_checkpoint(const fs::path& input, const fs::path& tokenizer, const FixedValues& fixed) {
-  Checkpoint checkpoint = read_recognised(input, tokenizer, fixed);
+Checkpoint read_checkpoint(const fs::path& input, const fs::path& tokenizer, const FixedValues& fixed,
+                           std::int64_t context) {
+  Checkpoint checkpoint = read_recognised(input, tokenizer, fixed, context);
   check_tokenizer(input, checkpoint);
   return checkpoint;
 }
@@ -313,8 +318,9 @@ ConvertSummary convert_checkpoint(const ConvertOptions& options) {
     throw Error(fmt::format("{}: --describe says how to read an ONNX file, and this is a folder; leave it out",
                             options.input.string()));
   }
+  if (!options.description.empty() && options.context > 0) throw_context_is_settled(options.input.string());
   Checkpoint checkpoint = options.description.empty()
-                              ? read_checkpoint(options.input, options.tokenizer, options.fixed)
+                              ? read_checkpoint(options.input, options.tokenizer, options.fixed, options.context)
                               : read_described_onnx(options.input, options.description, options.fixed);
   const ModelHeader header = make_header(checkpoint, options.type);
 

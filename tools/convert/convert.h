@@ -30,6 +30,8 @@ struct ConvertOptions {
   /// for each graph of the .heed file. Empty for none.
   std::filesystem::path description = {};
   FixedValues fixed = {};  // ONNX only: inputs and dimensions that become constants
+  /// The longest text in tokens, of models whose rotary positions depend on it (rope_scaling.h); 0: none is asked for.
+  std::int64_t context = 0;
 };
 
 /// What was converted, for people.
@@ -56,7 +58,7 @@ ConvertSummary convert_checkpoint(const ConvertOptions& options);
 /// The parts of the above, for tests and for tools that make checkpoints of their own.
 /// Recognises the input and reads everything but the bytes of tensors (of a tied output matrix those too).
 Checkpoint read_checkpoint(const std::filesystem::path& input, const std::filesystem::path& tokenizer,
-                           const FixedValues& fixed = {});
+                           const FixedValues& fixed = {}, std::int64_t context = 0);
 /// The graph, metadata and table of tensors (in the order in which the graph uses them) of a .heed file. Reads the
 /// tensors that become attributes, and adds to the checkpoint's notes.
 ModelHeader make_header(Checkpoint& checkpoint, std::optional<DType> type);

@@ -50,10 +50,19 @@ struct Gguf {
 
 bool is_gguf(const SourceFile& file);
 
-/// A GGUF file of architecture "llama". Tensor types F32, F16, BF16 and those of graph/quantised.h. Throws Error naming
-/// the metadata key, tensor or type that heed does not understand; only keys known not to change what the model
-/// computes are passed over.
-Checkpoint read_gguf(const std::shared_ptr<const SourceFile>& file);
+struct GgufPart {
+  std::shared_ptr<const SourceFile> file;
+  Gguf gguf;
+};
+/// The files of the model of which `file` is one, in order; the first has all metadata. Others are looked for beside
+/// it, by its name. Throws Error naming the one that is missing, or does not belong to the others.
+std::vector<GgufPart> read_gguf_parts(const std::shared_ptr<const SourceFile>& file);
+
+/// A GGUF file of one of the architectures in gguf_architectures.cpp, or any of several that hold such a model. Tensor
+/// types F32, F16, BF16 and those of graph/quantised.h. `context`: the longest text that the user asks for
+/// (rope_scaling.h), 0: none is asked for. Throws Error naming the metadata key, tensor or type that heed does not
+/// understand; only keys known not to change what the model computes are passed over.
+Checkpoint read_gguf(const std::shared_ptr<const SourceFile>& file, std::int64_t context = 0);
 
 /// The tokenizer of a GGUF file: "llama" (SentencePiece BPE by score) and "gpt2" (byte-level BPE by merges). Sets
 /// `checkpoint.tokenizer`, `end_tokens` and `notes`. `vocabulary` is the number of rows of the embedding.

@@ -9,7 +9,7 @@
 #include "heed/error.h"
 #include "tokenizer/description.h"
 #include "tools/convert/gguf.h"
-#include "tools/convert/split_patterns.h"
+#include "tools/convert/gguf_pre_tokenizers.h"
 #include "tools/convert/text.h"
 
 namespace heed::convert {
@@ -74,26 +74,24 @@ void describe_scores(const Gguf& gguf, TokenizerDescription& description) {
   for (const double score : *scores) description.scores.push_back(static_cast<float>(score));
 }
 
-void describe_merges(const Gguf& gguf, TokenizerDescription& description, Checkpoint& checkpoint) {
+/// Whether a text begins with BOS where the file does not say.
+bool describe_merges(const Gguf& gguf, TokenizerDescription& description, Checkpoint& checkpoint) {
   description.merging = TokenizerDescription::Merging::Ranks;
   description.alphabet = TokenizerDescription::Alphabet::Bytes;
-  const std::string* pre = gguf.find_text(full("pre"));
-  if (pre == nullptr || *pre == "default") {
+  const std::string* named = gguf.find_text(full("pre"));
+  const std::string pre = named == nullptr ? "default" : *named;
+  if (pre == "default") {
     checkpoint.notes.push_back(
-        fmt::format("'{}' is {}: GPT-2's own pattern is assumed to split the text before merging", full("pre"),
-                    pre == nullptr ? "missing" : "\"default\""));
+        fmt::format("'{}' is {}: llama.cpp's default patterns are assumed to split the text before merging",
+                    full("pre"), named == nullptr ? "missing" : "\"default\""));
   }
-  if (pre == nullptr || *pre == "default" || *pre == "gpt-2") {
-    description.splits = {std::string(kGpt2Split)};
-  } else if (*pre == "llama-bpe" || *pre == "llama3" || *pre == "llama-v3") {
-    description.splits = {std::string(kLlama3Split)};
-    description.whole_pieces_first = true;
-  } else {
-    throw Error(
-        fmt::format("GGUF metadata '{}' is {}; heed knows the patterns \"gpt-2\" (also \"default\") and "
-                    "\"llama-bpe\"",
-                    full("pre"), in_quotes(*pre)));
+  const GgufPreTokenizer* cuts = find_gguf_pre_tokenizer(pre);
+  if (cuts == nullptr) {
+    throw Error(fmt::format("GGUF metadata '{}' is {}, a way of cutting text that heed does not know", full("pre"),
+                            in_quotes(pre)));
   }
+  description.splits.assign(cuts->splits.begin(), cuts->splits.end());
+  description.whole_pieces_first = cuts->whole_pieces_first;
   if (gguf.find_boolean(full("add_space_prefix")).value_or(false)) {
     description.prefix = TokenizerDescription::Prefix::Always;
     description.prefix_unless_space = true;
@@ -115,6 +113,7 @@ void describe_merges(const Gguf& gguf, TokenizerDescription& description, Checkp
     }
     description.merges.emplace_back(left->second, right->second);
   }
+  return cuts->begins;
 }
 
 /// Ids at which generation ends: these that the file names, each once.
@@ -166,10 +165,11 @@ void read_gguf_tokenizer(const Gguf& gguf, std::int64_t vocabulary, Checkpoint& 
   description.pieces = *tokens;
   description.kinds = piece_kinds(gguf, tokens->size());
   const bool by_score = *model == "llama";
+  bool bos_by_default = true;
   if (by_score) {
     describe_scores(gguf, description);
   } else {
-    describe_merges(gguf, description, checkpoint);
+    bos_by_default = describe_merges(gguf, description, checkpoint);
   }
   if (const auto unknown = token_id(gguf, "unknown_token_id", tokens->size()); unknown && by_score) {
     PieceKind& kind = description.kinds[static_cast<std::size_t>(*unknown)];
@@ -180,7 +180,6 @@ void read_gguf_tokenizer(const Gguf& gguf, std::int64_t vocabulary, Checkpoint& 
   const auto fallback = [&](TokenId id) {
     return by_score && static_cast<std::size_t>(id) < tokens->size() ? std::optional(id) : std::nullopt;
   };
-  const bool bos_by_default = by_score || description.whole_pieces_first;
   const auto bos = gguf.has(full("bos_token_id")) ? token_id(gguf, "bos_token_id", tokens->size()) : fallback(1);
   const auto eos = gguf.has(full("eos_token_id")) ? token_id(gguf, "eos_token_id", tokens->size()) : fallback(2);
   if (gguf.find_boolean(full("add_bos_token")).value_or(bos_by_default) && bos) description.before = {*bos};

@@ -11,6 +11,7 @@
 #include "tools/convert/huggingface_tensors.h"
 #include "tools/convert/json_text.h"
 #include "tools/convert/own_model.h"
+#include "tools/convert/rope_scaling.h"
 #include "tools/convert/source_file.h"
 #include "tools/convert/text.h"
 #include "tools/convert/tokenizer_config.h"
@@ -66,18 +67,22 @@ bool is_huggingface(const fs::path& path) {
   return fs::is_directory(path, ignored) && file_exists(path / "config.json");
 }
 
-Checkpoint read_huggingface(const fs::path& folder) {
+Checkpoint read_huggingface(const fs::path& folder, std::int64_t context) {
   const nlohmann::json config_json = read_json(folder / "config.json", kMaxConfigBytes);
+  if (context > 0 && (is_own_translation(config_json) || is_translation_config(config_json))) {
+    throw_context_is_settled((folder / "config.json").string());
+  }
   if (is_own_translation(config_json)) return read_own_translation(folder, config_json);
   if (is_translation_config(config_json)) return read_translation(folder, config_json);
-  const HuggingFaceConfig config =
-      read_huggingface_config(config_json, read_json_if_any(folder / "generation_config.json", kMaxConfigBytes));
+  const HuggingFaceConfig config = read_huggingface_config(
+      config_json, read_json_if_any(folder / "generation_config.json", kMaxConfigBytes), context);
   Checkpoint checkpoint;
   checkpoint.family = "decoder";
   checkpoint.architecture = config.family->name;
   checkpoint.source = format_of_weights(folder);
   checkpoint.name = valid_utf8(fs::absolute(folder).lexically_normal().filename().string());
   checkpoint.parameters = config.parameters;
+  checkpoint.notes = config.notes;
   const auto is_buffer = [&](std::string_view name) { return is_huggingface_buffer(*config.family, name); };
   map_huggingface_tensors(config, read_weight_files(folder, is_buffer, checkpoint.notes), checkpoint);
   if (!config.tied) {

@@ -9,6 +9,7 @@
 #include "heed/error.h"
 #include "tools/convert/config_reader.h"
 #include "tools/convert/json_text.h"
+#include "tools/convert/rope_scaling.h"
 #include "tools/convert/text.h"
 
 namespace heed::convert {
@@ -17,11 +18,12 @@ namespace {
 
 /// The numbers that divide the angles of Llama 3.1's rotary positions: long wavelengths are stretched by `factor`,
 /// short ones kept, those between blended (transformers, modeling_rope_utils.py, _compute_llama3_parameters).
-std::vector<float> llama3_factors(ConfigReader& rope, double base, std::int64_t dims) {
+std::vector<float> llama3_factors(ConfigReader& rope, double base, std::int64_t dims, std::int64_t outer_original) {
   const double factor = rope.positive("factor");
   const double low = rope.positive("low_freq_factor");
   const double high = rope.positive("high_freq_factor");
-  const double context = rope.positive("original_max_position_embeddings");
+  const double inner_original = rope.positive("original_max_position_embeddings");
+  const double context = outer_original > 0 ? static_cast<double>(outer_original) : inner_original;
   if (high <= low) rope.fail("high_freq_factor", "more than low_freq_factor");
   std::vector<float> factors;
   for (std::int64_t i = 0; i < dims / 2; ++i) {
@@ -58,8 +60,54 @@ double partial_of(ConfigReader& config, ConfigReader* rope, std::optional<double
   return partial;
 }
 
-/// Factors of angles that a kind of rope asks for; empty for none.
-std::vector<float> rope_factors(ConfigReader& rope, double base, std::int64_t dims) {
+/// Where `keys` of a rope are numbers above zero, as Python's "or" takes them; null, 0 and absent are `otherwise`.
+double positive_or(ConfigReader& rope, const char* key, double otherwise) {
+  const nlohmann::json* value = rope.find(key);
+  return value == nullptr || (value->is_number() && *value == 0) ? otherwise : rope.positive(key);
+}
+
+RopeScaling yarn_of(ConfigReader& rope, const RopeContext& context) {
+  Yarn numbers;
+  numbers.factor = rope.find_positive("factor").value_or(static_cast<double>(context.longest) /
+                                                         static_cast<double>(context.original));
+  if (numbers.factor < 1) rope.fail("factor", "a number from 1 on");
+  numbers.beta_fast = positive_or(rope, "beta_fast", 32);
+  numbers.beta_slow = positive_or(rope, "beta_slow", 1);
+  numbers.truncate = rope.boolean("truncate", true);
+  const double mscale = positive_or(rope, "mscale", 0);
+  const double all = positive_or(rope, "mscale_all_dim", 0);
+  if (const auto scale = rope.find_positive("attention_factor")) {
+    numbers.scale = *scale;
+  } else if (mscale > 0 && all > 0) {
+    numbers.scale = yarn_scale(numbers.factor, mscale) / yarn_scale(numbers.factor, all);
+  }
+  return yarn(numbers, context);
+}
+
+std::vector<float> factors_of(ConfigReader& rope, const char* key, std::int64_t dims) {
+  const nlohmann::json* list = rope.find(key);
+  const auto good = [](const nlohmann::json& each) { return each.is_number() && each.get<double>() > 0; };
+  if (list == nullptr || !list->is_array() || list->size() != static_cast<std::size_t>(dims / 2) ||
+      !std::ranges::all_of(*list, good)) {
+    rope.fail(key, fmt::format("a list of {} numbers above zero, one for each pair that turns", dims / 2));
+  }
+  return list->get<std::vector<float>>();
+}
+
+RopeScaling longrope_of(ConfigReader& rope, const RopeContext& context) {
+  LongRope numbers;
+  numbers.short_factors = factors_of(rope, "short_factor", context.dims);
+  numbers.long_factors = factors_of(rope, "long_factor", context.dims);
+  const auto original = static_cast<double>(context.original);
+  const double factor = rope.find_positive("factor").value_or(static_cast<double>(context.longest) / original);
+  const auto scale = rope.find_positive("attention_factor");
+  if (!scale && factor > 1 && original <= 1) rope.fail("original_max_position_embeddings", "a number above one");
+  numbers.scale = scale.value_or(factor <= 1 ? 1 : std::sqrt(1 + std::log(factor) / std::log(original)));
+  return longrope(std::move(numbers), context);
+}
+
+/// What a kind of rope changes of the default one.
+RopeScaling rope_scaling(ConfigReader& rope, RopeContext context, std::int64_t outer_original, bool& context_matters) {
   const auto type = rope.find_text("rope_type");
   const auto older = rope.find_text("type");
   if (type && older && *type != *older) {
@@ -67,11 +115,25 @@ std::vector<float> rope_factors(ConfigReader& rope, double base, std::int64_t di
   }
   const std::string name = type.value_or(older.value_or("default"));
   if (name == "linear") {
-    return std::vector<float>(static_cast<std::size_t>(dims / 2), static_cast<float>(rope.positive("factor")));
+    return linear_rope(rope.positive("factor"), context.dims);
   }
-  if (name == "llama3") return llama3_factors(rope, base, dims);
-  if (name != "default") rope.fail(type ? "rope_type" : "type", "default, linear or llama3");
-  return {};
+  if (name == "llama3") {
+    RopeScaling result;
+    result.factors = llama3_factors(rope, context.base, context.dims, outer_original);
+    return result;
+  }
+  const bool by_length = name == "longrope" || name == "su" || (name == "yarn" && rope.has("short_factor"));
+  if (!by_length && name != "yarn" && name != "dynamic") {
+    if (name != "default") {
+      rope.fail(type ? "rope_type" : "type", "default, linear, llama3, yarn, dynamic or longrope");
+    }
+    return {};
+  }
+  context_matters = true;
+  const auto inner_original = rope.find_size("original_max_position_embeddings");
+  context.original = outer_original > 0 ? outer_original : inner_original.value_or(context.longest);
+  if (by_length) return longrope_of(rope, context);
+  return name == "yarn" ? yarn_of(rope, context) : dynamic_rope(rope.positive("factor"), context);
 }
 
 std::vector<std::int32_t> end_tokens_of(const nlohmann::json& file, const char* name, std::int64_t vocabulary) {
@@ -132,7 +194,17 @@ void read_rope(ConfigReader& config, HuggingFaceConfig& result, const RopeDefaul
                         fmt::format("'rope_theta' inside '{}' is {}", name, *inner_base));
     }
     base = inner_base.value_or(base);
-    result.rope_factors = rope_factors(*rope, base, dims);
+    const RopeContext context{
+        base, dims, result.parameters["context"].get<std::int64_t>(), 0, result.wanted_context, rope->where()};
+    // One in the config itself counts before that of the rope.
+    const std::int64_t original =
+        config.find_size("original_max_position_embeddings").value_or(defaults.original_context);
+    RopeScaling stretched = rope_scaling(*rope, context, original, result.context_matters);
+    result.rope_factors = std::move(stretched.factors);
+    if (stretched.base > 0) base = stretched.base;
+    if (stretched.scale != 1) result.parameters["rope_scale"] = stretched.scale;
+    if (stretched.context > 0) result.parameters["context"] = stretched.context;
+    if (!stretched.note.empty()) result.notes.push_back(std::move(stretched.note));
     rope->refuse_unread(false);
   }
   result.parameters["rope_base"] = base;
@@ -176,7 +248,8 @@ void read_one_window(ConfigReader& config, HuggingFaceConfig& result) {
   if (window > 0) result.parameters["windows"] = std::vector<std::int64_t>(static_cast<std::size_t>(layers), window);
 }
 
-HuggingFaceConfig read_huggingface_config(const nlohmann::json& config, const nlohmann::json& generation_config) {
+HuggingFaceConfig read_huggingface_config(const nlohmann::json& config, const nlohmann::json& generation_config,
+                                          std::int64_t context) {
   ConfigReader reader(config, "config.json");
   const nlohmann::json* architectures = reader.find("architectures");
   if (architectures == nullptr || !architectures->is_array() || architectures->size() != 1 ||
@@ -184,6 +257,7 @@ HuggingFaceConfig read_huggingface_config(const nlohmann::json& config, const nl
     reader.fail("architectures", "a list of one name");
   }
   HuggingFaceConfig result;
+  result.wanted_context = context;
   const std::string architecture = architectures->front().get<std::string>();
   std::string known;
   for (const HuggingFaceFamily& family : huggingface_families()) {
@@ -196,6 +270,7 @@ HuggingFaceConfig read_huggingface_config(const nlohmann::json& config, const nl
                                      "UMT5ForConditionalGeneration)");
   }
   result.family->read(reader, result);
+  if (context > 0 && !result.context_matters) throw_context_is_settled("config.json");
   result.tied = reader.boolean("tie_word_embeddings", result.family->tied);
   reader.boolean("is_decoder", false);  // of a class that is one
   reader.expect("is_encoder_decoder", false);

@@ -40,6 +40,11 @@ struct HuggingFaceConfig {
   double norm_offset = 0;                                // added to the weights of norms
   std::int64_t skipped_positions = 0;                    // first rows of the position table that no token has
   std::vector<float> rope_factors;                       // [rope_dims/2]; empty without scaling
+  /// The longest text that the user asks for; 0: none is asked for. Set before it is read, and for models alone whose
+  /// rotary positions depend on it.
+  std::int64_t wanted_context = 0;
+  bool context_matters = false;    // whether `wanted_context` was looked at
+  std::vector<std::string> notes;  // for the user
   std::vector<std::int32_t> end_tokens;
 };
 
@@ -62,8 +67,10 @@ struct HuggingFaceFamily {
 std::span<const HuggingFaceFamily> huggingface_families();
 
 /// Throws Error naming the key of config.json that is missing, out of range or not known to leave the computation as it
-/// is, and the architectures that there are. `generation_config` may be null.
-HuggingFaceConfig read_huggingface_config(const nlohmann::json& config, const nlohmann::json& generation_config);
+/// is, and the architectures that there are. `generation_config` may be null; `context`:
+/// HuggingFaceConfig::wanted_context.
+HuggingFaceConfig read_huggingface_config(const nlohmann::json& config, const nlohmann::json& generation_config,
+                                          std::int64_t context = 0);
 
 // What the families share.
 
@@ -88,6 +95,7 @@ struct RopeDefaults {
   std::optional<double> partial{};
   double base = 10000;
   const char* older_base_key = nullptr;  // another name of rope_theta
+  std::int64_t original_context = 0;     // where "original_max_position_embeddings" of the config itself counts
 };
 
 /// Rotary positions: transformers 5 keeps all in "rope_parameters"; 4 has "rope_theta" and "rope_scaling".

@@ -170,7 +170,8 @@ void read_gemma3(ConfigReader& config, HuggingFaceConfig& result) {
   HuggingFaceConfig local = result;
   local.rope_factors.clear();
   kind("sliding_attention", 1e4, local);
-  if (!local.rope_factors.empty()) kinds.fail("sliding_attention", "a rope of type default");
+  if (!local.rope_factors.empty() || local.context_matters != result.context_matters)
+    kinds.fail("sliding_attention", "a rope of type default");
   kinds.refuse_unread(false);
   result.parameters["local_rope_base"] = local.parameters["rope_base"];
 }
@@ -178,9 +179,9 @@ void read_gemma3(ConfigReader& config, HuggingFaceConfig& result) {
 void read_phi3(ConfigReader& config, HuggingFaceConfig& result) {
   read_sizes(config, {}, result);
   read_one_window(config, result);
-  config.skip("original_max_position_embeddings");  // of ropes that read_rope refuses
+  config.skip("original_max_position_embeddings");  // of kinds of rope that look at it
   config.expect("attention_bias", false);
-  read_rope(config, result, {.partial = 1.0});
+  read_rope(config, result, {.partial = 1.0, .original_context = 4096});
 }
 
 void read_phi(ConfigReader& config, HuggingFaceConfig& result) {

@@ -128,8 +128,8 @@ TEST_CASE("rotary factors: as a tensor, or from linear scaling") {
   CHECK(f32_values(tensor(read(file.bytes()), "rope_freqs.weight").read()) == std::vector<float>{4, 4});
   file.text("llama.rope.scaling.type", "none");
   CHECK(read(file.bytes()).tensors.size() == 11);
-  file.text("llama.rope.scaling.type", "yarn");
-  CHECK(contains(complaint(file), "'llama.rope.scaling.type' is \"yarn\""));
+  file.text("llama.rope.scaling.type", "ntk");
+  CHECK(contains(complaint(file), "'llama.rope.scaling.type' is \"ntk\""));
 }
 
 TEST_CASE("rotary factors turn as the formula says") {
@@ -153,7 +153,8 @@ TEST_CASE("what heed does not understand is refused by name") {
     const char* message;
   };
   const Case cases[] = {
-      {"architecture", [](GgufFile& f) { f.text("general.architecture", "qwen2"); }, "\"qwen2\""},
+      {"architecture", [](GgufFile& f) { f.text("general.architecture", "mamba"); },
+       "\"mamba\"; heed reads GGUF files of llama, "},
       {"no architecture", [](GgufFile& f) { f.remove("general.architecture"); }, "general.architecture"},
       {"adapter", [](GgufFile& f) { f.text("general.type", "adapter"); }, "general.type"},
       {"split", [](GgufFile& f) { f.u32("split.count", 2); }, "split.count"},
@@ -178,7 +179,7 @@ TEST_CASE("what heed does not understand is refused by name") {
       {"zero heads", [](GgufFile& f) { f.u32("llama.attention.head_count", 0); }, "llama.attention.head_count"},
       {"kv heads", [](GgufFile& f) { f.u32("llama.attention.head_count_kv", 3); }, "share 3 key/value heads"},
       {"odd rotary", [](GgufFile& f) { f.u32("llama.rope.dimension_count", 3); }, "rope_dims is 3"},
-      {"eps", [](GgufFile& f) { f.f32("llama.attention.layer_norm_rms_epsilon", 0); }, "norm_eps"},
+      {"eps", [](GgufFile& f) { f.f32("llama.attention.layer_norm_rms_epsilon", 0); }, "layer_norm_rms_epsilon' is 0"},
       {"vocabulary", [](GgufFile& f) { f.u32("llama.vocab_size", 7); }, "llama.vocab_size is 7"},
       {"missing layer", [](GgufFile& f) { f.u32("llama.block_count", 2); }, "'blk.1.attn_norm.weight' is missing"},
       {"unknown tensor",
@@ -298,8 +299,8 @@ TEST_CASE("byte-level BPE") {
   file.remove("tokenizer.ggml.pre");
   CHECK(contains(read(file.bytes()).notes.at(0), "'tokenizer.ggml.pre' is missing"));
 
-  file.text("tokenizer.ggml.pre", "qwen2");
-  CHECK(contains(complaint(file), "\"qwen2\""));
+  file.text("tokenizer.ggml.pre", "kimi-k2");
+  CHECK(contains(complaint(file), "\"kimi-k2\""));
   file.text("tokenizer.ggml.pre", "gpt-2").texts("tokenizer.ggml.merges", {"a c"});
   CHECK(contains(complaint(file), "\"a c\""));
 }

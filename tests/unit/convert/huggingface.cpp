@@ -286,8 +286,16 @@ TEST_CASE("rotary scaling: linear and llama3") {
   CHECK(tensor(checkpoint, "rope_freqs.weight").shape == Shape{2});
 
   const auto complain = [&](const Json& changes) { return error_of([&] { llama_config(changes); }); };
-  CHECK(contains(complain({{"rope_scaling", {{"rope_type", "yarn"}, {"factor", 4.0}}}}), "'rope_type' is \"yarn\""));
-  CHECK(contains(complain({{"rope_scaling", {{"type", "dynamic"}, {"factor", 4.0}}}}), "'type' is \"dynamic\""));
+  CHECK(contains(complain({{"rope_scaling", {{"rope_type", "ntk"}, {"factor", 4.0}}}}), "'rope_type' is \"ntk\""));
+  CHECK(contains(complain({{"rope_scaling", {{"type", "dynamic"}}}}), "'factor' is missing"));
+  CHECK(contains(complain({{"rope_scaling", {{"type", "yarn"}, {"factor", 0.5}}}}), "'factor' is 0.5"));
+  CHECK(contains(complain({{"rope_scaling", {{"type", "yarn"}, {"factor", 2}, {"x", 1}}}}), "\"x\""));
+  CHECK(
+      contains(complain({{"rope_theta", 1.0}, {"rope_scaling", {{"type", "yarn"}, {"factor", 2}}}}), "a base above 1"));
+  CHECK(contains(complain({{"rope_scaling", {{"type", "longrope"}, {"short_factor", {1}}}}}), "'short_factor'"));
+  CHECK(
+      contains(complain({{"rope_scaling", {{"type", "longrope"}, {"short_factor", {1, 2}}, {"long_factor", {1, 0}}}}}),
+               "'long_factor'"));
   CHECK(contains(complain({{"rope_scaling", {{"type", "linear"}}}}), "'factor' is missing"));
   CHECK(contains(complain({{"rope_scaling", {{"type", "linear"}, {"factor", 2}, {"x", 1}}}}), "\"x\""));
   CHECK(contains(complain({{"rope_scaling", 3}}), "rope_scaling is not a JSON object"));
