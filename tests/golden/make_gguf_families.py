@@ -16,6 +16,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+import gguf
 import numpy as np
 import torch
 from transformers import AutoModelForCausalLM
@@ -59,6 +60,9 @@ MODELS = [
     Golden("stablelm_parallel", 5, small("stablelm", hidden_size=64, use_parallel_residual=True), torch.float16, None),
     Golden("phi3", 2, small("phi3", sliding_window=7, original_max_position_embeddings=make_hf.CONTEXT), torch.float16, None,
            variants={"sliding_window": {"sliding_window": 8}}),
+    # Quantised by llama-quantize, packed matrices too.
+    Golden("phi3_q8_0", 1, small("phi3", sliding_window=7, original_max_position_embeddings=make_hf.CONTEXT), torch.float16,
+           None, variants={"sliding_window": {"sliding_window": 8}}),
     Golden("phi3_longrope", 2, small("phi3", sliding_window=None, original_max_position_embeddings=16, rope_parameters=LONG),
            torch.float16, None),
     Golden("phi2", 1, small("phi", intermediate_size=128, **WITHOUT_GROUPS), torch.float16, None),
@@ -141,15 +145,41 @@ with torch.inference_mode():
         sys.exit(made.stderr)
 
 
+PHI3_NAMES = {
+    "token_embd": "model.embed_tokens", "output": "lm_head", "output_norm": "model.norm", "attn_norm": "input_layernorm",
+    "attn_qkv": "self_attn.qkv_proj", "attn_output": "self_attn.o_proj", "ffn_norm": "post_attention_layernorm",
+    "ffn_up": "mlp.gate_up_proj", "ffn_down": "mlp.down_proj",
+}  # fmt: skip
+
+
+def quantise(golden: Golden, folder: Path, out: Path, converter: str) -> None:
+    """Phi-3 as q8_0, and the checkpoint as the values that gguf reads of it."""
+    with tempfile.NamedTemporaryFile(suffix=".gguf") as plain:
+        convert(folder, Path(plain.name), converter)
+        subprocess.run(["llama-quantize", plain.name, out, "q8_0"], check=True, capture_output=True)
+    state = {}
+    for tensor in gguf.GGUFReader(out).tensors:
+        values = gguf.quants.dequantize(tensor.data, tensor.tensor_type).reshape([int(n) for n in tensor.shape[::-1]])
+        parts = tensor.name.split(".")
+        layer = f"model.layers.{parts[1]}." if parts[0] == "blk" else ""
+        state[f"{layer}{PHI3_NAMES[parts[-2]]}.{parts[-1]}"] = torch.from_numpy(np.array(values, np.float32))
+    model = make_hf.open_model(folder, torch.float32)
+    model.load_state_dict(state)
+    model.save_pretrained(folder)
+
+
 def make(golden: Golden, out: Path, converter: str) -> None:
     for seed in range(golden.seed, golden.seed + 200):
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
             prompt = save(golden, folder, seed)
+            if golden.name.endswith("_q8_0"):
+                quantise(golden, folder, out / f"{golden.name}.gguf", converter)
             fields = good(golden, folder, prompt)
             if isinstance(fields, str):
                 continue
-            convert(folder, out / f"{golden.name}.gguf", converter)
+            if not golden.name.endswith("_q8_0"):
+                convert(folder, out / f"{golden.name}.gguf", converter)
             make_hf.write_golden(out / f"{golden.name}.json", fields)
             print(f"{golden.name}: seed {seed}, {len(set(fields['greedy_tokens']))} different greedy tokens")
             return
