@@ -10,12 +10,13 @@ set(rooms
   "engine/planner:graph plan ops"
   "engine/reference:graph file plan ops planner"
   "engine/tokenizer:graph file"
+  "engine/chat:tokenizer"
   "engine/vulkan:"
   "engine/runtime:graph file plan ops planner reference vulkan"
-  "engine/generate:graph file plan ops planner reference tokenizer runtime"
+  "engine/generate:graph file plan ops planner reference tokenizer chat runtime"
   "formats:graph file"
   "models:graph file"
-  "tools/convert:graph file plan ops planner reference tokenizer models")
+  "tools/convert:graph file plan ops planner reference tokenizer chat models")
 
 set(wrong 0)
 set(checked 0)

@@ -30,6 +30,7 @@ struct GenerateArguments {
   CacheType cache = CacheType::Auto;
   std::uint64_t count = 1;
   std::int64_t slots = 1;
+  bool special = false;
   std::string attention;
   std::vector<std::size_t> layers;
   std::vector<std::int64_t> heads;
@@ -82,19 +83,17 @@ class Generating {
     write_error(fmt::format("--- {}/{}\n", number, total));
   }
 
-  GenerationOptions options_of(std::uint64_t index, const InterruptFlag& interrupt) const {
+  GenerationOptions options_of(const Prompt& prompt, std::uint64_t index, const InterruptFlag& interrupt) const {
     GenerationOptions options = arguments_.options;
     options.sampling.seed += index;  // so that each can be had alone
     options.cancelled = [&] { return interrupt.raised(); };
+    if (std::holds_alternative<ChatRequest>(prompt.content)) options.end = model_.chat_end_tokens();
     return options;
   }
 
   bool streams() const { return model_.has_tokenizer() && !arguments_.json; }
 
-  std::string text_of(const Prompt& prompt, const std::vector<std::int32_t>& tokens) const {
-    const auto* text = std::get_if<std::string>(&prompt.content);
-    return text != nullptr ? *text : model_.detokenize(tokens);
-  }
+  std::string text_of(const Prompt& prompt) const { return read(prompt).first; }
 
   /// Several at a time. They are shown one after the other all the same: the first that is not whole as it comes, and
   /// what comes of others meanwhile when it is their turn.
@@ -102,16 +101,15 @@ class Generating {
     std::vector<TextRequest> requests;
     std::vector<const Prompt*> prompt_of;
     for (const Prompt& prompt : prompts_) {
-      const auto* text = std::get_if<std::string>(&prompt.content);
       std::vector<std::int32_t> tokens;
       try {
-        tokens = text != nullptr ? model_.tokenize(*text) : std::get<std::vector<std::int32_t>>(prompt.content);
+        tokens = read(prompt).second;
       } catch (const Error& error) {
         if (prompt.where.empty()) throw;
         throw Error(fmt::format("{}: {}", prompt.where, error.what()));
       }
       for (std::uint64_t i = 0; i < arguments_.count; ++i) {
-        requests.push_back({tokens, options_of(i, interrupt)});
+        requests.push_back({tokens, options_of(prompt, i, interrupt)});
         prompt_of.push_back(&prompt);
       }
     }
@@ -122,7 +120,7 @@ class Generating {
     const auto show = [&](std::size_t i) {
       if (!std::exchange(begun, true)) {
         if (requests.size() > 1) start_next(i + 1, requests.size());
-        if (arguments_.echo && streams()) write_output(text_of(*prompt_of[i], requests[i].prompt));
+        if (arguments_.echo && streams()) write_output(text_of(*prompt_of[i]));
       }
       write_output(std::exchange(waiting[i], {}));
     };
@@ -141,7 +139,7 @@ class Generating {
           const bool never_began = whole[turn]->reason == StopReason::Cancelled && whole[turn]->tokens.empty();
           if (never_began && !begun) continue;
           show(turn);
-          report(*whole[turn], text_of(*prompt_of[turn], requests[turn].prompt), requests[turn].options);
+          report(*whole[turn], text_of(*prompt_of[turn]), requests[turn].options);
         }
         if (turn < whole.size() && !waiting[turn].empty()) show(turn);
       });
@@ -154,7 +152,7 @@ class Generating {
   }
 
   void make_one(const Prompt& prompt, std::uint64_t index, const InterruptFlag& interrupt) {
-    const GenerationOptions options = options_of(index, interrupt);
+    const GenerationOptions options = options_of(prompt, index, interrupt);
     bool begun = false;
     // What goes wrong before the first token is told of the prompt, where that is one of many.
     const auto of_prompt = [&](const auto& action) {
@@ -165,11 +163,9 @@ class Generating {
         throw Error(fmt::format("{}: {}", prompt.where, error.what()));
       }
     };
-    const auto* text = std::get_if<std::string>(&prompt.content);
-    const std::vector<std::int32_t> tokens = text != nullptr ? of_prompt([&] { return model_.tokenize(*text); })
-                                                             : std::get<std::vector<std::int32_t>>(prompt.content);
+    const std::vector<std::int32_t> tokens = of_prompt([&] { return read(prompt).second; });
     const auto begin = [&] {
-      if (!std::exchange(begun, true) && arguments_.echo && streams()) write_output(text_of(prompt, tokens));
+      if (!std::exchange(begun, true) && arguments_.echo && streams()) write_output(text_of(prompt));
     };
 
     // The echo waits for the first token, so that a prompt that is refused leaves standard output empty.
@@ -180,7 +176,7 @@ class Generating {
       });
     });
     begin();
-    report(made, text_of(prompt, tokens), options);
+    report(made, text_of(prompt), options);
     if (!arguments_.attention.empty() && !interrupt.raised()) show_attention(made, interrupt);
   }
 
@@ -200,6 +196,20 @@ class Generating {
     device_losses_ += made.device_losses;
     context_full_ = context_full_ || made.reason == StopReason::ContextFull;
     if (!made.tokens.empty()) steps_ += made.tokens.size() - 1;
+  }
+
+  /// What a prompt is as text, and its tokens.
+  std::pair<std::string, std::vector<std::int32_t>> read(const Prompt& prompt) const {
+    if (const auto* text = std::get_if<std::string>(&prompt.content)) {
+      return {*text, model_.tokenize(*text, arguments_.special)};
+    }
+    if (const auto* chat = std::get_if<ChatRequest>(&prompt.content)) {
+      ChatRequest request = *chat;
+      request.specials_in_messages = arguments_.special;
+      return {model_.chat_text(request), model_.chat_tokens(request)};
+    }
+    const auto& tokens = std::get<std::vector<std::int32_t>>(prompt.content);
+    return {model_.detokenize(tokens), tokens};
   }
 
   void show_attention(const Generation& made, const InterruptFlag& interrupt) {
@@ -309,6 +319,13 @@ void add_generate(Program& program) {
                        "The text to continue; '-', or nothing, reads it from standard input, less a final newline");
   verb->add_option("--prompts", a.prompt.file, "A file of prompts, one a line; blank lines are skipped")
       ->type_name("FILE");
+  verb->add_option(
+          "--chat", a.prompt.chat,
+          "A JSON file of messages, [{\"role\": \"user\", \"content\": \"Hello\"}], or an object with \"messages\" "
+          "and \"tools\"; the model's chat template makes the prompt. '-' reads standard input")
+      ->type_name("FILE");
+  verb->add_flag("--special", a.special,
+                 "Special tokens that a prompt spells, such as </s>, are those tokens; otherwise they are text");
   CLI::Option* tokens =
       verb->add_option("--tokens", a.prompt.tokens, "Token ids instead of text: 1,15,27")->type_name("IDS");
   verb->add_option("-n,--max-tokens", a.options.max_tokens, "How many tokens to make at most")

@@ -67,10 +67,26 @@ std::string graph_text(const Graph& graph) {
   return text;
 }
 
+/// Which templates there are, since they are long; --json has them whole.
+std::string chat_text(const nlohmann::json& chat) {
+  std::string text;
+  if (!chat.is_object()) return json_text(chat);
+  const nlohmann::json templates = chat.value("templates", nlohmann::json::object());
+  for (const auto& [name, source] : templates.items()) {
+    if (source.is_string())
+      text += fmt::format("{}{} of {}", text.empty() ? "template " : ", ", json_text(name),
+                          format_bytes(source.get_ref<const std::string&>().size()));
+  }
+  const nlohmann::json tokens = chat.value("tokens", nlohmann::json::object());
+  return text + (tokens.empty() ? "" : ", " + json_text(tokens));
+}
+
 std::string as_text(const ModelFile& file) {
   std::string text = fmt::format("{}: heed file, version {}, {}\n\nmetadata\n", file.path().string(), kFormatVersion,
                                  format_bytes(file.size()));
-  for (const auto& [key, value] : file.metadata().items()) text += fmt::format("  {}: {}\n", key, json_text(value));
+  for (const auto& [key, value] : file.metadata().items()) {
+    text += fmt::format("  {}: {}\n", key, key == "chat" ? chat_text(value) : json_text(value));
+  }
   for (const Graph& graph : file.header().graphs) text += graph_text(graph);
 
   Table table({Table::Align::Left, Table::Align::Left, Table::Align::Left, Table::Align::Right});

@@ -121,6 +121,7 @@ int run_program(int argc, char** argv) {
   add_convert(program);
   add_inspect(program);
   add_generate(program);
+  add_chat(program);
   add_translate(program);
   add_run(program);
   add_conform(program);

@@ -32,6 +32,7 @@ void add_devices(Program& program);
 void add_convert(Program& program);
 void add_inspect(Program& program);
 void add_generate(Program& program);
+void add_chat(Program& program);
 void add_translate(Program& program);
 void add_run(Program& program);
 void add_conform(Program& program);

@@ -7,6 +7,7 @@
 #include <cstdio>
 
 #include "heed/error.h"
+#include "tools/chat_file.h"
 #include "tools/lines.h"
 #include "tools/output.h"
 
@@ -36,14 +37,15 @@ std::vector<Prompt> read_lines(const std::string& path) {
 }  // namespace
 
 std::vector<Prompt> collect_prompts(const PromptArguments& arguments) {
-  if (arguments.has_text + arguments.has_tokens + !arguments.file.empty() > 1) {
-    throw Error("PROMPT, --prompts and --tokens say the same thing in three ways; give one of them");
+  if (arguments.has_text + arguments.has_tokens + !arguments.file.empty() + !arguments.chat.empty() > 1) {
+    throw Error("PROMPT, --prompts, --chat and --tokens say the same thing in four ways; give one of them");
   }
+  if (!arguments.chat.empty()) return {{read_chat_file(arguments.chat)}};
   if (arguments.has_tokens) return {{parse_tokens("--tokens", arguments.tokens)}};
   if (!arguments.file.empty()) return read_lines(arguments.file);
   if (arguments.has_text && arguments.text != "-") return {{arguments.text}};
   if (!arguments.has_text && ::isatty(STDIN_FILENO) == 1) {
-    throw Error("no prompt; give PROMPT, --prompts FILE, --tokens IDS, or text on standard input");
+    throw Error("no prompt; give PROMPT, --prompts FILE, --chat FILE, --tokens IDS, or text on standard input");
   }
   std::string text = read_stream(stdin, "standard input", kMaxPromptBytes);
   drop_line_end(text);  // the shell's, not the prompt's

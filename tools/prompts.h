@@ -6,11 +6,13 @@
 #include <variant>
 #include <vector>
 
+#include "heed/chat.h"
+
 namespace heed::tools {
 
 struct Prompt {
-  std::variant<std::string, std::vector<std::int32_t>> content;  // text, or token ids
-  std::string where = {};                                        // "FILE:LINE" of one from a file, for messages
+  std::variant<std::string, std::vector<std::int32_t>, ChatRequest> content;  // text, token ids, or a chat
+  std::string where = {};  // "FILE:LINE" of one from a file, for messages
 };
 
 /// Where `heed generate` is told to take prompts from; empty where an option was not given.
@@ -18,6 +20,7 @@ struct PromptArguments {
   std::string text;         // PROMPT
   bool has_text = false;    // "" is a prompt
   std::string file;         // --prompts
+  std::string chat;         // --chat
   std::string tokens;       // --tokens
   bool has_tokens = false;  // "" is an error of its own
 };

@@ -32,6 +32,7 @@ libpango1.0-dev      labels of pictures of attention
 libcairo2-dev        pictures of attention
 libstb-dev           PNG and JPEG files
 libsndfile1-dev      WAV files
+libedit-dev          lines typed in heed chat
 '
 test_required='
 doctest-dev          unit tests

@@ -25,7 +25,7 @@ class StepTokenizer final : public PieceTokenizer {
         added_(description, vocabulary_, normalizer_),
         model_(description, vocabulary_) {}
 
-  std::vector<TokenId> encode(std::string_view text, bool add_special) const override {
+  std::vector<TokenId> encode(std::string_view text, bool add_special, const Specials& specials) const override {
     check_text(text);
     std::vector<TokenId> ids;
     if (add_special) ids = flags_.before;
@@ -48,7 +48,11 @@ class StepTokenizer final : public PieceTokenizer {
             add_token);
       }
     };
-    added_.cut(text, AddedTokens::Where::RawText, add_raw, add_token);
+    if (specials.parse) {
+      cut_at_specials(text, specials, ids, add_raw);
+    } else {
+      added_.cut(text, AddedTokens::Where::RawText, add_raw, add_token);
+    }
     if (add_special) ids.insert(ids.end(), flags_.after.begin(), flags_.after.end());
     return ids;
   }

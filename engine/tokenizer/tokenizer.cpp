@@ -8,6 +8,7 @@
 #include "tokenizer/description.h"
 #include "tokenizer/normalize.h"
 #include "tokenizer/piece_tokenizer.h"
+#include "tokenizer/special_tokens.h"
 #include "tokenizer/split.h"
 #include "tokenizer/subword_model.h"
 #include "tokenizer/text_check.h"
@@ -15,8 +16,34 @@
 
 namespace heed {
 
+namespace {
+
+/// All that a raw text is cut at where special tokens are looked for: those, and what is found in every text.
+SpecialTokens specials_of(const TokenizerDescription& description) {
+  std::vector<SpecialToken> tokens;
+  const auto listed = [](const std::vector<TokenId>& ids, TokenId id) { return std::ranges::binary_search(ids, id); };
+  for (std::size_t i = 0; i < description.pieces.size(); ++i) {
+    const auto id = static_cast<TokenId>(i);
+    const PieceKind kind = description.kinds[i];
+    const bool special = kind == PieceKind::Control || (kind == PieceKind::Unknown && !description.show_unknown);
+    const bool in_raw_text = !description.match_normalized && !listed(description.normalized, id);
+    if (!special && (kind != PieceKind::UserDefined || !in_raw_text)) continue;
+    tokens.push_back({description.pieces[i], id, special, listed(description.left_space, id),
+                      listed(description.right_space, id), listed(description.whole_words, id)});
+  }
+  return SpecialTokens(std::move(tokens));
+}
+
+}  // namespace
+
 PieceTokenizer::PieceTokenizer(const TokenizerDescription& description)
-    : flags_(flags_of(description)), vocabulary_(description) {}
+    : flags_(flags_of(description)), vocabulary_(description), specials_(specials_of(description)) {}
+
+void PieceTokenizer::cut_at_specials(std::string_view text, const Specials& specials, std::vector<TokenId>& ids,
+                                     const std::function<void(std::string_view)>& on_text) const {
+  if (!specials.parse) return on_text(text);
+  specials_.cut(text, specials.plain, on_text, [&](TokenId token) { ids.push_back(token); });
+}
 
 void PieceTokenizer::check_token(TokenId token) const {
   if (token >= 0 && static_cast<std::size_t>(token) < vocabulary_.size()) return;
@@ -51,28 +78,31 @@ class SubwordTokenizer final : public PieceTokenizer {
         splitter_(description.splits),
         model_(description, vocabulary_) {}
 
-  std::vector<TokenId> encode(std::string_view text, bool add_special) const override {
+  std::vector<TokenId> encode(std::string_view text, bool add_special, const Specials& specials) const override {
     check_text(text);
     std::vector<TokenId> ids;
     if (add_special) ids = flags_.before;
-    cut(text, ids, nullptr);
+    cut_at_specials(text, specials, ids,
+                    [&](std::string_view stretch) { cut(stretch, ids, nullptr, stretch.data() == text.data()); });
     if (add_special) ids.insert(ids.end(), flags_.after.begin(), flags_.after.end());
     return ids;
   }
 
-  /// Appends the ids of a valid text, and to `unknown_texts`, if given, what stands behind each unknown one.
-  void cut(std::string_view text, std::vector<TokenId>& ids, std::vector<std::string>* unknown_texts) const {
+  /// Appends the ids of a valid text, and to `unknown_texts`, if given, what stands behind each unknown one. `first`:
+  /// nothing was before it.
+  void cut(std::string_view text, std::vector<TokenId>& ids, std::vector<std::string>* unknown_texts,
+           bool first = true) const {
     Work work{Splitter::Matcher(splitter_), SubwordModel::Work(model_, unknown_texts)};
     const auto add_piece = [&](TokenId piece) { ids.push_back(piece); };
     if (flags_.match_normalized) {
-      const std::string normalized = normalizer_.apply(text, true);
+      const std::string normalized = normalizer_.apply(text, first);
       // SentencePiece's unigram weighs user-defined pieces with all others.
       if (flags_.merging == TokenizerDescription::Merging::Unigram) return add_text(normalized, work, ids);
       finder_.cut(
           normalized, [&](std::string_view stretch) { add_text(stretch, work, ids); }, add_piece);
     } else {
       const auto add_stretch = [&](std::string_view stretch) {
-        add_text(normalizer_.apply(stretch, stretch.data() == text.data()), work, ids);
+        add_text(normalizer_.apply(stretch, first && stretch.data() == text.data()), work, ids);
       };
       finder_.cut(text, add_stretch, add_piece);
     }
@@ -106,11 +136,18 @@ class SegmentTokenizer final : public PieceTokenizer {
     for (const std::string& piece : description.segments->pieces) ids_.push_back(id_of(piece));
   }
 
-  std::vector<TokenId> encode(std::string_view text, bool add_special) const override {
+  std::vector<TokenId> encode(std::string_view text, bool add_special, const Specials& specials) const override {
     check_text(text);
     std::vector<TokenId> ids;
     if (add_special) ids = flags_.before;
     if (flags_.leading_code) text = take_code(text, ids);
+    cut_at_specials(text, specials, ids, [&](std::string_view stretch) { add_segments(stretch, ids); });
+    if (add_special) ids.insert(ids.end(), flags_.after.begin(), flags_.after.end());
+    return ids;
+  }
+
+ private:
+  void add_segments(std::string_view text, std::vector<TokenId>& ids) const {
     std::vector<TokenId> segments;
     std::vector<std::string> unknown_texts;
     segments_.cut(text, segments, &unknown_texts);
@@ -120,11 +157,8 @@ class SegmentTokenizer final : public PieceTokenizer {
       const bool is_unknown = segment == unknown_segment_ && unknown_text != unknown_texts.end();
       ids.push_back(is_unknown ? id_of(*unknown_text++) : ids_[static_cast<std::size_t>(segment)]);
     }
-    if (add_special) ids.insert(ids.end(), flags_.after.begin(), flags_.after.end());
-    return ids;
   }
 
- private:
   TokenId id_of(std::string_view piece) const {
     const std::optional<TokenId> id = vocabulary_.find(piece);
     return id && vocabulary_.kind(*id) == PieceKind::Normal ? *id : *vocabulary_.unknown();

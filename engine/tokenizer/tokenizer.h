@@ -13,6 +13,13 @@ namespace heed {
 using TokenId = std::int32_t;
 struct TokenizerDescription;
 
+/// What encode() makes of special tokens ("</s>", "<|im_start|>", "[INST]") that a text spells.
+struct Specials {
+  bool parse = false;  // they become those tokens; else they are text like all other, which cannot end or forge a turn
+  /// Byte offsets into the text, ascending: a special token that covers one of these stays text all the same.
+  std::vector<std::size_t> plain{};
+};
+
 /// Text to token ids and back. Built from the tokenizer file that the converter embeds in a .heed file
 /// (engine/file/tokenizer_format.md; description.h and words.h in memory); immutable, so any thread may call it.
 class Tokenizer {
@@ -23,9 +30,12 @@ class Tokenizer {
   static std::unique_ptr<Tokenizer> from_description(const TokenizerDescription& description);
 
   /// Ids of a text of n bytes, in O(n log n) steps, with the leading and trailing tokens that the model expects (BOS)
-  /// when `add_special`. Text that spells a special token is text. Throws Error when `text` is not valid UTF-8 or holds
-  /// a character that the vocabulary can neither spell nor replace by an unknown token.
-  virtual std::vector<TokenId> encode(std::string_view text, bool add_special = true) const = 0;
+  /// when `add_special`. Throws Error when `text` is not valid UTF-8 or holds a character that the vocabulary can
+  /// neither spell nor replace by an unknown token.
+  virtual std::vector<TokenId> encode(std::string_view text, bool add_special = true,
+                                      const Specials& specials = {}) const = 0;
+  /// Where in a text special tokens begin (byte offsets, ascending), those within others too.
+  virtual std::vector<std::size_t> special_places(std::string_view text) const = 0;
   /// The bytes that a token adds to a running text: "▁a" gives " a", byte tokens their byte, control tokens (BOS, EOS,
   /// padding) nothing, and so the unknown token of pieces; that of whole words or characters its name. A character may
   /// be spread over several tokens. Throws Error when there is no such token.

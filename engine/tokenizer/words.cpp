@@ -8,6 +8,7 @@
 
 #include "heed/error.h"
 #include "tokenizer/normalize.h"
+#include "tokenizer/special_tokens.h"
 #include "tokenizer/text_check.h"
 #include "tokenizer/utf8.h"
 #include "tokenizer/word_text.h"
@@ -36,30 +37,31 @@ class WordTokenizer final : public Tokenizer {
       // Text that spells a special token is text.
       if (!is_special(token)) ids_.emplace(vocabulary.tokens[id], token);
     }
+    std::vector<SpecialToken> specials;
+    for (const auto& id : {vocabulary.unknown, vocabulary.begin, vocabulary.end, vocabulary.pad}) {
+      if (id) specials.push_back({vocabulary.tokens[static_cast<std::size_t>(*id)], *id});
+    }
+    specials_ = SpecialTokens(std::move(specials));
     if (vocabulary.begin && vocabulary.add_begin) before_ = {*vocabulary.begin};
     if (vocabulary.end && vocabulary.add_end) after_ = {*vocabulary.end};
     if (vocabulary.end) end_ = {*vocabulary.end};
   }
 
-  std::vector<TokenId> encode(std::string_view text, bool add_special) const override {
+  std::vector<TokenId> encode(std::string_view text, bool add_special, const Specials& specials) const override {
     check_text(text);
-    std::string changed(text);
-    if (vocabulary_.pytorch_tutorial) changed = tutorial_text(changed, ids_.contains("."));
-    if (vocabulary_.lower_case) changed = lower_case(changed);
     std::vector<TokenId> ids;
     if (add_special) ids = before_;
-    if (vocabulary_.unit == WordVocabulary::Unit::Characters) {
-      for (std::size_t at = 0; at < changed.size();) {
-        const std::size_t size = scan_character(changed, at).size;
-        ids.push_back(id_of(changed.substr(at, size)));
-        at += size;
-      }
+    if (specials.parse) {
+      specials_.cut(
+          text, specials.plain, [&](std::string_view stretch) { add_text(stretch, ids); },
+          [&](TokenId token) { ids.push_back(token); });
     } else {
-      for (const std::string_view word : words_of(changed)) ids.push_back(id_of(std::string(word)));
+      add_text(text, ids);
     }
     if (add_special) ids.insert(ids.end(), after_.begin(), after_.end());
     return ids;
   }
+  std::vector<std::size_t> special_places(std::string_view text) const override { return specials_.places(text); }
 
   std::string piece(TokenId token) const override {
     if (token < 0 || static_cast<std::size_t>(token) >= vocabulary_.tokens.size()) {
@@ -86,6 +88,21 @@ class WordTokenizer final : public Tokenizer {
   std::optional<TokenId> unknown_token() const override { return vocabulary_.unknown; }
 
  private:
+  void add_text(std::string_view text, std::vector<TokenId>& ids) const {
+    std::string changed(text);
+    if (vocabulary_.pytorch_tutorial) changed = tutorial_text(changed, ids_.contains("."));
+    if (vocabulary_.lower_case) changed = lower_case(changed);
+    if (vocabulary_.unit == WordVocabulary::Unit::Characters) {
+      for (std::size_t at = 0; at < changed.size();) {
+        const std::size_t size = scan_character(changed, at).size;
+        ids.push_back(id_of(changed.substr(at, size)));
+        at += size;
+      }
+    } else {
+      for (const std::string_view word : words_of(changed)) ids.push_back(id_of(std::string(word)));
+    }
+  }
+
   bool is_special(TokenId token) const {
     const std::optional<TokenId> special[] = {vocabulary_.begin, vocabulary_.end, vocabulary_.pad};
     return std::ranges::find(special, std::optional(token)) != std::end(special);
@@ -105,6 +122,7 @@ class WordTokenizer final : public Tokenizer {
   std::unordered_map<std::string, TokenId> ids_;
   std::vector<TokenId> before_, after_, end_;
   const std::map<std::string, TokenId> languages_;
+  SpecialTokens specials_;
 };
 
 }  // namespace

@@ -10,7 +10,8 @@
 namespace heed::end_to_end {
 namespace {
 
-constexpr const char* kVerbs[] = {"devices", "convert", "inspect", "generate", "sound", "run", "conform", "bench"};
+constexpr const char* kVerbs[] = {"devices", "convert", "inspect", "generate", "chat",
+                                  "sound",   "run",     "conform", "bench"};
 
 }  // namespace
 

@@ -11,6 +11,7 @@
 #include "tools/convert/gguf.h"
 #include "tools/convert/gguf_pre_tokenizers.h"
 #include "tools/convert/text.h"
+#include "tools/convert/tokenizer_config.h"
 
 namespace heed::convert {
 
@@ -125,6 +126,29 @@ std::vector<TokenId> end_tokens(const Gguf& gguf, std::optional<TokenId> eos, st
   return ends;
 }
 
+/// tokenizer.chat_template, and tokenizer.chat_template.NAME of others, as metadata 'chat' has them.
+void read_chat_templates(const Gguf& gguf, const TokenizerDescription& description, std::optional<TokenId> bos,
+                         std::optional<TokenId> eos, Checkpoint& checkpoint) {
+  constexpr std::string_view kKey = "tokenizer.chat_template";
+  std::map<std::string, std::string> templates, tokens;
+  for (const auto& [key, value] : gguf.metadata) {
+    const bool named = key.starts_with(kKey) && key.size() > kKey.size() && key[kKey.size()] == '.';
+    if (key != kKey && !named) continue;
+    const std::string* text = gguf.find_text(key);
+    if (text == nullptr) throw Error(fmt::format("GGUF metadata '{}' is no text", key));
+    templates[named ? valid_utf8(key.substr(kKey.size() + 1)) : "default"] = *text;
+  }
+  const auto add = [&](const char* name, std::optional<TokenId> id) {
+    if (id) tokens[name] = description.pieces[static_cast<std::size_t>(*id)];
+  };
+  add("bos_token", bos);
+  add("eos_token", eos);
+  add("unk_token", description.unknown());
+  add("pad_token", token_id(gguf, "padding_token_id", description.pieces.size()));
+  nlohmann::json chat = make_chat_format(std::move(templates), std::move(tokens), checkpoint.notes);
+  if (!chat.is_null()) checkpoint.metadata["chat"] = std::move(chat);
+}
+
 }  // namespace
 
 void read_gguf_tokenizer(const Gguf& gguf, std::int64_t vocabulary, Checkpoint& checkpoint) {
@@ -185,6 +209,7 @@ void read_gguf_tokenizer(const Gguf& gguf, std::int64_t vocabulary, Checkpoint& 
   if (gguf.find_boolean(full("add_bos_token")).value_or(bos_by_default) && bos) description.before = {*bos};
   if (gguf.find_boolean(full("add_eos_token")).value_or(false) && eos) description.after = {*eos};
   description.end = end_tokens(gguf, eos, tokens->size());
+  read_chat_templates(gguf, description, bos, eos, checkpoint);
   description.pad(static_cast<std::size_t>(vocabulary));
   checkpoint.end_tokens = description.end;
   checkpoint.tokenizer = description.to_json();

@@ -57,6 +57,9 @@ void read_tokenizer(const fs::path& folder, const HuggingFaceConfig& config, Che
   }
   description.end = config.end_tokens;
   description.pad(static_cast<std::size_t>(vocabulary));
+  if (nlohmann::json chat = read_chat_format(folder, tokenizer_config, checkpoint.notes); !chat.is_null()) {
+    checkpoint.metadata["chat"] = std::move(chat);
+  }
   checkpoint.tokenizer = description.to_json();
 }
 

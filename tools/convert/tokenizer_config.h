@@ -1,5 +1,7 @@
 #pragma once
 
+#include <filesystem>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
@@ -22,5 +24,15 @@ void refuse_added_tokens(const nlohmann::json& config, const char* name, const T
 /// Throws Error when the token is not named or not there.
 void add_tokens_of_config(const nlohmann::json& config, TokenizerDescription& description,
                           std::vector<std::string>& notes);
+
+/// The chat templates of a folder (chat_template.jinja, folder additional_chat_templates, chat_template.json, or
+/// 'chat_template' of tokenizer_config.json, one or a list of named ones) and the special tokens that they name
+/// (tokenizer_config.json, special_tokens_map.json), as metadata 'chat' has them; null where there is none. A template
+/// that heed cannot run gives a note. Throws Error for files that are not of this form.
+nlohmann::json read_chat_format(const std::filesystem::path& folder, const nlohmann::json& config,
+                                std::vector<std::string>& notes);
+/// Of templates by name that were read already.
+nlohmann::json make_chat_format(std::map<std::string, std::string> templates, std::map<std::string, std::string> tokens,
+                                std::vector<std::string>& notes);
 
 }  // namespace heed::convert

@@ -31,7 +31,9 @@ void Continuation::show(const std::string& text) {
 bool Continuation::take(std::int32_t token) {
   if (stopped_) return false;
   if (!first_) first_ = Clock::now();
-  if (!options_.ignore_end && std::ranges::find(end_tokens_, token) != end_tokens_.end()) {
+  const bool ends = std::ranges::find(end_tokens_, token) != end_tokens_.end() ||
+                    std::ranges::find(options_.end, token) != options_.end.end();
+  if (!options_.ignore_end && ends) {
     stopped_ = StopReason::EndToken;
     return false;
   }

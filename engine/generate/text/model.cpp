@@ -7,6 +7,7 @@
 #include <limits>
 #include <optional>
 
+#include "chat/prompt.h"
 #include "file/model_file.h"
 #include "generate/attention_weights.h"
 #include "generate/submission_length.h"
@@ -103,6 +104,8 @@ struct TextModel::State {
     batch.reset();
     session.reset();
   }
+  /// Throws Error where there is none, or none that can be used.
+  const chat::ChatPrompts& prompts();
   /// Opens the device afresh after `lost` and puts the model on it. Throws DeviceLost with both reasons where that
   /// fails.
   void reopen(const DeviceLost& lost);
@@ -133,6 +136,7 @@ struct TextModel::State {
   const CacheType cache;  // never Auto
   std::unique_ptr<Tokenizer> tokenizer;
   std::vector<std::int32_t> end_tokens;
+  std::optional<chat::ChatPrompts> chat_prompts;  // once they are asked for
 };
 
 TextModel::TextModel(const Device& device, const std::filesystem::path& file, std::int64_t context, CacheType cache,
@@ -156,12 +160,43 @@ std::int64_t TextModel::vocabulary() const { return state_->vocabulary; }
 CacheType TextModel::cache_type() const { return state_->cache; }
 bool TextModel::has_tokenizer() const { return state_->tokenizer != nullptr; }
 
-std::vector<std::int32_t> TextModel::tokenize(std::string_view text) const {
+std::vector<std::int32_t> TextModel::tokenize(std::string_view text, bool specials) const {
   if (!has_tokenizer()) {
     throw Error(fmt::format("{}: the model has no tokenizer; give token ids, or convert it again with its tokenizer",
                             state_->file.path().string()));
   }
-  return state_->tokenizer->encode(text);
+  return state_->tokenizer->encode(text, true, {specials, {}});
+}
+
+bool TextModel::has_chat() const { return has_tokenizer() && state_->file.metadata().contains("chat"); }
+
+const chat::ChatPrompts& TextModel::State::prompts() {
+  if (tokenizer == nullptr || !file.metadata().contains("chat")) {
+    throw Error(
+        fmt::format("{}: the model has no chat {}; it continues texts: heed generate", file.path().string(),
+                    tokenizer == nullptr ? "template that could be used, for want of a tokenizer" : "template"));
+  }
+  if (!chat_prompts) {
+    try {
+      chat_prompts.emplace(chat::ChatFormat::from_json(file.metadata().at("chat")));
+    } catch (const Error& error) {
+      throw Error(fmt::format("{}: {}", file.path().string(), error.what()));
+    }
+  }
+  return *chat_prompts;
+}
+
+std::string TextModel::chat_text(const ChatRequest& request) const {
+  return state_->prompts().render(request, *state_->tokenizer).text;
+}
+
+std::vector<std::int32_t> TextModel::chat_tokens(const ChatRequest& request) const {
+  const chat::ChatPrompts::Prompt prompt = state_->prompts().render(request, *state_->tokenizer);
+  return state_->tokenizer->encode(prompt.text, false, prompt.specials);
+}
+
+std::vector<std::int32_t> TextModel::chat_end_tokens() const {
+  return state_->prompts().end_tokens(*state_->tokenizer);
 }
 
 std::string TextModel::detokenize(const std::vector<std::int32_t>& tokens) const {

@@ -11,6 +11,7 @@
 
 #include "heed/attention.h"
 #include "heed/cache_type.h"
+#include "heed/chat.h"
 #include "heed/device.h"
 #include "heed/dispatch_time.h"
 #include "heed/error.h"
@@ -34,6 +35,7 @@ struct GenerationOptions {
   SamplingOptions sampling;
   std::int64_t max_tokens = 128;  // new ones; the end of the context ends generation too
   std::vector<std::string> stop;  // texts at which it ends; not part of the result
+  std::vector<std::int32_t> end;  // tokens at which it ends besides the model's own: TextModel::chat_end_tokens()
   bool ignore_end = false;        // the model's end tokens are tokens like all others: for measuring
   /// Asked between submissions, those of a long prompt too; true ends the generation cleanly.
   std::function<bool()> cancelled;
@@ -89,9 +91,19 @@ class TextModel {
   /// of four elements wide.
   CacheType cache_type() const;
   bool has_tokenizer() const;
-  /// Throws Error when the model has no tokenizer or the text cannot be encoded.
-  std::vector<std::int32_t> tokenize(std::string_view text) const;
+  /// `specials`: special tokens ("</s>", "<|im_start|>") that the text spells become those tokens; otherwise they are
+  /// text. Throws Error when the model has no tokenizer or the text cannot be encoded.
+  std::vector<std::int32_t> tokenize(std::string_view text, bool specials = false) const;
   std::string detokenize(const std::vector<std::int32_t>& tokens) const;
+
+  /// Whether the model brings a chat template.
+  bool has_chat() const;
+  /// The prompt that its template makes of a chat, and its tokens. Throws Error naming what is wrong with the request,
+  /// what the template says of a chat that it does not take, and for a template or model that cannot be used so.
+  std::string chat_text(const ChatRequest& request) const;
+  std::vector<std::int32_t> chat_tokens(const ChatRequest& request) const;
+  /// At which tokens an answer ends: what the template puts behind one, and the tokenizer's eos_token.
+  std::vector<std::int32_t> chat_end_tokens() const;
 
   /// Continues a prompt. `on_text` gets the text as it comes, in whole UTF-8 characters. The same model, device, prompt
   /// and options give the same bytes, with the same tuning verdict in the cache folder. Throws Error when the prompt

@@ -1,0 +1,136 @@
+// Templates against what jinja2 in transformers' environment prints: make_templates.py.
+#include <doctest/doctest.h>
+
+#include <cstdlib>
+#include <ctime>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "chat/rendering.h"
+#include "chat/template.h"
+
+namespace heed::chat {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+/// What the script's strftime_now formats.
+std::chrono::system_clock::time_point then() {
+  std::tm time = {};
+  time.tm_year = 2024 - 1900;
+  time.tm_mon = 6;
+  time.tm_mday = 5;
+  time.tm_hour = 13;
+  time.tm_min = 2;
+  time.tm_sec = 3;
+  time.tm_isdst = -1;
+  return std::chrono::system_clock::from_time_t(std::mktime(&time));
+}
+
+Json read(const std::string& path) {
+  std::ifstream file(path);
+  REQUIRE_MESSAGE(file.good(), path);
+  return Json::parse(file);
+}
+
+/// Whether a template prints what is expected, or is refused where that is.
+bool agrees(const Json& test, const Json& variables) {
+  std::string printed;
+  bool refused = false;
+  try {
+    printed = Template(test["template"].get<std::string>()).render(variables, then());
+  } catch (const Error& error) {
+    refused = true;
+    printed = error.what();
+  }
+  const bool expected = test.contains("expected");
+  const bool same = expected ? !refused && printed == test["expected"].get<std::string>() : refused;
+  INFO(test["name"].get<std::string>());
+  INFO("template ", test["template"].get<std::string>());
+  INFO("printed  ", printed);
+  INFO("expected ", expected ? test["expected"].get<std::string>() : "refused: " + test["refused"].get<std::string>());
+  CHECK(same);
+  return same;
+}
+
+std::string error_of(const std::string& source, const Json& variables = Json::object()) {
+  try {
+    Template(source).render(variables);
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "";
+}
+
+bool says(const std::string& error, const std::string& part) {
+  INFO(error);
+  return error.find(part) != std::string::npos;
+}
+
+}  // namespace
+
+TEST_CASE("templates print what jinja2 prints, or are refused with it") {
+  const Json file = read(HEED_SOURCE_DIR "/tests/unit/chat/templates.json");
+  REQUIRE(file["cases"].size() > 80);
+  for (const Json& test : file["cases"]) agrees(test, file["variables"]);
+}
+
+TEST_CASE("given templates print what transformers prints") {
+  const char* path = std::getenv("HEED_CHAT_CASES");
+  if (path == nullptr) {
+    MESSAGE("SKIPPED: HEED_CHAT_CASES names no file of tests/unit/chat/make_templates.py");
+    return;
+  }
+  std::size_t same = 0;
+  const Json file = read(path);
+  for (const Json& test : file["cases"]) same += agrees(test, test["variables"]);
+  MESSAGE(same, " of ", file["cases"].size(), " agree");
+}
+
+TEST_CASE("what is not supported is refused by name and line") {
+  CHECK(says(error_of("a\n{% include 'x' %}"), "line 2: the tag 'include' is not supported"));
+  CHECK(says(error_of("{% call m() %}{% endcall %}"), "the tag 'call'"));
+  CHECK(says(error_of("\n\n{{ x | wordwrap(3) }}"), "line 3: the filter 'wordwrap' is not supported"));
+  CHECK(says(error_of("{{ x is filter }}"), "the test 'filter' is not supported"));
+  CHECK(says(error_of("{% for x in y recursive %}{% endfor %}"), "recursive loops"));
+  CHECK(says(error_of("{% for x in [1] %}{% macro m() %}{% endmacro %}{% endfor %}"), "a macro within"));
+  CHECK(says(error_of("{{ f(*x) }}"), "arguments with '*'"));
+  CHECK(says(error_of("{{ 'a'.encode('utf-8') }}"), "the method 'encode' of a text is not supported"));
+  CHECK(says(error_of("{{ [1].append(2) }}"), "'append' changes a list"));
+  CHECK(says(error_of("{{ 'a'.__class__ }}"), "the attribute '__class__'"));
+  CHECK(says(error_of("a\n{{ x.y }}"), "line 2: 'x' is undefined"));
+  CHECK(says(error_of("{{ 'ß'.upper() }}"), "several letters"));
+  CHECK(says(error_of("\n{{ raise_exception('no system role') }}"),
+             "chat template (line 2) does not take this chat: no system role"));
+  CHECK_THROWS_AS(Template("{{ raise_exception('x') }}").render(Json::object()), Refused);
+  CHECK(says(error_of("{{ '\xff' }}"), "not valid UTF-8"));
+  CHECK(says(error_of(std::string((1 << 20) + 1, 'a')), "at most 1048576"));
+}
+
+TEST_CASE("a template cannot run for ever, grow for ever, or nest until the stack ends") {
+  CHECK(says(error_of("{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}"),
+             "more than 20000000 steps"));
+  CHECK(says(error_of("{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}"), "nests deeper"));
+  CHECK(says(
+      error_of("{% set n = namespace(x='aaaaaaaa') %}{% for i in range(60) %}{% set n.x = n.x ~ n.x %}{% endfor %}"),
+      "are allowed"));
+  CHECK(says(error_of("{{ 'a' * 999999999999 }}"), "too many"));
+  CHECK(says(error_of("{{ ('a' * 9999) | indent(9999999) }}"), "too many"));
+  CHECK(says(error_of("{% set n = namespace(x=[]) %}{% for i in range(9999) %}{% set n.x = [n.x] %}{% endfor %}"),
+             "nest deeper than 100"));
+  CHECK(says(error_of("{{ range(1000000) }}"), "more than 100000"));
+  CHECK(says(error_of("{{ " + std::string(100'000, '(') + "1" + std::string(100'000, ')') + " }}"), "nests deeper"));
+  CHECK(
+      says(error_of("{{ 1" + std::string(100'000, ' ') + "}}{{ " + std::string(50'000, '-') + "1 }}"), "nests deeper"));
+  std::string sum = "{{ 1";
+  for (int i = 0; i < 50'000; ++i) sum += "+1";
+  CHECK(says(error_of(sum + " }}"), "nest deeper than 150"));
+  std::string ifs;
+  for (int i = 0; i < 50'000; ++i) ifs += "{% if 1 %}";
+  CHECK(says(error_of(ifs), "nests deeper"));
+  Json deep = 1;
+  for (int i = 0; i < 500; ++i) deep = Json::array({deep});
+  CHECK(says(error_of("{{ x }}", {{"x", deep}}), "nest"));
+}
+
+}  // namespace heed::chat
