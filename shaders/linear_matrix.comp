@@ -10,6 +10,8 @@
 // a vec4 of each x row are fetched for 16 * ROWS multiply-adds. No shared memory. Workgroups: column groups vary
 // slowest, so that neighbours share weights. With SAME_shuffle a workgroup is one subgroup, whose lanes fetch the x rows
 // in turn and hand them on: a fetch for all lanes costs CPU drivers as much as one for each.
+// BY_EXPERT: the rows of a tile have one expert. chosen holds, for each tile, that expert (or -1: no tile) and ROWS rows
+// of y (or -1, behind the last), see expert_tiles.comp.
 #extension GL_GOOGLE_include_directive : require
 #ifdef SAME_shuffle
 #extension GL_KHR_shader_subgroup_basic : require
@@ -23,6 +25,7 @@ layout(local_size_x_id = 0) in;
 #include "activation.glsl"
 #define SCALES_APART
 #include "weights.glsl"
+#include "experts.glsl"
 
 #ifdef VECTOR_4
 SAME_F32X4(0, x);
@@ -40,36 +43,54 @@ const uint COLUMNS = GATED == 1 ? 2 : 4;
 
 uint t0;
 
+// The row of y that is row r of the tile; rows past the end are `rows` or more.
+uint tile_row(uint r) { return BY_EXPERT == 1 ? uint(load_i32(chosen, t0 / ROWS * (ROWS + 1) + 1 + r)) : t0 + r; }
+// The row of x that it reads; of rows past the end, that of any.
+uint x_row(uint r) {
+  const uint t = min(tile_row(r), rows - 1);
+  return BY_EXPERT == 1 ? t / sharers : t;
+}
+
 #ifdef SAME_shuffle
 const uint OWN = (ROWS + gl_WorkGroupSize.x - 1) / gl_WorkGroupSize.x;  // rows of x that a lane fetches
 vec4 own_x[OWN];
+uint own_row[OWN];
 #define FETCH_X(k4) fetch_x(k4)
 #define GET_X(r, k4) subgroupShuffle(own_x[(r) / gl_WorkGroupSize.x], (r) % gl_WorkGroupSize.x)
 void fetch_x(uint k4) {
   for (uint i = 0; i < OWN; ++i) {
-    own_x[i] = LOAD_X(min(t0 + i * gl_WorkGroupSize.x + gl_SubgroupInvocationID, rows - 1), k4);
+    own_x[i] = LOAD_X(own_row[i], k4);
   }
 }
 #else
 #define FETCH_X(k4)
-#define GET_X(r, k4) LOAD_X(min(t0 + (r), rows - 1), k4)
+#define GET_X(r, k4) LOAD_X(BY_EXPERT == 1 ? x_rows[r] : min(t0 + (r), rows - 1), k4)
+uint x_rows[ROWS];
 #endif
 
 void main() {
   const uint group = workgroup_index();
   t0 = (group % row_groups) * ROWS;
+  const uint expert = BY_EXPERT == 1 ? uint(load_i32(chosen, t0 / ROWS * (ROWS + 1))) : 0;
+  const int first_row = first_row_of(expert);
   const uint group_n0 = (group / row_groups) * gl_WorkGroupSize.x * COLUMNS;
+  if (BY_EXPERT == 1 && (expert >= experts || has_none_of(first_row, group_n0, gl_WorkGroupSize.x * COLUMNS))) return;
 #ifdef SAME_shuffle
-  if (group_n0 >= count) return;  // lanes past the end still fetch x
+  if (group_n0 >= y_columns()) return;  // lanes past the end still fetch x
   const uint n0 = group_n0 + gl_SubgroupInvocationID * COLUMNS;
+  for (uint i = 0; i < OWN; ++i) {
+    const uint r = i * gl_WorkGroupSize.x + gl_SubgroupInvocationID;
+    own_row[i] = x_row(min(r, ROWS - 1));
+  }
 #else
   const uint n0 = group_n0 + gl_LocalInvocationID.x * COLUMNS;
-  if (n0 >= count) return;
+  if (n0 >= y_columns()) return;
+  for (uint r = 0; r < ROWS; ++r) x_rows[r] = x_row(r);
 #endif
 
   Row weight_rows[4];
   for (uint c = 0; c < 4; ++c) {
-    weight_rows[c] = weight_row(min(n0 + c % COLUMNS, count - 1) + (c / COLUMNS) * width, row_units);
+    weight_rows[c] = weight_row(row_of_column(first_row, n0 + c % COLUMNS) + (c / COLUMNS) * count, row_units);
   }
   vec4 sums[ROWS];
   for (uint r = 0; r < ROWS; ++r) sums[r] = vec4(0.0);
@@ -109,10 +130,11 @@ void main() {
   }
 
   for (uint r = 0; r < ROWS; ++r) {
-    if (t0 + r >= rows) break;
+    const uint t = tile_row(r);
+    if (t >= rows) break;
     for (uint c = 0; c < COLUMNS; ++c) {
-      if (n0 + c >= count) break;
-      const uint n = first + n0 + c;
+      if (!has_column(first_row, n0 + c)) continue;
+      const uint n = column_of_y(n0 + c);
       float value = sums[r][c];
       if (HAS_BIAS == 1) value += load_f32(bias, n);
       value = activate(ACTIVATION, value);
@@ -121,8 +143,8 @@ void main() {
         if (HAS_BIAS == 1) linear_part += load_f32(bias, n + width);
         value *= linear_part;
       }
-      if (HAS_RESIDUAL == 1) value += load_f32(residual, (t0 + r) * width + n);
-      y[(t0 + r) * width + n] = value;
+      if (HAS_RESIDUAL == 1) value += load_f32(residual, t * width + n);
+      y[t * width + n] = value;
     }
   }
 }

@@ -7,7 +7,7 @@
 //
 // y[t, n] = act(sum_k x[t, k] W[n, k] + bias[n]) + residual[t, n], for few rows t (engine/ops/linear.cpp).
 // A workgroup takes `blocks_per_group` blocks of ROWS weight rows and one t; its lanes go along k, a unit of
-// weights each (weights.glsl). It moves ROWS rows of weights a block and 2 flops an element; x is read once a block.
+// weights each (weights.glsl). BY_EXPERT: chosen[t] is the expert of row t. It moves ROWS rows of weights a block and 2 flops an element; x is read once a block.
 #extension GL_GOOGLE_include_directive : require
 layout(local_size_x_id = 0) in;
 #include "constants/linear.h"
@@ -17,6 +17,7 @@ layout(local_size_x_id = 0) in;
 #include "reduce.glsl"
 #include "activation.glsl"
 #include "weights.glsl"
+#include "experts.glsl"
 
 #ifdef VECTOR_4
 READ_F32X4(0, x);
@@ -58,11 +59,16 @@ const uint SUMS = ROWS * (1 + GATED);
 void main() {
   const uint lane = gl_LocalInvocationID.x;
   const uint t = gl_WorkGroupID.y;
-  const uint blocks = (count + ROWS - 1) / ROWS;
+  const uint expert = BY_EXPERT == 1 ? uint(load_i32(chosen, t)) : 0;
+  if (BY_EXPERT == 1 && expert >= experts) return;
+  const uint x_row = BY_EXPERT == 1 ? t / sharers : t;
+  const int first_row = first_row_of(expert);
+  const uint blocks = (y_columns() + ROWS - 1) / ROWS;
   const uint block_begin = gl_WorkGroupID.x * blocks_per_group;
   const uint block_end = min(block_begin + blocks_per_group, blocks);
 
   for (uint block = block_begin; block < block_end; ++block) {
+    if (BY_EXPERT == 1 && has_none_of(first_row, block * ROWS, ROWS)) continue;
     float sums[SUMS];
     for (uint r = 0; r < SUMS; ++r) sums[r] = 0.0;
     float squares = 0.0;
@@ -70,7 +76,7 @@ void main() {
     for (uint unit = lane; unit < row_units; unit += gl_WorkGroupSize.x) {
       vec4 xs[UNIT_VECTORS];
       for (uint j = 0; j < UNIT_VECTORS; ++j) {
-        xs[j] = load_x(t, unit * UNIT_VECTORS + j);
+        xs[j] = load_x(x_row, unit * UNIT_VECTORS + j);
         if (HAS_NORM == 1) {
           squares += dot(xs[j], xs[j]);
           xs[j] *= load_norm(unit * UNIT_VECTORS + j);
@@ -78,7 +84,7 @@ void main() {
       }
       for (uint r = 0; r < SUMS; ++r) {
         // Rows past the end repeat the last one and are not written.
-        const uint row = min(block * ROWS + r % ROWS, count - 1) + (r / ROWS) * width;
+        const uint row = row_of_column(first_row, block * ROWS + r % ROWS) + (r / ROWS) * count;
         const Unit u = load_unit(weight_row(row, row_units), unit);
         vec4 partial = xs[0] * unit_vector(u, 0);
         for (uint j = 1; j < UNIT_VECTORS; ++j) partial = fma(xs[j], unit_vector(u, j), partial);
@@ -97,8 +103,8 @@ void main() {
 
     if (lane == 0) {
       for (uint r = 0; r < ROWS; ++r) {
-        const uint n = first + block * ROWS + r;
-        if (n >= first + count) break;
+        if (!has_column(first_row, block * ROWS + r)) continue;
+        const uint n = column_of_y(block * ROWS + r);
         float value = sums[r];
         if (HAS_BIAS == 1) value += load_f32(bias, n);
         value = activate(ACTIVATION, value);

@@ -12,22 +12,18 @@
 #include <algorithm>
 #include <cmath>
 
-#include "constants/linear.h"
 #include "constants/linear_pair.h"
 #include "graph/integer.h"
 #include "ops/activation.h"
+#include "ops/linear_kernels.h"
 #include "ops/op.h"
 #include "plan/lowering.h"
 
 namespace heed::ops {
 namespace {
 
-// The kernel for one row reads x once a weight row block; from here on rows of x share weights in registers.
-constexpr std::uint32_t kMatrixRows = 4;
-
-// Bindings of all its kernels.
-enum : std::size_t { kX = 0, kWords, kScales, kBias, kResidual, kNormWeight };
 constexpr std::uint32_t kPairBindings = 12;  // of linear_pair.comp
+constexpr std::size_t kNoInput = 99;
 
 bool gated(const Node& node) { return node.attributes.has("gate"); }
 
@@ -124,90 +120,6 @@ void reference(const ReferenceContext& c) {
   }
 }
 
-/// What one dispatch computes: output columns of one piece of the weight.
-struct Product {
-  std::uint32_t rows;       // of x
-  std::uint32_t count;      // output columns
-  std::uint32_t width;      // output columns of all pieces
-  std::uint32_t row_units;  // of a weight row
-  bool gate;
-  std::int64_t head_rows;  // rows, see Tuning::rows_a_lane
-};
-
-/// A dispatch and its constants, of which choose_*() fill in what depends on the kernel.
-struct Kernel {
-  Dispatch dispatch;
-  LinearPush push;
-  LinearConstants constants;
-};
-
-/// Lets a kernel read what all lanes need at the same place as the tuner found best.
-void choose_same(const Lowering& l, Dispatch& d) {
-  const bool storage = l.tuning().texel && l.tuning().same_storage;
-  d.variant.push_back(storage ? "storage" : "read");
-  if (storage) d.bindings[kX].view = d.bindings[kNormWeight].view = View::None;
-}
-
-/// Many rows of x: tiles of x rows and output columns in registers. False where the device's loops are too short for
-/// that.
-bool choose_matrix(const Lowering& l, const Product& p, Kernel& kernel) {
-  if (p.rows < kMatrixRows || l.has(4) || 2 * std::uint64_t{p.row_units} + 64 > l.caps().max_loop_iterations)
-    return false;
-  Dispatch& d = kernel.dispatch;
-  d.shader = "linear_matrix";
-  const bool hand_on = can_shuffle_rows(l.caps(), l.tuning());
-  const std::uint32_t lanes = hand_on ? l.caps().subgroup_size : l.lanes(8);
-  if (hand_on) {
-    d.variant.push_back("shuffle");
-  } else {
-    choose_same(l, d);
-  }
-  const std::uint32_t tile_rows = hand_on && p.rows >= 16 ? 16 : p.rows >= 8 ? 8 : 4;
-  const std::uint32_t row_groups = ceil_div(p.rows, tile_rows);
-  kernel.constants.lanes = lanes;
-  kernel.constants.rows = tile_rows;
-  kernel.push.share = row_groups;
-  d.groups = l.spread(ceil_div(p.count, std::uint64_t{lanes} * (p.gate ? 2 : 4)) * row_groups);
-  return true;
-}
-
-/// Few rows of x, a lane has weight rows of its own. False where the device's loops are too short for that.
-bool choose_lanes(const Lowering& l, const Product& p, Kernel& kernel) {
-  const Tuning& tuning = l.tuning();
-  if (!tuning.lane_rows || 2 * std::uint64_t{p.row_units} + 128 > l.caps().max_loop_iterations) return false;
-  Dispatch& d = kernel.dispatch;
-  d.shader = "linear_lanes";
-  choose_same(l, d);
-  const std::uint32_t rows = tuning.rows_a_lane(p.width, p.gate, p.head_rows);
-  const std::uint32_t blocks = u32(ceil_div(p.count, std::uint64_t{rows} * tuning.lanes));
-  kernel.constants.lanes = tuning.lanes;
-  kernel.constants.rows = rows;
-  kernel.push.share = blocks;
-  d.groups = l.spread(std::uint64_t{blocks} * p.rows);
-  return true;
-}
-
-/// Few rows of x, the lanes of a workgroup share weight rows and go along k.
-void choose_vector(const Lowering& l, const Product& p, Kernel& kernel) {
-  const Tuning& tuning = l.tuning();
-  Dispatch& d = kernel.dispatch;
-  d.shader = "linear_vector";
-  d.variant.push_back(l.caps().subgroup_arithmetic ? "1" : "0");
-  const std::uint32_t blocks = ceil_div(p.count, tuning.rows);
-  const std::uint32_t limit = std::min(tuning.max_groups, l.caps().max_workgroup_count[0]);
-  const std::uint32_t sums = p.gate ? 2 * tuning.rows : tuning.rows;
-  const auto iterations = [&](std::uint32_t lanes) {  // of one block
-    return 2 + std::uint64_t{p.row_units} / lanes + sums * (4 + Lowering::reduce_iterations(lanes));
-  };
-  const std::uint32_t lanes = l.lanes_within_loops(tuning.lanes, iterations);
-  const auto per_group =
-      u32(std::min<std::uint64_t>(ceil_div(blocks, limit), l.caps().max_loop_iterations / iterations(lanes)));
-  kernel.constants.lanes = lanes;
-  kernel.constants.rows = tuning.rows;
-  kernel.push.share = per_group;
-  d.groups = {ceil_div(blocks, per_group), p.rows, 1};
-}
-
 /// Columns that the lanes of linear_pair.comp hold together.
 std::int64_t chunk_columns(const Tuning& tuning) { return 4 * std::int64_t{tuning.lanes}; }
 
@@ -278,44 +190,32 @@ void lower(Lowering& l) {
   if (columns == 0) l.fail("the weight has no columns");
   if (rows == 0 || n == 0) return;
 
-  const bool whole_units = columns % unit_columns(dtype) == 0;
-  const View view = whole_units ? View::F32x4 : View::F32;
-  const auto activation =
-      static_cast<std::uint32_t>(activation_named(l.attributes().text(gate ? "gate" : "activation", "none")));
+  const View view = linear_view(dtype, columns);
+  const LinearEpilogue epilogue = {.activation = static_cast<std::uint32_t>(
+                                       activation_named(l.attributes().text(gate ? "gate" : "activation", "none"))),
+                                   .bias = l.has(2),
+                                   .residual = l.has(3),
+                                   .norm_eps = static_cast<float>(l.attributes().real("norm_eps", 0.0))};
   const std::int64_t head_rows = l.attributes().integer("head_rows", 0);
   for (const MatrixPiece& piece : l.matrix(1, n, gate, head_rows)) {
-    const Product product = {
-        u32(rows), u32(gate ? n : piece.row_count), u32(n), u32(matrix_row_units(dtype, columns)), gate, head_rows};
-    Kernel kernel{.dispatch = {},
-                  .push = {.rows = product.rows,
-                           .columns = u32(columns),
-                           .row_units = product.row_units,
-                           .count = product.count,
-                           .first = u32(piece.row_begin),
-                           .width = product.width,
-                           .norm_eps = static_cast<float>(l.attributes().real("norm_eps", 0.0)),
-                           .share = 0},
-                  .constants = {.lanes = 0,
-                                .rows = 0,
-                                .activation = activation,
-                                .has_bias = l.has(2),
-                                .has_residual = l.has(3),
-                                .has_norm = l.has(4),
-                                .gated = gate,
-                                .band = piece.band}};
-    Dispatch& d = kernel.dispatch;
-    const Binding x = l.read(kX, view);
-    d.bindings = {x,
-                  piece.words,
-                  piece.scales,
-                  l.read_or(2, View::F32, x),
-                  l.read_or(3, View::F32, x),
-                  l.read_or(4, view, x),
-                  l.write()};
-    d.variant = {std::string(dtype_name(dtype)), whole_units ? "4" : "1"};
-    if (!choose_matrix(l, product, kernel) && !choose_lanes(l, product, kernel)) choose_vector(l, product, kernel);
-    d.push_constants = words_of(kernel.push);
-    d.specialization = words_of(kernel.constants);
+    const LinearWork work = {.dtype = dtype,
+                             .rows = u32(rows),
+                             .columns = u32(columns),
+                             .count = u32(gate ? n : piece.row_count),
+                             .first = u32(piece.row_begin),
+                             .width = u32(n),
+                             .gate = gate,
+                             .norm = l.has(4),
+                             .head_rows = head_rows};
+    const Binding x = l.read(0, view);
+    Dispatch d = linear_dispatch(l, work, epilogue,
+                                 {.x = x,
+                                  .weight = piece,
+                                  .bias = l.read_or(2, View::F32, x),
+                                  .residual = l.read_or(3, View::F32, x),
+                                  .norm_weight = l.read_or(4, view, x),
+                                  .y = l.write(),
+                                  .chosen = l.read_or(kNoInput, View::I32, x)});
     d.flops = saturating_product({2, u64(rows), u64(columns), u64(gate ? w[0] : piece.row_count)});
     d.bytes = piece.bytes;
     l.emit(std::move(d));

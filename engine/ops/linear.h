@@ -48,9 +48,17 @@ bool plain_linear(const Node& node);
 std::optional<Node> merge_linears(Graph& graph, const std::vector<const Node*>& nodes, const DeviceCaps& caps,
                                   const Tuning& tuning);
 
+/// An expert_linear with nothing but its three operands.
+bool plain_expert_linear(const Node& node);
+
+/// The same for two products of experts that read the same rows and the same choice.
+std::optional<Node> merge_expert_linears(Graph& graph, const Node& first, const Node& second, const DeviceCaps& caps,
+                                         const Tuning& tuning);
+
 // Passes of this op (linear_fusions.cpp).
 
-/// linear(x, A), linear(x, B) and gate(a, b) become one linear with the rows of A and B stacked and attribute `gate`.
+/// linear(x, A), linear(x, B) and gate(a, b) become one linear with the rows of A and B stacked and attribute `gate`;
+/// likewise two expert_linear, where B's experts come behind A's.
 void fuse_gate(const FusionContext& context);
 
 /// rms_norm whose result goes into linears alone is done inside them (input 4, attribute norm_eps). Only where x is a

@@ -33,9 +33,10 @@ std::optional<Value> stack(const Graph& graph, const std::vector<ValueId>& ids, 
   // A short part would end within a block.
   if (stacked.shape.size() == 1 && dtype_info(stacked.dtype).block_elements > 1) return std::nullopt;
   stacked.shape[0] = Dim(rows);
-  if (stacked.shape.size() == 2) {
+  if (stacked.shape.size() >= 2) {
+    for (std::size_t i = 1; i + 1 < stacked.shape.size(); ++i) rows *= stacked.shape[i].size;
     const DeviceWeight weight =
-        matrix_weight(stacked.dtype, rows, stacked.shape[1].size, tuning.weight_band(rows, false, 0));
+        matrix_weight(stacked.dtype, rows, stacked.shape.back().size, tuning.weight_band(rows, false, 0));
     if (weight.bytes > std::min(caps.max_storage_buffer_range, largest_weight(caps))) {
       return std::nullopt;
     }
@@ -51,6 +52,9 @@ ValueId add_weight(Graph& graph, Value value) {
   return static_cast<ValueId>(graph.values.size() - 1);
 }
 
+/// Where a product has its norm's weight.
+std::size_t norm_input(const Node& node) { return node.op == "linear" ? 4 : 3; }
+
 }  // namespace
 
 bool product_alone(const Node& node) {
@@ -59,6 +63,11 @@ bool product_alone(const Node& node) {
 }
 
 bool plain_linear(const Node& node) { return product_alone(node) && input_of(node, 3) == kNoValue; }
+
+bool plain_expert_linear(const Node& node) {
+  return node.op == "expert_linear" && input_of(node, 3) == kNoValue && !node.attributes.has("gate") &&
+         node.attributes.text("activation", "none") == "none";
+}
 
 std::optional<Node> merge_linears(Graph& graph, const std::vector<const Node*>& nodes, const DeviceCaps& caps,
                                   const Tuning& tuning) {
@@ -83,6 +92,16 @@ std::optional<Node> merge_linears(Graph& graph, const std::vector<const Node*>& 
   return merged;
 }
 
+std::optional<Node> merge_expert_linears(Graph& graph, const Node& first, const Node& second, const DeviceCaps& caps,
+                                         const Tuning& tuning) {
+  if (first.inputs[0] != second.inputs[0] || first.inputs[2] != second.inputs[2]) return std::nullopt;
+  const std::optional<Value> weight = stack(graph, {first.inputs[1], second.inputs[1]}, caps, tuning);
+  if (!weight) return std::nullopt;
+  Node merged = first;
+  merged.inputs[1] = add_weight(graph, *weight);
+  return merged;
+}
+
 void fuse_gate(const FusionContext& context) {
   Graph& graph = context.graph;
   const Wiring wiring(graph);
@@ -95,10 +114,12 @@ void fuse_gate(const FusionContext& context) {
     if (!a || !b || a == b || !can_move(graph, *a, i) || !can_move(graph, *b, i)) continue;
     const Node& first = graph.nodes[*a];
     const Node& second = graph.nodes[*b];
-    if (!plain_linear(first) || !plain_linear(second)) continue;
+    const bool experts = plain_expert_linear(first) && plain_expert_linear(second);
+    if (!experts && (!plain_linear(first) || !plain_linear(second))) continue;
     // A gate broadcasts; only halves of equal width can be told apart in one weight.
     if (graph.value(first.inputs[1]).shape != graph.value(second.inputs[1]).shape) continue;
-    std::optional<Node> merged = merge_linears(graph, {&first, &second}, context.caps, context.tuning);
+    std::optional<Node> merged = experts ? merge_expert_linears(graph, first, second, context.caps, context.tuning)
+                                         : merge_linears(graph, {&first, &second}, context.caps, context.tuning);
     if (!merged) continue;
     dead.insert({*a, *b});
     merged->name = gate.name;
@@ -126,14 +147,17 @@ void fuse_norm(const FusionContext& context) {
       Node& node = graph.nodes[user];
       if (std::find(node.inputs.begin(), node.inputs.end(), normed) == node.inputs.end()) continue;
       users.push_back(&node);
-      fits = fits && node.op == "linear" && can_move(graph, i, user) && node.inputs[0] == normed &&
-             std::count(node.inputs.begin(), node.inputs.end(), normed) == 1 && input_of(node, 4) == kNoValue;
+      const bool product = node.op == "linear" || node.op == "expert_linear";
+      fits = fits && product && can_move(graph, i, user) && node.inputs[0] == normed &&
+             std::count(node.inputs.begin(), node.inputs.end(), normed) == 1 &&
+             input_of(node, norm_input(node)) == kNoValue;
     }
     if (!fits || users.empty()) continue;
     for (Node* user : users) {
-      user->inputs.resize(std::max<std::size_t>(user->inputs.size(), 5), kNoValue);
+      const std::size_t norm_weight = norm_input(*user);
+      user->inputs.resize(std::max(user->inputs.size(), norm_weight + 1), kNoValue);
       user->inputs[0] = norm.inputs[0];
-      user->inputs[4] = norm.inputs[1];
+      user->inputs[norm_weight] = norm.inputs[1];
       user->attributes.set("norm_eps", norm.attributes.real("eps"));
     }
     dead.insert(i);
@@ -176,7 +200,7 @@ void fuse_pairs(const FusionContext& context) {
 
 void fuse_linear_activation(const FusionContext& context) {
   fuse_into_maker(context.graph, [](Node& maker, const Node& reader) {
-    if (!plain_linear(maker) || !is_activation(reader.op)) return false;
+    if ((!plain_linear(maker) && !plain_expert_linear(maker)) || !is_activation(reader.op)) return false;
     maker.attributes.set("activation", reader.op);
     return true;
   });

@@ -49,6 +49,14 @@ bool Lowering::is_graph_output(std::size_t i) const {
   return std::find(graph_.outputs.begin(), graph_.outputs.end(), node_->outputs[i]) != graph_.outputs.end();
 }
 
+const TensorType* Lowering::input_of_maker(std::size_t input, std::string_view op) const {
+  const auto maker = std::ranges::find_if(graph_.nodes, [&](const Node& node) {
+    return node.op == op && std::ranges::find(node.outputs, node_->inputs[input]) != node.outputs.end();
+  });
+  if (maker == graph_.nodes.end() || maker->inputs.empty() || maker->inputs[0] == kNoValue) return nullptr;
+  return &types_[static_cast<std::size_t>(maker->inputs[0])];
+}
+
 const HostTensor* Lowering::known(std::size_t input) const {
   const auto found = has(input) ? known_.find(node_->inputs[input]) : known_.end();
   return found == known_.end() ? nullptr : &found->second;
@@ -81,6 +89,10 @@ DeviceWeight Lowering::describe_weight(const Value& value, const TensorType& typ
   const bool rows = !type.shape.empty() && type.shape[0] > 0;
   weight.row_count = rows ? type.shape[0] : 1;
   weight.columns = rows ? count / type.shape[0] : count;
+  if (layout == WeightLayout::Matrix && type.shape.size() > 2) {  // a stack
+    weight.columns = type.shape.back();
+    weight.row_count = weight.columns == 0 ? 0 : count / weight.columns;
+  }
   if (layout != WeightLayout::Matrix && value.parts.empty()) {
     weight.row_count = 1;  // one run of elements, whatever the shape
     weight.columns = count;

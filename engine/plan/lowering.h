@@ -64,6 +64,8 @@ class Lowering {
   const TensorType& output(std::size_t i = 0) const;
   bool wants_output(std::size_t i) const;
   bool is_graph_output(std::size_t i = 0) const;
+  /// The type of the first input of the node that makes this input, where that is an `op`; else nullptr.
+  const TensorType* input_of_maker(std::size_t input, std::string_view op) const;
   /// Elements of an input or output that is known before anything runs; nullptr for others.
   const HostTensor* known(std::size_t input) const;
   const HostTensor* known_output(std::size_t i = 0) const;
@@ -77,7 +79,7 @@ class Lowering {
   Binding update(std::size_t i);
   /// An input that is a weight for products with so many output columns (Tuning::weight_band); for linear and
   /// embedding. Cut into pieces of whole bands of at least 32 rows where limits ask for it, but never
-  /// a gate's weight.
+  /// a gate's weight. Of a stack of matrices the rows are those of all of them.
   std::vector<MatrixPiece> matrix(std::size_t i, std::int64_t outputs, bool gate, std::int64_t head_rows);
   /// A weight with its elements in another order, made so when it is uploaded. Nothing where the input is no weight of
   /// the file, or made of several.

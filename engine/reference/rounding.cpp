@@ -87,6 +87,8 @@ Rounding rounding_of(const Node& node, const std::vector<Shape>& inputs, const s
     const double terms = last(input(0)) + (input(5).empty() ? 0.0 : last(input(5)));
     return with_activation(sum_of(terms, input(4).empty() ? 0.0 : 6.0));
   }
+  if (op == "expert_linear") return with_activation(sum_of(last(input(0)), input(3).empty() ? 0.0 : 6.0));
+  if (op == "expert_sum") return sum_of(input(0).size() < 2 ? 1.0 : static_cast<double>(input(0).end()[-2]));
   if (op == "matmul") return sum_of(last(input(0)));
   if (op == "einsum") {
     double most = 1.0;
@@ -104,9 +106,9 @@ Rounding rounding_of(const Node& node, const std::vector<Shape>& inputs, const s
   if (one_of(op, {"rms_norm", "layer_norm"})) return sum_of(last(input(0)), 6.0);
   if (one_of(op, {"group_norm", "instance_norm"})) return sum_of(elements(input(0)), 6.0);
   if (op == "batch_norm") return sum_of(2.0, 6.0);
-  if (one_of(op, {"softmax", "log_softmax"})) {
-    const double steps = 8.0 + std::sqrt(elements(input(0)));
-    if (op == "softmax") return {.exact = false, .result = steps, .logarithm = true};
+  if (one_of(op, {"softmax", "log_softmax", "route"})) {
+    const double steps = 8.0 + std::sqrt(op == "route" ? last(input(0)) : elements(input(0)));
+    if (op != "log_softmax") return {.exact = false, .result = steps, .logarithm = true};
     return {.exact = false, .result = 4.0, .absolute = steps};
   }
   if (op == "attention") {

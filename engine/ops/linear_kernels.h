@@ -1,0 +1,64 @@
+#pragma once
+
+#include <cstdint>
+
+#include "constants/linear.h"
+#include "plan/lowering.h"
+
+/// What linear.cpp and expert_linear.cpp share: the choice between linear_vector.comp, linear_lanes.comp and
+/// linear_matrix.comp, and how it is dispatched.
+namespace heed::ops {
+
+/// What one dispatch computes: output columns of some rows of the weight.
+struct LinearWork {
+  DType dtype = DType::F32;
+  std::uint32_t rows = 0;     // of y
+  std::uint32_t columns = 0;  // of x, K
+  std::uint32_t count = 0;    // weight rows of the dispatch; half of them where there is a gate
+  std::uint32_t first = 0;    // of all the weight's
+  std::uint32_t width = 0;    // columns of y
+  bool gate = false;
+  bool norm = false;           // x is normalised first
+  std::int64_t head_rows = 0;  // see Tuning::rows_a_lane
+
+  // Of products whose rows each name one of a stack of weights.
+  std::uint32_t experts = 0;  // 0: there is one weight
+  std::uint32_t sharers = 1;  // rows of y that read one row of x
+  std::uint32_t tile_rows =
+      0;  // 0: `chosen` names an expert for each row of y; else it holds tiles (expert_tiles.comp)
+  std::uint32_t tiles = 0;
+};
+
+/// The operands of a dispatch. Those that are not there may be any binding.
+struct LinearBindings {
+  Binding x;  // linear_view()
+  MatrixPiece weight;
+  Binding bias, residual;  // View::F32
+  Binding norm_weight;     // linear_view()
+  Binding y;
+  Binding chosen;  // View::I32
+};
+
+/// What is done with the sums.
+struct LinearEpilogue {
+  std::uint32_t activation = 0;  // or the gate's
+  bool bias = false;
+  bool residual = false;
+  float norm_eps = 0;
+};
+
+/// How kernels read x and the norm's weight.
+View linear_view(DType dtype, std::int64_t columns);
+
+/// Rows of x that linear_matrix.comp takes at a time where there are so many.
+std::uint32_t linear_tile_rows(const Lowering& l, std::uint64_t rows);
+
+/// Whether that kernel can run on a device, whatever the number of rows: its loops are not too long, and x comes as it
+/// is.
+bool fits_linear_matrix(const Lowering& l, const LinearWork& work);
+
+/// The dispatch, but for flops and bytes.
+Dispatch linear_dispatch(const Lowering& l, const LinearWork& work, const LinearEpilogue& epilogue,
+                         const LinearBindings& bindings);
+
+}  // namespace heed::ops
