@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
 
@@ -32,7 +33,10 @@ class DecoderBuilder {
   ValueId turned(ValueId in, const char* which, std::int64_t heads);
   /// Multi-head attention of a layer, before its output product.
   ValueId attend(ValueId in);
-  ValueId feed_forward(ValueId in, ValueId residual);
+  /// Of a layer without experts, or of a shared one: `kind` ends its names.
+  ValueId feed_forward(ValueId in, ValueId residual, std::int64_t width, const std::string& kind = "");
+  ValueId experts(ValueId in, ValueId residual);
+  bool has_experts() const { return p_.experts > 0 && !std::ranges::binary_search(p_.dense_layers, layer_); }
   /// x plus what a part of the layer makes: `make` is given what it shall add its result to, or none.
   template <typename Make>
   ValueId plus(ValueId x, const char* what, const char* post_norm, const Make& make);
@@ -157,16 +161,48 @@ ValueId DecoderBuilder::attend(ValueId in) {
   return g_.add("attention", named("attention"), {q, k, v, slopes_, cache_k, cache_v, position_}, std::move(how));
 }
 
-ValueId DecoderBuilder::feed_forward(ValueId in, ValueId residual) {
+ValueId DecoderBuilder::feed_forward(ValueId in, ValueId residual, std::int64_t width, const std::string& kind) {
+  const auto product = [&](const std::string& name, const std::string& activation = "none") {
+    return linear(named(name), tensor(name), in, width, p_.width, kNoValue, activation);
+  };
   ValueId h;
   if (p_.feed_forward == "gated") {
-    const ValueId gate = linear(named("ffn_gate"), tensor("ffn_gate"), in, p_.ffn_width, p_.width);
-    const ValueId up = linear(named("ffn_up"), tensor("ffn_up"), in, p_.ffn_width, p_.width);
-    h = g_.add("gate", named("ffn_gated"), {gate, up}, {{"activation", p_.activation}});
+    const ValueId gate = product("ffn_gate" + kind);
+    const ValueId up = product("ffn_up" + kind);
+    h = g_.add("gate", named("ffn_gated" + kind), {gate, up}, {{"activation", p_.activation}});
   } else {
-    h = linear(named("ffn_up"), tensor("ffn_up"), in, p_.ffn_width, p_.width, kNoValue, p_.activation);
+    h = product("ffn_up" + kind, p_.activation);
   }
-  return linear(named("ffn_down"), tensor("ffn_down"), h, p_.width, p_.ffn_width, residual);
+  return linear(named("ffn_down" + kind), tensor("ffn_down" + kind), h, p_.width, width, residual);
+}
+
+ValueId DecoderBuilder::experts(ValueId in, ValueId residual) {
+  const ValueId logits = linear(named("router"), tensor("ffn_gate_inp"), in, p_.experts, p_.width);
+  Attributes how = {{"chosen", p_.experts_used}, {"normalise", std::int64_t{p_.expert_softmax == "chosen"}}};
+  if (p_.expert_scale != 1) how.set("scale", p_.expert_scale);
+  const std::vector<ValueId> choice = g_.add_many("route", named("route"), {logits}, how, 2);  // (tokens, used)
+  const auto product = [&](const std::string& name, ValueId x, std::int64_t rows, std::int64_t columns) {
+    const ValueId weight = weights_.required(tensor(name) + ".weight", {p_.experts, rows, columns});
+    return g_.add("expert_linear", named(name), {x, weight, choice[0]});
+  };
+  const ValueId gate = product("ffn_gate_exps", in, p_.expert_width, p_.width);
+  const ValueId up = product("ffn_up_exps", in, p_.expert_width, p_.width);
+  const ValueId h = g_.add("gate", named("ffn_gated_exps"), {gate, up}, {{"activation", p_.activation}});
+  const ValueId made = product("ffn_down_exps", h, p_.width, p_.expert_width);  // (tokens, used, width)
+  if (p_.shared_expert_width > 0) {
+    const bool weighed = weights_.has(tensor("ffn_gate_inp_shexp.weight"));
+    ValueId shared = feed_forward(in, weighed ? kNoValue : residual, p_.shared_expert_width, "_shexp");
+    if (weighed) {
+      const ValueId weight =
+          linear(named("shared_weight"), tensor("ffn_gate_inp_shexp"), in, 1, p_.width, kNoValue, "sigmoid");
+      shared = g_.add("mul", named("shared_weighed"), {shared, weight});
+      if (residual != kNoValue) shared = g_.add("add", named("shared_added"), {residual, shared});
+    }
+    residual = shared;
+  }
+  std::vector<ValueId> terms = {made, choice[1]};
+  if (residual != kNoValue) terms.push_back(residual);
+  return g_.add("expert_sum", named("ffn_experts"), std::move(terms));
 }
 
 template <typename Make>
@@ -194,7 +230,9 @@ ValueId DecoderBuilder::layer(ValueId x) {
   } else if (before) {
     f = norm(named("ffn_norm"), tensor("ffn_norm"), f, p_.width);
   }
-  return plus(y, "ffn", "post_ffw_norm", [&](ValueId residual) { return feed_forward(f, residual); });
+  return plus(y, "ffn", "post_ffw_norm", [&](ValueId residual) {
+    return has_experts() ? experts(f, residual) : feed_forward(f, residual, p_.ffn_width);
+  });
 }
 
 ValueId DecoderBuilder::logits(ValueId x) {

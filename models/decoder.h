@@ -34,6 +34,17 @@ struct DecoderParameters {
   std::string feed_forward = "gated";  // act(gate(x)) * up(x); "plain": act(up(x))
   std::string activation;              // "silu", "gelu", "gelu_tanh", "relu"
 
+  /// Mixtures of experts: a layer's feed-forward is that of `experts` gated ones of expert_width, of which a router
+  /// chooses experts_used for each token, by the largest of its logits. Each is weighed by its softmax among all
+  /// logits, or among the chosen ones alone (expert_softmax), times expert_scale.
+  std::int64_t experts = 0;  // E; 0: none, and no more of the following
+  std::int64_t experts_used = 0;
+  std::int64_t expert_width = 0;       // X
+  std::string expert_softmax = "all";  // "chosen": weights of a token sum to 1 (times the scale)
+  double expert_scale = 1;
+  std::int64_t shared_expert_width = 0;      // S, of one that every token has besides; 0: none
+  std::vector<std::int64_t> dense_layers{};  // with a plain feed-forward of ffn_width instead, in ascending order
+
   /// Rotary positions: the leading part of each head that turns, even, at most head_dim; 0: none.
   std::int64_t rope_dims = 0;
   std::string rope_layout{};   // "interleaved" or "half", as the op `rotary` defines; where rope_dims is not 0
@@ -69,10 +80,16 @@ struct DecoderParameters {
 ///   blk.N.ffn_gate.weight [F,D]           of a gated feed-forward
 ///   blk.N.ffn_up.weight [F,D], ffn_down.weight [D,F]
 ///   blk.N.post_ffw_norm.weight [D]        for "post" and "both"
-/// and output_norm.weight [D]. Optional: a .bias beside each matrix and each norm of layer_norm; position_embd.weight
-/// [context,D], added to the embedding; token_embd_norm.weight [D], of the embedding; output.weight [V,D] (the
-/// embedding serves as output matrix without it); rope_freqs.weight [rope_dims/2], which divides the angles and becomes
-/// an attribute. Throws Error for a tensor that is missing, has another shape or is not among these.
+/// In layers with experts instead of the last three matrices
+///   blk.N.ffn_gate_inp.weight [E,D]       of the router
+///   blk.N.ffn_gate_exps.weight and ffn_up_exps.weight [E,X,D], ffn_down_exps.weight [E,D,X]
+///   blk.N.ffn_gate_shexp.weight and ffn_up_shexp.weight [S,D], ffn_down_shexp.weight [D,S], of a shared expert
+///   blk.N.ffn_gate_inp_shexp.weight [1,D]           optional: the sigmoid of its product weighs the shared expert
+/// and output_norm.weight [D]. Optional: a .bias beside each matrix, but for those of experts, and each norm of
+/// layer_norm; position_embd.weight [context,D], added to the embedding; token_embd_norm.weight [D], of the embedding;
+/// output.weight [V,D] (the embedding serves as output matrix without it); rope_freqs.weight [rope_dims/2], which
+/// divides the angles and becomes an attribute. Throws Error for a tensor that is missing, has another shape or is not
+/// among these.
 Graph decoder_graph(const DecoderParameters& parameters, const TensorTable& tensors, const TensorValues& values = {},
                     const TensorNames& names = {});
 

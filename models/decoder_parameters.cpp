@@ -37,6 +37,44 @@ std::vector<std::int64_t> windows_of(ParameterReader& reader, std::int64_t layer
   return windows;
 }
 
+/// Those of mixtures of experts.
+void read_experts(ParameterReader& reader, DecoderParameters& p) {
+  if (reader.has("experts")) p.experts = reader.integer("experts", 0, kMost);
+  const auto size = [&](const char* key) { return reader.has(key) ? reader.integer(key, 0, kMost) : 0; };
+  p.experts_used = size("experts_used");
+  p.expert_width = size("expert_width");
+  p.expert_softmax = choice_or(reader, "expert_softmax", p.expert_softmax, {"all", "chosen"});
+  p.expert_scale = number_or(reader, "expert_scale", 1, false);
+  p.shared_expert_width = size("shared_expert_width");
+  if (reader.has("dense_layers")) {
+    const nlohmann::json& list = reader.value("dense_layers");
+    const auto wrong = [&] {
+      reader.fail(fmt::format("hyperparameter 'dense_layers' is {}; expected layers from 0 to {} in ascending order",
+                              list.dump(), p.layers - 1));
+    };
+    if (!list.is_array()) wrong();
+    for (const nlohmann::json& layer : list) {
+      if (!layer.is_number_integer() || layer < (p.dense_layers.empty() ? 0 : p.dense_layers.back() + 1) ||
+          layer >= p.layers) {
+        wrong();
+      }
+      p.dense_layers.push_back(layer.get<std::int64_t>());
+    }
+  }
+  if (p.experts == 0) {
+    if (p.experts_used > 0 || p.expert_width > 0 || p.shared_expert_width > 0 || !p.dense_layers.empty()) {
+      reader.fail("has hyperparameters of experts, but 'experts' is 0");
+    }
+    return;
+  }
+  if (p.experts_used < 1 || p.experts_used > p.experts) {
+    reader.fail(fmt::format("hyperparameter 'experts_used' is {}; expected 1 to {}, as many as there are experts",
+                            p.experts_used, p.experts));
+  }
+  if (p.expert_width == 0) reader.fail("hyperparameter 'expert_width' is missing or 0");
+  if (p.feed_forward != "gated") reader.fail("has experts whose feed-forward is not gated");
+}
+
 }  // namespace
 
 DecoderParameters DecoderParameters::from_json(const nlohmann::json& json) {
@@ -56,6 +94,7 @@ DecoderParameters DecoderParameters::from_json(const nlohmann::json& json) {
   p.query_norm = choice_or(reader, "query_norm", p.query_norm, {"none", "head", "all"});
   p.feed_forward = choice_or(reader, "feed_forward", p.feed_forward, {"gated", "plain"});
   p.activation = reader.choice("activation", {"silu", "gelu", "gelu_tanh", "relu"});
+  read_experts(reader, p);
   p.rope_dims = reader.integer("rope_dims", 0, kMost);
   if (p.rope_dims > 0 || reader.has("rope_layout")) {
     p.rope_layout = choice_or(reader, "rope_layout", "", {"interleaved", "half", ""});
@@ -99,6 +138,13 @@ nlohmann::json DecoderParameters::to_json() const {
           {"query_norm", query_norm},
           {"feed_forward", feed_forward},
           {"activation", activation},
+          {"experts", experts},
+          {"experts_used", experts_used},
+          {"expert_width", expert_width},
+          {"expert_softmax", expert_softmax},
+          {"expert_scale", expert_scale},
+          {"shared_expert_width", shared_expert_width},
+          {"dense_layers", dense_layers},
           {"rope_dims", rope_dims},
           {"rope_layout", rope_layout},
           {"rope_base", rope_base},

@@ -179,6 +179,26 @@ FAMILIES = [
     Golden("falcon_groups", 7, family("falcon", new_decoder_architecture=True, num_kv_heads=2, bias=True,
                                       intermediate_size="none", **WITHOUT_GROUPS), torch.bfloat16, None,
            variants={"rope_theta": {"rope_parameters": rope(500.0)}}),
+    # Mixtures of experts: how many are chosen, and what becomes of their weights.
+    Golden("mixtral", 1, family("mixtral", num_local_experts=5, num_experts_per_tok=2), torch.bfloat16, None,
+           variants={"num_experts_per_tok": {"num_experts_per_tok": 3}}),
+    Golden("qwen2_moe", 1, family("qwen2_moe", num_experts=6, num_experts_per_tok=3, moe_intermediate_size=20,
+                                  shared_expert_intermediate_size=28, decoder_sparse_step=2), torch.bfloat16, None,
+           variants={"num_experts_per_tok": {"num_experts_per_tok": 2}, "norm_topk_prob": {"norm_topk_prob": True}}),
+    Golden("qwen3_moe", 4, family("qwen3_moe", head_dim=12, num_experts=8, num_experts_per_tok=3,
+                                  moe_intermediate_size=20, norm_topk_prob=True, num_hidden_layers=3,
+                                  mlp_only_layers=[1]), torch.bfloat16, None,
+           variants={"num_experts_per_tok": {"num_experts_per_tok": 2}, "norm_topk_prob": {"norm_topk_prob": False}}),
+    Golden("olmoe", 2, family("olmoe", num_experts=6, num_experts_per_tok=2, intermediate_size=20), torch.bfloat16, None,
+           variants={"num_experts_per_tok": {"num_experts_per_tok": 3}, "norm_topk_prob": {"norm_topk_prob": True}}),
+    Golden("granitemoe", 1, family("granitemoe", num_local_experts=5, num_experts_per_tok=2, embedding_multiplier=6.0,
+                                   attention_multiplier=0.5, residual_multiplier=0.4, logits_scaling=3.0,
+                                   intermediate_size=20), torch.bfloat16, None,
+           variants={"num_experts_per_tok": {"num_experts_per_tok": 3},
+                     "residual_multiplier": {"residual_multiplier": 0.5}}),
+    Golden("granitemoeshared", 1, family("granitemoeshared", num_local_experts=4, num_experts_per_tok=2,
+                                         attention_multiplier=0.5, intermediate_size=20, shared_intermediate_size=28),
+           torch.bfloat16, None, variants={"num_experts_per_tok": {"num_experts_per_tok": 3}}),
 ]  # fmt: skip
 
 GOLDENS = [
@@ -244,7 +264,7 @@ def open_model(folder: Path, dtype: torch.dtype, changes: dict | None = None) ->
         setattr(config, key, value)
     # Loading in float32 and widening keeps the weights exactly as saved.
     model = AutoModelForCausalLM.from_pretrained(
-        folder, config=config, dtype=torch.float32, attn_implementation="eager"
+        folder, config=config, dtype=torch.float32, attn_implementation="eager", experts_implementation="eager"
     )
     return model.to(dtype).eval()
 

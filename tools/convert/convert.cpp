@@ -59,11 +59,18 @@ bool divides(DType type, const SourceTensor& tensor) {
 /// Tensors that are stored in another type than was asked for, by that type.
 using Kept = std::map<DType, std::vector<std::string>>;
 
+/// Whether a tensor makes choices, which rounding would change as a whole: routers of mixtures of experts, which are
+/// small.
+bool decides_by_itself(std::string_view name) {
+  return name.ends_with(".ffn_gate_inp.weight") || name.ends_with(".ffn_gate_inp_shexp.weight");
+}
+
 /// The element type in which a tensor is stored.
 DType stored_type(const SourceTensor& tensor, std::optional<DType> type, Kept& kept) {
   if (!is_floating(tensor.dtype)) return tensor.dtype;
   // Norms and biases; those of both directions of a recurrent layer stand one below the other.
   if (tensor.shape.size() < 2 || tensor.name.ends_with(".bias")) return DType::F32;
+  if (decides_by_itself(tensor.name)) return DType::F32;
   const DType wanted = type.value_or(tensor.dtype);
   if (!is_quantised(wanted) || divides(wanted, tensor)) return wanted;
   const DType smaller = of_smaller_blocks(wanted);

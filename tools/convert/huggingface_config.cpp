@@ -162,6 +162,35 @@ void read_sizes(ConfigReader& config, const SizeKeys& keys, HuggingFaceConfig& r
   if (keys.activation != nullptr) p["activation"] = config.activation(keys.activation, keys.activation_if_missing);
 }
 
+void read_experts(ConfigReader& config, const ExpertKeys& keys, HuggingFaceConfig& result) {
+  nlohmann::json& p = result.parameters;
+  const std::int64_t experts = config.size(keys.experts);
+  const std::int64_t used = config.size(keys.used);
+  if (used > experts) config.fail(keys.used, fmt::format("at most {}, '{}'", experts, keys.experts));
+  p["experts"] = experts;
+  p["experts_used"] = used;
+  p["expert_width"] = config.size(keys.width);
+  if (keys.shared_width != nullptr) p["shared_expert_width"] = config.find_size(keys.shared_width).value_or(0);
+  const bool normalises = !keys.may_normalise || config.boolean("norm_topk_prob", false);
+  p["expert_softmax"] = normalises ? "chosen" : "all";
+  // Of training alone.
+  for (const char* key : {"output_router_logits", "router_aux_loss_coef", "router_jitter_noise"}) config.skip(key);
+  if (!keys.some_layers) return;
+  const std::int64_t step = config.find_size("decoder_sparse_step").value_or(1);
+  const auto layers = std::min<std::int64_t>(p["layers"].get<std::int64_t>(), 10000);
+  const nlohmann::json* listed = config.find("mlp_only_layers");
+  if (listed != nullptr && (!listed->is_array() ||
+                            std::ranges::any_of(*listed, [](const auto& each) { return !each.is_number_integer(); }))) {
+    config.fail("mlp_only_layers", "a list of layers");
+  }
+  std::vector<std::int64_t> dense;
+  for (std::int64_t layer = 0; layer < layers; ++layer) {
+    const bool is_listed = listed != nullptr && std::find(listed->begin(), listed->end(), layer) != listed->end();
+    if (is_listed || (layer + 1) % step != 0) dense.push_back(layer);
+  }
+  p["dense_layers"] = dense;
+}
+
 void read_rope(ConfigReader& config, HuggingFaceConfig& result, const RopeDefaults& defaults) {
   auto outer_base = config.find_positive("rope_theta");
   if (defaults.older_base_key != nullptr) {

@@ -19,10 +19,15 @@ enum class Packing : std::uint8_t {
   Three,            // rows of all queries, then of all keys, then of all values
   ThreeByGroup,     // for each key/value head the rows of its queries, of its key and of its value
   GateUp,           // rows of the gate, then of what it opens
+  SharedGateUp,     // the same of a shared expert
+  Expert,           // of one expert, whose number stands in the name at "*"
+  Experts,          // of all experts, one after the other; may lack ".weight"
+  ExpertsGateUp,    // likewise, of each expert what GateUp has
 };
 
 /// A name in a Hugging Face model, without .weight and .bias in a layer, and the recipe's (models/decoder.h). Packed
-/// ones stand for "attn_qkv", and for "ffn_gate_up".
+/// ones stand for "attn_qkv", for "ffn_gate_up", and for
+/// "ffn_gate_up_exps".
 struct TensorName {
   std::string_view from;
   std::string_view to;
@@ -88,6 +93,18 @@ struct SizeKeys {
   const char* activation_if_missing = "silu";
 };
 void read_sizes(ConfigReader& config, const SizeKeys& keys, HuggingFaceConfig& result);
+
+/// The keys of config.json that say what experts there are.
+struct ExpertKeys {
+  const char* experts = "num_experts";
+  const char* used = "num_experts_per_tok";
+  const char* width = "moe_intermediate_size";
+  const char* shared_width = nullptr;
+  /// Whether weights are normalised is said by "norm_topk_prob", which is false where it is missing; else they are.
+  bool may_normalise = true;
+  bool some_layers = false;  // "decoder_sparse_step" and "mlp_only_layers" say which layers have experts
+};
+void read_experts(ConfigReader& config, const ExpertKeys& keys, HuggingFaceConfig& result);
 
 /// What transformers takes where a config does not say it.
 struct RopeDefaults {

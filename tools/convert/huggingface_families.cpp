@@ -55,7 +55,8 @@ void read_mistral(ConfigReader& config, HuggingFaceConfig& result) {
 /// Windows of Qwen's models, which their configs describe and switch off.
 void read_qwen_windows(ConfigReader& config, HuggingFaceConfig& result) {
   const bool slides = config.boolean("use_sliding_window", false);
-  const std::int64_t window = config.find_size("sliding_window").value_or(0);
+  if (!slides) config.skip("sliding_window");
+  const std::int64_t window = slides ? config.find_size("sliding_window").value_or(0) : 0;
   config.skip("max_window_layers");  // from which transformers 5 has made layer_types
   if (slides && !config.has("layer_types")) {
     config.fail("use_sliding_window", "false, or layer_types beside it, as transformers 5 writes them");
@@ -97,6 +98,56 @@ void read_granite(ConfigReader& config, HuggingFaceConfig& result) {
   attention_biases(result, config.boolean("attention_bias", false));
   ffn_biases(result, config.boolean("mlp_bias", false));
   read_rope(config, result);
+}
+
+void read_mixtral(ConfigReader& config, HuggingFaceConfig& result) {
+  if (!config.find_size("num_key_value_heads")) config.fail("num_key_value_heads", "an integer above zero");
+  read_sizes(config, {}, result);
+  read_experts(config, {.experts = "num_local_experts", .width = "intermediate_size", .may_normalise = false}, result);
+  read_one_window(config, result);
+  config.expect("attention_bias", false);
+  read_rope(config, result);
+}
+
+void read_qwen2_moe(ConfigReader& config, HuggingFaceConfig& result) {
+  read_sizes(config, {}, result);
+  read_experts(config, {.shared_width = "shared_expert_intermediate_size", .some_layers = true}, result);
+  biases(result, {"attn_q", "attn_k", "attn_v"}, config.boolean("qkv_bias", true));
+  read_qwen_windows(config, result);
+  read_rope(config, result);
+}
+
+void read_qwen3_moe(ConfigReader& config, HuggingFaceConfig& result) {
+  read_sizes(config, {}, result);
+  result.parameters["query_norm"] = "head";
+  // An attribute of transformers has two names.
+  const bool older = config.has("num_experts");
+  if (older && config.has("num_local_experts")) config.expect("num_local_experts", *config.find("num_experts"));
+  read_experts(config, {.experts = older ? "num_experts" : "num_local_experts", .some_layers = true}, result);
+  attention_biases(result, config.boolean("attention_bias", false));
+  config.expect("use_sliding_window", false);
+  config.skip("sliding_window");
+  config.skip("max_window_layers");
+  read_rope(config, result);
+}
+
+void read_olmoe(ConfigReader& config, HuggingFaceConfig& result) {
+  read_sizes(config, {}, result);
+  result.parameters["query_norm"] = "all";
+  read_experts(config, {.width = "intermediate_size"}, result);
+  attention_biases(result, config.boolean("attention_bias", false));
+  config.expect("clip_qkv", nullptr);
+  read_rope(config, result);
+}
+
+void read_granite_moe(ConfigReader& config, HuggingFaceConfig& result) {
+  read_granite(config, result);
+  read_experts(config,
+               {.experts = "num_local_experts",
+                .width = "intermediate_size",
+                .shared_width = "shared_intermediate_size",
+                .may_normalise = false},
+               result);
 }
 
 void read_gemma_sizes(ConfigReader& config, HuggingFaceConfig& result, const char* activation) {
@@ -361,6 +412,17 @@ constexpr HuggingFaceFamily kFamilies[] = {
     {"Olmo2ForCausalLM", "olmo2", false, "model.", "layers.", kOlmo2Layer, kLlamaOuter, kRotaryBuffers, read_olmo2},
     {"GraniteForCausalLM", "granite", false, "model.", "layers.", kLlamaLayer, kLlamaOuter, kRotaryBuffers,
      read_granite},
+    {"MixtralForCausalLM", "mixtral", false, "model.", "layers.", kMixtralLayer, kLlamaOuter, kRotaryBuffers,
+     read_mixtral},
+    {"Qwen2MoeForCausalLM", "qwen2_moe", false, "model.", "layers.", kQwenMoeLayer, kLlamaOuter, kRotaryBuffers,
+     read_qwen2_moe},
+    {"Qwen3MoeForCausalLM", "qwen3_moe", false, "model.", "layers.", kQwenMoeLayer, kLlamaOuter, kRotaryBuffers,
+     read_qwen3_moe},
+    {"OlmoeForCausalLM", "olmoe", false, "model.", "layers.", kQwenMoeLayer, kLlamaOuter, kRotaryBuffers, read_olmoe},
+    {"GraniteMoeForCausalLM", "granite_moe", false, "model.", "layers.", kGraniteMoeLayer, kLlamaOuter, kRotaryBuffers,
+     read_granite_moe},
+    {"GraniteMoeSharedForCausalLM", "granite_moe", false, "model.", "layers.", kGraniteMoeLayer, kLlamaOuter,
+     kRotaryBuffers, read_granite_moe},
     {"StableLmForCausalLM", "stablelm", false, "model.", "layers.", kLlamaLayer, kLlamaOuter, kRotaryBuffers,
      read_stablelm},
     {"Phi3ForCausalLM", "phi3", false, "model.", "layers.", kPhi3Layer, kLlamaOuter, kRotaryBuffers, read_phi3},

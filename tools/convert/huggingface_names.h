@@ -107,6 +107,54 @@ inline constexpr TensorName kOptLayer[] = {{"self_attn_layer_norm", "attn_norm"}
                                            {"fc1", "ffn_up"},
                                            {"fc2", "ffn_down"}};
 
+// Experts one by one, as files have them, and stacked, as transformers 5 has them in memory.
+inline constexpr TensorName kMixtralLayer[] = {{"input_layernorm", "attn_norm"},
+                                               kQkv[0],
+                                               kQkv[1],
+                                               kQkv[2],
+                                               {"self_attn.o_proj", "attn_output"},
+                                               {"post_attention_layernorm", "ffn_norm"},
+                                               {"block_sparse_moe.gate", "ffn_gate_inp"},
+                                               {"block_sparse_moe.experts.*.w1", "ffn_gate_exps", Packing::Expert},
+                                               {"block_sparse_moe.experts.*.w3", "ffn_up_exps", Packing::Expert},
+                                               {"block_sparse_moe.experts.*.w2", "ffn_down_exps", Packing::Expert},
+                                               {"mlp.gate", "ffn_gate_inp"},
+                                               {"mlp.experts.gate_up_proj", "ffn_gate_up_exps", Packing::ExpertsGateUp},
+                                               {"mlp.experts.down_proj", "ffn_down_exps", Packing::Experts}};
+inline constexpr TensorName kQwenMoeLayer[] = {{"input_layernorm", "attn_norm"},
+                                               kQkv[0],
+                                               kQkv[1],
+                                               kQkv[2],
+                                               {"self_attn.q_norm", "attn_q_norm"},
+                                               {"self_attn.k_norm", "attn_k_norm"},
+                                               {"self_attn.o_proj", "attn_output"},
+                                               {"post_attention_layernorm", "ffn_norm"},
+                                               {"mlp.gate_proj", "ffn_gate"},
+                                               {"mlp.up_proj", "ffn_up"},
+                                               {"mlp.down_proj", "ffn_down"},
+                                               {"mlp.gate", "ffn_gate_inp"},
+                                               {"mlp.experts.*.gate_proj", "ffn_gate_exps", Packing::Expert},
+                                               {"mlp.experts.*.up_proj", "ffn_up_exps", Packing::Expert},
+                                               {"mlp.experts.*.down_proj", "ffn_down_exps", Packing::Expert},
+                                               {"mlp.experts.gate_up_proj", "ffn_gate_up_exps", Packing::ExpertsGateUp},
+                                               {"mlp.experts.down_proj", "ffn_down_exps", Packing::Experts},
+                                               {"mlp.shared_expert.gate_proj", "ffn_gate_shexp"},
+                                               {"mlp.shared_expert.up_proj", "ffn_up_shexp"},
+                                               {"mlp.shared_expert.down_proj", "ffn_down_shexp"},
+                                               {"mlp.shared_expert_gate", "ffn_gate_inp_shexp"}};
+inline constexpr TensorName kGraniteMoeLayer[] = {
+    {"input_layernorm", "attn_norm"},
+    kQkv[0],
+    kQkv[1],
+    kQkv[2],
+    {"self_attn.o_proj", "attn_output"},
+    {"post_attention_layernorm", "ffn_norm"},
+    {"block_sparse_moe.router.layer", "ffn_gate_inp"},
+    {"block_sparse_moe.input_linear", "ffn_gate_up_exps", Packing::ExpertsGateUp},
+    {"block_sparse_moe.output_linear", "ffn_down_exps", Packing::Experts},
+    {"shared_mlp.input_linear", "ffn_gate_up_shexp", Packing::SharedGateUp},
+    {"shared_mlp.output_linear", "ffn_down_shexp"}};
+
 inline constexpr TensorName kLlamaOuter[] = {
     {"embed_tokens", "token_embd"}, {"norm", "output_norm"}, {"lm_head", "output"}};
 inline constexpr TensorName kPhiOuter[] = {

@@ -6,6 +6,7 @@
 #include <array>
 #include <charconv>
 #include <cstring>
+#include <map>
 #include <optional>
 #include <set>
 #include <string_view>
@@ -43,11 +44,25 @@ struct Place {
   const TensorName* name;
   int layer;  // -1: none
   std::string_view kind;
+  int expert = -1;  // of Packing::Expert
 
   std::string under(std::string_view stem) const {
     return layer < 0 ? fmt::format("{}{}", stem, kind) : fmt::format("blk.{}.{}{}", layer, stem, kind);
   }
 };
+
+/// The number at the "*" of a pattern: -1 where it has none, nothing where it does not fit.
+std::optional<int> number_in(std::string_view pattern, std::string_view name) {
+  const auto star = pattern.find('*');
+  if (star == std::string_view::npos) return name == pattern ? std::optional(-1) : std::nullopt;
+  const std::string_view after = pattern.substr(star + 1);
+  if (!name.starts_with(pattern.substr(0, star)) || !name.ends_with(after)) return {};
+  const auto rest = layer_name(name.substr(star));
+  if (!rest || rest->rest != after.substr(1)) return {};
+  return rest->layer;
+}
+
+bool holds_all_experts(Packing packing) { return packing == Packing::Experts || packing == Packing::ExpertsGateUp; }
 
 /// Nothing when the name is not known.
 std::optional<Place> place_of(const HuggingFaceFamily& family, std::string_view name) {
@@ -64,19 +79,43 @@ std::optional<Place> place_of(const HuggingFaceFamily& family, std::string_view 
   const auto dot = name.rfind('.');
   if (dot == std::string_view::npos) return {};
   place.kind = name.substr(dot);
-  const auto known = std::ranges::find(table, name.substr(0, dot), &TensorName::from);
-  if (known == table.end() || (place.kind != ".weight" && place.kind != ".bias")) return {};
-  place.name = &*known;
-  return place;
+  const bool named_so = place.kind == ".weight" || place.kind == ".bias";
+  for (const TensorName& known : table) {
+    const bool bare = !named_so && holds_all_experts(known.packing);
+    const auto expert = number_in(known.from, bare ? name : name.substr(0, dot));
+    if (!expert || (!named_so && !bare)) continue;
+    place.name = &known;
+    place.expert = *expert;
+    if (bare) place.kind = ".weight";
+    return place;
+  }
+  return {};
 }
 
 /// What a packed tensor holds, in the recipe's names.
 std::span<const std::string_view> parts_of(Packing packing) {
   static constexpr std::string_view kThree[] = {"attn_q", "attn_k", "attn_v"};
   static constexpr std::string_view kGateUp[] = {"ffn_gate", "ffn_up"};
-  if (packing == Packing::GateUp) return kGateUp;
-  if (packing == Packing::One || packing == Packing::Transposed) return {};
-  return kThree;
+  static constexpr std::string_view kExpertsGateUp[] = {"ffn_gate_exps", "ffn_up_exps"};
+  static constexpr std::string_view kSharedGateUp[] = {"ffn_gate_shexp", "ffn_up_shexp"};
+  switch (packing) {
+    case Packing::GateUp:
+      return kGateUp;
+    case Packing::SharedGateUp:
+      return kSharedGateUp;
+    case Packing::ExpertsGateUp:
+      return kExpertsGateUp;
+    case Packing::TransposedThree:
+    case Packing::Three:
+    case Packing::ThreeByGroup:
+      return kThree;
+    case Packing::One:
+    case Packing::Transposed:
+    case Packing::Expert:
+    case Packing::Experts:
+      return {};
+  }
+  return {};
 }
 
 /// The inverse of place_of(), for messages: what the file calls a tensor of the recipe.
@@ -135,6 +174,22 @@ SourceTensor gathered_rows(const SourceTensor& from, std::string name, std::vect
           }};
 }
 
+/// Tensors of equal type and shape one after the other; they are read one by one when the whole is.
+SourceTensor stacked(std::vector<SourceTensor> parts, std::string name) {
+  Shape shape = parts.front().shape;
+  shape.insert(shape.begin(), static_cast<std::int64_t>(parts.size()));
+  const DType type = parts.front().dtype;
+  return {std::move(name), type, std::move(shape), [parts = std::move(parts)] {
+            std::vector<std::byte> all;
+            all.reserve(byte_size(parts.front().dtype, parts.front().shape) * parts.size());
+            for (const SourceTensor& part : parts) {
+              const std::vector<std::byte> bytes = part.read();
+              all.insert(all.end(), bytes.begin(), bytes.end());
+            }
+            return all;
+          }};
+}
+
 /// Gives the tensors of a Hugging Face model the recipe's names and layout.
 class TensorMapper {
  public:
@@ -152,6 +207,7 @@ class TensorMapper {
       if (!place) unknown_tensor(tensor.name);
       add(tensor, *place);
     }
+    stack_experts();
     expect_biases();
     if (!config_.rope_factors.empty()) {
       checkpoint_.tensors.push_back(make_f32_tensor(
@@ -175,7 +231,43 @@ class TensorMapper {
     }
   }
 
+  /// Has an expert's matrix wait for those of the others.
+  void add_expert(SourceTensor tensor, const Place& place) {
+    const auto experts = static_cast<std::size_t>(config_.parameters.value("experts", std::int64_t{0}));
+    if (place.kind != ".weight" || static_cast<std::size_t>(place.expert) >= experts) {
+      throw Error(fmt::format("tensor '{}' is not expected: config.json says there are {} experts, without biases",
+                              tensor.name, experts));
+    }
+    std::vector<SourceTensor>& all = experts_[{place.under(place.name->to), place.name->from}];
+    all.resize(std::max(all.size(), static_cast<std::size_t>(place.expert) + 1));
+    all[static_cast<std::size_t>(place.expert)] = std::move(tensor);
+  }
+
+  void stack_experts() {
+    for (auto& [key, all] : experts_) {
+      const auto& [name, pattern] = key;
+      const auto known = std::ranges::find_if(all, [](const SourceTensor& tensor) { return !tensor.name.empty(); });
+      const auto experts = static_cast<std::size_t>(config_.parameters.value("experts", std::int64_t{0}));
+      all.resize(experts);
+      for (std::size_t expert = 0; expert < experts; ++expert) {
+        const SourceTensor& tensor = all[expert];
+        if (tensor.name.empty()) {
+          throw Error(fmt::format("tensor '{}' of expert {} is missing; config.json says there are {}",
+                                  checkpoint_.name_in_file(name), expert, experts));
+        }
+        if (tensor.shape != known->shape || tensor.dtype != known->dtype) {
+          throw Error(fmt::format("tensor '{}' is {} {}, but '{}' of another expert is {} {}", tensor.name,
+                                  dtype_name(tensor.dtype), to_string(tensor.shape), known->name,
+                                  dtype_name(known->dtype), to_string(known->shape)));
+        }
+      }
+      const std::string in_file = checkpoint_.name_in_file(name);
+      push(stacked(std::move(all), name), in_file);
+    }
+  }
+
   void add(SourceTensor& tensor, const Place& place) {
+    if (place.name->packing == Packing::Expert) return add_expert(std::move(tensor), place);
     const std::string in_file = tensor.name;
     const bool bias = place.kind == ".bias";
     const std::span<const std::string_view> parts = parts_of(place.name->packing);
@@ -208,9 +300,12 @@ class TensorMapper {
   void add_parts(const SourceTensor& tensor, const Place& place, std::span<const std::string_view> parts) {
     const bool bias = place.kind == ".bias";
     const Packing packing = place.name->packing;
-    const std::int64_t d = packing == Packing::GateUp ? 0 : size("head_dim");
-    std::vector<std::int64_t> rows(parts.size(), size("ffn_width"));
-    if (packing != Packing::GateUp) rows = {size("heads") * d, size("kv_heads") * d, size("kv_heads") * d};
+    const std::int64_t d = size("head_dim");
+    if (packing == Packing::ExpertsGateUp) return add_gates_and_ups(tensor, place, parts);
+    const bool halves = packing == Packing::GateUp || packing == Packing::SharedGateUp;
+    std::vector<std::int64_t> rows(parts.size(),
+                                   size(packing == Packing::SharedGateUp ? "shared_expert_width" : "ffn_width"));
+    if (!halves) rows = {size("heads") * d, size("kv_heads") * d, size("kv_heads") * d};
     std::int64_t all = 0;
     for (const std::int64_t count : rows) all += count;
     const bool transposed = packing == Packing::TransposedThree && !bias;
@@ -236,6 +331,22 @@ class TensorMapper {
     }
   }
 
+  void add_gates_and_ups(SourceTensor tensor, const Place& place, std::span<const std::string_view> parts) {
+    const std::int64_t experts = size("experts");
+    const std::int64_t width = size("expert_width");
+    expect_shape(tensor, {experts, 2 * width, size("width")});
+    tensor.shape = {experts * 2 * width, size("width")};
+    for (std::size_t i = 0; i < parts.size(); ++i) {
+      std::vector<RowRange> ranges;
+      for (std::int64_t expert = 0; expert < experts; ++expert) {
+        ranges.push_back({(2 * expert + static_cast<std::int64_t>(i)) * width, width});
+      }
+      SourceTensor part = gathered_rows(tensor, place.under(parts[i]), std::move(ranges));
+      part.shape = {experts, width, size("width")};
+      push(std::move(part), tensor.name);
+    }
+  }
+
   /// The recipe takes biases as they come; here config.json says which there must be, and layer norms have them all.
   void expect_biases() const {
     const auto expect = [&](const std::string& stem) {
@@ -257,6 +368,8 @@ class TensorMapper {
   const HuggingFaceConfig& config_;
   Checkpoint& checkpoint_;
   std::set<std::string> names_;
+  /// Matrices of single experts by their number: the recipe's name of all, and what the file calls them.
+  std::map<std::pair<std::string, std::string_view>, std::vector<SourceTensor>> experts_;
 };
 
 /// A tied output matrix that the file holds all the same repeats the embedding, as a rule. Where it does not,
