@@ -238,31 +238,29 @@ class TensorMapper {
       throw Error(fmt::format("tensor '{}' is not expected: config.json says there are {} experts, without biases",
                               tensor.name, experts));
     }
-    std::vector<SourceTensor>& all = experts_[{place.under(place.name->to), place.name->from}];
-    all.resize(std::max(all.size(), static_cast<std::size_t>(place.expert) + 1));
-    all[static_cast<std::size_t>(place.expert)] = std::move(tensor);
+    experts_[{place.under(place.name->to), place.name->from}].emplace(place.expert, std::move(tensor));
   }
 
   void stack_experts() {
-    for (auto& [key, all] : experts_) {
+    for (const auto& [key, all] : experts_) {
       const auto& [name, pattern] = key;
-      const auto known = std::ranges::find_if(all, [](const SourceTensor& tensor) { return !tensor.name.empty(); });
-      const auto experts = static_cast<std::size_t>(config_.parameters.value("experts", std::int64_t{0}));
-      all.resize(experts);
-      for (std::size_t expert = 0; expert < experts; ++expert) {
-        const SourceTensor& tensor = all[expert];
-        if (tensor.name.empty()) {
-          throw Error(fmt::format("tensor '{}' of expert {} is missing; config.json says there are {}",
-                                  checkpoint_.name_in_file(name), expert, experts));
-        }
-        if (tensor.shape != known->shape || tensor.dtype != known->dtype) {
+      const SourceTensor& first = all.begin()->second;
+      std::vector<SourceTensor> parts;
+      for (const auto& [expert, tensor] : all) {
+        if (expert != static_cast<int>(parts.size())) break;
+        if (tensor.shape != first.shape || tensor.dtype != first.dtype) {
           throw Error(fmt::format("tensor '{}' is {} {}, but '{}' of another expert is {} {}", tensor.name,
-                                  dtype_name(tensor.dtype), to_string(tensor.shape), known->name,
-                                  dtype_name(known->dtype), to_string(known->shape)));
+                                  dtype_name(tensor.dtype), to_string(tensor.shape), first.name,
+                                  dtype_name(first.dtype), to_string(first.shape)));
         }
+        parts.push_back(tensor);
+      }
+      if (static_cast<std::int64_t>(parts.size()) != size("experts")) {
+        throw Error(fmt::format("tensor '{}' of expert {} is missing; config.json says there are {}",
+                                checkpoint_.name_in_file(name), parts.size(), size("experts")));
       }
       const std::string in_file = checkpoint_.name_in_file(name);
-      push(stacked(std::move(all), name), in_file);
+      push(stacked(std::move(parts), name), in_file);
     }
   }
 
@@ -369,7 +367,7 @@ class TensorMapper {
   Checkpoint& checkpoint_;
   std::set<std::string> names_;
   /// Matrices of single experts by their number: the recipe's name of all, and what the file calls them.
-  std::map<std::pair<std::string, std::string_view>, std::vector<SourceTensor>> experts_;
+  std::map<std::pair<std::string, std::string_view>, std::map<int, SourceTensor>> experts_;
 };
 
 /// A tied output matrix that the file holds all the same repeats the embedding, as a rule. Where it does not,

@@ -13,11 +13,13 @@
 
 namespace heed::convert_test {
 
-/// A folder of tests/golden/translation, read into memory to be changed and converted.
+/// A folder of tests/golden/translation, or any other, read into memory to be changed and converted.
 class ChangedFolder {
  public:
-  explicit ChangedFolder(const std::string& name) {
-    const std::filesystem::path from = golden_folder().parent_path() / "translation" / name;
+  explicit ChangedFolder(const std::string& name)
+      : ChangedFolder(golden_folder().parent_path() / "translation" / name) {}
+  explicit ChangedFolder(const char* name) : ChangedFolder(std::string(name)) {}
+  explicit ChangedFolder(const std::filesystem::path& from) {
     config = nlohmann::json::parse(read_whole(from / "config.json"));
     if (std::filesystem::exists(from / "generation_config.json")) {
       generation = nlohmann::json::parse(read_whole(from / "generation_config.json"));

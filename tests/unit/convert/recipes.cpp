@@ -48,11 +48,18 @@ std::string input_name(const Graph& graph, const Node& node, std::size_t index) 
 
 /// The parameters in full: those of `given`, and what others are when they are left out.
 Json in_full(const Json& given) {
-  Json full = {
-      {"norm", "rms_norm"},       {"norm_place", "pre"},    {"query_norm", "none"},     {"feed_forward", "gated"},
-      {"rope_layout", ""},        {"rope_base", 0.0},       {"local_rope_base", 0.0},   {"alibi", false},
-      {"windows", Json::array()}, {"attention_scale", 0.0}, {"attention_softcap", 0.0}, {"logits_softcap", 0.0},
-      {"embedding_scale", 1.0},   {"residual_scale", 1.0},  {"logits_scale", 1.0},      {"rope_scale", 1.0}};
+  Json full = {{"norm", "rms_norm"},       {"norm_place", "pre"},
+               {"query_norm", "none"},     {"feed_forward", "gated"},
+               {"rope_layout", ""},        {"rope_base", 0.0},
+               {"local_rope_base", 0.0},   {"alibi", false},
+               {"windows", Json::array()}, {"attention_scale", 0.0},
+               {"attention_softcap", 0.0}, {"logits_softcap", 0.0},
+               {"embedding_scale", 1.0},   {"residual_scale", 1.0},
+               {"logits_scale", 1.0},      {"experts", 0},
+               {"experts_used", 0},        {"expert_width", 0},
+               {"expert_softmax", "all"},  {"expert_scale", 1.0},
+               {"shared_expert_width", 0}, {"dense_layers", Json::array()},
+               {"rope_scale", 1.0}};
   full.update(given);
   return full;
 }
@@ -117,6 +124,55 @@ TEST_CASE("optional tensors of the llama family") {
   CHECK(node(graph, "layer0.q").inputs.size() == 2);
   CHECK(input_name(graph, node(graph, "layer1.ffn_down"), 2) == "blk.1.ffn_down.bias");
   CHECK(input_name(graph, node(graph, "layer0.ffn_down"), 2).empty());
+}
+
+TEST_CASE("a mixture of experts says what the hyperparameters say, and layers without it are as ever") {
+  Json json = llama_json();
+  json.update({{"experts", 4},
+               {"experts_used", 2},
+               {"expert_width", 6},
+               {"expert_softmax", "chosen"},
+               {"expert_scale", 2.5},
+               {"shared_expert_width", 7},
+               {"dense_layers", {0}}});
+  TensorTable table = llama_table();
+  for (const char* name : {"ffn_gate", "ffn_up", "ffn_down"}) {
+    const std::string block = std::string("blk.1.") + name;
+    const bool down = std::string(name) == "ffn_down";
+    table.erase(block + ".weight");
+    table[block + "_exps.weight"] = {DType::F16, down ? Shape{4, 8, 6} : Shape{4, 6, 8}};
+    table[block + "_shexp.weight"] = {DType::F16, down ? Shape{8, 7} : Shape{7, 8}};
+  }
+  table["blk.1.ffn_gate_inp.weight"] = {DType::F32, {4, 8}};
+  table["blk.1.ffn_gate_inp_shexp.weight"] = {DType::F32, {1, 8}};
+  const DecoderParameters parameters = DecoderParameters::from_json(json);
+  CHECK(parameters.to_json() == in_full(json));
+  Graph graph = decoder_graph(parameters, table);
+  validate(graph, nullptr);
+  CHECK(node(graph, "layer1.route").attributes ==
+        Attributes({{"chosen", std::int64_t{2}}, {"normalise", std::int64_t{1}}, {"scale", 2.5}}));
+  CHECK(input_name(graph, node(graph, "layer1.ffn_down_exps"), 0) == "layer1.ffn_gated_exps");
+  CHECK(input_name(graph, node(graph, "layer1.ffn_up_exps"), 0) == "layer1.ffn_norm");
+  CHECK(input_name(graph, node(graph, "layer1.ffn_experts"), 2) == "layer1.shared_added");
+  CHECK(node(graph, "layer0.ffn_down").op == "linear");
+  table.erase("blk.1.ffn_gate_inp_shexp.weight");  // then it is simply added
+  graph = decoder_graph(parameters, table);
+  CHECK(input_name(graph, node(graph, "layer1.ffn_experts"), 2) == "layer1.ffn_down_shexp");
+  CHECK(input_name(graph, node(graph, "layer1.ffn_down_shexp"), 3) == "layer1.attention_output");
+  const auto complaint = [&](const char* key, const Json& value) {
+    Json changed = json;
+    changed[key] = value;
+    return error_of([&] { DecoderParameters::from_json(changed); });
+  };
+  CHECK(contains(complaint("experts_used", 5), "'experts_used' is 5; expected 1 to 4"));
+  CHECK(contains(complaint("experts_used", 0), "'experts_used' is 0"));
+  CHECK(contains(complaint("expert_width", 0), "'expert_width' is missing or 0"));
+  CHECK(contains(complaint("expert_softmax", "some"), "'expert_softmax' is \"some\""));
+  CHECK(contains(complaint("dense_layers", {2}), "'dense_layers' is [2]"));
+  CHECK(contains(complaint("dense_layers", {1, 0}), "'dense_layers' is [1,0]"));
+  CHECK(contains(complaint("dense_layers", 1), "'dense_layers' is 1"));
+  CHECK(contains(complaint("experts", 0), "'experts' is 0"));
+  CHECK(contains(complaint("feed_forward", "plain"), "not gated"));
 }
 
 TEST_CASE("hyperparameters out of range are refused by key") {

@@ -93,7 +93,8 @@ void add_text(std::vector<Model>& models, const std::string& name, const Graph& 
 }
 
 Graph llama(std::int64_t width, std::int64_t layers, std::int64_t heads, std::int64_t kv_heads, std::int64_t ffn,
-            std::int64_t vocabulary, std::int64_t context, DType type) {
+            std::int64_t vocabulary, std::int64_t context, DType type, std::int64_t experts = 0,
+            std::int64_t experts_used = 0) {
   models::DecoderParameters p;
   p.width = width;
   p.layers = layers;
@@ -108,6 +109,9 @@ Graph llama(std::int64_t width, std::int64_t layers, std::int64_t heads, std::in
   p.rope_layout = "interleaved";
   p.rope_dims = p.head_dim;
   p.activation = "silu";
+  p.experts = experts;
+  p.experts_used = experts_used;
+  p.expert_width = experts > 0 ? ffn : 0;
   const std::int64_t q = heads * p.head_dim, kv = kv_heads * p.head_dim;
   models::TensorTable tensors;
   const auto matrix = [&](const std::string& name, std::int64_t rows, std::int64_t columns) {
@@ -125,6 +129,12 @@ Graph llama(std::int64_t width, std::int64_t layers, std::int64_t heads, std::in
     matrix(layer + "attn_v.weight", kv, width);
     matrix(layer + "attn_output.weight", width, q);
     norm(layer + "ffn_norm.weight");
+    if (experts > 0) {
+      tensors[layer + "ffn_gate_inp.weight"] = {DType::F32, {experts, width}};
+      tensors[layer + "ffn_gate_exps.weight"] = tensors[layer + "ffn_up_exps.weight"] = {type, {experts, ffn, width}};
+      tensors[layer + "ffn_down_exps.weight"] = {type, {experts, width, ffn}};
+      continue;
+    }
     matrix(layer + "ffn_gate.weight", ffn, width);
     matrix(layer + "ffn_up.weight", ffn, width);
     matrix(layer + "ffn_down.weight", width, ffn);
@@ -221,6 +231,7 @@ std::vector<Model> all_models() {
   add_text(models, "15M q8_0", llama(288, 6, 6, 6, 768, 32000, 256, DType::Q8_0), 256, false);
   add_text(models, "1B q4_0", llama(2048, 22, 32, 4, 5632, 32000, 2048, DType::Q4_0), 2048, true);
   add_text(models, "7B f16", llama(4096, 32, 32, 32, 11008, 32000, 4096, DType::F16), 4096, true);
+  add_text(models, "Mixtral 8x7B q4_0", llama(4096, 32, 32, 8, 14336, 32000, 4096, DType::Q4_0, 8, 2), 4096, true);
   return models;
 }
 
@@ -365,6 +376,29 @@ TEST_CASE("a token of a 7B model on a large GPU: dispatches, barriers, bytes, an
     }
     CHECK(wide >= 5 * 32 + 2);
   }
+}
+
+TEST_CASE("a token of Mixtral 8x7B reads two experts of eight a layer, a prompt each expert once") {
+  DeviceCaps caps = testing::large_gpu();
+  caps.max_memory_allocation = caps.max_storage_buffer_range = (std::uint64_t{1} << 32) - 1;
+  caps.max_workgroup_count[0] = 0x7fffffff;
+  const Graph decode = llama(4096, 32, 32, 8, 14336, 32000, 4096, DType::F16, 8, 2);
+  std::uint64_t all = 0;
+  for (const Value& value : decode.values) {
+    if (value.kind == ValueKind::Weight) all += byte_size(value.dtype, bind(value.shape, {}));
+  }
+  CHECK(all == doctest::Approx(93.4e9).epsilon(0.001));  // 46.7 billion weights
+  const auto bytes_read = [&](std::int64_t tokens) {
+    const Bindings dims = {{"tokens", tokens}, {"outputs", 1}, {"context", 4096}};
+    std::uint64_t sum = 0;
+    const Plan plan = make_plan(decode, dims, caps, default_tuning(caps));
+    for (const Dispatch& d : plan.dispatches) sum += d.bytes;
+    if (tokens == 1) CHECK(plan.dispatches.size() <= 8 * 32 + 4);
+    return static_cast<double>(sum);
+  };
+  // Attention and router of 32 layers, two experts each, and the output matrix: 12.75 billion weights.
+  CHECK(bytes_read(1) == doctest::Approx(25.5e9).epsilon(0.002));
+  CHECK(bytes_read(512) == doctest::Approx(93.1e9).epsilon(0.002));
 }
 
 TEST_CASE("what is too large is refused in words") {
