@@ -7,9 +7,9 @@
 // attributes: activation (default none); by fusion: gate (the weight holds 2E experts, of which number E + e goes with
 // number e: y = act_gate(A x) * (B x)), norm_eps (x is RMS-normalised first).
 //
-// The kernels are those of linear. Few rows read the weights of their experts each for itself; from kRowsAnExpert rows
-// for each expert on, rows are first sorted by their experts (expert_tiles.comp), and those of one expert share its
-// weights in registers.
+// The kernels are those of linear. Few rows read the weights of their experts each for itself; where linear takes many
+// together, they are first sorted by their experts (expert_tiles.comp), and those of one expert share its weights in
+// registers. As there, what a row gives does not depend on the others: tiles only say who shares.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -23,7 +23,6 @@
 namespace heed::ops {
 namespace {
 
-constexpr std::uint64_t kRowsAnExpert = 2;
 constexpr std::size_t kNoInput = 99;
 
 bool gated(const Node& node) { return node.attributes.has("gate"); }
@@ -108,7 +107,8 @@ void reference(const ReferenceContext& c) {
 Binding sort_rows(Lowering& l, const Binding& ids, LinearWork& work) {
   const std::uint64_t rows = work.rows;
   const std::uint64_t experts = work.experts;
-  const std::uint32_t tile_rows = linear_tile_rows(l, rows / experts);
+  // Mostly full tiles; but a row alone in one costs as much as a full one.
+  const std::uint32_t tile_rows = rows < 3 * experts ? 2 : linear_tile_rows(l, rows / experts);
   // Every expert may have one tile that is not full.
   const auto tiles = u32(std::min(rows, rows / tile_rows + experts));
   const std::uint32_t lanes = l.lanes(u32(std::min<std::uint64_t>(experts, 128)));
@@ -155,8 +155,7 @@ void lower(Lowering& l) {
                      .experts = u32(experts),
                      .sharers = shares_x(l.input(0).shape, ids) ? u32(ids.back()) : 1};
   Binding chosen = l.read(2, View::I32);
-  const bool many = u64(rows) >= kRowsAnExpert * u64(experts) && fits_linear_matrix(l, work);
-  if (many) chosen = sort_rows(l, chosen, work);
+  if (rows / ids.back() >= kMatrixRows && fits_linear_matrix(l, work)) chosen = sort_rows(l, chosen, work);
   const View view = linear_view(dtype, columns);
   const LinearEpilogue epilogue = {.activation = static_cast<std::uint32_t>(
                                        activation_named(l.attributes().text(gate ? "gate" : "activation", "none"))),

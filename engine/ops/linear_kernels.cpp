@@ -10,9 +10,6 @@
 namespace heed::ops {
 namespace {
 
-// The kernel for one row reads x once a weight row block; from here on rows of x share weights in registers.
-constexpr std::uint32_t kMatrixRows = 4;
-
 // Bindings of all its kernels that are looked at here.
 enum : std::size_t { kX = 0, kNormWeight = 5 };
 
