@@ -78,6 +78,24 @@ TEST_CASE("hf: families that differ in data alone: logits within 1e-4 of their r
   }
 }
 
+TEST_CASE("hf: what a row of a mixture of experts gives does not depend on how many others there are") {
+  for (const char* name : {"mixtral", "qwen2_moe", "granitemoeshared"}) {
+    CAPTURE(std::string(name));
+    const nlohmann::json golden = read_json(convert_test::golden_folder() / name / "golden.json");
+    std::vector<std::int32_t> tokens = ids_of(golden.at("prompt_tokens"));
+    const std::vector<std::int32_t> more = ids_of(golden.at("greedy_tokens"));
+    tokens.insert(tokens.end(), more.begin(), more.end());
+    const convert_test::TempFolder folder;
+    TextModel model = convert_and_open(convert_test::golden_folder() / name, {}, folder);
+    const std::vector<float> all = model.logits(tokens);
+    for (const std::size_t count : {5, 9, 20}) {
+      const std::vector<float> some =
+          model.logits({tokens.begin(), tokens.begin() + static_cast<std::ptrdiff_t>(count)});
+      CHECK(std::equal(some.begin(), some.end(), all.begin()));
+    }
+  }
+}
+
 TEST_CASE("hf: texts become the ids of their library, and ids the text again") {
   for (const char* name : {"llama", "llama_gqa_tied", "mistral", "gpt2"}) {
     CAPTURE(std::string(name));
