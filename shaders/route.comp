@@ -52,6 +52,7 @@ void main() {
     for (uint i = 0; i < experts; ++i) sum += exponential(logit(base + i) - largest);
   }
   for (uint r = gl_LocalInvocationID.x; r < CHOSEN; r += gl_WorkGroupSize.x) {
-    weights[row * CHOSEN + r] = exponential(best[r] - largest) / sum * scale;
+    // llvmpipe of Mesa 22.3 makes 0 of 0 / NaN.
+    weights[row * CHOSEN + r] = is_nan(sum) ? sum : exponential(best[r] - largest) / sum * scale;
   }
 }
