@@ -52,7 +52,7 @@ void main() {
     for (uint i = 0; i < experts; ++i) sum += exponential(logit(base + i) - largest);
   }
   for (uint r = gl_LocalInvocationID.x; r < CHOSEN; r += gl_WorkGroupSize.x) {
-    // llvmpipe of Mesa 22.3 makes 0 of 0 / NaN.
-    weights[row * CHOSEN + r] = is_nan(sum) ? sum : exponential(best[r] - largest) / sum * scale;
+    // Compilers make 0 of best[0] - best[0], which is NaN where it is infinite.
+    weights[row * CHOSEN + r] = is_finite(largest) ? exponential(best[r] - largest) / sum * scale : kNan;
   }
 }
