@@ -9,9 +9,9 @@
 /// linear_matrix.comp, and how it is dispatched.
 namespace heed::ops {
 
-/// The kernel for one row reads x once a weight row block; from here on rows of x share weights in registers. What a row
-/// gives depends on this alone, not on how many others there are, so that a batch of at least so many gives each row the
-/// same bytes as a smaller one of at least so many.
+/// The kernel for one row reads x once a weight row block; from here on rows of x share weights in registers. What a
+/// row gives depends on this alone, not on how many others there are, so that a batch of at least so many gives each
+/// row the same bytes as a smaller one of at least so many.
 inline constexpr std::uint32_t kMatrixRows = 4;
 
 /// What one dispatch computes: output columns of some rows of the weight.
