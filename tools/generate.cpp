@@ -149,6 +149,7 @@ class Generating {
       throw Error(fmt::format("{}: {}", where, error.what()));
     }
     seconds_together_ = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+    if (!arguments_.attention.empty() && !interrupt.raised()) show_attention(*whole.front(), interrupt);
   }
 
   void make_one(const Prompt& prompt, std::uint64_t index, const InterruptFlag& interrupt) {

@@ -184,7 +184,8 @@ Json json_of(const TokenizerDescription& d) {
 
 TokenizerDescription description_of(const Json& json) {
   if (!json.is_object()) fail("is {}, expected an object", json.type_name());
-  for (const auto& [field, value] : json.items()) {
+  for (const auto& item : json.items()) {
+    const std::string& field = item.key();
     const auto is_in = [&](const auto& fields) { return std::ranges::find(fields, field) != fields.end(); };
     const bool known = is_in(kFields) || is_in(kNewFields) || is_in(kStepFields);
     if (!known) {

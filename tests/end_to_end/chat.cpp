@@ -119,7 +119,8 @@ TEST_CASE("chat answers line by line, and a line's answer follows from all that 
   // generate makes the same of the same messages.
   auto before = saved;
   before.erase(3);
-  CHECK(generated({"--chat", model().written("before.json", before.dump())})["text"] == saved[3]["content"]);
+  CHECK(generated({"--chat", model().written("before.json", before.dump())}).at("text").get<std::string>() ==
+        saved[3]["content"].get<std::string>());
   // And so does a chat that goes on from a file.
   auto first = saved;
   first.erase(3);

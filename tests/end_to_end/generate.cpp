@@ -151,6 +151,10 @@ TEST_CASE("--slots makes several at a time, shown in order, the same bytes with 
   CHECK(refused.out.empty());
   CHECK(lines_of(refused.error).back().find("three.txt:2: the prompt has ") != std::string::npos);
   CHECK(run_heed(generate(models().llama(), {kPrompt, "--slots", "0"})).exit_code != 0);
+
+  const std::string map = models().path("together.npz");
+  CHECK(run_heed(greedy({kPrompt, "--slots", "2", "--attention", map})).exit_code == 0);
+  CHECK(std::filesystem::exists(map));
 }
 
 TEST_CASE("of an option that is given twice the last counts") {

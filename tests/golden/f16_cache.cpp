@@ -16,7 +16,7 @@ namespace {
 namespace fs = std::filesystem;
 using Ids = std::vector<std::int32_t>;
 
-constexpr double kTolerance = 1e-2;  // of the range of logits
+constexpr double kCacheTolerance = 1e-2;  // of the range of logits
 
 Matrix as_matrix(const std::vector<float>& logits, std::int64_t vocabulary) {
   const auto columns = static_cast<std::size_t>(vocabulary);
@@ -37,7 +37,7 @@ void compare(const fs::path& path, const Ids& prompt, std::int64_t count) {
   const std::vector<float> logits = half.logits(all);
   const double error = logits_error(logits, as_matrix(exact.logits(all), exact.vocabulary()));
   MESSAGE("logits within " << error << " of their range, " << same << " of " << expected.size() << " tokens the same");
-  CHECK(error < kTolerance);
+  CHECK(error < kCacheTolerance);
   CHECK(error > 0.0);  // or nothing was rounded
   CHECK(made == expected);
 }
@@ -120,7 +120,7 @@ TEST_CASE("hf: a context of thousands with a cache of f16, that grows, read as a
   }
   const double error = logits_error(logits, as_matrix(exact.logits(all), exact.vocabulary()));
   MESSAGE("logits of " << all.size() << " tokens within " << error << " of their range");
-  CHECK(error < kTolerance);
+  CHECK(error < kCacheTolerance);
 }
 
 TEST_CASE("translation: beams find with caches of f16 what they find with f32") {
@@ -136,7 +136,7 @@ TEST_CASE("translation: beams find with caches of f16 what they find with f32") 
           const auto made = half.translate(sources, options);
           for (std::size_t i = 0; i < sources.size(); ++i) {
             CHECK(made[i].at(0).tokens == expected[i].at(0).tokens);
-            CHECK(std::abs(made[i].at(0).score - expected[i].at(0).score) < kTolerance);
+            CHECK(std::abs(made[i].at(0).score - expected[i].at(0).score) < kCacheTolerance);
           }
         }
       });
@@ -161,7 +161,7 @@ TEST_CASE("translation: what is looked at is the same with caches of f16") {
             worst = std::max(worst, std::abs(static_cast<double>(weights[i] - expected.nodes[n].weights[i])));
           }
         }
-        CHECK(worst < kTolerance);
+        CHECK(worst < kCacheTolerance);
         CHECK(worst > 0.0);
       });
   CHECK(compared == 2);

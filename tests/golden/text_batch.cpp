@@ -90,6 +90,26 @@ TEST_CASE("batch: a sequence says the same alone and among others, whenever it c
   CHECK(narrow.available_pages() == 512 / PagePool::kPositions);
 }
 
+TEST_CASE("batch: nor does it depend on the others with windows, experts, learned positions and slopes") {
+  for (const char* name : {"mistral", "qwen3_moe", "gpt2", "bloom"}) {
+    CAPTURE(std::string(name));
+    const ConvertedModel model(convert_test::golden_folder() / name);
+    TextSession session(device().gpu(), model.file(), 0, CacheType::F32);
+    std::vector<Request> requests = requests_of(9, session.vocabulary());
+    const auto longest = static_cast<std::size_t>(session.context() / 2);
+    for (Request& request : requests) {
+      request.prompt.resize(std::min(request.prompt.size(), longest));
+      request.max_tokens = std::min<std::int64_t>(request.max_tokens, 20);
+    }
+    TextBatch alone(device().gpu(), session.weights(), session.text(), 1);
+    const std::vector<Ids> expected = run(alone, requests, 1);
+    for (const std::size_t together : {5, 9}) {
+      TextBatch batch(device().gpu(), session.weights(), session.text(), static_cast<std::int64_t>(together));
+      CHECK(run(batch, requests, together) == expected);
+    }
+  }
+}
+
 TEST_CASE("batch: greedy texts are those of a session of one") {
   const ConvertedModel model(fs::path(HEED_SOURCE_DIR) / "models" / "shakespeare");
   TextSession session(device().gpu(), model.file(), 256, CacheType::F32);

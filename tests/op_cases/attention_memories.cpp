@@ -65,7 +65,7 @@ OpCase memories(const Memories& c) {
   return result;
 }
 
-struct Rows {
+struct MemoryRows {
   std::vector<double> position = {};  // of each row
   std::int64_t positions = 12;        // that the table, or the cache, has
   std::int64_t heads = 2, kv_heads = 2, d = 8, dv = 8;
@@ -78,7 +78,7 @@ struct Rows {
   DType cache = DType::F32;
 };
 
-OpCase rows(const Rows& c) {
+OpCase rows(const MemoryRows& c) {
   const auto count = static_cast<std::int64_t>(c.position.size());
   const std::int64_t places = c.table ? c.positions * count : c.positions;
   GraphBuilder b("attention");
@@ -151,7 +151,7 @@ OpCase rows(const Rows& c) {
 
 /// As below, with caches of f16.
 void add_f16_caches_of_rows(std::vector<OpCase>& cases) {
-  const auto add = [&](Rows c) {
+  const auto add = [&](MemoryRows c) {
     c.cache = DType::F16;
     cases.push_back(rows(c));
   };

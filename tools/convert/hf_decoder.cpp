@@ -10,7 +10,7 @@ namespace heed::convert {
 namespace {
 
 using Json = nlohmann::json;
-using Kind = DecodeStep::Kind;
+using DecodeKind = DecodeStep::Kind;
 
 class DecoderParts {
  public:
@@ -21,9 +21,9 @@ class DecoderParts {
     if (kind == "Replace") {
       replace(part);
     } else if (kind == "ByteFallback") {
-      add(Kind::Bytes);
+      add(DecodeKind::Bytes);
     } else if (kind == "Fuse") {
-      add(Kind::Join);
+      add(DecodeKind::Join);
     } else if (kind == "Strip") {
       strip(part);
     } else if (kind == "Metaspace") {
@@ -33,14 +33,14 @@ class DecoderParts {
     } else if (kind == "BPEDecoder") {
       file_.only_keys(part, kind, {"type", "suffix"});
       const bool says = !file_.member(part, "suffix").is_null();
-      add(Kind::WordEnds, says ? file_.text(part, "suffix") : "</w>");
+      add(DecodeKind::WordEnds, says ? file_.text(part, "suffix") : "</w>");
       if (steps_.back().find.empty()) file_.fail("the BPEDecoder has an empty suffix, which heed does not support");
     } else {
       file_.fail(fmt::format("the decoder {} is not supported", shown(part)));
     }
   }
 
-  void add(Kind kind, const std::string& find = "") {
+  void add(DecodeKind kind, const std::string& find = "") {
     DecodeStep& step = steps_.emplace_back();
     step.kind = kind;
     step.find = find;
@@ -55,13 +55,13 @@ class DecoderParts {
     std::string find;
     file_.read_pattern(part, find, is_regex);
     if (is_regex) file_.fail(fmt::format("the decoder {} with a regular expression is not supported", shown(part)));
-    add(Kind::Replace, find);
+    add(DecodeKind::Replace, find);
     steps_.back().text = file_.text(part, "content");
   }
 
   void strip(const Json& part) {
     file_.only_keys(part, "Strip", {"type", "content", "start", "stop"});
-    add(Kind::Strip);
+    add(DecodeKind::Strip);
     DecodeStep& step = steps_.back();
     step.text = file_.text(part, "content");
     if (step.text.empty()) file_.fail("the decoder Strip has an empty content");
@@ -85,8 +85,8 @@ class DecoderParts {
     const bool prepends = file_.member(part, "prepend_scheme").is_null()
                               ? file_.flag(part, "add_prefix_space", true)
                               : file_.text(part, "prepend_scheme") != "never";
-    if (prepends) add(Kind::DropFirst, replacement);
-    add(Kind::Replace, replacement);
+    if (prepends) add(DecodeKind::DropFirst, replacement);
+    add(DecodeKind::Replace, replacement);
     steps_.back().text = " ";
   }
 
@@ -94,8 +94,8 @@ class DecoderParts {
     file_.only_keys(part, "WordPiece", {"type", "prefix", "cleanup"});
     const std::string prefix = file_.member(part, "prefix").is_null() ? "##" : file_.text(part, "prefix");
     // Every token goes on with the word before it then.
-    if (!prefix.empty()) add(Kind::SpaceBetween, prefix);
-    if (file_.flag(part, "cleanup", true)) add(Kind::Contract);
+    if (!prefix.empty()) add(DecodeKind::SpaceBetween, prefix);
+    if (file_.flag(part, "cleanup", true)) add(DecodeKind::Contract);
   }
 
   const HfJson& file_;
@@ -112,9 +112,9 @@ std::vector<DecodeStep> read_hf_decoder(const HfJson& file, const Json& decoder,
       file.fail(fmt::format("the decoder is {}; ByteLevel is expected first", shown(decoder)));
     }
     parts.erase(parts.begin());
-    if (!parts.empty()) read.add(Kind::Join);
+    if (!parts.empty()) read.add(DecodeKind::Join);
   } else if (decoder.is_null()) {
-    read.add(Kind::SpaceBetween);
+    read.add(DecodeKind::SpaceBetween);
   }
   for (const Json& part : parts) read.read(part);
   return read.take();

@@ -13,23 +13,23 @@ namespace heed::convert {
 namespace {
 
 using Json = nlohmann::json;
-using Kind = TextStep::Kind;
+using TextKind = TextStep::Kind;
 using Matches = TextStep::Matches;
 
-TextStep of_kind(Kind kind) {
+TextStep of_kind(TextKind kind) {
   TextStep step;
   step.kind = kind;
   return step;
 }
 TextStep replace(std::string_view pattern, std::string_view by) {
-  TextStep step = of_kind(Kind::Replace);
+  TextStep step = of_kind(TextKind::Replace);
   step.find = pattern;
   step.is_regex = true;
   step.text = by;
   return step;
 }
 TextStep split(std::string_view pattern, Matches matches, bool inverted = false) {
-  TextStep step = of_kind(Kind::Split);
+  TextStep step = of_kind(TextKind::Split);
   step.find = pattern;
   step.is_regex = true;
   step.matches = matches;
@@ -60,15 +60,15 @@ class TextParts {
       file_.only_keys(part, kind, {"type"});
     }
     if (kind == "NFC") {
-      steps.push_back(of_kind(Kind::Nfc));
+      steps.push_back(of_kind(TextKind::Nfc));
     } else if (kind == "NFD") {
-      steps.push_back(of_kind(Kind::Nfd));
+      steps.push_back(of_kind(TextKind::Nfd));
     } else if (kind == "NFKC") {
-      steps.push_back(of_kind(Kind::Nfkc));
+      steps.push_back(of_kind(TextKind::Nfkc));
     } else if (kind == "NFKD") {
-      steps.push_back(of_kind(Kind::Nfkd));
+      steps.push_back(of_kind(TextKind::Nfkd));
     } else if (kind == "Lowercase") {
-      steps.push_back(of_kind(Kind::Lower));
+      steps.push_back(of_kind(TextKind::Lower));
     } else if (kind == "StripAccents") {
       steps.push_back(replace(kMark, ""));
     } else if (kind == "Nmt") {
@@ -80,7 +80,7 @@ class TextParts {
       prepend(part);
     } else if (kind == "Replace") {
       file_.only_keys(part, kind, {"type", "pattern", "content"});
-      TextStep& step = steps.emplace_back(of_kind(Kind::Replace));
+      TextStep& step = steps.emplace_back(of_kind(TextKind::Replace));
       file_.read_pattern(part, step.find, step.is_regex);
       step.text = file_.text(part, "content");
     } else if (kind == "Precompiled") {
@@ -146,7 +146,7 @@ class TextParts {
 
   void strip(const Json& part) {
     file_.only_keys(part, "Strip", {"type", "strip_left", "strip_right"});
-    TextStep& step = text_.normalize.emplace_back(of_kind(Kind::Strip));
+    TextStep& step = text_.normalize.emplace_back(of_kind(TextKind::Strip));
     step.left = file_.flag(part, "strip_left", true);
     step.right = file_.flag(part, "strip_right", true);
   }
@@ -154,7 +154,7 @@ class TextParts {
   void prepend(const Json& part) {
     file_.only_keys(part, "Prepend", {"type", "prepend"});
     const std::string text = file_.text(part, "prepend");
-    if (!text.empty()) text_.normalize.emplace_back(of_kind(Kind::Prepend)).text = text;
+    if (!text.empty()) text_.normalize.emplace_back(of_kind(TextKind::Prepend)).text = text;
   }
 
   void precompiled(const Json& part) {
@@ -167,7 +167,7 @@ class TextParts {
       file_.fail("two Precompiled normalizers with different rules are not supported");
     }
     text_.charsmap = std::move(*bytes);
-    text_.normalize.push_back(of_kind(Kind::Charsmap));
+    text_.normalize.push_back(of_kind(TextKind::Charsmap));
   }
 
   void bert_normalizer(const Json& part) {
@@ -179,12 +179,12 @@ class TextParts {
       steps.push_back(replace(kNoBertText, ""));
       steps.push_back(replace(kWhiteSpaceCharacter, " "));
     }
-    if (file_.flag(part, "handle_chinese_chars", true)) steps.push_back(of_kind(Kind::SpaceIdeographs));
+    if (file_.flag(part, "handle_chinese_chars", true)) steps.push_back(of_kind(TextKind::SpaceIdeographs));
     if (file_.flag(part, "strip_accents", lower)) {
-      steps.push_back(of_kind(Kind::Nfd));
+      steps.push_back(of_kind(TextKind::Nfd));
       steps.push_back(replace(kMarkWithoutWidth, ""));
     }
-    if (lower) steps.push_back(of_kind(Kind::Lower));
+    if (lower) steps.push_back(of_kind(TextKind::Lower));
   }
 
   void metaspace(const Json& part) {
@@ -203,7 +203,7 @@ class TextParts {
     spaces.is_regex = false;
     text_.cut.push_back(spaces);
     if (scheme != "never") {
-      TextStep& step = text_.cut.emplace_back(of_kind(Kind::Prepend));
+      TextStep& step = text_.cut.emplace_back(of_kind(TextKind::Prepend));
       step.text = replacement;
       step.unless_there = true;
       step.first_only = scheme == "first";
@@ -218,7 +218,7 @@ class TextParts {
     file_.only_keys(part, "ByteLevel", {"type", "add_prefix_space", "trim_offsets", "use_regex"});
     if (!is_last) file_.fail("a ByteLevel before another pre-tokenizer is not supported");
     if (file_.flag(part, "add_prefix_space", true)) {
-      TextStep& step = text_.cut.emplace_back(of_kind(Kind::Prepend));
+      TextStep& step = text_.cut.emplace_back(of_kind(TextKind::Prepend));
       step.text = " ";
       step.unless_there = true;
     }

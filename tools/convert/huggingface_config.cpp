@@ -170,7 +170,11 @@ void read_experts(ConfigReader& config, const ExpertKeys& keys, HuggingFaceConfi
   p["experts"] = experts;
   p["experts_used"] = used;
   p["expert_width"] = config.size(keys.width);
-  if (keys.shared_width != nullptr) p["shared_expert_width"] = config.find_size(keys.shared_width).value_or(0);
+  if (keys.shared_width != nullptr) {
+    const nlohmann::json* width = config.find(keys.shared_width);
+    const bool is_none = width == nullptr || *width == 0;
+    p["shared_expert_width"] = is_none ? 0 : config.size(keys.shared_width);
+  }
   const bool normalises = !keys.may_normalise || config.boolean("norm_topk_prob", false);
   p["expert_softmax"] = normalises ? "chosen" : "all";
   // Of training alone.

@@ -106,7 +106,7 @@ void read_mixtral(ConfigReader& config, HuggingFaceConfig& result) {
   read_experts(config, {.experts = "num_local_experts", .width = "intermediate_size", .may_normalise = false}, result);
   read_one_window(config, result);
   config.expect("attention_bias", false);
-  read_rope(config, result);
+  read_rope(config, result, {.base = 1e6});
 }
 
 void read_qwen2_moe(ConfigReader& config, HuggingFaceConfig& result) {

@@ -7,6 +7,7 @@
 #include <cassert>
 #include <chrono>
 #include <cstring>
+#include <limits>
 #include <span>
 
 #include "generate/step_state.h"
@@ -25,13 +26,23 @@ std::int64_t padded_rows(std::int64_t rows) {
 
 std::int64_t pages_of(std::int64_t positions) { return ceil_div(positions, PagePool::kPositions); }
 
+/// Pages for so many sequences of so many positions, which tables count in 32 bits.
+std::int64_t checked_pages(std::int64_t slots, std::int64_t context) {
+  const std::int64_t most = std::numeric_limits<std::int32_t>::max() / (pages_of(context) * PagePool::kPositions);
+  if (slots > most) {
+    throw Error(
+        fmt::format("{} texts of {} tokens at a time were asked for, at most {} are possible", slots, context, most));
+  }
+  return slots * pages_of(context);
+}
+
 }  // namespace
 
 TextBatch::TextBatch(Gpu& gpu, WeightStore& weights, const TextGraph& text, std::int64_t slots, std::int64_t places)
     : text_(text),
       slots_(slots),
       session_(gpu, weights),
-      pool_(pages_of(places > 0 ? places : slots * text.context)),
+      pool_(places > 0 ? pages_of(places) : checked_pages(slots, text.context)),
       places_(pool_.available() * PagePool::kPositions),
       rows_graph_(StepState::with_rows(text.graph)),
       seconds_a_step_(kSubmissionSeconds) {

@@ -32,8 +32,8 @@ class TextBatch {
   };
 
   /// At most `slots` sequences at a time, each of at most text.context positions; `places`: how many positions all of
-  /// them may have together, 0: slots times the context. Nothing is allocated before the first step. Throws Error where
-  /// the graph does not take rows with positions of their own.
+  /// them may have together, 0: slots times the context, each in whole pages. Nothing is allocated before the first
+  /// step. Throws Error where the graph does not take rows with positions of their own.
   TextBatch(Gpu& gpu, WeightStore& weights, const TextGraph& text, std::int64_t slots, std::int64_t places = 0);
 
   /// Throws Error when the prompt is empty, holds an id outside the vocabulary, leaves no room in the context, or could

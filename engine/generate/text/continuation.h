@@ -21,8 +21,10 @@ class Continuation {
   Continuation(std::vector<std::int32_t> prompt, const GenerationOptions& options, const Tokenizer* tokenizer,
                std::span<const std::int32_t> end_tokens, std::function<void(std::string_view)> on_text);
 
-  /// The time of its prompt counts from now on.
-  void begin() { begin_ = Clock::now(); }
+  /// The time of its prompt counts from now on, unless it has tokens.
+  void begin() {
+    if (!first_) begin_ = Clock::now();
+  }
   /// Takes one token; false when the text has ended, with this one or before.
   bool take(std::int32_t token);
   /// Ends it from outside, where it has not ended by itself.

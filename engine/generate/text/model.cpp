@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <deque>
 #include <functional>
 #include <limits>
 #include <optional>
@@ -146,7 +147,14 @@ TextModel::TextModel(const Device& device, const std::filesystem::path& file, st
     throw Error(fmt::format("{} slots were asked for, expected 1 to {}", slots, TextBatch::kMostSlots));
   }
   if (slots > 1) {
-    state_->live_batch().step_plan(slots);
+    try {
+      state_->live_batch().step_plan(slots);
+    } catch (const DeviceLost&) {
+      throw;
+    } catch (const Error& error) {
+      throw Error(fmt::format("{} texts of {} tokens at a time: {}; fewer slots or a smaller context take less", slots,
+                              state_->context, error.what()));
+    }
   } else {
     state_->live().decode_plan();
   }
@@ -275,6 +283,7 @@ Generation TextModel::State::generate(const std::vector<std::int32_t>& prompt, c
 std::vector<Generation> TextModel::State::generate_many(
     const std::vector<TextRequest>& requests, const std::function<void(std::size_t, const Generation&)>& on_end) {
   std::vector<Continuation> texts;
+  live_batch();  // what is wrong with that is no request's fault
   for (std::size_t i = 0; i < requests.size(); ++i) {
     try {
       const TextRequest& request = requests[i];
@@ -288,12 +297,14 @@ std::vector<Generation> TextModel::State::generate_many(
   }
   std::vector<Generation> results(requests.size());
   std::vector<std::size_t> going;
-  std::size_t next = 0;
+  std::deque<std::size_t> waiting;
+  for (std::size_t i = 0; i < requests.size(); ++i) waiting.push_back(i);
   const auto end = [&](std::size_t i) {
     results[i] = texts[i].finish();
     if (on_end) on_end(i, results[i]);
   };
   const auto add = [&](std::size_t i) {
+    texts[i].begin();
     return live_batch().add(static_cast<std::int64_t>(i), texts[i].so_far(), texts[i].sampling(), texts[i].wanted(),
                             static_cast<std::uint32_t>(texts[i].made()));
   };
@@ -305,8 +316,8 @@ std::vector<Generation> TextModel::State::generate_many(
       end(i);
       return true;
     });
-    for (; next < requests.size(); ++next) {
-      texts[next].begin();
+    while (!waiting.empty()) {
+      const std::size_t next = waiting.front();
       if (texts[next].cancelled()) {
         texts[next].stop(StopReason::Cancelled);
         end(next);
@@ -315,6 +326,7 @@ std::vector<Generation> TextModel::State::generate_many(
       } else {
         break;
       }
+      waiting.pop_front();
     }
     for (const TextBatch::Made& made : live_batch().advance()) {
       const auto i = static_cast<std::size_t>(made.id);
@@ -340,7 +352,7 @@ std::vector<Generation> TextModel::State::generate_many(
   int losses = 0;
   std::int64_t made_at_loss = -1;
   try {
-    while (next < requests.size() || !going.empty()) {
+    while (!waiting.empty() || !going.empty()) {
       try {
         advance();
       } catch (const DeviceLost& lost) {
@@ -350,10 +362,10 @@ std::vector<Generation> TextModel::State::generate_many(
         }
         made_at_loss = made_in_all();
         reopen(lost);
-        for (const std::size_t i : going) {
-          texts[i].count_loss();
-          add(i);
-        }
+        // They begin anew, those that had begun first; what they shared is gone, so that some may have to wait.
+        for (const std::size_t i : going) texts[i].count_loss();
+        waiting.insert(waiting.begin(), going.begin(), going.end());
+        going.clear();
       }
     }
   } catch (...) {
@@ -388,7 +400,7 @@ std::vector<Generation> TextModel::generate_many(const std::vector<TextRequest>&
 
 Generation TextModel::generate(std::string_view prompt, const GenerationOptions& options,
                                const std::function<void(std::string_view)>& on_text) {
-  return state_->generate(tokenize(prompt), options, on_text);
+  return generate(tokenize(prompt), options, on_text);
 }
 
 std::vector<float> TextModel::logits(const std::vector<std::int32_t>& tokens) {

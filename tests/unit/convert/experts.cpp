@@ -97,6 +97,17 @@ TEST_CASE("experts: all but routers take the type that is asked for") {
   CHECK(type_of("ffn_down_exps") == DType::F32);  // rows of 20, which are no whole blocks
 }
 
+TEST_CASE("experts: what a config leaves out is what transformers takes then") {
+  ChangedFolder mixtral(golden_model("mixtral"));
+  mixtral.config.erase("rope_parameters");
+  mixtral.read();
+  CHECK(mixtral.header.metadata.at("parameters").at("rope_base") == 1e6);
+  ChangedFolder granite(golden_model("granitemoe"));
+  granite.config["shared_intermediate_size"] = 0;
+  granite.read();
+  CHECK(granite.header.metadata.at("parameters").value("shared_expert_width", 0) == 0);
+}
+
 TEST_CASE("experts: what is missing, too much or of another kind is named") {
   const std::string third = "model.layers.1.block_sparse_moe.experts.3.w3.weight";
   const auto complaint = [](const auto& change) {

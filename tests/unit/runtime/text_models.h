@@ -56,7 +56,7 @@ class CountingModel {
 /// every cached key and value. `projection`, of k or v, is so many times as large as the others.
 class LookingBackModel {
  public:
-  explicit LookingBackModel(const std::string& projection = "", float times = 1.0f) {
+  explicit LookingBackModel(const std::string& projection = "", float times = 1.0f, std::int64_t context = kContext) {
     constexpr std::int64_t kWidth = 32;
     GraphBuilder g("decode");
     const ValueId tokens = g.input("tokens", DType::I32, {"tokens"});
@@ -82,7 +82,7 @@ class LookingBackModel {
     g.output(g.add("linear", "output", {last, weight("output.weight", kVocabulary)}), "logits");
     header.graphs.push_back(std::move(g).finish());
     header.metadata = {
-        {"task", "text-generation"}, {"graph", "decode"}, {"context", kContext}, {"vocabulary", kVocabulary}};
+        {"task", "text-generation"}, {"graph", "decode"}, {"context", context}, {"vocabulary", kVocabulary}};
     std::uint32_t state = 1;
     write_model_file(path(), header, {}, [&](const TensorInfo& tensor, const auto& sink) {
       std::vector<float> values(static_cast<std::size_t>(element_count(tensor.shape)));

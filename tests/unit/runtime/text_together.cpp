@@ -115,6 +115,37 @@ TEST_CASE("together: texts do not depend on how many go on at a time, and go on 
   }
 }
 
+TEST_CASE("together: texts that shared a beginning go on where the device was lost, though they share it no more") {
+  if (!test_device()) return;
+  const LookingBackModel file;
+  Ids prompt;
+  for (std::int32_t i = 0; i < 200; ++i) prompt.push_back(i * 7 % kVocabulary);
+  const std::vector<TextRequest> requests(4, TextRequest{.prompt = prompt, .options = greedy(400)});
+  const Device undisturbed;
+  const std::vector<Ids> expected =
+      tokens_of(TextModel(undisturbed, file.path(), 0, CacheType::F32, 2).generate_many(requests));
+  CHECK(expected[0].size() == 200);
+  for (const int nth : {7, 11, 18}) {
+    CAPTURE(nth);
+    const Device device;
+    TextModel model(device, file.path(), 0, CacheType::F32, 3);
+    testing::FakeDriver driver(device.gpu());
+    driver.lose_device(nth);
+    CHECK(tokens_of(model.generate_many(requests)) == expected);
+  }
+}
+
+TEST_CASE("together: too many slots are refused with what to do") {
+  const auto device = test_device();
+  if (!device) return;
+  const CountingModel file;
+  CHECK_THROWS_WITH_AS(TextModel(*device, file.path(), 0, CacheType::Auto, 1 << 20), doctest::Contains("expected 1 to"),
+                       Error);
+  const LookingBackModel large("", 1.0f, 1 << 24);
+  CHECK_THROWS_WITH_AS(TextModel(*device, large.path(), 0, CacheType::Auto, 500),
+                       doctest::Contains("at most 127 are possible; fewer slots or a smaller context"), Error);
+}
+
 TEST_CASE("together: a device that is lost again and again is given up, and what was begun is forgotten") {
   if (!test_device()) return;
   const CountingModel file;
