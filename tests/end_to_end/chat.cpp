@@ -66,8 +66,6 @@ nlohmann::json generated(const std::vector<std::string>& more) {
   return nlohmann::json::parse(finished.out);
 }
 
-bool has(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
-
 }  // namespace
 
 TEST_CASE("generate --chat makes the prompt by the model's template") {

@@ -24,8 +24,6 @@ std::string content_of(const std::filesystem::path& path) {
   return {std::istreambuf_iterator<char>(file), {}};
 }
 
-bool has(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
-
 /// A report of a driver with many faults, and with names that are no HTML.
 tools::ConformReport bad_report(int failures) {
   tools::ConformReport report;

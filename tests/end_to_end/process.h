@@ -28,6 +28,7 @@ struct RunOptions {
 /// Runs the `heed` program with these arguments and waits. Fails the test when it takes longer than two minutes.
 Finished run_heed(const std::vector<std::string>& arguments, const RunOptions& options = {});
 
+inline bool has(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
 /// Lines of a text, without their ends.
 std::vector<std::string> lines_of(const std::string& text);
 

@@ -38,7 +38,7 @@ Finished translate(std::vector<std::string> more, const RunOptions& options = {}
   return run_heed(more, options);
 }
 
-std::string output_of(const std::vector<std::string>& more, const RunOptions& options = {}) {
+std::string translated(const std::vector<std::string>& more, const RunOptions& options = {}) {
   const Finished finished = translate(more, options);
   CHECK_MESSAGE(finished.exit_code == 0, finished.both());
   return finished.out;
@@ -50,33 +50,33 @@ TEST_CASE("translate: a line of output for each of input, in order, blank ones b
   const testing::TemporaryFolder folder;
   write_text(folder.path() / "dates.txt", joined(kWritten));
   const std::string file = (folder.path() / "dates.txt").string();
-  CHECK(output_of({"--file", file}) == joined(kIso));
-  CHECK(output_of({joined(kWritten)}) == joined(kIso));
-  CHECK(output_of({"-"}, {.input = joined(kWritten)}) == joined(kIso));
-  CHECK(output_of({}, {.input = joined(kWritten)}) == joined(kIso));
-  CHECK(output_of({"--file", file, "--batch", "1", "--beam", "1"}) == joined(kIso));
+  CHECK(translated({"--file", file}) == joined(kIso));
+  CHECK(translated({joined(kWritten)}) == joined(kIso));
+  CHECK(translated({"-"}, {.input = joined(kWritten)}) == joined(kIso));
+  CHECK(translated({}, {.input = joined(kWritten)}) == joined(kIso));
+  CHECK(translated({"--file", file, "--batch", "1", "--beam", "1"}) == joined(kIso));
   write_text(folder.path() / "dates.txt", "");
-  CHECK(output_of({"--file", file}).empty());
-  CHECK(output_of({"the 3rd of may, 2008\r\n"}) == "2008-05-03\n");
+  CHECK(translated({"--file", file}).empty());
+  CHECK(translated({"the 3rd of may, 2008\r\n"}) == "2008-05-03\n");
 }
 
 TEST_CASE("translate: scores of a line are the same bytes alone and in a file") {
   std::vector<std::string> lines;
   for (int day = 1; day <= 28; ++day) lines.push_back(std::to_string(day) + " february 19" + std::to_string(70 + day));
-  const std::string together = output_of({joined(lines), "--scores"});
+  const std::string together = translated({joined(lines), "--scores"});
   const std::vector<std::string> shown = lines_of(together);
   REQUIRE(shown.size() == lines.size());
-  for (const std::size_t i : {0u, 13u, 27u}) CHECK(output_of({lines[i], "--scores"}) == shown[i] + "\n");
+  for (const std::size_t i : {0u, 13u, 27u}) CHECK(translated({lines[i], "--scores"}) == shown[i] + "\n");
 }
 
 TEST_CASE("translate: the best first, as lines and as JSON") {
   const std::vector<std::string> best =
-      lines_of(output_of({"may 3 2008\n4 june 1999", "--n-best", "2", "--beam", "3"}));
+      lines_of(translated({"may 3 2008\n4 june 1999", "--n-best", "2", "--beam", "3"}));
   REQUIRE(best.size() == 4);
   CHECK(best[0].starts_with("0 ||| 2008-05-03 ||| -0."));
   CHECK(best[1].starts_with("0 ||| "));
   CHECK(best[2].starts_with("1 ||| 1999-06-04 ||| -0."));
-  const auto json = nlohmann::json::parse(output_of({"may 3 2008", "--json", "--n-best", "2", "--beam", "3"}));
+  const auto json = nlohmann::json::parse(translated({"may 3 2008", "--json", "--n-best", "2", "--beam", "3"}));
   CHECK(json.at("line") == 1);
   CHECK(json.at("source") == "may 3 2008");
   REQUIRE(json.at("translations").size() == 2);
@@ -94,7 +94,7 @@ TEST_CASE(
     std::vector<std::string> arguments = {text};
     arguments.insert(arguments.end(), how.begin(), how.end());
     arguments.insert(arguments.end(), more.begin(), more.end());
-    return lines_of(output_of(arguments));
+    return lines_of(translated(arguments));
   };
   const std::vector<std::string> together = sampled("may 3 2008\n\n4 june 1999\n1 jan 1900", {"--seed", "7"});
   REQUIRE(together.size() == 16);
@@ -111,8 +111,8 @@ TEST_CASE(
   CHECK(sampled("4 june 1999", {"--seed", "8"}) != alone);
   CHECK(sampled("4 june 1999", {"--seed", "7", "--n-best", "1"}) ==
         std::vector<std::string>{alone[0].substr(alone[0].find("||| ") + 4, alone[0].rfind(" |||") - 6)});
-  CHECK(output_of({"4 june 1999", "--samples", "1", "--temperature", "0"}) == "1999-06-04\n");
-  const auto json = nlohmann::json::parse(output_of({"4 june 1999", "--samples", "2", "--seed", "9", "--json"}));
+  CHECK(translated({"4 june 1999", "--samples", "1", "--temperature", "0"}) == "1999-06-04\n");
+  const auto json = nlohmann::json::parse(translated({"4 june 1999", "--samples", "2", "--seed", "9", "--json"}));
   CHECK(json.at("seed") == 9);
   CHECK(json.at("translations").size() == 2);
   check_error(translate({"x", "--temperature", "1"}), "--temperature says how translations are drawn; give --samples");
@@ -128,22 +128,22 @@ TEST_CASE(
 TEST_CASE("translate: token ids in and out, a prefix, a greatest and a least length") {
   // "2008" and the end, in the ids of source.json; digits of target.json begin at 4.
   const std::string ids = "33,31,31,39,2";
-  const auto json = nlohmann::json::parse(output_of({"--tokens", ids, "--json"}));
+  const auto json = nlohmann::json::parse(translated({"--tokens", ids, "--json"}));
   CHECK(json.at("source_tokens") == nlohmann::json::parse("[" + ids + "]"));
-  CHECK(output_of({"--tokens", ids, "--max-length", "4"}) == "6,4,4,12\n");
-  CHECK(output_of({"may 3 2008", "--prefix", "1999"}).starts_with("1999-05-03"));
-  CHECK(output_of({"may 3 2008", "--max-length", "4"}) == "2008\n");
-  CHECK(output_of({"may 3 2008", "--min-length", "12"}).size() > 11);
+  CHECK(translated({"--tokens", ids, "--max-length", "4"}) == "6,4,4,12\n");
+  CHECK(translated({"may 3 2008", "--prefix", "1999"}).starts_with("1999-05-03"));
+  CHECK(translated({"may 3 2008", "--max-length", "4"}) == "2008\n");
+  CHECK(translated({"may 3 2008", "--min-length", "12"}).size() > 11);
 }
 
 TEST_CASE("translate: what it looked at, and the text is the same bytes with and without") {
   const testing::TemporaryFolder folder;
   const std::string line = "saturday the 3rd of may, 2008";
-  const std::string plain = output_of({line, "--scores"});
+  const std::string plain = translated({line, "--scores"});
   const std::string pairs = (folder.path() / "pairs.txt").string();
   for (const char* name : {"look.png", "look.html", "look.npz"}) {
     const std::string out = (folder.path() / name).string();
-    CHECK(output_of({line, "--scores", "--attention", out, "--alignments", pairs, "--align-tokens"}) == plain);
+    CHECK(translated({line, "--scores", "--attention", out, "--alignments", pairs, "--align-tokens"}) == plain);
     CHECK(fs::file_size(out) > 500);
   }
   // The year's digits look at the year, characters 25 to 28, the month's at "may", 20 to 22 and the comma.
@@ -151,7 +151,7 @@ TEST_CASE("translate: what it looked at, and the text is the same bytes with and
   CHECK(lines_of(text).size() == 1);
   CHECK(text.find("28-3") != std::string::npos);
   CHECK((text.find("20-6") != std::string::npos || text.find("21-6") != std::string::npos));
-  CHECK(output_of({"may 3 2008\n\n4 may 2009", "--alignments", pairs}) == "2008-05-03\n\n2009-05-04\n");
+  CHECK(translated({"may 3 2008\n\n4 may 2009", "--alignments", pairs}) == "2008-05-03\n\n2009-05-04\n");
   CHECK(lines_of(read_text(pairs)).size() == 3);
 }
 
@@ -168,7 +168,7 @@ TEST_CASE(
   const std::string model = (folder.path() / "model.heed").string();
   CHECK(run_heed({"convert", folder.path().string(), "-o", model}).exit_code == 0);
   const std::vector<std::string> line = {"may 3 2008", "--scores"};
-  CHECK(run_heed({"translate", model, line[0], line[1]}).out == output_of(line));
+  CHECK(run_heed({"translate", model, line[0], line[1]}).out == translated(line));
 
   nlohmann::json shorter = nlohmann::json::parse(read_text(dates / "target.json"));
   shorter["tokens"].erase(shorter["tokens"].size() - 1);
