@@ -24,7 +24,8 @@ constexpr auto kTokenizerKeys = std::to_array<std::string_view>(
      // Ids of control pieces that encoding and generating plain text do not use.
      "padding_token_id", "seperator_token_id", "separator_token_id", "cls_token_id", "mask_token_id",
      "fim_pre_token_id", "fim_suf_token_id", "fim_mid_token_id", "fim_pad_token_id", "fim_rep_token_id",
-     "fim_sep_token_id", "prefix_token_id", "suffix_token_id", "middle_token_id", "token_type_count", "add_sep_token"});
+     "fim_sep_token_id", "prefix_token_id", "suffix_token_id", "middle_token_id", "token_type_count", "add_sep_token",
+     "normalizer.nfc", "normalizer.lowercase", "normalizer.strip_accents"});
 
 constexpr std::string_view kPrefix = "tokenizer.ggml.";
 std::string full(std::string_view key) { return std::string(kPrefix) + std::string(key); }
@@ -75,6 +76,25 @@ void describe_scores(const Gguf& gguf, TokenizerDescription& description) {
   for (const double score : *scores) description.scores.push_back(static_cast<float>(score));
 }
 
+/// What byte-level merging does before it merges, as steps, which alone can normalize.
+Steps steps_with_nfc(const TokenizerDescription& description) {
+  Steps steps;
+  steps.normalize.emplace_back().kind = TextStep::Kind::Nfc;
+  if (description.prefix != TokenizerDescription::Prefix::Never) {
+    TextStep& space = steps.cut.emplace_back();
+    space.kind = TextStep::Kind::Prepend;
+    space.text = " ";
+    space.unless_there = description.prefix_unless_space;
+  }
+  for (const std::string& pattern : description.splits) {
+    TextStep& split = steps.cut.emplace_back();
+    split.kind = TextStep::Kind::Split;
+    split.find = pattern;
+    split.is_regex = true;
+  }
+  return steps;
+}
+
 /// Whether a text begins with BOS where the file does not say.
 bool describe_merges(const Gguf& gguf, TokenizerDescription& description, Checkpoint& checkpoint) {
   description.merging = TokenizerDescription::Merging::Ranks;
@@ -96,6 +116,12 @@ bool describe_merges(const Gguf& gguf, TokenizerDescription& description, Checkp
   if (gguf.find_boolean(full("add_space_prefix")).value_or(false)) {
     description.prefix = TokenizerDescription::Prefix::Always;
     description.prefix_unless_space = true;
+  }
+  if (gguf.find_boolean(full("normalizer.nfc")).value_or(false)) {
+    description.steps = steps_with_nfc(description);
+    description.splits.clear();
+    description.prefix = TokenizerDescription::Prefix::Never;
+    description.prefix_unless_space = false;
   }
   const auto* merges = gguf.find_texts(full("merges"));
   if (merges == nullptr) throw Error(fmt::format("GGUF metadata '{}' is missing", full("merges")));
@@ -181,14 +207,17 @@ void read_gguf_tokenizer(const Gguf& gguf, std::int64_t vocabulary, Checkpoint& 
     throw Error(
         fmt::format("GGUF metadata '{}' is true, which heed does not support", full("remove_extra_whitespaces")));
   }
-  if (gguf.find_boolean(full("add_sep_token")).value_or(false)) {
-    throw Error(fmt::format("GGUF metadata '{}' is true, which heed does not support", full("add_sep_token")));
+  const bool by_score = *model == "llama";
+  for (const char* key : {"add_sep_token", "normalizer.lowercase", "normalizer.strip_accents", "normalizer.nfc"}) {
+    const bool known = key == std::string_view("normalizer.nfc") && !by_score;
+    if (!known && gguf.find_boolean(full(key)).value_or(false)) {
+      throw Error(fmt::format("GGUF metadata '{}' is true, which heed does not support", full(key)));
+    }
   }
 
   TokenizerDescription description;
   description.pieces = *tokens;
   description.kinds = piece_kinds(gguf, tokens->size());
-  const bool by_score = *model == "llama";
   bool bos_by_default = true;
   if (by_score) {
     describe_scores(gguf, description);

@@ -6,9 +6,11 @@
 #include <tuple>
 
 #include "graph/quantised.h"
+#include "heed/error.h"
 #include "tests/unit/convert/graph_in_double.h"
 #include "tests/unit/convert/sample_files.h"
 #include "tokenizer/description.h"
+#include "tokenizer/tokenizer.h"
 #include "tools/convert/convert.h"
 
 namespace heed::convert {
@@ -303,6 +305,32 @@ TEST_CASE("byte-level BPE") {
   CHECK(contains(complaint(file), "\"kimi-k2\""));
   file.text("tokenizer.ggml.pre", "gpt-2").texts("tokenizer.ggml.merges", {"a c"});
   CHECK(contains(complaint(file), "\"a c\""));
+}
+
+TEST_CASE("byte-level BPE of normalized text") {
+  GgufFile file = tiny_gguf();
+  // "é" is C3 A9, and C3 and A9 are "Ã" and "©" in this alphabet.
+  file.text("tokenizer.ggml.model", "gpt2").texts("tokenizer.ggml.tokens", {"a", "Ã", "©", "Ã©", "Ġ", "<|end|>"});
+  file.i32s("tokenizer.ggml.token_type", {1, 1, 1, 1, 1, 3}).texts("tokenizer.ggml.merges", {"Ã ©"});
+  file.remove("tokenizer.ggml.scores").u32("tokenizer.ggml.eos_token_id", 5).u32("tokenizer.ggml.bos_token_id", 5);
+  file.text("tokenizer.ggml.pre", "qwen2").boolean("tokenizer.ggml.add_bos_token", false);
+  const std::string composed = "a \u00e9", apart = "a e\u0301";
+  const auto ids = [&](const std::string& text) {
+    return Tokenizer::from_json(read(file.bytes()).tokenizer)->encode(text);
+  };
+  CHECK(ids(composed) == std::vector<TokenId>{0, 4, 3});
+  CHECK_THROWS_AS(ids(apart), heed::Error);
+  file.boolean("tokenizer.ggml.normalizer.nfc", false).boolean("tokenizer.ggml.normalizer.lowercase", false);
+  CHECK_THROWS_AS(ids(apart), heed::Error);
+  file.boolean("tokenizer.ggml.normalizer.nfc", true);
+  CHECK(ids(composed) == std::vector<TokenId>{0, 4, 3});
+  CHECK(ids(apart) == std::vector<TokenId>{0, 4, 3});
+  const auto tokenizer = Tokenizer::from_json(read(file.bytes()).tokenizer);
+  CHECK(tokenizer->decode({0, 4, 3}) == composed);
+  file.boolean("tokenizer.ggml.add_space_prefix", true);
+  CHECK(ids(apart) == std::vector<TokenId>{4, 0, 4, 3});
+  file.boolean("tokenizer.ggml.normalizer.strip_accents", true);
+  CHECK(contains(complaint(file), "normalizer.strip_accents"));
 }
 
 TEST_CASE("a tokenizer that heed does not understand is refused, one that is missing noted") {
