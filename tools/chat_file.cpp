@@ -14,6 +14,7 @@ namespace heed::tools {
 namespace {
 
 constexpr std::size_t kMaxChatBytes = std::size_t{64} << 20;
+constexpr int kDeepestChat = 101;  // the engine takes 100 levels of messages; writing them again recurses
 
 }  // namespace
 
@@ -22,7 +23,11 @@ ChatRequest read_chat_file(const std::string& path) {
   const std::string text = path == "-" ? read_stream(stdin, name, kMaxChatBytes) : read_file(path, kMaxChatBytes);
   nlohmann::ordered_json json;
   try {
-    json = nlohmann::ordered_json::parse(text);
+    json =
+        nlohmann::ordered_json::parse(text, [&](int depth, nlohmann::ordered_json::parse_event_t, const auto&) {
+          if (depth > kDeepestChat) throw Error(fmt::format("{}: nests deeper than {} levels", name, kDeepestChat));
+          return true;
+        });
   } catch (const nlohmann::json::parse_error& error) {
     throw Error(
         fmt::format("{}: is no JSON, wrong at byte {}; expected messages: [{{\"role\": \"user\", \"content\": "

@@ -30,13 +30,19 @@ using Json = nlohmann::ordered_json;
 
 constexpr std::size_t kMostTemplates = 64;
 constexpr std::size_t kMostRequestBytes = 64 << 20;
+constexpr int kDeepestRequest = 100;  // as deep as a template's values may be; what is done with them recurses
 
 Json parse(std::string_view what, const std::string& text) {
   if (text.size() > kMostRequestBytes) {
     throw Error(fmt::format("the chat's {} have {} bytes, at most {} are read", what, text.size(), kMostRequestBytes));
   }
   try {
-    return Json::parse(text);
+    return Json::parse(text, [&](int depth, Json::parse_event_t, Json&) {
+      if (depth > kDeepestRequest) {
+        throw Error(fmt::format("the chat's {} nest deeper than {} levels", what, kDeepestRequest));
+      }
+      return true;
+    });
   } catch (const Json::parse_error& error) {
     throw Error(fmt::format("the chat's {} are no JSON: wrong at byte {}", what, error.byte));
   } catch (const Json::exception& error) {

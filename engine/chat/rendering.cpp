@@ -86,11 +86,13 @@ Rendering::Flow Rendering::run_for(const Statement& statement, Scope& scope) {
     Scope inner{&scope, {}};
     return run_body(statement.otherwise, inner);
   }
+  int depth = 1;
+  for (const Value& item : items) depth = std::max(depth, item.depth() + 1);
   const auto shared = std::make_shared<const std::vector<Value>>(std::move(items));
   for (std::size_t i = 0; i < shared->size(); ++i) {
     work_.charge(1);
     Scope inner{&scope, {}};
-    inner.variables.emplace_back("loop", Value(std::make_shared<const Loop>(Loop{shared, i})));
+    inner.variables.emplace_back("loop", Value(std::make_shared<const Loop>(Loop{shared, i, depth})));
     assign(statement.target, (*shared)[i], inner);
     if (run_body(statement.body, inner) == Flow::Break) break;
   }

@@ -32,6 +32,7 @@ bool is_hashable(const Value& key) {
 
 int Value::depth() const {
   if (is_sequence()) return as_sequence().depth;
+  if (is<std::shared_ptr<const Loop>>()) return get<std::shared_ptr<const Loop>>()->depth;
   return is_dict() ? as_dict().depth : 0;
 }
 

@@ -91,10 +91,11 @@ class Value {
   Data data_;
 };
 
-/// A round of a for loop.
+/// A round of a for loop. Templates can keep one, and go through it again.
 struct Loop {
   std::shared_ptr<const std::vector<Value>> items;
   std::size_t index = 0;
+  int depth = 1;
 };
 
 /// What Python calls the type: "str", "list", ...

@@ -121,6 +121,12 @@ TEST_CASE("requests that are none are refused") {
              "message 2 of the chat has no \"content\""));
   CHECK(says(refused(R"([{"role": "user", "content": "a"}])", "{}"), "tools are no JSON array"));
   CHECK(says(refused(R"([{"role": "user", "content": "a"}])", "", "[]"), "variables are no JSON object"));
+  // A million of them: what goes through them would end the stack.
+  const std::string deep = R"([{"role": "user", "content": )" + std::string(1'000'000, '[');
+  CHECK(says(refused(deep.c_str()), "messages nest deeper than 100 levels"));
+  CHECK(says(refused(R"([{"role": "user", "content": "a"}])", deep.c_str()), "tools nest deeper than 100 levels"));
+  CHECK(says(refused(R"([{"role": "user", "content": "a"}])", "", (R"({"a": )" + deep).c_str()),
+             "variables nest deeper than 100 levels"));
   CHECK(says(error_of([] { messages_json({{"user", "\xff"}}); }), "not valid UTF-8"));
   CHECK(says(error_of([] { ChatFormat::from_json(nlohmann::json::object()); }), "has 0 templates"));
 }

@@ -118,6 +118,10 @@ TEST_CASE("a template cannot run for ever, grow for ever, or nest until the stac
   CHECK(says(error_of("{{ ('a' * 9999) | indent(9999999) }}"), "too many"));
   CHECK(says(error_of("{% set n = namespace(x=[]) %}{% for i in range(9999) %}{% set n.x = [n.x] %}{% endfor %}"),
              "nest deeper than 100"));
+  // Rounds of loops that hold each other.
+  CHECK(says(error_of("{% set n = namespace(l=0) %}{% for j in range(10) %}{% for i in range(30000) %}{% for x in [n.l] %}"
+                      "{% set n.l = loop %}{% endfor %}{% endfor %}{% endfor %}"),
+             "nest deeper than 100"));
   CHECK(says(error_of("{{ range(1000000) }}"), "more than 100000"));
   CHECK(says(error_of("{{ " + std::string(100'000, '(') + "1" + std::string(100'000, ')') + " }}"), "nests deeper"));
   CHECK(
