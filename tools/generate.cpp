@@ -87,7 +87,7 @@ class Generating {
     GenerationOptions options = arguments_.options;
     options.sampling.seed += index;  // so that each can be had alone
     options.cancelled = [&] { return interrupt.raised(); };
-    if (std::holds_alternative<ChatRequest>(prompt.content)) options.end = model_.chat_end_tokens();
+    if (const auto* chat = std::get_if<ChatRequest>(&prompt.content)) options.end = model_.chat_end_tokens(*chat);
     return options;
   }
 

@@ -10,6 +10,7 @@ Value Arguments::take(std::string_view name) {
 }
 
 Value Arguments::take_named(std::string_view name) {
+  work_.charge(named_.size() / 8);
   const auto found = std::ranges::find_if(named_, [&](const auto& entry) { return entry.first == name; });
   if (found == named_.end()) return {};
   Value value = std::move(found->second);
@@ -23,9 +24,9 @@ Value Arguments::take_required(std::string_view name) {
   return take(name);
 }
 
-std::string Arguments::take_text(std::string_view name, std::string_view otherwise) {
+Text Arguments::take_text(std::string_view name, std::string_view otherwise) {
   const Value value = take(name);
-  if (value.is_undefined() && !otherwise.empty()) return std::string(otherwise);
+  if (value.is_undefined() && !otherwise.empty()) return Text(std::string(otherwise));
   if (!value.is_text()) work_.fail("{}: '{}' is {}; expected a text", called_, name, type_name(value));
   return value.as_text();
 }

@@ -63,11 +63,8 @@ Value Rendering::value_of(const Expression& expression, const Scope& scope) {
       return is_true(left) ? left : part(1);
     }
     case Kind::Concat: {
-      std::string text;
-      for (const Value& value : values_of(expression.parts, 0, scope)) {
-        text += text_of(value, work_);
-        if (text.size() > Work::kMostBytes) work_.charge_text(text.size());
-      }
+      Text text;
+      for (const Value& value : values_of(expression.parts, 0, scope)) append(text, text_of(value, work_), work_);
       return make_text(std::move(text), work_);
     }
     case Kind::Compare:
@@ -86,6 +83,7 @@ Value Rendering::value_of(const Expression& expression, const Scope& scope) {
 Value Rendering::name_of(const Expression& expression, const Scope& scope) {
   const std::string& name = expression.text;
   for (const Scope* at = &scope; at != nullptr; at = at->outer) {
+    work_.charge(at->variables.size() / 8);
     for (const auto& [known, value] : at->variables) {
       if (known == name) return value;
     }
@@ -135,7 +133,7 @@ Arguments Rendering::arguments_of(const Expression& expression, const Scope& sco
   return Arguments(called, std::move(values), std::move(named), work_);
 }
 
-Value Rendering::filter(const Expression& expression, const Scope& scope, const std::string* subject) {
+Value Rendering::filter(const Expression& expression, const Scope& scope, const Text* subject) {
   // {% filter a | b %} and {% set x | a %} filter what was printed, which stands for the innermost subject.
   const Expression* inner = expression.parts[0].get();
   const Value value = inner == nullptr     ? make_text(*subject, work_)
@@ -201,7 +199,8 @@ Value Rendering::call_function(Function function, Arguments& arguments) {
         if (!from.is_dict()) work_.fail("dict: a {} is given, expected a dict", type_name(from));
         entries = from.as_dict().entries;
       }
-      for (auto& [name, value] : arguments.take_rest_named()) entries.emplace_back(Value::text(name), std::move(value));
+      for (auto& [name, value] : arguments.take_rest_named())
+        entries.emplace_back(Value::own_text(name), std::move(value));
       result = make_dict(std::move(entries), work_);
       break;
     }
@@ -211,9 +210,10 @@ Value Rendering::call_function(Function function, Arguments& arguments) {
         const Value from = arguments.take("mapping");
         if (!from.is_dict()) work_.fail("namespace: a {} is given, expected a dict", type_name(from));
         for (const auto& [key, value] : from.as_dict().entries)
-          space.attributes.emplace_back(text_of(key, work_), value);
+          space.attributes.emplace_back(text_of(key, work_).bytes(), value);
       }
       for (auto& [name, value] : arguments.take_rest_named()) {
+        work_.charge(space.attributes.size() / 8);
         std::erase_if(space.attributes, [&key = name](const auto& entry) { return entry.first == key; });
         space.attributes.emplace_back(name, std::move(value));
       }
@@ -221,7 +221,7 @@ Value Rendering::call_function(Function function, Arguments& arguments) {
       break;
     }
     case Function::RaiseException: {
-      const std::string message = text_of(arguments.take("message"), work_);
+      const std::string message = text_of(arguments.take("message"), work_).bytes();
       throw Refused(
           fmt::format("the model's chat template (line {}) does not take this chat: {}", work_.line, message));
     }
@@ -252,7 +252,8 @@ Value Rendering::range(Arguments& arguments) {
   return make_sequence(std::move(items), Sequence::Kind::Range, work_);
 }
 
-Value Rendering::format_time(const std::string& format) {
+Value Rendering::format_time(const Text& given) {
+  const std::string& format = given.bytes();
   if (format.size() > 1000) work_.fail("strftime_now: a format of {} bytes is too long", format.size());
   const std::time_t seconds = std::chrono::system_clock::to_time_t(now_);
   std::tm local = {};
@@ -270,10 +271,10 @@ Value Rendering::format_time(const std::string& format) {
       if (letter != '\0') plain += format[++i];
     }
   }
-  if (plain.empty()) return Value::text("");
+  if (plain.empty()) return Value::own_text("");
   char text[8192];
   const std::size_t size = std::strftime(text, sizeof text, plain.c_str(), &local);
-  return make_text(std::string(text, size), work_);
+  return make_text(Text(std::string(text, size), given.has_given()), work_);
 }
 
 }  // namespace heed::chat

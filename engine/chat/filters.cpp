@@ -19,7 +19,9 @@ Value list_of_kind(std::vector<Value> items, Sequence::Kind kind, Work& work) {
 /// What sorting and comparing look at: texts without regard to case, unless that is asked for.
 Value sort_key(const Value& item, const Value& attribute, bool case_sensitive, Work& work) {
   const Value value = attribute.is_undefined() || attribute.is<None>() ? item : attribute_path(item, attribute, work);
-  return value.is_text() && !case_sensitive ? make_text(lower(value.as_text()), work) : value;
+  return value.is_text() && !case_sensitive
+             ? make_text(Text(lower(value.as_bytes()), value.as_text().has_given()), work)
+             : value;
 }
 
 std::vector<Value> sorted(std::vector<Value> items, const std::vector<Value>& keys, bool reverse, Work& work) {
@@ -46,7 +48,7 @@ Value sort_filter(const Value& value, Arguments& arguments, Work& work) {
 Value dictsort_filter(const Value& value, Arguments& arguments, Work& work) {
   if (!value.is_dict()) work.fail("dictsort: {} is no dict", type_name(value));
   const bool case_sensitive = arguments.take_flag("case_sensitive", false);
-  const std::string by = arguments.take_text("by", "key");
+  const std::string by = arguments.take_text("by", "key").bytes();
   const bool reverse = arguments.take_flag("reverse", false);
   if (by != "key" && by != "value") work.fail("dictsort: 'by' is '{}'; expected 'key' or 'value'", by);
   std::vector<Value> items, keys;
@@ -88,13 +90,13 @@ Value choose(const Value& value, Arguments& arguments, Work& work, bool keep, bo
   const Value attribute = by_attribute ? arguments.take_required("attribute") : Value();
   const Value test = arguments.take("test");
   if (!test.is_undefined() && !test.is_text()) work.fail("{}: {} names no test", arguments.called(), type_name(test));
-  if (test.is_text()) check_test(test.as_text(), work);
+  if (test.is_text()) check_test(test.as_bytes(), work);
   const std::vector<Value> rest = arguments.take_rest();
   std::vector<Value> items;
   for (const Value& item : all_of(value, work)) {
     const Value tested = by_attribute ? attribute_path(item, attribute, work) : item;
-    Arguments for_test(test.is_text() ? test.as_text() : "", rest, {}, work);
-    const bool holds = test.is_text() ? apply_test(test.as_text(), tested, for_test, work) : is_true(tested);
+    Arguments for_test(test.is_text() ? test.as_bytes() : "", rest, {}, work);
+    const bool holds = test.is_text() ? apply_test(test.as_bytes(), tested, for_test, work) : is_true(tested);
     if (holds == keep) items.push_back(item);
   }
   return list_of_kind(std::move(items), Sequence::Kind::Iterator, work);
@@ -111,7 +113,7 @@ Value map_filter(const Value& value, Arguments& arguments, Work& work) {
     }
     return list_of_kind(std::move(items), Sequence::Kind::Iterator, work);
   }
-  const std::string filter = arguments.take_text("filter", "");
+  const std::string filter = arguments.take_text("filter", "").bytes();
   check_filter(filter, work);
   const Work::Level level(work);  // map('map', 'map', ...)
   const std::vector<Value> rest = arguments.take_rest();
@@ -126,14 +128,13 @@ Value map_filter(const Value& value, Arguments& arguments, Work& work) {
 Value join_filter(const Value& value, Arguments& arguments, Work& work) {
   const Value separator = arguments.take("d");
   const Value attribute = arguments.take("attribute");
-  const std::string between = separator.is_undefined() ? "" : text_of(separator, work);
-  std::string result;
+  const Text between = separator.is_undefined() ? Text() : text_of(separator, work);
+  Text result;
   bool first = true;
   for (const Value& item : all_of(value, work)) {
-    if (!first) result += between;
+    if (!first) append(result, between, work);
     first = false;
-    result += text_of(attribute.is_undefined() ? item : attribute_path(item, attribute, work), work);
-    if (result.size() > Work::kMostBytes) work.charge_text(result.size());
+    append(result, text_of(attribute.is_undefined() ? item : attribute_path(item, attribute, work), work), work);
   }
   return make_text(std::move(result), work);
 }
@@ -142,25 +143,26 @@ Value indent_filter(const Value& value, Arguments& arguments, Work& work) {
   const Value width = arguments.take("width");
   const bool first = arguments.take_flag("first", false);
   const bool blank = arguments.take_flag("blank", false);
-  std::string indent;
+  Text indent;
   if (width.is_text()) {
     indent = width.as_text();
   } else {
     if (!width.is_undefined() && !width.is_integer()) work.fail("indent: the width is a {}", type_name(width));
     const std::int64_t spaces = width.is_undefined() ? 4 : width.as_integer();
     if (spaces > 10'000) work.fail("indent: {} spaces are too many", spaces);
-    indent.assign(static_cast<std::size_t>(std::max<std::int64_t>(spaces, 0)), ' ');
+    indent = Text(std::string(static_cast<std::size_t>(std::max<std::int64_t>(spaces, 0)), ' '));
   }
-  std::string result = first ? indent : "";
+  Text text = text_of(value, work);
+  text.add("\n");
+  Text result = first ? indent : Text();
   bool begins = true;
-  for (const std::string& line : split_into_lines(text_of(value, work) + "\n", false)) {
+  for (const std::string_view line : split_into_lines(text.bytes(), false, work)) {
     if (!begins) {
-      result += '\n';
-      if (blank || !line.empty()) result += indent;
+      result.add("\n");
+      if (blank || !line.empty()) append(result, indent, work);
     }
     begins = false;
-    result += line;
-    if (result.size() > Work::kMostBytes) work.charge_text(result.size());
+    append(result, text.part(line), work);
   }
   return make_text(std::move(result), work);
 }
@@ -172,14 +174,14 @@ Value tojson_filter(const Value& value, Arguments& arguments, Work& work) {
   if (indent.is_integer()) {
     options.indents = true;
     const std::int64_t spaces = std::clamp<std::int64_t>(indent.as_integer(), 0, 100);
-    options.indent.assign(static_cast<std::size_t>(spaces), ' ');
+    options.indent = Text(std::string(static_cast<std::size_t>(spaces), ' '));
   } else if (indent.is_text()) {
     options.indents = true;
     options.indent = indent.as_text();
   } else if (!indent.is_undefined() && !indent.is<None>()) {
     work.fail("tojson: indent is a {}", type_name(indent));
   }
-  if (options.indents) options.between = ",";
+  if (options.indents) options.between = Text(",");
   const Value separators = arguments.take("separators");
   if (separators.is_sequence()) {
     const auto& items = separators.as_sequence().items;
@@ -208,9 +210,9 @@ Value int_filter(const Value& value, Arguments& arguments, Work& work) {
   } else if (value.is<double>()) {
     result = from_real(value.get<double>());
   } else if (value.is_text()) {
-    result = read_integer(value.as_text(), base);
+    result = read_integer(value.as_bytes(), base);
     if (!result) {
-      if (const auto real = read_real(value.as_text())) result = from_real(*real);
+      if (const auto real = read_real(value.as_bytes())) result = from_real(*real);
     }
   }
   if (result) return Value(*result);
@@ -221,7 +223,7 @@ Value float_filter(const Value& value, Arguments& arguments, Work&) {
   const Value otherwise = arguments.take("default");
   if (value.is_number()) return Value(value.as_real());
   if (value.is_text()) {
-    if (const auto real = read_real(value.as_text())) return Value(*real);
+    if (const auto real = read_real(value.as_bytes())) return Value(*real);
   }
   return otherwise.is_undefined() ? Value(0.0) : otherwise;
 }
@@ -229,7 +231,7 @@ Value float_filter(const Value& value, Arguments& arguments, Work&) {
 Value round_filter(const Value& value, Arguments& arguments, Work& work) {
   if (!value.is_number()) work.fail("round: {} is no number", type_name(value));
   const std::int64_t precision = arguments.take_integer("precision", 0);
-  const std::string method = arguments.take_text("method", "common");
+  const std::string method = arguments.take_text("method", "common").bytes();
   if (precision < 0 || precision > 17) work.fail("round: a precision of {} is not supported", precision);
   if (method == "common") {
     if (value.is_integer()) return value;
@@ -280,8 +282,8 @@ Value reverse_filter(const Value& value, Arguments&, Work& work) {
   std::vector<Value> items = all_of(value, work);
   std::ranges::reverse(items);
   if (!value.is_text()) return list_of_kind(std::move(items), Sequence::Kind::Iterator, work);
-  std::string text;
-  for (const Value& item : items) text += item.as_text();
+  Text text;
+  for (const Value& item : items) append(text, item.as_text(), work);
   return make_text(std::move(text), work);
 }
 
@@ -298,7 +300,7 @@ Value items_filter(const Value& value, Arguments&, Work& work) {
 Value default_filter(const Value& value, Arguments& arguments, Work&) {
   const bool given = arguments.has_next();
   Value otherwise = arguments.take("default_value");
-  if (!given && otherwise.is_undefined()) otherwise = Value::text("");
+  if (!given && otherwise.is_undefined()) otherwise = Value::own_text("");
   const bool boolean = arguments.take_flag("boolean", false);
   return value.is_undefined() || (boolean && !is_true(value)) ? otherwise : value;
 }
@@ -306,7 +308,7 @@ Value default_filter(const Value& value, Arguments& arguments, Work&) {
 /// The filter `title`, which begins words behind white space, "-" and brackets; str.title() does behind all but
 /// letters.
 Value title_filter(const Value& value, Arguments&, Work& work) {
-  const std::string text = text_of(value, work);
+  const Text text = text_of(value, work);
   std::string result, word;
   const auto end_word = [&] {
     if (!word.empty()) {
@@ -315,33 +317,36 @@ Value title_filter(const Value& value, Arguments&, Work& work) {
     }
     word.clear();
   };
-  for (const char32_t code : code_points(text)) {
+  for (const char32_t code : code_points(text.bytes())) {
     const bool between =
         is_white_space(code) || code == '-' || code == '(' || code == '{' || code == '[' || code == '<';
     if (between) end_word();
     (between ? result : word) += from_code_points(std::u32string(1, code));
   }
   end_word();
-  return make_text(std::move(result), work);
+  return make_text(Text(std::move(result), text.has_given()), work);
 }
 
 Value replace_filter(const Value& value, Arguments& arguments, Work& work) {
-  const std::string from = text_of(arguments.take_required("old"), work);
-  const std::string to = text_of(arguments.take_required("new"), work);
+  const Text from = text_of(arguments.take_required("old"), work);
+  const Text to = text_of(arguments.take_required("new"), work);
   const Value count = arguments.take("count");
   const std::int64_t most = count.is_integer() ? count.as_integer() : -1;
-  return Value::text(replace(text_of(value, work), from, to, most, work));
+  return Value::text(replace(text_of(value, work), from.bytes(), to, most, work));
 }
 
 Value trim_filter(const Value& value, Arguments& arguments, Work& work) {
   const Value characters = arguments.take("chars");
-  const auto set = characters.is_text() ? std::optional(characters.as_text()) : std::nullopt;
-  return make_text(strip(text_of(value, work), set, Side::Both), work);
+  const auto set = characters.is_text() ? std::optional(characters.as_bytes()) : std::nullopt;
+  const Text text = text_of(value, work);
+  if (set) work.charge_search(text.bytes(), *set);
+  return make_text(text.part(strip(text.bytes(), set, Side::Both)), work);
 }
 
 Filter of_text(std::string (*change)(std::string_view, const Work&)) {
   return [change](const Value& value, Arguments&, Work& work) {
-    return make_text(change(text_of(value, work), work), work);
+    const Text text = text_of(value, work);
+    return make_text(Text(change(text.bytes(), work), text.has_given()), work);
   };
 }
 
@@ -406,9 +411,10 @@ Value apply_filter(const std::string& name, const Value& value, Arguments& argum
 Value attribute_path(const Value& value, const Value& path, Work& work) {
   if (!path.is_text()) return item_of(value, path, work);
   Value at = value;
-  for (const std::string& part : split(path.as_text(), ".", -1)) {
-    const auto place = part.find_first_not_of("0123456789") == std::string::npos ? read_integer(part) : std::nullopt;
-    at = item_of(at, place ? Value(*place) : Value::text(part), work);
+  for (const std::string_view part : split(path.as_bytes(), ".", -1, work)) {
+    const auto place =
+        part.find_first_not_of("0123456789") == std::string_view::npos ? read_integer(part) : std::nullopt;
+    at = item_of(at, place ? Value(*place) : Value::own_text(std::string(part)), work);
   }
   return at;
 }

@@ -22,7 +22,7 @@ class Arguments {
   Value take(std::string_view name);
   /// The next one, if it is given by place.
   bool has_next() const { return next_ < values_.size(); }
-  std::string take_text(std::string_view name, std::string_view otherwise);
+  Text take_text(std::string_view name, std::string_view otherwise);
   std::int64_t take_integer(std::string_view name, std::int64_t otherwise);
   bool take_flag(std::string_view name, bool otherwise);
   /// By name alone.

@@ -29,25 +29,25 @@ bool among(const auto& names, std::string_view name) { return std::ranges::find(
 
 /// Texts to look for at an end: one, or a tuple of them.
 bool any_matches(const Value& wanted, const Work& work, const auto& matches) {
-  if (wanted.is_text()) return matches(wanted.as_text());
+  if (wanted.is_text()) return matches(wanted.as_bytes());
   if (!wanted.is_sequence() || wanted.as_sequence().kind != Sequence::Kind::Tuple) {
     work.fail("startswith and endswith look for a text or a tuple of texts, not for {}", type_name(wanted));
   }
   return std::ranges::any_of(wanted.as_sequence().items, [&](const Value& item) {
     if (!item.is_text()) work.fail("startswith and endswith look for texts, not for {}", type_name(item));
-    return matches(item.as_text());
+    return matches(item.as_bytes());
   });
 }
 
 std::optional<std::string> optional_text(const Value& value, const Work& work, const std::string& called) {
   if (value.is_undefined() || value.is<None>()) return {};
   if (!value.is_text()) work.fail("{}: {} is given where a text is expected", called, type_name(value));
-  return value.as_text();
+  return value.as_bytes();
 }
 
-Value texts_as_list(std::vector<std::string> texts, Work& work) {
+Value parts_as_list(const Text& text, const std::vector<std::string_view>& parts, Work& work) {
   std::vector<Value> items;
-  for (std::string& text : texts) items.push_back(make_text(std::move(text), work));
+  for (const std::string_view part : parts) items.push_back(make_text(text.part(part), work));
   return make_sequence(std::move(items), Sequence::Kind::List, work);
 }
 
@@ -64,28 +64,30 @@ std::int64_t count_of(std::string_view text, std::string_view part) {
   return count;
 }
 
-std::string joined(const std::string& separator, const Value& values, Work& work) {
-  std::string result;
+Text joined(const Text& separator, const Value& values, Work& work) {
+  Text result;
   bool first = true;
   for (const Value& item : all_of(values, work)) {
     if (!item.is_text()) work.fail("join: {} is among what is to be joined; expected texts", type_name(item));
-    if (!first) result += separator;
+    if (!first) append(result, separator, work);
     first = false;
-    result += item.as_text();
-    if (result.size() > Work::kMostBytes) work.charge_text(result.size());
+    append(result, item.as_text(), work);
   }
   return result;
 }
 
-Value parted(const std::string& text, const std::string& separator, bool last, Work& work) {
-  const std::size_t found = last ? text.rfind(separator) : text.find(separator);
+Value parted(const Text& text, const std::string& separator, bool last, Work& work) {
+  const std::string_view bytes = text.bytes();
+  work.charge_search(bytes, separator);
+  const std::size_t found = last ? bytes.rfind(separator) : bytes.find(separator);
   std::vector<Value> parts;
-  if (found == std::string::npos) {
-    parts = {Value::text(text), Value::text(""), Value::text("")};
+  if (found == std::string_view::npos) {
+    parts = {Value::text(text), Value::own_text(""), Value::own_text("")};
     if (last) std::swap(parts[0], parts[2]);
   } else {
-    parts = {make_text(text.substr(0, found), work), Value::text(separator),
-             make_text(text.substr(found + separator.size()), work)};
+    parts = {make_text(text.part(bytes.substr(0, found)), work),
+             make_text(text.part(bytes.substr(found, separator.size())), work),
+             make_text(text.part(bytes.substr(found + separator.size())), work)};
   }
   return make_sequence(std::move(parts), Sequence::Kind::Tuple, work);
 }
@@ -100,7 +102,10 @@ std::optional<CharacterClass> class_of(std::string_view method) {
   return {};
 }
 
-Value call_text_method(const std::string& text, const std::string& name, Arguments& arguments, Work& work) {
+Value call_text_method(const Text& original, const std::string& name, Arguments& arguments, Work& work) {
+  const std::string& text = original.bytes();
+  const auto changed = [&](std::string bytes) { return make_text(Text(std::move(bytes), original.has_given()), work); };
+  const auto part_of = [&](std::string_view part) { return make_text(original.part(part), work); };
   work.charge(text.size() / 16);
   const auto separator = [&](std::string_view argument) {
     const Value value = arguments.take(argument);
@@ -110,41 +115,53 @@ Value call_text_method(const std::string& text, const std::string& name, Argumen
   };
   if (name == "strip" || name == "lstrip" || name == "rstrip") {
     const Side side = name == "strip" ? Side::Both : name == "lstrip" ? Side::Left : Side::Right;
-    return make_text(strip(text, optional_text(arguments.take("chars"), work, name), side), work);
+    const auto characters = optional_text(arguments.take("chars"), work, name);
+    if (characters) work.charge_search(text, *characters);
+    return part_of(strip(text, characters, side));
   }
   if (name == "split" || name == "rsplit") {
     const auto at = separator("sep");
     const std::int64_t most = arguments.take_integer("maxsplit", -1);
-    return texts_as_list(name == "split" ? split(text, at, most) : split_from_right(text, at, most), work);
+    return parts_as_list(original,
+                         name == "split" ? split(text, at, most, work) : split_from_right(text, at, most, work), work);
   }
-  if (name == "splitlines") return texts_as_list(split_into_lines(text, arguments.take_flag("keepends", false)), work);
+  if (name == "splitlines") {
+    return parts_as_list(original, split_into_lines(text, arguments.take_flag("keepends", false), work), work);
+  }
   if (name == "partition" || name == "rpartition")
-    return parted(text, separator("sep").value_or(" "), name[0] == 'r', work);
+    return parted(original, separator("sep").value_or(" "), name[0] == 'r', work);
   if (name == "startswith" || name == "endswith") {
     const Value wanted = arguments.take_required("prefix");
     return Value(any_matches(wanted, work, [&](const std::string& part) {
+      work.charge_comparison(text, part);
       return name == "endswith" ? text.ends_with(part) : text.starts_with(part);
     }));
   }
   if (name == "replace") {
-    const std::string from = arguments.take_text("old", "");
-    const std::string to = arguments.take_text("new", "");
-    return Value::text(replace(text, from, to, arguments.take_integer("count", -1), work));
+    const Text from = arguments.take_text("old", "");
+    const Text to = arguments.take_text("new", "");
+    return Value::text(replace(original, from.bytes(), to, arguments.take_integer("count", -1), work));
   }
   if (name == "removeprefix" || name == "removesuffix") {
-    const std::string part = arguments.take_text("prefix", "");
+    const std::string part = arguments.take_text("prefix", "").bytes();
     const bool front = name == "removeprefix";
-    if (!(front ? text.starts_with(part) : text.ends_with(part))) return Value::text(text);
-    return make_text(front ? text.substr(part.size()) : text.substr(0, text.size() - part.size()), work);
+    if (!(front ? text.starts_with(part) : text.ends_with(part))) return Value::text(original);
+    const std::string_view bytes = text;
+    return part_of(front ? bytes.substr(part.size()) : bytes.substr(0, text.size() - part.size()));
   }
-  if (name == "upper") return make_text(upper(text, work), work);
-  if (name == "lower") return make_text(lower(text), work);
-  if (name == "title") return make_text(title(text, work), work);
-  if (name == "capitalize") return make_text(capitalize(text, work), work);
-  if (name == "join") return make_text(joined(text, arguments.take_required("iterable"), work), work);
-  if (name == "count") return Value(count_of(text, arguments.take_text("sub", "")));
+  if (name == "upper") return changed(upper(text, work));
+  if (name == "lower") return changed(lower(text));
+  if (name == "title") return changed(title(text, work));
+  if (name == "capitalize") return changed(capitalize(text, work));
+  if (name == "join") return make_text(joined(original, arguments.take_required("iterable"), work), work);
+  if (name == "count") {
+    const std::string part = arguments.take_text("sub", "").bytes();
+    work.charge_search(text, part);
+    return Value(count_of(text, part));
+  }
   if (name == "find" || name == "rfind" || name == "index" || name == "rindex") {
-    const std::string part = arguments.take_text("sub", "");
+    const std::string part = arguments.take_text("sub", "").bytes();
+    work.charge_search(text, part);
     const std::int64_t place = place_of(text, part, name[0] == 'r');
     if (place < 0 && name.ends_with("index")) work.fail("{}: '{}' is not in the text", name, part.substr(0, 100));
     return Value(place);

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "chat/python_text.h"
+#include "tokenizer/utf8.h"
 
 namespace heed::chat {
 namespace {
@@ -72,10 +73,10 @@ std::size_t repeats(std::int64_t count, std::size_t size, const Work& work) {
 Value repeated(const Value& value, const Value& count, Work& work) {
   if (!count.is_integer()) return {};
   if (value.is_text()) {
-    const std::string& text = value.as_text();
+    const Text& text = value.as_text();
     const std::size_t times = repeats(count.as_integer(), text.size(), work);
-    work.charge_text(times * text.size());
-    std::string result;
+    work.charge_text(times * text.size(), times * text.given().size());
+    Text result;
     for (std::size_t i = 0; i < times; ++i) result += text;
     return Value::text(std::move(result));
   }
@@ -89,11 +90,23 @@ Value repeated(const Value& value, const Value& count, Work& work) {
   return make_sequence(std::move(items), sequence.kind, work);
 }
 
+/// Each character of a text.
+std::vector<std::string_view> characters_of(std::string_view text, Work& work) {
+  const std::size_t count = count_characters(text);
+  work.charge(count / 16 + 1);
+  std::vector<std::string_view> characters;
+  characters.reserve(count);
+  for (std::size_t at = 0; at < text.size(); at += characters.back().size()) {
+    characters.push_back(text.substr(at, scan_character(text, at).size));
+  }
+  return characters;
+}
+
 bool contains(const Value& container, const Value& value, Work& work) {
   if (container.is_text()) {
     if (!value.is_text()) refuse("in", value, container, work);
-    work.charge(container.as_text().size() / 64);
-    return container.as_text().find(value.as_text()) != std::string::npos;
+    work.charge_search(container.as_bytes(), value.as_bytes());
+    return container.as_bytes().find(value.as_bytes()) != std::string::npos;
   }
   if (container.is_dict()) return find_entry(container.as_dict(), value, work) != nullptr;
   if (container.is_undefined()) return false;
@@ -144,8 +157,10 @@ Value binary(std::string_view op, const Value& left, const Value& right, Work& w
     return Value(real_result(op, left.as_real(), right.as_real(), work));
   }
   if (op == "+" && left.is_text() && right.is_text()) {
-    work.charge_text(left.as_text().size() + right.as_text().size());
-    return Value::text(left.as_text() + right.as_text());
+    Text sum;
+    append(sum, left.as_text(), work);
+    append(sum, right.as_text(), work);
+    return make_text(std::move(sum), work);
   }
   if (op == "+" && left.is_sequence() && right.is_sequence()) {
     const Sequence& a = left.as_sequence();
@@ -169,7 +184,10 @@ bool less(const Value& left, const Value& right, Work& work) {
   work.charge(1);
   if (left.is_integer() && right.is_integer()) return left.as_integer() < right.as_integer();
   if (left.is_number() && right.is_number()) return left.as_real() < right.as_real();
-  if (left.is_text() && right.is_text()) return left.as_text() < right.as_text();  // UTF-8 keeps the order
+  if (left.is_text() && right.is_text()) {
+    work.charge_comparison(left.as_bytes(), right.as_bytes());
+    return left.as_bytes() < right.as_bytes();  // UTF-8 keeps the order
+  }
   if (left.is_sequence() && right.is_sequence() && left.as_sequence().kind == right.as_sequence().kind) {
     const auto& a = left.as_sequence().items;
     const auto& b = right.as_sequence().items;
@@ -205,9 +223,8 @@ std::vector<Value> all_of(const Value& value, Work& work) {
   std::vector<Value> items;
   if (value.is_undefined()) return items;
   if (value.is_text()) {
-    work.charge(count_characters(value.as_text()));
-    for (const char32_t code : code_points(value.as_text())) {
-      items.push_back(Value::text(from_code_points(std::u32string(1, code))));
+    for (const std::string_view character : characters_of(value.as_bytes(), work)) {
+      items.push_back(Value::text(value.as_text().part(character)));
     }
   } else if (value.is_dict()) {
     for (const auto& [key, item] : value.as_dict().entries) items.push_back(key);
@@ -224,7 +241,7 @@ std::vector<Value> all_of(const Value& value, Work& work) {
 
 std::int64_t length_of(const Value& value, Work& work) {
   if (value.is_undefined()) return 0;
-  if (value.is_text()) return static_cast<std::int64_t>(count_characters(value.as_text()));
+  if (value.is_text()) return static_cast<std::int64_t>(count_characters(value.as_bytes()));
   if (value.is_dict()) return static_cast<std::int64_t>(value.as_dict().entries.size());
   if (value.is_sequence() && value.as_sequence().kind != Sequence::Kind::Iterator) {
     return static_cast<std::int64_t>(value.as_sequence().items.size());
@@ -240,18 +257,17 @@ Value item_of(const Value& value, const Value& place, Work& work) {
   if (value.is_dict()) {
     const Value* entry = find_entry(value.as_dict(), place, work);
     if (entry != nullptr) return *entry;
-    return Value::undefined(text_of(place, work).substr(0, 100));
+    return Value::undefined(text_of(place, work).bytes().substr(0, 100));
   }
   if (!place.is_integer())
-    return place.is_text() ? attribute_of(value, place.as_text(), work) : Value::undefined("place");
+    return place.is_text() ? attribute_of(value, place.as_bytes(), work) : Value::undefined("place");
   std::int64_t at = place.as_integer();
   if (value.is_text()) {
-    work.charge(value.as_text().size() / 16);
-    const std::u32string codes = code_points(value.as_text());
-    const auto size = static_cast<std::int64_t>(codes.size());
+    const std::vector<std::string_view> characters = characters_of(value.as_bytes(), work);
+    const auto size = static_cast<std::int64_t>(characters.size());
     if (at < 0) at += size;
     if (at < 0 || at >= size) return Value::undefined(std::to_string(place.as_integer()));
-    return Value::text(from_code_points(std::u32string(1, codes[static_cast<std::size_t>(at)])));
+    return Value::text(value.as_text().part(characters[static_cast<std::size_t>(at)]));
   }
   if (value.is_sequence() && value.as_sequence().kind <= Sequence::Kind::Range) {
     const auto& items = value.as_sequence().items;
@@ -264,12 +280,13 @@ Value item_of(const Value& value, const Value& place, Work& work) {
 
 Value attribute_of(const Value& value, const std::string& name, Work& work) {
   if (name.starts_with('_')) work.fail("the attribute '{}' is not supported", name);
-  if (value.is_undefined()) item_of(value, Value::text(name), work);  // throws
+  if (value.is_undefined()) item_of(value, Value::own_text(name), work);  // throws
   if (value.is_dict()) {
-    const Value* entry = find_entry(value.as_dict(), Value::text(name), work);
+    const Value* entry = find_entry(value.as_dict(), Value::own_text(name), work);
     return entry != nullptr ? *entry : Value::undefined(name);
   }
   if (value.is<Namespace*>()) {
+    work.charge(value.get<Namespace*>()->attributes.size() / 8);
     for (const auto& [known, attribute] : value.get<Namespace*>()->attributes) {
       if (known == name) return attribute;
     }
@@ -301,10 +318,11 @@ Value slice_of(const Value& value, const Value& start, const Value& stop, const 
     }
   };
   if (value.is_text()) {
-    work.charge_text(value.as_text().size());
-    std::u32string picked;
-    pick(code_points(value.as_text()), picked);
-    return Value::text(from_code_points(picked));
+    std::vector<std::string_view> picked;
+    pick(characters_of(value.as_bytes(), work), picked);
+    Text text;
+    for (const std::string_view character : picked) text += value.as_text().part(character);
+    return make_text(std::move(text), work);
   }
   if (value.is_sequence() && value.as_sequence().kind <= Sequence::Kind::Range) {
     std::vector<Value> picked;
@@ -316,7 +334,7 @@ Value slice_of(const Value& value, const Value& start, const Value& stop, const 
 }
 
 std::optional<std::int64_t> read_integer(std::string_view text, int base) {
-  const std::string trimmed = strip(text, std::nullopt, Side::Both);
+  const std::string_view trimmed = strip(text, std::nullopt, Side::Both);
   std::string_view digits = trimmed;
   if (digits.starts_with('+')) digits.remove_prefix(1);
   std::int64_t value = 0;
@@ -326,7 +344,7 @@ std::optional<std::int64_t> read_integer(std::string_view text, int base) {
 }
 
 std::optional<double> read_real(std::string_view text) {
-  const std::string trimmed = strip(text, std::nullopt, Side::Both);
+  const std::string_view trimmed = strip(text, std::nullopt, Side::Both);
   std::string_view digits = trimmed;
   if (digits.starts_with('+')) digits.remove_prefix(1);
   double value = 0;

@@ -19,7 +19,7 @@ ExpressionPtr ExpressionParser::parse_primary() {
     case Token::Kind::String: {
       std::string text;
       while (is_at(Token::Kind::String)) text += next().text;
-      return make_constant(Value::text(std::move(text)));
+      return make_constant(Value::own_text(std::move(text)));
     }
     case Token::Kind::Integer: {
       next();

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <functional>
 
 #include "chat/python_text.h"
 #include "chat/rendering.h"
@@ -30,16 +29,23 @@ using Json = nlohmann::ordered_json;
 
 constexpr std::size_t kMostTemplates = 64;
 constexpr std::size_t kMostRequestBytes = 64 << 20;
-constexpr int kDeepestRequest = 100;  // as deep as a template's values may be; what is done with them recurses
+constexpr std::size_t kMostKeys = 1000;  // of an object: each is looked for among the others
+constexpr int kDeepestRequest = 100;     // as deep as a template's values may be; what is done with them recurses
 
 Json parse(std::string_view what, const std::string& text) {
   if (text.size() > kMostRequestBytes) {
     throw Error(fmt::format("the chat's {} have {} bytes, at most {} are read", what, text.size(), kMostRequestBytes));
   }
   try {
-    return Json::parse(text, [&](int depth, Json::parse_event_t, Json&) {
+    std::vector<std::size_t> keys(kDeepestRequest + 1);  // of the objects around what is read
+    return Json::parse(text, [&](int depth, Json::parse_event_t event, Json&) {
       if (depth > kDeepestRequest) {
         throw Error(fmt::format("the chat's {} nest deeper than {} levels", what, kDeepestRequest));
+      }
+      const auto level = static_cast<std::size_t>(depth);
+      if (event == Json::parse_event_t::object_start && level < keys.size() - 1) keys[level + 1] = 0;
+      if (event == Json::parse_event_t::key && ++keys[level] > kMostKeys) {
+        throw Error(fmt::format("the chat's {} hold an object with more than {} keys", what, kMostKeys));
       }
       return true;
     });
@@ -65,46 +71,24 @@ void check_messages(const Json& messages) {
   }
 }
 
-void each_string(Json& json, const std::function<void(std::string&)>& change) {
-  if (json.is_string()) return change(json.get_ref<std::string&>());
-  if (json.is_array()) {
-    for (Json& item : json) each_string(item, change);
-  } else if (json.is_object()) {
-    Json changed = Json::object();
-    for (auto& [key, value] : json.items()) {
-      std::string name = key;
-      change(name);
-      each_string(value, change);
-      changed[name] = std::move(value);
-    }
-    json = std::move(changed);
-  }
-}
+/// What comes from people and from tools, whoever names it.
+constexpr std::string_view kGiven[] = {"messages", "tools", "documents"};
 
-/// A character that is none, U+FDD0 and on, and that no text of the request holds: it goes through the template in
-/// front of what must stay text.
-std::string free_marker(const std::vector<const std::string*>& texts) {
-  for (char32_t code = 0xFDD0; code <= 0xFDEF; ++code) {
-    std::string marker = from_code_points(std::u32string(1, code));
-    const bool taken =
-        std::ranges::any_of(texts, [&](const std::string* text) { return text->find(marker) != std::string::npos; });
-    if (!taken) return marker;
+/// User-defined pieces of a tokenizer by which the template itself marks something ("<start_of_turn>"): those that it
+/// has in its source, and that look like that.
+std::vector<TokenId> marks_of(const std::string& source, const Tokenizer& tokenizer) {
+  std::vector<TokenId> marks;
+  for (const SpelledToken& one : tokenizer.spelled(source)) {
+    const std::string_view text = std::string_view(source).substr(one.begin, one.end - one.begin);
+    constexpr std::string_view kOpening = "<[{|";
+    constexpr std::string_view kClosing = ">]}|";
+    const bool is_mark = text.size() > 2 && kOpening.find(text.front()) != std::string_view::npos &&
+                         kClosing.find(text.back()) != std::string_view::npos;
+    if (!one.special && is_mark) marks.push_back(one.token);
   }
-  throw Error("the chat holds all of U+FDD0 to U+FDEF, which are no characters; leave one of them out");
-}
-
-/// Takes the markers out of a text; gives where they stood.
-std::vector<std::size_t> take_markers(std::string& text, const std::string& marker) {
-  std::vector<std::size_t> places;
-  std::string plain;
-  std::size_t at = 0;
-  for (std::size_t found = 0; (found = text.find(marker, at)) != std::string::npos; at = found + marker.size()) {
-    plain += std::string_view(text).substr(at, found - at);
-    places.push_back(plain.size());
-  }
-  plain += std::string_view(text).substr(at);
-  text = std::move(plain);
-  return places;
+  std::ranges::sort(marks);
+  marks.erase(std::unique(marks.begin(), marks.end()), marks.end());
+  return marks;
 }
 
 std::map<std::string, std::string> read_texts(const nlohmann::json& json, const char* field) {
@@ -162,55 +146,50 @@ ChatPrompts::Prompt ChatPrompts::render(const ChatRequest& request, const Tokeni
   Json more = request.variables.empty() ? Json::object() : parse("variables", request.variables);
   if (!more.is_object()) throw Error("the chat's variables are no JSON object");
 
-  // After parsing, since JSON can spell a character by its number.
-  const std::string all[] = {messages.dump(), tools.dump(), more.dump()};
-  const std::string marker = free_marker({&all[0], &all[1], &all[2]});
-  if (!request.specials_in_messages) {
-    const auto mark = [&](std::string& text) {
-      const std::vector<std::size_t> places = tokenizer.special_places(text);
-      for (auto place = places.rbegin(); place != places.rend(); ++place) text.insert(*place, marker);
-    };
-    for (Json* json : {&messages, &tools, &more}) each_string(*json, mark);
+  Json own = Json::object();
+  for (const auto& [name, token] : tokens_) own[name] = token;
+  own["add_generation_prompt"] = request.add_generation_prompt;
+  Json given = {{"messages", std::move(messages)}, {"tools", tools}, {"documents", nullptr}};
+  for (const auto& [name, value] : more.items()) (given.contains(name) ? given : own)[name] = value;
+  for (const std::string_view name : kGiven) own.erase(std::string(name));
+  if (request.specials_in_messages) {
+    own.update(given);
+    given = Json::object();
   }
 
-  Json variables = Json::object();
-  for (const auto& [name, token] : tokens_) variables[name] = token;
-  variables["messages"] = std::move(messages);
-  variables["tools"] = tools;
-  variables["documents"] = nullptr;
-  variables["add_generation_prompt"] = request.add_generation_prompt;
-  for (const auto& [name, value] : more.items()) variables[name] = value;
-
+  const Template& used = find(request.name, !tools.is_null());
+  const Text text = used.render(own, given);
   Prompt prompt;
-  prompt.text = find(request.name, !tools.is_null()).render(variables);
-  prompt.specials = {true, take_markers(prompt.text, marker)};
+  prompt.text = text.bytes();
+  prompt.specials.parse = true;
+  for (const Text::Range& range : text.given()) prompt.specials.plain.push_back({range.begin, range.end});
+  if (text.has_given()) prompt.specials.marks = marks_of(used.source(), tokenizer);
   return prompt;
 }
 
-std::vector<TokenId> ChatPrompts::end_tokens(const Tokenizer& tokenizer) const {
+std::vector<TokenId> ChatPrompts::end_tokens(const Tokenizer& tokenizer, const ChatRequest& request) const {
   std::vector<TokenId> ends;
-  const auto add_first_of = [&](const std::string& text) {
-    const std::vector<TokenId> ids = tokenizer.encode(text, false, {true, {}});
-    if (ids.empty() || tokenizer.special_places(text).empty()) return;
-    if (std::ranges::find(ends, ids.front()) == ends.end()) ends.push_back(ids.front());
+  const auto add_first_of = [&](std::string_view text) {
+    const std::vector<SpelledToken> spelled = tokenizer.spelled(text);
+    if (spelled.empty() || spelled.front().begin > 0) return;
+    if (std::ranges::find(ends, spelled.front().token) == ends.end()) ends.push_back(spelled.front().token);
   };
   if (const auto eos = tokens_.find("eos_token"); eos != tokens_.end()) add_first_of(eos->second);
-  // What stands behind an answer that a template is given.
+  // What stands behind an answer that the template is given.
   constexpr std::string_view kAnswer = "ANSWER";
-  ChatRequest request;
-  request.messages = messages_json({{"user", "question"}, {"assistant", std::string(kAnswer)}});
-  request.add_generation_prompt = false;
+  ChatRequest answered = request;
+  answered.messages = messages_json({{"user", "question"}, {"assistant", std::string(kAnswer)}});
+  answered.add_generation_prompt = false;
   std::string text;
   try {
-    text = render(request, tokenizer).text;
+    text = render(answered, tokenizer).text;
   } catch (const Error&) {
     return ends;  // a template that wants more than that; the model's own end tokens must do
   }
   const std::size_t answer = text.rfind(kAnswer);
   if (answer == std::string::npos) return ends;
-  const std::string behind = strip(text.substr(answer + kAnswer.size()), std::nullopt, Side::Left);
-  const std::vector<std::size_t> places = tokenizer.special_places(behind);
-  if (!places.empty() && places.front() == 0) add_first_of(behind);
+  const std::string_view behind = std::string_view(text).substr(answer + kAnswer.size());
+  add_first_of(strip(behind, std::nullopt, Side::Left));
   return ends;
 }
 

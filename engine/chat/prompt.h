@@ -31,13 +31,14 @@ class ChatPrompts {
 
   struct Prompt {
     std::string text;
-    Specials specials;  // as encode() needs them
+    Specials specials;  // as encode() needs them: no special token is made of what the messages or tools say
   };
-  /// `tokenizer` says what special tokens the messages spell. Throws Error naming what is wrong with the request, and
-  /// what the template says of one that it does not take.
+  /// `tokenizer` says which user-defined pieces are marks of the template. Throws Error naming what is wrong with the
+  /// request, and what the template says of one that it does not take.
   Prompt render(const ChatRequest& request, const Tokenizer& tokenizer) const;
-  /// The tokens at which an answer ends: the eos_token, and what the template puts behind one.
-  std::vector<TokenId> end_tokens(const Tokenizer& tokenizer) const;
+  /// The tokens at which an answer to a request ends: the eos_token, and what the template puts behind an answer. Of
+  /// the request all but the messages counts.
+  std::vector<TokenId> end_tokens(const Tokenizer& tokenizer, const ChatRequest& request = {}) const;
 
  private:
   const Template& find(const std::string& name, bool tools) const;

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <memory>
 
+#include "chat/value.h"
 #include "tokenizer/utf8.h"
 
 namespace heed::chat {
@@ -69,26 +70,66 @@ std::string converted(std::string_view text, const Convert& convert) {
   return from_code_points(codes);
 }
 
-std::vector<std::string> split_at_white_space(std::string_view text, std::int64_t most) {
-  const std::u32string codes = code_points(text);
-  std::vector<std::string> parts;
-  std::size_t at = 0;
-  while (true) {
-    while (at < codes.size() && is_white_space(codes[at])) ++at;
-    if (at == codes.size()) return parts;
-    std::size_t end = at;
-    if (most >= 0 && parts.size() == static_cast<std::size_t>(most)) {
-      parts.push_back(from_code_points(std::u32string_view(codes).substr(at)));
-      return parts;
-    }
-    while (end < codes.size() && !is_white_space(codes[end])) ++end;
-    parts.push_back(from_code_points(std::u32string_view(codes).substr(at, end - at)));
-    at = end;
-  }
+/// A character, and where the next one is in the direction in which the text is read.
+struct Character {
+  char32_t code;
+  std::size_t next;
+};
+
+Character character_at(std::string_view text, std::size_t at) {
+  const std::size_t size = scan_character(text, at).size;
+  return {code_points(text.substr(at, size)).front(), at + size};
 }
 
-std::string reversed(std::string_view text) {
-  return converted(text, [](std::u32string& codes) { std::ranges::reverse(codes); });
+Character character_that_ends_at(std::string_view text, std::size_t end) {
+  std::size_t at = end - 1;
+  while (at > 0 && (static_cast<unsigned char>(text[at]) & 0xC0) == 0x80) --at;
+  return {code_points(text.substr(at, end - at)).front(), at};
+}
+
+/// Where the characters from `at` on end of which `are` holds.
+std::size_t end_of(std::string_view text, std::size_t at, const auto& are) {
+  while (at < text.size()) {
+    const Character character = character_at(text, at);
+    if (!are(character.code)) break;
+    at = character.next;
+  }
+  return at;
+}
+
+std::size_t begin_of(std::string_view text, std::size_t end, const auto& are) {
+  while (end > 0) {
+    const Character character = character_that_ends_at(text, end);
+    if (!are(character.code)) break;
+    end = character.next;
+  }
+  return end;
+}
+
+bool is_no_white_space(char32_t code) { return !is_white_space(code); }
+
+std::vector<std::string_view> split_at_white_space(std::string_view text, std::int64_t most, Work& work) {
+  std::vector<std::string_view> parts;
+  for (std::size_t at = 0; (at = end_of(text, at, is_white_space)) < text.size();) {
+    work.charge(1);
+    const bool rest = most >= 0 && parts.size() == static_cast<std::size_t>(most);
+    const std::size_t end = rest ? text.size() : end_of(text, at, is_no_white_space);
+    parts.push_back(text.substr(at, end - at));
+    at = end;
+  }
+  return parts;
+}
+
+std::vector<std::string_view> split_at_white_space_from_right(std::string_view text, std::int64_t most, Work& work) {
+  std::vector<std::string_view> parts;
+  for (std::size_t end = text.size(); (end = begin_of(text, end, is_white_space)) > 0;) {
+    work.charge(1);
+    const bool rest = most >= 0 && parts.size() == static_cast<std::size_t>(most);
+    const std::size_t at = rest ? 0 : begin_of(text, end, is_no_white_space);
+    parts.push_back(text.substr(at, end - at));
+    end = at;
+  }
+  return parts;
 }
 
 }  // namespace
@@ -139,80 +180,90 @@ bool is_white_space(char32_t code) {
          code == 0x205F || code == 0x3000;
 }
 
-std::string strip(std::string_view text, const std::optional<std::string>& characters, Side side) {
-  const std::u32string codes = code_points(text);
+std::string_view strip(std::string_view text, const std::optional<std::string>& characters, Side side) {
   const std::u32string set = characters ? code_points(*characters) : std::u32string();
   const auto goes = [&](char32_t code) {
     return characters ? set.find(code) != std::u32string::npos : is_white_space(code);
   };
-  std::size_t begin = 0;
-  std::size_t end = codes.size();
-  while (side != Side::Right && begin < end && goes(codes[begin])) ++begin;
-  while (side != Side::Left && begin < end && goes(codes[end - 1])) --end;
-  return from_code_points(std::u32string_view(codes).substr(begin, end - begin));
+  const std::size_t begin = side == Side::Right ? 0 : end_of(text, 0, goes);
+  text.remove_prefix(begin);
+  return text.substr(0, side == Side::Left ? text.size() : begin_of(text, text.size(), goes));
 }
 
-std::vector<std::string> split(std::string_view text, const std::optional<std::string>& separator, std::int64_t most) {
-  if (!separator) return split_at_white_space(text, most);
-  std::vector<std::string> parts;
+std::vector<std::string_view> split(std::string_view text, const std::optional<std::string>& separator,
+                                    std::int64_t most, Work& work) {
+  if (!separator) return split_at_white_space(text, most, work);
+  work.charge_search(text, *separator);
+  std::vector<std::string_view> parts;
   std::size_t at = 0;
   while (most < 0 || parts.size() < static_cast<std::size_t>(most)) {
     const std::size_t found = text.find(*separator, at);
     if (found == std::string_view::npos) break;
-    parts.emplace_back(text.substr(at, found - at));
+    work.charge(1);
+    parts.push_back(text.substr(at, found - at));
     at = found + separator->size();
   }
-  parts.emplace_back(text.substr(at));
+  parts.push_back(text.substr(at));
   return parts;
 }
 
-std::vector<std::string> split_from_right(std::string_view text, const std::optional<std::string>& separator,
-                                          std::int64_t most) {
-  const auto mirrored = separator ? std::optional(reversed(*separator)) : std::nullopt;
-  std::vector<std::string> parts = split(reversed(text), mirrored, most);
+std::vector<std::string_view> split_from_right(std::string_view text, const std::optional<std::string>& separator,
+                                               std::int64_t most, Work& work) {
+  std::vector<std::string_view> parts;
+  if (!separator) {
+    parts = split_at_white_space_from_right(text, most, work);
+  } else {
+    work.charge_search(text, *separator);
+    std::size_t end = text.size();
+    while (end >= separator->size() && (most < 0 || parts.size() < static_cast<std::size_t>(most))) {
+      const std::size_t found = text.rfind(*separator, end - separator->size());
+      if (found == std::string_view::npos) break;
+      work.charge(1);
+      parts.push_back(text.substr(found + separator->size(), end - found - separator->size()));
+      end = found;
+    }
+    parts.push_back(text.substr(0, end));
+  }
   std::ranges::reverse(parts);
-  for (std::string& part : parts) part = reversed(part);
   return parts;
 }
 
-std::vector<std::string> split_into_lines(std::string_view text, bool keep_ends) {
-  const std::u32string codes = code_points(text);
-  std::vector<std::string> lines;
-  for (std::size_t at = 0; at < codes.size();) {
-    std::size_t end = at;
-    while (end < codes.size() && !ends_line(codes[end])) ++end;
-    std::size_t next = std::min(end + 1, codes.size());
-    if (next < codes.size() && codes[end] == U'\r' && codes[next] == U'\n') ++next;
-    lines.push_back(from_code_points(std::u32string_view(codes).substr(at, (keep_ends ? next : end) - at)));
+std::vector<std::string_view> split_into_lines(std::string_view text, bool keep_ends, Work& work) {
+  std::vector<std::string_view> lines;
+  for (std::size_t at = 0; at < text.size();) {
+    work.charge(1);
+    const std::size_t end = end_of(text, at, [](char32_t code) { return !ends_line(code); });
+    std::size_t next = end < text.size() ? character_at(text, end).next : end;
+    if (next < text.size() && text[end] == '\r' && text[next] == '\n') ++next;
+    lines.push_back(text.substr(at, (keep_ends ? next : end) - at));
     at = next;
   }
   return lines;
 }
 
-std::string replace(std::string_view text, std::string_view from, std::string_view to, std::int64_t most, Work& work) {
-  std::string result;
+Text replace(const Text& original, std::string_view from, const Text& to, std::int64_t most, Work& work) {
+  const std::string_view text = original.bytes();
+  work.charge_search(text, from);
+  Text result;
   std::size_t at = 0;
-  std::int64_t done = 0;
-  while (most < 0 || done < most) {
+  for (std::int64_t done = 0; most < 0 || done < most; ++done) {
     const std::size_t found = text.find(from, at);
     if (found == std::string_view::npos) break;
+    work.charge(1);
     if (from.empty()) {  // before each character, and at the end
       const std::size_t size = at < text.size() ? scan_character(text, at).size : 0;
-      result += to;
-      result += text.substr(at, size);
+      append(result, to, work);
+      append(result, original.part(text.substr(at, size)), work);
       at += size;
-      ++done;
-      if (size == 0) return result;
+      if (size == 0) break;
     } else {
-      result += text.substr(at, found - at);
-      result += to;
+      append(result, original.part(text.substr(at, found - at)), work);
+      append(result, to, work);
       at = found + from.size();
-      ++done;
     }
-    if (result.size() > Work::kMostBytes) work.charge_text(result.size());
   }
-  result += text.substr(at);
-  work.charge_text(result.size());
+  append(result, original.part(text.substr(at)), work);
+  work.charge_text(result);
   return result;
 }
 
@@ -272,7 +323,8 @@ bool all_are(std::string_view text, CharacterClass kind) {
   return false;
 }
 
-std::string quoted_as_python(std::string_view text) {
+Text quoted_as_python(const Text& original) {
+  const std::string_view text = original.bytes();
   const char quote = text.find('\'') != std::string_view::npos && text.find('"') == std::string_view::npos ? '"' : '\'';
   std::string result(1, quote);
   for (const char32_t code : code_points(text)) {
@@ -294,7 +346,8 @@ std::string quoted_as_python(std::string_view text) {
                                   : fmt::format("\\U{:08x}", value);
     }
   }
-  return result + quote;
+  result += quote;
+  return Text(std::move(result), original.has_given());
 }
 
 }  // namespace heed::chat

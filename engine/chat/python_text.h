@@ -5,6 +5,7 @@
 #include <string_view>
 #include <vector>
 
+#include "chat/text.h"
 #include "chat/work.h"
 
 // What Python's str does, by code points, of texts that are valid UTF-8 here.
@@ -17,16 +18,17 @@ std::size_t count_characters(std::string_view text);
 bool is_white_space(char32_t code);
 
 enum class Side { Left, Right, Both };
-/// strip(), lstrip(), rstrip(): white space, or any of `characters`.
-std::string strip(std::string_view text, const std::optional<std::string>& characters, Side side);
+/// strip(), lstrip(), rstrip(): white space, or any of `characters`. A view of the text, as all parts below are.
+std::string_view strip(std::string_view text, const std::optional<std::string>& characters, Side side);
 /// split() and rsplit(): at white space, or at a `separator` that is not empty; at most `most` cuts, all where
 /// negative.
-std::vector<std::string> split(std::string_view text, const std::optional<std::string>& separator, std::int64_t most);
-std::vector<std::string> split_from_right(std::string_view text, const std::optional<std::string>& separator,
-                                          std::int64_t most);
-std::vector<std::string> split_into_lines(std::string_view text, bool keep_ends);
+std::vector<std::string_view> split(std::string_view text, const std::optional<std::string>& separator,
+                                    std::int64_t most, Work& work);
+std::vector<std::string_view> split_from_right(std::string_view text, const std::optional<std::string>& separator,
+                                               std::int64_t most, Work& work);
+std::vector<std::string_view> split_into_lines(std::string_view text, bool keep_ends, Work& work);
 /// replace(): the first `most`, all where negative.
-std::string replace(std::string_view text, std::string_view from, std::string_view to, std::int64_t most, Work& work);
+Text replace(const Text& text, std::string_view from, const Text& to, std::int64_t most, Work& work);
 
 /// Simple mappings of Unicode. Throws Error for letters that Python makes several of ("ß").
 std::string upper(std::string_view text, const Work& work);
@@ -39,7 +41,7 @@ enum class CharacterClass { Digit, Alphabetic, Alphanumeric, Space, Upper, Lower
 /// isdigit(), isalpha(), ...: of all characters, and there is one; of Upper and Lower as Python defines those.
 bool all_are(std::string_view text, CharacterClass kind);
 
-/// repr(): in quotes, with escapes.
-std::string quoted_as_python(std::string_view text);
+/// repr(): in quotes, with escapes. Given with its quotes where any of it is.
+Text quoted_as_python(const Text& text);
 
 }  // namespace heed::chat

@@ -7,16 +7,16 @@
 
 namespace heed::chat {
 
-std::string Rendering::run() {
-  std::string text;
+Text Rendering::run() {
+  Text text;
   output_ = &text;
   run_body(body_, root_);
   return text;
 }
 
-void Rendering::print(std::string_view text) {
-  work_.charge_text(output_->size() + text.size() > Work::kMostBytes ? output_->size() + text.size() : text.size());
-  *output_ += text;
+void Rendering::print(const Text& text) {
+  work_.charge_text(text.size());
+  append(*output_, text, work_);
 }
 
 Rendering::Flow Rendering::run_body(const Body& body, Scope& scope) {
@@ -32,7 +32,7 @@ Rendering::Flow Rendering::run_statement(const Statement& statement, Scope& scop
   work_.charge(1);
   switch (statement.kind) {
     case Statement::Kind::Data:
-      print(statement.text);
+      print(Text(statement.text));
       break;
     case Statement::Kind::Output:
       print(text_of(value_of(*statement.expression, scope), work_));
@@ -105,23 +105,24 @@ Rendering::Flow Rendering::run_with(const Statement& statement, Scope& scope) {
   return run_body(statement.body, inner);
 }
 
-std::string Rendering::captured(const Body& body, const Scope& outer) {
+Text Rendering::captured(const Body& body, const Scope& outer) {
   Scope inner{&outer, {}};
-  std::string text;
-  std::string* const before = std::exchange(output_, &text);
+  Text text;
+  Text* const before = std::exchange(output_, &text);
   const Flow flow = run_body(body, inner);
   output_ = before;
   if (flow != Flow::On) work_.fail("a break or continue leaves the block that it stands in, which is not supported");
   return text;
 }
 
-Value Rendering::filtered(const Expression* filters, std::string text, const Scope& scope) {
+Value Rendering::filtered(const Expression* filters, Text text, const Scope& scope) {
   if (filters == nullptr) return make_text(std::move(text), work_);
   return filter(*filters, scope, &text);
 }
 
 void Rendering::assign(const Target& target, const Value& value, Scope& scope) {
   const auto set = [&](const std::string& name, const Value& to) {
+    work_.charge(scope.variables.size() / 8);
     const auto found = std::ranges::find_if(scope.variables, [&](const auto& entry) { return entry.first == name; });
     if (found != scope.variables.end()) {
       found->second = to;
@@ -134,6 +135,7 @@ void Rendering::assign(const Target& target, const Value& value, Scope& scope) {
     const Scope* at = &scope;
     const Value* space = nullptr;
     for (; at != nullptr && space == nullptr; at = at->outer) {
+      work_.charge(at->variables.size() / 8);
       const auto found = std::ranges::find_if(at->variables, [&](const auto& entry) { return entry.first == name; });
       if (found != at->variables.end()) space = &found->second;
     }
@@ -141,6 +143,7 @@ void Rendering::assign(const Target& target, const Value& value, Scope& scope) {
       work_.fail("'{}.{}' is set, but '{}' is no namespace", name, target.attribute, name);
     }
     auto& attributes = space->get<Namespace*>()->attributes;
+    work_.charge(attributes.size() / 8);
     const auto found =
         std::ranges::find_if(attributes, [&](const auto& entry) { return entry.first == target.attribute; });
     if (found != attributes.end()) {

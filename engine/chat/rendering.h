@@ -28,7 +28,7 @@ class Rendering {
   Work& work() { return work_; }
   void define(std::string name, Value value) { root_.variables.emplace_back(std::move(name), std::move(value)); }
   /// What it prints. Throws Refused, or Error naming the line.
-  std::string run();
+  Text run();
 
  private:
   struct Scope {
@@ -45,9 +45,9 @@ class Rendering {
   Flow run_with(const Statement& statement, Scope& scope);
   void assign(const Target& target, const Value& value, Scope& scope);
   /// What a body prints, in a scope of its own; it does not leave a loop around it.
-  std::string captured(const Body& body, const Scope& outer);
-  Value filtered(const Expression* filters, std::string text, const Scope& scope);
-  void print(std::string_view text);
+  Text captured(const Body& body, const Scope& outer);
+  Value filtered(const Expression* filters, Text text, const Scope& scope);
+  void print(const Text& text);
 
   // Expressions.
   Value value_of(const Expression& expression, const Scope& scope);
@@ -58,18 +58,18 @@ class Rendering {
   Value call(const Expression& expression, const Scope& scope);
   Value call_function(Function function, Arguments& arguments);
   Value call_macro(const Statement& macro, Arguments& arguments);
-  Value filter(const Expression& expression, const Scope& scope, const std::string* subject);
+  Value filter(const Expression& expression, const Scope& scope, const Text* subject);
   Arguments arguments_of(const Expression& expression, const Scope& scope, std::string_view called);
   std::vector<Value> values_of(const std::vector<ExpressionPtr>& parts, std::size_t from, const Scope& scope);
   Value range(Arguments& arguments);
-  Value format_time(const std::string& format);
+  Value format_time(const Text& given);
 
   const Body& body_;
   const std::chrono::system_clock::time_point now_;
   Work work_;
   Scope root_;
   std::deque<Namespace> namespaces_;
-  std::string* output_ = nullptr;
+  Text* output_ = nullptr;
 };
 
 }  // namespace heed::chat

@@ -23,8 +23,16 @@ class Template {
   /// what they may cost.
   std::string render(const nlohmann::ordered_json& variables,
                      std::chrono::system_clock::time_point now = std::chrono::system_clock::now()) const;
+  /// The same, where the texts of a second object of variables are given (text.h): the result says what came of them.
+  /// Not given is what begins a turn: a message's role that is a usual one, or that the template itself has in quotes.
+  Text render(const nlohmann::ordered_json& own, const nlohmann::ordered_json& given,
+              std::chrono::system_clock::time_point now = std::chrono::system_clock::now()) const;
+  const std::string& source() const { return *source_; }
 
  private:
+  Value messages_from_json(const nlohmann::ordered_json& messages, Work& work) const;
+
+  std::shared_ptr<const std::string> source_;
   std::shared_ptr<const Body> body_;
 };
 

@@ -69,7 +69,7 @@ const std::map<std::string, Test, std::less<>>& tests() {
       {"le", comparison("<=")},
       {"lessthan", comparison("<")},
       {"lower",
-       [](const Value& v, Arguments&, Work& work) { return all_are(text_of(v, work), CharacterClass::Lower); }},
+       [](const Value& v, Arguments&, Work& work) { return all_are(text_of(v, work).bytes(), CharacterClass::Lower); }},
       {"lt", comparison("<")},
       {"mapping", kind([](const Value& v) { return v.is_dict(); })},
       {"ne", comparison("!=")},
@@ -82,7 +82,7 @@ const std::map<std::string, Test, std::less<>>& tests() {
       {"true", kind([](const Value& v) { return v.is<bool>() && v.get<bool>(); })},
       {"undefined", kind([](const Value& v) { return v.is_undefined(); })},
       {"upper",
-       [](const Value& v, Arguments&, Work& work) { return all_are(text_of(v, work), CharacterClass::Upper); }},
+       [](const Value& v, Arguments&, Work& work) { return all_are(text_of(v, work).bytes(), CharacterClass::Upper); }},
   };
   return kTests;
 }

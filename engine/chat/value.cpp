@@ -24,6 +24,12 @@ std::string text_of_real(double value) {
   return text;
 }
 
+bool same_text(const Value& left, const Value& right, Work& work) {
+  if (left.as_text().size() != right.as_text().size()) return false;
+  work.charge_comparison(left.as_bytes(), right.as_bytes());
+  return left.as_bytes() == right.as_bytes();
+}
+
 bool is_hashable(const Value& key) {
   return !key.is_dict() && (!key.is_sequence() || key.as_sequence().kind == Sequence::Kind::Tuple);
 }
@@ -80,7 +86,7 @@ bool equal(const Value& left, const Value& right, Work& work) {
     if (left.is_integer() && right.is_integer()) return left.as_integer() == right.as_integer();
     return left.as_real() == right.as_real();
   }
-  if (left.is_text() && right.is_text()) return left.as_text() == right.as_text();
+  if (left.is_text() && right.is_text()) return same_text(left, right, work);
   if (left.is_sequence() && right.is_sequence()) {
     const Sequence& a = left.as_sequence();
     const Sequence& b = right.as_sequence();
@@ -106,7 +112,7 @@ const Value* find_entry(const Dict& dict, const Value& key, Work& work) {
   work.charge(dict.entries.size() / 8);
   const auto found = std::ranges::find_if(dict.entries, [&](const auto& entry) {
     // By far the most keys are texts; what follows them is counted.
-    if (entry.first.is_text() && key.is_text()) return entry.first.as_text() == key.as_text();
+    if (entry.first.is_text() && key.is_text()) return same_text(entry.first, key, work);
     return equal(entry.first, key, work);
   });
   return found == dict.entries.end() ? nullptr : &found->second;
@@ -135,41 +141,45 @@ Value make_dict(std::vector<std::pair<Value, Value>> entries, Work& work) {
   return Value(std::make_shared<const Dict>(std::move(dict)));
 }
 
-Value make_text(std::string text, Work& work) {
-  work.charge_text(text.size());
+Value make_text(Text text, Work& work) {
+  work.charge_text(text);
   return Value::text(std::move(text));
 }
 
-std::string text_of(const Value& value, Work& work) {
+void append(Text& text, const Text& more, Work& work) {
+  work.charge(more.given().size());
+  if (text.size() + more.size() > Work::kMostBytes) work.charge_text(text.size() + more.size());
+  text += more;
+}
+
+Text text_of(const Value& value, Work& work) {
   if (value.is_undefined()) return {};
   if (value.is_text()) return value.as_text();
   return repr_of(value, work);
 }
 
-std::string repr_of(const Value& value, Work& work) {
+Text repr_of(const Value& value, Work& work) {
   work.charge(1);
-  if (value.is_undefined()) return "Undefined";
-  if (value.is<None>()) return "None";
-  if (value.is<bool>()) return value.get<bool>() ? "True" : "False";
-  if (value.is<std::int64_t>()) return std::to_string(value.get<std::int64_t>());
-  if (value.is<double>()) return text_of_real(value.get<double>());
+  if (value.is_undefined()) return Text("Undefined");
+  if (value.is<None>()) return Text("None");
+  if (value.is<bool>()) return Text(value.get<bool>() ? "True" : "False");
+  if (value.is<std::int64_t>()) return Text(std::to_string(value.get<std::int64_t>()));
+  if (value.is<double>()) return Text(text_of_real(value.get<double>()));
   if (value.is_text()) {
-    std::string text = quoted_as_python(value.as_text());
-    work.charge_text(text.size());
+    Text text = quoted_as_python(value.as_text());
+    work.charge_text(text);
     return text;
   }
-  std::string text;
-  const auto add = [&](const std::string& part) {
-    text += part;
-    if (text.size() > Work::kMostBytes) work.charge_text(text.size());
-  };
+  Text text;
   if (value.is_dict()) {
     for (const auto& [key, item] : value.as_dict().entries) {
-      add(text.empty() ? "{" : ", ");
-      add(repr_of(key, work) + ": ");
-      add(repr_of(item, work));
+      text.add(text.empty() ? "{" : ", ");
+      append(text, repr_of(key, work), work);
+      text.add(": ");
+      append(text, repr_of(item, work), work);
     }
-    return text.empty() ? "{}" : text + "}";
+    text.add(text.empty() ? "{}" : "}");
+    return text;
   }
   const bool tuple = value.is_sequence() && value.as_sequence().kind == Sequence::Kind::Tuple;
   if (!tuple && !(value.is_sequence() && value.as_sequence().kind == Sequence::Kind::List)) {
@@ -177,16 +187,18 @@ std::string repr_of(const Value& value, Work& work) {
   }
   const std::vector<Value>& items = value.as_sequence().items;
   for (const Value& item : items) {
-    add(text.empty() ? (tuple ? "(" : "[") : ", ");
-    add(repr_of(item, work));
+    text.add(text.empty() ? (tuple ? "(" : "[") : ", ");
+    append(text, repr_of(item, work), work);
   }
-  if (items.empty()) return tuple ? "()" : "[]";
-  return text + (tuple ? (items.size() == 1 ? ",)" : ")") : "]");
+  if (items.empty()) return Text(tuple ? "()" : "[]");
+  text.add(tuple ? (items.size() == 1 ? ",)" : ")") : "]");
+  return text;
 }
 
-Value from_json(const nlohmann::ordered_json& json, Work& work) {
+Value from_json(const nlohmann::ordered_json& json, Source source, Work& work) {
   const Work::Level level(work);
   work.charge(1);
+  const bool given = source == Source::Given;
   switch (json.type()) {
     case nlohmann::ordered_json::value_t::null:
       return Value::none();
@@ -200,15 +212,17 @@ Value from_json(const nlohmann::ordered_json& json, Work& work) {
     case nlohmann::ordered_json::value_t::number_float:
       return Value(json.get<double>());
     case nlohmann::ordered_json::value_t::string:
-      return make_text(json.get<std::string>(), work);
+      return make_text(Text(json.get<std::string>(), given), work);
     case nlohmann::ordered_json::value_t::array: {
       std::vector<Value> items;
-      for (const auto& item : json) items.push_back(from_json(item, work));
+      for (const auto& item : json) items.push_back(from_json(item, source, work));
       return make_sequence(std::move(items), Sequence::Kind::List, work);
     }
     case nlohmann::ordered_json::value_t::object: {
       std::vector<std::pair<Value, Value>> entries;
-      for (const auto& [key, item] : json.items()) entries.emplace_back(make_text(key, work), from_json(item, work));
+      for (const auto& [key, item] : json.items()) {
+        entries.emplace_back(make_text(Text(key, given), work), from_json(item, source, work));
+      }
       return make_dict(std::move(entries), work);
     }
     default:

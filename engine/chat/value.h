@@ -9,6 +9,7 @@
 #include <variant>
 #include <vector>
 
+#include "chat/text.h"
 #include "chat/work.h"
 
 namespace heed::chat {
@@ -20,7 +21,6 @@ struct Undefined {
   std::shared_ptr<const std::string> name;  // of what there is not, for messages
 };
 struct None {};
-using Text = std::shared_ptr<const std::string>;
 
 /// Values in a row. All but an Iterator never change, as in the sandbox that transformers runs templates in.
 struct Sequence {
@@ -55,7 +55,7 @@ enum class Function : std::uint8_t { Range, Dict, Namespace, RaiseException, Str
 class Value {
  public:
   using Data =
-      std::variant<Undefined, None, bool, std::int64_t, double, Text, std::shared_ptr<Sequence>,
+      std::variant<Undefined, None, bool, std::int64_t, double, std::shared_ptr<const Text>, std::shared_ptr<Sequence>,
                    std::shared_ptr<const Dict>, Namespace*, std::shared_ptr<const Loop>, const Statement*, Function>;
 
   Value() = default;  // undefined
@@ -64,7 +64,9 @@ class Value {
     return Value(Undefined{std::make_shared<const std::string>(std::move(name))});
   }
   static Value none() { return Value(None{}); }
-  static Value text(std::string text) { return Value(std::make_shared<const std::string>(std::move(text))); }
+  static Value text(Text text) { return Value(std::make_shared<const Text>(std::move(text))); }
+  /// A text of the template's own.
+  static Value own_text(std::string text) { return Value::text(Text(std::move(text))); }
 
   template <typename T>
   bool is() const {
@@ -75,12 +77,13 @@ class Value {
     return std::get<T>(data_);
   }
   bool is_undefined() const { return is<Undefined>(); }
-  bool is_text() const { return is<Text>(); }
+  bool is_text() const { return is<std::shared_ptr<const Text>>(); }
   bool is_sequence() const { return is<std::shared_ptr<Sequence>>(); }
   bool is_dict() const { return is<std::shared_ptr<const Dict>>(); }
   bool is_number() const { return is<bool>() || is<std::int64_t>() || is<double>(); }
   bool is_integer() const { return is<bool>() || is<std::int64_t>(); }  // a bool is one, as in Python
-  const std::string& as_text() const { return *get<Text>(); }
+  const Text& as_text() const { return *get<std::shared_ptr<const Text>>(); }
+  const std::string& as_bytes() const { return as_text().bytes(); }
   Sequence& as_sequence() const { return *get<std::shared_ptr<Sequence>>(); }
   const Dict& as_dict() const { return *get<std::shared_ptr<const Dict>>(); }
   std::int64_t as_integer() const { return is<bool>() ? get<bool>() : get<std::int64_t>(); }
@@ -109,24 +112,28 @@ const Value* find_entry(const Dict& dict, const Value& key, Work& work);
 Value make_sequence(std::vector<Value> items, Sequence::Kind kind, Work& work);
 /// Of entries whose keys may come twice: the last counts, in the place of the first.
 Value make_dict(std::vector<std::pair<Value, Value>> entries, Work& work);
-Value make_text(std::string text, Work& work);
+Value make_text(Text text, Work& work);
+/// Adds to a text, which may have no end.
+void append(Text& text, const Text& more, Work& work);
 
 /// str(): what {{ value }} prints. repr(): the same, with texts in quotes.
-std::string text_of(const Value& value, Work& work);
-std::string repr_of(const Value& value, Work& work);
+Text text_of(const Value& value, Work& work);
+Text repr_of(const Value& value, Work& work);
 
 /// What json.dumps does.
 struct JsonOptions {
   bool indents = false;
-  std::string indent;  // of one level
-  std::string between = ", ";
-  std::string behind_key = ": ";
+  Text indent;  // of one level
+  Text between = Text(", ");
+  Text behind_key = Text(": ");
   bool ascii = false;
   bool sort_keys = false;
 };
-std::string json_of(const Value& value, const JsonOptions& options, Work& work);
+Text json_of(const Value& value, const JsonOptions& options, Work& work);
 
+/// Whether the texts of some JSON are given. Numbers and the like never are.
+enum class Source : std::uint8_t { Own, Given };
 /// A value of JSON, whose objects keep their order. Throws Error for integers beyond 64 bits and what nests too deep.
-Value from_json(const nlohmann::ordered_json& json, Work& work);
+Value from_json(const nlohmann::ordered_json& json, Source source, Work& work);
 
 }  // namespace heed::chat

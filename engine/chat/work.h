@@ -2,10 +2,13 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <utility>
 
+#include "chat/text.h"
 #include "heed/error.h"
 
 namespace heed::chat {
@@ -23,10 +26,20 @@ class Work {
     units_ += units;
     if (units_ > kMostUnits) fail("it takes more than {} steps; it may be meant to run forever", kMostUnits);
   }
-  /// Counts a text of `bytes` that is about to be made. Throws Error when it is too long.
-  void charge_text(std::size_t bytes) {
+  /// Counts a text of `bytes` that is about to be made, with what is remembered of it. Throws Error when it is too
+  /// long.
+  void charge_text(std::size_t bytes, std::size_t ranges = 0) {
     if (bytes > kMostBytes) fail("a text of {} bytes is made, at most {} are allowed", bytes, kMostBytes);
-    charge(bytes / 16 + 1);
+    charge(bytes / 16 + ranges + 1);
+  }
+  void charge_text(const Text& text) { charge_text(text.size(), text.given().size()); }
+  /// Counts looking for a `part` in a text, which compares all of the part at each place at worst.
+  void charge_search(std::string_view text, std::string_view part) {
+    charge(text.size() / 16 * (part.size() / 64 + 1));
+  }
+  /// Counts comparing two texts.
+  void charge_comparison(std::string_view left, std::string_view right) {
+    charge(std::min(left.size(), right.size()) / 16);
   }
 
   /// Throws the Error that names the line.

@@ -26,7 +26,7 @@ class PieceTokenizer : public Tokenizer {
   const std::vector<TokenId>& after() const override { return flags_.after; }
   const std::map<std::string, TokenId>& languages() const override { return flags_.languages; }
   std::optional<TokenId> unknown_token() const override { return vocabulary_.unknown(); }
-  std::vector<std::size_t> special_places(std::string_view text) const override { return specials_.places(text); }
+  std::vector<SpelledToken> spelled(std::string_view text) const override { return specials_.spelled(text); }
 
  protected:
   /// Throws Error when there is no such token.

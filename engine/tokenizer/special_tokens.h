@@ -1,10 +1,8 @@
 #pragma once
 
-#include <array>
 #include <functional>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <vector>
 
 #include "tokenizer/tokenizer.h"
@@ -15,10 +13,12 @@ namespace heed {
 struct SpecialToken {
   std::string text;
   TokenId id = 0;
-  bool special = true;       // of chats and the like; else a user-defined piece, which every text is cut at
-  bool strip_left = false;   // the white space before it goes
-  bool strip_right = false;  // and that behind it
-  bool whole_word = false;   // only where no letter, digit or "_" stands beside it
+  bool special = true;        // of chats and the like; else a user-defined piece, which every text is cut at
+  bool strip_left = false;    // the white space before it goes
+  bool strip_right = false;   // and that behind it
+  bool whole_word = false;    // only where no letter, digit or "_" stands beside it
+  bool in_raw_text = true;    // else it is not looked for here,
+  bool in_stretches = false;  // but (also) in what is made of the stretches between the tokens
 };
 
 /// Finds special tokens in text, as the tokenizers library does. Immutable.
@@ -28,19 +28,19 @@ class SpecialTokens {
   explicit SpecialTokens(std::vector<SpecialToken> tokens);
 
   /// Calls `on_text` for each stretch between tokens, unless empty, and `on_token` for each of them, in order; at each
-  /// place the longest one wins. `plain`: what Specials says of it.
-  void cut(std::string_view text, const std::vector<std::size_t>& plain,
+  /// place the longest one wins. A piece that `specials` forbids and that would be found in a stretch lies in two.
+  void cut(std::string_view text, const Specials& specials,
            const std::function<void(std::string_view stretch)>& on_text,
            const std::function<void(TokenId token)>& on_token) const;
-  /// Where special ones begin in a text (byte offsets, ascending), those within others too.
-  std::vector<std::size_t> places(std::string_view text) const;
+  /// What Tokenizer::spelled() gives.
+  std::vector<SpelledToken> spelled(std::string_view text) const;
 
  private:
-  const SpecialToken* longest_at(std::string_view text, std::size_t at, bool only_special) const;
+  /// Calls `on_token` for each that the text has at `at`, the shortest first.
+  void each_at(std::string_view text, std::size_t at, const auto& on_token) const;
 
-  std::vector<SpecialToken> tokens_;
-  std::unordered_map<std::string_view, std::size_t> by_text_;
-  std::array<std::vector<std::size_t>, 256> sizes_;  // by first byte, longest first
+  std::vector<SpecialToken> tokens_;  // by text, no two alike
+  std::vector<std::size_t> begins_;   // those whose first byte is b are [begins_[b], begins_[b + 1])
 };
 
 }  // namespace heed

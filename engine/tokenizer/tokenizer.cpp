@@ -18,7 +18,8 @@ namespace heed {
 
 namespace {
 
-/// All that a raw text is cut at where special tokens are looked for: those, and what is found in every text.
+/// All that a raw text is cut at where special tokens are looked for: those, and what is found in every text. Other
+/// user-defined pieces are there so that marks of a chat can be told from text.
 SpecialTokens specials_of(const TokenizerDescription& description) {
   std::vector<SpecialToken> tokens;
   const auto listed = [](const std::vector<TokenId>& ids, TokenId id) { return std::ranges::binary_search(ids, id); };
@@ -26,10 +27,17 @@ SpecialTokens specials_of(const TokenizerDescription& description) {
     const auto id = static_cast<TokenId>(i);
     const PieceKind kind = description.kinds[i];
     const bool special = kind == PieceKind::Control || (kind == PieceKind::Unknown && !description.show_unknown);
-    const bool in_raw_text = !description.match_normalized && !listed(description.normalized, id);
-    if (!special && (kind != PieceKind::UserDefined || !in_raw_text)) continue;
-    tokens.push_back({description.pieces[i], id, special, listed(description.left_space, id),
-                      listed(description.right_space, id), listed(description.whole_words, id)});
+    const bool normalized = description.match_normalized || listed(description.normalized, id);
+    if (!special && kind != PieceKind::UserDefined) continue;
+    SpecialToken token{description.pieces[i],
+                       id,
+                       special,
+                       listed(description.left_space, id),
+                       listed(description.right_space, id),
+                       listed(description.whole_words, id)};
+    token.in_raw_text = special || !normalized;
+    token.in_stretches = !special && (normalized || !description.steps);
+    tokens.push_back(std::move(token));
   }
   return SpecialTokens(std::move(tokens));
 }
@@ -42,7 +50,7 @@ PieceTokenizer::PieceTokenizer(const TokenizerDescription& description)
 void PieceTokenizer::cut_at_specials(std::string_view text, const Specials& specials, std::vector<TokenId>& ids,
                                      const std::function<void(std::string_view)>& on_text) const {
   if (!specials.parse) return on_text(text);
-  specials_.cut(text, specials.plain, on_text, [&](TokenId token) { ids.push_back(token); });
+  specials_.cut(text, specials, on_text, [&](TokenId token) { ids.push_back(token); });
 }
 
 void PieceTokenizer::check_token(TokenId token) const {

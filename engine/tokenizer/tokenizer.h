@@ -16,8 +16,20 @@ struct TokenizerDescription;
 /// What encode() makes of special tokens ("</s>", "<|im_start|>", "[INST]") that a text spells.
 struct Specials {
   bool parse = false;  // they become those tokens; else they are text like all other, which cannot end or forge a turn
-  /// Byte offsets into the text, ascending: a special token that covers one of these stays text all the same.
-  std::vector<std::size_t> plain{};
+  struct Range {
+    std::size_t begin = 0, end = 0;
+  };
+  /// Bytes of the text, ascending and apart from each other: what has one of these is no special token.
+  std::vector<Range> plain{};
+  /// User-defined pieces that are marks of a chat as special tokens are (ascending): the same holds for them.
+  std::vector<TokenId> marks{};
+};
+
+/// A special token or user-defined piece that a text spells.
+struct SpelledToken {
+  std::size_t begin = 0, end = 0;  // byte offsets
+  TokenId token = 0;
+  bool special = false;
 };
 
 /// Text to token ids and back. Built from the tokenizer file that the converter embeds in a .heed file
@@ -34,8 +46,9 @@ class Tokenizer {
   /// neither spell nor replace by an unknown token.
   virtual std::vector<TokenId> encode(std::string_view text, bool add_special = true,
                                       const Specials& specials = {}) const = 0;
-  /// Where in a text special tokens begin (byte offsets, ascending), those within others too.
-  virtual std::vector<std::size_t> special_places(std::string_view text) const = 0;
+  /// The longest special token or user-defined piece at each place of a text where there is one, those within others
+  /// too.
+  virtual std::vector<SpelledToken> spelled(std::string_view text) const = 0;
   /// The bytes that a token adds to a running text: "▁a" gives " a", byte tokens their byte, control tokens (BOS, EOS,
   /// padding) nothing, and so the unknown token of pieces; that of whole words or characters its name. A character may
   /// be spread over several tokens. Throws Error when there is no such token.

@@ -53,7 +53,7 @@ class WordTokenizer final : public Tokenizer {
     if (add_special) ids = before_;
     if (specials.parse) {
       specials_.cut(
-          text, specials.plain, [&](std::string_view stretch) { add_text(stretch, ids); },
+          text, specials, [&](std::string_view stretch) { add_text(stretch, ids); },
           [&](TokenId token) { ids.push_back(token); });
     } else {
       add_text(text, ids);
@@ -61,7 +61,7 @@ class WordTokenizer final : public Tokenizer {
     if (add_special) ids.insert(ids.end(), after_.begin(), after_.end());
     return ids;
   }
-  std::vector<std::size_t> special_places(std::string_view text) const override { return specials_.places(text); }
+  std::vector<SpelledToken> spelled(std::string_view text) const override { return specials_.spelled(text); }
 
   std::string piece(TokenId token) const override {
     if (token < 0 || static_cast<std::size_t>(token) >= vocabulary_.tokens.size()) {

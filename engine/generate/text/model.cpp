@@ -203,8 +203,8 @@ std::vector<std::int32_t> TextModel::chat_tokens(const ChatRequest& request) con
   return state_->tokenizer->encode(prompt.text, false, prompt.specials);
 }
 
-std::vector<std::int32_t> TextModel::chat_end_tokens() const {
-  return state_->prompts().end_tokens(*state_->tokenizer);
+std::vector<std::int32_t> TextModel::chat_end_tokens(const ChatRequest& request) const {
+  return state_->prompts().end_tokens(*state_->tokenizer, request);
 }
 
 std::string TextModel::detokenize(const std::vector<std::int32_t>& tokens) const {

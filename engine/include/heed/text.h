@@ -102,8 +102,9 @@ class TextModel {
   /// what the template says of a chat that it does not take, and for a template or model that cannot be used so.
   std::string chat_text(const ChatRequest& request) const;
   std::vector<std::int32_t> chat_tokens(const ChatRequest& request) const;
-  /// At which tokens an answer ends: what the template puts behind one, and the tokenizer's eos_token.
-  std::vector<std::int32_t> chat_end_tokens() const;
+  /// At which tokens an answer ends: what the template that the request names puts behind one, and the tokenizer's
+  /// eos_token.
+  std::vector<std::int32_t> chat_end_tokens(const ChatRequest& request = {}) const;
 
   /// Continues a prompt. `on_text` gets the text as it comes, in whole UTF-8 characters. The same model, device, prompt
   /// and options give the same bytes, with the same tuning verdict in the cache folder. Throws Error when the prompt

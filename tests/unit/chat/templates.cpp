@@ -53,7 +53,7 @@ bool agrees(const Json& test, const Json& variables) {
   return same;
 }
 
-std::string error_of(const std::string& source, const Json& variables = Json::object()) {
+std::string template_error(const std::string& source, const Json& variables = Json::object()) {
   try {
     Template(source).render(variables);
   } catch (const Error& error) {
@@ -62,7 +62,7 @@ std::string error_of(const std::string& source, const Json& variables = Json::ob
   return "";
 }
 
-bool says(const std::string& error, const std::string& part) {
+bool template_says(const std::string& error, const std::string& part) {
   INFO(error);
   return error.find(part) != std::string::npos;
 }
@@ -88,53 +88,58 @@ TEST_CASE("given templates print what transformers prints") {
 }
 
 TEST_CASE("what is not supported is refused by name and line") {
-  CHECK(says(error_of("a\n{% include 'x' %}"), "line 2: the tag 'include' is not supported"));
-  CHECK(says(error_of("{% call m() %}{% endcall %}"), "the tag 'call'"));
-  CHECK(says(error_of("\n\n{{ x | wordwrap(3) }}"), "line 3: the filter 'wordwrap' is not supported"));
-  CHECK(says(error_of("{{ x is filter }}"), "the test 'filter' is not supported"));
-  CHECK(says(error_of("{% for x in y recursive %}{% endfor %}"), "recursive loops"));
-  CHECK(says(error_of("{% for x in [1] %}{% macro m() %}{% endmacro %}{% endfor %}"), "a macro within"));
-  CHECK(says(error_of("{{ f(*x) }}"), "arguments with '*'"));
-  CHECK(says(error_of("{{ 'a'.encode('utf-8') }}"), "the method 'encode' of a text is not supported"));
-  CHECK(says(error_of("{{ [1].append(2) }}"), "'append' changes a list"));
-  CHECK(says(error_of("{{ 'a'.__class__ }}"), "the attribute '__class__'"));
-  CHECK(says(error_of("a\n{{ x.y }}"), "line 2: 'x' is undefined"));
-  CHECK(says(error_of("{{ 'ß'.upper() }}"), "several letters"));
-  CHECK(says(error_of("\n{{ raise_exception('no system role') }}"),
-             "chat template (line 2) does not take this chat: no system role"));
+  CHECK(template_says(template_error("a\n{% include 'x' %}"), "line 2: the tag 'include' is not supported"));
+  CHECK(template_says(template_error("{% call m() %}{% endcall %}"), "the tag 'call'"));
+  CHECK(template_says(template_error("\n\n{{ x | wordwrap(3) }}"), "line 3: the filter 'wordwrap' is not supported"));
+  CHECK(template_says(template_error("{{ x is filter }}"), "the test 'filter' is not supported"));
+  CHECK(template_says(template_error("{% for x in y recursive %}{% endfor %}"), "recursive loops"));
+  CHECK(template_says(template_error("{% for x in [1] %}{% macro m() %}{% endmacro %}{% endfor %}"), "a macro within"));
+  CHECK(template_says(template_error("{{ f(*x) }}"), "arguments with '*'"));
+  CHECK(template_says(template_error("{{ 'a'.encode('utf-8') }}"), "the method 'encode' of a text is not supported"));
+  CHECK(template_says(template_error("{{ [1].append(2) }}"), "'append' changes a list"));
+  CHECK(template_says(template_error("{{ 'a'.__class__ }}"), "the attribute '__class__'"));
+  CHECK(template_says(template_error("a\n{{ x.y }}"), "line 2: 'x' is undefined"));
+  CHECK(template_says(template_error("{{ 'ß'.upper() }}"), "several letters"));
+  CHECK(template_says(template_error("\n{{ raise_exception('no system role') }}"),
+                      "chat template (line 2) does not take this chat: no system role"));
   CHECK_THROWS_AS(Template("{{ raise_exception('x') }}").render(Json::object()), Refused);
-  CHECK(says(error_of("{{ '\xff' }}"), "not valid UTF-8"));
-  CHECK(says(error_of(std::string((1 << 20) + 1, 'a')), "at most 1048576"));
+  CHECK(template_says(template_error("{{ '\xff' }}"), "not valid UTF-8"));
+  CHECK(template_says(template_error(std::string((1 << 20) + 1, 'a')), "at most 1048576"));
 }
 
 TEST_CASE("a template cannot run for ever, grow for ever, or nest until the stack ends") {
-  CHECK(says(error_of("{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}"),
-             "more than 20000000 steps"));
-  CHECK(says(error_of("{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}"), "nests deeper"));
-  CHECK(says(
-      error_of("{% set n = namespace(x='aaaaaaaa') %}{% for i in range(60) %}{% set n.x = n.x ~ n.x %}{% endfor %}"),
+  CHECK(template_says(template_error("{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}"),
+                      "more than 20000000 steps"));
+  CHECK(template_says(template_error("{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}"), "nests deeper"));
+  CHECK(template_says(
+      template_error(
+          "{% set n = namespace(x='aaaaaaaa') %}{% for i in range(60) %}{% set n.x = n.x ~ n.x %}{% endfor %}"),
       "are allowed"));
-  CHECK(says(error_of("{{ 'a' * 999999999999 }}"), "too many"));
-  CHECK(says(error_of("{{ ('a' * 9999) | indent(9999999) }}"), "too many"));
-  CHECK(says(error_of("{% set n = namespace(x=[]) %}{% for i in range(9999) %}{% set n.x = [n.x] %}{% endfor %}"),
-             "nest deeper than 100"));
+  CHECK(template_says(template_error("{{ 'a' * 999999999999 }}"), "too many"));
+  CHECK(template_says(template_error("{{ ('a' * 9999) | indent(9999999) }}"), "too many"));
+  CHECK(template_says(
+      template_error("{% set n = namespace(x=[]) %}{% for i in range(9999) %}{% set n.x = [n.x] %}{% endfor %}"),
+      "nest deeper than 100"));
   // Rounds of loops that hold each other.
-  CHECK(says(error_of("{% set n = namespace(l=0) %}{% for j in range(10) %}{% for i in range(30000) %}{% for x in [n.l] %}"
-                      "{% set n.l = loop %}{% endfor %}{% endfor %}{% endfor %}"),
-             "nest deeper than 100"));
-  CHECK(says(error_of("{{ range(1000000) }}"), "more than 100000"));
-  CHECK(says(error_of("{{ " + std::string(100'000, '(') + "1" + std::string(100'000, ')') + " }}"), "nests deeper"));
-  CHECK(
-      says(error_of("{{ 1" + std::string(100'000, ' ') + "}}{{ " + std::string(50'000, '-') + "1 }}"), "nests deeper"));
+  CHECK(template_says(
+      template_error(
+          "{% set n = namespace(l=0) %}{% for j in range(10) %}{% for i in range(30000) %}{% for x in [n.l] %}"
+          "{% set n.l = loop %}{% endfor %}{% endfor %}{% endfor %}"),
+      "nest deeper than 100"));
+  CHECK(template_says(template_error("{{ range(1000000) }}"), "more than 100000"));
+  CHECK(template_says(template_error("{{ " + std::string(100'000, '(') + "1" + std::string(100'000, ')') + " }}"),
+                      "nests deeper"));
+  CHECK(template_says(template_error("{{ 1" + std::string(100'000, ' ') + "}}{{ " + std::string(50'000, '-') + "1 }}"),
+                      "nests deeper"));
   std::string sum = "{{ 1";
   for (int i = 0; i < 50'000; ++i) sum += "+1";
-  CHECK(says(error_of(sum + " }}"), "nest deeper than 150"));
+  CHECK(template_says(template_error(sum + " }}"), "nest deeper than 150"));
   std::string ifs;
   for (int i = 0; i < 50'000; ++i) ifs += "{% if 1 %}";
-  CHECK(says(error_of(ifs), "nests deeper"));
+  CHECK(template_says(template_error(ifs), "nests deeper"));
   Json deep = 1;
   for (int i = 0; i < 500; ++i) deep = Json::array({deep});
-  CHECK(says(error_of("{{ x }}", {{"x", deep}}), "nest"));
+  CHECK(template_says(template_error("{{ x }}", {{"x", deep}}), "nest"));
 }
 
 }  // namespace heed::chat

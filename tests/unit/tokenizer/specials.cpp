@@ -28,8 +28,8 @@ Json vocabulary() {
       {"before", {1}}};
 }
 
-Ids parsed(const Json& json, const std::string& text, std::vector<std::size_t> plain = {}) {
-  return Tokenizer::from_json(json.dump())->encode(text, false, {true, std::move(plain)});
+Ids parsed(const Json& json, const std::string& text, std::vector<Specials::Range> plain = {}) {
+  return Tokenizer::from_json(json.dump())->encode(text, false, {true, std::move(plain), {}});
 }
 
 }  // namespace
@@ -37,12 +37,14 @@ Ids parsed(const Json& json, const std::string& text, std::vector<std::size_t> p
 TEST_CASE("special tokens are found where that is asked for, the longest first") {
   const auto tokenizer = Tokenizer::from_json(vocabulary().dump());
   CHECK(tokenizer->encode("a<s>b") == Ids{1, 7, 11, 13, 12, 8});
-  CHECK(tokenizer->encode("a<s>b", true, {true, {}}) == Ids{1, 7, 1, 8});
+  CHECK(tokenizer->encode("a<s>b", true, {true, {}, {}}) == Ids{1, 7, 1, 8});
   CHECK(parsed(vocabulary(), "<s><s>x<unk>") == Ids{1, 2, 0});
   CHECK(parsed(vocabulary(), "<<s>>") == Ids{11, 1, 12});
   CHECK(parsed(vocabulary(), "ab<s>ab") == Ids{6, 1, 6});
   CHECK(parsed(vocabulary(), "") == Ids{});
-  CHECK(tokenizer->special_places("<s>x ab<m>") == std::vector<std::size_t>{0, 7});
+  std::vector<std::pair<std::size_t, TokenId>> spelled;
+  for (const SpelledToken& one : tokenizer->spelled("<s>x ab<m>")) spelled.emplace_back(one.begin, one.token);
+  CHECK(spelled == std::vector<std::pair<std::size_t, TokenId>>{{0, 2}, {5, 6}, {7, 3}});
 }
 
 TEST_CASE("special tokens take white space with them, and may want to be words") {
@@ -55,10 +57,18 @@ TEST_CASE("special tokens take white space with them, and may want to be words")
   CHECK(parsed(vocabulary(), "<s><w><s>") == Ids{1, 5, 1});
 }
 
-TEST_CASE("a special token over a plain place stays text") {
-  CHECK(parsed(vocabulary(), "<s><s>", {3}) == Ids{1, 11, 13, 12});
-  CHECK(parsed(vocabulary(), "<s><s>", {0}) == Ids{11, 13, 12, 1});
-  CHECK(parsed(vocabulary(), "<s><s>", {5}) == Ids{1, 11, 13, 12});
+TEST_CASE("a special token over plain bytes stays text") {
+  CHECK(parsed(vocabulary(), "<s><s>", {{3, 4}}) == Ids{1, 11, 13, 12});
+  CHECK(parsed(vocabulary(), "<s><s>", {{0, 1}}) == Ids{11, 13, 12, 1});
+  CHECK(parsed(vocabulary(), "<s><s>", {{5, 6}}) == Ids{1, 11, 13, 12});
+  CHECK(parsed(vocabulary(), "<s><s><s>", {{1, 2}, {7, 8}}) == Ids{11, 13, 12, 1, 11, 13, 12});
+  // A longer one that does must not hide the one before it.
+  CHECK(parsed(vocabulary(), "<s>x", {{3, 4}}) == Ids{1, 9});
+  // User-defined pieces are found everywhere, but for marks.
+  CHECK(parsed(vocabulary(), "abab", {{0, 2}}) == Ids{6, 6});
+  const auto tokenizer = Tokenizer::from_json(vocabulary().dump());
+  CHECK(tokenizer->encode("abab", false, {true, {{0, 2}}, {6}}) == Ids{7, 8, 6});
+  CHECK(tokenizer->encode("abab", false, {true, {{1, 2}}, {6}}) == Ids{7, 8, 6});
 }
 
 TEST_CASE("a prefix stands before the text, or before each stretch") {
@@ -82,7 +92,7 @@ TEST_CASE("special tokens of words, and descriptions that make no sense") {
                       {"end", "</s>"},      {"pad", "<pad>"}};
   const auto tokenizer = Tokenizer::from_json(words.dump());
   CHECK(tokenizer->encode("je </s> je", false) == Ids{4, 3, 4});
-  CHECK(tokenizer->encode("je </s> je", false, {true, {}}) == Ids{4, 2, 4});
+  CHECK(tokenizer->encode("je </s> je", false, {true, {}, {}}) == Ids{4, 2, 4});
   for (const char* field : {"left_space", "right_space", "whole_words"}) {
     Json json = vocabulary();
     json[field] = {3, 1};
