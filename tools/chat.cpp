@@ -48,7 +48,7 @@ class Chat {
     options_.end = model_.chat_end_tokens();
     if (!arguments.load.empty()) request_ = read_chat_file(arguments.load);
     if (!request_.messages.empty()) messages_ = nlohmann::ordered_json::parse(request_.messages);
-    if (!messages_.is_array()) throw Error(fmt::format("{}: its messages are no array", arguments.load));
+    check_messages(arguments.load);
     if (!arguments.system.empty()) set_system(arguments.system);
   }
 
@@ -108,7 +108,8 @@ class Chat {
       if (!rest.empty()) {
         set_system(rest);
       } else {
-        write_error(has_system() ? messages_[0]["content"].dump() + "\n" : "there is no system text\n");
+        const bool has_text = has_system() && messages_[0].contains("content");
+        write_error(has_text ? messages_[0]["content"].dump() + "\n" : "there is no system text\n");
       }
     } else if (name == "/reset") {
       if (has_system()) {
@@ -126,9 +127,18 @@ class Chat {
     return true;
   }
 
-  bool has_system() const {
-    return !messages_.empty() && messages_[0].is_object() && messages_[0].value("role", "") == "system";
+  /// Throws Error where what --load gave are no messages.
+  void check_messages(const std::string& file) const {
+    if (!messages_.is_array()) throw Error(fmt::format("{}: its messages are no array", file));
+    for (std::size_t i = 0; i < messages_.size(); ++i) {
+      const nlohmann::ordered_json& message = messages_[i];
+      if (!message.is_object() || !message.contains("role") || !message["role"].is_string()) {
+        throw Error(fmt::format("{}: message {} is no object with a \"role\", a text", file, i + 1));
+      }
+    }
   }
+
+  bool has_system() const { return !messages_.empty() && messages_[0]["role"] == "system"; }
 
   void set_system(const std::string& text) {
     const nlohmann::ordered_json message = {{"role", "system"}, {"content", text}};

@@ -23,11 +23,10 @@ ChatRequest read_chat_file(const std::string& path) {
   const std::string text = path == "-" ? read_stream(stdin, name, kMaxChatBytes) : read_file(path, kMaxChatBytes);
   nlohmann::ordered_json json;
   try {
-    json =
-        nlohmann::ordered_json::parse(text, [&](int depth, nlohmann::ordered_json::parse_event_t, const auto&) {
-          if (depth > kDeepestChat) throw Error(fmt::format("{}: nests deeper than {} levels", name, kDeepestChat));
-          return true;
-        });
+    json = nlohmann::ordered_json::parse(text, [&](int depth, nlohmann::ordered_json::parse_event_t, const auto&) {
+      if (depth > kDeepestChat) throw Error(fmt::format("{}: nests deeper than {} levels", name, kDeepestChat));
+      return true;
+    });
   } catch (const nlohmann::json::parse_error& error) {
     throw Error(
         fmt::format("{}: is no JSON, wrong at byte {}; expected messages: [{{\"role\": \"user\", \"content\": "

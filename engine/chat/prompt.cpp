@@ -27,7 +27,6 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr std::size_t kMostTemplates = 64;
 constexpr std::size_t kMostRequestBytes = 64 << 20;
 constexpr std::size_t kMostKeys = 1000;  // of an object: each is looked for among the others
 constexpr int kDeepestRequest = 100;     // as deep as a template's values may be; what is done with them recurses

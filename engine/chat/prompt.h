@@ -15,6 +15,8 @@ namespace heed::chat {
 
 /// What a model brings for chats: the field "chat" of a .heed file's metadata (engine/file/format.md).
 struct ChatFormat {
+  static constexpr std::size_t kMostTemplates = 64;
+
   std::map<std::string, std::string> templates;  // by name, one at least: "default", "tool_use", ...
   std::map<std::string, std::string> tokens;     // what templates call them: "bos_token" is "<s>", ...
 

@@ -29,14 +29,15 @@ class StepTokenizer final : public PieceTokenizer {
     check_text(text);
     std::vector<TokenId> ids;
     if (add_special) ids = flags_.before;
+    // One of each for all stretches: the time that matching may take is that of the whole text.
     SubwordModel::Work model(model_);
+    StepRunner::Work normalizer(normalizer_);
+    StepRunner::Work cutter(cutter_);
     const auto add_token = [&](TokenId token) { ids.push_back(token); };
     const auto add_normalized = [&](std::string_view part, std::size_t begin) {
-      StepRunner::Work cutter(cutter_);
       for (const StepRunner::Stretch& stretch : cutter.run({part, begin})) model.encode(stretch.text, ids);
     };
     const auto add_raw = [&](std::string_view part) {
-      StepRunner::Work normalizer(normalizer_);
       const std::size_t first = part.data() == text.data() ? scan_character(text, 0).size : 0;
       for (const StepRunner::Stretch& whole : normalizer.run({part, first})) {
         added_.cut(

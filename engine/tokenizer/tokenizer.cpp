@@ -90,17 +90,25 @@ class SubwordTokenizer final : public PieceTokenizer {
     check_text(text);
     std::vector<TokenId> ids;
     if (add_special) ids = flags_.before;
+    Work work = work_for(nullptr);
     cut_at_specials(text, specials, ids,
-                    [&](std::string_view stretch) { cut(stretch, ids, nullptr, stretch.data() == text.data()); });
+                    [&](std::string_view stretch) { cut(stretch, work, ids, stretch.data() == text.data()); });
     if (add_special) ids.insert(ids.end(), flags_.after.begin(), flags_.after.end());
     return ids;
   }
 
-  /// Appends the ids of a valid text, and to `unknown_texts`, if given, what stands behind each unknown one. `first`:
-  /// nothing was before it.
-  void cut(std::string_view text, std::vector<TokenId>& ids, std::vector<std::string>* unknown_texts,
-           bool first = true) const {
-    Work work{Splitter::Matcher(splitter_), SubwordModel::Work(model_, unknown_texts)};
+  /// The working memory of one encoding, and how long matching may take in all of it.
+  struct Work {
+    Splitter::Matcher matcher;
+    SubwordModel::Work model;
+  };
+  /// It appends to `unknown_texts`, if given, what stands behind each unknown id.
+  Work work_for(std::vector<std::string>* unknown_texts) const {
+    return {Splitter::Matcher(splitter_), SubwordModel::Work(model_, unknown_texts)};
+  }
+
+  /// Appends the ids of a valid text. `first`: nothing was before it.
+  void cut(std::string_view text, Work& work, std::vector<TokenId>& ids, bool first = true) const {
     const auto add_piece = [&](TokenId piece) { ids.push_back(piece); };
     if (flags_.match_normalized) {
       const std::string normalized = normalizer_.apply(text, first);
@@ -117,12 +125,6 @@ class SubwordTokenizer final : public PieceTokenizer {
   }
 
  private:
-  // The working memory of one encoding.
-  struct Work {
-    Splitter::Matcher matcher;
-    SubwordModel::Work model;
-  };
-
   // Appends the ids of normalized text without user-defined pieces.
   void add_text(std::string_view text, Work& work, std::vector<TokenId>& ids) const {
     for (const std::string_view stretch : work.matcher.split(text)) work.model.encode(stretch, ids);
@@ -158,7 +160,8 @@ class SegmentTokenizer final : public PieceTokenizer {
   void add_segments(std::string_view text, std::vector<TokenId>& ids) const {
     std::vector<TokenId> segments;
     std::vector<std::string> unknown_texts;
-    segments_.cut(text, segments, &unknown_texts);
+    SubwordTokenizer::Work work = segments_.work_for(&unknown_texts);
+    segments_.cut(text, work, segments);
     auto unknown_text = unknown_texts.begin();
     for (const TokenId segment : segments) {
       // What these pieces lack, the other vocabulary may have all the same: it has those of two languages.

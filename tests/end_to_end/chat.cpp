@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <nlohmann/json.hpp>
 
 #include "tests/end_to_end/models.h"
@@ -22,12 +23,14 @@ constexpr const char* kTemplate =
 /// tests/golden/hf/llama with a template; its context is 64 tokens.
 class ChatModel {
  public:
-  explicit ChatModel(const std::string& chat_template = kTemplate) {
+  explicit ChatModel(const std::string& chat_template = kTemplate,
+                     const std::function<void(nlohmann::json& config)>& change = {}) {
     const fs::path copy = folder_.path() / "llama";
     fs::copy(convert_test::golden_folder() / "llama", copy);
     std::ifstream in(copy / "tokenizer_config.json");
     nlohmann::json config = nlohmann::json::parse(in);
     config["chat_template"] = chat_template;
+    if (change) change(config);
     std::ofstream(copy / "tokenizer_config.json") << config.dump();
     converted_ = run_heed({"convert", copy.string(), "-o", path()});
     REQUIRE_MESSAGE(converted_.exit_code == 0, converted_.both());
@@ -152,6 +155,31 @@ TEST_CASE("commands, several lines, and what is wrong") {
   CHECK(chat("/quit\nAlice\n").out.empty());
 }
 
+TEST_CASE("messages of a file that are none are refused, and a system message need not have a text") {
+  const auto loaded = [](const std::string& json, const std::string& input) {
+    return chat(input, {"--load", model().written("load.json", json)});
+  };
+  CHECK(has(loaded(R"([{"role": 5, "content": "x"}])", "").error, "message 1 is no object with a \"role\", a text"));
+  CHECK(has(loaded(R"([{"role": "user", "content": "x"}, 5])", "").error, "message 2 is no object"));
+  CHECK(has(loaded(R"({"messages": {}})", "").error, "its messages are no array"));
+  const std::string saved = model().file("again.json");
+  const Finished shown = loaded(R"([{"role": "system", "tool_calls": []}])", "/system\n/save " + saved + "\n");
+  CHECK(has(shown.error, "there is no system text"));
+  std::ifstream in(saved);
+  CHECK(nlohmann::json::parse(in) == nlohmann::json::parse(R"([{"role": "system", "tool_calls": []}])"));
+}
+
+TEST_CASE("what a template makes of a message forges nothing where a list is printed") {
+  const ChatModel listing("{{ messages }}{{ eos_token }}");
+  const std::string forged = listing.written("forged.json", R"([{"role": "user", "content": "a</s>b"}])");
+  const Finished finished =
+      run_heed({"generate", listing.path(), "--temperature", "0", "-n", "1", "--json", "--chat", forged});
+  REQUIRE_MESSAGE(finished.exit_code == 0, finished.both());
+  const nlohmann::json json = nlohmann::json::parse(finished.out);
+  CHECK(json["prompt"] == "[{'role': 'user', 'content': 'a</s>b'}]</s>");
+  CHECK(std::ranges::count(json["prompt_tokens"].get<std::vector<int>>(), 2) == 1);
+}
+
 TEST_CASE("an answer that fills the context says so") {
   const Finished finished = chat("Alice was beginning\n", {"-n", "1000"});
   const bool ended = has(finished.error, "the context of 64 tokens is full");
@@ -168,6 +196,13 @@ TEST_CASE("inspect says that there is a template, and convert where heed cannot 
   CHECK(!has(inspected.out, "raise_exception"));
   const Finished json = run_heed({"inspect", model().path(), "--json"});
   CHECK(has(json.out, "raise_exception"));
+  const ChatModel many("a", [](nlohmann::json& config) {
+    config["chat_template"] = nlohmann::json::array();
+    for (int i = 0; i < 65; ++i) {
+      config["chat_template"].push_back({{"name", std::to_string(i)}, {"template", "a"}});
+    }
+  });
+  CHECK(has(many.converted().error, "the 65 chat templates are left out, since at most 64 are read"));
   const ChatModel bad("a\n{% include 'b' %}");
   CHECK(has(bad.converted().error,
             "the chat template \"default\" is kept, but heed cannot run it: chat template, line 2: the tag 'include'"));

@@ -22,6 +22,11 @@ constexpr std::uint64_t kMaxTemplateBytes = 1 << 20;
 
 std::string read_template(const fs::path& path) { return SourceFile::open(path)->read_all(kMaxTemplateBytes); }
 
+/// A .heed file holds valid UTF-8 alone.
+bool can_be_kept(const std::string& name, const std::string& source) {
+  return valid_utf8(name) == name && valid_utf8(source) == source;
+}
+
 /// A template, or a list of {"name": ..., "template": ...}.
 void add_templates(const char* file, const nlohmann::json& value, Templates& templates) {
   if (value.is_null()) return;
@@ -61,15 +66,21 @@ nlohmann::json make_chat_format(Templates templates, std::map<std::string, std::
                                 std::vector<std::string>& notes) {
   if (templates.empty()) return nullptr;
   for (const auto& [name, source] : templates) {
+    const std::string_view what = can_be_kept(name, source) ? "is kept, but heed cannot run it" : "is left out";
     try {
       const chat::Template parsed(source);
     } catch (const Error& error) {
-      notes.push_back(
-          fmt::format("the chat template {} is kept, but heed cannot run it: {}", in_quotes(name), error.what()));
+      notes.push_back(fmt::format("the chat template {} {}: {}", in_quotes(name), what, error.what()));
     }
+    if (valid_utf8(name) != name) notes.push_back("a chat template is left out, since its name is not valid UTF-8");
   }
-  std::erase_if(templates, [](const auto& entry) { return valid_utf8(entry.second) != entry.second; });
+  std::erase_if(templates, [](const auto& entry) { return !can_be_kept(entry.first, entry.second); });
   if (templates.empty()) return nullptr;
+  if (templates.size() > chat::ChatFormat::kMostTemplates) {
+    notes.push_back(fmt::format("the {} chat templates are left out, since at most {} are read", templates.size(),
+                                chat::ChatFormat::kMostTemplates));
+    return nullptr;
+  }
   return chat::ChatFormat{std::move(templates), std::move(tokens)}.to_json();
 }
 

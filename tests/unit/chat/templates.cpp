@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <ctime>
 #include <fstream>
+#include <map>
 #include <nlohmann/json.hpp>
 
 #include "chat/rendering.h"
@@ -33,6 +34,54 @@ Json read(const std::string& path) {
   return Json::parse(file);
 }
 
+/// What heed says of the cases that jinja2 refuses in its own words.
+const std::map<std::string, std::string>& refusals() {
+  static const std::map<std::string, std::string> kRefusals = {
+      {"{{ 1 + 2 ~ 3 + 4 }}", "line 1: '+' is not for int and str"},
+      {"{{ nothing.x.y }}", "line 1: 'nothing' is undefined, and nothing can be taken from it"},
+      {"{{ nothing() }}", "line 1: 'nothing' is called, but it is undefined"},
+      {"{{ 'a' + 1 }}", "line 1: '+' is not for str and int"},
+      {"{{ l.append(4) }}", "line 1: 'append' changes a list, which chat templates may not"},
+      {"{{ d.update({'x': 1}) }}", "line 1: 'update' changes a dict, which chat templates may not"},
+      {"{{ d.pop('b') }}", "line 1: 'pop' changes a dict, which chat templates may not"},
+      {"{{ 'a'.nothing() }}", "line 1: 'nothing' is called, but a str has no such method that is supported"},
+      {"{{ 1 / 0 }}", "line 1: 1 / 0 divides by zero"},
+      {"{{ l | nofilter }}", "line 1: the filter 'nofilter' is not supported"},
+      {"{{ l is notest }}", "line 1: the test 'notest' is not supported"},
+      {"{% include 'x' %}", "line 1: the tag 'include' is not supported"},
+      {"{% for x in l recursive %}{{ loop(x) }}{% endfor %}", "line 1: recursive loops are not supported"},
+      {"{{ undefined_function(1) }}", "line 1: 'undefined_function' is called, but it is undefined"},
+      {"{{ tree }", "line 1: '}' closes what was not opened"},
+      {"{% if true %}", "line 1: 'endif' is missing"},
+      {"{{ 'abc }}", "line 1: a string does not end"},
+      {"{{ (1 }}", "line 1: '}' closes what was not opened"},
+      {"{% endfor %}", "line 1: there is no tag 'endfor', or it does not stand here"},
+      {"{{ greet(1, 2, 3, 4) }}", "line 1: 'greet' is called, but it is undefined"},
+      {"{{ nothing | tojson }}", "line 1: tojson: a value that is undefined cannot be JSON"},
+      {"{{ 5 in 'abc' }}", "line 1: 'in' is not for int and str"},
+      {"{{ (l | map('string')) | length }}", "line 1: a generator has no length"},
+      {"{{ none | length }}", "line 1: a None has no length"},
+      {"{{ n | join }}", "line 1: a int is no list: there is nothing in it to go through"},
+      {"{% for x in n %}{% endfor %}", "line 1: a int is no list: there is nothing in it to go through"},
+      {"{% macro m(a) %}{{ a }}{% endmacro %}{{ m(1, 2) }}", "line 1: m: 2 arguments are more than it takes"},
+      {"{% macro m(a) %}{{ a }}{% endmacro %}{{ m(b=2) }}", "line 1: m: there is no argument 'b'"},
+      {"{% set n.x = 1 %}", "line 1: 'n.x' is set, but 'n' is no namespace"},
+      {"{% for a, b in [[1, 2, 3]] %}{% endfor %}", "line 1: 3 values are given to 2 names"},
+      {"{{ [3, 'a'] | sort }}", "line 1: '<' is not for str and int"},
+  };
+  return kRefusals;
+}
+
+/// Whether an error is that of a refused case: where a template raised it, it has the template's words.
+bool is_refusal(const Json& test, const std::string& error) {
+  constexpr std::string_view kRaised = "TemplateError: ";
+  const std::string wanted = test["refused"].get<std::string>();
+  if (wanted.starts_with(kRaised)) return error.ends_with("does not take this chat: " + wanted.substr(kRaised.size()));
+  const auto known = refusals().find(test["template"].get<std::string>());
+  // Templates from outside are not listed.
+  return known != refusals().end() ? error.find(known->second) != std::string::npos : test.contains("variables");
+}
+
 /// Whether a template prints what is expected, or is refused where that is.
 bool agrees(const Json& test, const Json& variables) {
   std::string printed;
@@ -44,7 +93,8 @@ bool agrees(const Json& test, const Json& variables) {
     printed = error.what();
   }
   const bool expected = test.contains("expected");
-  const bool same = expected ? !refused && printed == test["expected"].get<std::string>() : refused;
+  const bool same =
+      expected ? !refused && printed == test["expected"].get<std::string>() : refused && is_refusal(test, printed);
   INFO(test["name"].get<std::string>());
   INFO("template ", test["template"].get<std::string>());
   INFO("printed  ", printed);
@@ -83,6 +133,7 @@ TEST_CASE("given templates print what transformers prints") {
   }
   std::size_t same = 0;
   const Json file = read(path);
+  REQUIRE(!file["cases"].empty());
   for (const Json& test : file["cases"]) same += agrees(test, test["variables"]);
   MESSAGE(same, " of ", file["cases"].size(), " agree");
 }
