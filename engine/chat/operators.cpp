@@ -90,16 +90,10 @@ Value repeated(const Value& value, const Value& count, Work& work) {
   return make_sequence(std::move(items), sequence.kind, work);
 }
 
-/// Each character of a text.
-std::vector<std::string_view> characters_of(std::string_view text, Work& work) {
-  const std::size_t count = count_characters(text);
-  work.charge(count / 16 + 1);
-  std::vector<std::string_view> characters;
-  characters.reserve(count);
-  for (std::size_t at = 0; at < text.size(); at += characters.back().size()) {
-    characters.push_back(text.substr(at, scan_character(text, at).size));
-  }
-  return characters;
+/// Where the character begins that `count` of them stand before, from the one at `at` on.
+std::size_t behind_characters(std::string_view text, std::size_t at, std::int64_t count) {
+  for (; count > 0; --count) at += scan_character(text, at).size;
+  return at;
 }
 
 bool contains(const Value& container, const Value& value, Work& work) {
@@ -144,6 +138,28 @@ Places places_of(std::int64_t length, const Value& start, const Value& stop, con
   const std::int64_t to = clamp(stop, by > 0 ? length : -1);
   const std::int64_t distance = by > 0 ? to - from : from - to;
   return {from, by, distance <= 0 ? 0 : (distance - 1) / std::abs(by) + 1};
+}
+
+Value slice_of_text(const Text& text, const Value& start, const Value& stop, const Value& step, Work& work) {
+  const std::string_view bytes = text.bytes();
+  work.charge_text(text);
+  const Places places = places_of(static_cast<std::int64_t>(count_characters(bytes)), start, stop, step, work);
+  if (places.count == 0) return Value::own_text("");
+  const std::int64_t at = places.step > 0 ? places.start : places.start + (places.count - 1) * places.step;
+  std::size_t begin = behind_characters(bytes, 0, at);
+  if (places.step == 1) {
+    return make_text(text.part(bytes.substr(begin, behind_characters(bytes, begin, places.count) - begin)), work);
+  }
+  work.charge(static_cast<std::uint64_t>(places.count));
+  std::vector<std::string_view> picked;
+  for (std::int64_t i = 0; i < places.count; ++i) {
+    if (i > 0) begin = behind_characters(bytes, begin, std::abs(places.step));
+    picked.push_back(bytes.substr(begin, scan_character(bytes, begin).size));
+  }
+  if (places.step < 0) std::ranges::reverse(picked);
+  Text result;
+  for (const std::string_view character : picked) result += text.part(character);
+  return make_text(std::move(result), work);
 }
 
 }  // namespace
@@ -223,8 +239,12 @@ std::vector<Value> all_of(const Value& value, Work& work) {
   std::vector<Value> items;
   if (value.is_undefined()) return items;
   if (value.is_text()) {
-    for (const std::string_view character : characters_of(value.as_bytes(), work)) {
-      items.push_back(Value::text(value.as_text().part(character)));
+    const std::string_view text = value.as_bytes();
+    work.charge(count_characters(text));
+    for (std::size_t at = 0; at < text.size();) {
+      const std::size_t size = scan_character(text, at).size;
+      items.push_back(Value::text(value.as_text().part(text.substr(at, size))));
+      at += size;
     }
   } else if (value.is_dict()) {
     for (const auto& [key, item] : value.as_dict().entries) items.push_back(key);
@@ -263,11 +283,13 @@ Value item_of(const Value& value, const Value& place, Work& work) {
     return place.is_text() ? attribute_of(value, place.as_bytes(), work) : Value::undefined("place");
   std::int64_t at = place.as_integer();
   if (value.is_text()) {
-    const std::vector<std::string_view> characters = characters_of(value.as_bytes(), work);
-    const auto size = static_cast<std::int64_t>(characters.size());
+    const std::string_view text = value.as_bytes();
+    work.charge(text.size() / 16);
+    const auto size = static_cast<std::int64_t>(count_characters(text));
     if (at < 0) at += size;
     if (at < 0 || at >= size) return Value::undefined(std::to_string(place.as_integer()));
-    return Value::text(value.as_text().part(characters[static_cast<std::size_t>(at)]));
+    const std::size_t begin = behind_characters(text, 0, at);
+    return Value::text(value.as_text().part(text.substr(begin, scan_character(text, begin).size)));
   }
   if (value.is_sequence() && value.as_sequence().kind <= Sequence::Kind::Range) {
     const auto& items = value.as_sequence().items;
@@ -311,22 +333,14 @@ Value attribute_of(const Value& value, const std::string& name, Work& work) {
 }
 
 Value slice_of(const Value& value, const Value& start, const Value& stop, const Value& step, Work& work) {
-  const auto pick = [&](const auto& from, auto& to) {
-    const Places places = places_of(static_cast<std::int64_t>(from.size()), start, stop, step, work);
-    for (std::int64_t i = 0; i < places.count; ++i) {
-      to.push_back(from[static_cast<std::size_t>(places.start + i * places.step)]);
-    }
-  };
-  if (value.is_text()) {
-    std::vector<std::string_view> picked;
-    pick(characters_of(value.as_bytes(), work), picked);
-    Text text;
-    for (const std::string_view character : picked) text += value.as_text().part(character);
-    return make_text(std::move(text), work);
-  }
+  if (value.is_text()) return slice_of_text(value.as_text(), start, stop, step, work);
   if (value.is_sequence() && value.as_sequence().kind <= Sequence::Kind::Range) {
+    const std::vector<Value>& items = value.as_sequence().items;
+    const Places places = places_of(static_cast<std::int64_t>(items.size()), start, stop, step, work);
     std::vector<Value> picked;
-    pick(value.as_sequence().items, picked);
+    for (std::int64_t i = 0; i < places.count; ++i) {
+      picked.push_back(items[static_cast<std::size_t>(places.start + i * places.step)]);
+    }
     return make_sequence(std::move(picked), value.as_sequence().kind, work);
   }
   if (value.is_undefined()) item_of(value, start, work);  // throws

@@ -106,12 +106,14 @@ std::size_t begin_of(std::string_view text, std::size_t end, const auto& are) {
   return end;
 }
 
+constexpr std::uint64_t kUnitsOfPart = 4;  // each becomes a text of its own
+
 bool is_no_white_space(char32_t code) { return !is_white_space(code); }
 
 std::vector<std::string_view> split_at_white_space(std::string_view text, std::int64_t most, Work& work) {
   std::vector<std::string_view> parts;
   for (std::size_t at = 0; (at = end_of(text, at, is_white_space)) < text.size();) {
-    work.charge(1);
+    work.charge(kUnitsOfPart);
     const bool rest = most >= 0 && parts.size() == static_cast<std::size_t>(most);
     const std::size_t end = rest ? text.size() : end_of(text, at, is_no_white_space);
     parts.push_back(text.substr(at, end - at));
@@ -123,7 +125,7 @@ std::vector<std::string_view> split_at_white_space(std::string_view text, std::i
 std::vector<std::string_view> split_at_white_space_from_right(std::string_view text, std::int64_t most, Work& work) {
   std::vector<std::string_view> parts;
   for (std::size_t end = text.size(); (end = begin_of(text, end, is_white_space)) > 0;) {
-    work.charge(1);
+    work.charge(kUnitsOfPart);
     const bool rest = most >= 0 && parts.size() == static_cast<std::size_t>(most);
     const std::size_t at = rest ? 0 : begin_of(text, end, is_no_white_space);
     parts.push_back(text.substr(at, end - at));
@@ -199,7 +201,7 @@ std::vector<std::string_view> split(std::string_view text, const std::optional<s
   while (most < 0 || parts.size() < static_cast<std::size_t>(most)) {
     const std::size_t found = text.find(*separator, at);
     if (found == std::string_view::npos) break;
-    work.charge(1);
+    work.charge(kUnitsOfPart);
     parts.push_back(text.substr(at, found - at));
     at = found + separator->size();
   }
@@ -218,7 +220,7 @@ std::vector<std::string_view> split_from_right(std::string_view text, const std:
     while (end >= separator->size() && (most < 0 || parts.size() < static_cast<std::size_t>(most))) {
       const std::size_t found = text.rfind(*separator, end - separator->size());
       if (found == std::string_view::npos) break;
-      work.charge(1);
+      work.charge(kUnitsOfPart);
       parts.push_back(text.substr(found + separator->size(), end - found - separator->size()));
       end = found;
     }
@@ -231,7 +233,7 @@ std::vector<std::string_view> split_from_right(std::string_view text, const std:
 std::vector<std::string_view> split_into_lines(std::string_view text, bool keep_ends, Work& work) {
   std::vector<std::string_view> lines;
   for (std::size_t at = 0; at < text.size();) {
-    work.charge(1);
+    work.charge(kUnitsOfPart);
     const std::size_t end = end_of(text, at, [](char32_t code) { return !ends_line(code); });
     std::size_t next = end < text.size() ? character_at(text, end).next : end;
     if (next < text.size() && text[end] == '\r' && text[next] == '\n') ++next;

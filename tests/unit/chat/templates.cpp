@@ -158,6 +158,28 @@ TEST_CASE("what is not supported is refused by name and line") {
   CHECK(template_says(template_error(std::string((1 << 20) + 1, 'a')), "at most 1048576"));
 }
 
+TEST_CASE("what templates look for, compare and name is counted") {
+  const auto refused = [](const std::string& source) {
+    CAPTURE(source.substr(0, 200));
+    CHECK(template_says(template_error(source), "more than 20000000 steps"));
+  };
+  const std::string texts = "{% set t = 'a' * 2000000 %}{% set u = 'a' * 1000000 ~ 'b' %}{{ ";
+  for (const char* search :
+       {"t.find(u)", "t.rfind(u)", "u in t", "t.count(u)", "t.split(u) | length", "t.rsplit(u) | length",
+        "t.replace(u, '') | length", "t.partition(u) | length", "t.strip(u ~ u) | length"}) {
+    refused(texts + search + " }}");
+  }
+  refused(
+      "{% set a = 'a' * 9999999 %}{% set b = 'a' * 9999999 %}{% for i in range(1000) %}{{ a == b or a < b or "
+      "{a: 1}[b] }}{% endfor %}");
+  refused("{{ ('a' * 30000000).split('a') | length }}");
+  refused("{{ ('a ' * 30000000).split() | length }}");
+  refused("{{ ('a\\n' * 30000000).splitlines() | length }}");
+  std::string names;
+  for (int i = 0; i < 50'000; ++i) names += "{% set a" + std::to_string(i) + "=1 %}";
+  refused(names);
+}
+
 TEST_CASE("a template cannot run for ever, grow for ever, or nest until the stack ends") {
   CHECK(template_says(template_error("{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}"),
                       "more than 20000000 steps"));
