@@ -96,7 +96,7 @@ TEST_CASE("generate --chat refuses what is no chat") {
     check_error(run_heed({"generate", model().path(), "--chat", file}), part);
   };
   refused("[", "is no JSON");
-  refused(std::string(1'000'000, '['), "nests deeper than 101 levels");
+  refused(std::string(1'000'000, '[') + std::string(1'000'000, ']'), "nests deeper than 101 levels");
   refused("[]", "no JSON array with one message or more");
   refused(R"({"message": []})", "'message' is not known");
   refused(R"([{"role": "tool", "content": "x"}])", "does not take this chat: no tools");

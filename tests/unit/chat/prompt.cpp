@@ -224,7 +224,8 @@ TEST_CASE("requests that are none are refused") {
   CHECK(prompt_says(refused(R"([{"role": "user", "content": "a"}])", "{}"), "tools are no JSON array"));
   CHECK(prompt_says(refused(R"([{"role": "user", "content": "a"}])", "", "[]"), "variables are no JSON object"));
   // A million of them: what goes through them would end the stack.
-  const std::string deep = R"([{"role": "user", "content": )" + std::string(1'000'000, '[');
+  const std::string deep =
+      R"([{"role": "user", "content": )" + std::string(1'000'000, '[') + std::string(1'000'000, ']');
   CHECK(prompt_says(refused(deep.c_str()), "messages nest deeper than 100 levels"));
   CHECK(
       prompt_says(refused(R"([{"role": "user", "content": "a"}])", deep.c_str()), "tools nest deeper than 100 levels"));
