@@ -150,7 +150,8 @@ class SegmentTokenizer final : public PieceTokenizer {
     check_text(text);
     std::vector<TokenId> ids;
     if (add_special) ids = flags_.before;
-    if (flags_.leading_code) text = take_code(text, ids);
+    // What a chat's message says is no code either.
+    if (flags_.leading_code && specials.plain.empty()) text = take_code(text, ids);
     cut_at_specials(text, specials, ids, [&](std::string_view stretch) { add_segments(stretch, ids); });
     if (add_special) ids.insert(ids.end(), flags_.after.begin(), flags_.after.end());
     return ids;
