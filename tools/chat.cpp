@@ -40,15 +40,13 @@ constexpr std::string_view kHelp =
 class Chat {
  public:
   explicit Chat(const ChatArguments& arguments)
-      : arguments_(arguments),
-        device_(open_device(arguments.device)),
-        model_(device_, arguments.model, arguments.context, arguments.cache) {
+      : device_(open_device(arguments.device)), model_(device_, arguments.model, arguments.context, arguments.cache) {
     note_cache(arguments.cache, model_.cache_type());
     options_ = arguments.options;
-    options_.end = model_.chat_end_tokens();
     if (!arguments.load.empty()) request_ = read_chat_file(arguments.load);
     if (!request_.messages.empty()) messages_ = nlohmann::ordered_json::parse(request_.messages);
     check_messages(arguments.load);
+    options_.end = model_.chat_end_tokens(request_);
     if (!arguments.system.empty()) set_system(arguments.system);
   }
 
@@ -188,7 +186,6 @@ class Chat {
     messages_ = std::move(messages);
   }
 
-  const ChatArguments& arguments_;
   LineEditor editor_;
   Device device_;
   TextModel model_;
