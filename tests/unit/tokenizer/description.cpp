@@ -142,7 +142,7 @@ TEST_CASE("tokenizer description: steps are read and written back") {
   CHECK(description.steps->decode[3].right == 2);
   CHECK(description.whole_words == std::vector<TokenId>{4});
   const Json written = Json::parse(description.to_json());
-  for (const auto& [field, value] : json.items()) CHECK_MESSAGE(written[field] == value, field);
+  for (const auto& item : json.items()) CHECK_MESSAGE(written[item.key()] == item.value(), item.key());
 
   const auto refused = [](const char* pointer, const char* value) {
     Json changed = with_steps();
