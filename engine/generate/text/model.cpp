@@ -3,21 +3,12 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
-#include <deque>
 #include <functional>
-#include <limits>
-#include <optional>
 
-#include "chat/prompt.h"
-#include "file/model_file.h"
 #include "generate/attention_weights.h"
-#include "generate/submission_length.h"
-#include "generate/text/batch.h"
 #include "generate/text/continuation.h"
-#include "generate/text/session.h"
-#include "heed/error.h"
-#include "heed/text.h"
-#include "tokenizer/tokenizer.h"
+#include "generate/text/model_state.h"
+#include "heed/text_queue.h"
 
 namespace heed {
 namespace {
@@ -25,8 +16,6 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 double seconds_since(Clock::time_point begin) { return std::chrono::duration<double>(Clock::now() - begin).count(); }
-
-constexpr int kMostLosses = 3;  // of the device while one text is generated
 
 }  // namespace
 
@@ -62,83 +51,31 @@ std::string_view stop_reason_name(StopReason reason) {
   return "unknown";
 }
 
-struct TextModel::State {
-  State(const Device& opened, const std::filesystem::path& path, std::int64_t wanted_context, CacheType wanted_cache,
-        std::int64_t wanted_slots)
-      : slots(wanted_slots),
-        device(opened),
-        file(ModelFile::open(path)),
-        session(std::make_unique<TextSession>(device.gpu(), file, wanted_context, wanted_cache)),
-        context(session->context()),
-        vocabulary(session->vocabulary()),
-        cache(session->cache_type()) {
-    if (file.has_file("tokenizer.json")) {
-      tokenizer = Tokenizer::from_json(file.read_file("tokenizer.json"));
-      if (static_cast<std::int64_t>(tokenizer->vocabulary_size()) > vocabulary) {
-        throw Error(fmt::format("{}: the tokenizer has {} tokens, the model only {}", path.string(),
-                                tokenizer->vocabulary_size(), vocabulary));
-      }
-      end_tokens = tokenizer->end_tokens();
-    } else if (file.metadata().contains("end_tokens")) {
-      end_tokens = file.metadata().at("end_tokens").get<std::vector<std::int32_t>>();
+TextModel::State::State(const Device& opened, const std::filesystem::path& path, std::int64_t wanted_context,
+                        CacheType wanted_cache, std::int64_t wanted_slots)
+    : slots(wanted_slots),
+      device(opened),
+      file(ModelFile::open(path)),
+      session(std::make_unique<TextSession>(device.gpu(), file, wanted_context, wanted_cache)),
+      context(session->context()),
+      vocabulary(session->vocabulary()),
+      cache(session->cache_type()) {
+  if (file.has_file("tokenizer.json")) {
+    tokenizer = Tokenizer::from_json(file.read_file("tokenizer.json"));
+    if (static_cast<std::int64_t>(tokenizer->vocabulary_size()) > vocabulary) {
+      throw Error(fmt::format("{}: the tokenizer has {} tokens, the model only {}", path.string(),
+                              tokenizer->vocabulary_size(), vocabulary));
     }
-    for (const std::int32_t token : end_tokens) {
-      if (token < vocabulary) continue;
-      throw Error(fmt::format("{}: the end token {} is outside the vocabulary of {}; convert the model again",
-                              path.string(), token, vocabulary));
-    }
+    end_tokens = tokenizer->end_tokens();
+  } else if (file.metadata().contains("end_tokens")) {
+    end_tokens = file.metadata().at("end_tokens").get<std::vector<std::int32_t>>();
   }
-
-  Generation generate(const std::vector<std::int32_t>& prompt, const GenerationOptions& options,
-                      const std::function<void(std::string_view)>& on_text);
-  std::vector<Generation> generate_many(const std::vector<TextRequest>& requests,
-                                        const std::function<void(std::size_t, const Generation&)>& on_end);
-  /// The sequences that go on together, with the weights of the session.
-  TextBatch& live_batch() {
-    TextSession& with_weights = live();
-    if (batch == nullptr) {
-      batch = std::make_unique<TextBatch>(device.gpu(), with_weights.weights(), with_weights.text(), slots);
-    }
-    return *batch;
+  for (const std::int32_t token : end_tokens) {
+    if (token < vocabulary) continue;
+    throw Error(fmt::format("{}: the end token {} is outside the vocabulary of {}; convert the model again",
+                            path.string(), token, vocabulary));
   }
-  void forget_session() {
-    batch.reset();
-    session.reset();
-  }
-  /// Throws Error where there is none, or none that can be used.
-  const chat::ChatPrompts& prompts();
-  /// Opens the device afresh after `lost` and puts the model on it. Throws DeviceLost with both reasons where that
-  /// fails.
-  void reopen(const DeviceLost& lost);
-  /// The session; where the device was lost before, on a fresh one.
-  TextSession& live() {
-    if (session == nullptr) reopen(DeviceLost("the device was lost"));
-    return *session;
-  }
-  /// Does work with the session, which is no use any more where that loses the device.
-  auto with_session(const auto& work) {
-    try {
-      return work(live());
-    } catch (const DeviceLost&) {
-      forget_session();
-      throw;
-    }
-  }
-
-  const std::int64_t slots;
-  // Of the last submission; until there was one, steps go one at a time.
-  double seconds_a_step = kSubmissionSeconds;
-  Device device;
-  ModelFile file;
-  std::unique_ptr<TextSession> session;  // none after a device was lost and could not be opened again
-  std::unique_ptr<TextBatch> batch;      // of the session's weights
-  const std::int64_t context;
-  const std::int64_t vocabulary;
-  const CacheType cache;  // never Auto
-  std::unique_ptr<Tokenizer> tokenizer;
-  std::vector<std::int32_t> end_tokens;
-  std::optional<chat::ChatPrompts> chat_prompts;  // once they are asked for
-};
+}
 
 TextModel::TextModel(const Device& device, const std::filesystem::path& file, std::int64_t context, CacheType cache,
                      std::int64_t slots)
@@ -280,120 +217,48 @@ Generation TextModel::State::generate(const std::vector<std::int32_t>& prompt, c
   return text.finish();
 }
 
-std::vector<Generation> TextModel::State::generate_many(
-    const std::vector<TextRequest>& requests, const std::function<void(std::size_t, const Generation&)>& on_end) {
-  std::vector<Continuation> texts;
-  live_batch();  // what is wrong with that is no request's fault
-  for (std::size_t i = 0; i < requests.size(); ++i) {
-    try {
-      const TextRequest& request = requests[i];
-      texts.emplace_back(request.prompt, request.options, tokenizer.get(), end_tokens, request.on_text);
-      live_batch().check(request.prompt, request.options.sampling, request.options.max_tokens);
-    } catch (const DeviceLost&) {
-      throw;
-    } catch (const Error& error) {
-      throw RequestError(i, error.what());
-    }
-  }
-  std::vector<Generation> results(requests.size());
-  std::vector<std::size_t> going;
-  std::deque<std::size_t> waiting;
-  for (std::size_t i = 0; i < requests.size(); ++i) waiting.push_back(i);
-  const auto end = [&](std::size_t i) {
-    results[i] = texts[i].finish();
-    if (on_end) on_end(i, results[i]);
-  };
-  const auto add = [&](std::size_t i) {
-    texts[i].begin();
-    return live_batch().add(static_cast<std::int64_t>(i), texts[i].so_far(), texts[i].sampling(), texts[i].wanted(),
-                            static_cast<std::uint32_t>(texts[i].made()));
-  };
-  const auto advance = [&] {
-    std::erase_if(going, [&](std::size_t i) {
-      if (!texts[i].cancelled()) return false;
-      texts[i].stop(StopReason::Cancelled);
-      live_batch().remove(static_cast<std::int64_t>(i));
-      end(i);
-      return true;
-    });
-    while (!waiting.empty()) {
-      const std::size_t next = waiting.front();
-      if (texts[next].cancelled()) {
-        texts[next].stop(StopReason::Cancelled);
-        end(next);
-      } else if (add(next)) {
-        going.push_back(next);
-      } else {
-        break;
-      }
-      waiting.pop_front();
-    }
-    for (const TextBatch::Made& made : live_batch().advance()) {
-      const auto i = static_cast<std::size_t>(made.id);
-      for (const std::int32_t token : made.tokens) {
-        if (!texts[i].take(token)) break;
-      }
-      if (!texts[i].stopped() && made.broken) {
-        throw RequestError(
-            i, broken_logits(static_cast<std::int64_t>(texts[i].so_far().size()), device.gpu().caps(), cache));
-      }
-      if (!live_batch().has_room(made.id)) texts[i].stop(StopReason::ContextFull);
-      if (!texts[i].stopped()) continue;
-      live_batch().remove(made.id);
-      std::erase(going, i);
-      end(i);
-    }
-  };
-  const auto made_in_all = [&] {
-    std::int64_t made = 0;
-    for (const Continuation& text : texts) made += text.made();
-    return made;
-  };
-  int losses = 0;
-  std::int64_t made_at_loss = -1;
-  try {
-    while (!waiting.empty() || !going.empty()) {
-      try {
-        advance();
-      } catch (const DeviceLost& lost) {
-        if (made_at_loss == made_in_all() || losses++ == kMostLosses) {
-          forget_session();
-          throw;
-        }
-        made_at_loss = made_in_all();
-        reopen(lost);
-        // They begin anew, those that had begun first; what they shared is gone, so that some may have to wait.
-        for (const std::size_t i : going) texts[i].count_loss();
-        waiting.insert(waiting.begin(), going.begin(), going.end());
-        going.clear();
-      }
-    }
-  } catch (...) {
-    batch.reset();  // with the sequences that are left in it
-    throw;
-  }
-  return results;
-}
-
 Generation TextModel::generate(const std::vector<std::int32_t>& prompt, const GenerationOptions& options,
                                const std::function<void(std::string_view)>& on_text) {
   if (state_->slots == 1) return state_->generate(prompt, options, on_text);
-  return std::move(state_->generate_many({{prompt, options, on_text}}, {}).front());
+  return std::move(generate_many({{prompt, options, on_text}}).front());
 }
 
 std::vector<Generation> TextModel::generate_many(const std::vector<TextRequest>& requests,
                                                  const std::function<void(std::size_t, const Generation&)>& on_end) {
-  if (state_->slots > 1) return state_->generate_many(requests, on_end);
-  std::vector<Generation> results;
-  for (std::size_t i = 0; i < requests.size(); ++i) {
+  std::vector<Generation> results(requests.size());
+  const auto of_request = [](std::size_t i, const auto& work) {
     try {
-      results.push_back(state_->generate(requests[i].prompt, requests[i].options, requests[i].on_text));
+      work();
     } catch (const DeviceLost&) {
       throw;
     } catch (const Error& error) {
       throw RequestError(i, error.what());
     }
-    if (on_end) on_end(i, results.back());
+  };
+  if (state_->slots == 1) {
+    for (std::size_t i = 0; i < requests.size(); ++i) {
+      of_request(i,
+                 [&] { results[i] = state_->generate(requests[i].prompt, requests[i].options, requests[i].on_text); });
+      if (on_end) on_end(i, results[i]);
+    }
+    return results;
+  }
+  TextQueue queue(*this);
+  std::optional<RequestError> wrong;
+  for (std::size_t i = 0; i < requests.size(); ++i) {
+    of_request(i, [&] {
+      queue.add({.request = requests[i],
+                 .on_end =
+                     [&results, &on_end, i](Generation&& made) {
+                       results[i] = std::move(made);
+                       if (on_end) on_end(i, results[i]);
+                     },
+                 .on_error = [&wrong, i](const Error& error) { wrong.emplace(i, error.what()); }});
+    });
+  }
+  while (!queue.empty()) {
+    queue.advance();
+    if (wrong) throw RequestError(*wrong);
   }
   return results;
 }

@@ -142,6 +142,7 @@ class TextModel {
   std::vector<DispatchTime> profile(std::int64_t tokens);
 
  private:
+  friend class TextQueue;
   struct State;
   std::unique_ptr<State> state_;
 };

@@ -2,11 +2,12 @@
 #include <doctest/doctest.h>
 
 #include <optional>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
 #include "heed/error.h"
-#include "heed/text.h"
+#include "heed/text_queue.h"
 #include "tests/unit/runtime/fake_driver.h"
 #include "tests/unit/runtime/test_device.h"
 #include "tests/unit/runtime/text_models.h"
@@ -61,7 +62,8 @@ TEST_CASE("together: each text ends for its own reason, and comes as soon as it 
   CHECK(made[3].reason == StopReason::Cancelled);
   CHECK(made[4].tokens == count_up(19, 27));
   CHECK(ended.size() == 5);
-  CHECK(ended.front() <= 1);
+  CHECK(ended.front() == 3);  // what is cancelled waits for nothing
+  CHECK(ended[1] <= 1);
   // One alone, of the same model.
   CHECK(model.generate(Ids{15}, greedy(100)).tokens == made[1].tokens);
   CHECK(model.generate_many({}).empty());
@@ -161,6 +163,86 @@ TEST_CASE("together: a device that is lost again and again is given up, and what
   }
   CHECK_THROWS_AS(model.generate_many(requests), DeviceLost);
   CHECK(model.generate(Ids{3, 4, 5}, greedy(3)).tokens == count_up(6, 9));
+}
+
+TEST_CASE("together: texts come to a queue at any time, and leave it when they are cancelled") {
+  const auto device = test_device();
+  if (!device) return;
+  const CountingModel file(Ids{20});
+  TextModel model(*device, file.path(), 0, CacheType::Auto, 2);
+  std::vector<TextRequest> requests = many_requests(6);
+  const std::vector<Ids> alone = tokens_of(model.generate_many(requests));
+
+  std::vector<std::optional<Generation>> made(requests.size() + 1);
+  TextQueue queue(model);
+  CHECK(queue.empty());
+  queue.advance();
+  const auto add = [&](std::size_t i, const TextRequest& request) {
+    queue.add({.request = request,
+               .on_end = [&made, i](Generation&& one) { made[i] = std::move(one); },
+               .on_error = [](const Error& error) { FAIL(error.what()); }});
+  };
+  bool cancelled = false;
+  TextRequest endless{.prompt = {3}, .options = greedy(300)};
+  endless.options.ignore_end = true;
+  endless.options.cancelled = [&] { return cancelled; };
+  add(6, endless);
+  for (std::size_t i = 0; i < requests.size(); ++i) {
+    add(i, requests[i]);
+    queue.advance();
+  }
+  CHECK(queue.going() <= 2);
+  CHECK(!queue.empty());
+  // While there is a queue it alone generates; but logits do not disturb it.
+  CHECK_THROWS_WITH_AS(model.generate(Ids{3}, greedy(1)),
+                       "the model has a queue of texts already, and generates nothing beside it", Error);
+  CHECK_THROWS_AS(queue.add({.request = {.prompt = {}, .options = greedy(1)}, .on_end = {}, .on_error = {}}), Error);
+  model.logits({1, 2, 3});
+  cancelled = true;
+  while (!queue.empty()) queue.advance();
+  for (std::size_t i = 0; i < requests.size(); ++i) {
+    REQUIRE(made[i]);
+    CHECK(made[i]->tokens == alone[i]);
+  }
+  REQUIRE(made[6]);
+  CHECK(made[6]->reason == StopReason::Cancelled);
+  CHECK(made[6]->tokens.size() < 300);
+}
+
+TEST_CASE("together: a text that waits can be cancelled, and a callback that throws empties the queue") {
+  const auto device = test_device();
+  if (!device) return;
+  const CountingModel file;
+  TextModel model(*device, file.path());  // of a single slot
+  std::vector<StopReason> ends;
+  const auto request = [&](bool cancelled) {
+    TextRequest made{.prompt = {3}, .options = greedy(5)};
+    made.options.cancelled = [cancelled] { return cancelled; };
+    return QueuedText{.request = made,
+                      .on_end = [&ends](Generation&& one) { ends.push_back(one.reason); },
+                      .on_error = [](const Error& error) { FAIL(error.what()); }};
+  };
+  {
+    TextQueue queue(model);
+    for (const bool cancelled : {false, true, false}) queue.add(request(cancelled));
+    while (!queue.empty()) queue.advance();
+    CHECK(ends == std::vector{StopReason::Cancelled, StopReason::MaxTokens, StopReason::MaxTokens});
+    QueuedText broken = request(false);
+    broken.request.on_text = [](std::string_view) { throw std::runtime_error("no one listens"); };
+    broken.on_end = [](Generation&&) { throw std::runtime_error("no one listens"); };
+    queue.add(broken);
+    queue.add(request(false));
+    CHECK_THROWS_WITH(
+        [&] {
+          while (!queue.empty()) queue.advance();
+        }(),
+        "no one listens");
+    CHECK(queue.empty());
+    queue.add(request(false));
+    while (!queue.empty()) queue.advance();
+    CHECK(ends.size() == 4);
+  }
+  CHECK(model.generate(Ids{3}, greedy(5)).tokens == count_up(4, 9));
 }
 
 }  // namespace heed
