@@ -5,21 +5,28 @@
 #include <algorithm>
 #include <utility>
 
+#include "generate/sampling_options.h"
 #include "heed/error.h"
 
 namespace heed {
 
 Continuation::Continuation(std::vector<std::int32_t> prompt, const GenerationOptions& options,
                            const Tokenizer* tokenizer, std::span<const std::int32_t> end_tokens,
-                           std::function<void(std::string_view)> on_text)
+                           std::function<void(std::string_view)> on_text,
+                           std::function<void(std::int32_t, const TokenLogprobs*)> on_token)
     : options_(options),
       tokenizer_(tokenizer),
       end_tokens_(end_tokens),
       on_text_(std::move(on_text)),
+      on_token_(std::move(on_token)),
       stream_(options.stop) {
   if (options.max_tokens <= 0) {
     throw Error(fmt::format("{} new tokens were asked for, expected at least 1", options.max_tokens));
   }
+  const char* const missing = options.logprobs     ? "logprobs"
+                              : options.constraint ? "constraint"
+                                                   : text_only_option(options.sampling);
+  if (missing != nullptr) throw Error(fmt::format("{} is not implemented yet", missing));
   result_.prompt_tokens = std::move(prompt);
 }
 
@@ -28,7 +35,7 @@ void Continuation::show(const std::string& text) {
   if (on_text_ && !text.empty()) on_text_(text);
 }
 
-bool Continuation::take(std::int32_t token) {
+bool Continuation::take(std::int32_t token, const TokenLogprobs* logprobs) {
   if (stopped_) return false;
   if (!first_) first_ = Clock::now();
   const bool ends = std::ranges::find(end_tokens_, token) != end_tokens_.end() ||
@@ -38,6 +45,9 @@ bool Continuation::take(std::int32_t token) {
     return false;
   }
   result_.tokens.push_back(token);
+  if (logprobs != nullptr) result_.logprobs.push_back(*logprobs);
+  if (options_.constraint) options_.constraint->accept(token);
+  if (on_token_) on_token_(token, logprobs);
   if (tokenizer_ != nullptr) show(stream_.push(tokenizer_->piece(token)));
   if (stream_.stopped()) {
     stopped_ = StopReason::StopText;

@@ -19,14 +19,16 @@ class Continuation {
   /// `tokenizer`: none where the model has none. What is given must live as long. Throws Error for options that make no
   /// sense.
   Continuation(std::vector<std::int32_t> prompt, const GenerationOptions& options, const Tokenizer* tokenizer,
-               std::span<const std::int32_t> end_tokens, std::function<void(std::string_view)> on_text);
+               std::span<const std::int32_t> end_tokens, std::function<void(std::string_view)> on_text,
+               std::function<void(std::int32_t, const TokenLogprobs*)> on_token = {});
 
   /// The time of its prompt counts from now on, unless it has tokens.
   void begin() {
     if (!first_) begin_ = Clock::now();
   }
-  /// Takes one token; false when the text has ended, with this one or before.
-  bool take(std::int32_t token);
+  /// Takes one token, with its log probabilities where they are asked for; false when the text has ended, with this one
+  /// or before.
+  bool take(std::int32_t token, const TokenLogprobs* logprobs = nullptr);
   /// Ends it from outside, where it has not ended by itself.
   void stop(StopReason reason) {
     if (!stopped_) stopped_ = reason;
@@ -54,6 +56,7 @@ class Continuation {
   const Tokenizer* tokenizer_;
   std::span<const std::int32_t> end_tokens_;
   std::function<void(std::string_view)> on_text_;
+  std::function<void(std::int32_t, const TokenLogprobs*)> on_token_;
   TextStream stream_;
   Generation result_;
   std::optional<StopReason> stopped_;

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cmath>
 #include <functional>
 
 #include "generate/attention_weights.h"
@@ -18,22 +17,6 @@ using Clock = std::chrono::steady_clock;
 double seconds_since(Clock::time_point begin) { return std::chrono::duration<double>(Clock::now() - begin).count(); }
 
 }  // namespace
-
-void SamplingOptions::check() const {
-  const auto fail = [](const char* option, auto value, const char* expected) {
-    throw Error(fmt::format("{} is {}, expected {}", option, value, expected));
-  };
-  if (!(temperature >= 0.0) || !std::isfinite(temperature)) fail("temperature", temperature, "0 (greedy) or more");
-  // Below, logits divided by it would leave the range of a float.
-  if (temperature > 0.0 && temperature < 1e-3) fail("temperature", temperature, "0 (greedy) or at least 0.001");
-  if (top_k < 0) fail("top-k", top_k, "0 (all) or more");
-  if (!(top_p >= 0.0 && top_p <= 1.0)) fail("top-p", top_p, "a number from 0 to 1");
-  if (!(min_p >= 0.0 && min_p <= 1.0)) fail("min-p", min_p, "a number from 0 to 1");
-  if (!(repetition_penalty > 0.0) || !std::isfinite(repetition_penalty)) {
-    fail("repetition penalty", repetition_penalty, "a positive number");
-  }
-  if (penalty_window < 0) fail("penalty window", penalty_window, "0 or more");
-}
 
 std::string_view stop_reason_name(StopReason reason) {
   switch (reason) {
@@ -159,9 +142,9 @@ void TextModel::State::reopen(const DeviceLost& lost) {
   }
 }
 
-Generation TextModel::State::generate(const std::vector<std::int32_t>& prompt, const GenerationOptions& options,
-                                      const std::function<void(std::string_view)>& on_text) {
-  Continuation text(prompt, options, tokenizer.get(), end_tokens, on_text);
+Generation TextModel::State::generate(const TextRequest& request) {
+  const GenerationOptions& options = request.options;
+  Continuation text(request.prompt, options, tokenizer.get(), end_tokens, request.on_text, request.on_token);
   // Reads the prompt and what follows it so far, and takes the next token.
   const auto start = [&] {
     const std::optional<std::int32_t> first =
@@ -219,8 +202,9 @@ Generation TextModel::State::generate(const std::vector<std::int32_t>& prompt, c
 
 Generation TextModel::generate(const std::vector<std::int32_t>& prompt, const GenerationOptions& options,
                                const std::function<void(std::string_view)>& on_text) {
-  if (state_->slots == 1) return state_->generate(prompt, options, on_text);
-  return std::move(generate_many({{prompt, options, on_text}}).front());
+  const TextRequest request{prompt, options, on_text, {}};
+  if (state_->slots == 1) return state_->generate(request);
+  return std::move(generate_many({request}).front());
 }
 
 std::vector<Generation> TextModel::generate_many(const std::vector<TextRequest>& requests,
@@ -237,8 +221,7 @@ std::vector<Generation> TextModel::generate_many(const std::vector<TextRequest>&
   };
   if (state_->slots == 1) {
     for (std::size_t i = 0; i < requests.size(); ++i) {
-      of_request(i,
-                 [&] { results[i] = state_->generate(requests[i].prompt, requests[i].options, requests[i].on_text); });
+      of_request(i, [&] { results[i] = state_->generate(requests[i]); });
       if (on_end) on_end(i, results[i]);
     }
     return results;

@@ -28,8 +28,7 @@ struct TextModel::State {
   State(const Device& opened, const std::filesystem::path& path, std::int64_t wanted_context, CacheType wanted_cache,
         std::int64_t wanted_slots);
 
-  Generation generate(const std::vector<std::int32_t>& prompt, const GenerationOptions& options,
-                      const std::function<void(std::string_view)>& on_text);
+  Generation generate(const TextRequest& request);
   /// The sequences that go on together, with the weights of the session.
   TextBatch& live_batch() {
     TextSession& with_weights = live();

@@ -17,7 +17,8 @@ namespace {
 struct Text {
   Text(QueuedText queued, const Tokenizer* tokenizer, std::span<const std::int32_t> end_tokens)
       : caller(std::move(queued)),
-        continuation(caller.request.prompt, caller.request.options, tokenizer, end_tokens, caller.request.on_text) {}
+        continuation(caller.request.prompt, caller.request.options, tokenizer, end_tokens, caller.request.on_text,
+                     caller.request.on_token) {}
 
   QueuedText caller;
   Continuation continuation;

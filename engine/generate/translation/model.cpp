@@ -10,6 +10,7 @@
 #include "file/model_file.h"
 #include "generate/attention_weights.h"
 #include "generate/metadata.h"
+#include "generate/sampling_options.h"
 #include "generate/translation/session.h"
 #include "heed/error.h"
 #include "heed/translate.h"
@@ -209,6 +210,9 @@ SearchKind TranslationModel::State::search_kind(const TranslationOptions& option
   if (options.early_stopping) throw Error("early stopping ends a search with beams, but samples were asked for");
   SamplingOptions sampling = options.sampling;
   sampling.check();
+  if (const char* const option = text_only_option(sampling)) {
+    throw Error(fmt::format("{} was asked for among the options of sampling, which translations do not take", option));
+  }
   if (sampling.repetition_penalty == 1.0) sampling.repetition_penalty = defaults.repetition_penalty;
   if (sampling.repetition_penalty < 1.0) {
     throw Error(fmt::format("repetition penalty {}, expected 1 (none) or more", sampling.repetition_penalty));

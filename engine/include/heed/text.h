@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -12,20 +13,45 @@
 #include "heed/attention.h"
 #include "heed/cache_type.h"
 #include "heed/chat.h"
+#include "heed/constraint.h"
 #include "heed/device.h"
 #include "heed/dispatch_time.h"
 #include "heed/error.h"
 
 namespace heed {
 
+/// How a token is chosen. In this order: what a constraint or no_repeat_ngram forbids goes; logit_bias is added; the
+/// repetition penalty, then presence and frequency penalties change logits, then DRY; logits are divided by the
+/// temperature; of the tokens sorted by probability top_k, typical_p, top_p, min_p and XTC keep some, each of what the
+/// one before it kept; one of these is drawn. Greedy choices (temperature 0) take the largest logit after the
+/// penalties. Penalties look at the last `penalty_window` tokens, those of the prompt too, as llama.cpp's do.
 struct SamplingOptions {
-  double temperature = 0.8;         // 0: greedy, the most probable token, ignoring the rest but the repetition penalty
+  double temperature = 0.8;         // 0: greedy, ignoring top_k, typical_p, top_p, min_p and XTC
   int top_k = 40;                   // 0: all
   double top_p = 0.95;              // 1: all
   double min_p = 0.0;               // 0: all
-  double repetition_penalty = 1.0;  // 1: none
-  int penalty_window = 64;          // tokens that the penalty looks back
+  double repetition_penalty = 1.0;  // 1: none; divides positive logits of tokens that were there, multiplies others
+  int penalty_window = 64;          // tokens that penalties look back; 0: none
   std::uint64_t seed = 0;
+
+  double presence_penalty = 0.0;   // 0: none; taken off the logit of each token that was there
+  double frequency_penalty = 0.0;  // 0: none; taken off as often as it was there
+  /// Locally typical sampling (Meister et al. 2022): of the tokens whose surprise is nearest to the entropy the fewest
+  /// that have this probability together; equals of the last one too. 1: all.
+  double typical_p = 1.0;
+  std::map<std::int32_t, double> logit_bias;  // by token: added to its logit, -100 to 100; -infinity forbids it
+  int no_repeat_ngram = 0;  // n, to 64: no n tokens in a row come twice, the prompt's among them; 0: they may
+  /// XTC, "exclude top choices": with this probability all tokens that have at least xtc_threshold go, but for the
+  /// least probable of them. 0: never.
+  double xtc_probability = 0.0;
+  double xtc_threshold = 0.1;  // above 0.5 there are never two such tokens
+  /// DRY, "don't repeat yourself": a token that would make the end of the text, of n >= dry_allowed_length tokens, come
+  /// again as it stands within the last dry_window tokens loses dry_multiplier * dry_base^(n - dry_allowed_length).
+  double dry_multiplier = 0.0;  // 0: none
+  double dry_base = 1.75;
+  int dry_allowed_length = 2;
+  int dry_window = -1;                     // tokens; -1: the whole text
+  std::vector<std::int32_t> dry_breakers;  // tokens over which no repetition reaches
 
   /// Throws Error naming the option whose value makes no sense.
   void check() const;
@@ -39,6 +65,21 @@ struct GenerationOptions {
   bool ignore_end = false;        // the model's end tokens are tokens like all others: for measuring
   /// Asked between submissions, those of a long prompt too; true ends the generation cleanly.
   std::function<bool()> cancelled;
+  /// Log probabilities of each token and of so many of the best, 0 to kMostLogprobs, are wanted. None: they are not.
+  std::optional<int> logprobs;
+  std::shared_ptr<TokenConstraint> constraint;  // says which tokens may come; none: all
+};
+inline constexpr int kMostLogprobs = 20;
+
+/// What the model said of a place in a text: natural logarithms of probabilities, of a softmax over its logits as they
+/// are, before penalties, biases, constraints, temperature and filters.
+struct TokenLogprobs {
+  struct Choice {
+    std::int32_t token = 0;
+    float logprob = 0;
+  };
+  float logprob = 0;         // of the token that came
+  std::vector<Choice> best;  // the most probable tokens, whether or not it is among them: the best first
 };
 
 enum class StopReason { MaxTokens, EndToken, StopText, ContextFull, Cancelled };
@@ -49,9 +90,10 @@ struct Generation {
   std::vector<std::int32_t> prompt_tokens;
   std::vector<std::int32_t> tokens;  // new ones, less an end token
   StopReason reason = StopReason::MaxTokens;
-  double prompt_seconds = 0;    // from the start of generate() to the first token, or to cancellation before it
-  double generate_seconds = 0;  // for all tokens after the first
-  int device_losses = 0;        // how often the device was lost, and the text went on after it was opened afresh
+  double prompt_seconds = 0;            // from the start of generate() to the first token, or to cancellation before it
+  double generate_seconds = 0;          // for all tokens after the first
+  std::vector<TokenLogprobs> logprobs;  // of each of `tokens`, where the options ask for them
+  int device_losses = 0;  // how often the device was lost, and the text went on after it was opened afresh
 };
 
 /// A prompt among others, and what becomes of it.
@@ -59,6 +101,9 @@ struct TextRequest {
   std::vector<std::int32_t> prompt;
   GenerationOptions options;
   std::function<void(std::string_view)> on_text{};  // gets the text as it comes, in whole UTF-8 characters
+  /// Gets every token of the text, before on_text gets what it adds to it, and its log probabilities, nullptr where the
+  /// options do not ask for them.
+  std::function<void(std::int32_t, const TokenLogprobs*)> on_token{};
 };
 
 /// What one of several requests cannot be done for; `request` counts from 0.
