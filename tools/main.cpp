@@ -122,6 +122,7 @@ int run_program(int argc, char** argv) {
   add_inspect(program);
   add_generate(program);
   add_chat(program);
+  add_serve(program);
   add_translate(program);
   add_run(program);
   add_conform(program);

@@ -9,15 +9,15 @@
 
 #include "heed/cache_type.h"
 #include "heed/device.h"
+#include "tools/version.h"
 
 namespace heed::tools {
-
-inline constexpr const char* kVersion = "0.1.0";  // as in CMakeLists.txt; a test compares them
 
 /// Exit codes besides 0: everything that went wrong is 1. The others are what a shell reports for a program that the
 /// signal ended, so scripts see the same whether heed ended in its own time or at once.
 inline constexpr int kExitError = 1;
 inline constexpr int kExitInterrupted = 130;  // Ctrl-C
+inline constexpr int kExitDeviceLost = 75;    // of a server that should be started afresh: EX_TEMPFAIL of sysexits.h
 inline constexpr int kExitBrokenPipe = 141;   // whoever read standard output has gone
 
 /// The command line, and what is to be done once it is parsed.
@@ -33,6 +33,7 @@ void add_convert(Program& program);
 void add_inspect(Program& program);
 void add_generate(Program& program);
 void add_chat(Program& program);
+void add_serve(Program& program);
 void add_translate(Program& program);
 void add_run(Program& program);
 void add_conform(Program& program);

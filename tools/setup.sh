@@ -33,6 +33,7 @@ libcairo2-dev        pictures of attention
 libstb-dev           PNG and JPEG files
 libsndfile1-dev      WAV files
 libedit-dev          lines typed in heed chat
+libcpp-httplib-dev   heed serve
 '
 test_required='
 doctest-dev          unit tests

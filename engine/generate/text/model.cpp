@@ -131,6 +131,12 @@ std::string TextModel::detokenize(const std::vector<std::int32_t>& tokens) const
   return has_tokenizer() ? state_->tokenizer->decode(tokens) : std::string();
 }
 
+std::string TextModel::token_text(std::int32_t token) const {
+  const bool known =
+      has_tokenizer() && token >= 0 && static_cast<std::size_t>(token) < state_->tokenizer->vocabulary_size();
+  return known ? std::string(state_->tokenizer->piece(token)) : std::string();
+}
+
 void TextModel::State::reopen(const DeviceLost& lost) {
   forget_session();                     // frees its memory first
   seconds_a_step = kSubmissionSeconds;  // the fresh device may be a slower one, or a tired one

@@ -140,6 +140,9 @@ class TextModel {
   /// text. Throws Error when the model has no tokenizer or the text cannot be encoded.
   std::vector<std::int32_t> tokenize(std::string_view text, bool specials = false) const;
   std::string detokenize(const std::vector<std::int32_t>& tokens) const;
+  /// What a token adds to a text: bytes, which may be a part of a character; empty for special tokens, those outside
+  /// the vocabulary, and without a tokenizer. Any thread may ask.
+  std::string token_text(std::int32_t token) const;
 
   /// Whether the model brings a chat template.
   bool has_chat() const;

@@ -1,0 +1,170 @@
+// heed serve: models over HTTP, with the interfaces that clients of OpenAI know.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <memory>
+#include <thread>
+#include <utility>
+
+#include "heed/error.h"
+#include "tools/interrupt.h"
+#include "tools/output.h"
+#include "tools/program.h"
+#include "tools/sampling_options.h"
+#include "tools/serve/server.h"
+
+namespace heed::tools {
+namespace {
+
+struct ServeArguments {
+  std::vector<std::string> models;
+  WorkerOptions worker;
+  HttpOptions http;
+  std::string key_file;
+  SamplingArguments sampling;
+  std::int64_t max_tokens = 0;
+  std::int64_t seconds = 600;
+  std::int64_t grace = 30;
+};
+
+/// Name and file of "NAME=FILE" or "FILE", whose name is the file's without its ending.
+std::pair<std::string, std::string> named_model(const std::string& argument) {
+  const std::size_t equals = argument.find('=');
+  if (equals != std::string::npos && !std::filesystem::exists(argument)) {
+    if (equals == 0 || equals + 1 == argument.size()) {
+      throw Error(fmt::format("'{}': expected a .heed file, or NAME=FILE", argument));
+    }
+    return {argument.substr(0, equals), argument.substr(equals + 1)};
+  }
+  return {std::filesystem::path(argument).stem().string(), argument};
+}
+
+/// The key of a file, or of the environment; empty for none. On the command line others could read it.
+std::string api_key(const std::string& file) {
+  if (file.empty()) {
+    const char* const key = std::getenv("HEED_API_KEY");
+    return key == nullptr ? "" : key;
+  }
+  std::ifstream stream(file);
+  std::string key;
+  if (!std::getline(stream, key) || key.empty()) {
+    throw Error(fmt::format("{}: cannot be read, or its first line, the API key, is empty", file));
+  }
+  if (key.ends_with('\r')) key.pop_back();
+  return key;
+}
+
+int run_serve(const ServeArguments& arguments) {
+  HttpOptions http = arguments.http;
+  http.api_key = api_key(arguments.key_file);
+  const bool local = http.host == "localhost" || http.host == "::1" || http.host.starts_with("127.");
+  arguments.sampling.sampling.check();
+  Server server(http, {.sampling = arguments.sampling.sampling,
+                       .max_tokens = arguments.max_tokens,
+                       .time = std::chrono::seconds(arguments.seconds)});
+  const int port = server.http().bind();  // before models are loaded, which takes time
+
+  // The first Ctrl-C or SIGTERM lets answers finish, the second ends the process.
+  const InterruptFlag interrupt;
+  std::atomic<bool> lost = false;
+  { const Device noticed = open_device(arguments.worker.device); }
+  for (const std::string& model : arguments.models) {
+    const auto [name, file] = named_model(model);
+    for (const auto& other : server.workers()) {
+      if (other->name() == name) throw Error(fmt::format("two models are called {}; say NAME=FILE", name));
+    }
+    auto worker = std::make_unique<Worker>(name, file, arguments.worker, [&lost] { lost = true; });
+    if (!worker->note().empty()) write_error(fmt::format("{}: {}\n", name, worker->note()));
+    server.add_model(std::move(worker));
+    if (interrupt.raised()) return kExitInterrupted;
+  }
+  server.add_routes();
+  if (!local && http.api_key.empty()) {
+    write_error("note: whoever reaches this machine can use the server; --api-key-file asks for a key\n");
+  }
+  const bool bare_ipv6 = http.host.find(':') != std::string::npos;
+  write_error(fmt::format("heed serves on http://{}:{}\n", bare_ipv6 ? "[" + http.host + "]" : http.host, port));
+
+  std::atomic<bool> ended = false;
+  std::thread watch([&] {
+    const auto wait = [](auto time) { std::this_thread::sleep_for(time); };
+    while (!ended && !lost && !interrupt.raised()) wait(std::chrono::milliseconds(50));
+    server.http().stop();
+    const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(arguments.grace);
+    while (!ended && std::chrono::steady_clock::now() < end) wait(std::chrono::milliseconds(50));
+    server.give_up();
+  });
+  server.http().run();
+  ended = true;
+  watch.join();
+  if (lost) {
+    write_error("heed: a device was lost and does not come back; the server ends so that it can be started afresh\n");
+    return kExitDeviceLost;
+  }
+  write_error("heed: the server has ended\n");
+  return 0;
+}
+
+}  // namespace
+
+void add_serve(Program& program) {
+  CLI::App* verb = program.app.add_subcommand("serve", "Serve models over HTTP, as OpenAI's interface does");
+  verb->footer(
+      "Paths: /v1/models, /v1/completions, /v1/chat/completions, /health, /metrics (README, \"Serve\").\n"
+      "An API key is the first line of --api-key-file, or the environment's HEED_API_KEY. Ctrl-C or SIGTERM lets\n"
+      "answers finish. Exit code 75: the device was lost for good, start it again.\n"
+      "Example:\n"
+      "  heed serve qwen.heed translator=models/en-ja.heed --slots 8");
+  auto arguments = std::make_shared<ServeArguments>();
+  ServeArguments& a = *arguments;
+  verb->add_option("MODEL", a.models, ".heed files, each FILE or NAME=FILE; the name is what requests say")->required();
+  verb->add_option("--host", a.http.host, "Address to listen on; 0.0.0.0 lets other machines in")
+      ->capture_default_str()
+      ->type_name("ADDRESS");
+  verb->add_option("--port", a.http.port, "0 takes any that is free")
+      ->capture_default_str()
+      ->transform(integers(0, 65535))
+      ->type_name("PORT");
+  verb->add_option("--api-key-file", a.key_file, "Only requests that bring the key in this file's first line")
+      ->type_name("FILE");
+  verb->add_option("--cors", a.http.cors, "Let pages of this origin ask, * for all (default: none)")
+      ->type_name("ORIGIN");
+  verb->add_option("--slots", a.worker.slots, "Texts that a model writes at a time, at most 1024; others wait")
+      ->capture_default_str()
+      ->transform(integers(1, 1024))
+      ->type_name("N");
+  verb->add_option("--queue", a.worker.waiting, "Texts of a model that may wait; more are answered with status 429")
+      ->capture_default_str()
+      ->transform(integers(0, 100000))
+      ->type_name("N");
+  verb->add_option("--context", a.worker.context, "Tokens that a text has at most (default: the model's own)")
+      ->transform(integers(1))
+      ->type_name("N");
+  verb->add_option("--max-tokens", a.max_tokens, "New tokens that a text has at most, whatever is asked for")
+      ->transform(integers(1))
+      ->type_name("N");
+  verb->add_option("--timeout", a.seconds, "Seconds after which a text ends where it is")
+      ->capture_default_str()
+      ->transform(integers(1, 1000000))
+      ->type_name("S");
+  verb->add_option("--max-body", a.http.body_bytes, "Bytes of a request, at most")
+      ->capture_default_str()
+      ->transform(integers(1024, 1 << 30))
+      ->type_name("N");
+  verb->add_option("--grace", a.grace, "Seconds that answers get to finish when the server is stopped")
+      ->capture_default_str()
+      ->transform(integers(0, 1000000))
+      ->type_name("S");
+  add_sampling_options(*verb, a.sampling);
+  add_cache_option(*verb, a.worker.cache);
+  add_device_option(*verb, a.worker.device);
+  let_last_count(*verb, {});
+  verb->callback([&program, arguments] { program.run = [arguments] { return run_serve(*arguments); }; });
+}
+
+}  // namespace heed::tools

@@ -1,0 +1,88 @@
+#pragma once
+
+#include <httplib.h>
+
+#include <atomic>
+#include <chrono>
+#include <cstddef>
+#include <functional>
+#include <nlohmann/json.hpp>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace heed::tools {
+
+/// What a request is answered with that cannot be served: a status, and the body that OpenAI's interface has for it.
+class HttpError : public std::runtime_error {
+ public:
+  /// `param`: the field of the request that is wrong, as OpenAI names it ("messages[0].role"); empty for none.
+  HttpError(int status, const std::string& message, std::string param = {}, std::string code = {})
+      : std::runtime_error(message), status_(status), param_(std::move(param)), code_(std::move(code)) {}
+
+  int status() const { return status_; }
+  nlohmann::ordered_json body() const;
+  /// Seconds after which it may be tried again; 0 says nothing of it.
+  int retry_after = 0;
+
+ private:
+  int status_;
+  std::string param_, code_;
+};
+
+struct HttpOptions {
+  std::string host = "127.0.0.1";
+  int port = 8080;                        // 0: any that is free
+  std::string api_key;                    // what requests must bring as "Authorization: Bearer"; empty: nothing
+  std::string cors;                       // the origin whose pages may ask, "*" for all; empty: none
+  std::size_t body_bytes = 8 << 20;       // of a request, at most
+  std::size_t connections = 256;          // at a time; others wait
+  std::chrono::seconds request_time{30};  // in which a request must have come, from its first byte on
+  std::chrono::seconds write_time{30};    // in which a client must take what is sent to it
+  std::chrono::seconds idle_time{15};     // in which a connection brings its next request
+};
+
+/// cpp-httplib's server, on connections that bound what a client can cost: bytes, seconds, threads. Handlers run on
+/// threads of their own, many at a time; what they throw becomes a JSON answer.
+class HttpServer : private httplib::Server {
+ public:
+  using Handler = std::function<void(const httplib::Request&, httplib::Response&)>;
+
+  explicit HttpServer(HttpOptions options);
+
+  /// Routes, before run(). `open`: no key is asked for.
+  void get(const std::string& path, Handler handler, bool open = false);
+  /// Bodies must be said to be JSON: a foreign page's form cannot send that without being asked for leave.
+  void post_json(const std::string& path, std::function<void(const nlohmann::json&, httplib::Response&)> handler);
+  void post(const std::string& path, Handler handler);
+
+  /// Takes the port. Throws Error where it cannot be had.
+  int bind();
+  /// Answers until stop() was called and all requests that came before are answered.
+  void run();
+  /// Takes no new requests. From any thread.
+  void stop();
+
+  /// Called with each request's path as it was routed, its status, and the seconds to the end of its answer's head.
+  std::function<void(const std::string& route, int status)> on_answer;
+
+  /// Whether the client has gone whose request this thread is answering.
+  static bool client_gone();
+
+ private:
+  class Connection;
+  bool process_and_close_socket(socket_t socket) override;
+  Handler guarded(std::string route, Handler handler, bool open);
+  void check_key(const httplib::Request& request) const;
+  HandlerResponse before_routing(const httplib::Request& request, httplib::Response& response);
+
+  HttpOptions options_;
+  std::atomic<bool> stopping_ = false;
+  static thread_local Connection* current_;
+};
+
+/// Answers with JSON.
+void set_json(httplib::Response& response, const nlohmann::ordered_json& body, int status = 200);
+
+}  // namespace heed::tools

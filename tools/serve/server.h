@@ -1,0 +1,54 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "heed/text.h"
+#include "tools/serve/http_server.h"
+#include "tools/serve/metrics.h"
+#include "tools/serve/worker.h"
+
+namespace heed::tools {
+
+/// What a request gets that does not say otherwise, and what it may ask for at most.
+struct ServeLimits {
+  SamplingOptions sampling;
+  std::int64_t max_tokens = 0;     // of a text; 0: what the context holds
+  std::chrono::seconds time{600};  // of an answer
+};
+
+/// The server: its models, and the paths that it answers.
+class Server {
+ public:
+  Server(HttpOptions http, ServeLimits limits);
+
+  HttpServer& http() { return http_; }
+  const ServeLimits& limits() const { return limits_; }
+  Metrics& metrics() { return metrics_; }
+  const std::vector<std::unique_ptr<Worker>>& workers() const { return workers_; }
+
+  void add_model(std::unique_ptr<Worker> worker);
+  /// The model of this name, of one of these kinds; where no name is given, the first of them. Throws HttpError 404 for
+  /// names that are not served, and 400 for models of another kind.
+  Worker& model(const std::string& name, std::initializer_list<Worker::Kind> kinds, std::string_view job);
+
+  void add_routes();
+  /// Ends what is still going on.
+  void give_up();
+
+ private:
+  HttpServer http_;
+  const ServeLimits limits_;
+  Metrics metrics_;
+  std::vector<std::unique_ptr<Worker>> workers_;
+};
+
+/// Each adds the paths of one interface.
+void add_status_routes(Server& server);  // /health, /metrics, /v1/models
+void add_openai_text_routes(Server& server);
+
+}  // namespace heed::tools

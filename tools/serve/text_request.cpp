@@ -1,0 +1,219 @@
+#include "tools/serve/text_request.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+#include <random>
+
+#include "tools/serve/bounded_json.h"
+#include "tools/serve/http_server.h"
+
+namespace heed::tools {
+namespace {
+
+constexpr std::size_t kMostStops = 16;
+constexpr std::int64_t kMostChoices = 128;
+
+std::vector<std::string> stop_texts(RequestFields& fields) {
+  const nlohmann::json* const stop = fields.any("stop");
+  if (stop == nullptr) return {};
+  if (stop->is_string()) return {stop->get<std::string>()};
+  const bool fits = stop->is_array() && stop->size() <= kMostStops &&
+                    std::ranges::all_of(*stop, [](const auto& text) { return text.is_string(); });
+  if (!fits) fields.fail("stop", fmt::format("a text, or at most {} of them", kMostStops));
+  auto texts = stop->get<std::vector<std::string>>();
+  if (std::ranges::find(texts, "") != texts.end()) fields.fail("stop", "texts that are not empty");
+  return texts;
+}
+
+void read_sampling(RequestFields& fields, SamplingOptions& sampling) {
+  constexpr double kLarge = 1e6;
+  sampling.temperature = fields.number("temperature", 0, kLarge).value_or(sampling.temperature);
+  sampling.top_k = static_cast<int>(fields.integer("top_k", 0, INT32_MAX).value_or(sampling.top_k));
+  sampling.top_p = fields.number("top_p", 0, 1).value_or(sampling.top_p);
+  sampling.min_p = fields.number("min_p", 0, 1).value_or(sampling.min_p);
+  sampling.typical_p = fields.number("typical_p", 0, 1).value_or(sampling.typical_p);
+  for (const char* name : {"repetition_penalty", "repeat_penalty"}) {  // vLLM's name, and llama.cpp's
+    sampling.repetition_penalty = fields.number(name, 0, kLarge).value_or(sampling.repetition_penalty);
+  }
+  sampling.penalty_window =
+      static_cast<int>(fields.integer("repeat_last_n", 0, INT32_MAX).value_or(sampling.penalty_window));
+  sampling.presence_penalty = fields.number("presence_penalty", -2, 2).value_or(sampling.presence_penalty);
+  sampling.frequency_penalty = fields.number("frequency_penalty", -2, 2).value_or(sampling.frequency_penalty);
+  sampling.no_repeat_ngram =
+      static_cast<int>(fields.integer("no_repeat_ngram_size", 0, 64).value_or(sampling.no_repeat_ngram));
+  if (const nlohmann::json* const biases = fields.any("logit_bias")) {
+    if (!biases->is_object()) fields.fail("logit_bias", "an object of numbers from -100 to 100 by token id");
+    RequestFields of_token(*biases, fields.path("logit_bias"));
+    for (const auto& item : biases->items()) {
+      const std::string& key = item.key();
+      std::int32_t token = 0;
+      const auto [end, error] = std::from_chars(key.data(), key.data() + key.size(), token);
+      if (error != std::errc() || end != key.data() + key.size() || token < 0) of_token.fail(key, "the id of a token");
+      sampling.logit_bias[token] = of_token.number(key, -100, 100).value_or(0);
+    }
+  }
+  const auto seed = fields.integer("seed");
+  sampling.seed = seed ? static_cast<std::uint64_t>(*seed) : std::random_device()();
+}
+
+std::string flattened(const nlohmann::json& parts, const std::string& where) {
+  std::string text;
+  for (std::size_t i = 0; i < parts.size(); ++i) {
+    RequestFields part(parts[i], fmt::format("{}[{}]", where, i));
+    if (part.text("type").value_or("") != "text") part.fail("type", "\"text\": the model reads nothing else");
+    const auto content = part.text("text");
+    if (!content) part.fail("text", "a text");
+    text += (i == 0 ? "" : "\n") + *content;
+  }
+  return text;
+}
+
+/// As chat templates have it: texts plain, arguments of calls as objects.
+nlohmann::ordered_json message_of(const nlohmann::json& message, const std::string& where) {
+  RequestFields fields(message, where);
+  const auto role = fields.text("role");
+  if (!role) fields.fail("role", "\"system\", \"user\", \"assistant\" or \"tool\"");
+  nlohmann::ordered_json made = {{"role", *role == "developer" ? "system" : *role}};
+  for (const auto& item : message.items()) {
+    if (item.key() != "role") made[item.key()] = item.value();
+  }
+  if (const nlohmann::json* const content = fields.any("content"); content != nullptr && content->is_array()) {
+    made["content"] = flattened(*content, fields.path("content"));
+  } else if (content != nullptr && !content->is_string()) {
+    fields.fail("content", "a text, or an array of parts of type \"text\"");
+  } else if (content == nullptr && fields.any("tool_calls") == nullptr) {
+    fields.fail("content", "a text");
+  }
+  if (made.contains("tool_calls") && made["tool_calls"].is_array()) {
+    for (auto& call : made["tool_calls"]) {
+      if (!call.is_object() || !call.contains("function") || !call["function"].is_object()) continue;
+      auto& function = call["function"];
+      if (!function.contains("arguments") || !function["arguments"].is_string()) continue;
+      const auto parsed = bounded_json<nlohmann::ordered_json>(function["arguments"].get_ref<const std::string&>());
+      if (parsed.is_object()) function["arguments"] = parsed;
+    }
+  }
+  return made;
+}
+
+}  // namespace
+
+GenerationOptions TextOptions::of_choice(std::size_t choice) const {
+  GenerationOptions options = generation;
+  options.sampling.seed += choice;
+  return options;
+}
+
+TextOptions read_text_options(RequestFields& fields, const ServeLimits& limits) {
+  TextOptions options;
+  options.model = fields.text("model").value_or("");
+  options.generation.sampling = limits.sampling;
+  read_sampling(fields, options.generation.sampling);
+  options.generation.stop = stop_texts(fields);
+  options.generation.ignore_end = fields.boolean("ignore_eos").value_or(false);
+  options.choices = static_cast<std::size_t>(fields.integer("n", 1, kMostChoices).value_or(1));
+  options.stream = fields.boolean("stream").value_or(false);
+  if (const nlohmann::json* const stream = fields.any("stream_options")) {
+    RequestFields of_stream(*stream, "stream_options");
+    options.usage = of_stream.boolean("include_usage").value_or(false);
+    of_stream.ignore({"include_obfuscation"});
+    of_stream.refuse_unread();
+  }
+  // Of OpenAI's own house.
+  fields.ignore({"user", "store", "metadata", "service_tier", "safety_identifier", "prompt_cache_key"});
+  return options;
+}
+
+CompletionRequest CompletionRequest::read(const nlohmann::json& body, const ServeLimits& limits) {
+  RequestFields fields(body);
+  CompletionRequest request;
+  request.options = read_text_options(fields, limits);
+  request.options.generation.max_tokens = fields.integer("max_tokens", 1).value_or(16);
+  request.echo = fields.boolean("echo").value_or(false);
+  request.special = fields.boolean("special").value_or(false);
+  const auto choices = static_cast<std::int64_t>(request.options.choices);
+  if (fields.integer("best_of").value_or(choices) != choices) {
+    fields.fail("best_of", fmt::format("{}, as n: no texts are made that are not shown", choices));
+  }
+  if (!fields.text("suffix").value_or("").empty()) fields.fail("suffix", "none: models here write what follows");
+  if (const auto count = fields.integer("logprobs", 0, kMostLogprobs)) {
+    request.options.generation.logprobs = static_cast<int>(*count);
+  }
+
+  const char* const expected = "a text, an array of texts, or token ids, or an array of arrays of these";
+  const auto ids = [&](const nlohmann::json& array) {
+    std::vector<std::int32_t> tokens;
+    for (const nlohmann::json& id : array) {
+      if (!id.is_number_unsigned() || id.get<std::uint64_t>() > INT32_MAX) fields.fail("prompt", expected);
+      tokens.push_back(id.get<std::int32_t>());
+    }
+    return tokens;
+  };
+  const nlohmann::json* const prompt = fields.any("prompt");
+  if (prompt == nullptr) fields.fail("prompt", expected);
+  if (prompt->is_string()) {
+    request.prompts.emplace_back(prompt->get<std::string>());
+  } else if (!prompt->is_array() || prompt->empty()) {
+    fields.fail("prompt", expected);
+  } else if (prompt->front().is_number()) {
+    request.prompts.emplace_back(ids(*prompt));
+  } else {
+    for (const nlohmann::json& one : *prompt) {
+      if (one.is_string()) {
+        request.prompts.emplace_back(one.get<std::string>());
+      } else if (one.is_array()) {
+        request.prompts.emplace_back(ids(one));
+      } else {
+        fields.fail("prompt", expected);
+      }
+    }
+  }
+  fields.refuse_unread();
+  return request;
+}
+
+ChatCompletionRequest ChatCompletionRequest::read(const nlohmann::json& body, const ServeLimits& limits) {
+  RequestFields fields(body);
+  ChatCompletionRequest request;
+  request.options = read_text_options(fields, limits);
+  GenerationOptions& generation = request.options.generation;
+  const auto old_name = fields.integer("max_tokens", 1);
+  generation.max_tokens = fields.integer("max_completion_tokens", 1).value_or(old_name.value_or(INT64_MAX));
+  const auto best = fields.integer("top_logprobs", 0, kMostLogprobs);
+  if (fields.boolean("logprobs").value_or(false)) {
+    generation.logprobs = static_cast<int>(best.value_or(0));
+  } else if (best) {
+    fields.fail("top_logprobs", "none where logprobs is not true");
+  }
+
+  const nlohmann::json* const messages = fields.any("messages");
+  if (messages == nullptr || !messages->is_array() || messages->empty()) {
+    fields.fail("messages", "an array of messages");
+  }
+  nlohmann::ordered_json made = nlohmann::ordered_json::array();
+  for (std::size_t i = 0; i < messages->size(); ++i) {
+    made.push_back(message_of((*messages)[i], fmt::format("messages[{}]", i)));
+  }
+  request.chat.messages = made.dump();
+  const nlohmann::json* const choice = fields.any("tool_choice");
+  const bool forbidden = choice != nullptr && *choice == "none";
+  if (choice != nullptr && !forbidden && *choice != "auto") {
+    fields.fail("tool_choice", "\"auto\" or \"none\": a call cannot be forced");
+  }
+  if (const nlohmann::json* const tools = fields.any("tools")) {
+    if (!tools->is_array()) fields.fail("tools", "an array of descriptions of functions");
+    request.tools = !forbidden && !tools->empty();
+    if (request.tools) request.chat.tools = tools->dump();
+  }
+  if (const nlohmann::json* const variables = fields.any("chat_template_kwargs")) {  // vLLM's and llama.cpp's name
+    if (!variables->is_object()) fields.fail("chat_template_kwargs", "an object");
+    request.chat.variables = variables->dump();
+  }
+  fields.ignore({"parallel_tool_calls"});
+  fields.refuse_unread();
+  return request;
+}
+
+}  // namespace heed::tools

@@ -1,0 +1,50 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "heed/text.h"
+#include "tools/serve/request_fields.h"
+#include "tools/serve/server.h"
+
+namespace heed::tools {
+
+/// What /v1/completions and /v1/chat/completions have in common.
+struct TextOptions {
+  std::string model;
+  GenerationOptions generation;
+  std::size_t choices = 1;
+  bool stream = false;
+  bool usage = false;  // told at the end of a stream
+
+  /// The options of a prompt's choice: each could be had alone with its seed.
+  GenerationOptions of_choice(std::size_t choice) const;
+};
+
+/// Reads the fields that both have. Throws HttpError 400 naming the field that makes no sense or is not known.
+TextOptions read_text_options(RequestFields& fields, const ServeLimits& limits);
+
+/// A request of /v1/completions.
+struct CompletionRequest {
+  TextOptions options;
+  std::vector<std::variant<std::string, std::vector<std::int32_t>>> prompts;
+  bool echo = false;     // texts begin with their prompts
+  bool special = false;  // special tokens that a prompt spells are those tokens
+
+  static CompletionRequest read(const nlohmann::json& body, const ServeLimits& limits);
+};
+
+/// A request of /v1/chat/completions.
+struct ChatCompletionRequest {
+  TextOptions options;
+  ChatRequest chat;
+  bool tools = false;  // the answer may be a call of tools
+
+  static ChatCompletionRequest read(const nlohmann::json& body, const ServeLimits& limits);
+};
+
+}  // namespace heed::tools

@@ -1,0 +1,204 @@
+#include "tools/serve/worker.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <future>
+
+#include "file/model_file.h"
+#include "heed/error.h"
+
+namespace heed::tools {
+namespace {
+
+/// Devices that were lost are tried again so often, at growing intervals, before the worker gives up.
+constexpr int kMostRecoveries = 5;
+
+std::string task_of(const std::string& file) {
+  const ModelFile model = ModelFile::open(file);
+  const auto task = model.metadata().find("task");
+  return task != model.metadata().end() && task->is_string() ? task->get<std::string>() : "";
+}
+
+}  // namespace
+
+Worker::Worker(std::string name, std::string file, const WorkerOptions& options, std::function<void()> lost)
+    : name_(std::move(name)), file_(std::move(file)), options_(options), lost_(std::move(lost)) {
+  std::promise<void> promise;
+  std::future<void> loaded = promise.get_future();
+  thread_ = std::thread([this, &promise] {
+    run([&](std::exception_ptr error) {
+      if (error) {
+        promise.set_exception(std::move(error));
+      } else {
+        promise.set_value();
+      }
+    });
+  });
+  try {
+    loaded.get();
+  } catch (...) {
+    thread_.join();
+    throw;
+  }
+}
+
+void Worker::give_up() {
+  const std::lock_guard lock(mutex_);
+  stop_ = true;
+  changed_.notify_all();
+}
+
+Worker::~Worker() {
+  give_up();
+  thread_.join();
+}
+
+Worker::Places Worker::take_places(std::size_t count) {
+  if (state_ != State::Ready) {
+    HttpError error(503, fmt::format("model {}: its device was lost and is being opened afresh", name_));
+    error.retry_after = 5;
+    throw error;
+  }
+  const std::size_t most = options_.waiting + static_cast<std::size_t>(kind_ == Kind::Text ? options_.slots : 1);
+  if (count > most) {
+    throw HttpError(400, fmt::format("{} texts were asked for, this server takes at most {} at a time", count, most));
+  }
+  std::size_t taken = outstanding_;
+  do {
+    if (taken + count > most) {
+      HttpError error(429, fmt::format("model {}: {} texts are going on or wait; try again later", name_, taken));
+      error.retry_after = 2;
+      throw error;
+    }
+  } while (!outstanding_.compare_exchange_weak(taken, taken + count));
+  return {*this, count};
+}
+
+void Worker::post(Job job) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (!stop_ && state_ == State::Ready) {
+      jobs_.push_back(std::move(job));
+      changed_.notify_all();
+      return;
+    }
+  }
+  job.fail(HttpError(503, fmt::format("model {} is not there now", name_)));
+}
+
+Worker::Model Worker::load() {
+  const std::string task = task_of(file_);
+  Device device(options_.device);
+  if (task == "text-generation") {
+    TextModel text(device, file_, options_.context, options_.cache, options_.slots);
+    kind_ = Kind::Text;
+    has_chat_ = text.has_chat();
+    context_ = text.context();
+    vocabulary_ = text.vocabulary();
+    Model model{device, std::move(text)};
+    model.queue = std::make_unique<TextQueue>(std::get<TextModel>(model.any));
+    return model;
+  }
+  if (task == "translation") {
+    kind_ = Kind::Translation;
+    return {device, TranslationModel(device, file_, options_.cache)};
+  }
+  if (task == "text-to-image") {
+    kind_ = Kind::TextToImage;
+    return {device, TextPictureModel(device, file_)};
+  }
+  PictureModel picture(device, file_);
+  kind_ = picture.draws() ? Kind::Draw : Kind::Transform;
+  note_ = picture.assumed();
+  return {device, std::move(picture)};
+}
+
+void Worker::run(const std::function<void(std::exception_ptr)>& loaded) {
+  std::optional<Model> model;
+  try {
+    model.emplace(load());
+  } catch (...) {
+    loaded(std::current_exception());
+    return;
+  }
+  loaded(nullptr);
+  while (true) {
+    std::string why;
+    try {
+      if (!model) model.emplace(load());
+      state_ = State::Ready;
+      serve(*model);
+      return;
+    } catch (const std::exception& error) {
+      why = error.what();
+    }
+    model.reset();
+    state_ = State::Recovering;
+    fail_all(HttpError(503, fmt::format("model {}: {}", name_, why)));
+    if (++losses_ > kMostRecoveries) {
+      state_ = State::Lost;
+      lost_();
+      return;
+    }
+    if (stopped_within(std::chrono::seconds(1 << (losses_ - 1)))) return;
+  }
+}
+
+void Worker::serve(Model& model) {
+  while (true) {
+    std::deque<Job> jobs;
+    {
+      std::unique_lock lock(mutex_);
+      if (model.queue == nullptr || model.queue->empty()) {
+        changed_.wait(lock, [&] { return stop_ || !jobs_.empty(); });
+      }
+      if (stop_) break;
+      jobs.swap(jobs_);
+    }
+    for (std::size_t i = 0; i < jobs.size(); ++i) {
+      try {
+        jobs[i].work(model);
+      } catch (const std::exception& error) {
+        for (++i; i < jobs.size(); ++i) jobs[i].fail(HttpError(503, error.what()));
+        throw;
+      }
+    }
+    if (model.queue != nullptr && !model.queue->empty()) {
+      model.queue->advance();
+      losses_ = 0;
+    }
+  }
+  fail_all(HttpError(503, "the server is stopping"));
+}
+
+void Worker::fail_all(const HttpError& error) {
+  std::deque<Job> jobs;
+  {
+    const std::lock_guard lock(mutex_);
+    jobs.swap(jobs_);
+  }
+  for (const Job& job : jobs) job.fail(error);
+}
+
+bool Worker::stopped_within(std::chrono::seconds time) {
+  std::unique_lock lock(mutex_);
+  return changed_.wait_for(lock, time, [&] { return stop_; });
+}
+
+void Worker::await(std::unique_lock<std::mutex>& lock, std::condition_variable& done, const bool& is_done,
+                   std::chrono::seconds time, std::atomic<bool>& cancelled) {
+  const auto end = std::chrono::steady_clock::now() + time;
+  while (!done.wait_for(lock, std::chrono::milliseconds(200), [&] { return is_done; })) {
+    if (HttpServer::client_gone()) {
+      cancelled = true;
+      throw HttpError(499, "the client has gone");
+    }
+    if (std::chrono::steady_clock::now() >= end) {
+      cancelled = true;
+      throw HttpError(504, fmt::format("model {} did not answer within {} s", name_, time.count()));
+    }
+  }
+}
+
+}  // namespace heed::tools
