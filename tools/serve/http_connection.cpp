@@ -92,8 +92,11 @@ void HttpConnection::close_gently(socket_t socket) {
   char rest[16384];
   const Clock::time_point end = Clock::now() + std::chrono::milliseconds(500);
   pollfd poll = {.fd = socket, .events = POLLIN, .revents = 0};
-  while (Clock::now() < end && ::poll(&poll, 1, 50) > 0) {
-    if (::recv(socket, rest, sizeof(rest), MSG_DONTWAIT) <= 0) break;
+  std::size_t left = 1 << 20;
+  while (left > 0 && Clock::now() < end && ::poll(&poll, 1, 50) > 0) {
+    const ssize_t count = ::recv(socket, rest, sizeof(rest), MSG_DONTWAIT);
+    if (count <= 0) break;
+    left -= std::min(left, static_cast<std::size_t>(count));
   }
   ::close(socket);
 }

@@ -99,7 +99,17 @@ void set_json(httplib::Response& response, const nlohmann::ordered_json& body, i
 }
 
 HttpServer::HttpServer(HttpOptions options) : options_(std::move(options)) {
-  new_task_queue = [count = options_.connections] { return new httplib::ThreadPool(count); };
+  // A stop that comes before the first connection is waited for is seen when none came for a while.
+  struct Threads : httplib::ThreadPool {
+    Threads(std::size_t count, std::function<void()> idle) : ThreadPool(count), idle_(std::move(idle)) {}
+    void on_idle() override { idle_(); }
+    std::function<void()> idle_;
+  };
+  const auto idle = [this] {
+    if (stopping_) httplib::Server::stop();
+  };
+  new_task_queue = [count = options_.connections, idle] { return new Threads(count, idle); };
+  set_idle_interval(0, 100000);
   set_payload_max_length(options_.body_bytes);
   set_tcp_nodelay(true);
   // Not SO_REUSEPORT, which is cpp-httplib's choice: two servers would share a port and not know it.
@@ -238,7 +248,7 @@ void HttpServer::run() { listen_after_bind(); }
 
 void HttpServer::stop() {
   stopping_ = true;
-  httplib::Server::stop();
+  if (is_running()) httplib::Server::stop();
 }
 
 }  // namespace heed::tools

@@ -1,0 +1,64 @@
+#include "tools/serve/request_fields.h"
+
+#include <doctest/doctest.h>
+
+#include <functional>
+
+#include "tools/serve/http_server.h"
+
+namespace heed::tools {
+namespace {
+
+nlohmann::json json(const char* text) { return nlohmann::json::parse(text); }
+
+/// What is wrong with a request, and where.
+std::pair<std::string, std::string> refusal(const std::function<void()>& read) {
+  try {
+    read();
+  } catch (const HttpError& error) {
+    CHECK(error.status() == 400);
+    const auto body = error.body().at("error");
+    return {error.what(), body.at("param").is_null() ? "" : body.at("param").get<std::string>()};
+  }
+  return {"nothing was wrong", ""};
+}
+
+}  // namespace
+
+TEST_CASE("request fields: what is there is read, what is absent or null is nothing") {
+  const auto body = json(R"({"a": "x", "b": true, "c": 0.5, "d": 7, "e": null, "f": -3})");
+  RequestFields fields(body);
+  CHECK(fields.text("a") == "x");
+  CHECK(fields.boolean("b") == true);
+  CHECK(fields.number("c", 0, 1) == 0.5);
+  CHECK(fields.integer("d", 0, 7) == 7);
+  CHECK(!fields.text("e"));
+  CHECK(!fields.number("missing"));
+  CHECK(fields.integer("f") == -3);
+  fields.refuse_unread();
+}
+
+TEST_CASE("request fields: wrong ones are refused by their path, with what is expected") {
+  const auto body = json(R"({"a": 1, "n": "many", "x": 2.5, "i": 1.5, "big": 18446744073709551615, "o": {}})");
+  RequestFields fields(body, "messages[2]");
+  using Refusal = std::pair<std::string, std::string>;
+  CHECK(refusal([&] { fields.text("a"); }) == Refusal("messages[2].a is 1, expected a text", "messages[2].a"));
+  CHECK(refusal([&] { fields.boolean("a"); }).first == "messages[2].a is 1, expected true or false");
+  CHECK(refusal([&] { fields.number("n"); }).first == "messages[2].n is \"many\", expected a number");
+  CHECK(refusal([&] { fields.number("x", 0, 2); }).first == "messages[2].x is 2.5, expected a number from 0 to 2");
+  CHECK(refusal([&] { fields.integer("i", 1); }).first == "messages[2].i is 1.5, expected an integer of 1 or more");
+  CHECK(refusal([&] { fields.integer("big"); }).first ==
+        "messages[2].big is 18446744073709551615, expected an integer");
+  CHECK(refusal([&] { fields.text("o"); }).first == "messages[2].o is an object, expected a text");
+  CHECK(refusal([&] { fields.fail("lacks", "a text"); }).first == "messages[2].lacks is missing, expected a text");
+  CHECK(refusal([&] { RequestFields(json("[1]"), "tools[0]"); }).first == "tools[0] is an array, expected an object");
+}
+
+TEST_CASE("request fields: what nobody asked for is refused, but not what is known to change nothing") {
+  const auto body = json(R"({"user": "me", "temprature": 0, "gone": null})");
+  RequestFields fields(body);
+  fields.ignore({"user"});
+  CHECK(refusal([&] { fields.refuse_unread(); }).first == "temprature is not known here; leave it out");
+}
+
+}  // namespace heed::tools

@@ -1,0 +1,125 @@
+#include "tools/serve/text_request.h"
+
+#include <doctest/doctest.h>
+
+#include "tools/serve/http_server.h"
+
+namespace heed::tools {
+namespace {
+
+ServeLimits limits() {
+  ServeLimits limits;
+  limits.sampling.temperature = 0.7;
+  return limits;
+}
+
+CompletionRequest completion(const char* text) {
+  return CompletionRequest::read(nlohmann::json::parse(text), limits());
+}
+ChatCompletionRequest chat(const char* text) {
+  return ChatCompletionRequest::read(nlohmann::json::parse(text), limits());
+}
+
+template <typename Read>
+std::string refusal(const Read& read, const char* text) {
+  try {
+    read(text);
+  } catch (const HttpError& error) {
+    CHECK(error.status() == 400);
+    return error.what();
+  }
+  return "nothing was wrong";
+}
+
+}  // namespace
+
+TEST_CASE("text request: completions as OpenAI has them, and the options that other servers have besides") {
+  const CompletionRequest plain = completion(R"({"prompt": "Once"})");
+  CHECK(plain.options.generation.max_tokens == 16);
+  CHECK(plain.options.generation.sampling.temperature == 0.7);
+  CHECK(!plain.options.stream);
+  CHECK(std::get<std::string>(plain.prompts.at(0)) == "Once");
+
+  const CompletionRequest all = completion(R"({
+    "model": "m", "prompt": [[1, 2], "text", [3]], "n": 3, "best_of": 3, "max_tokens": 5, "temperature": 0, "top_p": 0.5,
+    "top_k": 7, "min_p": 0.1, "repeat_penalty": 1.2, "repeat_last_n": 9, "seed": 11, "stop": ["\n", "end"], "echo": true,
+    "stream": true, "stream_options": {"include_usage": true}, "logprobs": 2, "user": "u", "suffix": null,
+    "presence_penalty": 0.5, "frequency_penalty": -0.5, "logit_bias": {"5": -100}, "special": true})");
+  CHECK(all.options.model == "m");
+  CHECK(all.prompts.size() == 3);
+  CHECK(std::get<std::vector<std::int32_t>>(all.prompts[0]) == std::vector<std::int32_t>{1, 2});
+  const SamplingOptions& sampling = all.options.generation.sampling;
+  CHECK(sampling.temperature == 0);
+  CHECK(sampling.top_k == 7);
+  CHECK(sampling.repetition_penalty == 1.2);
+  CHECK(sampling.penalty_window == 9);
+  CHECK(sampling.presence_penalty == 0.5);
+  CHECK(sampling.logit_bias.at(5) == -100);
+  CHECK(all.options.of_choice(2).sampling.seed == 13);
+  CHECK(all.options.generation.stop == std::vector<std::string>{"\n", "end"});
+  CHECK(all.options.generation.logprobs == 2);
+  CHECK(all.options.usage);
+  CHECK(all.echo);
+  CHECK(all.special);
+  CHECK(std::get<std::vector<std::int32_t>>(completion(R"({"prompt": [7, 8]})").prompts[0]).size() == 2);
+}
+
+TEST_CASE("text request: completions that make no sense are refused, naming the field") {
+  const auto read = [](const char* text) { completion(text); };
+  CHECK(refusal(read, R"({})").starts_with("prompt is missing, expected a text"));
+  CHECK(refusal(read, R"({"prompt": []})").starts_with("prompt is an array, expected a text"));
+  CHECK(refusal(read, R"({"prompt": [1, -2]})").starts_with("prompt is an array"));
+  CHECK(refusal(read, R"({"prompt": [1, "x"]})").starts_with("prompt is an array"));
+  CHECK(refusal(read, R"({"prompt": "", "max_tokens": 0})") == "max_tokens is 0, expected an integer of 1 or more");
+  CHECK(refusal(read, R"({"prompt": "", "top_p": 2})") == "top_p is 2, expected a number from 0 to 1");
+  CHECK(refusal(read, R"({"prompt": "", "n": 200})") == "n is 200, expected an integer from 1 to 128");
+  CHECK(refusal(read, R"({"prompt": "", "best_of": 2})").starts_with("best_of is 2, expected 1"));
+  CHECK(refusal(read, R"({"prompt": "", "suffix": "end"})").starts_with("suffix is \"end\", expected none"));
+  CHECK(refusal(read, R"({"prompt": "", "stop": [1]})").starts_with("stop is an array, expected a text"));
+  CHECK(refusal(read, R"({"prompt": "", "stop": [""]})").starts_with("stop is an array, expected texts that are"));
+  CHECK(refusal(read, R"({"prompt": "", "logit_bias": {"x": 1}})") == "logit_bias.x is 1, expected the id of a token");
+  CHECK(refusal(read, R"({"prompt": "", "temprature": 1})") == "temprature is not known here; leave it out");
+  CHECK(refusal(read, R"({"prompt": "", "stream_options": {"x": 1}})") ==
+        "stream_options.x is not known here; leave it out");
+}
+
+TEST_CASE("text request: chats come as templates have them") {
+  const ChatCompletionRequest request = chat(R"({"messages": [
+      {"role": "developer", "content": "Be kind."},
+      {"role": "user", "content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]},
+      {"role": "assistant", "content": null, "tool_calls": [
+        {"id": "1", "type": "function", "function": {"name": "f", "arguments": "{\"x\": 1}"}}]},
+      {"role": "tool", "tool_call_id": "1", "content": "3"}],
+    "tools": [{"type": "function", "function": {"name": "f"}}], "max_completion_tokens": 9, "max_tokens": 3,
+    "chat_template_kwargs": {"enable_thinking": false}, "logprobs": true, "top_logprobs": 4})");
+  const auto messages = nlohmann::json::parse(request.chat.messages);
+  CHECK(messages[0]["role"] == "system");
+  CHECK(messages[1]["content"] == "a\nb");
+  CHECK(messages[2]["tool_calls"][0]["function"]["arguments"]["x"] == 1);
+  CHECK(messages[3]["tool_call_id"] == "1");
+  CHECK(request.tools);
+  CHECK(nlohmann::json::parse(request.chat.tools).size() == 1);
+  CHECK(nlohmann::json::parse(request.chat.variables)["enable_thinking"] == false);
+  CHECK(request.options.generation.max_tokens == 9);
+  CHECK(request.options.generation.logprobs == 4);
+  CHECK(!request.chat.specials_in_messages);
+  CHECK(!chat(R"({"messages": [{"role": "user", "content": ""}], "tools": [{}], "tool_choice": "none"})").tools);
+}
+
+TEST_CASE("text request: chats that make no sense are refused, naming the field") {
+  const auto read = [](const char* text) { chat(text); };
+  CHECK(refusal(read, R"({})").starts_with("messages is missing"));
+  CHECK(refusal(read, R"({"messages": []})").starts_with("messages is an array"));
+  CHECK(refusal(read, R"({"messages": ["x"]})").starts_with("messages[0] is \"x\", expected an object"));
+  CHECK(refusal(read, R"({"messages": [{"content": "x"}]})").starts_with("messages[0].role is missing"));
+  CHECK(refusal(read, R"({"messages": [{"role": "user"}]})").starts_with("messages[0].content is missing"));
+  CHECK(refusal(read, R"({"messages": [{"role": "user", "content": [{"type": "image_url"}]}]})") ==
+        "messages[0].content[0].type is \"image_url\", expected \"text\": the model reads nothing else");
+  const std::string message = R"("messages": [{"role": "user", "content": ""}])";
+  CHECK(refusal(read, ("{" + message + R"(, "tool_choice": "required"})").c_str()).starts_with("tool_choice is"));
+  CHECK(refusal(read, ("{" + message + R"(, "top_logprobs": 3})").c_str()).starts_with("top_logprobs is 3"));
+  CHECK(refusal(read, ("{" + message + R"(, "logprobs": true, "top_logprobs": 21})").c_str())
+            .starts_with("top_logprobs is 21"));
+}
+
+}  // namespace heed::tools
