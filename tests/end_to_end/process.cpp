@@ -33,12 +33,6 @@ struct Pipe {
   }
 };
 
-/// HEED_PROGRAM in the environment is the program to test, where it is not the one this was built with.
-const char* program() {
-  const char* other = std::getenv("HEED_PROGRAM");
-  return other == nullptr ? HEED_BUILT_PROGRAM : other;
-}
-
 // Between fork and exec: only calls that are safe there.
 [[noreturn]] void become_heed(const char* path, char** argv, const RunOptions& options, int in, int out, int error) {
   if (!options.output_file.empty()) {
@@ -65,6 +59,11 @@ bool read_some(int descriptor, std::string& text) {
 }
 
 }  // namespace
+
+const char* program() {
+  const char* other = std::getenv("HEED_PROGRAM");
+  return other == nullptr ? HEED_BUILT_PROGRAM : other;
+}
 
 Finished run_heed(const std::vector<std::string>& arguments, const RunOptions& options) {
   std::vector<char*> argv = {const_cast<char*>("heed")};

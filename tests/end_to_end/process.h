@@ -25,6 +25,9 @@ struct RunOptions {
   std::function<void(int)> on_output = {};
 };
 
+/// The program to test: HEED_PROGRAM of the environment, where it is not the one this was built with.
+const char* program();
+
 /// Runs the `heed` program with these arguments and waits. Fails the test when it takes longer than two minutes.
 Finished run_heed(const std::vector<std::string>& arguments, const RunOptions& options = {});
 

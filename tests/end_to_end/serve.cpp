@@ -1,0 +1,201 @@
+// heed serve, and clients of the texts that it makes.
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <chrono>
+#include <csignal>
+#include <fstream>
+#include <future>
+#include <optional>
+#include <thread>
+
+#include "tests/end_to_end/models.h"
+#include "tests/end_to_end/serving.h"
+#include "tests/temporary_folder.h"
+
+namespace heed::end_to_end {
+namespace {
+
+using Json = nlohmann::json;
+
+std::string text_of(const Json& answer, std::size_t choice = 0) { return answer.at("choices").at(choice).at("text"); }
+
+/// What the texts of a stream are in the end.
+std::vector<std::string> texts_of(const std::vector<Json>& chunks, std::size_t count) {
+  std::vector<std::string> texts(count);
+  for (const Json& chunk : chunks) {
+    for (const Json& choice : chunk.at("choices")) {
+      texts.at(choice.at("index").get<std::size_t>()) += choice.at("text").get<std::string>();
+    }
+  }
+  return texts;
+}
+
+Json request(const std::string& prompt, int tokens, int seed) {
+  return {{"model", "tiny"}, {"prompt", prompt}, {"max_tokens", tokens}, {"seed", seed}};
+}
+
+/// Whether something holds within a time, or comes to.
+bool comes_true(std::chrono::seconds time, const std::function<bool()>& holds) {
+  const auto end = std::chrono::steady_clock::now() + time;
+  while (!holds()) {
+    if (std::chrono::steady_clock::now() > end) return false;
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  }
+  return true;
+}
+
+/// The number behind a name in /metrics.
+double metric(const Serving& serving, const std::string& name) {
+  const auto result = serving.client().Get("/metrics");
+  REQUIRE(result);
+  for (const std::string& line : lines_of(result->body)) {
+    if (line.starts_with(name + " ")) return std::stod(line.substr(name.size()));
+  }
+  FAIL("no metric " << name << " in " << result->body);
+  return 0;
+}
+
+}  // namespace
+
+TEST_CASE("serve: texts are those of heed generate, as a whole, in a stream, and in any company") {
+  const Serving serving({"tiny=" + models().llama(), "--slots", "4"});
+  const Json models_there = Json::parse(serving.client().Get("/v1/models")->body);
+  CHECK(models_there["data"][0]["id"] == "tiny");
+  CHECK(Json::parse(serving.client().Get("/health")->body)["status"] == "ok");
+
+  // Alone, by the program; slots 2, since one alone may differ by rounding.
+  const std::vector<std::string> prompts = {"Alice", "the", "was", "a"};
+  std::vector<std::string> alone;
+  for (std::size_t i = 0; i < prompts.size(); ++i) {
+    const Finished made =
+        run_heed({"generate", models().llama(), prompts[i], "-n", "40", "--seed", std::to_string(i), "--slots", "2"});
+    REQUIRE_MESSAGE(made.exit_code == 0, made.both());
+    alone.push_back(made.out);
+  }
+  CHECK(text_of(serving.post("/v1/completions", request(prompts[0], 40, 0))) == alone[0]);
+
+  std::vector<std::future<std::string>> together;
+  for (std::size_t i = 0; i < 12; ++i) {
+    together.push_back(std::async(std::launch::async, [&, i] {
+      Json asked = request(prompts[i % 4], 40, static_cast<int>(i % 4));
+      if (i < 6) return text_of(serving.post("/v1/completions", asked));
+      asked["stream"] = true;
+      return texts_of(serving.stream("/v1/completions", asked), 1)[0];
+    }));
+  }
+  for (std::size_t i = 0; i < together.size(); ++i) CHECK(together[i].get() == alone[i % 4]);
+}
+
+TEST_CASE("serve: choices, several prompts, echo, token ids and usage") {
+  const Serving serving({"tiny=" + models().llama()});
+  Json asked = request("", 6, 5);
+  asked["prompt"] = {"Alice", "the"};
+  asked["n"] = 2;
+  asked["echo"] = true;
+  asked["ignore_eos"] = true;  // so that it is known how many tokens come
+  const Json answer = serving.post("/v1/completions", asked);
+  REQUIRE(answer["choices"].size() == 4);
+  CHECK(text_of(answer, 0).starts_with("Alice"));
+  CHECK(text_of(answer, 3).starts_with("the"));
+  CHECK(answer["usage"]["completion_tokens"] == 24);
+  // The second choice of a prompt is what its seed gives alone.
+  Json second = request("Alice", 6, 6);
+  second["echo"] = true;
+  second["ignore_eos"] = true;
+  CHECK(text_of(serving.post("/v1/completions", second)) == text_of(answer, 1));
+  asked["stream"] = true;
+  asked["stream_options"] = {{"include_usage", true}};
+  const std::vector<Json> chunks = serving.stream("/v1/completions", asked);
+  CHECK(chunks.back()["usage"] == answer["usage"]);
+  CHECK(texts_of(chunks, 4)[1] == text_of(answer, 1));
+  CHECK(texts_of(chunks, 4)[2] == text_of(answer, 2));
+
+  Json ids = request("", 4, 1);
+  ids["prompt"] = {1, 5, 9};
+  CHECK(serving.post("/v1/completions", ids)["usage"]["prompt_tokens"] == 3);
+}
+
+TEST_CASE("serve: what cannot be done is refused, and the server goes on") {
+  const Serving serving({"tiny=" + models().llama(), "--max-body", "20000", "--queue", "2", "--slots", "2"});
+  const auto refused = [&](const Json& body, int status) {
+    return serving.post("/v1/completions", body, status).at("error").at("message").get<std::string>();
+  };
+  Json other = request("Alice", 4, 1);
+  other["model"] = "gpt-4";
+  CHECK(refused(other, 404) == "there is no model 'gpt-4' here, expected one of tiny");
+  Json long_prompt = request("", 4, 1);
+  long_prompt["prompt"] = std::vector<int>(1000, 5);
+  CHECK(has(refused(long_prompt, 400), "1000 tokens"));
+  Json outside = request("", 4, 1);
+  outside["prompt"] = {1, 100000};
+  CHECK(has(refused(outside, 400), "100000"));
+  Json many = request("Alice", 4, 1);
+  many["n"] = 5;
+  CHECK(has(refused(many, 400), "5 texts were asked for, this server takes at most 4 at a time"));
+  CHECK(has(serving.post("/v1/chat/completions", {{"messages", {{{"role", "user"}, {"content", "Hi"}}}}}, 400)
+                .at("error")
+                .at("message"),
+            "no chat template"));
+  CHECK(serving.client().Post("/v1/completions", std::string(30000, ' '), "application/json")->status == 413);
+  CHECK(text_of(serving.post("/v1/completions", request("Alice", 4, 1))).size() > 0);
+  CHECK(metric(serving, "heed_requests_total{path=\"/v1/completions\",status=\"404\"}") == 1);
+}
+
+TEST_CASE("serve: clients that go cancel their texts, and their slots are free again") {
+  const Serving serving({"tiny=" + models().llama(), "--slots", "2", "--queue", "40"});
+  // 20 texts at once, each as long as can be, of clients that read a little and go.
+  for (int i = 0; i < 5; ++i) {
+    auto client = serving.client();
+    Json asked = request("Alice", 50, i);
+    asked["n"] = 4;
+    asked["stream"] = true;
+    httplib::Request post;
+    post.method = "POST";
+    post.path = "/v1/completions";
+    post.body = asked.dump();
+    post.set_header("Content-Type", "application/json");
+    post.content_receiver = [](const char*, std::size_t, std::uint64_t, std::uint64_t) { return false; };
+    CHECK(!client.send(post));
+  }
+  CHECK(comes_true(std::chrono::seconds(60), [&] { return metric(serving, "heed_outstanding{model=\"tiny\"}") == 0; }));
+  CHECK(text_of(serving.post("/v1/completions", request("Alice", 4, 1))).size() > 0);
+}
+
+TEST_CASE("serve: a key in a file is asked for, and the health of the server is told without") {
+  const testing::TemporaryFolder folder;
+  const std::string file = folder.path("key").string();
+  std::ofstream(file) << "sesame\n";
+  const Serving serving({"tiny=" + models().llama(), "--api-key-file", file});
+  CHECK(serving.client().Get("/health")->status == 200);
+  CHECK(serving.client().Get("/v1/models")->status == 401);
+  CHECK(serving.client().Get("/metrics")->status == 401);
+  CHECK(serving.client().Get("/v1/models", {{"Authorization", "Bearer sesame"}})->status == 200);
+}
+
+TEST_CASE("serve: SIGTERM lets answers finish and takes no more") {
+  Serving serving({"tiny=" + models().llama(), "--slots", "2"});
+  std::future<Json> answer = std::async(std::launch::async, [&] {
+    Json asked = request("Alice", 50, 3);
+    asked["n"] = 4;
+    return serving.post("/v1/completions", asked);
+  });
+  REQUIRE(comes_true(std::chrono::seconds(60), [&] {
+    return answer.wait_for(std::chrono::seconds(0)) == std::future_status::ready ||
+           metric(serving, "heed_outstanding{model=\"tiny\"}") > 0;
+  }));
+  const Finished ended = serving.stop(SIGTERM);
+  CHECK(ended.exit_code == 0);
+  CHECK(has(ended.error, "the server has ended"));
+  CHECK(answer.get()["choices"].size() == 4);
+}
+
+TEST_CASE("serve: what the command line gets wrong") {
+  check_error(run_heed({"serve", "nowhere.heed"}), "nowhere.heed");
+  check_error(run_heed({"serve", models().llama(), models().llama()}), "two models are called llama");
+  check_error(run_heed({"serve", "=" + models().llama()}), "expected a .heed file, or NAME=FILE");
+  check_error(run_heed({"serve", models().llama(), "--host", "203.0.113.1"}), "203.0.113.1 port 8080");
+  check_error(run_heed({"serve", models().llama(), "--api-key-file", "nowhere"}), "nowhere: cannot be read");
+}
+
+}  // namespace heed::end_to_end
