@@ -141,7 +141,7 @@ void Worker::run(const std::function<void(std::exception_ptr)>& loaded) {
       lost_();
       return;
     }
-    if (stopped_within(std::chrono::seconds(1 << (losses_ - 1)))) return;
+    if (stopped_within(options_.recovery_delay * (1 << (losses_ - 1)))) return;
   }
 }
 
@@ -181,7 +181,7 @@ void Worker::fail_all(const HttpError& error) {
   for (const Job& job : jobs) job.fail(error);
 }
 
-bool Worker::stopped_within(std::chrono::seconds time) {
+bool Worker::stopped_within(std::chrono::milliseconds time) {
   std::unique_lock lock(mutex_);
   return changed_.wait_for(lock, time, [&] { return stop_; });
 }

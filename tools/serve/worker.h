@@ -30,6 +30,8 @@ struct WorkerOptions {
   std::int64_t context = 0;
   std::int64_t slots = 4;    // texts at a time
   std::size_t waiting = 64;  // texts, or pieces of other work, that may wait; more are refused
+  /// How long to wait before a lost device is opened afresh; each time twice as long.
+  std::chrono::milliseconds recovery_delay{1000};
 };
 
 /// A model that is served, on a thread of its own, which alone uses it and its device.
@@ -106,7 +108,7 @@ class Worker {
   void serve(Model& model);
   void fail_all(const HttpError& error);
   /// Waits; true when the worker is to end.
-  bool stopped_within(std::chrono::seconds time);
+  bool stopped_within(std::chrono::milliseconds time);
   void await(std::unique_lock<std::mutex>& lock, std::condition_variable& done, const bool& is_done,
              std::chrono::seconds time, std::atomic<bool>& cancelled);
 
