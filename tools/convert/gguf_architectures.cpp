@@ -95,14 +95,44 @@ void add_stablelm(GgufKeys& keys, const HasTensor& has, nlohmann::json& p) {
   if (!has("blk.0.ffn_norm.weight")) p["norm_place"] = "parallel";
 }
 
+/// Mixtures of experts. Where a file does not say how wide an expert is, it is as wide as the feed-forward; of Qwen's,
+/// as wide as makes the chosen ones together as wide.
+void add_experts(GgufKeys& keys, const HasTensor& has, const GgufArchitecture& architecture, nlohmann::json& p) {
+  const std::int64_t experts = keys.find_size("expert_count").value_or(0);
+  const std::int64_t used = keys.find_size("expert_used_count").value_or(0);
+  if (experts == 0 && used == 0) return;
+  if (architecture.expert_softmax.empty()) keys.unsupported("expert_count", "0");
+  if (used < 1 || used > experts) keys.unsupported("expert_used_count", fmt::format("1 to {}", experts));
+  if (has("blk.0.ffn_gate.0.weight")) {
+    throw Error(
+        "tensor 'blk.0.ffn_gate.0.weight': experts one by one, as older converters wrote them, are not read; convert "
+        "the model to GGUF with a llama.cpp of 2024 or later");
+  }
+  const std::int64_t width = whole(p, "ffn_width");
+  const bool shared_out = architecture.name.starts_with("qwen");
+  p["experts"] = experts;
+  p["experts_used"] = used;
+  p["expert_width"] = keys.find_size("expert_feed_forward_length").value_or(shared_out ? width / used : width);
+  const bool normalises = keys.find_boolean("expert_weights_norm").value_or(architecture.expert_softmax == "chosen");
+  p["expert_softmax"] = normalises ? "chosen" : "all";
+  if (const double scale = keys.find_real("expert_weights_scale").value_or(0); scale != 0) p["expert_scale"] = scale;
+  if (keys.find_size("expert_gating_func").value_or(1) != 1) keys.unsupported("expert_gating_func", "1, softmax");
+  const auto shared = keys.find_size("expert_shared_feed_forward_length");
+  if (has("blk.0.ffn_gate_shexp.weight")) p["shared_expert_width"] = shared.value_or(width);
+}
+
 void add_bloom(GgufKeys&, const HasTensor&, nlohmann::json& p) { p["alibi"] = true; }
 
 // GPT-NeoX and Falcon were trained with the exact GELU, which their files do not say.
 constexpr GgufArchitecture kGgufArchitectures[] = {
-    {.name = "llama", .rope_layout = "interleaved"},
+    {.name = "llama", .rope_layout = "interleaved", .expert_softmax = "chosen"},
     {.name = "granite", .rope_layout = "interleaved", .read = add_granite},
+    {.name = "granitemoe", .rope_layout = "interleaved", .expert_softmax = "chosen", .read = add_granite},
     {.name = "qwen2"},
+    {.name = "qwen2moe", .expert_softmax = "all"},
     {.name = "qwen3", .query_norm = "head"},
+    {.name = "qwen3moe", .query_norm = "head", .expert_softmax = "chosen"},
+    {.name = "olmoe", .query_norm = "all", .expert_softmax = "all"},
     {.name = "gemma", .activation = "gelu_tanh", .read = add_gemma},
     {.name = "gemma2", .norm_place = "both", .activation = "gelu_tanh", .read = add_gemma2},
     {.name = "gemma3", .norm_place = "both", .query_norm = "head", .activation = "gelu_tanh", .read = add_gemma3},
@@ -159,9 +189,6 @@ nlohmann::json gguf_parameters(const GgufArchitecture& architecture, GgufKeys& k
                             keys.full("attention.value_length")));
   }
   if (!keys.find_boolean("attention.causal").value_or(true)) keys.unsupported("attention.causal", "true");
-  for (const char* key : {"expert_count", "expert_used_count"}) {
-    if (keys.find_size(key).value_or(0) != 0) keys.unsupported(key, "0");
-  }
   if (const auto size = keys.find_size("vocab_size"); size && *size != vocabulary) {
     throw Error(fmt::format("tensor 'token_embd.weight' has {} rows, but {} is {}", vocabulary, keys.full("vocab_size"),
                             *size));
@@ -186,6 +213,7 @@ nlohmann::json gguf_parameters(const GgufArchitecture& architecture, GgufKeys& k
   if (architecture.query_norm != "none") p["query_norm"] = architecture.query_norm;
   if (architecture.feed_forward != "gated") p["feed_forward"] = architecture.feed_forward;
   keys.skip("tensor_data_layout");
+  add_experts(keys, has, architecture, p);
   if (architecture.read != nullptr) architecture.read(keys, has, p);
   return p;
 }

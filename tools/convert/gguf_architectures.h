@@ -24,6 +24,8 @@ struct GgufArchitecture {
   std::string_view activation = "silu";
   std::string_view rope_layout = "half";  // empty: no rotary positions
   bool gate_in_up = false;                // ffn_up holds the rows of the gate before its own
+  /// How the chosen experts' weights are made (DecoderParameters::expert_softmax); empty: it has no experts.
+  std::string_view expert_softmax = "";
   /// Changes and adds what only this architecture has; may be null.
   void (*read)(GgufKeys& keys, const HasTensor& has, nlohmann::json& parameters) = nullptr;
 };

@@ -140,6 +140,10 @@ class GgufTensorMapper {
       const std::int64_t width = size("ffn_width");
       return cut(tensor, {{renamed("ffn_up", "ffn_gate"), width}, {renamed("ffn_up", "ffn_up"), width}});
     }
+    // The sigmoid gate of a shared expert is a matrix of one row.
+    if (stem.ends_with(".ffn_gate_inp_shexp") && tensor.shape.size() == 1) {
+      tensor.shape.insert(tensor.shape.begin(), 1);
+    }
     // Falcon with two norms calls attn_norm the one before the feed-forward.
     if (has_second_norm_ && stem.ends_with(".attn_norm")) {
       tensor.name = renamed("attn_norm", "ffn_norm");

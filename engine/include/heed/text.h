@@ -39,7 +39,7 @@ struct SamplingOptions {
   /// Locally typical sampling (Meister et al. 2022): of the tokens whose surprise is nearest to the entropy the fewest
   /// that have this probability together; equals of the last one too. 1: all.
   double typical_p = 1.0;
-  std::map<std::int32_t, double> logit_bias;  // by token: added to its logit, -100 to 100; -infinity forbids it
+  std::map<std::int32_t, double> logit_bias{};  // by token: added to its logit, -100 to 100; -infinity forbids it
   int no_repeat_ngram = 0;  // n, to 64: no n tokens in a row come twice, the prompt's among them; 0: they may
   /// XTC, "exclude top choices": with this probability all tokens that have at least xtc_threshold go, but for the
   /// least probable of them. 0: never.
@@ -50,8 +50,8 @@ struct SamplingOptions {
   double dry_multiplier = 0.0;  // 0: none
   double dry_base = 1.75;
   int dry_allowed_length = 2;
-  int dry_window = -1;                     // tokens; -1: the whole text
-  std::vector<std::int32_t> dry_breakers;  // tokens over which no repetition reaches
+  int dry_window = -1;                       // tokens; -1: the whole text
+  std::vector<std::int32_t> dry_breakers{};  // tokens over which no repetition reaches
 
   /// Throws Error naming the option whose value makes no sense.
   void check() const;

@@ -160,7 +160,7 @@ TEST_CASE("what heed does not understand is refused by name") {
       {"no architecture", [](GgufFile& f) { f.remove("general.architecture"); }, "general.architecture"},
       {"adapter", [](GgufFile& f) { f.text("general.type", "adapter"); }, "general.type"},
       {"split", [](GgufFile& f) { f.u32("split.count", 2); }, "split.count"},
-      {"experts", [](GgufFile& f) { f.u32("llama.expert_count", 8); }, "'llama.expert_count'"},
+      {"experts", [](GgufFile& f) { f.u32("llama.expert_count", 8); }, "'llama.expert_used_count'"},
       {"attention scale", [](GgufFile& f) { f.f32("llama.attention.scale", 2); }, "'llama.attention.scale'"},
       {"logit scale", [](GgufFile& f) { f.f32("llama.logit_scale", 2); }, "'llama.logit_scale'"},
       {"causal", [](GgufFile& f) { f.boolean("llama.attention.causal", false); }, "'llama.attention.causal'"},
