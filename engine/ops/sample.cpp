@@ -43,11 +43,18 @@ std::array<std::uint32_t, 4> philox(std::array<std::uint32_t, 4> counter, std::a
   return counter;
 }
 
-double uniform(const SamplerState& state) {
+namespace {
+
+double number_of(const SamplerState& state, std::uint32_t number) {
   const std::array<std::uint32_t, 4> words =
-      philox({state.step, state.stream, 0, 0}, {state.seed_low, state.seed_high});
+      philox({state.step, state.stream, number, 0}, {state.seed_low, state.seed_high});
   return static_cast<double>(words[0] >> 8) / 16777216.0;
 }
+
+}  // namespace
+
+double uniform(const SamplerState& state) { return number_of(state, 0); }
+double xtc_chance(const SamplerState& state) { return number_of(state, 1); }
 
 std::int64_t sample_token(std::vector<double> logits, const SamplerState& state, bool greedy) {
   std::vector<std::size_t> order;

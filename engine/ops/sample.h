@@ -28,6 +28,8 @@ static_assert(sizeof(SamplerState) == kSamplerWords * 4);
 std::array<std::uint32_t, 4> philox(std::array<std::uint32_t, 4> counter, std::array<std::uint32_t, 2> key);
 /// The state's next number in [0, 1), with 24 bits.
 double uniform(const SamplerState& state);
+/// Another one, which says whether XTC does something at this step (ops/filter_logits.cpp).
+double xtc_chance(const SamplerState& state);
 /// The choice that op sample makes, in double: the reference. -1 when no logit is finite, or one is NaN or infinity.
 std::int64_t sample_token(std::vector<double> logits, const SamplerState& state, bool greedy);
 /// The state of one sequence among the words of many.

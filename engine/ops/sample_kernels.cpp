@@ -16,6 +16,11 @@ std::uint32_t lanes_of_sequence(const Lowering& l, std::uint64_t loops) {
   return l.caps().subgroup_size <= 8 ? lanes : std::max(lanes, l.lanes(256));
 }
 
+std::uint32_t lanes_of_vocabulary(const Lowering& l, std::uint64_t passes, std::uint32_t vocabulary) {
+  const std::uint32_t lanes = lanes_of_sequence(l, passes * vocabulary);
+  return l.caps().subgroup_size <= 8 ? lanes : std::max(lanes, l.lanes(1024));
+}
+
 SampledLogits copy_of_logits(Lowering& l, const SamplePush& push) {
   const std::uint64_t elements = std::uint64_t{push.sequences} * push.vocabulary;
   const Binding copy = l.scratch("changed_logits", elements * 4);

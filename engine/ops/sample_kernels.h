@@ -24,6 +24,9 @@ struct SampledInputs {
 /// How wide the workgroup is that does all of a sequence: as the device makes worthwhile for that many iterations over
 /// the lanes together.
 std::uint32_t lanes_of_sequence(const Lowering& l, std::uint64_t loops);
+/// The same for that many passes over a vocabulary, which only few sequences ask for: on GPUs as wide as workgroups go,
+/// since there is one a sequence.
+std::uint32_t lanes_of_vocabulary(const Lowering& l, std::uint64_t passes, std::uint32_t vocabulary);
 /// A copy of the last rows of input 0, one a sequence of `push`.
 SampledLogits copy_of_logits(Lowering& l, const SamplePush& push);
 /// The repetition penalty on such a copy.

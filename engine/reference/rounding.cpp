@@ -123,7 +123,11 @@ Rounding rounding_of(const Node& node, const std::vector<Shape>& inputs, const s
   }
   if (op == "attention_block") return sum_of(2.0 * last(input(0)) + elements(input(0)), 16.0);
   // Sums of log probabilities of a row of logits.
-  if (one_of(op, {"beam_search", "sample_rows"})) return sum_of(last(input(0)), 8.0);
+  // Biases and penalties of up to 100, which may cancel; DRY multiplies up to 64 times.
+  if (op == "adjust_logits") {
+    return {.exact = false, .result = 80.0, .operand = 80.0, .operands = 1, .absolute = 400.0};
+  }
+  if (one_of(op, {"beam_search", "sample_rows", "token_logprobs"})) return sum_of(last(input(0)), 8.0);
   if (op == "rotary") return sum_of(2.0, 2.0);
   if (op == "reduce") {
     const std::string kind = node.attributes.text("kind");

@@ -164,6 +164,26 @@ TEST_CASE("integers where an op computes, and floats where it counts, are refuse
   CHECK(message("sample", sample, rows, {F32, I32, I32, F32, I32}) == "sample 'n': history is f32, expected i32");
 }
 
+TEST_CASE("ops around the choice of a token refuse what does not fit their sequences") {
+  constexpr DType I32 = DType::I32, F32 = DType::F32;
+  const std::vector<SymbolicShape> adjust = {{2, 40}, {2}, {2}, {16, 2}, {2, 32}, {2, 8}, {2, 2}};
+  const std::vector<DType> types = {F32, I32, I32, I32, I32, I32, I32};
+  const auto with_shape = [](std::vector<SymbolicShape> shapes, std::size_t i, SymbolicShape shape) {
+    shapes[i] = std::move(shape);
+    return shapes;
+  };
+  CHECK(message("adjust_logits", adjust, {}, types) == "no error");
+  CHECK(message("adjust_logits", with_shape(adjust, 0, {1, 40}), {}, types) ==
+        "adjust_logits 'n': logits are [1, 40], expected a row or more for each of 2 sequences");
+  CHECK(message("adjust_logits", with_shape(adjust, 6, {2, 1}), {}, types).find("mask") != std::string::npos);
+  CHECK(message("adjust_logits", with_shape(adjust, 4, {2, 16}), {}, types).find("rules") != std::string::npos);
+  CHECK(message("adjust_logits", with_shape(adjust, 3, {16}), {}, types).find("position") != std::string::npos);
+  const std::vector<SymbolicShape> filter = {{3, 40}, {1}, {16}, {1, 32}};
+  CHECK(message("filter_logits", filter, {}, {F32, I32, I32, I32}) == "no error");
+  CHECK(message("filter_logits", with_shape(filter, 2, {1, 8}), {}, {F32, I32, I32, I32}).find("sampler") !=
+        std::string::npos);
+}
+
 TEST_CASE("attributes of fusion that say nothing, or two things, are refused") {
   const Attributes both = {{"gate", "silu"}, {"activation", "gelu"}};
   CHECK(message("linear", {{2, 3}, {4, 3}}, both) ==
