@@ -12,36 +12,34 @@
 
 namespace heed {
 
-ops::SamplerState sampler_state(const SamplingOptions& options) {
-  ops::SamplerState state;
-  state.seed_low = static_cast<std::uint32_t>(options.seed);
-  state.seed_high = static_cast<std::uint32_t>(options.seed >> 32);
-  state.temperature = static_cast<float>(options.temperature);
-  state.top_k = static_cast<std::uint32_t>(options.top_k);
-  state.top_p = static_cast<float>(options.top_p);
-  state.min_p = static_cast<float>(options.min_p);
-  state.penalty = static_cast<float>(options.repetition_penalty);
-  state.penalty_window = static_cast<std::uint32_t>(options.penalty_window);
-  return state;
-}
-
 Graph Sampling::append_to(const Graph& stepped, Mode mode, bool keep_table) {
   GraphBuilder builder(stepped);
   Graph& graph = builder.graph();
-  graph.name = fmt::format("{}+sampling greedy={} penalty={} keep_table={}", stepped.name, mode.greedy, mode.penalty,
-                           keep_table);
-  const ValueId logits = graph.find("logits");
+  graph.name = fmt::format("{}+sampling {} keep_table={}", stepped.name, mode.text(), keep_table);
+  const ValueId parents = StepState::parents(builder);
+  const ChoiceInputs inputs = {.logits = graph.find("logits"),
+                               .tokens = graph.find("tokens"),
+                               .position = graph.find("position"),
+                               .history = builder.state("search.history", DType::I32, {"positions", "tokens"}),
+                               .sampler = builder.state("search.sampler", DType::I32, {"tokens", ops::kSamplerWords}),
+                               .sequences = "tokens"};
   graph.outputs.clear();  // logits need not outlive the step
+  // The step moves the position on, or ends it.
+  ValueId place = kNoValue;
+  if (mode.logprobs) {
+    const ValueId one = builder.add("cast", "one as i32", {builder.integers("one", {1})}, {{"to", std::string("i32")}});
+    place = builder.add("add", "place", {inputs.position, one});
+  }
+  const ValueId logits = add_rules(builder, mode, inputs);
   builder.add_many(
       "sample_rows", "sample_rows",
-      {logits, graph.find("tokens"), graph.find("position"), StepState::parents(builder),
-       builder.state("search.history", DType::I32, {"positions", "tokens"}),
-       builder.state("search.sampler", DType::I32, {"tokens", ops::kSamplerWords}), graph.find("table"),
+      {logits, inputs.tokens, inputs.position, parents, inputs.history, inputs.sampler, graph.find("table"),
        builder.state("search.sums", DType::F32, {"tokens"}), builder.state("search.options", DType::I32, {"options"})},
       {{"greedy", std::int64_t{mode.greedy}},
        {"penalty", std::int64_t{mode.penalty}},
        {"keep_table", std::int64_t{keep_table}}},
       0);
+  add_logprobs(builder, mode, inputs, place, inputs.tokens);
   validate(graph, ops::is_op);
   return std::move(builder).finish();
 }

@@ -5,28 +5,21 @@
 #include <vector>
 
 #include "generate/search.h"
+#include "generate/token_choice.h"
 #include "graph/graph.h"
 #include "heed/text.h"
 
 namespace heed {
 
-/// The words of a sampler that draws as the options say, for a kernel (ops/sample.h).
-ops::SamplerState sampler_state(const SamplingOptions& options);
-
 /// Sampling of several sentences (ops/sample_rows.cpp): each of a sentence's rows draws its tokens by itself. What
 /// comes does not depend on the other sentences: row w of any draws the numbers of stream w.
 class Sampling : public Search {
  public:
-  struct Mode {
-    bool greedy = false;
-    bool penalty = false;
-    bool operator==(const Mode&) const = default;
-  };
-  static Mode mode_of(const SamplingOptions& options) {
-    return {options.temperature == 0.0, options.repetition_penalty != 1.0};
-  }
+  using Mode = ChoiceMode;
+  static Mode mode_of(const SamplingOptions& options) { return Mode::of(options); }
 
-  /// A graph of StepState::with_rows() that chooses, too: it has one more dimension, `options`, and no output.
+  /// A graph of StepState::with_rows() that chooses, too: it has one more dimension, `options`, those that
+  /// ChoiceStates::reserve() gives sizes, and no output.
   /// `keep_table`: what the state `table` says is the host's, and stays.
   static Graph append_to(const Graph& stepped, Mode mode, bool keep_table = false);
 

@@ -41,7 +41,7 @@ Ids prompt_of(std::size_t length, std::int64_t vocabulary) {
 
 /// The greedy text of `count` tokens after a prompt, made `at_once` tokens a step.
 Ids text_after(TextSession& session, const Ids& prompt, std::int64_t count, std::int64_t at_once) {
-  Ids text = {session.start(prompt, {.temperature = 0.0f}).value()};
+  Ids text = {session.start(prompt, SamplingOptions{.temperature = 0.0}).value()};
   while (static_cast<std::int64_t>(text.size()) < count) {
     const std::int64_t left = count - static_cast<std::int64_t>(text.size());
     for (const std::int32_t token : session.step(static_cast<int>(std::min(left, at_once)))) text.push_back(token);

@@ -7,6 +7,7 @@
 #include <cassert>
 #include <chrono>
 #include <cstring>
+#include <exception>
 #include <limits>
 #include <span>
 
@@ -45,6 +46,7 @@ TextBatch::TextBatch(Gpu& gpu, WeightStore& weights, const TextGraph& text, std:
       pool_(places > 0 ? pages_of(places) : checked_pages(slots, text.context)),
       places_(pool_.available() * PagePool::kPositions),
       rows_graph_(StepState::with_rows(text.graph)),
+      choice_states_(session_, text.vocabulary, std::max(padded_rows(slots), PagePool::kPositions)),
       seconds_a_step_(kSubmissionSeconds) {
   assert(slots > 0);
   const std::int64_t rows = std::max(padded_rows(slots), PagePool::kPositions);
@@ -64,10 +66,10 @@ std::int64_t TextBatch::most_tokens(std::int64_t prompt, std::int64_t max_tokens
   return prompt + std::min(max_tokens, text_.context - prompt);
 }
 
-void TextBatch::check(const std::vector<std::int32_t>& prompt, const SamplingOptions& sampling,
+void TextBatch::check(const std::vector<std::int32_t>& prompt, const TokenChoice& choice,
                       std::int64_t max_tokens) const {
   check_prompt(prompt, text_);
-  sampling.check();
+  choice.check(text_.vocabulary);
   const auto count = static_cast<std::int64_t>(prompt.size());
   const std::int64_t most = most_tokens(count, max_tokens);
   const std::int64_t needed = pages_of(most - 1) * PagePool::kPositions;  // the last token is not fed
@@ -77,15 +79,15 @@ void TextBatch::check(const std::vector<std::int32_t>& prompt, const SamplingOpt
   }
 }
 
-bool TextBatch::add(std::int64_t id, const std::vector<std::int32_t>& prompt, const SamplingOptions& sampling,
+bool TextBatch::add(std::int64_t id, const std::vector<std::int32_t>& prompt, const TokenChoice& choice,
                     std::int64_t max_tokens, std::uint32_t drawn) {
-  check(prompt, sampling, max_tokens);
+  check(prompt, choice, max_tokens);
   assert(max_tokens > 0 && !sequences_.contains(id));
   Sequence sequence;
   sequence.tokens = prompt;
   sequence.prompt = sequence.size();
   sequence.most = most_tokens(sequence.prompt, max_tokens);
-  sequence.sampling = sampling;
+  sequence.choice = choice;
   sequence.drawn = drawn;
   sequence.set_aside = pages_of(sequence.most - 1);  // the last token is not fed
   if (static_cast<std::int64_t>(size()) == slots_ || !pool_.set_aside(sequence.set_aside)) return false;
@@ -186,25 +188,49 @@ void TextBatch::write_table(const std::vector<const Sequence*>& rows, std::int64
   write("table", table);
 }
 
+std::vector<std::uint32_t> TextBatch::masks_of(std::vector<Sequence*>& going, std::vector<Made>& made) const {
+  std::vector<std::uint32_t> masks;
+  for (std::size_t row = 0; row < going.size();) {
+    std::vector<std::uint32_t> own(static_cast<std::size_t>(ops::mask_words(text_.vocabulary)), 0);
+    try {
+      if (going[row]->choice.constraint) own = choice_states_.mask_of(*going[row]->choice.constraint);
+    } catch (const std::exception& error) {
+      // That of one text is no reason to end the others.
+      made[row].broken = going[row]->broken = true;
+      made[row].why = error.what();
+      std::rotate(made.begin() + static_cast<std::ptrdiff_t>(row), made.begin() + static_cast<std::ptrdiff_t>(row) + 1,
+                  made.begin() + static_cast<std::ptrdiff_t>(going.size()));
+      going.erase(going.begin() + static_cast<std::ptrdiff_t>(row));
+      continue;
+    }
+    masks.insert(masks.end(), own.begin(), own.end());
+    ++row;
+  }
+  return masks;
+}
+
 std::vector<TextBatch::Made> TextBatch::step() {
   std::vector<Made> made;
   std::vector<Sequence*> going;
-  Sampling::Mode mode{.greedy = true};
+  ChoiceMode mode{.greedy = true};
   std::int64_t room = text_.context;
   std::int64_t longest = 0;
   for (auto& [id, sequence] : sequences_) {
     if (!sequence.goes()) continue;
     made.push_back({.id = id, .tokens = {}});
     going.push_back(&sequence);
-    const Sampling::Mode own = Sampling::mode_of(sequence.sampling);
-    mode = {.greedy = mode.greedy && own.greedy, .penalty = mode.penalty || own.penalty};
-    room = std::min(room, sequence.most - sequence.size());
+    mode = mode.with(ChoiceMode::of(sequence.choice));
+    room = std::min({room, sequence.most - sequence.size(), sequence.choice.most_steps()});
     longest = std::max(longest, sequence.size());
   }
+  std::vector<std::uint32_t> masks;
+  if (mode.masks) masks = masks_of(going, made);
+  if (going.empty()) return made;
   const int steps = steps_for(seconds_a_step_, room);
   const auto rows = static_cast<std::size_t>(padded_rows(static_cast<std::int64_t>(going.size())));
   std::vector<std::int32_t> tokens(rows, 0), position(rows, -1);
   std::vector<const Sequence*> of_row(rows, nullptr);
+  std::vector<const TokenChoice*> choices(rows, nullptr);
   std::vector<ops::SamplerState> samplers(rows);
   for (std::size_t row = 0; row < going.size(); ++row) {
     Sequence& sequence = *going[row];
@@ -214,20 +240,28 @@ std::vector<TextBatch::Made> TextBatch::step() {
     tokens[row] = sequence.tokens.back();
     position[row] = static_cast<std::int32_t>(sequence.size() - 1);
     of_row[row] = &sequence;
-    samplers[row] = sampler_state(sequence.sampling);
+    choices[row] = &sequence.choice;
+    samplers[row] = sampler_state(sequence.choice);
     samplers[row].step = sequence.drawn + static_cast<std::uint32_t>(sequence.size() - sequence.prompt);
     // The best of one is what a greedy step takes.
-    if (Sampling::mode_of(sequence.sampling).greedy) {
+    if (ChoiceMode::of(sequence.choice).greedy) {
       samplers[row].temperature = 1.0f;
       samplers[row].top_k = 1;
     }
   }
-  Executable& run = executable(step_graph(mode), static_cast<std::int64_t>(rows), static_cast<std::int64_t>(rows));
+  const Bindings choice_dims = choice_states_.reserve(mode, choices);
+  Executable& run =
+      executable(step_graph(mode), static_cast<std::int64_t>(rows), static_cast<std::int64_t>(rows), choice_dims);
   write("tokens", tokens);
   write("position", position);
   write("search.sampler", samplers);
+  choice_states_.write(mode, choices);
+  if (mode.masks) {
+    masks.resize(rows * static_cast<std::size_t>(ops::mask_words(text_.vocabulary)), 0);
+    choice_states_.write_masks(masks);
+  }
   write_table(of_row, longest - 1 + steps);
-  if (mode.penalty) {
+  if (mode.penalty || mode.adjusts) {
     std::vector<std::int32_t> history(static_cast<std::size_t>(longest) * rows, 0);
     for (std::size_t row = 0; row < going.size(); ++row) {
       for (std::size_t p = 0; p < going[row]->tokens.size(); ++p) history[p * rows + row] = going[row]->tokens[p];
@@ -237,6 +271,11 @@ std::vector<TextBatch::Made> TextBatch::step() {
   const auto begin = std::chrono::steady_clock::now();
   session_.run(run, steps);
   seconds_a_step_ = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count() / steps;
+  take_made(going, rows, steps, made);
+  return made;
+}
+
+void TextBatch::take_made(const std::vector<Sequence*>& going, std::size_t rows, int steps, std::vector<Made>& made) {
   for (std::size_t row = 0; row < going.size(); ++row) {
     Sequence& sequence = *going[row];
     for (int i = 0; i < steps && !made[row].broken; ++i) {
@@ -245,30 +284,36 @@ std::vector<TextBatch::Made> TextBatch::step() {
                     (u64(sequence.size()) * rows + row) * 4);
       if (token < 0 || token >= text_.vocabulary) {
         made[row].broken = sequence.broken = true;
-      } else {
-        made[row].tokens.push_back(token);
-        sequence.tokens.push_back(token);
+        continue;
       }
+      if (sequence.choice.logprobs) {
+        made[row].logprobs.push_back(choice_states_.logprobs(sequence.choice, static_cast<std::int64_t>(row),
+                                                             static_cast<std::int64_t>(rows), sequence.size()));
+      }
+      made[row].tokens.push_back(token);
+      sequence.tokens.push_back(token);
     }
   }
-  return made;
 }
 
-const Graph& TextBatch::step_graph(Sampling::Mode mode) {
+const Graph& TextBatch::step_graph(const ChoiceMode& mode) {
   for (const auto& [known, graph] : step_graphs_) {
     if (known == mode) return graph;
   }
   return step_graphs_.emplace_back(mode, Sampling::append_to(rows_graph_, mode, true)).second;
 }
 
-Executable& TextBatch::executable(const Graph& graph, std::int64_t rows, std::int64_t outputs) {
-  return session_.prepare(graph, {{"tokens", rows},
-                                  {"rows", rows},
-                                  {"outputs", outputs},
-                                  {"positions", text_.context},
-                                  {"context", text_.context},
-                                  {"places", places_},
-                                  {"options", static_cast<std::int64_t>(ops::kFirstForced)}});
+Executable& TextBatch::executable(const Graph& graph, std::int64_t rows, std::int64_t outputs,
+                                  const Bindings& besides) {
+  Bindings dims = {{"tokens", rows},
+                   {"rows", rows},
+                   {"outputs", outputs},
+                   {"positions", text_.context},
+                   {"context", text_.context},
+                   {"places", places_},
+                   {"options", static_cast<std::int64_t>(ops::kFirstForced)}};
+  dims.insert(besides.begin(), besides.end());
+  return session_.prepare(graph, dims);
 }
 
 const Plan& TextBatch::step_plan(std::int64_t sequences) {

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <map>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -28,7 +29,9 @@ class TextBatch {
   struct Made {
     std::int64_t id = 0;
     std::vector<std::int32_t> tokens;
-    bool broken = false;  // no token could be chosen behind these: logits hold NaN or infinity, or nothing finite
+    std::vector<TokenLogprobs> logprobs = {};  // of each, where they are asked for
+    bool broken = false;   // no token could be chosen behind these: logits hold NaN or infinity, or nothing finite
+    std::string why = {};  // what the sequence's constraint said instead, where it said something
   };
 
   /// At most `slots` sequences at a time, each of at most text.context positions; `places`: how many positions all of
@@ -38,17 +41,18 @@ class TextBatch {
 
   /// Throws Error when the prompt is empty, holds an id outside the vocabulary, leaves no room in the context, or could
   /// never have the places that it and `max_tokens` more may need; and for options of sampling that make no sense.
-  void check(const std::vector<std::int32_t>& prompt, const SamplingOptions& sampling, std::int64_t max_tokens) const;
+  void check(const std::vector<std::int32_t>& prompt, const TokenChoice& choice, std::int64_t max_tokens) const;
   /// Lets a sequence begin, with room for `max_tokens` behind its prompt or as many as the context holds; false where
   /// all slots are taken, or too few places are left until others have gone. `id` is the caller's name for it; `drawn`:
   /// so many tokens at the prompt's end were drawn before, so that the random generator goes on where it was. Throws
   /// Error where check() does.
-  bool add(std::int64_t id, const std::vector<std::int32_t>& prompt, const SamplingOptions& sampling,
-           std::int64_t max_tokens, std::uint32_t drawn = 0);
+  bool add(std::int64_t id, const std::vector<std::int32_t>& prompt, const TokenChoice& choice, std::int64_t max_tokens,
+           std::uint32_t drawn = 0);
   /// Lets it go, in the midst of a prompt too: its pages are free at once.
   void remove(std::int64_t id);
   /// One submission: a chunk of a prompt, or some steps of all whose prompts are read. A sequence that has no room for
-  /// more gets nothing, until it is removed.
+  /// more gets nothing, until it is removed. While a sequence with a constraint is among them each makes one token: the
+  /// constraint must have accepted it before the next call.
   std::vector<Made> advance();
 
   std::size_t size() const { return sequences_.size(); }
@@ -68,7 +72,7 @@ class TextBatch {
     std::int64_t prompt = 0;           // tokens of it
     std::int64_t most = 0;             // tokens that there may be
     std::int64_t cached = 0;           // positions of the prompt whose keys are in the cache
-    SamplingOptions sampling;
+    TokenChoice choice;
     std::uint32_t drawn = 0;          // before, at the prompt's end
     std::vector<std::int64_t> pages;  // of its positions, in order
     std::int64_t set_aside = 0;       // pages that it may still take
@@ -85,11 +89,15 @@ class TextBatch {
   std::int64_t most_tokens(std::int64_t prompt, std::int64_t max_tokens) const;
   void read_chunk(Sequence& sequence);
   std::vector<Made> step();
+  /// What constraints let come in the rows of a step, ops::mask_words() words each. A sequence whose constraint fails
+  /// is broken, and says why.
+  std::vector<std::uint32_t> masks_of(std::vector<Sequence*>& going, std::vector<Made>& made) const;
+  void take_made(const std::vector<Sequence*>& going, std::size_t rows, int steps, std::vector<Made>& made);
   void take_page(Sequence& sequence);
   /// Writes what a run of so many rows feeds, row by row; sequences[r] none: the row is padding.
   void write_table(const std::vector<const Sequence*>& rows, std::int64_t positions);
-  Executable& executable(const Graph& graph, std::int64_t rows, std::int64_t outputs);
-  const Graph& step_graph(Sampling::Mode mode);
+  Executable& executable(const Graph& graph, std::int64_t rows, std::int64_t outputs, const Bindings& besides = {});
+  const Graph& step_graph(const ChoiceMode& mode);
   template <typename T>
   void write(const char* name, const std::vector<T>& values) {
     session_.write(name, std::as_bytes(std::span(values)));
@@ -101,7 +109,8 @@ class TextBatch {
   PagePool pool_;
   const std::int64_t places_;
   Graph rows_graph_;  // without a choice
-  std::vector<std::pair<Sampling::Mode, Graph>> step_graphs_;
+  ChoiceStates choice_states_;
+  std::vector<std::pair<ChoiceMode, Graph>> step_graphs_;
   std::map<std::int64_t, Sequence> sequences_;  // by id
   std::vector<std::int64_t> arrivals_;          // ids, first come first
   std::int64_t shared_tokens_ = 0;

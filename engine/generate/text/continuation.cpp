@@ -3,9 +3,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <exception>
 #include <utility>
 
-#include "generate/sampling_options.h"
 #include "heed/error.h"
 
 namespace heed {
@@ -23,10 +23,6 @@ Continuation::Continuation(std::vector<std::int32_t> prompt, const GenerationOpt
   if (options.max_tokens <= 0) {
     throw Error(fmt::format("{} new tokens were asked for, expected at least 1", options.max_tokens));
   }
-  const char* const missing = options.logprobs     ? "logprobs"
-                              : options.constraint ? "constraint"
-                                                   : text_only_option(options.sampling);
-  if (missing != nullptr) throw Error(fmt::format("{} is not implemented yet", missing));
   result_.prompt_tokens = std::move(prompt);
 }
 
@@ -46,7 +42,11 @@ bool Continuation::take(std::int32_t token, const TokenLogprobs* logprobs) {
   }
   result_.tokens.push_back(token);
   if (logprobs != nullptr) result_.logprobs.push_back(*logprobs);
-  if (options_.constraint) options_.constraint->accept(token);
+  try {
+    if (options_.constraint) options_.constraint->accept(token);
+  } catch (const std::exception& error) {
+    throw ConstraintError(error.what());
+  }
   if (on_token_) on_token_(token, logprobs);
   if (tokenizer_ != nullptr) show(stream_.push(tokenizer_->piece(token)));
   if (stream_.stopped()) {

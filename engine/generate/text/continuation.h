@@ -8,10 +8,18 @@
 #include <string_view>
 #include <vector>
 
+#include "generate/token_choice.h"
+#include "heed/error.h"
 #include "heed/text.h"
 #include "tokenizer/tokenizer.h"
 
 namespace heed {
+
+/// A constraint could not take a token: what it threw says why.
+class ConstraintError : public Error {
+ public:
+  using Error::Error;
+};
 
 /// One text that is being made: takes tokens as they come, shows their text, and knows when it ends.
 class Continuation {
@@ -27,7 +35,7 @@ class Continuation {
     if (!first_) begin_ = Clock::now();
   }
   /// Takes one token, with its log probabilities where they are asked for; false when the text has ended, with this one
-  /// or before.
+  /// or before. Throws ConstraintError where its constraint does not accept it.
   bool take(std::int32_t token, const TokenLogprobs* logprobs = nullptr);
   /// Ends it from outside, where it has not ended by itself.
   void stop(StopReason reason) {
@@ -35,7 +43,7 @@ class Continuation {
   }
   bool stopped() const { return stopped_.has_value(); }
   bool cancelled() const { return options_.cancelled && options_.cancelled(); }
-  const SamplingOptions& sampling() const { return options_.sampling; }
+  TokenChoice choice() const { return TokenChoice(options_); }
 
   /// The prompt and the tokens made so far.
   std::vector<std::int32_t> so_far() const;

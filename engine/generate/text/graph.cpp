@@ -66,11 +66,13 @@ void check_prompt(const std::vector<std::int32_t>& prompt, const TextGraph& text
   check_tokens(prompt, text.vocabulary);
 }
 
-std::string broken_logits(std::int64_t position, const DeviceCaps& caps, CacheType cache) {
+std::string broken_logits(std::int64_t position, const DeviceCaps& caps, CacheType cache, bool limited) {
   return fmt::format(
-      "position {}: the logits hold NaN or infinity, or nothing finite; the model or the driver is broken: "
+      "position {}: {}the logits hold NaN or infinity, or nothing finite; the model or the driver is broken: "
       "'heed verify' tells which on {}{}",
-      position, caps.name, cache_advice(cache));
+      position,
+      limited ? "nothing is left that may come next (by no-repeat n-gram, logit bias or constraint), or " : "",
+      caps.name, cache_advice(cache));
 }
 
 }  // namespace heed

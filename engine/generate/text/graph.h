@@ -27,7 +27,7 @@ void check_tokens(const std::vector<std::int32_t>& tokens, std::int64_t vocabula
 /// The same, and when the prompt is empty or leaves no room for a token in the context.
 void check_prompt(const std::vector<std::int32_t>& prompt, const TextGraph& text);
 
-/// What to say where no token could be chosen for a position.
-std::string broken_logits(std::int64_t position, const DeviceCaps& caps, CacheType cache);
+/// What to say where no token could be chosen for a position; `limited`: options may have left none.
+std::string broken_logits(std::int64_t position, const DeviceCaps& caps, CacheType cache, bool limited = false);
 
 }  // namespace heed

@@ -154,9 +154,10 @@ Generation TextModel::State::generate(const TextRequest& request) {
   // Reads the prompt and what follows it so far, and takes the next token.
   const auto start = [&] {
     const std::optional<std::int32_t> first =
-        live().start(text.so_far(), options.sampling, options.cancelled, static_cast<std::uint32_t>(text.made()));
+        live().start(text.so_far(), text.choice(), options.cancelled, static_cast<std::uint32_t>(text.made()));
     if (first) {
-      text.take(*first);
+      const std::vector<TokenLogprobs> logprobs = live().logprobs(1);
+      text.take(*first, logprobs.empty() ? nullptr : &logprobs.front());
     } else {
       text.stop(StopReason::Cancelled);
     }
@@ -188,7 +189,7 @@ Generation TextModel::State::generate(const TextRequest& request) {
       text.stop(StopReason::Cancelled);
       break;
     }
-    const std::int64_t wanted = std::min(text.wanted(), live().room());
+    const std::int64_t wanted = std::min({text.wanted(), live().room(), live().most_steps()});
     if (wanted <= 0) {
       text.stop(StopReason::ContextFull);
       break;
@@ -198,8 +199,9 @@ Generation TextModel::State::generate(const TextRequest& request) {
     on_device([&] {
       const std::vector<std::int32_t> tokens = live().step(steps);
       seconds_a_step = seconds_since(begin) / steps;
-      for (const std::int32_t token : tokens) {
-        if (!text.take(token)) break;
+      const std::vector<TokenLogprobs> logprobs = live().logprobs(tokens.size());
+      for (std::size_t i = 0; i < tokens.size(); ++i) {
+        if (!text.take(tokens[i], logprobs.empty() ? nullptr : &logprobs[i])) break;
       }
     });
   }

@@ -41,7 +41,7 @@ struct TextQueue::State {
   bool give_slot(std::int64_t id) {
     Continuation& text = texts.at(id)->continuation;
     text.begin();
-    return model.live_batch().add(id, text.so_far(), text.sampling(), text.wanted(),
+    return model.live_batch().add(id, text.so_far(), text.choice(), text.wanted(),
                                   static_cast<std::uint32_t>(text.made()));
   }
   void end(std::int64_t id) {
@@ -52,6 +52,12 @@ struct TextQueue::State {
   void leave(std::int64_t id) {
     model.live_batch().remove(id);
     std::erase(going, id);
+  }
+  /// Lets it go for good; the others go on.
+  void give_up(std::int64_t id, const Error& error) {
+    leave(id);
+    const std::unique_ptr<Text> text = std::move(texts.extract(id).mapped());
+    text->caller.on_error(error);
   }
   void forget() {
     if (!going.empty()) model.batch.reset();  // with the sequences that are left in it
@@ -92,16 +98,18 @@ struct TextQueue::State {
   void take(const TextBatch::Made& made) {
     Text& text = *texts.at(made.id);
     Continuation& continuation = text.continuation;
-    for (const std::int32_t token : made.tokens) {
-      if (!continuation.take(token)) break;
+    try {
+      for (std::size_t i = 0; i < made.tokens.size(); ++i) {
+        if (!continuation.take(made.tokens[i], made.logprobs.empty() ? nullptr : &made.logprobs[i])) break;
+      }
+    } catch (const ConstraintError& error) {
+      return give_up(made.id, error);
     }
     if (!continuation.stopped() && made.broken) {
-      const Error error(broken_logits(static_cast<std::int64_t>(continuation.so_far().size()),
-                                      model.device.gpu().caps(), model.cache));
-      leave(made.id);
-      const std::unique_ptr<Text> broken = std::move(texts.extract(made.id).mapped());
-      broken->caller.on_error(error);
-      return;
+      if (!made.why.empty()) return give_up(made.id, Error(made.why));
+      return give_up(made.id,
+                     Error(broken_logits(static_cast<std::int64_t>(continuation.so_far().size()),
+                                         model.device.gpu().caps(), model.cache, continuation.choice().limits())));
     }
     if (!model.live_batch().has_room(made.id)) continuation.stop(StopReason::ContextFull);
     if (!continuation.stopped()) return;
@@ -147,7 +155,7 @@ void TextQueue::add(QueuedText text) {
   TextModel::State& model = state.model;
   auto added = std::make_unique<Text>(std::move(text), model.tokenizer.get(), model.end_tokens);
   const TextRequest& request = added->caller.request;
-  model.live_batch().check(request.prompt, request.options.sampling, request.options.max_tokens);
+  model.live_batch().check(request.prompt, TokenChoice(request.options), request.options.max_tokens);
   const std::int64_t id = state.next_id++;
   state.texts.emplace(id, std::move(added));
   state.waiting.push_back(id);

@@ -10,7 +10,6 @@
 #include <string>
 
 #include "generate/attention_weights.h"
-#include "generate/sampling.h"
 #include "generate/text/prompt_runs.h"
 #include "graph/integer.h"
 #include "heed/error.h"
@@ -26,23 +25,29 @@ std::span<const std::byte> object_bytes(const auto& object) { return std::as_byt
 
 }  // namespace
 
-Graph with_sampling(const Graph& decode, std::int64_t context, bool greedy, bool penalty) {
+Graph with_sampling(const Graph& decode, std::int64_t context, const ChoiceMode& mode) {
   GraphBuilder builder(decode);
   Graph& graph = builder.graph();
-  graph.name = fmt::format("{}+sample greedy={} penalty={}", decode.name, greedy, penalty);
+  graph.name = fmt::format("{}+sample {}", decode.name, mode.text());
   // What the step itself moves on is state, not input.
   const ValueId tokens = graph.find("tokens");
   const ValueId position = graph.find("position");
   std::erase_if(graph.inputs, [&](ValueId id) { return id == tokens || id == position; });
   graph.value(tokens).kind = graph.value(position).kind = ValueKind::State;
-  const ValueId logits = graph.find("logits");
+  const ChoiceInputs inputs = {.logits = graph.find("logits"),
+                               .tokens = tokens,
+                               .position = position,
+                               .history = builder.state("history", DType::I32, {context}),
+                               .sampler = builder.state("sampler", DType::I32, {ops::kSamplerWords}),
+                               .sequences = 1};
   graph.outputs.clear();  // logits need not outlive the step
-  const ValueId history = builder.state("history", DType::I32, {context});
-  const ValueId sampler = builder.state("sampler", DType::I32, {ops::kSamplerWords});
   const ValueId token = builder.add(
-      "sample", "sample", {logits, tokens, position, history, sampler},
-      {{"greedy", std::int64_t{greedy}}, {"penalty", std::int64_t{penalty}}, {"rows", std::string("tokens")}});
+      "sample", "sample", {add_rules(builder, mode, inputs), tokens, position, inputs.history, inputs.sampler},
+      {{"greedy", std::int64_t{mode.greedy}},
+       {"penalty", std::int64_t{mode.penalty}},
+       {"rows", std::string("tokens")}});
   builder.output(token, "next_token");
+  add_logprobs(builder, mode, inputs, position, token);
   validate(graph, ops::is_op);
   return std::move(builder).finish();
 }
@@ -54,7 +59,8 @@ TextSession::TextSession(Gpu& gpu, const ModelFile& file, std::int64_t context, 
       source_(file),
       weights_(gpu, source_),
       session_(gpu, weights_),
-      first_positions_(first_positions) {
+      first_positions_(first_positions),
+      choice_states_(session_, text_.vocabulary, 1) {
   session_.reserve("tokens", static_cast<std::uint64_t>(std::min(kPromptChunk, text_.context)) * 4);
   session_.reserve("position", 4);
   // Kernels write a token a step there, and read back only what a repetition penalty looks at.
@@ -66,8 +72,7 @@ const Graph& TextSession::sampled_graph() {
   for (const auto& [mode, graph] : sampled_graphs_) {
     if (mode == mode_) return graph;
   }
-  return sampled_graphs_.emplace_back(mode_, with_sampling(text_.graph, text_.context, mode_.greedy, mode_.penalty))
-      .second;
+  return sampled_graphs_.emplace_back(mode_, with_sampling(text_.graph, text_.context, mode_)).second;
 }
 
 std::int64_t TextSession::room_for(std::int64_t positions) const {
@@ -94,8 +99,9 @@ void TextSession::grow(std::int64_t room) {
 Executable& TextSession::executable(std::int64_t positions, std::int64_t tokens, std::int64_t outputs, bool sampled) {
   const std::int64_t room = room_for(positions);
   grow(room);
-  return session_.prepare(sampled ? sampled_graph() : text_.graph,
-                          {{"tokens", tokens}, {"outputs", outputs}, {"context", room}});
+  Bindings dims = {{"tokens", tokens}, {"outputs", outputs}, {"context", room}};
+  if (sampled) dims.insert(choice_dims_.begin(), choice_dims_.end());
+  return session_.prepare(sampled ? sampled_graph() : text_.graph, dims);
 }
 
 void TextSession::feed(std::span<const std::int32_t> tokens, std::int64_t position) {
@@ -108,19 +114,23 @@ std::int32_t TextSession::token_at(std::int64_t position) {
   std::int32_t token = 0;
   session_.read("history", std::as_writable_bytes(std::span(&token, 1)), static_cast<std::uint64_t>(position) * 4);
   if (token < 0 || token >= text_.vocabulary) {
-    throw Error(broken_logits(position, gpu_.caps(), cache_type()));
+    throw Error(broken_logits(position, gpu_.caps(), cache_type(), choice_.limits()));
   }
   return token;
 }
 
-std::optional<std::int32_t> TextSession::start(const std::vector<std::int32_t>& prompt, const SamplingOptions& sampling,
+std::optional<std::int32_t> TextSession::start(const std::vector<std::int32_t>& prompt, const TokenChoice& choice,
                                                const std::function<bool()>& cancelled, std::uint32_t drawn) {
   const auto count = static_cast<std::int64_t>(prompt.size());
   check_prompt(prompt, text_);
-  sampling.check();
-  mode_ = Sampling::mode_of(sampling);
+  choice.check(text_.vocabulary);
+  choice_ = choice;
+  mode_ = ChoiceMode::of(choice);
+  const TokenChoice* const choices[] = {&choice_};
+  choice_dims_ = choice_states_.reserve(mode_, choices);
+  choice_states_.write(mode_, choices);
 
-  ops::SamplerState state = sampler_state(sampling);
+  ops::SamplerState state = sampler_state(choice);
   state.step = drawn;
   session_.write("sampler", object_bytes(state));
   session_.write("history", std::as_bytes(std::span(prompt)));
@@ -137,7 +147,9 @@ std::optional<std::int32_t> TextSession::start(const std::vector<std::int32_t>& 
     // Only whole chunks are known to have been computed as chunks.
     cached_.resize(std::min(cached_.size(), static_cast<std::size_t>(run.begin / kPromptChunk * kPromptChunk)));
     feed(std::span(prompt).subspan(static_cast<std::size_t>(run.begin), static_cast<std::size_t>(run.size)), run.begin);
-    session_.run(executable(run.begin + run.size, run.size, is_last ? 1 : 0, is_last));
+    Executable& chunk = executable(run.begin + run.size, run.size, is_last ? 1 : 0, is_last);
+    if (is_last) write_mask();
+    session_.run(chunk);
     if (is_last) break;
     if (run.size < kPromptChunk) continue;
     cached_.assign(prompt.begin(), prompt.begin() + run.begin + run.size);
@@ -147,8 +159,21 @@ std::optional<std::int32_t> TextSession::start(const std::vector<std::int32_t>& 
   return token_at(position_);
 }
 
+void TextSession::write_mask() {
+  if (choice_.constraint) choice_states_.write_masks(choice_states_.mask_of(*choice_.constraint));
+}
+
+std::vector<TokenLogprobs> TextSession::logprobs(std::size_t count) {
+  std::vector<TokenLogprobs> logprobs;
+  for (auto place = position_ - static_cast<std::int64_t>(count) + 1; choice_.logprobs && place <= position_; ++place) {
+    logprobs.push_back(choice_states_.logprobs(choice_, 0, 1, place));
+  }
+  return logprobs;
+}
+
 std::vector<std::int32_t> TextSession::step(int count) {
-  assert(count > 0 && count <= room());
+  assert(count > 0 && count <= room() && count <= most_steps());
+  write_mask();
   for (std::int64_t done = 0; done < count;) {
     const std::int64_t before = position_ + done;
     const std::int64_t steps = std::min(count - done, room_for(before + 1) - before);
@@ -247,7 +272,7 @@ std::vector<DispatchTime> TextSession::profile(std::int64_t tokens) {
   if (tokens < 1 || tokens > text_.context) {
     throw Error(fmt::format("{} tokens cannot be profiled in a context of {}", tokens, text_.context));
   }
-  mode_ = {.greedy = true};
+  measure_greedy();
   cached_.clear();
   const PromptRun last = prompt_runs(0, tokens).back();
   const std::vector<std::int32_t> chunk(static_cast<std::size_t>(last.size), 0);
@@ -255,8 +280,14 @@ std::vector<DispatchTime> TextSession::profile(std::int64_t tokens) {
   return session_.time_dispatches(step, kRepeats, [&] { feed(chunk, last.begin); });
 }
 
-const Plan& TextSession::decode_plan() {
+void TextSession::measure_greedy() {
+  choice_ = {};
   mode_ = {.greedy = true};
+  choice_dims_.clear();
+}
+
+const Plan& TextSession::decode_plan() {
+  measure_greedy();
   return executable(1, 1, 1, true).plan();
 }
 

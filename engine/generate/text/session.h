@@ -9,8 +9,8 @@
 
 #include "file/model_file.h"
 #include "generate/cache_type.h"
-#include "generate/sampling.h"
 #include "generate/text/graph.h"
+#include "generate/token_choice.h"
 #include "heed/text.h"
 #include "ops/sample.h"
 #include "runtime/session.h"
@@ -19,7 +19,8 @@ namespace heed {
 
 /// The decode graph of a text model that chooses the next token as well: what a step of generation runs. `tokens` and
 /// `position` become states, beside `history` [context] and `sampler` (ops/sample.h); the only output is `next_token`.
-Graph with_sampling(const Graph& decode, std::int64_t context, bool greedy, bool penalty);
+/// What the mode asks for besides stands around the choice (generate/token_choice.h).
+Graph with_sampling(const Graph& decode, std::int64_t context, const ChoiceMode& mode);
 
 /// The decode graph of a text model on a device, and the step state around it: prompts in chunks, then steps that feed
 /// themselves. Knows token ids, not text. Used by one thread at a time.
@@ -50,10 +51,14 @@ class TextSession {
   /// id outside the vocabulary, or leaves no room in the context. `cancelled`, where there is one, is asked between the
   /// chunks; once it is true nothing is returned, and a sequence must be started before the next step. `drawn`: so many
   /// tokens at the prompt's end were drawn before, so that the random generator goes on where it was.
-  std::optional<std::int32_t> start(const std::vector<std::int32_t>& prompt, const SamplingOptions& sampling,
+  std::optional<std::int32_t> start(const std::vector<std::int32_t>& prompt, const TokenChoice& choice,
                                     const std::function<bool()>& cancelled = {}, std::uint32_t drawn = 0);
-  /// Makes `count` more tokens in one submission and returns them; start() + steps never pass the context.
+  /// Makes `count` more tokens, at most most_steps(), in one submission and returns them; start() + steps never pass
+  /// the context. A constraint must have accepted the tokens before.
   std::vector<std::int32_t> step(int count);
+  std::int64_t most_steps() const { return choice_.most_steps(); }
+  /// Log probabilities of the last `count` tokens that one call of start() or step() made, where they are asked for.
+  std::vector<TokenLogprobs> logprobs(std::size_t count);
   /// How many tokens step() can still make.
   std::int64_t room() const { return text_.context - 1 - position_; }
 
@@ -79,6 +84,9 @@ class TextSession {
   void grow(std::int64_t room);
   const Graph& sampled_graph();
   std::int32_t token_at(std::int64_t position);
+  void write_mask();
+  /// What a greedy step does is looked at: there is no sequence any more.
+  void measure_greedy();
 
   Gpu& gpu_;
   TextGraph text_;
@@ -87,8 +95,11 @@ class TextSession {
   Session session_;
   std::int64_t first_positions_;
   std::int64_t room_ = 0;  // positions that caches have room for; 0: nothing is allocated
-  Sampling::Mode mode_ = {.greedy = true};
-  std::vector<std::pair<Sampling::Mode, Graph>> sampled_graphs_;
+  TokenChoice choice_;
+  ChoiceMode mode_ = {.greedy = true};  // of the choice, or of what is measured
+  ChoiceStates choice_states_;
+  Bindings choice_dims_;
+  std::vector<std::pair<ChoiceMode, Graph>> sampled_graphs_;
   std::vector<std::int32_t> cached_;  // tokens whose keys and values are in the cache, from position 0
   std::int64_t position_ = 0;         // tokens in the cache
 };

@@ -11,12 +11,15 @@
 #include "generate/cache_type.h"
 #include "generate/sampling.h"
 #include "generate/step_state.h"
+#include "generate/text/session.h"
 #include "graph/integer.h"
 #include "graph/quantised.h"
 #include "heed/error.h"
 #include "models/decoder.h"
+#include "ops/logit_rules.h"
 #include "ops/sample.h"
 #include "plan/default_tuning.h"
+#include "planner/infer.h"
 #include "planner/make_plan.h"
 #include "tests/unit/devices/check_plan.h"
 #include "tests/unit/large_gpu.h"
@@ -86,10 +89,13 @@ void add_text(std::vector<Model>& models, const std::string& name, const Graph& 
     models.back().name += ", f16 cache";
     models.back().graph = with_cache_type(decode, CacheType::F16, {});
   }
-  models.push_back({name + ", sampled",
-                    with_sampling(decode, context),
-                    {{"tokens", 1}, {"outputs", 1}, {"context", context}},
-                    large});
+  const Bindings step = {{"tokens", 1}, {"outputs", 1}, {"context", context}};
+  models.push_back({name + ", sampled", with_sampling(decode, context), step, large});
+  const ChoiceMode all = {.adjusts = true, .masks = true, .filters = true, .logprobs = true};
+  models.push_back({name + ", sampled with all options", heed::with_sampling(decode, context, all), step, large});
+  const std::vector<TensorType> types = infer_all(decode, step);
+  const Shape& logits = types[static_cast<std::size_t>(decode.find("logits"))].shape;
+  models.back().dims.insert({{"list", 1024}, {"mask_words", ops::mask_words(logits.back())}});
 }
 
 Graph llama(std::int64_t width, std::int64_t layers, std::int64_t heads, std::int64_t kv_heads, std::int64_t ffn,
