@@ -43,6 +43,7 @@ class Chat {
       : device_(open_device(arguments.device)), model_(device_, arguments.model, arguments.context, arguments.cache) {
     note_cache(arguments.cache, model_.cache_type());
     options_ = arguments.options;
+    arguments.sampling.resolve_tokens(model_, options_.sampling);
     if (!arguments.load.empty()) request_ = read_chat_file(arguments.load);
     if (!request_.messages.empty()) messages_ = nlohmann::ordered_json::parse(request_.messages);
     check_messages(arguments.load);
@@ -221,16 +222,13 @@ void add_chat(Program& program) {
                    "How many tokens an answer has at most (default: no limit but the context)")
       ->transform(integers(1))
       ->type_name("N");
-  add_sampling_options(*verb, a.sampling);
-  verb->add_option("--penalty-window", a.sampling.sampling.penalty_window, "How many tokens the penalty looks back")
-      ->capture_default_str()
-      ->type_name("N");
+  const std::vector<const CLI::Option*> repeatable = add_text_sampling_options(*verb, a.sampling);
   verb->add_option("--context", a.context, "Keep at most this many tokens (default: the model's own)")
       ->transform(integers(1))
       ->type_name("N");
   add_cache_option(*verb, a.cache);
   add_device_option(*verb, a.device);
-  let_last_count(*verb, {});
+  let_last_count(*verb, repeatable);
   verb->callback([&program, arguments] { program.run = [arguments] { return run_chat(*arguments); }; });
 }
 

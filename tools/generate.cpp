@@ -50,6 +50,8 @@ class Generating {
     if (!model_.has_tokenizer() && !arguments.options.stop.empty()) {
       throw Error(fmt::format("{}: --stop needs text, but the model has no tokenizer", arguments.model));
     }
+    options_ = arguments.options;
+    arguments.sampling.resolve_tokens(model_, options_.sampling);
   }
 
   int run() {
@@ -84,7 +86,7 @@ class Generating {
   }
 
   GenerationOptions options_of(const Prompt& prompt, std::uint64_t index, const InterruptFlag& interrupt) const {
-    GenerationOptions options = arguments_.options;
+    GenerationOptions options = options_;
     options.sampling.seed += index;  // so that each can be had alone
     options.cancelled = [&] { return interrupt.raised(); };
     if (const auto* chat = std::get_if<ChatRequest>(&prompt.content)) options.end = model_.chat_end_tokens(*chat);
@@ -230,20 +232,38 @@ class Generating {
   nlohmann::json describe(const Generation& made, const std::string& prompt, const GenerationOptions& options) const {
     const std::size_t steps = made.tokens.empty() ? 0 : made.tokens.size() - 1;
     const std::optional<double> speed = rate(steps, made.generate_seconds);
-    return {{"prompt", prompt},
-            {"prompt_tokens", made.prompt_tokens},
-            {"text", made.text},
-            {"tokens", made.tokens},
-            {"seed", options.sampling.seed},
-            {"stop_reason", stop_reason_name(made.reason)},
-            {"prompt_seconds", made.prompt_seconds},
-            {"generate_seconds", made.generate_seconds},
-            {"device_losses", made.device_losses},
-            {"generated_tokens_per_second", speed ? nlohmann::json(*speed) : nlohmann::json()},
-            {"device", device_.info().name},
-            {"driver", device_.info().driver},
-            {"cache", cache_type_name(model_.cache_type())},
-            {"model", arguments_.model}};
+    nlohmann::json object = {{"prompt", prompt},
+                             {"prompt_tokens", made.prompt_tokens},
+                             {"text", made.text},
+                             {"tokens", made.tokens},
+                             {"seed", options.sampling.seed},
+                             {"stop_reason", stop_reason_name(made.reason)},
+                             {"prompt_seconds", made.prompt_seconds},
+                             {"generate_seconds", made.generate_seconds},
+                             {"device_losses", made.device_losses},
+                             {"generated_tokens_per_second", speed ? nlohmann::json(*speed) : nlohmann::json()},
+                             {"device", device_.info().name},
+                             {"driver", device_.info().driver},
+                             {"cache", cache_type_name(model_.cache_type())},
+                             {"model", arguments_.model}};
+    if (options.logprobs) object["logprobs"] = describe_logprobs(made);
+    return object;
+  }
+
+  nlohmann::json describe_logprobs(const Generation& made) const {
+    const auto describe_one = [&](std::int32_t token, float logprob) {
+      return nlohmann::json{{"token", token}, {"text", token_text(model_, token)}, {"logprob", logprob}};
+    };
+    nlohmann::json tokens = nlohmann::json::array();
+    for (std::size_t i = 0; i < made.tokens.size(); ++i) {
+      nlohmann::json token = describe_one(made.tokens[i], made.logprobs[i].logprob);
+      token["top"] = nlohmann::json::array();
+      for (const TokenLogprobs::Choice& choice : made.logprobs[i].best) {
+        token["top"].push_back(describe_one(choice.token, choice.logprob));
+      }
+      tokens.push_back(std::move(token));
+    }
+    return tokens;
   }
 
   std::string statistics() const {
@@ -272,6 +292,7 @@ class Generating {
   const std::vector<Prompt>& prompts_;
   Device device_;
   TextModel model_;
+  GenerationOptions options_;  // with tokens of the model
   std::size_t prompt_tokens_ = 0;
   std::size_t tokens_ = 0;
   std::size_t steps_ = 0;  // tokens but the first of each, which comes with the prompt
@@ -286,6 +307,9 @@ int run_generate(GenerateArguments& arguments) {
   for (const std::string& stop : arguments.stop) {
     if (stop.empty()) throw Error("--stop: the text is empty; every text would end at once");
     arguments.options.stop.push_back(unescape(stop));
+  }
+  if (arguments.options.logprobs && !arguments.json) {
+    throw Error("--logprobs stands in what --json prints; give that too");
   }
   arguments.sampling.choose_seed();
   arguments.options.sampling = arguments.sampling.sampling;
@@ -333,9 +357,10 @@ void add_generate(Program& program) {
       ->capture_default_str()
       ->transform(integers(1))
       ->type_name("N");
-  add_sampling_options(*verb, a.sampling);
-  verb->add_option("--penalty-window", a.sampling.sampling.penalty_window, "How many tokens the penalty looks back")
-      ->capture_default_str()
+  std::vector<const CLI::Option*> repeatable = add_text_sampling_options(*verb, a.sampling);
+  verb->add_option("--logprobs", a.options.logprobs,
+                   "With --json: log probabilities of each token and of so many of the best, to 20")
+      ->transform(integers(0, kMostLogprobs))
       ->type_name("N");
   CLI::Option* stop = verb->add_option("--stop", a.stop, "End before this text; \\n and \\t are understood; repeatable")
                           ->type_name("TEXT")
@@ -370,7 +395,8 @@ void add_generate(Program& program) {
   verb->add_flag("--echo", a.echo, "Print the prompt before its continuation");
   verb->add_flag("--json", a.json, "Print a JSON object for each continuation, a line each");
   add_device_option(*verb, a.device);
-  let_last_count(*verb, {stop, layer, head});
+  repeatable.insert(repeatable.end(), {stop, layer, head});
+  let_last_count(*verb, repeatable);
   verb->callback([&program, arguments, prompt, tokens, stop] {
     arguments->prompt.has_text = prompt->count() > 0;
     arguments->prompt.has_tokens = tokens->count() > 0;

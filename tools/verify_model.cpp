@@ -216,7 +216,7 @@ class Verifying {
     // The states, and with them the token that is chosen, stay as the device leaves them.
     for (const bool greedy : {true, false}) {
       const auto position = static_cast<std::int64_t>(tensors["position"].data[0]);
-      check(with_sampling(graph, context, greedy, !greedy), dims, tensors,
+      check(with_sampling(graph, context, {.greedy = greedy, .penalty = !greedy}), dims, tensors,
             fmt::format("a token at position {}, {}", position, greedy ? "then the best" : "then one drawn"));
     }
   }

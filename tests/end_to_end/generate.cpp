@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <csignal>
 #include <filesystem>
 #include <fstream>
@@ -123,6 +124,50 @@ TEST_CASE("the same seed gives the same bytes, alone and among several") {
     joined.append(joined.empty() ? "" : "\n").append(one.at("text").get<std::string>());
   }
   CHECK(sampled("7", {"--count", "4"}) == joined);
+}
+
+TEST_CASE("options of sampling change what is made, and --logprobs shows what the model thought of it") {
+  const std::string plain = output_of(greedy({kPrompt}));
+  const auto made = [&](std::vector<std::string> more) {
+    more.push_back("--json");
+    more.push_back(kPrompt);
+    return objects_of(output_of(greedy(std::move(more)))).at(0);
+  };
+  const nlohmann::json told = made({"--logprobs", "3"});
+  CHECK(told.at("text") == plain);
+  CHECK(!made({}).contains("logprobs"));
+  REQUIRE(told.at("logprobs").size() == told.at("tokens").size());
+  for (std::size_t i = 0; i < told.at("tokens").size(); ++i) {
+    const nlohmann::json& token = told.at("logprobs").at(i);
+    CHECK(token.at("token") == told.at("tokens").at(i));
+    CHECK(token.at("logprob").get<double>() < 0.0);
+    REQUIRE(token.at("top").size() == 3);
+    // Greedy: what came is the best.
+    CHECK(token.at("top").at(0).at("token") == token.at("token"));
+    CHECK(token.at("top").at(0).at("logprob") == token.at("logprob"));
+    CHECK(token.at("top").at(1).at("logprob").get<double>() <= token.at("logprob").get<double>());
+  }
+  const std::string first = std::to_string(told.at("tokens").at(0).get<int>());
+  CHECK(made({"--logit-bias", first + "=-inf"}).at("tokens").at(0) ==
+        told.at("logprobs").at(0).at("top").at(1).at("token"));
+  CHECK(made({"--logit-bias", "9=100", "--logit-bias", "8=1"}).at("tokens").at(0) == 9);
+  const nlohmann::json often = made({"--logit-bias", "9=100"}).at("tokens");
+  CHECK(std::count(often.begin(), often.end(), 9) == 12);
+  const nlohmann::json once = made({"--logit-bias", "9=100", "--no-repeat-ngram", "1"}).at("tokens");
+  CHECK(std::count(once.begin(), once.end(), 9) == 1);
+  const nlohmann::json seldom = made({"--logit-bias", "9=100", "--frequency-penalty", "40"}).at("tokens");
+  CHECK(std::count(seldom.begin(), seldom.end(), 9) < 12);
+  const auto refused = [&](std::vector<std::string> more, const char* message) {
+    more.push_back(kPrompt);
+    check_error(run_heed(greedy(std::move(more))), message);
+  };
+  refused({"--logprobs", "3"}, "--logprobs stands in what --json prints");
+  refused({"--logprobs", "21", "--json"}, "--logprobs");
+  refused({"--logit-bias", "9"}, "--logit-bias is '9', expected TOKEN=BIAS");
+  refused({"--logit-bias", "9=1e3"}, "logit bias of token 9 is 1000");
+  refused({"--logit-bias", "999999=1"}, "--logit-bias: there is no token 999999");
+  refused({"--logit-bias", "a text of many tokens=1"}, "expected one");
+  refused({"--typical-p", "2"}, "typical-p is 2");
 }
 
 TEST_CASE("--slots makes several at a time, shown in order, the same bytes with any number") {
