@@ -11,9 +11,10 @@ set(rooms
   "engine/reference:graph file plan ops planner"
   "engine/tokenizer:graph file"
   "engine/chat:tokenizer"
+  "engine/grammar:graph tokenizer"
   "engine/vulkan:"
   "engine/runtime:graph file plan ops planner reference vulkan"
-  "engine/generate:graph file plan ops planner reference tokenizer chat runtime"
+  "engine/generate:graph file plan ops planner reference tokenizer chat grammar runtime"
   "formats:graph file"
   "models:graph file"
   "tools/convert:graph file plan ops planner reference tokenizer chat models")

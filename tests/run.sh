@@ -80,7 +80,7 @@ if ! sh tools/setup.sh --tests ||
 fi
 
 # Only sanitized, or they would have to be built twice.
-device_free='unit_graph unit_file unit_tokenizer unit_chat unit_serve unit_convert unit_sentencepiece unit_ops unit_plan unit_planner'
+device_free='unit_graph unit_file unit_tokenizer unit_chat unit_grammar unit_serve unit_convert unit_sentencepiece unit_ops unit_plan unit_planner'
 device_free_tests="^($(echo "$device_free" | tr ' ' '|')|no_test_case_fails)\$"
 
 can_fuzz() {
