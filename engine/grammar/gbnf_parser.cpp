@@ -11,10 +11,10 @@ namespace heed::grammar {
 namespace {
 
 constexpr std::size_t kMostBytes = std::size_t{4} << 20;
-constexpr int kMostDepth = 100;   // of groups
-constexpr int kMostStacked = 4;  // repetitions of one item
-constexpr std::size_t kMostRules = 1 << 16;       // named ones
-constexpr std::uint32_t kMostTimes = 1 << 16;     // of a repetition
+constexpr int kMostDepth = 100;                // of groups
+constexpr int kMostStacked = 4;                // repetitions of one item
+constexpr std::size_t kMostRules = 1 << 16;    // named ones
+constexpr std::uint32_t kMostTimes = 1 << 16;  // of a repetition
 constexpr std::size_t kLongestName = 256;
 
 bool is_name_character(char c) {

@@ -5,11 +5,11 @@
 namespace heed::grammar {
 namespace {
 
-constexpr std::int64_t kMostWork = 10'000'000;                 // of one call, about a second
-constexpr std::size_t kMostStates = std::size_t{1} << 15;      // that are kept between calls
-constexpr std::size_t kMostKept = std::size_t{1} << 24;        // words
+constexpr std::int64_t kMostWork = 10'000'000;             // of one call, about a second
+constexpr std::size_t kMostStates = std::size_t{1} << 15;  // that are kept between calls
+constexpr std::size_t kMostKept = std::size_t{1} << 24;    // words
 constexpr std::size_t kMostSurroundings = 64;  // more than so many are walked together, with all that is around them
-constexpr std::int64_t kNodesPerWork = 4;                      // of the trie
+constexpr std::int64_t kNodesPerWork = 4;      // of the trie
 
 }  // namespace
 

@@ -16,9 +16,10 @@ namespace heed::grammar {
 /// Which tokens of a vocabulary may come in the states of a grammar. What was found out is kept, for all texts of the
 /// grammar; any thread may call it.
 ///
-/// A token mostly goes on with the rule that the text stands in, or is forbidden there, whatever is around the rule: that
-/// is found by walking the tree of tokens once for each place in a rule. What remains are tokens with which the rule
-/// ends before they do; they are walked on from the rules around it. (XGrammar, Dong et al. 2024, separates tokens so.)
+/// A token mostly goes on with the rule that the text stands in, or is forbidden there, whatever is around the rule:
+/// that is found by walking the tree of tokens once for each place in a rule. What remains are tokens with which the
+/// rule ends before they do; they are walked on from the rules around it. (XGrammar, Dong et al. 2024, separates tokens
+/// so.)
 class Matcher {
  public:
   Matcher(Program program, std::shared_ptr<const TokenTrie> trie);
@@ -38,8 +39,8 @@ class Matcher {
   };
 
   const TokenTrie& trie() const { return *trie_; }
-  /// Sets the bits of the tokens that may come, of words that cover the trie's vocabulary; the others are cleared. Gives
-  /// whether the text is complete.
+  /// Sets the bits of the tokens that may come, of words that cover the trie's vocabulary; the others are cleared.
+  /// Gives whether the text is complete.
   bool allowed(const Place& place, std::span<std::uint32_t> mask);
   bool complete(const Place& place);
   /// Goes on behind these bytes; false, where they may not come, leaves the place where it is.
@@ -75,8 +76,8 @@ class Matcher {
   std::size_t kept_ = 0;                                                 // words in both
 };
 
-/// What a grammar lets come in one text, and the end tokens where the text is complete. Throws Error for end tokens that
-/// are not in the vocabulary, and where there are none.
+/// What a grammar lets come in one text, and the end tokens where the text is complete. Throws Error for end tokens
+/// that are not in the vocabulary, and where there are none.
 std::shared_ptr<TokenConstraint> constrain(std::shared_ptr<Matcher> matcher, std::vector<TokenId> end_tokens);
 
 }  // namespace heed::grammar

@@ -41,9 +41,10 @@ class Compiler {
  private:
   std::uint32_t add(const Node& node) {
     if (program_.nodes.size() == kMostNodes) {
-      throw Error(fmt::format("grammar: rule '{}': the grammar becomes larger than {} nodes; smaller counts of "
-                              "repetitions make it smaller",
-                              program_.rules[naming_].name, kMostNodes));
+      throw Error(
+          fmt::format("grammar: rule '{}': the grammar becomes larger than {} nodes; smaller counts of "
+                      "repetitions make it smaller",
+                      program_.rules[naming_].name, kMostNodes));
     }
     program_.nodes.push_back(node);
     return static_cast<std::uint32_t>(program_.nodes.size() - 1);
@@ -188,9 +189,10 @@ class Ranking {
       if (node.kind != Kind::Call) continue;
       const Program::Rule& called = program.rules[node.other];
       if (component_[called.start] != component_[i]) continue;
-      throw Error(fmt::format("grammar: the rule '{}' is left recursive: it may begin with itself; let it begin with "
-                              "something else, or repeat with *",
-                              called.name));
+      throw Error(
+          fmt::format("grammar: the rule '{}' is left recursive: it may begin with itself; let it begin with "
+                      "something else, or repeat with *",
+                      called.name));
     }
     for (Program::Rule& each : program.rules) each.rank = component_[each.start];
   }
@@ -269,9 +271,10 @@ Program compile(const Grammar& grammar) {
   for (Program::Rule& each : program.rules) {
     each.nullable = empty[each.start];
     if (some[each.start]) continue;
-    throw Error(fmt::format("grammar: the rule '{}' has no text that ends: every alternative needs another of the same "
-                            "kind",
-                            each.name));
+    throw Error(
+        fmt::format("grammar: the rule '{}' has no text that ends: every alternative needs another of the same "
+                    "kind",
+                    each.name));
   }
   Ranking{program};
   classify_bytes(program);

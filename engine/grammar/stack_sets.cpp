@@ -10,7 +10,7 @@
 namespace heed::grammar {
 namespace {
 
-constexpr std::uint32_t kMostDepth = 8192;            // unite() goes down as deep
+constexpr std::uint32_t kMostDepth = 8192;  // unite() goes down as deep
 constexpr std::size_t kMostSets = std::size_t{1} << 21;
 constexpr std::size_t kMostUnited = std::size_t{1} << 18;  // that are remembered
 
@@ -27,8 +27,9 @@ std::uint64_t hash_of(std::span<const StackSets::Top> tops, bool holds_empty) {
 }  // namespace
 
 void fail_at_work_limit() {
-  throw Error("grammar: it is too ambiguous: what may come next takes more steps than heed allows; let fewer rules begin "
-              "or end alike");
+  throw Error(
+      "grammar: it is too ambiguous: what may come next takes more steps than heed allows; let fewer rules begin "
+      "or end alike");
 }
 
 StackSets::StackSets() { intern({}, true); }
@@ -44,7 +45,8 @@ std::uint32_t StackSets::intern(std::span<const Top> tops, bool holds_empty) {
   for (const Top& top : tops) made.depth = std::max(made.depth, sets_[top.below].depth + 1);
   if (made.depth > kMostDepth) throw Error(fmt::format("grammar: the text nests deeper than {} rules", kMostDepth));
   if (sets_.size() == kMostSets) {
-    throw Error(fmt::format("grammar: the text can be read in more than {} ways that differ in what follows", kMostSets));
+    throw Error(
+        fmt::format("grammar: the text can be read in more than {} ways that differ in what follows", kMostSets));
   }
   const auto number = static_cast<std::uint32_t>(sets_.size());
   tops_.insert(tops_.end(), tops.begin(), tops.end());

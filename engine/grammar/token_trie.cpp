@@ -31,7 +31,8 @@ TokenTrie::TokenTrie(const Tokenizer& tokenizer) {
   std::vector<std::size_t> path{0};  // nodes from the root to the last
   std::string_view before;
   const auto close = [&](std::size_t depth) {
-    for (; path.size() > depth + 1; path.pop_back()) nodes_[path.back()].end = static_cast<std::uint32_t>(nodes_.size());
+    for (; path.size() > depth + 1; path.pop_back())
+      nodes_[path.back()].end = static_cast<std::uint32_t>(nodes_.size());
   };
   for (std::size_t i = 0; i < tokens_.size(); ++i) {
     const std::string_view now = bytes(tokens_[i]);
