@@ -50,6 +50,7 @@ chromium-common                            SwiftShader, a second Vulkan driver f
 clang                                      fuzzers
 libclang-rt-dev|libclang-rt-14-dev         fuzzers, sanitizers
 clang-format-14                            formatting
+python3-jsonschema                         texts of JSON schemas
 '
 
 tests=no
