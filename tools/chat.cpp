@@ -8,6 +8,7 @@
 #include "heed/error.h"
 #include "heed/text.h"
 #include "tools/chat_file.h"
+#include "tools/constraint_options.h"
 #include "tools/interrupt.h"
 #include "tools/line_editor.h"
 #include "tools/output.h"
@@ -24,6 +25,7 @@ struct ChatArguments {
   std::string load;
   GenerationOptions options;
   SamplingArguments sampling;
+  ConstraintArguments constraint;
   std::int64_t context = 0;
   CacheType cache = CacheType::Auto;
 };
@@ -44,10 +46,12 @@ class Chat {
     note_cache(arguments.cache, model_.cache_type());
     options_ = arguments.options;
     arguments.sampling.resolve_tokens(model_, options_.sampling);
+    constraint_ = arguments.constraint;
     if (!arguments.load.empty()) request_ = read_chat_file(arguments.load);
     if (!request_.messages.empty()) messages_ = nlohmann::ordered_json::parse(request_.messages);
     check_messages(arguments.load);
     options_.end = model_.chat_end_tokens(request_);
+    constraint_.make(model_, options_.end);  // what is wrong with it is said before anything is asked
     if (!arguments.system.empty()) set_system(arguments.system);
   }
 
@@ -166,6 +170,7 @@ class Chat {
     }
     GenerationOptions options = options_;
     options.sampling.seed += answers_;
+    options.constraint = constraint_.make(model_, options.end);
     Generation made;
     {
       const InterruptFlag interrupt;
@@ -191,6 +196,7 @@ class Chat {
   Device device_;
   TextModel model_;
   GenerationOptions options_;
+  ConstraintArguments constraint_;
   ChatRequest request_;
   nlohmann::ordered_json messages_ = nlohmann::ordered_json::array();
   std::uint64_t answers_ = 0;
@@ -201,6 +207,7 @@ int run_chat(ChatArguments& arguments) {
   arguments.sampling.choose_seed();
   arguments.options.sampling = arguments.sampling.sampling;
   arguments.options.sampling.check();
+  arguments.constraint.read();
   return Chat(arguments).run();
 }
 
@@ -223,6 +230,7 @@ void add_chat(Program& program) {
       ->transform(integers(1))
       ->type_name("N");
   const std::vector<const CLI::Option*> repeatable = add_text_sampling_options(*verb, a.sampling);
+  add_constraint_options(*verb, a.constraint);
   verb->add_option("--context", a.context, "Keep at most this many tokens (default: the model's own)")
       ->transform(integers(1))
       ->type_name("N");

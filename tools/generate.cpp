@@ -10,6 +10,7 @@
 #include "formats/attention_file.h"
 #include "heed/error.h"
 #include "heed/text.h"
+#include "tools/constraint_options.h"
 #include "tools/interrupt.h"
 #include "tools/output.h"
 #include "tools/program.h"
@@ -26,6 +27,7 @@ struct GenerateArguments {
   GenerationOptions options;
   std::vector<std::string> stop;
   SamplingArguments sampling;
+  ConstraintArguments constraint;
   std::int64_t context = 0;
   CacheType cache = CacheType::Auto;
   std::uint64_t count = 1;
@@ -90,6 +92,7 @@ class Generating {
     options.sampling.seed += index;  // so that each can be had alone
     options.cancelled = [&] { return interrupt.raised(); };
     if (const auto* chat = std::get_if<ChatRequest>(&prompt.content)) options.end = model_.chat_end_tokens(*chat);
+    options.constraint = arguments_.constraint.make(model_, options.end);
     return options;
   }
 
@@ -314,6 +317,7 @@ int run_generate(GenerateArguments& arguments) {
   arguments.sampling.choose_seed();
   arguments.options.sampling = arguments.sampling.sampling;
   arguments.options.sampling.check();
+  arguments.constraint.read();
   if (!arguments.attention.empty()) check_attention_path(arguments.attention);
   if (arguments.attention.empty() && (!arguments.layers.empty() || !arguments.heads.empty())) {
     throw Error("--layer and --head say what --attention writes; give that too");
@@ -358,6 +362,7 @@ void add_generate(Program& program) {
       ->transform(integers(1))
       ->type_name("N");
   std::vector<const CLI::Option*> repeatable = add_text_sampling_options(*verb, a.sampling);
+  add_constraint_options(*verb, a.constraint);
   verb->add_option("--logprobs", a.options.logprobs,
                    "With --json: log probabilities of each token and of so many of the best, to 20")
       ->transform(integers(0, kMostLogprobs))

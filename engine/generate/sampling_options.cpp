@@ -5,7 +5,6 @@
 #include <cmath>
 #include <limits>
 
-#include "heed/constraint.h"
 #include "heed/error.h"
 #include "ops/search.h"
 
@@ -17,8 +16,6 @@ void require(bool holds, const char* option, auto value, const char* expected) {
 }
 
 }  // namespace
-
-TokenConstraint::~TokenConstraint() = default;
 
 void SamplingOptions::check() const {
   require(temperature >= 0.0 && std::isfinite(temperature), "temperature", temperature, "0 (greedy) or more");

@@ -6,7 +6,11 @@
 #include "grammar/matcher.h"
 #include "heed/error.h"
 
-namespace heed::grammar {
+namespace heed {
+
+TokenConstraint::~TokenConstraint() = default;
+
+namespace grammar {
 namespace {
 
 class GrammarConstraint final : public TokenConstraint {
@@ -76,4 +80,5 @@ std::shared_ptr<TokenConstraint> constrain(std::shared_ptr<Matcher> matcher, std
   return std::make_shared<GrammarConstraint>(std::move(matcher), std::move(end_tokens));
 }
 
-}  // namespace heed::grammar
+}  // namespace grammar
+}  // namespace heed

@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -143,6 +144,15 @@ class TextModel {
   /// What a token adds to a text: bytes, which may be a part of a character; empty for special tokens, those outside
   /// the vocabulary, and without a tokenizer. Any thread may ask.
   std::string token_text(std::int32_t token) const;
+
+  /// For GenerationOptions::constraint, one for each text: what the model writes is a text of a grammar in GBNF,
+  /// llama.cpp's format, or JSON that is valid by a JSON Schema ({"type": "object"}: any object). README.md says what of
+  /// both heed knows. `end`: tokens at which the text ends besides the model's own, as in GenerationOptions::end; they
+  /// come where the text is complete, and there alone. Any thread may ask; what was made of the last few grammars is
+  /// kept. A constraint may outlive the model. Throws Error naming the place of what is wrong or not understood, and for
+  /// a model without a tokenizer.
+  std::shared_ptr<TokenConstraint> grammar(std::string_view gbnf, std::span<const std::int32_t> end = {}) const;
+  std::shared_ptr<TokenConstraint> json_schema(std::string_view schema, std::span<const std::int32_t> end = {}) const;
 
   /// Whether the model brings a chat template.
   bool has_chat() const;
