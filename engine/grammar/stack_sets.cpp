@@ -10,7 +10,7 @@
 namespace heed::grammar {
 namespace {
 
-constexpr std::uint32_t kMostDepth = 8192;  // unite() goes down as deep
+constexpr std::uint32_t kMostStackDepth = 8192;  // unite() goes down as deep
 constexpr std::size_t kMostSets = std::size_t{1} << 21;
 constexpr std::size_t kMostUnited = std::size_t{1} << 18;  // that are remembered
 
@@ -43,7 +43,8 @@ std::uint32_t StackSets::intern(std::span<const Top> tops, bool holds_empty) {
   }
   Set made{tops_.size(), static_cast<std::uint32_t>(tops.size()), 0, holds_empty};
   for (const Top& top : tops) made.depth = std::max(made.depth, sets_[top.below].depth + 1);
-  if (made.depth > kMostDepth) throw Error(fmt::format("grammar: the text nests deeper than {} rules", kMostDepth));
+  if (made.depth > kMostStackDepth)
+    throw Error(fmt::format("grammar: the text nests deeper than {} rules", kMostStackDepth));
   if (sets_.size() == kMostSets) {
     throw Error(
         fmt::format("grammar: the text can be read in more than {} ways that differ in what follows", kMostSets));

@@ -128,7 +128,9 @@ TEST_CASE("GBNF: what is wrong is named with its line and column") {
       {"root ::= \"ab\"{60000} [^c]{60000} \"ab\"{60000} [^c]{60000} \"ab\"{60000} \"cd\"{60000} \"ef\"{60000}",
        "becomes larger than 524288 nodes"},
   };
-  for (const auto& [grammar, expected] : cases) {
+  for (const auto& one : cases) {
+    const auto& grammar = one.first;
+    const auto& expected = one.second;
     CAPTURE(grammar.substr(0, 200));
     const std::string found = refusal(grammar);
     CAPTURE(found);

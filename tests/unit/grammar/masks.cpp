@@ -90,11 +90,12 @@ void check_masks(const Grammar& grammar, const Tokenizer& tokenizer, unsigned se
 TEST_CASE("masks are what a plain recogniser says of each token") {
   std::vector<std::pair<std::string, const Tokenizer*>> vocabularies{{"many marks", &many_marks()}};
   for (const auto& [name, tokenizer] : golden_tokenizers()) vocabularies.emplace_back(name, tokenizer.get());
-  for (const auto& [text, grammar] : grammars()) {
-    CAPTURE(text);
-    for (const auto& [name, tokenizer] : vocabularies) {
-      CAPTURE(name);
-      for (unsigned seed = 0; seed < (HEED_SLOWNESS > 1 ? 1 : 2); ++seed) check_masks(grammar, *tokenizer, seed, 10);
+  for (const auto& one : grammars()) {
+    CAPTURE(one.first);
+    for (const auto& vocabulary : vocabularies) {
+      CAPTURE(vocabulary.first);
+      for (unsigned seed = 0; seed < (HEED_SLOWNESS > 1 ? 1 : 2); ++seed)
+        check_masks(one.second, *vocabulary.second, seed, 10);
     }
   }
 }

@@ -223,7 +223,9 @@ TEST_CASE("JSON schemas: what is not understood is named with its place") {
       {R"({"enum": [1], "const": 1})", "one of both is enough"},
       {R"({"additionalItems": {}})", "it belongs to a list of schemas in 'items', which is not there"},
   };
-  for (const auto& [schema, expected] : cases) {
+  for (const auto& one : cases) {
+    const auto& schema = one.first;
+    const auto& expected = one.second;
     CAPTURE(schema);
     std::string found;
     try {
