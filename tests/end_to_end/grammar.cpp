@@ -61,7 +61,7 @@ TEST_CASE("--grammar and --json-schema: what is wrong is named before anything i
   const std::string file = folder.path("bad.gbnf").string();
   std::ofstream(file) << "root ::= \"a\"\n  b";
   const std::vector<std::pair<std::vector<std::string>, std::string>> cases = {
-      {{"--grammar", file}, "heed: --grammar: grammar: line 2, column 3: expected"},
+      {{"--grammar", file}, "heed: --grammar: grammar: line 2, column 4: expected '::='"},
       {{"--grammar", folder.path("none").string()}, "cannot open"},
       {{"--json-schema", R"({"type": "objekt"})"},
        "heed: --json-schema: schema: #/type: expected one of null, boolean"},

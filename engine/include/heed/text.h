@@ -146,11 +146,11 @@ class TextModel {
   std::string token_text(std::int32_t token) const;
 
   /// For GenerationOptions::constraint, one for each text: what the model writes is a text of a grammar in GBNF,
-  /// llama.cpp's format, or JSON that is valid by a JSON Schema ({"type": "object"}: any object). README.md says what of
-  /// both heed knows. `end`: tokens at which the text ends besides the model's own, as in GenerationOptions::end; they
-  /// come where the text is complete, and there alone. Any thread may ask; what was made of the last few grammars is
-  /// kept. A constraint may outlive the model. Throws Error naming the place of what is wrong or not understood, and for
-  /// a model without a tokenizer.
+  /// llama.cpp's format, or JSON that is valid by a JSON Schema ({"type": "object"}: any object). README.md says what
+  /// of both heed knows. `end`: tokens at which the text ends besides the model's own, as in GenerationOptions::end;
+  /// they come where the text is complete, and there alone. Any thread may ask; what was made of the last few grammars
+  /// is kept. A constraint may outlive the model. Throws Error naming the place of what is wrong or not understood, and
+  /// for a model without a tokenizer.
   std::shared_ptr<TokenConstraint> grammar(std::string_view gbnf, std::span<const std::int32_t> end = {}) const;
   std::shared_ptr<TokenConstraint> json_schema(std::string_view schema, std::span<const std::int32_t> end = {}) const;
 
