@@ -101,7 +101,7 @@ std::string usage_problem(const CLI::App& app, const CLI::ParseError& error, int
                        verbs.back()->get_name());
   }
   std::string known;
-  for (const CLI::App* verb : app.get_subcommands([](const CLI::App*) { return true; })) {
+  for (const CLI::App* verb : app.get_subcommands([](const CLI::App* verb) { return !verb->get_group().empty(); })) {
     known += (known.empty() ? "" : ", ") + verb->get_name();
   }
   if (argc < 2) return fmt::format("no verb given, expected one of {}; see 'heed --help'", known);
@@ -114,7 +114,12 @@ int run_program(int argc, char** argv) {
   program.start = std::chrono::steady_clock::now();
   program.app.description("heed runs attention-based generative models on any Vulkan device.");
   program.app.name("heed");
-  program.app.footer("'heed VERB --help' says more about a verb, with an example.");
+  program.app.footer(
+      "'heed VERB --help' says more about a verb, with an example.\n"
+      "What is measured and compiled for a device is kept in the folder that the environment variable HEED_CACHE_DIR\n"
+      "names, else in heed of $XDG_CACHE_HOME, else in ~/.cache/heed. Exit codes: 0 when all went well, 1 for "
+      "whatever\n"
+      "went wrong, 130 after Ctrl-C, 141 when nobody reads standard output any more.");
   program.app.require_subcommand(1);
   program.app.set_version_flag("--version", fmt::format("heed {}", kVersion));
   add_devices(program);
@@ -131,6 +136,7 @@ int run_program(int argc, char** argv) {
   add_sound(program);
   add_upscale(program);
   add_bench(program);
+  add_documents(program);
 
   try {
     program.app.parse(argc, argv);

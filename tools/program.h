@@ -42,6 +42,7 @@ void add_draw(Program& program);
 void add_sound(Program& program);
 void add_upscale(Program& program);
 void add_bench(Program& program);
+void add_documents(Program& program);
 
 /// For transform() of an option: an integer of `min` to `max`, in decimal and as large as it is written. CLI11's own
 /// check compares as floating point, and what does not fit 64 bits becomes the largest that does.

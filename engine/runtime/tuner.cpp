@@ -20,7 +20,7 @@ constexpr int kRounds = 6;
 constexpr int kClockRepeats = 3;  // of which the median counts
 constexpr double kWarmUp = 0.1;   // seconds
 constexpr std::uint32_t kMostSharedGroups = 1u << 16;
-constexpr std::size_t kWords = 12;  // of a verdict in the cache
+constexpr std::size_t kVerdictWords = 12;  // of a verdict in the cache
 
 /// Weights of zeros for a graph.
 MemoryWeights zero_weights(const Graph& graph) {
@@ -132,25 +132,25 @@ Tuning tune(Gpu& gpu) {
 }
 
 std::vector<std::byte> tuning_to_bytes(const Tuning& tuning) {
-  const std::uint32_t words[kWords] = {kVersion,
-                                       tuning.texel,
-                                       tuning.same_storage,
-                                       tuning.lane_rows,
-                                       tuning.lanes,
-                                       tuning.rows,
-                                       tuning.max_groups,
-                                       tuning.pairs,
-                                       tuning.shuffle_rows,
-                                       tuning.attention_groups,
-                                       tuning.sample_groups,
-                                       tuning.row_lanes};
+  const std::uint32_t words[kVerdictWords] = {kVersion,
+                                              tuning.texel,
+                                              tuning.same_storage,
+                                              tuning.lane_rows,
+                                              tuning.lanes,
+                                              tuning.rows,
+                                              tuning.max_groups,
+                                              tuning.pairs,
+                                              tuning.shuffle_rows,
+                                              tuning.attention_groups,
+                                              tuning.sample_groups,
+                                              tuning.row_lanes};
   std::vector<std::byte> bytes(sizeof(words));
   std::memcpy(bytes.data(), words, sizeof(words));
   return bytes;
 }
 
 std::optional<Tuning> tuning_from_bytes(std::span<const std::byte> bytes, const DeviceCaps& caps) {
-  std::uint32_t words[kWords];
+  std::uint32_t words[kVerdictWords];
   if (bytes.size() != sizeof(words)) return std::nullopt;
   std::memcpy(words, bytes.data(), sizeof(words));
   const Tuning tuning{.texel = words[1] != 0,

@@ -1,0 +1,178 @@
+"""Text generation and chat."""
+
+import ctypes
+import json
+import queue
+import threading
+
+from . import _library as c
+from .device import Model, numpy
+from .errors import InvalidArgument
+
+_SAMPLING = {name for name, _ in c.SamplingOptions._fields_} - {"size"}
+
+
+class Generation(str):
+    """A continuation: a text, and how it came about.
+
+    tokens: its ids, without an end token. prompt_tokens: those of the prompt. stop_reason: "max_tokens", "end_token",
+    "stop_text", "context_full" or "cancelled". prompt_seconds, generate_seconds: until the first token, and after it.
+    """
+
+    @classmethod
+    def _of(cls, made):
+        text = cls(c.text_at(made.text, made.bytes))
+        text.tokens = list(made.tokens[:made.token_count])
+        text.prompt_tokens = list(made.prompt_tokens[:made.prompt_token_count])
+        text.stop_reason = made.stop_reason.decode()
+        text.prompt_seconds = made.prompt_seconds
+        text.generate_seconds = made.generate_seconds
+        text.device_losses = made.device_losses
+        return text
+
+
+def sampling_of(options):
+    """Takes the sampling options out of `options`."""
+    return c.options(c.SamplingOptions, **{name: options.pop(name) for name in list(options) if name in _SAMPLING})
+
+
+class Stream:
+    """An iterator over a text as it is generated, in pieces of whole characters. The work is done in a thread of its own;
+    it ends when the iterator does, or is closed (also by `del`, or by leaving a `with`). `generation` is the whole then."""
+
+    def __init__(self, work):
+        self.generation = None
+        self._pieces = queue.SimpleQueue()
+        self._stopped = threading.Event()
+        self._error = None
+        self._thread = threading.Thread(target=self._run, args=(work,), daemon=True)
+        self._thread.start()
+
+    def _run(self, work):
+        def take(pointer, count):
+            self._pieces.put(c.text_at(pointer, count))
+            return self._stopped.is_set()
+
+        try:
+            self.generation = work(take, self._stopped.is_set)
+        except BaseException as error:  # pylint: disable=broad-except
+            self._error = error
+        self._pieces.put(None)
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        piece = self._pieces.get() if not self._stopped.is_set() else None
+        if piece is not None:
+            return piece
+        self.close()
+        if self._error is not None:
+            error, self._error = self._error, None
+            raise error
+        raise StopIteration
+
+    def close(self):
+        """Stops the generation, if it goes on, and waits until it has."""
+        self._stopped.set()
+        self._thread.join()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+
+class TextModel(Model):
+    """A model that continues texts and answers chats.
+
+    context: how many tokens it keeps, 0 for the model's own. cache: "f32", "f16" or "auto".
+    """
+
+    _open = "text_model_open"
+
+    def __init__(self, file, device=None, context=None, cache=None):
+        super().__init__(file, device, c.options(c.TextModelOptions, context=context, cache=cache))
+        with c.result("text_model_describe", c.TextModelInfo, self._handle) as info:
+            self.context = info.context
+            self.vocabulary = info.vocabulary
+            self.has_tokenizer = bool(info.has_tokenizer)
+            self.has_chat = bool(info.has_chat)
+
+    def tokenize(self, text, specials=False):
+        """Token ids of a text. With `specials` special tokens that it spells become those; else they are text."""
+        encoded = text.encode("utf-8")
+        with c.result("tokenize", c.Tokens, self._handle, encoded, len(encoded), int(specials)) as tokens:
+            return list(tokens.ids[:tokens.count])
+
+    def detokenize(self, tokens):
+        """The text of token ids."""
+        with c.result("detokenize", c.Text, self._handle, c.ids_of(tokens), len(tokens)) as text:
+            return c.text_at(text.text, text.bytes)
+
+    def generate(self, prompt, stream=False, **options):
+        """Continues a prompt, a text or a list of token ids.
+
+        max_tokens, stop (a list of texts), end_tokens, ignore_end; temperature (0 takes the likeliest token, always),
+        top_k, top_p, min_p, repetition_penalty, penalty_window, seed. Returns a Generation, or with `stream` a Stream.
+        Ctrl-C ends it.
+        """
+        if isinstance(prompt, str):
+            encoded = prompt.encode("utf-8")
+            return self._start("generate", (encoded, len(encoded)), stream, options)
+        return self._start("generate_from_tokens", (c.ids_of(prompt), len(prompt)), stream, options)
+
+    def chat(self, messages, stream=False, tools=None, variables=None, template=None, specials_in_messages=False,
+             **options):
+        """The model's answer to messages, [{"role": "user", "content": "Hello"}]; the other arguments as generate()
+        has them. `tools` is a list of tools' descriptions, `variables` a dict for the template, `template` its name."""
+        chat = self._chat_options(tools, variables, template, specials_in_messages)
+        return self._start("chat", (json.dumps(messages).encode(), ctypes.byref(chat)), stream, options)
+
+    def chat_prompt(self, messages, tools=None, variables=None, template=None, specials_in_messages=False):
+        """The prompt that the model's chat template makes of messages."""
+        chat = self._chat_options(tools, variables, template, specials_in_messages)
+        text = ctypes.POINTER(c.Text)()
+        c.call("chat_prompt", self._handle, json.dumps(messages).encode(), chat, ctypes.byref(text), None)
+        try:
+            return c.text_at(text.contents.text, text.contents.bytes)
+        finally:
+            c.call("free", text)
+
+    def logits(self, tokens):
+        """Logits at every position, a numpy array [tokens, vocabulary] of float32."""
+        made = numpy().empty((len(tokens), self.vocabulary), dtype="float32")
+        place = made.ctypes.data_as(ctypes.POINTER(ctypes.c_float))
+        c.call("logits", self._handle, c.ids_of(tokens), len(tokens), place, made.size)
+        return made
+
+    @staticmethod
+    def _chat_options(tools, variables, template, specials_in_messages):
+        return c.options(c.ChatOptions, name=template, specials_in_messages=int(specials_in_messages),
+                         tools=None if tools is None else json.dumps(tools),
+                         variables=None if variables is None else json.dumps(variables))
+
+    def _start(self, function, prompt, stream, options):
+        sampling = sampling_of(options)
+        stop = options.pop("stop", None) or []
+        stop = [stop] if isinstance(stop, str) else stop
+        stops = (ctypes.c_char_p * len(stop))(*[c.c_text(text, "stop") for text in stop])
+        ends = c.ids_of(options.pop("end_tokens", None) or [])
+        known = {name: options.pop(name, None) for name in ("max_tokens", "ignore_end")}
+        if options:
+            raise InvalidArgument(f"unknown options: {', '.join(sorted(options))}")
+        made = c.options(c.GenerateOptions, **known)
+        made.sampling = ctypes.pointer(sampling)
+        made.stop, made.stop_count = stops, len(stops)
+        made.end_tokens, made.end_token_count = ends, len(ends)
+
+        def work(on_text=None, stopped=None):
+            with c.Callbacks() as callbacks:
+                if on_text is not None:
+                    made.on_text = callbacks.wrap(c.OnText, on_text)
+                made.cancelled = callbacks.wrap(c.Asked, stopped)
+                with c.result(function, c.Generation, self._handle, *prompt, made) as generation:
+                    return Generation._of(generation)
+
+        return Stream(work) if stream else work()
