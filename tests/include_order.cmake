@@ -15,6 +15,7 @@ set(rooms
   "engine/vulkan:"
   "engine/runtime:graph file plan ops planner reference vulkan"
   "engine/generate:graph file plan ops planner reference tokenizer chat grammar runtime"
+  "bindings/c:bindings"
   "formats:graph file"
   "models:graph file"
   "tools/convert:graph file plan ops planner reference tokenizer chat models")

@@ -73,7 +73,7 @@ run_ctest() {
 
 headline "set-up and build"
 if ! sh tools/setup.sh --tests ||
-  ! cmake --build build --parallel "$jobs" --target heed op_cases unit_devices unit_formats unit_vulkan unit_runtime golden end_to_end; then
+  ! cmake --build build --parallel "$jobs" --target heed op_cases unit_devices unit_formats unit_vulkan unit_runtime golden end_to_end heed_bindings_tests; then
   failed=1
   echo "FAILED: build"
   finish
@@ -177,7 +177,7 @@ fi
 headline "formatting"
 formatter=$(command -v clang-format-14 || command -v clang-format || true)
 check_format() {
-  find engine formats models tools tests \( -name '*.h' -o -name '*.cpp' \) -print0 | xargs -0 "$formatter" --dry-run -Werror
+  find engine formats models tools tests bindings examples \( -name '*.h' -o -name '*.cpp' -o -name '*.c' \) -print0 | xargs -0 "$formatter" --dry-run -Werror
 }
 # Versions differ in what they call well formatted; 14 is the project's.
 if [ -n "$formatter" ] && "$formatter" --version | grep -q 'version 14\.'; then

@@ -51,6 +51,9 @@ clang                                      fuzzers
 libclang-rt-dev|libclang-rt-14-dev         fuzzers, sanitizers
 clang-format-14                            formatting
 python3-jsonschema                         texts of JSON schemas
+python3                                    the Python package
+python3-numpy                              arrays of the Python package
+mandoc                                     manual pages
 '
 
 tests=no

@@ -1,0 +1,254 @@
+"""The Python package, on the models that HEED_TEST_MODELS holds."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+import unittest
+
+import heed
+
+try:
+    import numpy as np
+except ImportError:
+    np = None
+
+MODELS = os.environ["HEED_TEST_MODELS"]
+PROGRAM = os.environ["HEED_PROGRAM"]
+
+
+def model_file(name):
+    return os.path.join(MODELS, name + ".heed")
+
+
+needs_numpy = unittest.skipIf(np is None, "SKIPPED: no numpy (Debian: python3-numpy)")
+
+
+def generated_by_program(*options):
+    """What `heed generate` writes for the same."""
+    done = subprocess.run([PROGRAM, "generate", model_file("shakespeare"), "ROMEO:", *options], check=True,
+                          capture_output=True)
+    return done.stdout.decode()
+
+
+class Texts(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.model = heed.load(model_file("shakespeare"))
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.model.close()
+
+    def test_load_gives_the_class_of_the_task(self):
+        self.assertIsInstance(self.model, heed.TextModel)
+        self.assertEqual(heed.task(model_file("shakespeare")), "text-generation")
+        self.assertEqual(self.model.vocabulary, 65)
+        self.assertFalse(self.model.has_chat)
+
+    def test_generates_what_the_program_does(self):
+        made = self.model.generate("ROMEO:", max_tokens=40, seed=3, top_k=10)
+        self.assertEqual(made, generated_by_program("-n", "40", "--seed", "3", "--top-k", "10"))
+        self.assertEqual(len(made.tokens), 40)
+        self.assertEqual(made.stop_reason, "max_tokens")
+        self.assertEqual(made.prompt_tokens, self.model.tokenize("ROMEO:"))
+        self.assertEqual(self.model.detokenize(made.tokens), made)
+        self.assertNotEqual(made, self.model.generate("ROMEO:", max_tokens=40, seed=4, top_k=10))
+
+    def test_streams_the_same(self):
+        whole = self.model.generate("ROMEO:", max_tokens=40, temperature=0)
+        stream = self.model.generate(self.model.tokenize("ROMEO:"), max_tokens=40, temperature=0, stream=True)
+        pieces = list(stream)
+        self.assertGreater(len(pieces), 5)
+        self.assertEqual("".join(pieces), whole)
+        self.assertEqual(stream.generation, whole)
+
+    def test_a_stream_that_is_left_stops(self):
+        with self.model.generate("ROMEO:", max_tokens=200, stream=True) as stream:
+            first = next(stream)
+        self.assertTrue(stream.generation.startswith(first))
+        self.assertEqual(stream.generation.stop_reason, "cancelled")
+        self.assertLess(len(stream.generation.tokens), 200)
+        self.assertRaises(StopIteration, next, stream)
+
+    def test_stop_texts(self):
+        made = self.model.generate("ROMEO:", temperature=0, stop="The")
+        self.assertEqual((made, made.stop_reason), ("\n", "stop_text"))
+
+    def test_refuses(self):
+        for error, words, options in [
+                (heed.Error, "temperature", {"temperature": -1}),
+                (heed.InvalidArgument, "unknown options: heat", {"heat": 1}),
+                (heed.InvalidArgument, "does not fit", {"top_k": 2**40}),
+                (heed.InvalidArgument, "makes no sense", {"max_tokens": "many"}),
+                (heed.InvalidArgument, "zero character", {"stop": ["a\0b"]})]:
+            with self.assertRaisesRegex(error, words):
+                self.model.generate("a", **options)
+        with self.assertRaisesRegex(heed.Error, "chat template"):
+            self.model.chat([{"role": "user", "content": "Hello"}])
+        with self.assertRaisesRegex(heed.Error, "65"):
+            self.model.generate([65])
+        with self.assertRaisesRegex(heed.InvalidArgument, "32 bits"):
+            self.model.generate([2**31])
+        with self.assertRaisesRegex(heed.Error, "65"):
+            list(self.model.generate([65], stream=True))
+
+    def test_closed_models(self):
+        with heed.load(model_file("shakespeare"), context=32) as model:
+            self.assertEqual(model.context, 32)
+        with self.assertRaisesRegex(heed.InvalidArgument, "closed"):
+            model.generate("a")
+        model.close()
+
+    def test_threads_share_a_model(self):
+        expected = self.model.generate("ROMEO:", max_tokens=20, temperature=0)
+        made = []
+        threads = [threading.Thread(target=lambda: made.append(
+            self.model.generate("ROMEO:", max_tokens=20, temperature=0))) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        self.assertEqual(made, [expected] * 4)
+
+    def interrupted(self, work):
+        """Presses Ctrl-C half a second into work(), which takes longer."""
+        timer = threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT))
+        began = time.monotonic()
+        timer.start()
+        try:
+            with self.assertRaises(KeyboardInterrupt):
+                while time.monotonic() < began + 60:
+                    work()
+        finally:
+            timer.join()
+        self.assertLess(time.monotonic() - began, 30)
+        self.assertIs(signal.getsignal(signal.SIGINT), signal.default_int_handler)
+        self.assertEqual(len(self.model.generate("a", max_tokens=3).tokens), 3)
+
+    def test_ctrl_c_ends_a_generation(self):
+        self.interrupted(lambda: self.model.generate("ROMEO:", max_tokens=240))
+
+    def test_ctrl_c_ends_a_stream(self):
+        def work():
+            with self.model.generate("ROMEO:", max_tokens=240, stream=True) as stream:
+                for _ in stream:
+                    pass
+
+        self.interrupted(work)
+
+    @needs_numpy
+    def test_logits_tell_the_greedy_token(self):
+        prompt = self.model.tokenize("ROMEO:")
+        logits = self.model.logits(prompt)
+        self.assertEqual((logits.shape, logits.dtype), ((6, 65), np.float32))
+        self.assertEqual([logits[-1].argmax()], self.model.generate(prompt, max_tokens=1, temperature=0).tokens)
+
+
+class Translations(unittest.TestCase):
+    def test_translates(self):
+        with heed.load(model_file("dates")) as model:
+            self.assertEqual(model.translate("the 3rd of may, 2008"), "2008-05-03")
+            lines = model.translate(["19.08.2030", " ", "sunday, december 25 1994"])
+            self.assertEqual(lines, ["2030-08-19", "", "1994-12-25"])
+            self.assertTrue(lines[0].ended)
+            best = model.translate("19.08.2030", n_best=3, beams=4)
+            self.assertEqual(best[0], "2030-08-19")
+            self.assertEqual([t.score for t in best], sorted((t.score for t in best), reverse=True))
+            drawn = model.translate("19.08.2030", samples=2, n_best=2, temperature=1.0, seed=1)
+            self.assertEqual(len(drawn), 2)
+            with self.assertRaisesRegex(heed.Error, "33"):
+                model.translate("19.08.2030", beams=33)
+
+
+@needs_numpy
+class Pictures(unittest.TestCase):
+    def test_draws(self):
+        with heed.load(model_file("fashion-tokens")) as model:
+            done = []
+            first, second = model.draw("a dark coat", count=2, seed=1, progress=lambda *rows: done.append(rows))
+            self.assertEqual((first.shape, first.dtype), ((28, 28, 1), np.uint8))
+            self.assertTrue((first != second).any())
+            self.assertEqual(done[-1][0], done[-1][1])
+            planes = model.draw("a dark coat", seed=1, dtype="float32")[0]
+            self.assertEqual(planes.shape, (1, 28, 28))
+            rounded = np.floor(planes.clip(0, 1) * np.float32(255) + np.float32(0.5))
+            np.testing.assert_array_equal(rounded[0], first[:, :, 0])
+
+            def stop(*_):
+                raise LookupError("enough")
+
+            with self.assertRaisesRegex(LookupError, "enough"):
+                model.draw("a dark coat", progress=stop)
+            with self.assertRaisesRegex(heed.Error, "word|know"):
+                model.draw("a xylophone")
+            with self.assertRaisesRegex(heed.Error, "see heed_draw"):
+                model.upscale(first)
+            with self.assertRaisesRegex(heed.InvalidArgument, "a picture of shape"):
+                model.upscale(np.zeros(3))
+
+
+@needs_numpy
+class Sounds(unittest.TestCase):
+    def test_speaks(self):
+        with heed.load(model_file("digits-voice")) as model:
+            samples, rate = model.say("seven", seconds=0.1, seed=1)
+            self.assertEqual((len(samples), samples.dtype), (rate // 10, np.float32))
+            again, _ = model.sound("seven", seconds=0.1, seed=1)
+            np.testing.assert_array_equal(samples, again)
+            self.assertGreater(np.abs(samples).max(), 0)
+            with self.assertRaisesRegex(heed.Error, "no-one"):
+                model.say("seven", voice="no-one")
+
+
+@needs_numpy
+class Graphs(unittest.TestCase):
+    def test_runs_a_graph_as_heed_run_does(self):
+        prompt = np.array([30, 27, 25, 17, 27, 10])
+        with heed.GraphModel(model_file("shakespeare")) as graph, heed.load(model_file("shakespeare")) as text:
+            names = [item["name"] for item in graph.describe()["graphs"][0]["inputs"]]
+            self.assertEqual(sorted(names), ["position", "tokens"])
+            logits = graph.run({"tokens": prompt, "position": np.array([0])})["logits"]
+            np.testing.assert_allclose(logits, text.logits(prompt.tolist()), atol=1e-3)
+            # What was read stays in the states, and the last token reads all of it.
+            graph.reset()
+            graph.run({"tokens": prompt[:5], "position": np.array([0])})
+            last = graph.run({"tokens": prompt[5:], "position": np.array([5])}, sizes={"outputs": 1})["logits"]
+            np.testing.assert_allclose(last[0], logits[5], atol=1e-3)
+            for words, inputs in [("is missing", {"tokens": prompt}),
+                                  ("real numbers", {"tokens": prompt * 0.5, "position": np.array([0])}),
+                                  ("complex", {"tokens": prompt * 1j, "position": np.array([0])})]:
+                with self.assertRaisesRegex(heed.Error, words):
+                    graph.run(inputs)
+
+
+class Devices(unittest.TestCase):
+    def test_devices(self):
+        found = heed.devices()
+        self.assertEqual([device.index for device in found], list(range(len(found))))
+        with heed.Device(0) as device:
+            self.assertEqual(device.info.name, found[0].name)
+            first = heed.load(model_file("dates"), device)
+        self.assertEqual(first.translate("19.08.2030"), "2030-08-19")  # a model keeps what it runs on
+        with self.assertRaisesRegex(heed.Error, "no such thing"):
+            heed.Device("no such thing")
+        with self.assertRaisesRegex(heed.Error, "is not a .heed file"):
+            heed.load(__file__)
+        self.assertTrue(issubclass(heed.DeviceLost, heed.Error))
+
+    def test_models_share_the_best_device(self):
+        with heed.load(model_file("dates")) as one, heed.load(model_file("dates")) as other:
+            self.assertIs(one.device, other.device)
+
+    def test_a_library_that_is_not_there_is_named(self):
+        done = subprocess.run([sys.executable, "-c", "import heed"], capture_output=True, check=False,
+                              env={**os.environ, "HEED_LIBRARY": "/nowhere/libheed.so.0"})
+        self.assertEqual(done.returncode, 1)
+        self.assertIn(b"ImportError: heed's shared library cannot be loaded (/nowhere/libheed.so.0 is not there)",
+                      done.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
