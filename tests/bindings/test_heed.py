@@ -1,9 +1,12 @@
 """The Python package, on the models that HEED_TEST_MODELS holds."""
 
+import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import unittest
@@ -16,6 +19,7 @@ except ImportError:
     np = None
 
 MODELS = os.environ["HEED_TEST_MODELS"]
+GOLDEN = os.environ["HEED_TEST_GOLDEN"]
 PROGRAM = os.environ["HEED_PROGRAM"]
 
 
@@ -72,6 +76,17 @@ class Texts(unittest.TestCase):
         self.assertEqual(stream.generation.stop_reason, "cancelled")
         self.assertLess(len(stream.generation.tokens), 200)
         self.assertRaises(StopIteration, next, stream)
+
+    def test_a_stream_that_nobody_has_stops(self):
+        stream = self.model.generate("ROMEO:", max_tokens=200, stream=True)
+        next(stream)
+        work = stream._work
+        del stream
+        self.assertEqual(len(self.model.generate("a", max_tokens=2).tokens), 2)  # waits for its end
+        deadline = time.monotonic() + 10
+        while work.generation is None and time.monotonic() < deadline:
+            time.sleep(0.01)
+        self.assertEqual(work.generation.stop_reason, "cancelled")
 
     def test_stop_texts(self):
         made = self.model.generate("ROMEO:", temperature=0, stop="The")
@@ -145,6 +160,74 @@ class Texts(unittest.TestCase):
         logits = self.model.logits(prompt)
         self.assertEqual((logits.shape, logits.dtype), ((6, 65), np.float32))
         self.assertEqual([logits[-1].argmax()], self.model.generate(prompt, max_tokens=1, temperature=0).tokens)
+
+
+class Converted(unittest.TestCase):
+    """Small models of tests/golden, whose folder is HEED_TEST_GOLDEN."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = tempfile.TemporaryDirectory()
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.folder.cleanup()
+
+    def convert(self, *source):
+        made = os.path.join(self.folder.name, "made.heed")
+        subprocess.run([PROGRAM, "convert", *source, "-o", made], check=True, capture_output=True)
+        return made
+
+    def test_chats_as_the_program_does(self):
+        copy = os.path.join(self.folder.name, "llama")
+        shutil.copytree(os.path.join(GOLDEN, "hf", "llama"), copy)
+        with open(os.path.join(copy, "tokenizer_config.json"), encoding="utf-8") as file:
+            config = json.load(file)
+        config["chat_template"] = "{% for m in messages %}{{ m.role[0] }}:{{ m.content }};{% endfor %}{{ mood }}"
+        with open(os.path.join(copy, "tokenizer_config.json"), "w", encoding="utf-8") as file:
+            json.dump(config, file)
+        made = self.convert(copy)
+        messages = [{"role": "user", "content": "hi \u00e9"}, {"role": "assistant", "content": "ho"}]
+        request = {"messages": messages, "variables": {"mood": "glad"}}
+        program = subprocess.run([PROGRAM, "generate", made, "--chat", "-", "-n", "8", "--temperature", "0", "--json"],
+                                 input=json.dumps(request).encode(), check=True, capture_output=True)
+        expected = json.loads(program.stdout)
+        with heed.load(made) as model:
+            self.assertTrue(model.has_chat)
+            self.assertEqual(model.chat_prompt(messages, variables={"mood": "glad"}), "u:hi \u00e9;a:ho;glad")
+            answer = model.chat(messages, variables={"mood": "glad"}, max_tokens=8, temperature=0)
+            self.assertEqual((answer.prompt_tokens, answer.tokens), (expected["prompt_tokens"], expected["tokens"]))
+            self.assertEqual(answer, expected["text"])
+            self.assertEqual("".join(model.chat(messages, variables={"mood": "glad"}, max_tokens=8, temperature=0,
+                                                stream=True)), answer)
+            with self.assertRaisesRegex(heed.Error, "template"):
+                model.chat(messages, template="none of this name")
+
+    @needs_numpy
+    def test_upscales_as_the_graph_does(self):
+        source = os.path.join(GOLDEN, "pictures", "i9_super_resolution")
+        describe = os.path.join(self.folder.name, "describe.json")
+        with open(describe, "w", encoding="utf-8") as file:
+            json.dump({"task": "image-to-image", "roles": {"x": {"role": "image", "range": [0, 1]},
+                                                           "y": {"role": "image", "range": [0, 1]}}}, file)
+        made = self.convert(os.path.join(source, "model.onnx"), "--describe", describe)
+        rng = np.random.default_rng(1)
+        with heed.load(made) as model, heed.GraphModel(made) as graph:
+            self.assertIsInstance(model, heed.PictureModel)
+            about = graph.describe()["graphs"][0]
+            channels = int(about["inputs"][0]["shape"][1])
+            picture = rng.random((channels, 24, 20), dtype=np.float32)
+            large = model.upscale(picture)
+            self.assertEqual(large.dtype, np.float32)
+            self.assertGreater(large.shape[1], 24)
+            self.assertEqual(large.shape[1] * 20, large.shape[2] * 24)
+            run = graph.run({about["inputs"][0]["name"]: picture[None]})[about["outputs"][0]][0]
+            np.testing.assert_allclose(run, large, atol=1e-4)
+            rows = np.round(picture * 255).astype(np.uint8).transpose(1, 2, 0)
+            shown = model.upscale(rows)
+            self.assertEqual((shown.dtype, shown.shape), (np.uint8, (*large.shape[1:], large.shape[0])))
+            near = np.abs(shown.transpose(2, 0, 1) / 255 - large.clip(0, 1))
+            self.assertLess(near.mean(), 0.02)
 
 
 class Translations(unittest.TestCase):

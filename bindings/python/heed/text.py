@@ -4,6 +4,7 @@ import ctypes
 import json
 import queue
 import threading
+import weakref
 
 from . import _library as c
 from .device import Model, numpy
@@ -36,45 +37,61 @@ def sampling_of(options):
     return c.options(c.SamplingOptions, **{name: options.pop(name) for name in list(options) if name in _SAMPLING})
 
 
-class Stream:
-    """An iterator over a text as it is generated, in pieces of whole characters. The work is done in a thread of its own;
-    it ends when the iterator does, or is closed (also by `del`, or by leaving a `with`). `generation` is the whole then."""
+class _Work:
+    """What a Stream and its thread share; the thread does not keep the Stream alive."""
 
     def __init__(self, work):
+        self.work = work
+        self.pieces = queue.SimpleQueue()
+        self.stopped = threading.Event()
         self.generation = None
-        self._pieces = queue.SimpleQueue()
-        self._stopped = threading.Event()
-        self._error = None
-        self._thread = threading.Thread(target=self._run, args=(work,), daemon=True)
-        self._thread.start()
+        self.error = None
 
-    def _run(self, work):
+    def run(self):
+        """In the thread."""
+
         def take(pointer, count):
-            self._pieces.put(c.text_at(pointer, count))
-            return self._stopped.is_set()
+            self.pieces.put(c.text_at(pointer, count))
+            return self.stopped.is_set()
 
         try:
-            self.generation = work(take, self._stopped.is_set)
+            self.generation = self.work(take, self.stopped.is_set)
         except BaseException as error:  # pylint: disable=broad-except
-            self._error = error
-        self._pieces.put(None)
+            self.error = error
+        self.pieces.put(None)
+
+
+class Stream:
+    """An iterator over a text as it is generated, in pieces of whole characters. The work is done in a thread of its own;
+    it is stopped by close(), at the end of a `with`, and when nobody has the iterator any more."""
+
+    def __init__(self, work):
+        self._work = _Work(work)
+        self._ending = weakref.finalize(self, self._work.stopped.set)
+        self._thread = threading.Thread(target=self._work.run, daemon=True)
+        self._thread.start()
+
+    @property
+    def generation(self):
+        """The whole, a Generation, once it has ended; None before."""
+        return self._work.generation
 
     def __iter__(self):
         return self
 
     def __next__(self):
-        piece = self._pieces.get() if not self._stopped.is_set() else None
+        piece = None if self._work.stopped.is_set() else self._work.pieces.get()
         if piece is not None:
             return piece
         self.close()
-        if self._error is not None:
-            error, self._error = self._error, None
+        error, self._work.error = self._work.error, None
+        if error is not None:
             raise error
         raise StopIteration
 
     def close(self):
         """Stops the generation, if it goes on, and waits until it has."""
-        self._stopped.set()
+        self._work.stopped.set()
         self._thread.join()
 
     def __enter__(self):
