@@ -50,7 +50,8 @@ configure_package_config_file(cmake/heedConfig.cmake.in ${CMAKE_BINARY_DIR}/heed
 write_basic_package_version_file(${CMAKE_BINARY_DIR}/heedConfigVersion.cmake COMPATIBILITY SameMinorVersion)
 install(FILES ${CMAKE_BINARY_DIR}/heedConfig.cmake ${CMAKE_BINARY_DIR}/heedConfigVersion.cmake
   DESTINATION ${config_folder} ${development})
-list(TRANSFORM HEED_ARCHIVE_LIBRARIES PREPEND -l OUTPUT_VARIABLE HEED_PKGCONFIG_LIBRARIES)
+set(HEED_PKGCONFIG_LIBRARIES ${HEED_ARCHIVE_LIBRARIES} ${CMAKE_DL_LIBS})
+list(TRANSFORM HEED_PKGCONFIG_LIBRARIES PREPEND -l)
 list(JOIN HEED_PKGCONFIG_LIBRARIES " " HEED_PKGCONFIG_LIBRARIES)
 string(REPLACE "LINKER:" "-Wl," HEED_PKGCONFIG_LINK_OPTIONS "${HEED_ARCHIVE_LINK_OPTIONS}")
 foreach(file heed heed-c++)

@@ -84,15 +84,15 @@ apt_install --no-install-recommends python3 python3-numpy
 examples=/usr/share/doc/heed/examples
 apt_install --no-install-recommends "/tmp/$(basename "$development")" g++ cmake make pkg-config
 expect "$(inside python3 $examples/stream.py $models/shakespeare.heed ROMEO:)" '60 tokens, max_tokens'
-expect "$(inside python3 -c 'import heed; print(heed.load("/usr/share/heed/models/fashion-tokens.heed").draw("a boot")[0].shape)')" '(28, 28, 1)'
+expect "$(inside python3 -c 'import heed; print(heed.load("/usr/share/heed/models/fashion-tokens.heed").draw("a boot")[0].shape)')" '(32, 32, 1)'
 inside cmake -S $examples -B /tmp/examples >"$build/examples.log" 2>&1 && inside cmake --build /tmp/examples >>"$build/examples.log" 2>&1 || {
   cat "$build/examples.log"
   fail "the examples cannot be built"
 }
-expect "$(inside /tmp/examples/generate $models/shakespeare.heed ROMEO:)" 'tokens, cancelled\]'
+expect "$(inside /tmp/examples/generate $models/shakespeare.heed ROMEO:)" 'tokens, [a-z_]*\]'
 expect "$(echo 19.08.2030 | inside /tmp/examples/translate $models/dates.heed)" '^2030-08-19$'
 inside sh -c "cc $examples/generate.c \$(pkg-config --cflags --libs heed) -o /tmp/generate"
-expect "$(inside /tmp/generate $models/shakespeare.heed ROMEO:)" 'tokens, cancelled\]'
+expect "$(inside /tmp/generate $models/shakespeare.heed ROMEO:)" 'tokens, [a-z_]*\]'
 
 inside apt-get purge -y -q heed heed-dev >>"$build/apt.log" 2>&1 || fail "apt-get purge"
 left=$(find "$root/usr" "$root/etc" -path '*heed*' ! -path '*/.cache/*' | head -n 5)

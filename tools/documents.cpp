@@ -51,6 +51,7 @@ OptionText option_text(const CLI::Option& option) {
     if (option.get_items_expected_max() > 0) text.value = type.substr(0, type.find(':'));
   } else {
     text.value = option.get_name(true);
+    text.many = option.get_items_expected_max() > 1;
   }
   text.about = option.get_description();
   if (!option.get_default_str().empty()) text.about += fmt::format(" (default: {})", option.get_default_str());

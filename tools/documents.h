@@ -16,6 +16,7 @@ struct OptionText {
   std::string value;               // "FILE"; of an operand its name; none of a flag
   std::string about;               // the default too
   bool required = false;
+  bool many = false;  // an operand that may stand several times
   Completion kind = Completion::None;
   std::vector<std::string> choices;
 };

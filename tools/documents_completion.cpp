@@ -175,7 +175,10 @@ std::string zsh_completion(const std::vector<VerbText>& verbs) {
       }
     }
     for (const OptionText& operand : verb.operands) {
-      cases += " \\\n            " + shell_word((operand.required ? ":" : "::") + zsh_action(operand));
+      cases += " \\\n            " + shell_word((operand.many       ? "*:"
+                                                 : operand.required ? ":"
+                                                                    : "::") +
+                                                zsh_action(operand));
     }
     cases += "\n          ;;\n";
   }

@@ -111,7 +111,8 @@ std::string verb_manual(const VerbText& verb) {
   std::string text = heading("heed-" + verb.name, verb.about);
   text += ".SH SYNOPSIS\n" + bold("heed " + verb.name) + " [" + italic("option") + " ...]";
   for (const OptionText& operand : verb.operands) {
-    text += operand.required ? " " + italic(operand.value) : " [" + italic(operand.value) + "]";
+    const std::string value = italic(operand.value) + (operand.many ? " ..." : "");
+    text += operand.required ? " " + value : " [" + value + "]";
   }
   for (const OptionText& option : verb.options) {
     if (option.required) text += " " + bold(option.names.front()) + " " + italic(option.value);

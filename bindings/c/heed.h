@@ -5,7 +5,8 @@
  *
  * Handles. heed_device and the models are numbers in the clothes of pointers; they are never used twice. NULL, a handle
  * that was closed, one of another type and one that never was are refused with HEED_INVALID_ARGUMENT. heed_close()
- * closes any of them, in any order: a model keeps its device as long as it needs it.
+ * closes any of them, in any order: a model keeps its device as long as it needs it. A device keeps the kernels that
+ * were compiled for the next time when it is closed, with all its models; not when the program ends before that.
  *
  * Memory. What a function gives (heed_generation, heed_picture, ...) belongs to the caller, who hands it to heed_free()
  * once. Its fields must not be changed. What callers pass is theirs, and is not looked at after the call. Texts are
