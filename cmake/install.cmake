@@ -35,7 +35,11 @@ install(DIRECTORY bindings/python/heed DESTINATION lib/python3/dist-packages ${r
 install(FILES README.md LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR} ${runtime})
 configure_file(cmake/heed.service.in ${CMAKE_BINARY_DIR}/heed.service @ONLY)
 install(FILES ${CMAKE_BINARY_DIR}/heed.service DESTINATION lib/systemd/system ${runtime})
-install(FILES cmake/heed.default DESTINATION ${CMAKE_INSTALL_FULL_SYSCONFDIR}/default RENAME heed ${runtime})
+set(defaults ${CMAKE_INSTALL_SYSCONFDIR}/default)  # in the prefix, wherever that is in the end
+if(CMAKE_INSTALL_PREFIX STREQUAL "/usr")
+  set(defaults /etc/default)
+endif()
+install(FILES cmake/heed.default DESTINATION ${defaults} RENAME heed ${runtime})
 
 # For those who build on it.
 set(development COMPONENT development)
@@ -54,6 +58,7 @@ set(HEED_PKGCONFIG_LIBRARIES ${HEED_ARCHIVE_LIBRARIES} ${CMAKE_DL_LIBS})
 list(TRANSFORM HEED_PKGCONFIG_LIBRARIES PREPEND -l)
 list(JOIN HEED_PKGCONFIG_LIBRARIES " " HEED_PKGCONFIG_LIBRARIES)
 string(REPLACE "LINKER:" "-Wl," HEED_PKGCONFIG_LINK_OPTIONS "${HEED_ARCHIVE_LINK_OPTIONS}")
+file(RELATIVE_PATH HEED_PKGCONFIG_UP ${CMAKE_INSTALL_FULL_LIBDIR}/pkgconfig ${CMAKE_INSTALL_PREFIX})
 foreach(file heed heed-c++)
   configure_file(cmake/${file}.pc.in ${CMAKE_BINARY_DIR}/${file}.pc @ONLY)
   install(FILES ${CMAKE_BINARY_DIR}/${file}.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig ${development})
@@ -79,17 +84,17 @@ set(CPACK_DEBIAN_RUNTIME_PACKAGE_DEPENDS libvulkan1)
 set(CPACK_DEBIAN_RUNTIME_PACKAGE_RECOMMENDS mesa-vulkan-drivers)
 set(CPACK_DEBIAN_RUNTIME_PACKAGE_SUGGESTS "python3, python3-numpy, heed-dev")
 set(CPACK_COMPONENT_RUNTIME_DESCRIPTION "inference engine for attention models on Vulkan devices
- Runs generative models of text, translation, pictures and sound on any device
- that has Vulkan 1.1, CPUs with a driver for them too. This package has the
- program, the shared library with its Python module, and small models.")
+Runs generative models of text, translation, pictures and sound on any device
+that has Vulkan 1.1, CPUs with a driver for them too. This package has the
+program, the shared library with its Python module, and small models.")
 set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_NAME heed-dev)
 set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_SECTION libdevel)
 set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_SHLIBDEPS OFF)
 set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_DEPENDS
   "heed (= ${PROJECT_VERSION}), libfmt-dev, libxxhash-dev, libonig-dev, libutf8proc-dev")
 set(CPACK_COMPONENT_DEVELOPMENT_DESCRIPTION "inference engine for attention models, to build on
- Headers for C and C++, the static library, packages for CMake and pkg-config,
- and examples.")
-set(CPACK_DEBIAN_RUNTIME_PACKAGE_CONTROL_EXTRA ${CMAKE_BINARY_DIR}/conffiles)
+Headers for C and C++, the static library, packages for CMake and pkg-config,
+and examples.")
+set(CPACK_DEBIAN_RUNTIME_PACKAGE_CONTROL_EXTRA ${CMAKE_BINARY_DIR}/conffiles ${CMAKE_SOURCE_DIR}/cmake/prerm)
 file(CONFIGURE OUTPUT ${CMAKE_BINARY_DIR}/conffiles CONTENT "/etc/default/heed\n")
 include(CPack)

@@ -16,7 +16,7 @@ say "install"
 cmake --install "$build" --prefix "$root" >"$root/install.log"
 library=$(dirname "$(find "$root" -name libheed.so.0)")
 for file in bin/heed include/heed.h include/heed/model.h include/heed/text.h share/man/man1/heed-generate.1 \
-  share/heed/models/shakespeare.heed lib/systemd/system/heed.service; do
+  share/heed/models/shakespeare.heed lib/systemd/system/heed.service etc/default/heed; do
   [ -e "$root/$file" ] || fail "$file is not installed"
 done
 models=$root/share/heed/models
@@ -46,12 +46,10 @@ expect "$first" ':libc$'
 
 say "pkg-config"
 export PKG_CONFIG_PATH="$library/pkgconfig"
-# The files say where heed is to be in the end.
-flags() { pkg-config --define-variable=prefix="$root" --define-variable=libdir="$library" --define-variable=includedir="$root/include" "$@"; }
 # shellcheck disable=SC2046  # lists of words
-${CC:-cc} "$source/examples/generate.c" $(flags --cflags --libs heed) -Wl,-rpath,"$library" -o "$root/generate"
+${CC:-cc} "$source/examples/generate.c" $(pkg-config --cflags --libs heed) -Wl,-rpath,"$library" -o "$root/generate"
 # shellcheck disable=SC2046
-${CXX:-c++} -std=c++20 "$source/examples/translate.cpp" $(flags --cflags --libs heed-c++) -o "$root/translate"
+${CXX:-c++} -std=c++20 "$source/examples/translate.cpp" $(pkg-config --cflags --libs heed-c++) -o "$root/translate"
 expect "$("$root/generate" "$models/shakespeare.heed" ROMEO:)" 'tokens, [a-z_]*\]'
 expect "$(echo 19.08.2030 | "$root/translate" "$models/dates.heed")" '^2030-08-19$'
 expect "$(pkg-config --modversion heed)" "^$("$root/bin/heed" --version | sed 's/heed //')\$"
