@@ -34,6 +34,14 @@ others=$(nm -D --defined-only "$library/libheed.so.0" | awk '{ print $3 }' | gre
 declared=$(sed -n 's/^HEED_API .*[ *]\(heed_[a-z_]*\)(.*/\1/p' "$root/include/heed.h" | sort)
 [ "$functions" = "$declared" ] || fail "heed.h declares other functions than the library has"
 
+say "versions agree"
+version=$("$root/bin/heed" --version | sed 's/heed //')
+expect "$(grep '^version' "$source/bindings/python/pyproject.toml")" "\"$version\""
+abi=$(sed -n 's/^#define HEED_ABI_VERSION //p' "$root/include/heed.h")
+[ -e "$library/libheed.so.$abi" ] || fail "there is no libheed.so.$abi"
+expect "$(readelf -d "$library/libheed.so.0" | grep SONAME)" "libheed.so.$abi"
+expect "$(grep '^ABI_VERSION' "$root/lib/python3/dist-packages/heed/_library.py")" "= $abi\$"
+
 say "find_package(heed)"
 cmake -S "$source/examples" -B "$root/by-cmake" -DCMAKE_PREFIX_PATH="$root" >"$root/cmake.log" || { cat "$root/cmake.log"; fail "cmake"; }
 cmake --build "$root/by-cmake" >>"$root/cmake.log" || { cat "$root/cmake.log"; fail "cmake --build"; }
@@ -52,7 +60,7 @@ ${CC:-cc} "$source/examples/generate.c" $(pkg-config --cflags --libs heed) -Wl,-
 ${CXX:-c++} -std=c++20 "$source/examples/translate.cpp" $(pkg-config --cflags --libs heed-c++) -o "$root/translate"
 expect "$("$root/generate" "$models/shakespeare.heed" ROMEO:)" 'tokens, [a-z_]*\]'
 expect "$(echo 19.08.2030 | "$root/translate" "$models/dates.heed")" '^2030-08-19$'
-expect "$(pkg-config --modversion heed)" "^$("$root/bin/heed" --version | sed 's/heed //')\$"
+expect "$(pkg-config --modversion heed)" "^$version\$"
 
 say "Python finds the library that it is installed with"
 if [ -x /usr/bin/python3 ]; then
