@@ -14,6 +14,7 @@ fail() { echo "FAILED: $1" >&2; exit 1; }
 expect() { echo "$1" | grep -q "$2" || { echo "$1"; fail "expected $2"; }; }
 
 command -v dpkg-buildflags >/dev/null || skip "no dpkg-buildflags (Debian: dpkg-dev)"
+# shellcheck disable=SC1091
 . /etc/os-release
 [ "${VERSION_CODENAME:-}" = "$suite" ] || skip "the packages are for Debian 12, and this is ${PRETTY_NAME:-another system}"
 
@@ -48,6 +49,7 @@ expect "$(dpkg-deb -c "$development")" 'heedConfig.cmake$'
 echo "== a fresh Debian 12"
 [ "$(id -u)" = 0 ] || skip "a system to install them on needs root"
 command -v debootstrap >/dev/null || skip "no debootstrap"
+# shellcheck disable=SC2016  # apt fills them in
 mirror=$(apt-get indextargets --format '$(REPO_URI) $(CODENAME)' 'Created-By: Packages' | sed -n "s/ $suite\$//p" | head -n 1)
 [ -n "$mirror" ] || skip "apt knows no mirror of Debian 12"
 root=$build/root
@@ -85,7 +87,7 @@ examples=/usr/share/doc/heed/examples
 apt_install --no-install-recommends "/tmp/$(basename "$development")" g++ cmake make pkg-config
 expect "$(inside python3 $examples/stream.py $models/shakespeare.heed ROMEO:)" '60 tokens, max_tokens'
 expect "$(inside python3 -c 'import heed; print(heed.load("/usr/share/heed/models/fashion-tokens.heed").draw("a boot")[0].shape)')" '(32, 32, 1)'
-inside cmake -S $examples -B /tmp/examples >"$build/examples.log" 2>&1 && inside cmake --build /tmp/examples >>"$build/examples.log" 2>&1 || {
+inside sh -c "cmake -S $examples -B /tmp/examples && cmake --build /tmp/examples" >"$build/examples.log" 2>&1 || {
   cat "$build/examples.log"
   fail "the examples cannot be built"
 }

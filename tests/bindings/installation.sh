@@ -80,6 +80,7 @@ for verb in $verbs; do
   [ -e "$root/share/man/man1/heed-$verb.1" ] || fail "no page for heed $verb"
   # Every option of --help has its place in the page.
   for option in $("$root/bin/heed" "$verb" --help | grep -o -e '^  -[-a-z]*' -e ',--[-a-z]*' | tr -d ', '); do
+    # shellcheck disable=SC1003
     tr -d '\\' <"$root/share/man/man1/heed-$verb.1" | grep -qe "fB${option}fR" || fail "heed-$verb.1 is without $option"
   done
 done
