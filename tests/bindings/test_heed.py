@@ -159,6 +159,12 @@ class Texts(unittest.TestCase):
         self.interrupted(work)
 
     @needs_numpy
+    def test_takes_integers_of_numpy(self):
+        prompt = np.array(self.model.tokenize("ROMEO:"))
+        made = self.model.generate(prompt, max_tokens=np.int64(5), temperature=0)
+        self.assertEqual(made, self.model.generate("ROMEO:", max_tokens=5, temperature=0))
+
+    @needs_numpy
     def test_logits_tell_the_greedy_token(self):
         prompt = self.model.tokenize("ROMEO:")
         logits = self.model.logits(prompt)

@@ -2,6 +2,7 @@
 
 import ctypes
 import glob
+import operator
 import os
 import signal
 import threading
@@ -21,6 +22,7 @@ OnSamples = ctypes.CFUNCTYPE(c_int32, c_void_p, POINTER(c_float), c_size_t)
 def _structure(name, members):
     """A structure that begins with its size."""
     return type(name, (ctypes.Structure,), {"_fields_": [("size", c_size_t), *members]})
+
 
 DeviceInfo = _structure("DeviceInfo", [
     ("name", c_char_p), ("driver", c_char_p), ("type", c_char_p), ("uuid", c_char_p), ("unusable", c_char_p),
@@ -205,8 +207,8 @@ def options(structure, **values):
         try:
             if isinstance(value, str):
                 value = c_text(value, name)
-            elif isinstance(value, int) and not isinstance(value, bool):
-                value = in_range(structure, name, value)
+            elif hasattr(value, "__index__"):  # numpy's integers too
+                value = in_range(structure, name, operator.index(value))
             setattr(made, name, value)
         except TypeError as error:
             raise InvalidArgument(f"{name}: {value!r} makes no sense ({error})") from None
@@ -236,10 +238,12 @@ def c_text(text, what):
 
 def ids_of(tokens):
     """Token ids for C."""
+    ids = []
     for token in tokens:
-        if not isinstance(token, int) or not -2**31 <= token < 2**31:
+        if not hasattr(token, "__index__") or not -2**31 <= operator.index(token) < 2**31:
             raise InvalidArgument(f"token {token!r}: expected an integer of 32 bits")
-    return (c_int32 * len(tokens))(*tokens)
+        ids.append(operator.index(token))
+    return (c_int32 * len(ids))(*ids)
 
 
 class result:
