@@ -32,6 +32,9 @@ class HttpConnection : public httplib::Stream {
   void begin_request(std::chrono::seconds time, std::size_t bytes);
   /// Whether more came than a request may have.
   bool exceeded() const { return exceeded_; }
+  /// No other request is read from this connection: there may be rest of this one before it.
+  void end_after_request() { ends_ = true; }
+  bool ends() const { return ends_; }
   /// Whether the other side has closed, or the connection is broken.
   bool gone() const;
   /// Lets the client read what was sent last, though it may still be sending; then closes.
@@ -58,6 +61,7 @@ class HttpConnection : public httplib::Stream {
   Clock::time_point deadline_{};
   std::size_t left_ = 0;  // bytes that the request may still have
   bool exceeded_ = false;
+  bool ends_ = false;
   std::array<char, 16384> buffer_{};  // cpp-httplib reads lines a byte at a time
   std::size_t begin_ = 0, end_ = 0;
 };

@@ -8,7 +8,6 @@
 #include <utility>
 
 #include "heed/error.h"
-#include "tools/serve/bounded_json.h"
 #include "tools/serve/http_connection.h"
 
 namespace heed::tools {
@@ -56,23 +55,10 @@ std::string_view host_name(std::string_view host) {
 
 bool is_loopback(std::string_view host) { return host == "localhost" || host == "::1" || host.starts_with("127."); }
 
-/// "application/json" of "application/json; charset=utf-8".
-std::string media_type(const httplib::Request& request) {
-  std::string type = request.get_header_value("Content-Type");
-  type.resize(std::min(type.find(';'), type.size()));
-  while (type.ends_with(' ')) type.pop_back();
-  std::ranges::transform(type, type.begin(),
-                         [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
-  return type;
-}
-
-nlohmann::json parse_body(const std::string& body) {
-  nlohmann::json json = bounded_json<nlohmann::json>(body);
-  if (json.is_discarded()) {
-    throw HttpError(400, fmt::format("the body is not valid JSON of at most {} levels", kJsonDepth));
-  }
-  if (!json.is_object()) throw HttpError(400, "the body is no JSON object");
-  return json;
+/// Whether the request brings a body that is read before it is answered, where it has one.
+bool reads_body(const httplib::Request& request) { return request.method == "POST"; }
+bool has_body(const httplib::Request& request) {
+  return request.has_header("Content-Length") || request.has_header("Transfer-Encoding");
 }
 
 }  // namespace
@@ -84,7 +70,8 @@ class HttpServer::Connection : public HttpConnection {
 
 thread_local HttpServer::Connection* HttpServer::current_ = nullptr;
 
-nlohmann::ordered_json HttpError::body() const {
+nlohmann::ordered_json HttpError::body(bool plain) const {
+  if (plain) return {{"error", what()}};
   const auto or_null = [](const std::string& text) {
     return text.empty() ? nlohmann::ordered_json() : nlohmann::ordered_json(text);
   };
@@ -138,7 +125,10 @@ HttpServer::HttpServer(HttpOptions options) : options_(std::move(options)) {
 
 httplib::Server::HandlerResponse HttpServer::before_routing(const httplib::Request& request,
                                                             httplib::Response& response) {
+  // What is left of a body would be read as the next request, which whoever wrote it could choose.
+  if (has_body(request) && !reads_body(request)) current_->end_after_request();
   const auto refuse = [&](int status, const std::string& why) {
+    if (has_body(request)) current_->end_after_request();
     set_json(response, HttpError(status, why).body(), status);
     return HandlerResponse::Handled;
   };
@@ -160,22 +150,24 @@ httplib::Server::HandlerResponse HttpServer::before_routing(const httplib::Reque
   return HandlerResponse::Unhandled;
 }
 
-void HttpServer::check_key(const httplib::Request& request) const {
-  if (options_.api_key.empty()) return;
+bool HttpServer::has_key(const httplib::Request& request, std::string_view key) const {
+  if (options_.api_key.empty() || (!key.empty() && same_secret(key, options_.api_key))) return true;
   constexpr std::string_view kScheme = "Bearer ";
   const std::string header = request.get_header_value("Authorization");
-  if (header.starts_with(kScheme) && same_secret(std::string_view(header).substr(kScheme.size()), options_.api_key)) {
-    return;
-  }
+  return header.starts_with(kScheme) && same_secret(std::string_view(header).substr(kScheme.size()), options_.api_key);
+}
+
+void HttpServer::check_key(const httplib::Request& request) const {
+  if (has_key(request)) return;
   throw HttpError(401, "the API key is missing or wrong: send it as 'Authorization: Bearer KEY'", {},
                   "invalid_api_key");
 }
 
-HttpServer::Handler HttpServer::guarded(std::string route, Handler handler, bool open) {
-  return [this, route = std::move(route), handler = std::move(handler), open](const httplib::Request& request,
-                                                                              httplib::Response& response) {
+HttpServer::Handler HttpServer::guarded(std::string route, Handler handler, bool open, bool plain) {
+  return [this, route = std::move(route), handler = std::move(handler), open, plain](const httplib::Request& request,
+                                                                                     httplib::Response& response) {
     const auto fail = [&](const HttpError& error) {
-      set_json(response, error.body(), error.status());
+      set_json(response, error.body(plain), error.status());
       if (error.retry_after > 0) response.set_header("Retry-After", std::to_string(error.retry_after));
     };
     try {
@@ -208,10 +200,42 @@ void HttpServer::post(const std::string& path, Handler handler) {
 void HttpServer::post_json(const std::string& path,
                            std::function<void(const nlohmann::json&, httplib::Response&)> handler) {
   post(path, [handler = std::move(handler)](const httplib::Request& request, httplib::Response& response) {
-    if (media_type(request) != "application/json") {
+    if (media_type(request.get_header_value("Content-Type")) != "application/json") {
       throw HttpError(415, "the body must be JSON, sent as Content-Type: application/json");
     }
-    handler(parse_body(request.body), response);
+    handler(json_fields(request.body), response);
+  });
+}
+
+void HttpServer::post_form(const std::string& path, FormHandler handler, FormRoute route) {
+  // Read here: cpp-httplib itself takes no more than 8 KiB of a form's fields.
+  Post(path, [this, path, handler = std::move(handler), route](
+                 const httplib::Request& request, httplib::Response& response, const httplib::ContentReader& reader) {
+    PostedBody body{.type = media_type(request.get_header_value("Content-Type")), .bytes = {}, .parts = {}};
+    const auto append_to = [](std::string& text, const char* data, std::size_t size) {
+      text.append(data, size);
+      return true;
+    };
+    const bool read =
+        request.is_multipart_form_data()
+            ? reader(
+                  [&](const auto& part) {
+                    body.parts.push_back({.name = part.name, .is_file = !part.filename.empty(), .content = {}});
+                    return true;
+                  },
+                  [&](const char* data, std::size_t size) {
+                    return !body.parts.empty() && append_to(body.parts.back().content, data, size);
+                  })
+            : reader([&](const char* data, std::size_t size) { return append_to(body.bytes, data, size); });
+    if (!read) {
+      current_->end_after_request();
+      if (response.status < 400) response.status = 400;
+      return;
+    }
+    const auto work = [&](const httplib::Request& whole, httplib::Response& answer) {
+      handler(whole, PostedForm::read(std::move(body)), answer);
+    };
+    guarded(path, work, route.open, route.plain)(request, response);
   });
 }
 
@@ -225,7 +249,7 @@ bool HttpServer::process_and_close_socket(socket_t socket) {
     connection.begin_request(options_.request_time, options_.body_bytes + kHeaderBytes);
     // Parts of an answer are no use to anyone, and cost.
     fine = process_request(connection, stopping_, closed, [](httplib::Request& request) { request.ranges.clear(); });
-    fine = fine && !connection.exceeded();
+    fine = fine && !connection.exceeded() && !connection.ends();
   }
   current_ = nullptr;
   HttpConnection::close_gently(socket);

@@ -12,6 +12,8 @@
 #include <string_view>
 #include <vector>
 
+#include "tools/serve/posted_form.h"
+
 namespace heed::tools {
 
 /// What a request is answered with that cannot be served: a status, and the body that OpenAI's interface has for it.
@@ -22,7 +24,8 @@ class HttpError : public std::runtime_error {
       : std::runtime_error(message), status_(status), param_(std::move(param)), code_(std::move(code)) {}
 
   int status() const { return status_; }
-  nlohmann::ordered_json body() const;
+  /// `plain`: as LibreTranslate has it, {"error": "text"}.
+  nlohmann::ordered_json body(bool plain = false) const;
   /// Seconds after which it may be tried again; 0 says nothing of it.
   int retry_after = 0;
 
@@ -56,6 +59,18 @@ class HttpServer : private httplib::Server {
   /// Bodies must be said to be JSON: a foreign page's form cannot send that without being asked for leave.
   void post_json(const std::string& path, std::function<void(const nlohmann::json&, httplib::Response&)> handler);
   void post(const std::string& path, Handler handler);
+  /// Bodies that may be JSON, and forms, as programs that are no pages send them. What goes wrong is answered as
+  /// HttpError::body(`plain`) says it. `open`: the handler looks for the key, which may be in the form.
+  struct FormRoute {
+    bool plain = false;
+    bool open = false;
+  };
+  using FormHandler = std::function<void(const httplib::Request&, const PostedForm&, httplib::Response&)>;
+  void post_form(const std::string& path, FormHandler handler, FormRoute route);
+
+  /// Whether no key is asked for, or the request's header has it, or `key` is it.
+  bool has_key(const httplib::Request& request, std::string_view key = {}) const;
+  bool asks_for_key() const { return !options_.api_key.empty(); }
 
   /// Takes the port. Throws Error where it cannot be had.
   int bind();
@@ -73,7 +88,7 @@ class HttpServer : private httplib::Server {
  private:
   class Connection;
   bool process_and_close_socket(socket_t socket) override;
-  Handler guarded(std::string route, Handler handler, bool open);
+  Handler guarded(std::string route, Handler handler, bool open, bool plain = false);
   void check_key(const httplib::Request& request) const;
   HandlerResponse before_routing(const httplib::Request& request, httplib::Response& response);
 
