@@ -14,6 +14,7 @@
 
 #include "file/output_file.h"
 #include "formats/exif.h"
+#include "formats/png_data.h"
 #include "heed/error.h"
 
 namespace heed {
@@ -49,7 +50,7 @@ PictureFile read_picture(const std::filesystem::path& path) {
   return parse_picture(bytes, path.string());
 }
 
-PictureFile parse_picture(std::span<const unsigned char> bytes, const std::string& where) {
+PictureFile parse_picture(std::span<const unsigned char> bytes, const std::string& where, std::int64_t most_pixels) {
   const bool png = bytes.size() > 16 && bytes[0] == 0x89 && bytes[1] == 'P' && bytes[2] == 'N' && bytes[3] == 'G';
   const bool jpeg = bytes.size() > 3 && bytes[0] == 0xff && bytes[1] == 0xd8;
   if (!png && !jpeg) throw Error(fmt::format("{}: is neither PNG nor JPEG", where));
@@ -67,6 +68,11 @@ PictureFile parse_picture(std::span<const unsigned char> bytes, const std::strin
   if (width < 1 || height < 1 || width > kMostPixels || height > kMostPixels) {
     throw Error(fmt::format("{}: {}x{} pixels, expected 1 to {} on each side", where, width, height, kMostPixels));
   }
+  if (std::int64_t{width} * height > most_pixels) {
+    throw Error(fmt::format("{}: {}x{} pixels are more than the {} that are taken; make the picture smaller", where,
+                            width, height, most_pixels));
+  }
+  if (png) check_png_data(bytes, where);
   PictureFile result;
   result.bits = stbi_is_16_bit_from_memory(bytes.data(), length) != 0 ? 16 : 8;
   // No number of channels is asked for: only then are those of a palette's or a key colour's transparency given.
@@ -113,31 +119,38 @@ void check_png_size(const std::filesystem::path& path, std::int64_t width, std::
                   path.string(), width, height, channels, width * height * channels, kMostPacked));
 }
 
-void write_png(const std::filesystem::path& path, const Picture& picture, const std::optional<Picture>& alpha) {
+std::string png_bytes(const Picture& picture, const std::optional<Picture>& alpha, const std::string& where) {
   const auto count = static_cast<std::size_t>(picture.width * picture.height);
   const auto colours = static_cast<std::size_t>(picture.channels);
   const std::size_t channels = colours + (alpha ? 1 : 0);
-  check_png_size(path, picture.width, picture.height, static_cast<std::int64_t>(channels));
+  check_png_size(where, picture.width, picture.height, static_cast<std::int64_t>(channels));
   std::vector<unsigned char> pixels(count * channels);
   for (std::size_t i = 0; i < count; ++i) {
     for (std::size_t c = 0; c < channels; ++c) {
       const float value = c < colours ? picture.values[c * count + i] : alpha->values[i];
       if (!std::isfinite(value)) {
-        throw Error(fmt::format("{}: not written: the picture has pixels that are no finite numbers", path.string()));
+        throw Error(fmt::format("{}: not written: the picture has pixels that are no finite numbers", where));
       }
       pixels[i * channels + c] = static_cast<unsigned char>(std::lround(std::clamp(value, 0.0f, 1.0f) * 255.0f));
     }
   }
-  OutputFile file(path);
-  const auto append = [](void* context, void* data, int size) {
-    static_cast<OutputFile*>(context)->append({static_cast<const std::byte*>(data), static_cast<std::size_t>(size)});
-  };
   const int width = static_cast<int>(picture.width);
   const int height = static_cast<int>(picture.height);
   const int planes = static_cast<int>(channels);
-  if (stbi_write_png_to_func(append, &file, width, height, planes, pixels.data(), width * planes) == 0) {
-    throw Error(fmt::format("{}: cannot be packed as PNG", path.string()));
+  std::string bytes;
+  const auto append = [](void* context, void* data, int size) {
+    static_cast<std::string*>(context)->append(static_cast<const char*>(data), static_cast<std::size_t>(size));
+  };
+  if (stbi_write_png_to_func(append, &bytes, width, height, planes, pixels.data(), width * planes) == 0) {
+    throw Error(fmt::format("{}: cannot be packed as PNG", where));
   }
+  return bytes;
+}
+
+void write_png(const std::filesystem::path& path, const Picture& picture, const std::optional<Picture>& alpha) {
+  const std::string bytes = png_bytes(picture, alpha, path.string());
+  OutputFile file(path);
+  file.append(std::as_bytes(std::span(bytes)));
   file.commit();
 }
 

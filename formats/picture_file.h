@@ -21,8 +21,10 @@ struct PictureFile {
 /// turned as Exif says. Throws Error naming the file when it cannot be read, is neither, is damaged, or is larger than
 /// 16,384 pixels on a side.
 PictureFile read_picture(const std::filesystem::path& path);
-/// The same from memory, at most 2^31 - 1 bytes.
-PictureFile parse_picture(std::span<const unsigned char> bytes, const std::string& where);
+/// The same from memory, at most 2^31 - 1 bytes; throws Error, before it is unpacked, for a picture of more than
+/// `most_pixels`.
+PictureFile parse_picture(std::span<const unsigned char> bytes, const std::string& where,
+                          std::int64_t most_pixels = std::int64_t{1} << 28);
 
 /// Throws Error when a picture must not be written to `output`: it is one of the files that are read, or its name says
 /// that it is of another format.
@@ -35,6 +37,9 @@ void check_png_size(const std::filesystem::path& path, std::int64_t width, std::
 /// when that fails, or when a value is no finite number.
 void write_png(const std::filesystem::path& path, const Picture& picture,
                const std::optional<Picture>& alpha = std::nullopt);
+
+/// The bytes of the file that write_png() writes; `where` stands for its name in messages.
+std::string png_bytes(const Picture& picture, const std::optional<Picture>& alpha, const std::string& where);
 
 /// Pictures of one size as a grid of so many columns, a dark pixel between them.
 Picture grid_of(const std::vector<Picture>& pictures, std::size_t columns);

@@ -31,6 +31,7 @@ libzip-dev           checkpoints of PyTorch, arrays of attention
 libpango1.0-dev      labels of pictures of attention
 libcairo2-dev        pictures of attention
 libstb-dev           PNG and JPEG files
+zlib1g-dev           what PNG files unpack to
 libsndfile1-dev      WAV files
 libedit-dev          lines typed in heed chat
 libcpp-httplib-dev   heed serve

@@ -156,6 +156,19 @@ void PictureModel::State::read_maps(const Executable& executable, std::size_t co
   }
 }
 
+std::pair<std::int64_t, std::int64_t> PictureModel::drawn_size() const {
+  const State& s = *state_;
+  if (!draws()) return {0, 0};
+  const auto batch = static_cast<std::int64_t>(s.batch_for(1));
+  std::map<std::string, Shape> shapes;
+  for (const Role* role : {s.latent, s.label, s.time}) {
+    if (role != nullptr) shapes[role->name] = s.shape_of(*s.graph, *role, batch);
+  }
+  const Shape shape =
+      s.result_shape(bind_inputs(*s.graph, shapes), s.roles.schedule.steps == 0 ? *s.result : *s.latent);
+  return {shape[3], shape[2]};
+}
+
 const std::vector<std::vector<AttentionMap>>& PictureModel::attention_maps() const { return state_->maps; }
 
 std::size_t PictureModel::State::batch_for(std::size_t wanted) const {

@@ -283,6 +283,10 @@ std::vector<std::string> TranslationModel::languages() const {
   return codes;
 }
 
+bool TranslationModel::has_source_languages() const { return !state_->languages.empty(); }
+
+int TranslationModel::default_beams() const { return state_->defaults.beams; }
+
 Tokens TranslationModel::tokenize(std::string_view text, const TranslationOptions& options) const {
   return state_->encode(text, options);
 }

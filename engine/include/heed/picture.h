@@ -80,6 +80,8 @@ class PictureModel {
   PictureModel& operator=(PictureModel&&) noexcept;
 
   bool draws() const;
+  /// Width and height of the pictures that it draws; zeros of a model that does not.
+  std::pair<std::int64_t, std::int64_t> drawn_size() const;
   /// What was found out by a trial, a line for the user; empty where the file says it.
   const std::string& assumed() const;
   /// The classes that can be drawn, by number; none where the model takes no class.

@@ -69,6 +69,10 @@ class TranslationModel {
   bool has_tokenizer() const;
   /// Codes of the languages that the model has tokens for.
   std::vector<std::string> languages() const;
+  /// Whether sources have tokens of their language, so that TranslationOptions::from can say it.
+  bool has_source_languages() const;
+  /// Beams of a search that is not told how many.
+  int default_beams() const;
   /// Tokens of a text as the model reads it, with those of its language and its end. Throws Error when the model has no
   /// tokenizer, and for a language that it lacks.
   std::vector<std::int32_t> tokenize(std::string_view text, const TranslationOptions& options = {}) const;
