@@ -27,6 +27,12 @@ bool hear(int descriptor, std::string& text) {
 
 }  // namespace
 
+nlohmann::json json_of(const httplib::Result& result, int status) {
+  REQUIRE_MESSAGE(static_cast<bool>(result), httplib::to_string(result.error()));
+  REQUIRE_MESSAGE(result->status == status, result->body);
+  return nlohmann::json::parse(result->body);
+}
+
 Serving::Serving(std::vector<std::string> arguments) {
   arguments.insert(arguments.begin(), {"serve", "--port", "0"});
   std::vector<char*> argv = {const_cast<char*>("heed")};
@@ -69,11 +75,10 @@ httplib::Client Serving::client() const {
 }
 
 nlohmann::json Serving::post(const std::string& path, const nlohmann::json& body, int status) const {
-  const auto result = client().Post(path, body.dump(), "application/json");
-  REQUIRE_MESSAGE(static_cast<bool>(result), httplib::to_string(result.error()));
-  REQUIRE_MESSAGE(result->status == status, result->body);
-  return nlohmann::json::parse(result->body);
+  return json_of(client().Post(path, body.dump(), "application/json"), status);
 }
+
+nlohmann::json Serving::get(const std::string& path, int status) const { return json_of(client().Get(path), status); }
 
 std::vector<nlohmann::json> Serving::stream(const std::string& path, const nlohmann::json& body) const {
   const auto result = client().Post(path, body.dump(), "application/json");

@@ -25,7 +25,8 @@ class Serving {
   pid_t process() const { return child_; }
   /// Answers within two minutes or not at all.
   httplib::Client client() const;
-  /// What a POST of JSON answers; fails the test where that is not of this status.
+  /// What a GET, or a POST of JSON, answers; they fail the test where that is not of this status.
+  nlohmann::json get(const std::string& path, int status = 200) const;
   nlohmann::json post(const std::string& path, const nlohmann::json& body, int status = 200) const;
   /// The objects of a stream of server-sent events, without its end; fails the test where it has no end.
   std::vector<nlohmann::json> stream(const std::string& path, const nlohmann::json& body) const;
@@ -39,5 +40,8 @@ class Serving {
   int port_ = 0;
   std::string said_;  // on standard error so far
 };
+
+/// The JSON of an answer; fails the test where there is none, or it is not of this status.
+nlohmann::json json_of(const httplib::Result& result, int status = 200);
 
 }  // namespace heed::end_to_end

@@ -37,6 +37,7 @@ class Answering {
       }
       while (!answer_->ended()) {
         const std::optional<TextAnswer::Piece> piece = answer_->next(kKeepAlive);
+        if (piece) keep(*piece);
         const Json chunk = piece ? format_->chunk(*piece) : Json(nullptr);
         if (piece && chunk.is_null()) continue;
         if (!send(piece ? event(chunk) : ": the text is not ready yet\n\n")) return false;
@@ -54,7 +55,10 @@ class Answering {
   /// The texts as a whole, once they have ended.
   Json whole() {
     while (!answer_->ended()) {
-      if (const auto piece = answer_->next(kKeepAlive)) format_->take(*piece);
+      const auto piece = answer_->next(kKeepAlive);
+      if (!piece) continue;
+      keep(*piece);
+      format_->take(*piece);
     }
     count();
     return format_->whole(answer_->prompt_tokens());
@@ -63,6 +67,12 @@ class Answering {
  private:
   static std::string event(const Json& data) {
     return fmt::format("data: {}\n\n", data.dump(-1, ' ', false, Json::error_handler_t::replace));
+  }
+  /// What /v1/attention may be asked for later.
+  void keep(const TextAnswer::Piece& piece) {
+    if (!piece.end) return;
+    server_.answers().keep(format_->id(), piece.text,
+                           {.model = worker_.name(), .prompt = piece.end->prompt_tokens, .tokens = piece.end->tokens});
   }
   void count() {
     const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin_).count();

@@ -57,6 +57,13 @@ void add_status_routes(Server& server) {
       model["context_length"] = worker.context();
       model["chat"] = worker.has_chat();
     }
+    if (worker.kind() == Worker::Kind::Translation) {
+      model["source_languages"] = worker.languages().sources;
+      model["target_languages"] = worker.languages().targets;
+    }
+    if (worker.drawn_size().first > 0) {
+      model["size"] = fmt::format("{}x{}", worker.drawn_size().first, worker.drawn_size().second);
+    }
     return model;
   };
   server.http().get("/v1/models", [&server, describe](const httplib::Request&, httplib::Response& response) {
@@ -81,6 +88,9 @@ void Server::give_up() {
 void Server::add_routes() {
   add_status_routes(*this);
   add_openai_text_routes(*this);
+  add_translate_routes(*this);
+  add_picture_routes(*this);
+  add_attention_routes(*this);
 }
 
 }  // namespace heed::tools

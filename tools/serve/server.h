@@ -10,6 +10,7 @@
 #include "heed/text.h"
 #include "tools/serve/http_server.h"
 #include "tools/serve/metrics.h"
+#include "tools/serve/past_answers.h"
 #include "tools/serve/worker.h"
 
 namespace heed::tools {
@@ -27,8 +28,10 @@ class Server {
   Server(HttpOptions http, ServeLimits limits);
 
   HttpServer& http() { return http_; }
+  const HttpServer& http() const { return http_; }
   const ServeLimits& limits() const { return limits_; }
   Metrics& metrics() { return metrics_; }
+  PastAnswers& answers() { return answers_; }
   const std::vector<std::unique_ptr<Worker>>& workers() const { return workers_; }
 
   void add_model(std::unique_ptr<Worker> worker);
@@ -44,11 +47,15 @@ class Server {
   HttpServer http_;
   const ServeLimits limits_;
   Metrics metrics_;
+  PastAnswers answers_;
   std::vector<std::unique_ptr<Worker>> workers_;
 };
 
 /// Each adds the paths of one interface.
 void add_status_routes(Server& server);  // /health, /metrics, /v1/models
 void add_openai_text_routes(Server& server);
+void add_translate_routes(Server& server);  // LibreTranslate's
+void add_attention_routes(Server& server);  // heed's own
+void add_picture_routes(Server& server);    // OpenAI's
 
 }  // namespace heed::tools

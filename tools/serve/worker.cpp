@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <future>
 
 #include "file/model_file.h"
@@ -14,8 +15,7 @@ namespace {
 /// Devices that were lost are tried again so often, at growing intervals, before the worker gives up.
 constexpr int kMostRecoveries = 5;
 
-std::string task_of(const std::string& file) {
-  const ModelFile model = ModelFile::open(file);
+std::string task_of(const ModelFile& model) {
   const auto task = model.metadata().find("task");
   return task != model.metadata().end() && task->is_string() ? task->get<std::string>() : "";
 }
@@ -88,36 +88,52 @@ void Worker::post(Job job) {
 }
 
 Worker::Model Worker::load() {
-  const std::string task = task_of(file_);
+  const std::string task = task_of(ModelFile::open(file_));
   Device device(options_.device);
   if (task == "text-generation") {
-    TextModel text(device, file_, options_.context, options_.cache, options_.slots);
-    kind_ = Kind::Text;
-    has_chat_ = text.has_chat();
-    context_ = text.context();
-    vocabulary_ = text.vocabulary();
-    Model model{device, std::move(text)};
+    Model model{device, TextModel(device, file_, options_.context, options_.cache, options_.slots)};
     model.queue = std::make_unique<TextQueue>(std::get<TextModel>(model.any));
     return model;
   }
-  if (task == "translation") {
+  if (task == "translation") return {device, TranslationModel(device, file_, options_.cache)};
+  if (task == "text-to-image") return {device, TextPictureModel(device, file_)};
+  return {device, PictureModel(device, file_)};
+}
+
+void Worker::describe(const Model& model) {
+  if (const auto* const text = std::get_if<TextModel>(&model.any)) {
+    kind_ = Kind::Text;
+    has_chat_ = text->has_chat();
+    context_ = text->context();
+    vocabulary_ = text->vocabulary();
+    const ModelFile file = ModelFile::open(file_);
+    for (const Graph& graph : file.header().graphs) {
+      layers_ += static_cast<std::size_t>(
+          std::ranges::count_if(graph.nodes, [](const Node& node) { return node.op == "attention"; }));
+    }
+  } else if (const auto* const translation = std::get_if<TranslationModel>(&model.any)) {
     kind_ = Kind::Translation;
-    return {device, TranslationModel(device, file_, options_.cache)};
-  }
-  if (task == "text-to-image") {
+    if (!translation->has_tokenizer()) {
+      throw Error(
+          fmt::format("{}: the model has no tokenizer and reads no text; convert it again with its tokenizer", file_));
+    }
+    languages_ = ModelLanguages::of(*translation, {name_, std::filesystem::path(file_).stem().string()});
+  } else if (const auto* const drawn = std::get_if<TextPictureModel>(&model.any)) {
     kind_ = Kind::TextToImage;
-    return {device, TextPictureModel(device, file_)};
+    drawn_size_ = {drawn->width(), drawn->height()};
+  } else {
+    const auto& picture = std::get<PictureModel>(model.any);
+    kind_ = picture.draws() ? Kind::Draw : Kind::Transform;
+    drawn_size_ = picture.drawn_size();
+    note_ = picture.assumed();
   }
-  PictureModel picture(device, file_);
-  kind_ = picture.draws() ? Kind::Draw : Kind::Transform;
-  note_ = picture.assumed();
-  return {device, std::move(picture)};
 }
 
 void Worker::run(const std::function<void(std::exception_ptr)>& loaded) {
   std::optional<Model> model;
   try {
     model.emplace(load());
+    describe(*model);
   } catch (...) {
     loaded(std::current_exception());
     return;

@@ -21,6 +21,7 @@
 #include "heed/text_queue.h"
 #include "heed/translate.h"
 #include "tools/serve/http_server.h"
+#include "tools/serve/languages.h"
 
 namespace heed::tools {
 
@@ -62,6 +63,12 @@ class Worker {
   std::int64_t context() const { return context_; }
   std::int64_t vocabulary() const { return vocabulary_; }
   std::int64_t slots() const { return options_.slots; }
+  /// Of texts: nodes of attention.
+  std::size_t layers() const { return layers_; }
+  /// Of translations.
+  const ModelLanguages& languages() const { return languages_; }
+  /// Of pictures that are drawn: width and height.
+  std::pair<std::int64_t, std::int64_t> drawn_size() const { return drawn_size_; }
 
   /// Texts, or pieces of work, that are going on or wait.
   std::size_t outstanding() const { return outstanding_; }
@@ -105,6 +112,8 @@ class Worker {
  private:
   void run(const std::function<void(std::exception_ptr)>& loaded);
   Model load();
+  /// Finds out what others may ask of this, once: it does not change when the model is loaded again.
+  void describe(const Model& model);
   void serve(Model& model);
   void fail_all(const HttpError& error);
   /// Waits; true when the worker is to end.
@@ -118,6 +127,9 @@ class Worker {
   Kind kind_ = Kind::Text;
   bool has_chat_ = false;
   std::int64_t context_ = 0, vocabulary_ = 0;
+  std::size_t layers_ = 0;
+  ModelLanguages languages_;
+  std::pair<std::int64_t, std::int64_t> drawn_size_;
   std::string note_;
 
   std::atomic<State> state_ = State::Ready;

@@ -47,6 +47,19 @@ class Running {
     server_.post_json("/echo", [](const nlohmann::json& body, httplib::Response& response) {
       set_json(response, nlohmann::ordered_json::parse(body.dump()));
     });
+    server_.post_form("/form",
+                      [this](const httplib::Request& request, const PostedForm& form, httplib::Response& response) {
+                        const auto key = form.fields.find("key");
+                        if (!server_.has_key(request, key == form.fields.end() ? "" : key->get<std::string>())) {
+                          throw HttpError(403, "no key");
+                        }
+                        nlohmann::ordered_json sizes = nlohmann::ordered_json::object();
+                        for (const auto& field : form.fields.items())
+                          sizes[field.key()] = field.value().get<std::string>().size();
+                        for (const auto& [name, content] : form.files) sizes["file " + name] = content.size();
+                        set_json(response, sizes);
+                      },
+                      {.plain = true, .open = true});
     server_.get("/waits", [this](const httplib::Request&, httplib::Response&) {
       const Clock::time_point end = Clock::now() + std::chrono::seconds(20);
       while (!HttpServer::client_gone() && Clock::now() < end)
@@ -182,6 +195,48 @@ TEST_CASE("http server: pages of other origins are kept out unless one is let in
   CHECK(other.Get("/plain", {{"Origin", "https://evil.example"}})->status == 403);
   CHECK(other.Options("/echo")->get_header_value("Access-Control-Allow-Headers") == "Authorization, Content-Type");
   CHECK(client.Options("/echo")->status == 404);
+}
+
+TEST_CASE("http server: the body of a request that is refused is no request of its own") {
+  const Running running;
+  const std::string hidden = "GET /kept HTTP/1.1\r\nHost: localhost\r\n\r\n";
+  const std::string length = "Content-Length: " + std::to_string(hidden.size()) + "\r\n\r\n";
+  for (const std::string& head :
+       {std::string("POST /echo HTTP/1.1\r\nHost: localhost\r\nOrigin: https://evil.example\r\n"),
+        std::string("POST /echo HTTP/1.1\r\nHost: evil.example\r\n"),
+        std::string("POST /form HTTP/1.1\r\nHost: localhost\r\nContent-Encoding: gzip\r\n"),
+        std::string("GET /plain HTTP/1.1\r\nHost: localhost\r\n"),
+        std::string("PUT /echo HTTP/1.1\r\nHost: localhost\r\n"),
+        std::string("POST /form HTTP/1.1\r\nHost: localhost\r\nContent-Type: multipart/form-data; boundary=x\r\n")}) {
+    CAPTURE(head);
+    const RawClient raw(running.port());
+    REQUIRE(raw.send(head + length + hidden));
+    const std::string answer = raw.receive();
+    CHECK(answer.find("HTTP/1.1") == answer.rfind("HTTP/1.1"));
+    CHECK(answer.find("secret") == std::string::npos);
+  }
+}
+
+TEST_CASE("http server: forms of any size that a request may have, and keys in them") {
+  HttpOptions options;
+  options.api_key = "open sesame";
+  options.body_bytes = 200000;
+  const Running running(options);
+  auto client = running.client();
+  const std::string text(100000, 'x');
+  CHECK(client.Post("/form", httplib::Params{{"key", "open sesame"}, {"q", text}})->body == R"({"key":11,"q":100000})");
+  httplib::MultipartFormDataItems parts = {{"key", "open sesame", "", ""}, {"q", text, "q.txt", "text/plain"}};
+  CHECK(client.Post("/form", parts)->body == R"({"key":11,"file q":100000})");
+  CHECK(client.Post("/form", R"({"key": "open sesame"})", "application/json")->body == R"({"key":11})");
+  CHECK(client.Post("/form", {{"Authorization", "Bearer open sesame"}}, "q=x", "application/x-www-form-urlencoded")
+            ->body == R"({"q":1})");
+  const auto refused = client.Post("/form", httplib::Params{{"key", "open"}});
+  CHECK(refused->status == 403);
+  CHECK(refused->body == R"({"error":"no key"})");
+  CHECK(client.Post("/form", "x", "text/plain")->status == 415);
+  const auto large = client.Post("/form", httplib::Params{{"key", "open sesame"}, {"q", text + text}});
+  CHECK((!large || large->status == 413));
+  CHECK(client.Get("/plain")->body == "hello");
 }
 
 TEST_CASE("http server: more than a request may have is not read") {
