@@ -113,10 +113,12 @@ int run_serve(const ServeArguments& arguments) {
 }  // namespace
 
 void add_serve(Program& program) {
-  CLI::App* verb = program.app.add_subcommand("serve", "Serve models over HTTP, as OpenAI's and LibreTranslate's interfaces do");
+  CLI::App* verb =
+      program.app.add_subcommand("serve", "Serve models over HTTP, as OpenAI's and LibreTranslate's interfaces do");
   verb->footer(
-      "Paths: /v1/models, /v1/completions, /v1/chat/completions, /v1/attention, /v1/images/generations,\n"
-      "/v1/images/edits, /translate, /languages, /health, /metrics (README, \"Serve\").\n"
+      "A browser finds a page at /. Paths for programs: /v1/models, /v1/completions, /v1/chat/completions,\n"
+      "/v1/attention, /v1/images/generations, /v1/images/edits, /translate, /languages, /health, /metrics\n"
+      "(README, \"Serve\").\n"
       "An API key is the first line of --api-key-file, or the environment's HEED_API_KEY. Ctrl-C or SIGTERM lets\n"
       "answers finish. Exit code 75: the device was lost for good, start it again.\n"
       "Example:\n"

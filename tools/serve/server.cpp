@@ -91,6 +91,7 @@ void Server::add_routes() {
   add_translate_routes(*this);
   add_picture_routes(*this);
   add_attention_routes(*this);
+  add_page_route(*this);
 }
 
 }  // namespace heed::tools
