@@ -1,7 +1,7 @@
 // Where a model looked: tokens that can be pointed at, shaded by weight.
 
-/// A token's text to be seen: in a line of tokens a break and a space have no look of their own.
-const seen = text => text.replace(/\n/g, "↵").replace(/^ +$/, "␣").replace(/▁/g, "␣") || "·";
+/// A token's text to be seen by itself: breaks and spaces have no look of their own.
+const seen = text => text.replace(/▁/g, " ").trim() || text.replace(/\n/g, "↵").replace(/[ ▁]/g, "␣") || "·";
 
 /// Shades elements by weights from 0 to 1, the largest of them darkest. The root lets small weights be seen.
 function shade(elements, weights) {
@@ -16,7 +16,7 @@ function shade(elements, weights) {
 /// The tokens with the largest weights, in words.
 function heaviest(tokens, weights) {
   return weights.map((weight, i) => [weight, i]).sort((a, b) => b[0] - a[0]).slice(0, 4)
-    .map(([weight, i]) => `${seen(tokens[i])} ${weight.toFixed(2)}`).join(", ");
+    .map(([weight, i]) => `“${seen(tokens[i])}” ${weight.toFixed(2)}`).join(", ");
 }
 
 /// Elements of a list of which one at a time can be reached with the tab key, the others from it with arrows. `choose`
@@ -75,7 +75,7 @@ function drawTextAttention(view, {tokens, prompt_tokens: read, layers}) {
   const box = add(leave, "input");
   box.type = "checkbox";
   box.checked = true;
-  leave.append("without the first token, where attention rests");
+  leave.append("Leave out the first token, where attention rests");
   const line = add(place, "p", undefined, "tokens");
   const elements = tokens.map((text, i) => add(line, "span", text.replace(/▁/g, " "), "token"));
   const words = add(place, "p", "Underlined tokens were written. Choose one, with the pointer or the arrow keys, to see what it looked at.", "muted");
@@ -87,7 +87,7 @@ function drawTextAttention(view, {tokens, prompt_tokens: read, layers}) {
     const row = weights[at - (tokens.length - weights.length)] ?? [];
     const looked = tokens.map((_, i) => i <= at && !(box.checked && i === 0) ? row[i] ?? 0 : 0);
     shade(elements, looked);
-    words.textContent = `${seen(tokens[at])} looked most at ${heaviest(tokens, looked)}.`;
+    words.textContent = `“${seen(tokens[at])}” looked most at ${heaviest(tokens, looked)}.`;
   };
   choosable(elements.slice(read), i => {
     at = read + i;
@@ -130,7 +130,7 @@ function drawAlignment(parent, {source, target, weights}) {
     read.forEach(element => element.classList.remove("chosen"));
     shade(written, written.map(() => 0));
     shade(read, weights[i]);
-    words.textContent = `${seen(target[i])} looked most at ${heaviest(source, weights[i])}.`;
+    words.textContent = `“${seen(target[i])}” looked most at ${heaviest(source, weights[i])}.`;
     mark(i);
   });
   choosable(read, i => {
@@ -138,7 +138,7 @@ function drawAlignment(parent, {source, target, weights}) {
     const column = weights.map(row => row[i]);
     shade(read, read.map(() => 0));
     shade(written, column);
-    words.textContent = `${seen(source[i])} was looked at most by ${heaviest(target, column)}.`;
+    words.textContent = `“${seen(source[i])}” was looked at most by ${heaviest(target, column)}.`;
     mark(-1);
   });
   rows.forEach((row, i) => row.onpointerenter = () => ofTarget(i));

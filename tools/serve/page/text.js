@@ -28,7 +28,7 @@ function chosenSettings() {
 async function stream(view, path, body, signal, told, take) {
   const answer = await ask(path, {...body, stream: true, stream_options: {include_usage: true}}, signal);
   let first = 0, last = 0, pieces = 0, tokens = 0, shown = 0, reason = "";
-  const rate = count => last > first && count > 1 ? `, ${((count - 1) * 1000 / (last - first)).toFixed(1)} tokens/s` : "";
+  const rate = count => last > first && count > 1 ? `, ${Number(((count - 1) * 1000 / (last - first)).toPrecision(3))} tokens/s` : "";
   for await (const event of eventsOf(answer)) {
     signal.throwIfAborted();  // of what had come already
     told.id ??= event.id;
@@ -48,7 +48,7 @@ async function stream(view, path, body, signal, told, take) {
     sayIn(view, "Writing" + rate(pieces));  // a piece is mostly one token
   }
   told.rate = rate(tokens);
-  const cut = reason === "length" ? " It ends where no more tokens were allowed." : "";
+  const cut = reason === "length" ? " No more were allowed." : "";
   return `${plural(tokens, "token")}${rate(tokens)}.${cut}`;
 }
 
