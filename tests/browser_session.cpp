@@ -123,6 +123,12 @@ void BrowserSession::open(const std::string& url) {
   wait_for("document.readyState === 'complete' && location.href !== 'about:blank'");
 }
 
+void BrowserSession::reload() {
+  evaluate("window.ofThePageBefore = true");
+  send("Page.reload");
+  wait_for("window.ofThePageBefore === undefined && document.readyState === 'complete'");
+}
+
 void BrowserSession::resize(int width, int height) {
   send("Emulation.setDeviceMetricsOverride",
        {{"width", width}, {"height", height}, {"deviceScaleFactor", 1}, {"mobile", width < 600}});

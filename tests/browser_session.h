@@ -20,8 +20,9 @@ class BrowserSession {
   BrowserSession(const BrowserSession&) = delete;
   BrowserSession& operator=(const BrowserSession&) = delete;
 
-  /// Returns when the page is loaded.
+  /// Both return when the page is loaded.
   void open(const std::string& url);
+  void reload();
   /// In CSS pixels; narrow pages are those of a telephone.
   void resize(int width, int height);
   /// What is run in each page before its own scripts.

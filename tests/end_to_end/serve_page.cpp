@@ -104,16 +104,16 @@ std::string canned_answers() {
       {"/languages",
        {{{"code", "en"}, {"name", "English"}, {"targets", {"ja"}}},
         {{"code", "ja"}, {"name", "Japanese"}, {"targets", json::array()}}}},
-      {"/translate",
-       {{"translatedText", kHostile}, {"alternatives", {"neko"}}, {"attention", json::array({attention})}}},
-      {"/v1/images/generations", {{"data", {{{"b64_json", pixel}}, {{"b64_json", pixel}}}}}},
-      {"/v1/images/upscales", {{"data", {{{"b64_json", pixel}}}}}},
+      {"/translate", {{"translatedText", kHostile}, {"alternatives", {"neko"}}, {"attention", {attention, nullptr}}}},
+      {"/v1/images/generations", {{"data", {{{"b64_json", pixel}}, {{"b64_json", pixel}}}}, {"seed", 5}}},
+      {"/v1/images/edits", {{"data", {{{"b64_json", pixel}}}}}},
       {"/v1/attention",
-       {{"tokens", {"<s>", "Once", kHostile, " there"}},
+       {{"rows", {"Once", kHostile, " there"}},
+        {"columns", {"<s>", "Once", kHostile}},
         {"prompt_tokens", 2},
         {"layers",
-         {{{"layer", 0}, {"weights", {{1}, {0.5, 0.5}, {0.2, 0.7, 0.1}, {0.6, 0.1, 0.2, 0.1}}}},
-          {{"layer", 1}, {"weights", {{1}, {0.5, 0.5}, {0.2, 0.1, 0.7}, {0.1, 0.6, 0.2, 0.1}}}}}}}}};
+         {{{"layer", 0}, {"weights", {{1, 0, 0}, {0.5, 0.5, 0}, {0.2, 0.7, 0.1}}}},
+          {{"layer", 1}, {"weights", {{1, 0, 0}, {0.5, 0.5, 0}, {0.2, 0.2, 0.6}}}}}}}}};
   return "const canned = " + answers.dump() + ", asked = [], pixel = '" + pixel + "';" + R"(
     window.fetch = async (path, {body} = {}) => {
       asked.push([path, body && JSON.parse(body)]);
@@ -163,9 +163,8 @@ TEST_CASE("page: a chat streams, stops, is written again, edited and kept") {
   CHECK(texts_of(page, ".assistant .said") == first);
 
   // A reload keeps it.
-  page.evaluate("window.before = 1");
-  page.evaluate("location.reload()");
-  page.wait_for("window.before === undefined && document.querySelector('.assistant')");
+  page.reload();
+  page.wait_for("document.querySelector('.assistant')");
   CHECK(texts_of(page, ".assistant .said") == first);
   CHECK(!scrolls_sideways(page));
 
@@ -251,9 +250,8 @@ TEST_CASE("page: asks for the key, again where it is wrong, and keeps it") {
   page.wait_for("!byId('completion').hidden");
   CHECK(page.evaluate("[byId('key').open, sessionStorage.getItem('heed.key'), localStorage.length]") ==
         json::array({false, "\"open-sesame\"", 0}));
-  page.evaluate("window.before = 1");
-  page.evaluate("location.reload()");
-  page.wait_for("window.before === undefined && !byId('completion').hidden");
+  page.reload();
+  page.wait_for("!byId('completion').hidden");
   CHECK(page.evaluate("byId('key').open") == false);
 }
 
@@ -319,12 +317,12 @@ TEST_CASE("page: alignments, pictures and attention are shown, and texts of mode
   CHECK(page.evaluate("asked.at(-1)") == json::array({"/v1/attention", {{"id", "cmpl-1"}, {"index", 0}}}));
   const char* const kTokens =
       "[...document.querySelectorAll('#completion .token')].map(e => e.style.getPropertyValue('--w'))";
-  page.evaluate("document.querySelectorAll('#completion .token')[3].click()");
-  CHECK(page.evaluate(kTokens) == json::array({"0.000", "0.750", "0.433", "0.306"}));  // of the last layer
+  page.evaluate("document.querySelectorAll('#completion .token')[3].focus()");
+  CHECK(page.evaluate(kTokens) == json::array({"0.000", "0.433", "0.750", "0.000"}));  // of the last layer
   page.evaluate(
       "(() => { const list = document.querySelector('#completion .attention select'); list.value = 0;"
       "list.dispatchEvent(new Event('change')); })()");
-  CHECK(page.evaluate(kTokens) == json::array({"0.000", "0.530", "0.750", "0.530"}));
+  CHECK(page.evaluate(kTokens) == json::array({"0.000", "0.750", "0.283", "0.000"}));
   CHECK(!scrolls_sideways(page));
 
   CHECK(page.evaluate("[window.pwned ?? null, document.querySelectorAll('img[src=x]').length]") ==

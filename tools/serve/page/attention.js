@@ -53,15 +53,20 @@ function hideAttention(view) {
 /// Asks what the tokens of an answer looked at, and shows it.
 function showTextAttention(view, id) {
   return run(view, async signal => {
-    const answer = await ask("/v1/attention", {id, index: 0}, signal);
-    drawTextAttention(view, await answer.json());
+    const get = async more => (await ask("/v1/attention", {id, index: 0, ...more}, signal)).json();
+    const all = await get({}).catch(error => {
+      if (error.status !== 400) throw error;
+      return get({layers: [0]});  // all layers of a long text are more than the server sends
+    });
+    drawTextAttention(view, all);
     return "";
   });
 }
 
-/// {tokens, prompt_tokens, layers: [{layer, weights}]}: a row of weights for each token, or for each but the prompt's,
-/// over those before it.
-function drawTextAttention(view, {tokens, prompt_tokens: read, layers}) {
+/// As /v1/attention has it: `rows` are the tokens that were written, or read, one after the other; `columns` what was
+/// before each, of which row i has weights for the first i + 1. Both are the text, but for its first and last token.
+function drawTextAttention(view, {rows, columns, prompt_tokens: read, layers}) {
+  const tokens = [columns[0], ...rows];
   hideAttention(view);
   const place = view.querySelector(".attention");
   place.hidden = false;
@@ -69,7 +74,7 @@ function drawTextAttention(view, {tokens, prompt_tokens: read, layers}) {
   const choices = add(place, "div", undefined, "row");
   const label = add(choices, "label", "Layer", "field");
   const list = add(label, "select");
-  layers.forEach(({layer}, i) => add(list, "option", layer ?? i).value = i);
+  layers.forEach(({layer}, i) => add(list, "option", layer).value = i);
   list.value = layers.length - 1;
   const leave = add(choices, "label", undefined, "field");
   const box = add(leave, "input");
@@ -77,20 +82,20 @@ function drawTextAttention(view, {tokens, prompt_tokens: read, layers}) {
   box.checked = true;
   leave.append("Leave out the first token, where attention rests");
   const line = add(place, "p", undefined, "tokens");
-  const elements = tokens.map((text, i) => add(line, "span", text.replace(/▁/g, " "), "token"));
+  const elements = tokens.map(text => add(line, "span", text.replace(/▁/g, " "), "token"));
   const words = add(place, "p", "Underlined tokens were written. Choose one, with the pointer or the arrow keys, to see what it looked at.", "muted");
   words.role = "status";
+  const first = Math.max(read, 1);  // nothing was before the first token
   let at = -1;
   const show = () => {
     if (at < 0) return;
-    const {weights} = layers[list.value];
-    const row = weights[at - (tokens.length - weights.length)] ?? [];
-    const looked = tokens.map((_, i) => i <= at && !(box.checked && i === 0) ? row[i] ?? 0 : 0);
+    const row = layers[list.value].weights[at - 1];
+    const looked = tokens.map((_, i) => i < at && !(box.checked && i === 0) ? row[i] : 0);
     shade(elements, looked);
     words.textContent = `“${seen(tokens[at])}” looked most at ${heaviest(tokens, looked)}.`;
   };
-  choosable(elements.slice(read), i => {
-    at = read + i;
+  choosable(elements.slice(first), i => {
+    at = first + i;
     show();
   });
   list.onchange = box.onchange = show;

@@ -58,12 +58,12 @@ function askForKey() {
 
 /// What the server says is wrong: OpenAI's interface puts it into an object, LibreTranslate's does not.
 async function failure(answer) {
+  let message = `The server answered with status ${answer.status}.`;
   try {
     const {error} = await answer.json();
-    return new Error(error.message ?? String(error));
-  } catch {
-    return new Error(`The server answered with status ${answer.status}.`);
-  }
+    message = error.message ?? String(error);
+  } catch { /* it is no JSON, then */ }
+  return Object.assign(new Error(message), {status: answer.status});
 }
 
 /// Sends `body` as JSON, or gets where there is none. Throws what the server says is wrong.

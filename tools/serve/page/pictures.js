@@ -21,22 +21,24 @@ const drawing = {
       const began = performance.now();
       const body = {model: model.id, prompt, n: Number(byId("count").value), response_format: "b64_json"};
       if (seed !== "") body.seed = Number(seed);
-      const {data} = await (await ask("/v1/images/generations", body, signal)).json();
+      const answer = await (await ask("/v1/images/generations", body, signal)).json();
       byId("pictures").replaceChildren();
-      data.forEach(({b64_json}, i) => this.add(dataUrl(b64_json), prompt, i + 1));
-      return `${plural(data.length, "picture")} in ${seconds(performance.now() - began)}.`;
+      answer.data.forEach(({b64_json, revised_prompt}, i) => this.add(dataUrl(b64_json), revised_prompt ?? prompt, i + 1));
+      const drawn = `${plural(answer.data.length, "picture")} in ${seconds(performance.now() - began)}`;
+      return answer.seed === undefined ? drawn + "." : `${drawn}, seed ${answer.seed}.`;
     });
   },
 
-  add(url, prompt, number) {
+  add(url, shown, number) {
     const figure = add(byId("pictures"), "figure");
     const picture = add(figure, "img");
     const caption = add(figure, "figcaption");
+    add(caption, "span", shown || number);
     picture.onload = () => {
       picture.classList.toggle("tiny", picture.naturalWidth < kTiny);
-      caption.prepend(`${picture.naturalWidth} × ${picture.naturalHeight}`);
+      picture.title = `${picture.naturalWidth} × ${picture.naturalHeight}`;
     };
-    picture.alt = `${prompt || "picture"}, number ${number}`;
+    picture.alt = `${shown || "picture"}, number ${number}`;
     picture.src = url;
     const link = add(caption, "a", "Save");
     link.href = url;
@@ -73,7 +75,7 @@ const transform = {
     return run(this.view, async signal => {
       const began = performance.now();
       const image = this.picture.slice(this.picture.indexOf(",") + 1);
-      const {data} = await (await ask("/v1/images/upscales", {model: model.id, image}, signal)).json();
+      const {data} = await (await ask("/v1/images/edits", {model: model.id, image}, signal)).json();
       const before = byId("before"), after = byId("after");
       before.src = this.picture;
       after.src = byId("save-after").href = dataUrl(data[0].b64_json);

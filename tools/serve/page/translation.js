@@ -56,7 +56,9 @@ const translation = {
         add(item, "span", text);
         addButton(item, "Copy", button => copy(text, button));
       }
-      for (const one of attention) drawAlignment(byId("alignments"), one);
+      for (const line of attention) {
+        if (line) drawAlignment(byId("alignments"), line);  // blank lines have none
+      }
       return `Done in ${seconds(performance.now() - began)}.`;
     });
   },
