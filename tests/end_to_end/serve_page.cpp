@@ -8,7 +8,7 @@
 #include "tests/browser.h"
 #include "tests/browser_session.h"
 #include "tests/end_to_end/process.h"
-#include "tests/end_to_end/served.h"
+#include "tests/end_to_end/serving.h"
 #include "tests/temporary_folder.h"
 #include "tests/unit/convert/sample_files.h"
 
@@ -58,6 +58,8 @@ const PageModels& page_models() {
   static const PageModels made;
   return made;
 }
+
+std::string url_of(const Serving& server) { return "http://127.0.0.1:" + std::to_string(server.port()); }
 
 /// A page that is loaded and shows a view.
 void open_page(BrowserSession& page, const std::string& url, const std::string& view) {
@@ -127,9 +129,9 @@ std::string canned_answers() {
 TEST_CASE("page: a chat streams, stops, is written again, edited and kept") {
   const std::string browser = browser_or_skip();
   if (browser.empty()) return;
-  const Served server({page_models().chat(), "--temperature", "0"});
+  const Serving server({page_models().chat(), "--temperature", "0"});
   BrowserSession page(browser);
-  open_page(page, server.url(), "chat");
+  open_page(page, url_of(server), "chat");
   CHECK(page.evaluate("byId('mode').hidden") == false);
 
   // Enter sends, but with Shift; the text comes in steps.
@@ -196,9 +198,9 @@ TEST_CASE("page: a chat streams, stops, is written again, edited and kept") {
 TEST_CASE("page: a text is continued as heed generate does, and what the server says is wrong is shown") {
   const std::string browser = browser_or_skip();
   if (browser.empty()) return;
-  const Served server({page_models().plain(), "chat=" + page_models().chat()});
+  const Serving server({page_models().plain(), "chat=" + page_models().chat()});
   BrowserSession page(browser);
-  open_page(page, server.url(), "completion");
+  open_page(page, url_of(server), "completion");
   set_field(page, "temperature", "0");
   set_field(page, "max_tokens", "12");
   page.evaluate("byId('text').focus()");
@@ -236,9 +238,9 @@ TEST_CASE("page: a text is continued as heed generate does, and what the server 
 TEST_CASE("page: asks for the key, again where it is wrong, and keeps it") {
   const std::string browser = browser_or_skip();
   if (browser.empty()) return;
-  const Served server({page_models().plain(), "--api-key-file", page_models().key_file("open-sesame")});
+  const Serving server({page_models().plain(), "--api-key-file", page_models().key_file("open-sesame")});
   BrowserSession page(browser);
-  page.open(server.url());
+  page.open(url_of(server));
   page.wait_for("byId('key').open");
   CHECK(!scrolls_sideways(page));
   CHECK(page.evaluate("[byId('key-wrong').hidden, document.activeElement.id]") == json::array({true, "key-field"}));
@@ -258,10 +260,10 @@ TEST_CASE("page: asks for the key, again where it is wrong, and keeps it") {
 TEST_CASE("page: alignments, pictures and attention are shown, and texts of models are no more than text") {
   const std::string browser = browser_or_skip();
   if (browser.empty()) return;
-  const Served server({page_models().plain()});
+  const Serving server({page_models().plain()});
   BrowserSession page(browser);
   page.before_pages(canned_answers());
-  open_page(page, server.url(), "translation");
+  open_page(page, url_of(server), "translation");
   page.wait_for("byId('from').options.length === 2");
   CHECK(texts_of(page, "#to option") == json::array({"Japanese"}));
   page.evaluate("byId('source').focus()");
