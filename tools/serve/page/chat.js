@@ -100,7 +100,7 @@ const chat = {
         log.ariaBusy = "false";
         made.id = told.id;
         const follow = atEnd();
-        if (made.content || told.rate !== undefined) this.messages.push(made);
+        if (made.content || told.whole) this.messages.push(made);
         this.keep();
         this.draw();
         if (follow) toEnd();

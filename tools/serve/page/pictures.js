@@ -83,7 +83,7 @@ const transform = {
       const size = picture => `${picture.naturalWidth} × ${picture.naturalHeight}`;
       byId("sizes").textContent = `${size(before)} → ${size(after)}`;
       const {naturalWidth: width, naturalHeight: height} = after;
-      after.parentNode.style.maxWidth = `min(${Math.max(width, 320)}px, ${Math.round(75 * width / height)}vh)`;
+      byId("compared").style.maxWidth = `min(${Math.max(width, 320)}px, ${Math.round(75 * width / height)}vh)`;
       for (const picture of [before, after]) picture.classList.toggle("tiny", after.naturalWidth < kTiny);
       byId("compared").hidden = false;
       return `Done in ${seconds(performance.now() - began)}.`;

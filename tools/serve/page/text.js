@@ -24,11 +24,11 @@ function chosenSettings() {
 }
 
 /// Streams a text from `path`; `take` gets each piece. What is known of it stands in `told`, whatever happens: the
-/// answer's id, its tokens, their rate.
+/// answer's id, and whether it is whole.
 async function stream(view, path, body, signal, told, take) {
   const answer = await ask(path, {...body, stream: true, stream_options: {include_usage: true}}, signal);
-  let first = 0, last = 0, pieces = 0, tokens = 0, shown = 0, reason = "";
-  const rate = count => last > first && count > 1 ? `, ${Number(((count - 1) * 1000 / (last - first)).toPrecision(3))} tokens/s` : "";
+  let first = 0, last = 0, letters = 0, tokens = 0, shown = 0, reason = "";
+  const rate = (count, what) => last > first ? `, ${Number((count * 1000 / (last - first)).toPrecision(3))} ${what}/s` : "";
   for await (const event of eventsOf(answer)) {
     signal.throwIfAborted();  // of what had come already
     told.id ??= event.id;
@@ -41,15 +41,15 @@ async function stream(view, path, body, signal, told, take) {
     const now = performance.now();
     first ||= now;
     last = now;
-    ++pieces;
+    letters += text.length;
     take(text);
     if (now - shown < 250) continue;
     shown = now;
-    sayIn(view, "Writing" + rate(pieces));  // a piece is mostly one token
+    sayIn(view, `Writing: ${letters} characters${rate(letters, "characters")}`);  // a piece may be several tokens
   }
-  told.rate = rate(tokens);
+  told.whole = true;
   const cut = reason === "length" ? " No more were allowed." : "";
-  return `${plural(tokens, "token")}${rate(tokens)}.${cut}`;
+  return `${plural(tokens, "token")}${rate(tokens - 1, "tokens")}.${cut}`;
 }
 
 /// Whether the page's end can be seen, so that it is to stay in sight.
