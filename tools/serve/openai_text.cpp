@@ -117,7 +117,7 @@ void complete(Server& server, const nlohmann::json& body, httplib::Response& res
       const std::vector<std::int32_t> tokens =
           text != nullptr ? model.tokenize(*text, request.special) : std::get<std::vector<std::int32_t>>(prompt);
       for (std::size_t i = 0; i < request.options.choices; ++i) {
-        requests.push_back({tokens, request.options.of_choice(i)});
+        requests.push_back({tokens, request.options.of_choice(i, model)});
         if (request.echo) echoed->push_back(text != nullptr ? *text : model.detokenize(tokens));
       }
     }
@@ -139,8 +139,7 @@ void chat(Server& server, const nlohmann::json& body, httplib::Response& respons
     const std::vector<std::int32_t> tokens = model.chat_tokens(request.chat);
     std::vector<TextRequest> requests;
     for (std::size_t i = 0; i < request.options.choices; ++i) {
-      requests.push_back({tokens, request.options.of_choice(i)});
-      requests.back().options.end = model.chat_end_tokens(request.chat);
+      requests.push_back({tokens, request.options.of_choice(i, model, model.chat_end_tokens(request.chat))});
     }
     return requests;
   };

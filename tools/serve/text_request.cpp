@@ -70,6 +70,33 @@ std::string flattened(const nlohmann::json& parts, const std::string& where) {
   return text;
 }
 
+/// What the text may be: OpenAI's response_format, or a grammar as llama.cpp's server takes it.
+void read_format(RequestFields& fields, TextOptions& options) {
+  options.grammar = fields.text("grammar").value_or("");
+  const nlohmann::json* const format = fields.any("response_format");
+  if (format == nullptr) return;
+  RequestFields of_format(*format, "response_format");
+  const std::string type = of_format.text("type").value_or("");
+  if (type == "json_object") {
+    options.json_schema = R"({"type": "object"})";
+  } else if (type == "json_schema") {
+    const nlohmann::json* const described = of_format.any("json_schema");
+    if (described == nullptr) of_format.fail("json_schema", "an object with \"schema\"");
+    RequestFields of_schema(*described, of_format.path("json_schema"));
+    const nlohmann::json* const schema = of_schema.any("schema");
+    if (schema == nullptr || !schema->is_object()) of_schema.fail("schema", "a JSON Schema");
+    options.json_schema = schema->dump();
+    of_schema.ignore({"name", "description", "strict"});  // what is generated always keeps to the schema
+    of_schema.refuse_unread();
+  } else if (type != "text") {
+    of_format.fail("type", "\"text\", \"json_object\" or \"json_schema\"");
+  }
+  of_format.refuse_unread();
+  if (!options.grammar.empty() && !options.json_schema.empty()) {
+    fields.fail("grammar", "none where response_format asks for JSON");
+  }
+}
+
 /// As chat templates have it: texts plain, arguments of calls as objects.
 nlohmann::ordered_json message_of(const nlohmann::json& message, const std::string& where) {
   RequestFields fields(message, where);
@@ -100,9 +127,13 @@ nlohmann::ordered_json message_of(const nlohmann::json& message, const std::stri
 
 }  // namespace
 
-GenerationOptions TextOptions::of_choice(std::size_t choice) const {
+GenerationOptions TextOptions::of_choice(std::size_t choice, const TextModel& model,
+                                         const std::vector<std::int32_t>& end) const {
   GenerationOptions options = generation;
   options.sampling.seed += choice;
+  options.end = end;
+  if (!grammar.empty()) options.constraint = model.grammar(grammar, end);
+  if (!json_schema.empty()) options.constraint = model.json_schema(json_schema, end);
   return options;
 }
 
@@ -121,6 +152,7 @@ TextOptions read_text_options(RequestFields& fields, const ServeLimits& limits) 
     of_stream.ignore({"include_obfuscation"});
     of_stream.refuse_unread();
   }
+  read_format(fields, options);
   // Of OpenAI's own house.
   fields.ignore({"user", "store", "metadata", "service_tier", "safety_identifier", "prompt_cache_key"});
   return options;

@@ -19,10 +19,14 @@ struct TextOptions {
   GenerationOptions generation;
   std::size_t choices = 1;
   bool stream = false;
-  bool usage = false;  // told at the end of a stream
+  bool usage = false;       // told at the end of a stream
+  std::string grammar;      // in GBNF, that texts must be of; empty: any text
+  std::string json_schema;  // that texts must be valid by; empty: any text
 
-  /// The options of a prompt's choice: each could be had alone with its seed.
-  GenerationOptions of_choice(std::size_t choice) const;
+  /// The options of a prompt's choice: each could be had alone with its seed. `end`: tokens at which the text ends
+  /// besides the model's own. Throws Error for a grammar or a schema that the model cannot be held to.
+  GenerationOptions of_choice(std::size_t choice, const TextModel& model,
+                              const std::vector<std::int32_t>& end = {}) const;
 };
 
 /// Reads the fields that both have. Throws HttpError 400 naming the field that makes no sense or is not known.

@@ -55,7 +55,7 @@ TEST_CASE("text request: completions as OpenAI has them, and the options that ot
   CHECK(sampling.penalty_window == 9);
   CHECK(sampling.presence_penalty == 0.5);
   CHECK(sampling.logit_bias.at(5) == -100);
-  CHECK(all.options.of_choice(2).sampling.seed == 13);
+  CHECK(sampling.seed == 11);
   CHECK(all.options.generation.stop == std::vector<std::string>{"\n", "end"});
   CHECK(all.options.generation.logprobs == 2);
   CHECK(all.options.usage);
@@ -104,6 +104,26 @@ TEST_CASE("text request: chats come as templates have them") {
   CHECK(request.options.generation.logprobs == 4);
   CHECK(!request.chat.specials_in_messages);
   CHECK(!chat(R"({"messages": [{"role": "user", "content": ""}], "tools": [{}], "tool_choice": "none"})").tools);
+}
+
+TEST_CASE("text request: what texts may be") {
+  const auto options = [](const std::string& format) {
+    return completion(("{\"prompt\": \"\", " + format + "}").c_str()).options;
+  };
+  const auto read = [&](const char* format) { options(format); };
+  CHECK(options(R"("grammar": "root ::= [a-z]+")").grammar == "root ::= [a-z]+");
+  CHECK(options(R"("response_format": {"type": "text"})").json_schema.empty());
+  CHECK(options(R"("response_format": {"type": "json_object"})").json_schema == R"({"type": "object"})");
+  CHECK(options(R"("response_format": {"type": "json_schema", "json_schema": {"name": "n", "strict": true,
+                   "schema": {"type": "integer"}}})")
+            .json_schema == R"({"type":"integer"})");
+  CHECK(
+      refusal(read, R"("response_format": {"type": "xml"})").starts_with("response_format.type is \"xml\", expected"));
+  CHECK(refusal(read, R"("response_format": {"type": "json_schema"})").starts_with("response_format.json_schema is"));
+  CHECK(refusal(read, R"("response_format": {"type": "json_schema", "json_schema": {"schema": 5}})")
+            .starts_with("response_format.json_schema.schema is 5"));
+  CHECK(refusal(read, R"("grammar": "root ::= [a]", "response_format": {"type": "json_object"})")
+            .starts_with("grammar is"));
 }
 
 TEST_CASE("text request: chats that make no sense are refused, naming the field") {
