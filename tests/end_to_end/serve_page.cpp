@@ -39,6 +39,12 @@ class PageModels {
     convert(copy, chat());
     convert(convert_test::golden_folder() / "llama", plain());
   }
+  /// One of models/, which is converted when it is asked for.
+  std::string shipped(const std::string& name) const {
+    const fs::path made = folder_.path(name + ".heed");
+    if (!fs::exists(made)) convert(fs::path(HEED_SOURCE_DIR) / "models" / name, made.string());
+    return made.string();
+  }
   std::string chat() const { return folder_.path("romeo.heed").string(); }
   std::string plain() const { return folder_.path("plain.heed").string(); }
   std::string key_file(const std::string& key) const {
@@ -329,6 +335,63 @@ TEST_CASE("page: alignments, pictures and attention are shown, and texts of mode
 
   CHECK(page.evaluate("[window.pwned ?? null, document.querySelectorAll('img[src=x]').length]") ==
         json::array({nullptr, 0}));
+  CHECK(page.complaints() == std::vector<std::string>{});
+}
+
+TEST_CASE("page: a translation with its alignment, pictures, and what a text's model looked at, of real models") {
+  const std::string browser = browser_or_skip();
+  if (browser.empty()) return;
+  const PageModels& files = page_models();
+  const Serving server(
+      {files.shipped("en-ja"), files.shipped("fashion-tokens"), files.shipped("fashion"), files.plain()});
+  BrowserSession page(browser);
+  open_page(page, url_of(server), "translation");
+  page.wait_for("byId('from').options.length > 0");
+  CHECK(page.evaluate("[byId('from').value, byId('to').value]") == json::array({"en", "ja"}));
+  page.evaluate("byId('source').focus()");
+  page.type("The cat is sleeping.\n\nGood morning.");
+  page.press("Enter", /*ctrl=*/true);
+  page.wait_for("running === null && byId('target').textContent !== ''");
+  const Finished translated = run_heed({"translate", files.shipped("en-ja"), "The cat is sleeping.\n\nGood morning."});
+  CHECK(page.evaluate("byId('target').textContent").get<std::string>() + "\n" == translated.out);
+  CHECK(page.evaluate("document.querySelectorAll('.alignment').length") == 2);  // the blank line has none
+  CHECK(page.evaluate("[...document.querySelectorAll('.alignment')].every(e => e.querySelectorAll('td.weight').length"
+                      " === e.querySelectorAll('.tokens')[0].children.length * e.querySelectorAll('.tokens')[1]"
+                      ".children.length)") == true);
+  CHECK(texts_of(page, "#others span").size() == 2);
+
+  // Seeds are shown, so that pictures can be drawn again.
+  for (const char* model : {"fashion-tokens", "fashion"}) {
+    CAPTURE(std::string(model));
+    choose_model(page, model);
+    page.evaluate("byId('prompt').value = model.id === 'fashion' ? '' : 'a dark coat'");
+    page.evaluate("byId('count').value = 3");
+    page.evaluate("drawing.view.querySelector('form').requestSubmit()");
+    page.wait_for("running === null && document.querySelectorAll('#pictures img.tiny').length === 3");
+    CHECK(page.evaluate("[...document.querySelectorAll('#pictures img')].map(e => e.naturalWidth)") ==
+          json::array({32, 32, 32}));
+    const json sources = page.evaluate("[...document.querySelectorAll('#pictures img')].map(e => e.src)");
+    page.evaluate(
+        "byId('picture-seed').value = drawing.view.querySelector('.status').textContent.match(/seed (\\d+)/)[1]");
+    page.evaluate("drawing.view.querySelector('form').requestSubmit()");
+    page.wait_for("running === null && document.querySelectorAll('#pictures img.tiny').length === 3");
+    CHECK(page.evaluate("[...document.querySelectorAll('#pictures img')].map(e => e.src)") == sources);
+    page.evaluate("byId('picture-seed').value = ''");
+  }
+
+  choose_model(page, "plain");
+  set_field(page, "max_tokens", "8");
+  page.evaluate("byId('text').value = 'the cat'");
+  page.evaluate("completion.view.querySelector('form').requestSubmit()");
+  page.wait_for("running === null && byId('text-attention').disabled === false");
+  page.evaluate("byId('text-attention').click()");
+  page.wait_for("document.querySelector('#completion .token[role=button]')");
+  CHECK(page.evaluate("document.querySelectorAll('#completion .token[role=button]').length") == 8);
+  page.evaluate("document.querySelectorAll('#completion .token[role=button]')[7].focus()");
+  CHECK(page.evaluate("document.querySelectorAll('#completion .token').length > 9") == true);
+  CHECK(page.evaluate("Number(document.querySelectorAll('#completion .token')[2].style.getPropertyValue('--w')) > 0") ==
+        true);
+  CHECK(page.evaluate("completion.view.querySelector('.error').hidden") == true);
   CHECK(page.complaints() == std::vector<std::string>{});
 }
 
