@@ -20,15 +20,15 @@ constexpr std::size_t kSignature = 8, kHeader = 13, kZlibHeader = 2;
 constexpr std::uint64_t kBestRatio = 1032;  // of deflate: 258 bytes for a quarter of one
 constexpr std::uint64_t kSlack = 1 << 16;
 
-using Bytes = std::span<const unsigned char>;
+using PngBytes = std::span<const unsigned char>;
 
-std::uint32_t number_at(Bytes bytes, std::size_t at) {
+std::uint32_t number_at(PngBytes bytes, std::size_t at) {
   return std::uint32_t{bytes[at]} << 24 | std::uint32_t{bytes[at + 1]} << 16 | std::uint32_t{bytes[at + 2]} << 8 |
          bytes[at + 3];
 }
 
 /// The most bytes that rows of this header take, each with a byte before it; those of interlaced files are more rows.
-std::uint64_t most_bytes(Bytes header) {
+std::uint64_t most_bytes(PngBytes header) {
   constexpr std::array<std::uint64_t, 7> kChannels = {1, 0, 3, 1, 2, 0, 4};
   const std::uint64_t width = number_at(header, 0), height = number_at(header, 4);
   const std::uint64_t bits = header[8] * (header[9] < kChannels.size() ? kChannels[header[9]] : 4);
@@ -37,12 +37,12 @@ std::uint64_t most_bytes(Bytes header) {
 
 /// The parts of the compressed data, and the header; the latter empty where it is none.
 struct Chunks {
-  Bytes header;
-  std::vector<Bytes> data;
+  PngBytes header;
+  std::vector<PngBytes> data;
   std::uint64_t size = 0;
 };
 
-Chunks chunks_of(Bytes bytes) {
+Chunks chunks_of(PngBytes bytes) {
   Chunks chunks;
   for (std::size_t at = kSignature; at + 8 <= bytes.size();) {
     const std::size_t length = number_at(bytes, at);
@@ -76,7 +76,7 @@ void check_png_data(std::span<const unsigned char> bytes, const std::string& whe
   std::vector<unsigned char> piece(1 << 16);
   std::uint64_t unpacked = 0;
   std::size_t skipped = 0;
-  for (Bytes part : chunks.data) {
+  for (PngBytes part : chunks.data) {
     const std::size_t skip = std::min(kZlibHeader - skipped, part.size());
     skipped += skip;
     part = part.subspan(skip);

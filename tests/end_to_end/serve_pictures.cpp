@@ -194,20 +194,28 @@ TEST_CASE("serve: a drawing whose client has gone ends, and the next one is as i
     }
     return metric(served, kOutstanding) == outstanding;
   };
+  const Json many = {{"prompt", "a dark coat"}, {"n", 64}};
+  using Clock = std::chrono::steady_clock;
+  Clock::time_point begin = Clock::now();
+  served.post("/v1/images/generations", many);
+  const Clock::duration whole = Clock::now() - begin;
+  // Fast devices may be done before it is seen that nobody waits.
+  const bool takes_time = whole > std::chrono::seconds(2);
+  if (!takes_time) MESSAGE("SKIPPED: 64 pictures are drawn too fast here to see that a drawing ends early");
   {
     // Goes as soon as the drawing has begun.
     auto client = served.client();
-    std::thread asks([&] {
-      client.Post("/v1/images/generations", Json{{"prompt", "a dark coat"}, {"n", 64}}.dump(), "application/json");
-    });
-    CHECK(wait_for(1));
+    std::thread asks([&] { client.Post("/v1/images/generations", many.dump(), "application/json"); });
+    if (takes_time) CHECK(wait_for(1));
     client.stop();
     asks.join();
   }
-  CHECK(pictures_of(served.post("/v1/images/generations", {{"prompt", "a dark coat"}, {"seed", 3}})) == coat);
+  begin = Clock::now();
   CHECK(wait_for(0));
-  // The first was not finished: nobody saw its end, and it was not counted among the answers.
-  CHECK(metric(served, "heed_answers_total{model=\"fashion-tokens\"}") == 1);
+  if (takes_time) CHECK(Clock::now() - begin < whole / 2);
+  CHECK(pictures_of(served.post("/v1/images/generations", {{"prompt", "a dark coat"}, {"seed", 3}})) == coat);
+  if (!takes_time) return;
+  CHECK(metric(served, "heed_answers_total{model=\"fashion-tokens\"}") == 2);
   CHECK(metric(served, "heed_requests_total{path=\"/v1/images/generations\",status=\"499\"}") == 1);
 }
 
