@@ -127,13 +127,13 @@ nlohmann::ordered_json message_of(const nlohmann::json& message, const std::stri
 
 }  // namespace
 
-GenerationOptions TextOptions::of_choice(std::size_t choice, const TextModel& model,
+GenerationOptions TextOptions::of_choice(std::size_t choice, const TextModel& writer,
                                          const std::vector<std::int32_t>& end) const {
   GenerationOptions options = generation;
   options.sampling.seed += choice;
   options.end = end;
-  if (!grammar.empty()) options.constraint = model.grammar(grammar, end);
-  if (!json_schema.empty()) options.constraint = model.json_schema(json_schema, end);
+  if (!grammar.empty()) options.constraint = writer.grammar(grammar, end);
+  if (!json_schema.empty()) options.constraint = writer.json_schema(json_schema, end);
   return options;
 }
 

@@ -25,7 +25,7 @@ struct TextOptions {
 
   /// The options of a prompt's choice: each could be had alone with its seed. `end`: tokens at which the text ends
   /// besides the model's own. Throws Error for a grammar or a schema that the model cannot be held to.
-  GenerationOptions of_choice(std::size_t choice, const TextModel& model,
+  GenerationOptions of_choice(std::size_t choice, const TextModel& writer,
                               const std::vector<std::int32_t>& end = {}) const;
 };
 
