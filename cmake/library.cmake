@@ -9,7 +9,7 @@ target_link_libraries(heed_c PUBLIC heed_generate)
 set_target_properties(heed_c PROPERTIES UNITY_BUILD OFF)  # each file has names of its own
 
 set(objects "")
-foreach(room graph file plan ops planner reference tokenizer chat vulkan shaders runtime generate c)
+foreach(room graph file plan ops planner reference tokenizer chat grammar vulkan shaders runtime generate c)
   list(APPEND objects $<TARGET_OBJECTS:heed_${room}>)
 endforeach()
 add_library(heed_archive STATIC ${objects})

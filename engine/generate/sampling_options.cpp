@@ -24,13 +24,15 @@ void SamplingOptions::check() const {
   require(top_k >= 0, "top-k", top_k, "0 (all) or more");
   require(top_p >= 0.0 && top_p <= 1.0, "top-p", top_p, "a number from 0 to 1");
   require(min_p >= 0.0 && min_p <= 1.0, "min-p", min_p, "a number from 0 to 1");
-  require(repetition_penalty > 0.0 && std::isfinite(repetition_penalty), "repetition penalty", repetition_penalty,
-          "a positive number");
+  require(repetition_penalty >= 0.01 && repetition_penalty <= 100.0, "repetition penalty", repetition_penalty,
+          "a number from 0.01 to 100");
   require(penalty_window >= 0, "penalty window", penalty_window, "0 or more");
   constexpr const char* kPenalties = "a number from -100 to 100";
   require(std::abs(presence_penalty) <= 100.0, "presence penalty", presence_penalty, kPenalties);
   require(std::abs(frequency_penalty) <= 100.0, "frequency penalty", frequency_penalty, kPenalties);
   require(typical_p >= 0.0 && typical_p <= 1.0, "typical-p", typical_p, "a number from 0 to 1");
+  require(logit_bias.size() <= kMostBiases, "logit bias", fmt::format("for {} tokens", logit_bias.size()),
+          fmt::format("at most {}", kMostBiases).c_str());
   for (const auto& [token, bias] : logit_bias) {
     if (std::abs(bias) <= 100.0 || bias == -std::numeric_limits<double>::infinity()) continue;
     throw Error(fmt::format("logit bias of token {} is {}, expected a number from -100 to 100, or -inf to forbid it",
@@ -40,7 +42,7 @@ void SamplingOptions::check() const {
           no_repeat_ngram, "0 (off) to 64 tokens");
   require(xtc_probability >= 0.0 && xtc_probability <= 1.0, "XTC probability", xtc_probability, "a number from 0 to 1");
   require(xtc_threshold >= 0.0 && xtc_threshold <= 1.0, "XTC threshold", xtc_threshold, "a number from 0 to 1");
-  require(dry_multiplier >= 0.0 && std::isfinite(dry_multiplier), "DRY multiplier", dry_multiplier, "0 (off) or more");
+  require(dry_multiplier >= 0.0 && dry_multiplier <= 1e6, "DRY multiplier", dry_multiplier, "0 (off) to 1000000");
   require(dry_base >= 1.0 && std::isfinite(dry_base), "DRY base", dry_base, "1 or more");
   require(dry_allowed_length >= 1, "DRY allowed length", dry_allowed_length, "1 token or more");
   require(dry_window >= -1, "DRY window", dry_window, "-1 (the whole text) or more");

@@ -48,6 +48,8 @@ void add_soft_caps(GgufKeys& keys, nlohmann::json& p, double attention, double l
 }
 
 void add_granite(GgufKeys& keys, const HasTensor&, nlohmann::json& p) {
+  // In these files alone it says whether there are rotary positions at all.
+  if (!keys.find_boolean("rope.scaling.finetuned").value_or(true)) keys.unsupported("rope.scaling.finetuned", "true");
   // llama.cpp takes 0 for "not set".
   const auto scale = [&](const char* key) { return keys.find_real(key).value_or(0); };
   if (const double factor = scale("embedding_scale"); factor != 0) p["embedding_scale"] = factor;

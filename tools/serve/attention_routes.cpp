@@ -30,19 +30,19 @@ struct AttentionRequest {
 template <typename Number>
 std::vector<Number> numbers_of(RequestFields& fields, const char* name) {
   std::vector<Number> numbers;
-  const nlohmann::json* const given = fields.any(name);
+  const nlohmann::ordered_json* const given = fields.any(name);
   if (given == nullptr) return numbers;
   const bool fits = given->is_array() && given->size() <= 4096 && std::ranges::all_of(*given, [](const auto& number) {
                       return number.is_number_unsigned() && number.template get<std::uint64_t>() <= INT32_MAX;
                     });
   if (!fits) fields.fail(name, "an array of numbers from 0");
-  for (const nlohmann::json& number : *given) numbers.push_back(number.get<Number>());
+  for (const nlohmann::ordered_json& number : *given) numbers.push_back(number.get<Number>());
   std::ranges::sort(numbers);
   numbers.erase(std::unique(numbers.begin(), numbers.end()), numbers.end());
   return numbers;
 }
 
-AttentionRequest read_request(const nlohmann::json& body) {
+AttentionRequest read_request(const nlohmann::ordered_json& body) {
   RequestFields fields(body);
   AttentionRequest request;
   const auto id = fields.text("id");
@@ -51,7 +51,7 @@ AttentionRequest read_request(const nlohmann::json& body) {
   request.index = static_cast<std::size_t>(fields.integer("index", 0, INT32_MAX).value_or(0));
   request.layers = numbers_of<std::size_t>(fields, "layers");
   request.heads = numbers_of<std::int64_t>(fields, "heads");
-  if (const nlohmann::json* const rows = fields.any("rows")) {
+  if (const nlohmann::ordered_json* const rows = fields.any("rows")) {
     const bool fits = rows->is_array() && rows->size() == 2 && (*rows)[0].is_number_unsigned() &&
                       (*rows)[1].is_number_unsigned() && (*rows)[0] < (*rows)[1];
     if (!fits) fields.fail("rows", "[first, behind the last]");
@@ -100,7 +100,7 @@ Json attention_of(TextModel& model, const PastAnswers::Text& text, const Attenti
           {"layers", std::move(layers)}};
 }
 
-void explain(Server& server, const nlohmann::json& body, httplib::Response& response) {
+void explain(Server& server, const nlohmann::ordered_json& body, httplib::Response& response) {
   const AttentionRequest request = read_request(body);
   const auto text = server.answers().find(request.id, request.index);
   if (!text) {
@@ -134,7 +134,7 @@ void explain(Server& server, const nlohmann::json& body, httplib::Response& resp
 }  // namespace
 
 void add_attention_routes(Server& server) {
-  server.http().post_json("/v1/attention", [&server](const nlohmann::json& body, httplib::Response& response) {
+  server.http().post_json("/v1/attention", [&server](const nlohmann::ordered_json& body, httplib::Response& response) {
     explain(server, body, response);
   });
 }

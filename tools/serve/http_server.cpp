@@ -198,7 +198,7 @@ void HttpServer::post(const std::string& path, Handler handler) {
 }
 
 void HttpServer::post_json(const std::string& path,
-                           std::function<void(const nlohmann::json&, httplib::Response&)> handler) {
+                           std::function<void(const nlohmann::ordered_json&, httplib::Response&)> handler) {
   post(path, [handler = std::move(handler)](const httplib::Request& request, httplib::Response& response) {
     if (media_type(request.get_header_value("Content-Type")) != "application/json") {
       throw HttpError(415, "the body must be JSON, sent as Content-Type: application/json");

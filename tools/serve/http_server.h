@@ -57,7 +57,8 @@ class HttpServer : private httplib::Server {
   /// Routes, before run(). `open`: no key is asked for.
   void get(const std::string& path, Handler handler, bool open = false);
   /// Bodies must be said to be JSON: a foreign page's form cannot send that without being asked for leave.
-  void post_json(const std::string& path, std::function<void(const nlohmann::json&, httplib::Response&)> handler);
+  void post_json(const std::string& path,
+                 std::function<void(const nlohmann::ordered_json&, httplib::Response&)> handler);
   void post(const std::string& path, Handler handler);
   /// Bodies that may be JSON, and forms, as programs that are no pages send them. What goes wrong is answered as
   /// HttpError::body(`plain`) says it. `open`: the handler looks for the key, which may be in the form.

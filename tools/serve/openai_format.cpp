@@ -120,8 +120,11 @@ Json CompletionFormat::logprobs(std::size_t text, const std::vector<TokenSaid>& 
   return said;
 }
 
-ChatFormat::ChatFormat(const std::string& model, const TextOptions& options, bool tools, std::size_t texts)
-    : OpenAiFormat(random_id("chatcmpl-"), model, options), has_tools_(tools), tools_(texts) {}
+ChatFormat::ChatFormat(const std::string& model, const TextOptions& options, const std::set<std::string>& tools,
+                       std::size_t texts)
+    : OpenAiFormat(random_id("chatcmpl-"), model, options),
+      has_tools_(!tools.empty()),
+      tools_(texts, ToolCalls(tools)) {}
 
 Json ChatFormat::opening(std::size_t text) {
   return chunk_of({{"index", text},

@@ -75,10 +75,11 @@ class CompletionFormat final : public OpenAiFormat {
   std::vector<std::size_t> offset_;  // in characters, of the next token of each text
 };
 
-/// Of /v1/chat/completions. `tools`: answers may be calls of tools.
+/// Of /v1/chat/completions. `tools`: what answers may call, by name.
 class ChatFormat final : public OpenAiFormat {
  public:
-  ChatFormat(const std::string& model, const TextOptions& options, bool tools, std::size_t texts);
+  ChatFormat(const std::string& model, const TextOptions& options, const std::set<std::string>& tools,
+             std::size_t texts);
   Json opening(std::size_t text) override;
 
  private:

@@ -101,7 +101,7 @@ void bound(TextOptions& options, const ServeLimits& limits) {
   if (limits.max_tokens > 0) most = std::min(most, limits.max_tokens);
 }
 
-void complete(Server& server, const nlohmann::json& body, httplib::Response& response) {
+void complete(Server& server, const nlohmann::ordered_json& body, httplib::Response& response) {
   CompletionRequest request = CompletionRequest::read(body, server.limits());
   bound(request.options, server.limits());
   Worker& worker = server.model(request.options.model, {Worker::Kind::Text}, "write texts");
@@ -128,7 +128,7 @@ void complete(Server& server, const nlohmann::json& body, httplib::Response& res
   respond(answering, request.options.stream, response);
 }
 
-void chat(Server& server, const nlohmann::json& body, httplib::Response& response) {
+void chat(Server& server, const nlohmann::ordered_json& body, httplib::Response& response) {
   ChatCompletionRequest request = ChatCompletionRequest::read(body, server.limits());
   bound(request.options, server.limits());
   Worker& worker = server.model(request.options.model, {Worker::Kind::Text}, "write texts");
@@ -152,12 +152,12 @@ void chat(Server& server, const nlohmann::json& body, httplib::Response& respons
 }  // namespace
 
 void add_openai_text_routes(Server& server) {
-  server.http().post_json("/v1/completions", [&server](const nlohmann::json& body, httplib::Response& response) {
-    complete(server, body, response);
-  });
-  server.http().post_json("/v1/chat/completions", [&server](const nlohmann::json& body, httplib::Response& response) {
-    chat(server, body, response);
-  });
+  server.http().post_json(
+      "/v1/completions",
+      [&server](const nlohmann::ordered_json& body, httplib::Response& response) { complete(server, body, response); });
+  server.http().post_json(
+      "/v1/chat/completions",
+      [&server](const nlohmann::ordered_json& body, httplib::Response& response) { chat(server, body, response); });
 }
 
 }  // namespace heed::tools

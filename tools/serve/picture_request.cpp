@@ -56,7 +56,7 @@ PictureOptions PictureOptions::read(RequestFields& fields, std::int64_t most) {
   return options;
 }
 
-DrawRequest DrawRequest::read(const nlohmann::json& body) {
+DrawRequest DrawRequest::read(const nlohmann::ordered_json& body) {
   RequestFields fields(body);
   DrawRequest request;
   request.options = PictureOptions::read(fields, kMostDrawn);
@@ -73,7 +73,7 @@ DrawRequest DrawRequest::read(const nlohmann::json& body) {
 }
 
 TransformRequest TransformRequest::read(PostedForm form) {
-  const nlohmann::json values = form.with_values({"n", "stream", "tile", "overlap"});
+  const nlohmann::ordered_json values = form.with_values({"n", "stream", "tile", "overlap"});
   RequestFields fields(values);
   TransformRequest request;
   request.options = PictureOptions::read(fields, 1);

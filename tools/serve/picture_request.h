@@ -30,7 +30,7 @@ struct DrawRequest {
   std::optional<double> guidance, temperature, top_p, truncation;
   std::optional<int> steps, top_k;
 
-  static DrawRequest read(const nlohmann::json& body);
+  static DrawRequest read(const nlohmann::ordered_json& body);
 };
 
 /// A request of /v1/images/edits.

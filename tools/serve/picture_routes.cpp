@@ -125,7 +125,7 @@ class Measured {
   const std::chrono::steady_clock::time_point begin_ = std::chrono::steady_clock::now();
 };
 
-void draw(Server& server, const nlohmann::json& body, httplib::Response& response) {
+void draw(Server& server, const nlohmann::ordered_json& body, httplib::Response& response) {
   const DrawRequest request = DrawRequest::read(body);
   Worker& worker = server.model(request.options.model, {Worker::Kind::Draw, Worker::Kind::TextToImage}, "draw");
   check_kind(request, worker.kind() == Worker::Kind::TextToImage);
@@ -196,9 +196,9 @@ void transform(Server& server, const PostedForm& form, httplib::Response& respon
 }  // namespace
 
 void add_picture_routes(Server& server) {
-  server.http().post_json("/v1/images/generations", [&server](const nlohmann::json& body, httplib::Response& response) {
-    draw(server, body, response);
-  });
+  server.http().post_json(
+      "/v1/images/generations",
+      [&server](const nlohmann::ordered_json& body, httplib::Response& response) { draw(server, body, response); });
   server.http().post_form("/v1/images/edits",
                           [&server](const httplib::Request&, const PostedForm& form, httplib::Response& response) {
                             transform(server, form, response);

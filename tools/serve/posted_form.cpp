@@ -33,14 +33,14 @@ std::string decoded(std::string_view text) {
   return plain;
 }
 
-void add_field(nlohmann::json& fields, const std::string& name, std::string value) {
+void add_field(nlohmann::ordered_json& fields, const std::string& name, std::string value) {
   const auto found = fields.find(name);
   if (found == fields.end()) {
     fields[name] = std::move(value);
   } else if (found->is_array()) {
     found->push_back(std::move(value));
   } else {
-    *found = nlohmann::json::array({*found, std::move(value)});
+    *found = nlohmann::ordered_json::array({*found, std::move(value)});
   }
 }
 
@@ -58,8 +58,8 @@ std::string media_type(std::string_view content_type) {
   return type;
 }
 
-nlohmann::json json_fields(const std::string& body) {
-  nlohmann::json json = bounded_json<nlohmann::json>(body);
+nlohmann::ordered_json json_fields(const std::string& body) {
+  nlohmann::ordered_json json = bounded_json<nlohmann::ordered_json>(body);
   if (json.is_discarded()) {
     throw HttpError(400, fmt::format("the body is not valid JSON of at most {} levels", kJsonDepth));
   }
@@ -102,8 +102,8 @@ PostedForm PostedForm::read(PostedBody body) {
   return form;
 }
 
-nlohmann::json PostedForm::with_values(std::initializer_list<std::string_view> names) const {
-  nlohmann::json values = fields;
+nlohmann::ordered_json PostedForm::with_values(std::initializer_list<std::string_view> names) const {
+  nlohmann::ordered_json values = fields;
   if (is_json) return values;
   for (const std::string_view name : names) {
     const auto found = values.find(name);
@@ -112,7 +112,7 @@ nlohmann::json PostedForm::with_values(std::initializer_list<std::string_view> n
       *found = nullptr;  // a field that was left empty
       continue;
     }
-    auto value = bounded_json<nlohmann::json>(found->get_ref<const std::string&>());
+    auto value = bounded_json<nlohmann::ordered_json>(found->get_ref<const std::string&>());
     if (value.is_number() || value.is_boolean()) *found = std::move(value);
   }
   return values;

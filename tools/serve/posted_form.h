@@ -13,7 +13,7 @@ namespace heed::tools {
 std::string media_type(std::string_view content_type);
 
 /// The object that a JSON body is. Throws HttpError 400 where it is none.
-nlohmann::json json_fields(const std::string& body);
+nlohmann::ordered_json json_fields(const std::string& body);
 
 /// A body as it came: bytes, or the parts of a multipart form.
 struct PostedBody {
@@ -29,15 +29,16 @@ struct PostedBody {
 
 /// What a client filled in, as JSON, as a form, or as a form of several parts.
 struct PostedForm {
-  nlohmann::json fields = nlohmann::json::object();  // texts of forms; arrays of those that came several times
-  std::map<std::string, std::string> files;          // by field
+  nlohmann::ordered_json fields =
+      nlohmann::ordered_json::object();      // texts of forms; arrays of those that came several times
+  std::map<std::string, std::string> files;  // by field
   bool is_json = false;
 
   /// Throws HttpError 400 for what cannot be read, 415 for bodies of other types.
   static PostedForm read(PostedBody body);
 
   /// The fields, and of these names what forms can only write as text: "3" is a number, "true" a boolean.
-  nlohmann::json with_values(std::initializer_list<std::string_view> names) const;
+  nlohmann::ordered_json with_values(std::initializer_list<std::string_view> names) const;
 };
 
 }  // namespace heed::tools

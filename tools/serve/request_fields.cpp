@@ -8,15 +8,15 @@
 
 namespace heed::tools {
 
-std::string shown(const nlohmann::json& value) {
+std::string shown(const nlohmann::ordered_json& value) {
   if (value.is_object()) return "an object";
   if (value.is_array()) return "an array";
-  std::string text = value.dump(-1, ' ', true, nlohmann::json::error_handler_t::replace);
+  std::string text = value.dump(-1, ' ', true, nlohmann::ordered_json::error_handler_t::replace);
   if (text.size() > 60) text = text.substr(0, 57) + "...";
   return text;
 }
 
-RequestFields::RequestFields(const nlohmann::json& object, std::string where)
+RequestFields::RequestFields(const nlohmann::ordered_json& object, std::string where)
     : object_(object), where_(std::move(where)) {
   if (!object.is_object()) {
     throw HttpError(400, fmt::format("{} is {}, expected an object", where_, shown(object)), where_);
@@ -35,28 +35,28 @@ void RequestFields::fail(std::string_view name, const std::string& expected) con
       path(name));
 }
 
-const nlohmann::json* RequestFields::any(std::string_view name) {
+const nlohmann::ordered_json* RequestFields::any(std::string_view name) {
   read_.emplace(name);
   const auto found = object_.find(name);
   return found == object_.end() || found->is_null() ? nullptr : &*found;
 }
 
 std::optional<std::string> RequestFields::text(std::string_view name) {
-  const nlohmann::json* const value = any(name);
+  const nlohmann::ordered_json* const value = any(name);
   if (value == nullptr) return {};
   if (!value->is_string()) fail(name, "a text");
   return value->get<std::string>();
 }
 
 std::optional<bool> RequestFields::boolean(std::string_view name) {
-  const nlohmann::json* const value = any(name);
+  const nlohmann::ordered_json* const value = any(name);
   if (value == nullptr) return {};
   if (!value->is_boolean()) fail(name, "true or false");
   return value->get<bool>();
 }
 
 std::optional<double> RequestFields::number(std::string_view name, double least, double most) {
-  const nlohmann::json* const value = any(name);
+  const nlohmann::ordered_json* const value = any(name);
   if (value == nullptr) return {};
   const bool bounded = most < std::numeric_limits<double>::max();
   const std::string expected = bounded ? fmt::format("a number from {} to {}", least, most)
@@ -70,7 +70,7 @@ std::optional<double> RequestFields::number(std::string_view name, double least,
 }
 
 std::optional<std::int64_t> RequestFields::integer(std::string_view name, std::int64_t least, std::int64_t most) {
-  const nlohmann::json* const value = any(name);
+  const nlohmann::ordered_json* const value = any(name);
   if (value == nullptr) return {};
   const std::string expected = most < INT64_MAX    ? fmt::format("an integer from {} to {}", least, most)
                                : least > INT64_MIN ? fmt::format("an integer of {} or more", least)

@@ -17,9 +17,9 @@ namespace heed::tools {
 class RequestFields {
  public:
   /// `where`: the object's place in the request, such as "messages[0]"; empty for the whole. It must live as long.
-  explicit RequestFields(const nlohmann::json& object, std::string where = {});
+  explicit RequestFields(const nlohmann::ordered_json& object, std::string where = {});
 
-  const nlohmann::json* any(std::string_view name);
+  const nlohmann::ordered_json* any(std::string_view name);
   std::optional<std::string> text(std::string_view name);
   std::optional<bool> boolean(std::string_view name);
   std::optional<double> number(std::string_view name, double least = -std::numeric_limits<double>::max(),
@@ -35,12 +35,12 @@ class RequestFields {
   [[noreturn]] void fail(std::string_view name, const std::string& expected) const;
 
  private:
-  const nlohmann::json& object_;
+  const nlohmann::ordered_json& object_;
   std::string where_;
   std::set<std::string, std::less<>> read_;
 };
 
 /// What a message shows of a value that was not expected.
-std::string shown(const nlohmann::json& value);
+std::string shown(const nlohmann::ordered_json& value);
 
 }  // namespace heed::tools

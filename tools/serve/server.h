@@ -57,6 +57,6 @@ void add_openai_text_routes(Server& server);
 void add_translate_routes(Server& server);  // LibreTranslate's
 void add_attention_routes(Server& server);  // heed's own
 void add_picture_routes(Server& server);    // OpenAI's
-void add_page_route(Server& server);  // /, for people
+void add_page_route(Server& server);        // /, for people
 
 }  // namespace heed::tools

@@ -9,6 +9,8 @@
 namespace heed::tools {
 namespace {
 
+/// In which a text whose time is over is still told so by the model's thread.
+constexpr std::chrono::seconds kPatience(10);
 constexpr std::chrono::milliseconds kTick(200);  // after which it is looked whether the client is still there
 
 /// JSON has no infinity; this is what OpenAI's interface says instead.
@@ -57,9 +59,10 @@ std::shared_ptr<TextAnswer> TextAnswer::ask(Worker& worker, const TextOrder& ord
   std::unique_lock lock(answer->mutex_);
   while (!answer->taken_up_ && !answer->error_) {
     answer->changed_.wait_for(lock, kTick);
-    if (!HttpServer::client_gone()) continue;
+    const bool gone = HttpServer::client_gone();
+    if (!gone && Clock::now() < answer->deadline_ + kPatience) continue;
     answer->cancel();
-    throw HttpError(499, "the client has gone");
+    throw gone ? HttpError(499, "the client has gone") : HttpError(504, "the model did not begin in time");
   }
   if (answer->error_) throw HttpError(*answer->error_);
   return answer;
@@ -83,6 +86,8 @@ void TextAnswer::take_up(Worker::Model& model, const TextOrder& order) {
     fail(error);
   } catch (const Error& error) {
     fail(HttpError(400, error.what()));
+  } catch (const std::exception& error) {
+    fail(HttpError(500, error.what()));
   }
 }
 

@@ -16,7 +16,7 @@ constexpr std::size_t kMostStops = 16;
 constexpr std::int64_t kMostChoices = 128;
 
 std::vector<std::string> stop_texts(RequestFields& fields) {
-  const nlohmann::json* const stop = fields.any("stop");
+  const nlohmann::ordered_json* const stop = fields.any("stop");
   if (stop == nullptr) return {};
   if (stop->is_string()) return {stop->get<std::string>()};
   const bool fits = stop->is_array() && stop->size() <= kMostStops &&
@@ -30,7 +30,9 @@ std::vector<std::string> stop_texts(RequestFields& fields) {
 void read_sampling(RequestFields& fields, SamplingOptions& sampling) {
   constexpr double kLarge = 1e6;
   sampling.temperature = fields.number("temperature", 0, kLarge).value_or(sampling.temperature);
-  sampling.top_k = static_cast<int>(fields.integer("top_k", 0, INT32_MAX).value_or(sampling.top_k));
+  // -1 is "all" in vLLM, and "random" or "no limit" where llama.cpp has it.
+  if (const auto top_k = fields.integer("top_k", -1, INT32_MAX))
+    sampling.top_k = static_cast<int>(std::max<std::int64_t>(0, *top_k));
   sampling.top_p = fields.number("top_p", 0, 1).value_or(sampling.top_p);
   sampling.min_p = fields.number("min_p", 0, 1).value_or(sampling.min_p);
   sampling.typical_p = fields.number("typical_p", 0, 1).value_or(sampling.typical_p);
@@ -43,7 +45,7 @@ void read_sampling(RequestFields& fields, SamplingOptions& sampling) {
   sampling.frequency_penalty = fields.number("frequency_penalty", -2, 2).value_or(sampling.frequency_penalty);
   sampling.no_repeat_ngram =
       static_cast<int>(fields.integer("no_repeat_ngram_size", 0, 64).value_or(sampling.no_repeat_ngram));
-  if (const nlohmann::json* const biases = fields.any("logit_bias")) {
+  if (const nlohmann::ordered_json* const biases = fields.any("logit_bias")) {
     if (!biases->is_object()) fields.fail("logit_bias", "an object of numbers from -100 to 100 by token id");
     RequestFields of_token(*biases, fields.path("logit_bias"));
     for (const auto& item : biases->items()) {
@@ -54,11 +56,11 @@ void read_sampling(RequestFields& fields, SamplingOptions& sampling) {
       sampling.logit_bias[token] = of_token.number(key, -100, 100).value_or(0);
     }
   }
-  const auto seed = fields.integer("seed");
-  sampling.seed = seed ? static_cast<std::uint64_t>(*seed) : std::random_device()();
+  const auto seed = fields.integer("seed", -1);
+  sampling.seed = seed && *seed >= 0 ? static_cast<std::uint64_t>(*seed) : std::random_device()();
 }
 
-std::string flattened(const nlohmann::json& parts, const std::string& where) {
+std::string flattened(const nlohmann::ordered_json& parts, const std::string& where) {
   std::string text;
   for (std::size_t i = 0; i < parts.size(); ++i) {
     RequestFields part(parts[i], fmt::format("{}[{}]", where, i));
@@ -70,20 +72,27 @@ std::string flattened(const nlohmann::json& parts, const std::string& where) {
   return text;
 }
 
+/// Tokens that a text may have; -1, as llama.cpp has it, for no limit but the context.
+std::optional<std::int64_t> token_limit(RequestFields& fields, std::string_view name) {
+  const auto given = fields.integer(name, -1);
+  if (given == 0) fields.fail(name, "an integer of 1 or more, or -1 for no limit");
+  return given == -1 ? INT64_MAX : given;
+}
+
 /// What the text may be: OpenAI's response_format, or a grammar as llama.cpp's server takes it.
 void read_format(RequestFields& fields, TextOptions& options) {
   options.grammar = fields.text("grammar").value_or("");
-  const nlohmann::json* const format = fields.any("response_format");
+  const nlohmann::ordered_json* const format = fields.any("response_format");
   if (format == nullptr) return;
   RequestFields of_format(*format, "response_format");
   const std::string type = of_format.text("type").value_or("");
   if (type == "json_object") {
     options.json_schema = R"({"type": "object"})";
   } else if (type == "json_schema") {
-    const nlohmann::json* const described = of_format.any("json_schema");
+    const nlohmann::ordered_json* const described = of_format.any("json_schema");
     if (described == nullptr) of_format.fail("json_schema", "an object with \"schema\"");
     RequestFields of_schema(*described, of_format.path("json_schema"));
-    const nlohmann::json* const schema = of_schema.any("schema");
+    const nlohmann::ordered_json* const schema = of_schema.any("schema");
     if (schema == nullptr || !schema->is_object()) of_schema.fail("schema", "a JSON Schema");
     options.json_schema = schema->dump();
     of_schema.ignore({"name", "description", "strict"});  // what is generated always keeps to the schema
@@ -97,16 +106,32 @@ void read_format(RequestFields& fields, TextOptions& options) {
   }
 }
 
+/// Of the functions that tools describe.
+std::set<std::string> names_of(const nlohmann::ordered_json& tools) {
+  std::set<std::string> names;
+  for (std::size_t i = 0; i < tools.size(); ++i) {
+    RequestFields tool(tools[i], fmt::format("tools[{}]", i));
+    const nlohmann::ordered_json* const function = tool.any("function");
+    if (function == nullptr) tool.fail("function", "an object with \"name\"");
+    RequestFields described(*function, tool.path("function"));
+    const auto name = described.text("name");
+    if (!name) described.fail("name", "a text");
+    names.insert(*name);
+  }
+  return names;
+}
+
 /// As chat templates have it: texts plain, arguments of calls as objects.
-nlohmann::ordered_json message_of(const nlohmann::json& message, const std::string& where) {
+nlohmann::ordered_json message_of(const nlohmann::ordered_json& message, const std::string& where) {
   RequestFields fields(message, where);
   const auto role = fields.text("role");
   if (!role) fields.fail("role", "\"system\", \"user\", \"assistant\" or \"tool\"");
   nlohmann::ordered_json made = {{"role", *role == "developer" ? "system" : *role}};
   for (const auto& item : message.items()) {
-    if (item.key() != "role") made[item.key()] = item.value();
+    // Clients write null for what there is not; templates ask whether it is there.
+    if (item.key() != "role" && (!item.value().is_null() || item.key() == "content")) made[item.key()] = item.value();
   }
-  if (const nlohmann::json* const content = fields.any("content"); content != nullptr && content->is_array()) {
+  if (const nlohmann::ordered_json* const content = fields.any("content"); content != nullptr && content->is_array()) {
     made["content"] = flattened(*content, fields.path("content"));
   } else if (content != nullptr && !content->is_string()) {
     fields.fail("content", "a text, or an array of parts of type \"text\"");
@@ -146,7 +171,7 @@ TextOptions read_text_options(RequestFields& fields, const ServeLimits& limits) 
   options.generation.ignore_end = fields.boolean("ignore_eos").value_or(false);
   options.choices = static_cast<std::size_t>(fields.integer("n", 1, kMostChoices).value_or(1));
   options.stream = fields.boolean("stream").value_or(false);
-  if (const nlohmann::json* const stream = fields.any("stream_options")) {
+  if (const nlohmann::ordered_json* const stream = fields.any("stream_options")) {
     RequestFields of_stream(*stream, "stream_options");
     options.usage = of_stream.boolean("include_usage").value_or(false);
     of_stream.ignore({"include_obfuscation"});
@@ -155,14 +180,15 @@ TextOptions read_text_options(RequestFields& fields, const ServeLimits& limits) 
   read_format(fields, options);
   // Of OpenAI's own house.
   fields.ignore({"user", "store", "metadata", "service_tier", "safety_identifier", "prompt_cache_key"});
+  fields.ignore({"cache_prompt"});  // llama.cpp's; beginnings are always kept
   return options;
 }
 
-CompletionRequest CompletionRequest::read(const nlohmann::json& body, const ServeLimits& limits) {
+CompletionRequest CompletionRequest::read(const nlohmann::ordered_json& body, const ServeLimits& limits) {
   RequestFields fields(body);
   CompletionRequest request;
   request.options = read_text_options(fields, limits);
-  request.options.generation.max_tokens = fields.integer("max_tokens", 1).value_or(16);
+  request.options.generation.max_tokens = token_limit(fields, "max_tokens").value_or(16);
   request.echo = fields.boolean("echo").value_or(false);
   request.special = fields.boolean("special").value_or(false);
   const auto choices = static_cast<std::int64_t>(request.options.choices);
@@ -170,20 +196,22 @@ CompletionRequest CompletionRequest::read(const nlohmann::json& body, const Serv
     fields.fail("best_of", fmt::format("{}, as n: no texts are made that are not shown", choices));
   }
   if (!fields.text("suffix").value_or("").empty()) fields.fail("suffix", "none: models here write what follows");
-  if (const auto count = fields.integer("logprobs", 0, kMostLogprobs)) {
-    request.options.generation.logprobs = static_cast<int>(*count);
+  const nlohmann::ordered_json* const logprobs = fields.any("logprobs");
+  if (logprobs != nullptr && *logprobs != false) {
+    request.options.generation.logprobs = static_cast<int>(*fields.integer("logprobs", 0, kMostLogprobs));
+    if (request.echo) fields.fail("logprobs", "none with echo: prompts have no log probabilities here");
   }
 
   const char* const expected = "a text, an array of texts, or token ids, or an array of arrays of these";
-  const auto ids = [&](const nlohmann::json& array) {
+  const auto ids = [&](const nlohmann::ordered_json& array) {
     std::vector<std::int32_t> tokens;
-    for (const nlohmann::json& id : array) {
+    for (const nlohmann::ordered_json& id : array) {
       if (!id.is_number_unsigned() || id.get<std::uint64_t>() > INT32_MAX) fields.fail("prompt", expected);
       tokens.push_back(id.get<std::int32_t>());
     }
     return tokens;
   };
-  const nlohmann::json* const prompt = fields.any("prompt");
+  const nlohmann::ordered_json* const prompt = fields.any("prompt");
   if (prompt == nullptr) fields.fail("prompt", expected);
   if (prompt->is_string()) {
     request.prompts.emplace_back(prompt->get<std::string>());
@@ -192,7 +220,7 @@ CompletionRequest CompletionRequest::read(const nlohmann::json& body, const Serv
   } else if (prompt->front().is_number()) {
     request.prompts.emplace_back(ids(*prompt));
   } else {
-    for (const nlohmann::json& one : *prompt) {
+    for (const nlohmann::ordered_json& one : *prompt) {
       if (one.is_string()) {
         request.prompts.emplace_back(one.get<std::string>());
       } else if (one.is_array()) {
@@ -206,21 +234,21 @@ CompletionRequest CompletionRequest::read(const nlohmann::json& body, const Serv
   return request;
 }
 
-ChatCompletionRequest ChatCompletionRequest::read(const nlohmann::json& body, const ServeLimits& limits) {
+ChatCompletionRequest ChatCompletionRequest::read(const nlohmann::ordered_json& body, const ServeLimits& limits) {
   RequestFields fields(body);
   ChatCompletionRequest request;
   request.options = read_text_options(fields, limits);
   GenerationOptions& generation = request.options.generation;
-  const auto old_name = fields.integer("max_tokens", 1);
-  generation.max_tokens = fields.integer("max_completion_tokens", 1).value_or(old_name.value_or(INT64_MAX));
+  const auto old_name = token_limit(fields, "max_tokens");
+  generation.max_tokens = token_limit(fields, "max_completion_tokens").value_or(old_name.value_or(INT64_MAX));
   const auto best = fields.integer("top_logprobs", 0, kMostLogprobs);
   if (fields.boolean("logprobs").value_or(false)) {
     generation.logprobs = static_cast<int>(best.value_or(0));
-  } else if (best) {
+  } else if (best.value_or(0) > 0) {
     fields.fail("top_logprobs", "none where logprobs is not true");
   }
 
-  const nlohmann::json* const messages = fields.any("messages");
+  const nlohmann::ordered_json* const messages = fields.any("messages");
   if (messages == nullptr || !messages->is_array() || messages->empty()) {
     fields.fail("messages", "an array of messages");
   }
@@ -229,17 +257,20 @@ ChatCompletionRequest ChatCompletionRequest::read(const nlohmann::json& body, co
     made.push_back(message_of((*messages)[i], fmt::format("messages[{}]", i)));
   }
   request.chat.messages = made.dump();
-  const nlohmann::json* const choice = fields.any("tool_choice");
+  const nlohmann::ordered_json* const choice = fields.any("tool_choice");
   const bool forbidden = choice != nullptr && *choice == "none";
   if (choice != nullptr && !forbidden && *choice != "auto") {
     fields.fail("tool_choice", "\"auto\" or \"none\": a call cannot be forced");
   }
-  if (const nlohmann::json* const tools = fields.any("tools")) {
+  if (const nlohmann::ordered_json* const tools = fields.any("tools")) {
     if (!tools->is_array()) fields.fail("tools", "an array of descriptions of functions");
-    request.tools = !forbidden && !tools->empty();
-    if (request.tools) request.chat.tools = tools->dump();
+    if (!forbidden && !tools->empty()) {
+      request.chat.tools = tools->dump();
+      request.tools = names_of(*tools);
+    }
   }
-  if (const nlohmann::json* const variables = fields.any("chat_template_kwargs")) {  // vLLM's and llama.cpp's name
+  if (const nlohmann::ordered_json* const variables =
+          fields.any("chat_template_kwargs")) {  // vLLM's and llama.cpp's name
     if (!variables->is_object()) fields.fail("chat_template_kwargs", "an object");
     request.chat.variables = variables->dump();
   }

@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <string>
 #include <variant>
 #include <vector>
@@ -39,16 +40,16 @@ struct CompletionRequest {
   bool echo = false;     // texts begin with their prompts
   bool special = false;  // special tokens that a prompt spells are those tokens
 
-  static CompletionRequest read(const nlohmann::json& body, const ServeLimits& limits);
+  static CompletionRequest read(const nlohmann::ordered_json& body, const ServeLimits& limits);
 };
 
 /// A request of /v1/chat/completions.
 struct ChatCompletionRequest {
   TextOptions options;
   ChatRequest chat;
-  bool tools = false;  // the answer may be a call of tools
+  std::set<std::string> tools;  // that the answer may call, by name
 
-  static ChatCompletionRequest read(const nlohmann::json& body, const ServeLimits& limits);
+  static ChatCompletionRequest read(const nlohmann::ordered_json& body, const ServeLimits& limits);
 };
 
 }  // namespace heed::tools

@@ -37,6 +37,7 @@ std::string ToolCalls::push(std::string_view added) {
 
 bool ToolCalls::take_call(const nlohmann::ordered_json& call) {
   if (!call.is_object() || !call.contains("name") || !call["name"].is_string()) return false;
+  if (!names_.contains(call["name"].get_ref<const std::string&>())) return false;
   const char* const key = call.contains("arguments") ? "arguments" : "parameters";
   if (!call.contains(key) || !call[key].is_object()) return false;
   calls_.push_back({{"id", random_id("call_")},

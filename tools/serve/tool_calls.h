@@ -1,8 +1,10 @@
 #pragma once
 
 #include <nlohmann/json.hpp>
+#include <set>
 #include <string>
 #include <string_view>
+#include <utility>
 
 namespace heed::tools {
 
@@ -11,6 +13,8 @@ namespace heed::tools {
 /// of them (Llama 3, Mistral). An object has "name" and "arguments", or "parameters".
 class ToolCalls {
  public:
+  /// `names`: what can be called; other objects are text.
+  explicit ToolCalls(std::set<std::string> names) : names_(std::move(names)) {}
   /// What of the text so far is certainly no call.
   std::string push(std::string_view added);
   /// The answer is whole: the rest of its text that is no call.
@@ -21,6 +25,7 @@ class ToolCalls {
  private:
   bool take_call(const nlohmann::ordered_json& call);
 
+  std::set<std::string> names_;
   std::string held_;  // what may be a call
   bool begun_ = false;
   nlohmann::ordered_json calls_ = nlohmann::ordered_json::array();

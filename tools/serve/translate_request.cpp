@@ -27,7 +27,7 @@ std::string with_plain_ends(const std::string& text) {
 }  // namespace
 
 TranslateRequest TranslateRequest::read(const PostedForm& form) {
-  const nlohmann::json values = form.with_values({"alternatives", "beams", "attention"});
+  const nlohmann::ordered_json values = form.with_values({"alternatives", "beams", "attention"});
   RequestFields fields(values);
   TranslateRequest request;
   request.model = fields.text("model").value_or("");
@@ -43,11 +43,11 @@ TranslateRequest TranslateRequest::read(const PostedForm& form) {
   request.attention = fields.boolean("attention").value_or(false);
 
   const char* const expected = "a text, or an array of texts, that is not empty";
-  const nlohmann::json* const q = fields.any("q");
+  const nlohmann::ordered_json* const q = fields.any("q");
   if (q == nullptr) fields.fail("q", expected);
   request.is_array = q->is_array();
   if (request.is_array) {
-    for (const nlohmann::json& text : *q) {
+    for (const nlohmann::ordered_json& text : *q) {
       if (!text.is_string()) fields.fail("q", expected);
       request.texts.push_back(text.get<std::string>());
     }

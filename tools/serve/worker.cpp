@@ -44,6 +44,7 @@ Worker::Worker(std::string name, std::string file, const WorkerOptions& options,
 }
 
 void Worker::give_up() {
+  given_up_ = true;  // whoever waits in call() sees it
   const std::lock_guard lock(mutex_);
   stop_ = true;
   changed_.notify_all();
@@ -172,11 +173,15 @@ void Worker::serve(Model& model) {
       if (stop_) break;
       jobs.swap(jobs_);
     }
-    for (std::size_t i = 0; i < jobs.size(); ++i) {
+    // One by one, so that what a job holds is free again when it is done.
+    while (!jobs.empty()) {
+      const Job job = std::move(jobs.front());
+      jobs.pop_front();
       try {
-        jobs[i].work(model);
+        job.work(model);
+        if (model.queue == nullptr) losses_ = 0;
       } catch (const std::exception& error) {
-        for (++i; i < jobs.size(); ++i) jobs[i].fail(HttpError(503, error.what()));
+        for (const Job& other : jobs) other.fail(HttpError(503, error.what()));
         throw;
       }
     }
@@ -209,6 +214,10 @@ void Worker::await(std::unique_lock<std::mutex>& lock, std::condition_variable& 
     if (HttpServer::client_gone()) {
       cancelled = true;
       throw HttpError(499, "the client has gone");
+    }
+    if (given_up_) {
+      cancelled = true;
+      throw HttpError(503, "the server is stopping");
     }
     if (std::chrono::steady_clock::now() >= end) {
       cancelled = true;

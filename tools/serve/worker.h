@@ -138,6 +138,7 @@ class Worker {
   std::condition_variable changed_;
   std::deque<Job> jobs_;
   bool stop_ = false;
+  std::atomic<bool> given_up_ = false;
   int losses_ = 0;
   std::thread thread_;
 };
@@ -151,20 +152,22 @@ R Worker::call(std::chrono::seconds time, std::function<R(Model&, const std::fun
     std::optional<R> result;
     std::exception_ptr error;
     std::atomic<bool> cancelled = false;
+    std::optional<Places> places;
 
     void end(std::optional<R> value, std::exception_ptr wrong) {
       const std::lock_guard lock(mutex);
       if (is_done) return;
+      places.reset();
       result = std::move(value);
       error = std::move(wrong);
       is_done = true;
       done.notify_all();
     }
   };
-  const auto places = std::make_shared<Places>(take_places(1));
   const auto call = std::make_shared<Call>();
+  call->places.emplace(take_places(1));
   post({.work =
-            [call, places, work = std::move(work)](Model& model) {
+            [call, work = std::move(work)](Model& model) {
               if (call->cancelled) return;
               try {
                 call->end(work(model, [call] { return call->cancelled.load(); }), nullptr);

@@ -23,6 +23,10 @@ Continuation::Continuation(std::vector<std::int32_t> prompt, const GenerationOpt
   if (options.max_tokens <= 0) {
     throw Error(fmt::format("{} new tokens were asked for, expected at least 1", options.max_tokens));
   }
+  if (options.ignore_end && options.constraint != nullptr) {
+    throw Error(
+        "end tokens were to be ignored, but they are all that a constraint leaves behind a text that is complete");
+  }
   result_.prompt_tokens = std::move(prompt);
 }
 

@@ -21,6 +21,8 @@
 
 namespace heed {
 
+inline constexpr std::size_t kMostBiases = 1024;
+
 /// How a token is chosen. In this order: what a constraint or no_repeat_ngram forbids goes; logit_bias is added; the
 /// repetition penalty, then presence and frequency penalties change logits, then DRY; logits are divided by the
 /// temperature; of the tokens sorted by probability top_k, typical_p, top_p, min_p and XTC keep some, each of what the
@@ -40,7 +42,8 @@ struct SamplingOptions {
   /// Locally typical sampling (Meister et al. 2022): of the tokens whose surprise is nearest to the entropy the fewest
   /// that have this probability together; equals of the last one too. 1: all.
   double typical_p = 1.0;
-  std::map<std::int32_t, double> logit_bias{};  // by token: added to its logit, -100 to 100; -infinity forbids it
+  /// By token, of at most kMostBiases: added to its logit, -100 to 100; -infinity forbids it.
+  std::map<std::int32_t, double> logit_bias{};
   int no_repeat_ngram = 0;  // n, to 64: no n tokens in a row come twice, the prompt's among them; 0: they may
   /// XTC, "exclude top choices": with this probability all tokens that have at least xtc_threshold go, but for the
   /// least probable of them. 0: never.

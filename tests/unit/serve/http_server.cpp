@@ -44,7 +44,7 @@ class Running {
       }
       throw std::runtime_error("something else");
     });
-    server_.post_json("/echo", [](const nlohmann::json& body, httplib::Response& response) {
+    server_.post_json("/echo", [](const nlohmann::ordered_json& body, httplib::Response& response) {
       set_json(response, nlohmann::ordered_json::parse(body.dump()));
     });
     server_.post_form("/form",
@@ -124,7 +124,7 @@ class RawClient {
 };
 
 std::string message(const httplib::Result& result) {
-  return nlohmann::json::parse(result->body).at("error").at("message");
+  return nlohmann::ordered_json::parse(result->body).at("error").at("message");
 }
 
 }  // namespace
@@ -144,7 +144,7 @@ TEST_CASE("http server: answers, errors and what is not there") {
   const auto busy = client.Get("/wrong/busy");
   CHECK(busy->status == 429);
   CHECK(busy->get_header_value("Retry-After") == "3");
-  CHECK(nlohmann::json::parse(busy->body)["error"]["type"] == "rate_limit_error");
+  CHECK(nlohmann::ordered_json::parse(busy->body)["error"]["type"] == "rate_limit_error");
   CHECK(client.Post("/echo", R"({"a": [1, {"b": null}]})", "application/json; charset=utf-8")->body ==
         R"({"a":[1,{"b":null}]})");
 }

@@ -54,7 +54,7 @@ TEST_CASE("openai format: completions, as a whole and in chunks") {
 }
 
 TEST_CASE("openai format: chats, with their roles and calls of tools") {
-  ChatFormat format("talker", {}, false, 1);
+  ChatFormat format("talker", {}, {}, 1);
   CHECK(format.opening(0)["object"] == "chat.completion.chunk");
   CHECK(format.opening(0)["choices"][0]["delta"] == Json::parse(R"({"role":"assistant","content":""})"));
   CHECK(format.chunk(said(0, "Hi"))["choices"][0]["delta"] == Json::parse(R"({"content":"Hi"})"));
@@ -63,7 +63,7 @@ TEST_CASE("openai format: chats, with their roles and calls of tools") {
   CHECK(format.chunk(ended(0, "HiHi", 2, StopReason::MaxTokens))["choices"][0]["finish_reason"] == "length");
 
   const char* const call = "Now <tool_call>{\"name\":\"f\",\"arguments\":{\"x\":1}}</tool_call>";
-  ChatFormat tools("talker", {}, true, 1);
+  ChatFormat tools("talker", {}, {"f"}, 1);
   CHECK(tools.chunk(said(0, "Now <tool"))["choices"][0]["delta"]["content"] == "Now ");
   CHECK(tools.chunk(said(0, std::string(call).substr(9).c_str())).is_null());
   const Json end = tools.chunk(ended(0, call, 9, StopReason::EndToken))["choices"][0];
@@ -71,7 +71,7 @@ TEST_CASE("openai format: chats, with their roles and calls of tools") {
   CHECK(end["delta"]["tool_calls"][0]["index"] == 0);
   CHECK(end["delta"]["tool_calls"][0]["function"] == Json::parse(R"({"name":"f","arguments":"{\"x\":1}"})"));
 
-  ChatFormat whole("talker", {}, true, 1);
+  ChatFormat whole("talker", {}, {"f"}, 1);
   whole.take(ended(0, call, 9, StopReason::EndToken));
   const Json message = whole.whole(1)["choices"][0]["message"];
   CHECK(message["content"] == "Now ");
@@ -92,7 +92,7 @@ TEST_CASE("openai format: log probabilities of tokens, whose bytes may be parts 
   CHECK(said_once["text_offset"] == Json::parse("[1,2]"));
   CHECK(completion.chunk(piece)["choices"][0]["logprobs"]["text_offset"][0] == 3);
 
-  ChatFormat chat("m", options, false, 1);
+  ChatFormat chat("m", options, {}, 1);
   const Json content = chat.chunk(piece)["choices"][0]["logprobs"]["content"];
   CHECK(content[0]["bytes"] == Json::parse("[195]"));
   CHECK(content[0]["top_logprobs"] == Json::parse(R"([{"token":"a","logprob":-0.25,"bytes":[97]}])"));

@@ -11,7 +11,7 @@
 namespace heed::tools {
 namespace {
 
-std::string draw_refusal(const nlohmann::json& body) {
+std::string draw_refusal(const nlohmann::ordered_json& body) {
   try {
     DrawRequest::read(body);
   } catch (const HttpError& error) {

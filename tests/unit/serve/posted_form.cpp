@@ -10,7 +10,7 @@
 namespace heed::tools {
 namespace {
 
-using Json = nlohmann::json;
+using Json = nlohmann::ordered_json;
 
 Json url_fields(const std::string& text) {
   return PostedForm::read({.type = "application/x-www-form-urlencoded", .bytes = text, .parts = {}}).fields;

@@ -9,7 +9,7 @@
 namespace heed::tools {
 namespace {
 
-nlohmann::json json(const char* text) { return nlohmann::json::parse(text); }
+nlohmann::ordered_json json(const char* text) { return nlohmann::ordered_json::parse(text); }
 
 /// What is wrong with a request, and where.
 std::pair<std::string, std::string> refusal(const std::function<void()>& read) {

@@ -2,6 +2,8 @@
 
 #include <doctest/doctest.h>
 
+#include <set>
+
 #include "tools/serve/http_server.h"
 
 namespace heed::tools {
@@ -14,10 +16,10 @@ ServeLimits limits() {
 }
 
 CompletionRequest completion(const char* text) {
-  return CompletionRequest::read(nlohmann::json::parse(text), limits());
+  return CompletionRequest::read(nlohmann::ordered_json::parse(text), limits());
 }
 ChatCompletionRequest chat(const char* text) {
-  return ChatCompletionRequest::read(nlohmann::json::parse(text), limits());
+  return ChatCompletionRequest::read(nlohmann::ordered_json::parse(text), limits());
 }
 
 template <typename Read>
@@ -43,7 +45,7 @@ TEST_CASE("text request: completions as OpenAI has them, and the options that ot
   const CompletionRequest all = completion(R"({
     "model": "m", "prompt": [[1, 2], "text", [3]], "n": 3, "best_of": 3, "max_tokens": 5, "temperature": 0, "top_p": 0.5,
     "top_k": 7, "min_p": 0.1, "repeat_penalty": 1.2, "repeat_last_n": 9, "seed": 11, "stop": ["\n", "end"], "echo": true,
-    "stream": true, "stream_options": {"include_usage": true}, "logprobs": 2, "user": "u", "suffix": null,
+    "stream": true, "stream_options": {"include_usage": true}, "user": "u", "cache_prompt": true, "suffix": null,
     "presence_penalty": 0.5, "frequency_penalty": -0.5, "logit_bias": {"5": -100}, "special": true})");
   CHECK(all.options.model == "m");
   CHECK(all.prompts.size() == 3);
@@ -57,11 +59,19 @@ TEST_CASE("text request: completions as OpenAI has them, and the options that ot
   CHECK(sampling.logit_bias.at(5) == -100);
   CHECK(sampling.seed == 11);
   CHECK(all.options.generation.stop == std::vector<std::string>{"\n", "end"});
-  CHECK(all.options.generation.logprobs == 2);
   CHECK(all.options.usage);
   CHECK(all.echo);
   CHECK(all.special);
   CHECK(std::get<std::vector<std::int32_t>>(completion(R"({"prompt": [7, 8]})").prompts[0]).size() == 2);
+  // As clients of other servers say that there is none.
+  const CompletionRequest none = completion(
+      R"({"prompt": "", "max_tokens": -1, "top_k": -1, "seed": -1, "logprobs": false, "n": null, "stop": [], "logit_bias": {}})");
+  CHECK(none.options.generation.max_tokens == INT64_MAX);
+  CHECK(none.options.generation.sampling.top_k == 0);
+  CHECK(!none.options.generation.logprobs);
+  CHECK(completion(R"({"prompt": "", "seed": -1})").options.generation.sampling.seed !=
+        none.options.generation.sampling.seed);
+  CHECK(completion(R"({"prompt": "", "logprobs": 2})").options.generation.logprobs == 2);
 }
 
 TEST_CASE("text request: completions that make no sense are refused, naming the field") {
@@ -70,7 +80,9 @@ TEST_CASE("text request: completions that make no sense are refused, naming the 
   CHECK(refusal(read, R"({"prompt": []})").starts_with("prompt is an array, expected a text"));
   CHECK(refusal(read, R"({"prompt": [1, -2]})").starts_with("prompt is an array"));
   CHECK(refusal(read, R"({"prompt": [1, "x"]})").starts_with("prompt is an array"));
-  CHECK(refusal(read, R"({"prompt": "", "max_tokens": 0})") == "max_tokens is 0, expected an integer of 1 or more");
+  CHECK(refusal(read, R"({"prompt": "", "max_tokens": 0})") ==
+        "max_tokens is 0, expected an integer of 1 or more, or -1 for no limit");
+  CHECK(refusal(read, R"({"prompt": "", "echo": true, "logprobs": 1})").starts_with("logprobs is 1, expected none"));
   CHECK(refusal(read, R"({"prompt": "", "top_p": 2})") == "top_p is 2, expected a number from 0 to 1");
   CHECK(refusal(read, R"({"prompt": "", "n": 200})") == "n is 200, expected an integer from 1 to 128");
   CHECK(refusal(read, R"({"prompt": "", "best_of": 2})").starts_with("best_of is 2, expected 1"));
@@ -92,18 +104,25 @@ TEST_CASE("text request: chats come as templates have them") {
       {"role": "tool", "tool_call_id": "1", "content": "3"}],
     "tools": [{"type": "function", "function": {"name": "f"}}], "max_completion_tokens": 9, "max_tokens": 3,
     "chat_template_kwargs": {"enable_thinking": false}, "logprobs": true, "top_logprobs": 4})");
-  const auto messages = nlohmann::json::parse(request.chat.messages);
+  const auto messages = nlohmann::ordered_json::parse(request.chat.messages);
   CHECK(messages[0]["role"] == "system");
   CHECK(messages[1]["content"] == "a\nb");
   CHECK(messages[2]["tool_calls"][0]["function"]["arguments"]["x"] == 1);
   CHECK(messages[3]["tool_call_id"] == "1");
-  CHECK(request.tools);
-  CHECK(nlohmann::json::parse(request.chat.tools).size() == 1);
-  CHECK(nlohmann::json::parse(request.chat.variables)["enable_thinking"] == false);
+  CHECK(request.tools == std::set<std::string>{"f"});
+  CHECK(nlohmann::ordered_json::parse(request.chat.tools).size() == 1);
+  CHECK(nlohmann::ordered_json::parse(request.chat.variables)["enable_thinking"] == false);
   CHECK(request.options.generation.max_tokens == 9);
   CHECK(request.options.generation.logprobs == 4);
   CHECK(!request.chat.specials_in_messages);
-  CHECK(!chat(R"({"messages": [{"role": "user", "content": ""}], "tools": [{}], "tool_choice": "none"})").tools);
+  const char* const forbidden = R"({"messages": [{"role": "user", "content": "", "tool_calls": null}], "tools": [{}],
+                                   "tool_choice": "none", "logprobs": false, "top_logprobs": 0})";
+  CHECK(chat(forbidden).tools.empty());
+  CHECK(!nlohmann::json::parse(chat(forbidden).chat.messages)[0].contains("tool_calls"));
+  // Templates print keys in the order in which they came.
+  const char* const ordered = R"({"messages": [{"role": "user", "content": ""}],
+    "tools": [{"type": "function", "function": {"name": "f", "description": "", "a": 1}}]})";
+  CHECK(chat(ordered).chat.tools == R"([{"type":"function","function":{"name":"f","description":"","a":1}}])");
 }
 
 TEST_CASE("text request: what texts may be") {
@@ -115,8 +134,8 @@ TEST_CASE("text request: what texts may be") {
   CHECK(options(R"("response_format": {"type": "text"})").json_schema.empty());
   CHECK(options(R"("response_format": {"type": "json_object"})").json_schema == R"({"type": "object"})");
   CHECK(options(R"("response_format": {"type": "json_schema", "json_schema": {"name": "n", "strict": true,
-                   "schema": {"type": "integer"}}})")
-            .json_schema == R"({"type":"integer"})");
+                   "schema": {"type": "object", "properties": {"z": {}, "a": {}}}}})")
+            .json_schema == R"({"type":"object","properties":{"z":{},"a":{}}})");
   CHECK(
       refusal(read, R"("response_format": {"type": "xml"})").starts_with("response_format.type is \"xml\", expected"));
   CHECK(refusal(read, R"("response_format": {"type": "json_schema"})").starts_with("response_format.json_schema is"));

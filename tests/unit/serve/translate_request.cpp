@@ -14,7 +14,7 @@ namespace {
 
 using Lines = std::vector<std::string>;
 
-std::string refusal_of(const nlohmann::json& fields) {
+std::string refusal_of(const nlohmann::ordered_json& fields) {
   try {
     TranslateRequest::read({.fields = fields, .files = {}, .is_json = true});
   } catch (const HttpError& error) {
