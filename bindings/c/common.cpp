@@ -27,6 +27,16 @@ struct Described<heed_sampling_options> {
     options.seed = sampling.seed;
     options.top_k = sampling.top_k;
     options.penalty_window = sampling.penalty_window;
+    options.presence_penalty = sampling.presence_penalty;
+    options.frequency_penalty = sampling.frequency_penalty;
+    options.typical_p = sampling.typical_p;
+    options.xtc_probability = sampling.xtc_probability;
+    options.xtc_threshold = sampling.xtc_threshold;
+    options.dry_multiplier = sampling.dry_multiplier;
+    options.dry_base = sampling.dry_base;
+    options.dry_allowed_length = sampling.dry_allowed_length;
+    options.dry_window = sampling.dry_window;
+    options.no_repeat_ngram = sampling.no_repeat_ngram;
     return options;
   }
 };
@@ -41,6 +51,24 @@ SamplingOptions sampling_of(const heed_sampling_options* given) {
   sampling.seed = options.seed;
   sampling.top_k = options.top_k;
   sampling.penalty_window = options.penalty_window;
+  sampling.presence_penalty = options.presence_penalty;
+  sampling.frequency_penalty = options.frequency_penalty;
+  sampling.typical_p = options.typical_p;
+  sampling.xtc_probability = options.xtc_probability;
+  sampling.xtc_threshold = options.xtc_threshold;
+  sampling.dry_multiplier = options.dry_multiplier;
+  sampling.dry_base = options.dry_base;
+  sampling.dry_allowed_length = options.dry_allowed_length;
+  sampling.dry_window = options.dry_window;
+  sampling.no_repeat_ngram = options.no_repeat_ngram;
+  sampling.dry_breakers = list_of(options.dry_breakers, options.dry_breaker_count, "dry_breakers");
+  const auto tokens = list_of(options.logit_bias_tokens, options.logit_bias_count, "logit_bias_tokens");
+  const auto biases = list_of(options.logit_biases, options.logit_bias_count, "logit_biases");
+  for (std::size_t i = 0; i < tokens.size(); ++i) {
+    if (!sampling.logit_bias.emplace(tokens[i], biases[i]).second) {
+      throw InvalidArgument(fmt::format("logit_bias_tokens: token {} is given twice", tokens[i]));
+    }
+  }
   return sampling;
 }
 

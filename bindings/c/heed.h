@@ -119,7 +119,23 @@ typedef struct heed_sampling_options {
   double repetition_penalty; /* 1: none */
   uint64_t seed;
   int32_t top_k;          /* 0: all */
-  int32_t penalty_window; /* tokens that the penalty looks back */
+  int32_t penalty_window; /* tokens that penalties look back */
+  /* Of texts only, as all below. */
+  double presence_penalty;     /* 0: none; taken off the logit of each token that was there */
+  double frequency_penalty;    /* 0: none; taken off as often as it was there */
+  double typical_p;            /* locally typical sampling; 1: all */
+  double xtc_probability;      /* of leaving out the most probable tokens but one; 0: never */
+  double xtc_threshold;        /* which of them: those that are as probable */
+  double dry_multiplier;       /* DRY, against repetitions; 0: none */
+  double dry_base;             /* to the power of how much longer than dry_allowed_length one would be */
+  int32_t dry_allowed_length;  /* tokens that may come again */
+  int32_t dry_window;          /* tokens that DRY looks back; -1: the whole text */
+  int32_t no_repeat_ngram;     /* no so many tokens in a row come twice; 0: they may */
+  const int32_t* dry_breakers; /* tokens over which no repetition reaches */
+  size_t dry_breaker_count;
+  const int32_t* logit_bias_tokens; /* each once; its logit gets what stands at the same place in logit_biases */
+  const double* logit_biases;       /* -100 to 100; -INFINITY forbids the token */
+  size_t logit_bias_count;
 } heed_sampling_options;
 HEED_API heed_status heed_sampling_options_init(heed_sampling_options* options, size_t size);
 
@@ -164,7 +180,11 @@ typedef struct heed_generate_options {
   int32_t (*on_text)(void* user, const char* text, size_t bytes);
   /* Asked often, also while a long prompt is read. */
   int32_t (*cancelled)(void* user);
-  void* user; /* handed to the callbacks */
+  void* user;       /* handed to the callbacks */
+  int32_t logprobs; /* log probabilities of each token and of so many of the best, 0 to 20; -1: not wanted */
+  /* What the text must be, at most one of the two: a text of a grammar in GBNF, or JSON of a JSON Schema. NULL: any. */
+  const char* grammar;
+  const char* json_schema;
 } heed_generate_options;
 HEED_API heed_status heed_generate_options_init(heed_generate_options* options, size_t size);
 
@@ -180,6 +200,12 @@ typedef struct heed_generation {
   double prompt_seconds;
   double generate_seconds;
   int32_t device_losses; /* how often the device was reset meanwhile; the text went on */
+  /* Where the options ask for them, natural logarithms of the model's own probabilities, before penalties, biases,
+   * grammars, temperature and filters; else NULL. */
+  const float* logprobs;      /* [token_count], of the tokens */
+  size_t best_count;          /* most probable tokens at each place, the best first */
+  const int32_t* best_tokens; /* [token_count, best_count]; -1 behind the last of a smaller vocabulary */
+  const float* best_logprobs; /* [token_count, best_count] */
 } heed_generation;
 
 HEED_API heed_status heed_generate(heed_text_model* model, const char* prompt, size_t bytes,

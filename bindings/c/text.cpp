@@ -1,6 +1,7 @@
 // heed.h: text generation.
 #include <algorithm>
 #include <functional>
+#include <limits>
 
 #include "bindings/c/common.h"
 
@@ -25,6 +26,7 @@ struct Described<heed_generate_options> {
   static heed_generate_options defaults() {
     heed_generate_options options{};
     options.max_tokens = GenerationOptions().max_tokens;
+    options.logprobs = -1;
     return options;
   }
 };
@@ -60,9 +62,28 @@ struct GenerationResult : Result {
     view.generate_seconds = generation.generate_seconds;
     view.device_losses = generation.device_losses;
   }
+  /// `best`: how many of the best tokens were asked for.
+  void show_logprobs(int best) {
+    logprobs.reserve(std::max<std::size_t>(1, generation.logprobs.size()));  // NULL would say that none were asked for
+    view.best_count = static_cast<std::size_t>(best);
+    for (const TokenLogprobs& place : generation.logprobs) {
+      logprobs.push_back(place.logprob);
+      for (std::size_t i = 0; i < view.best_count; ++i) {
+        const bool there = i < place.best.size();  // a vocabulary may have fewer
+        best_tokens.push_back(there ? place.best[i].token : -1);
+        best_logprobs.push_back(there ? place.best[i].logprob : -std::numeric_limits<float>::infinity());
+      }
+    }
+    view.logprobs = logprobs.data();
+    view.best_tokens = best_tokens.data();
+    view.best_logprobs = best_logprobs.data();
+  }
   heed_generation view{};
   Generation generation;
   std::string reason;
+  std::vector<float> logprobs;
+  std::vector<std::int32_t> best_tokens;
+  std::vector<float> best_logprobs;
 };
 
 CacheType cache_named(const char* name) {
@@ -95,6 +116,10 @@ class Request {
     generation_.stop = texts_of(options_.stop, options_.stop_count, "stop");
     generation_.end = list_of(options_.end_tokens, options_.end_token_count, "end_tokens");
     generation_.ignore_end = options_.ignore_end != 0;
+    if (options_.logprobs != -1) generation_.logprobs = options_.logprobs;
+    if (options_.grammar != nullptr && options_.json_schema != nullptr) {
+      throw InvalidArgument("a grammar and a json_schema are given, expected one of them");
+    }
     generation_.cancelled = [this] {
       return stopped_ = stopped_ || (options_.cancelled != nullptr && options_.cancelled(options_.user) != 0);
     };
@@ -108,6 +133,10 @@ class Request {
 
   template <class Prompt>
   void run(TextModel& model, const Prompt& prompt, const heed_generation** out) {
+    if (options_.grammar != nullptr) generation_.constraint = model.grammar(options_.grammar, generation_.end);
+    if (options_.json_schema != nullptr) {
+      generation_.constraint = model.json_schema(options_.json_schema, generation_.end);
+    }
     std::function<void(std::string_view)> on_text;
     if (options_.on_text != nullptr) {
       on_text = [this](std::string_view text) {
@@ -117,7 +146,9 @@ class Request {
         stopped_ = options_.on_text(options_.user, piece.c_str(), piece.size()) != 0;
       };
     }
-    give(out, std::make_unique<GenerationResult>(model.generate(prompt, generation_, on_text)));
+    auto result = std::make_unique<GenerationResult>(model.generate(prompt, generation_, on_text));
+    if (generation_.logprobs) result->show_logprobs(*generation_.logprobs);
+    give(out, std::move(result));
   }
 
  private:

@@ -2,6 +2,7 @@
 #include <heed.h>
 #include <math.h>
 #include <pthread.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -231,6 +232,152 @@ static void test_text(heed_device* device, const char* file) {
   CHECK(heed_free(tokens) == HEED_OK && heed_free(info) == HEED_OK && heed_free(whole) == HEED_OK);
 }
 
+/* Programs that were built with the heed.h before these options were there. */
+static void test_smaller(heed_text_model* model) {
+  heed_sampling_options sampling;
+  heed_generate_options options;
+  memset(&sampling, 0xFF, sizeof sampling);
+  memset(&options, 0xFF, sizeof options);
+  CHECK(heed_sampling_options_init(&sampling, offsetof(heed_sampling_options, presence_penalty)) == HEED_OK);
+  CHECK(heed_generate_options_init(&options, offsetof(heed_generate_options, logprobs)) == HEED_OK);
+  options.sampling = &sampling;
+  options.max_tokens = 3;
+  const heed_generation* made = NULL;
+  CHECK(heed_generate(model, "ROMEO:", 6, &options, &made) == HEED_OK);
+  CHECK(made != NULL && made->token_count == 3 && made->logprobs == NULL && made->best_tokens == NULL);
+  CHECK(heed_free(made) == HEED_OK);
+}
+
+static void test_penalties(heed_text_model* model) {
+  heed_sampling_options sampling;
+  heed_generate_options options = greedy(&sampling);
+  const heed_generation* whole = NULL;
+  const heed_generation* made = NULL;
+  CHECK(heed_generate(model, "ROMEO:", 6, &options, &whole) == HEED_OK);
+  if (whole == NULL) return;
+#define WITH(MEMBER, VALUE)                                                              \
+  options = greedy(&sampling);                                                           \
+  sampling.MEMBER = (VALUE);                                                             \
+  CHECK(heed_generate(model, "ROMEO:", 6, &options, &made) == HEED_OK);                  \
+  CHECK(made != NULL && made->token_count == 24);                                        \
+  CHECK(made != NULL && memcmp(made->tokens, whole->tokens, 24 * sizeof(int32_t)) != 0); \
+  CHECK(heed_free(made) == HEED_OK)
+  WITH(presence_penalty, 100.0);
+  WITH(frequency_penalty, 100.0);
+  WITH(no_repeat_ngram, 1);
+  const int32_t first = whole->tokens[0];
+  const double bias = -100.0;
+  options = greedy(&sampling);
+  sampling.logit_bias_tokens = &first;
+  sampling.logit_biases = &bias;
+  sampling.logit_bias_count = 1;
+  CHECK(heed_generate(model, "ROMEO:", 6, &options, &made) == HEED_OK);
+  if (made == NULL) return;
+  CHECK(made->token_count == 24);
+  for (size_t i = 0; i < made->token_count; ++i) CHECK(made->tokens[i] != first);
+  CHECK(heed_free(made) == HEED_OK);
+  const int32_t twice[] = {1, 1};
+  const double biases[] = {1.0, 2.0};
+  sampling.logit_bias_tokens = twice;
+  sampling.logit_biases = biases;
+  sampling.logit_bias_count = 2;
+  REFUSES(HEED_INVALID_ARGUMENT, heed_generate(model, "a", 1, &options, &made), "token 1 is given twice");
+  sampling.logit_biases = NULL;
+  REFUSES(HEED_INVALID_ARGUMENT, heed_generate(model, "a", 1, &options, &made), "logit_biases is NULL");
+  /* Each arrives where it belongs: its bad value is refused by its name. */
+#define REFUSES_OPTION(MEMBER, VALUE, WORDS) \
+  options = greedy(&sampling);               \
+  sampling.MEMBER = (VALUE);                 \
+  REFUSES(HEED_ERROR, heed_generate(model, "a", 1, &options, &made), WORDS)
+  REFUSES_OPTION(presence_penalty, 101.0, "presence penalty is 101");
+  REFUSES_OPTION(frequency_penalty, 102.0, "frequency penalty is 102");
+  REFUSES_OPTION(typical_p, 1.5, "typical-p is 1.5");
+  REFUSES_OPTION(xtc_probability, 1.25, "XTC probability is 1.25");
+  REFUSES_OPTION(xtc_threshold, -1.0, "XTC threshold is -1");
+  REFUSES_OPTION(dry_multiplier, -2.0, "DRY multiplier is -2");
+  REFUSES_OPTION(dry_base, 0.5, "DRY base is 0.5");
+  REFUSES_OPTION(dry_allowed_length, 0, "DRY allowed length is 0");
+  REFUSES_OPTION(dry_window, -2, "DRY window is -2");
+  REFUSES_OPTION(no_repeat_ngram, 65, "no-repeat n-gram is 65");
+  const int32_t unknown = 65;
+  options = greedy(&sampling);
+  sampling.dry_multiplier = 1.0;
+  sampling.dry_breakers = &unknown;
+  sampling.dry_breaker_count = 1;
+  REFUSES(HEED_ERROR, heed_generate(model, "a", 1, &options, &made), "DRY breaker names token 65");
+  CHECK(heed_free(whole) == HEED_OK);
+}
+
+static void test_constraints(heed_text_model* model) {
+  heed_sampling_options sampling;
+  heed_generate_options options = greedy(&sampling);
+  const heed_generation* made = NULL;
+  options.grammar = "root ::= \"verily\" | \"nay\"";
+  REFUSES(HEED_ERROR, heed_generate(model, "ROMEO:", 6, &options, &made), "no end token");
+  const int32_t line_end = 0; /* of a model that has no other */
+  options.end_tokens = &line_end;
+  options.end_token_count = 1;
+  CHECK(heed_generate(model, "ROMEO:", 6, &options, &made) == HEED_OK);
+  CHECK(made != NULL && (strcmp(made->text, "verily") == 0 || strcmp(made->text, "nay") == 0));
+  CHECK(heed_free(made) == HEED_OK);
+  options.json_schema = "{\"type\": \"boolean\"}";
+  REFUSES(HEED_INVALID_ARGUMENT, heed_generate(model, "a", 1, &options, &made), "expected one of them");
+  options.grammar = NULL;
+  CHECK(heed_generate(model, "ROMEO:", 6, &options, &made) == HEED_OK);
+  CHECK(made != NULL && (strcmp(made->text, "true") == 0 || strcmp(made->text, "false") == 0));
+  CHECK(heed_free(made) == HEED_OK);
+  options.json_schema = "{\"type\": \"number of all\"}";
+  REFUSES(HEED_ERROR, heed_generate(model, "a", 1, &options, &made), "#/type");
+  options.json_schema = NULL;
+  options.grammar = "root ::= missing";
+  REFUSES(HEED_ERROR, heed_generate(model, "a", 1, &options, &made), "missing");
+}
+
+static void test_logprobs(heed_text_model* model) {
+  heed_sampling_options sampling;
+  heed_generate_options options = greedy(&sampling);
+  const heed_generation* made = NULL;
+  options.logprobs = 3;
+  CHECK(heed_generate(model, "ROMEO:", 6, &options, &made) == HEED_OK);
+  if (made == NULL || made->logprobs == NULL) {
+    CHECK(made != NULL && made->logprobs != NULL);
+    return;
+  }
+  CHECK(made->best_count == 3 && made->token_count == 24);
+  for (size_t i = 0; i < made->token_count; ++i) {
+    CHECK(made->logprobs[i] <= 0.0F && isfinite(made->logprobs[i]));
+    /* Greedy: what came is the best. */
+    CHECK(made->best_tokens[3 * i] == made->tokens[i] && made->best_logprobs[3 * i] == made->logprobs[i]);
+    CHECK(made->best_logprobs[3 * i] >= made->best_logprobs[3 * i + 1]);
+    CHECK(made->best_logprobs[3 * i + 1] >= made->best_logprobs[3 * i + 2]);
+  }
+  /* By the logits of the prompt. */
+  float logits[6 * 65];
+  CHECK(heed_logits(model, made->prompt_tokens, 6, logits, 6 * 65) == HEED_OK);
+  double sum = 0.0;
+  for (int i = 0; i < 65; ++i) sum += exp(logits[5 * 65 + i]);
+  for (int i = 0; i < 3; ++i) {
+    CHECK(fabs(logits[5 * 65 + made->best_tokens[i]] - log(sum) - made->best_logprobs[i]) < 1e-3);
+  }
+  CHECK(heed_free(made) == HEED_OK);
+  options.logprobs = 0;
+  CHECK(heed_generate(model, "ROMEO:", 6, &options, &made) == HEED_OK);
+  CHECK(made != NULL && made->logprobs != NULL && made->best_count == 0);
+  CHECK(heed_free(made) == HEED_OK);
+  options.logprobs = 21;
+  REFUSES(HEED_ERROR, heed_generate(model, "a", 1, &options, &made), "logprobs is 21");
+}
+
+static void test_choices(heed_device* device, const char* file) {
+  heed_text_model* model = NULL;
+  CHECK(heed_text_model_open(device, file, NULL, &model) == HEED_OK);
+  test_smaller(model);
+  test_penalties(model);
+  test_constraints(model);
+  test_logprobs(model);
+  CHECK(heed_close(model) == HEED_OK);
+}
+
 static void test_translation(heed_device* device, const char* file) {
   heed_translation_model* model = NULL;
   CHECK(heed_translation_model_open(device, file, &model) == HEED_OK);
@@ -245,6 +392,14 @@ static void test_translation(heed_device* device, const char* file) {
   CHECK(made->translations[1]->line == 1 && made->translations[1]->bytes == 0);
   CHECK(strcmp(made->translations[2]->text, "1994-12-25") == 0);
   CHECK(heed_free(made) == HEED_OK);
+  heed_sampling_options sampling;
+  CHECK(heed_sampling_options_init(&sampling, sizeof sampling) == HEED_OK);
+  sampling.presence_penalty = 1.0;
+  options.samples = 1;
+  options.sampling = &sampling;
+  REFUSES(HEED_ERROR, heed_translate(model, lines, 3, &options, &made), "presence penalty");
+  options.samples = 0;
+  options.sampling = NULL;
   options.beams = 33;
   REFUSES(HEED_ERROR, heed_translate(model, lines, 3, &options, &made), "33");
   options.beams = 0;
@@ -465,6 +620,7 @@ int main(int argc, char** argv) {
     test_devices(device);
     test_handles(device, text);
     test_text(device, text);
+    test_choices(device, text);
     test_translation(device, dates);
     test_pictures(device, fashion);
     test_sound(device, voice);
