@@ -37,6 +37,37 @@ def generated_by_program(*options):
     return done.stdout.decode()
 
 
+def _varint(number):
+    return bytes([number]) if number < 128 else bytes([number % 128 + 128]) + _varint(number // 128)
+
+
+def _message(*fields):
+    """A message of protobuf: pairs of a field's number and its value, an integer, a text or a message."""
+    made = b""
+    for number, value in fields:
+        value = value.encode() if isinstance(value, str) else value
+        if isinstance(value, int):
+            made += _varint(number << 3) + _varint(value)
+        else:
+            made += _varint(number << 3 | 2) + _varint(len(value)) + value
+    return made
+
+
+def onnx_of_products():
+    """An ONNX model of a scalar x and a list y of three: product = x * y, square = x * x."""
+
+    def value(name, *shape):
+        sizes = _message(*[(1, _message((1, size))) for size in shape])
+        return _message((1, name), (2, _message((1, _message((1, 1), (2, sizes))))))
+
+    def mul(left, right, result):
+        return _message((1, left), (1, right), (2, result), (4, "Mul"))
+
+    graph = _message((1, mul("x", "y", "product")), (1, mul("x", "x", "square")), (2, "products"), (11, value("x")),
+                     (11, value("y", 3)), (12, value("product", 3)), (12, value("square")))
+    return _message((1, 8), (7, graph), (8, _message((1, ""), (2, 17))))
+
+
 class Texts(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
@@ -113,6 +144,78 @@ class Texts(unittest.TestCase):
             self.model.generate([2**31])
         with self.assertRaisesRegex(heed.Error, "65"):
             list(self.model.generate([65], stream=True))
+
+    def test_refuses_what_is_no_text(self):
+        file = model_file("shakespeare")
+        expected = r"1, expected a text"
+        with self.assertRaisesRegex(heed.InvalidArgument, "cache: " + expected):
+            heed.TextModel(file, cache=1)
+        message = [{"role": "user", "content": "Hello"}]
+        for words, options in [("name", {"template": 1}), ("grammar", {"grammar": 1}), ("json_schema", {"json_schema": 1}),
+                               ("stop", {"stop": [1]})]:
+            with self.assertRaisesRegex(heed.InvalidArgument, f"{words}: {expected}"):
+                self.model.chat(message, **options)
+        with self.assertRaisesRegex(heed.InvalidArgument, "name: " + expected):
+            self.model.chat_prompt(message, template=1)
+        with heed.load(model_file("dates")) as model:
+            for words, options in [("from_", {"source": 1}), ("to", {"target": 1}), ("prefix", {"prefix": 1})]:
+                with self.assertRaisesRegex(heed.InvalidArgument, f"{words}: {expected}"):
+                    model.translate("19.08.2030", **options)
+            with self.assertRaisesRegex(heed.InvalidArgument, "a line: " + expected):
+                model.translate([1])
+
+    def test_a_stream_that_goes_on_at_exit(self):
+        for ending in ["", "raise SystemExit(0)"]:
+            program = ("import heed, sys\n"
+                       "stream = heed.load(sys.argv[1]).generate('ROMEO:', max_tokens=240, stream=True)\n"
+                       f"print(next(stream), next(stream), flush=True)\n{ending}")
+            for _ in range(5):
+                done = subprocess.run([sys.executable, "-c", program, model_file("shakespeare")], check=False,
+                                      capture_output=True, timeout=120)
+                self.assertEqual((done.returncode, done.stderr), (0, b""))
+                self.assertGreater(len(done.stdout), 3)
+
+    def test_grammars(self):
+        end = {"temperature": 0, "end_tokens": self.model.tokenize("\n")}  # the model has none of its own
+        self.assertIn(self.model.generate("ROMEO:", grammar='root ::= "verily" | "nay"', **end), ["verily", "nay"])
+        self.assertIn(self.model.generate("ROMEO:", json_schema={"type": "boolean"}, **end), ["true", "false"])
+        self.assertEqual(self.model.generate("ROMEO:", json_schema='{"const": false}', **end), "false")
+        self.assertEqual("".join(self.model.generate("ROMEO:", grammar='root ::= "a"', stream=True, **end)), "a")
+        with self.assertRaisesRegex(heed.Error, "missing"):
+            self.model.generate("ROMEO:", grammar="root ::= missing", **end)
+        with self.assertRaisesRegex(heed.InvalidArgument, "one of them"):
+            self.model.generate("ROMEO:", grammar='root ::= "a"', json_schema={}, **end)
+
+    def test_logprobs(self):
+        made = self.model.generate("ROMEO:", temperature=0, max_tokens=10, logprobs=2)
+        self.assertEqual((len(made.logprobs), [len(best) for best in made.best_tokens]), (10, [2] * 10))
+        self.assertTrue(all(logprob <= 0 for logprob in made.logprobs))
+        self.assertEqual([best[0] for best in made.best_tokens], list(zip(made.tokens, made.logprobs)))
+        self.assertTrue(all(first[1] >= second[1] for first, second in made.best_tokens))
+        self.assertEqual(self.model.generate("ROMEO:", max_tokens=2, logprobs=0).best_tokens, [[], []])
+        self.assertIsNone(self.model.generate("ROMEO:", max_tokens=2).logprobs)
+
+    def test_penalties_and_biases(self):
+        greedy = self.model.generate("ROMEO:", temperature=0, max_tokens=20)
+        for bias in [-100, float("-inf")]:
+            made = self.model.generate("ROMEO:", temperature=0, max_tokens=20, logit_bias={greedy.tokens[0]: bias})
+            self.assertNotIn(greedy.tokens[0], made.tokens)
+        for options in [{"presence_penalty": 100}, {"frequency_penalty": 100.0}, {"no_repeat_ngram": 1},
+                        {"dry_multiplier": 100, "dry_allowed_length": 1}]:
+            self.assertNotEqual(self.model.generate("ROMEO:", temperature=0, max_tokens=20, **options), greedy)
+        # As the program draws with the same.
+        made = self.model.generate("ROMEO:", max_tokens=40, seed=3, typical_p=0.5, xtc_probability=0.5, xtc_threshold=0.2)
+        self.assertEqual(made, generated_by_program("-n", "40", "--seed", "3", "--typical-p", "0.5", "--xtc-probability",
+                                                    "0.5", "--xtc-threshold", "0.2"))
+        for error, words, options in [(heed.Error, "DRY base", {"dry_base": 0.5}),
+                                      (heed.Error, "DRY breaker", {"dry_multiplier": 1, "dry_breakers": [65]}),
+                                      (heed.Error, "DRY window", {"dry_window": -2}),
+                                      (heed.Error, "logit bias of token 1 is 101", {"logit_bias": {1: 101}}),
+                                      (heed.InvalidArgument, "expected a dict", {"logit_bias": [1]}),
+                                      (heed.InvalidArgument, "32 bits", {"logit_bias": {"a": 1}}),
+                                      (heed.InvalidArgument, "expected numbers", {"logit_bias": {1: "a"}})]:
+            with self.assertRaisesRegex(error, words):
+                self.model.generate("ROMEO:", **options)
 
     def test_closed_models(self):
         with heed.load(model_file("shakespeare"), context=32) as model:
@@ -214,6 +317,19 @@ class Converted(unittest.TestCase):
                 model.chat(messages, template="none of this name")
 
     @needs_numpy
+    def test_runs_on_scalars(self):
+        source = os.path.join(self.folder.name, "products.onnx")
+        with open(source, "wb") as file:
+            file.write(onnx_of_products())
+        with heed.GraphModel(self.convert(source)) as graph:
+            for x in [3.0, np.float32(3), np.array(3.0)]:
+                made = graph.run({"x": x, "y": np.array([1.0, 2.0, -4.0])})
+                np.testing.assert_array_equal(made["product"], np.array([3, 6, -12], dtype="float32"))
+                self.assertEqual((made["square"].shape, float(made["square"])), ((), 9.0))
+            with self.assertRaisesRegex(heed.Error, "input 'y'"):
+                graph.run({"x": 3.0, "y": 1.0})
+
+    @needs_numpy
     def test_upscales_as_the_graph_does(self):
         source = os.path.join(GOLDEN, "pictures", "i9_super_resolution")
         describe = os.path.join(self.folder.name, "describe.json")
@@ -277,6 +393,8 @@ class Pictures(unittest.TestCase):
                 model.draw("a dark coat", progress=stop)
             with self.assertRaisesRegex(heed.Error, "word|know"):
                 model.draw("a xylophone")
+            with self.assertRaisesRegex(heed.InvalidArgument, "caption: 3, expected a text"):
+                model.draw(3)
             with self.assertRaisesRegex(heed.Error, "see heed_draw"):
                 model.upscale(first)
             with self.assertRaisesRegex(heed.InvalidArgument, "a picture of shape"):
@@ -294,6 +412,8 @@ class Sounds(unittest.TestCase):
             self.assertGreater(np.abs(samples).max(), 0)
             with self.assertRaisesRegex(heed.Error, "no-one"):
                 model.say("seven", voice="no-one")
+            with self.assertRaisesRegex(heed.InvalidArgument, "text: 7, expected a text"):
+                model.say(7)
 
 
 @needs_numpy
@@ -315,6 +435,11 @@ class Graphs(unittest.TestCase):
                                   ("complex", {"tokens": prompt * 1j, "position": np.array([0])})]:
                 with self.assertRaisesRegex(heed.Error, words):
                     graph.run(inputs)
+            given = {"tokens": prompt, "position": np.array([0])}
+            for words, inputs, options in [("name: 1", {1: prompt}, {}), ("graph: 1", given, {"graph": 1}),
+                                           ("sizes: 1", given, {"sizes": {1: 2}})]:
+                with self.assertRaisesRegex(heed.InvalidArgument, words + ", expected a text"):
+                    graph.run(inputs, **options)
 
 
 class Devices(unittest.TestCase):

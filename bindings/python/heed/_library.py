@@ -36,7 +36,12 @@ Tokens = _structure("Tokens", [("count", c_size_t), ("ids", POINTER(c_int32))])
 
 SamplingOptions = _structure("SamplingOptions", [
     ("temperature", c_double), ("top_p", c_double), ("min_p", c_double), ("repetition_penalty", c_double),
-    ("seed", c_uint64), ("top_k", c_int32), ("penalty_window", c_int32)])
+    ("seed", c_uint64), ("top_k", c_int32), ("penalty_window", c_int32), ("presence_penalty", c_double),
+    ("frequency_penalty", c_double), ("typical_p", c_double), ("xtc_probability", c_double),
+    ("xtc_threshold", c_double), ("dry_multiplier", c_double), ("dry_base", c_double),
+    ("dry_allowed_length", c_int32), ("dry_window", c_int32), ("no_repeat_ngram", c_int32),
+    ("dry_breakers", POINTER(c_int32)), ("dry_breaker_count", c_size_t), ("logit_bias_tokens", POINTER(c_int32)),
+    ("logit_biases", POINTER(c_double)), ("logit_bias_count", c_size_t)])
 
 TextModelOptions = _structure("TextModelOptions", [("context", c_int64), ("cache", c_char_p)])
 
@@ -46,13 +51,15 @@ TextModelInfo = _structure("TextModelInfo", [
 GenerateOptions = _structure("GenerateOptions", [
     ("sampling", POINTER(SamplingOptions)), ("max_tokens", c_int64), ("stop", POINTER(c_char_p)),
     ("stop_count", c_size_t), ("end_tokens", POINTER(c_int32)), ("end_token_count", c_size_t),
-    ("ignore_end", c_int32), ("on_text", OnText), ("cancelled", Asked), ("user", c_void_p)])
+    ("ignore_end", c_int32), ("on_text", OnText), ("cancelled", Asked), ("user", c_void_p), ("logprobs", c_int32),
+    ("grammar", c_char_p), ("json_schema", c_char_p)])
 
 Generation = _structure("Generation", [
     ("text", POINTER(ctypes.c_char)), ("bytes", c_size_t), ("prompt_tokens", POINTER(c_int32)),
     ("prompt_token_count", c_size_t), ("tokens", POINTER(c_int32)), ("token_count", c_size_t),
     ("stop_reason", c_char_p), ("prompt_seconds", c_double), ("generate_seconds", c_double),
-    ("device_losses", c_int32)])
+    ("device_losses", c_int32), ("logprobs", POINTER(c_float)), ("best_count", c_size_t),
+    ("best_tokens", POINTER(c_int32)), ("best_logprobs", POINTER(c_float))])
 
 ChatOptions = _structure("ChatOptions", [
     ("tools", c_char_p), ("variables", c_char_p), ("name", c_char_p), ("add_generation_prompt", c_int32),
@@ -200,17 +207,18 @@ def call(name, *arguments):
 def options(structure, **values):
     """A structure with its defaults, and `values` where they are not None. Texts are encoded."""
     made = structure()
+    kinds = dict(structure._fields_)
     check(getattr(library, f"heed_{_OPTIONS[structure]}_init")(ctypes.byref(made), ctypes.sizeof(made)))
     for name, value in values.items():
         if value is None:
             continue
         try:
-            if isinstance(value, str):
+            if isinstance(value, str) or kinds[name] is c_char_p:  # which ctypes would make of an integer too
                 value = c_text(value, name)
             elif hasattr(value, "__index__"):  # numpy's integers too
                 value = in_range(structure, name, operator.index(value))
             setattr(made, name, value)
-        except TypeError as error:
+        except (TypeError, OverflowError) as error:
             raise InvalidArgument(f"{name}: {value!r} makes no sense ({error})") from None
     return made
 
@@ -229,8 +237,10 @@ def in_range(structure, name, value):
 
 
 def c_text(text, what):
-    """Bytes of a text for C. Raises InvalidArgument for one that has a zero within."""
-    encoded = text.encode("utf-8") if isinstance(text, str) else bytes(text)
+    """Bytes of a text for C. Raises InvalidArgument for what is none, and for one that has a zero within."""
+    if not isinstance(text, (str, bytes)):
+        raise InvalidArgument(f"{what}: {text!r}, expected a text")
+    encoded = text.encode("utf-8") if isinstance(text, str) else text
     if b"\0" in encoded:
         raise InvalidArgument(f"{what}: a zero character within the text")
     return encoded

@@ -31,6 +31,7 @@ class GraphModel(Model):
         kept, arrays = [], []
         for name, value in inputs.items():
             array = np.asarray(value)
+            size = array.shape  # ascontiguousarray() makes a list of a scalar
             if array.dtype.kind == "f":
                 array, kind = np.ascontiguousarray(array, dtype="float32"), c.F32
             elif array.dtype.kind in "iub":
@@ -39,7 +40,7 @@ class GraphModel(Model):
                 array, kind = np.ascontiguousarray(array, dtype="int64"), c.I64
             else:
                 raise InvalidArgument(f"input '{name}': type {array.dtype}, expected numbers or booleans")
-            shape = (ctypes.c_int64 * array.ndim)(*np.shape(value))
+            shape = (ctypes.c_int64 * len(size))(*size)
             made = c.options(c.Array, name=name, type=kind, rank=len(shape), data=array.ctypes.data)
             made.shape = shape
             kept.append((array, shape))

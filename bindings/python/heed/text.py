@@ -1,5 +1,6 @@
 """Text generation and chat."""
 
+import atexit
 import ctypes
 import json
 import queue
@@ -10,7 +11,8 @@ from . import _library as c
 from .device import Model, numpy
 from .errors import InvalidArgument
 
-_SAMPLING = {name for name, _ in c.SamplingOptions._fields_} - {"size"}
+_LISTS = {"dry_breakers", "dry_breaker_count", "logit_bias_tokens", "logit_biases", "logit_bias_count"}
+_SAMPLING = {name for name, _ in c.SamplingOptions._fields_} - {"size"} - _LISTS
 
 
 class Generation(str):
@@ -18,6 +20,8 @@ class Generation(str):
 
     tokens: its ids, without an end token. prompt_tokens: those of the prompt. stop_reason: "max_tokens", "end_token",
     "stop_text", "context_full" or "cancelled". prompt_seconds, generate_seconds: until the first token, and after it.
+    logprobs: where they were asked for, the natural logarithm of each token's probability, else None; best_tokens:
+    as many pairs (token, logprob) for each token as were asked for, the most probable first.
     """
 
     @classmethod
@@ -29,12 +33,45 @@ class Generation(str):
         text.prompt_seconds = made.prompt_seconds
         text.generate_seconds = made.generate_seconds
         text.device_losses = made.device_losses
+        text.logprobs = text.best_tokens = None
+        if made.logprobs:
+            text.logprobs = list(made.logprobs[:made.token_count])
+            text.best_tokens = [[(made.best_tokens[i], made.best_logprobs[i]) for i in range(at, at + made.best_count)]
+                                for at in (place * made.best_count for place in range(made.token_count))]
         return text
 
 
 def sampling_of(options):
     """Takes the sampling options out of `options`."""
-    return c.options(c.SamplingOptions, **{name: options.pop(name) for name in list(options) if name in _SAMPLING})
+    breakers = c.ids_of(options.pop("dry_breakers", None) or [])
+    bias = options.pop("logit_bias", None) or {}
+    if not hasattr(bias, "items"):
+        raise InvalidArgument(f"logit_bias: {bias!r}, expected a dict of token ids and numbers")
+    tokens = c.ids_of(bias)
+    made = c.options(c.SamplingOptions, **{name: options.pop(name) for name in list(options) if name in _SAMPLING})
+    made.dry_breakers, made.dry_breaker_count = breakers, len(breakers)
+    try:
+        made.logit_biases = (ctypes.c_double * len(tokens))(*bias.values())
+    except TypeError as error:
+        raise InvalidArgument(f"logit_bias: expected numbers ({error})") from None
+    made.logit_bias_tokens, made.logit_bias_count = tokens, len(tokens)
+    return made
+
+
+_alive = weakref.WeakSet()
+_alive_lock = threading.Lock()
+
+
+def _stop_all():
+    """At the end of the program: a thread that came back from C when Python is gone would take the program with it."""
+    with _alive_lock:
+        works = list(_alive)
+    for work in works:
+        work.stop()
+
+
+# atexit's turn may come after that of the models, which wait for their threads when they close.
+getattr(threading, "_register_atexit", atexit.register)(_stop_all)
 
 
 class _Work:
@@ -46,9 +83,18 @@ class _Work:
         self.stopped = threading.Event()
         self.generation = None
         self.error = None
+        # Python waits for threads that are no daemons before it asks anybody to stop them.
+        self.thread = threading.Thread(target=self._run, daemon=True)
+        with _alive_lock:
+            _alive.add(self)
+        self.thread.start()
 
-    def run(self):
-        """In the thread."""
+    def stop(self):
+        """Stops it, if it goes on, and waits until it has."""
+        self.stopped.set()
+        self.thread.join()
+
+    def _run(self):
 
         def take(pointer, count):
             self.pieces.put(c.text_at(pointer, count))
@@ -68,8 +114,6 @@ class Stream:
     def __init__(self, work):
         self._work = _Work(work)
         self._ending = weakref.finalize(self, self._work.stopped.set)
-        self._thread = threading.Thread(target=self._work.run, daemon=True)
-        self._thread.start()
 
     @property
     def generation(self):
@@ -91,8 +135,7 @@ class Stream:
 
     def close(self):
         """Stops the generation, if it goes on, and waits until it has."""
-        self._work.stopped.set()
-        self._thread.join()
+        self._work.stop()
 
     def __enter__(self):
         return self
@@ -132,8 +175,11 @@ class TextModel(Model):
         """Continues a prompt, a text or a list of token ids.
 
         max_tokens, stop (a list of texts), end_tokens, ignore_end; temperature (0 takes the likeliest token, always),
-        top_k, top_p, min_p, repetition_penalty, penalty_window, seed. Returns a Generation, or with `stream` a Stream.
-        Ctrl-C ends it.
+        top_k, top_p, min_p, typical_p, seed; repetition_penalty, presence_penalty, frequency_penalty, penalty_window,
+        no_repeat_ngram; xtc_probability, xtc_threshold; dry_multiplier, dry_base, dry_allowed_length, dry_window,
+        dry_breakers (token ids); logit_bias, {token id: -100 to 100, or -inf}. grammar: the text is one of a grammar in
+        GBNF; json_schema: JSON by a JSON Schema, a dict or its text. logprobs: log probabilities of each token and of so
+        many of the best. Returns a Generation, or with `stream` a Stream. Ctrl-C ends it.
         """
         if isinstance(prompt, str):
             encoded = prompt.encode("utf-8")
@@ -176,7 +222,9 @@ class TextModel(Model):
         stop = [stop] if isinstance(stop, str) else stop
         stops = (ctypes.c_char_p * len(stop))(*[c.c_text(text, "stop") for text in stop])
         ends = c.ids_of(options.pop("end_tokens", None) or [])
-        known = {name: options.pop(name, None) for name in ("max_tokens", "ignore_end")}
+        known = {name: options.pop(name, None) for name in ("max_tokens", "ignore_end", "grammar", "logprobs")}
+        schema = options.pop("json_schema", None)
+        known["json_schema"] = json.dumps(schema) if isinstance(schema, (dict, bool)) else schema
         if options:
             raise InvalidArgument(f"unknown options: {', '.join(sorted(options))}")
         made = c.options(c.GenerateOptions, **known)
