@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <set>
 
 #include "grammar/json_texts.h"
 #include "grammar/schema_parts.h"
@@ -19,7 +20,7 @@ constexpr std::size_t kMostSchemaRules = 1 << 15;
 
 class SchemaCompiler {
  public:
-  explicit SchemaCompiler(const SchemaJson& root) : root_(root), reader_(root), texts_(grammar_) {}
+  explicit SchemaCompiler(const SchemaJson& root) : root_(root), reader_(root), texts_(grammar_, budget_) {}
 
   Grammar compile() {
     const std::optional<Expression> whole = rule_of({{&root_, "#"}});
@@ -30,7 +31,11 @@ class SchemaCompiler {
       waiting_.pop_back();
       std::vector<Expression> parts;
       for (const FlatSchema& flat : next.alternatives) {
-        if (std::optional<Expression> part = values_of(flat)) parts.push_back(std::move(*part));
+        try {
+          if (std::optional<Expression> part = values_of(flat)) parts.push_back(std::move(*part));
+        } catch (const BudgetSpent& error) {
+          fail_at(next.pointer, error.what());
+        }
       }
       if (parts.empty()) fail_at(next.pointer, "no value is valid by it");
       grammar_.rules[next.rule].body = choice(std::move(parts));
@@ -88,15 +93,17 @@ class SchemaCompiler {
     if (kinds == kAllBits && flat.hinted == 0) return texts_.value();
     std::vector<Expression> parts;
     const auto add = [&](std::optional<Expression> part) {
-      if (part) parts.push_back(std::move(*part));
+      if (!part) return;
+      budget_.take(1);
+      parts.push_back(std::move(*part));
     };
     if (kinds & kObjectBit) add(object(flat));
     if (kinds & kArrayBit) add(array(flat));
     if (kinds & kStringBit) add(string(flat));
     if (kinds & kNumberBit) {
-      add(flat.least || flat.most ? numbers_between(flat.least, flat.most) : texts_.number());
+      add(counted(flat.least || flat.most ? numbers_between(flat.least, flat.most) : texts_.number()));
     } else if (kinds & kIntegerBit) {
-      add(integer(flat));
+      add(counted(integer(flat)));
     }
     if (kinds & kBooleanBit) add(choice({text("true"), text("false")}));
     if (kinds & kNullBit) add(text("null"));
@@ -104,18 +111,15 @@ class SchemaCompiler {
     return choice(std::move(parts));
   }
 
-  static std::uint32_t kind_of(const SchemaJson& value) {
-    if (value.is_null()) return kNullBit;
-    if (value.is_boolean()) return kBooleanBit;
-    if (value.is_string()) return kStringBit;
-    if (value.is_array()) return kArrayBit;
-    if (value.is_object()) return kObjectBit;
-    return value.get<double>() == std::floor(value.get<double>()) ? kIntegerBit : kNumberBit;
+  std::optional<Expression> counted(std::optional<Expression> made) {
+    if (made) budget_.take(*made);
+    return made;
   }
 
-  static std::optional<Expression> enumerated(const FlatSchema& flat, std::uint32_t kinds) {
+  std::optional<Expression> enumerated(const FlatSchema& flat, std::uint32_t kinds) {
     std::vector<Expression> parts;
-    for (const SchemaJson& value : *flat.values) {
+    for (const SchemaJson* each : *flat.values) {
+      const SchemaJson& value = *each;
       const std::uint32_t kind = kind_of(value);
       if ((kind & kinds) == 0) continue;
       if (kind & flat.hinted) {
@@ -124,6 +128,7 @@ class SchemaCompiler {
                                           value.type_name()));
       }
       parts.push_back(text(value.dump()));
+      budget_.take(parts.back());
     }
     if (parts.empty()) return {};
     return choice(std::move(parts));
@@ -165,7 +170,7 @@ class SchemaCompiler {
     }
     if (pattern) {
       try {
-        return sequence({text("\""), parse_pattern(*pattern), text("\"")});
+        return sequence_of(text("\""), parse_pattern(*pattern, budget_), text("\""));
       } catch (const Error& error) {
         fail_at(pointer_to(flat.pointer, "pattern"), error.what());
       }
@@ -192,7 +197,7 @@ class SchemaCompiler {
     if (hole < first.size() || !rest) most = std::min(most.value_or(hole), hole);
     if (most && *most < least) return {};
     // From the last to the first: what may come behind each.
-    const auto comma = [&](Expression item) { return sequence({text(","), texts_.space(), std::move(item)}); };
+    const auto comma = [&](Expression item) { return sequence_of(text(","), texts_.space(), std::move(item)); };
     const auto count = static_cast<std::uint32_t>(first.size());
     Expression tail;
     if (rest && (!most || *most > count)) {
@@ -207,13 +212,14 @@ class SchemaCompiler {
       }
     }
     for (std::uint32_t i = std::min(count, most.value_or(count)); i-- > 0;) {
-      Expression here = sequence({i == 0 ? *first[i] : comma(*first[i]), std::move(tail)});
+      budget_.take(6);
+      Expression here = sequence_of(i == 0 ? *first[i] : comma(*first[i]), std::move(tail));
       tail = i > 0 && i >= least ? optional(std::move(here)) : std::move(here);
     }
     std::vector<Expression> parts;
-    if (!most || *most > 0) parts.push_back(sequence({texts_.space(), std::move(tail), texts_.space(), text("]")}));
+    if (!most || *most > 0) parts.push_back(sequence_of(texts_.space(), std::move(tail), texts_.space(), text("]")));
     if (least == 0) parts.push_back(text("]"));
-    return sequence({text("["), choice(std::move(parts))});
+    return sequence_of(text("["), choice(std::move(parts)));
   }
 
   struct Property {
@@ -223,8 +229,10 @@ class SchemaCompiler {
 
   std::optional<Expression> object(const FlatSchema& flat) {
     std::vector<std::pair<std::string, Schemas>> named = flat.properties;
+    std::set<std::string_view> known;
+    for (const auto& [name, schemas] : flat.properties) known.insert(name);
     for (const std::string& name : flat.required) {
-      if (std::ranges::find(named, name, &std::pair<std::string, Schemas>::first) != named.end()) continue;
+      if (known.contains(name)) continue;
       named.emplace_back(name, flat.additional.value_or(Schemas()));
     }
     std::vector<Property> properties;
@@ -236,12 +244,17 @@ class SchemaCompiler {
       if (!value && required) return {};
       if (!value) continue;
       properties.push_back({texts_.pair(text(SchemaJson(name).dump()), std::move(*value)), required});
+      constexpr std::size_t kRules = 14;  // what members() makes of each
+      budget_.take(kRules);
+      budget_.take(properties.back().pair);
     }
     std::optional<Expression> other;
     if (flat.additional || named.empty()) {
       if (const std::optional<Expression> value = rule_of(flat.additional.value_or(Schemas()))) {
         try {
           other = texts_.pair(texts_.other_key(names), *value);
+        } catch (const BudgetSpent&) {
+          throw;
         } catch (const Error& error) {
           fail_at(flat.pointer, error.what());
         }
@@ -287,6 +300,7 @@ class SchemaCompiler {
 
   const SchemaJson& root_;
   Grammar grammar_;
+  ExpressionBudget budget_;
   SchemaReader reader_;
   JsonTexts texts_;
   std::map<std::vector<const SchemaJson*>, std::uint32_t> rules_;

@@ -24,14 +24,16 @@ struct NameTree {
 };
 
 /// What may follow a beginning of a name so that the whole is none.
-Expression no_name(const NameTree& tree, const Expression& rest) {
+Expression no_name(const NameTree& tree, const Expression& rest, ExpressionBudget& budget) {
+  constexpr std::size_t kOthers = 5;  // made besides one for each character that begins a name
+  budget.take(kOthers + 2 * tree.next.size() + tree.next.size() / 8);
   std::vector<Expression> parts;
   std::vector<CodePoints> known;
   for (const auto& [code, below] : tree.next) {
     known.push_back({code, code});
-    parts.push_back(sequence({characters({{code, code}}), no_name(*below, rest)}));
+    parts.push_back(sequence_of(characters({{code, code}}), no_name(*below, rest, budget)));
   }
-  parts.push_back(sequence({characters(common(plain_in_strings(), complement(known))), rest}));
+  parts.push_back(sequence_of(characters(common(plain_in_strings(), complement(known))), Expression(rest)));
   if (!tree.is_name) parts.push_back(text(""));
   return choice(std::move(parts));
 }
@@ -100,7 +102,7 @@ Expression JsonTexts::make_value() {
 }
 
 Expression JsonTexts::pair(Expression key, Expression value) {
-  return sequence({std::move(key), text(":"), space(), std::move(value)});
+  return sequence_of(std::move(key), text(":"), space(), std::move(value));
 }
 
 Expression JsonTexts::other_key(const std::vector<std::string>& names) {
@@ -131,7 +133,7 @@ Expression JsonTexts::other_key(const std::vector<std::string>& names) {
   }
   grammar_.rules.push_back({"key", repeat(characters(plain_in_strings()), 0, {})});
   const Expression rest = rule(static_cast<std::uint32_t>(grammar_.rules.size() - 1));
-  return sequence({text("\""), no_name(tree, rest), text("\"")});
+  return sequence_of(text("\""), no_name(tree, rest, budget_), text("\""));
 }
 
 }  // namespace heed::grammar

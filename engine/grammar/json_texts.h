@@ -13,8 +13,8 @@ namespace heed::grammar {
 /// space, or a new line with an indentation; not more, since a model that may write white space for ever at times does.
 class JsonTexts {
  public:
-  /// `grammar` must outlive it.
-  explicit JsonTexts(Grammar& grammar) : grammar_(grammar) {}
+  /// Both must outlive it.
+  JsonTexts(Grammar& grammar, ExpressionBudget& budget) : grammar_(grammar), budget_(budget) {}
 
   Expression space();
   Expression value();
@@ -25,7 +25,7 @@ class JsonTexts {
   /// A key, which is JSON, with a value.
   Expression pair(Expression key, Expression value);
   /// The key of a property that has none of these names: without escapes, where there are names. Throws Error for names
-  /// that are too long.
+  /// that are too long, or too many for the budget, which it takes from.
   Expression other_key(const std::vector<std::string>& names);
 
  private:
@@ -38,6 +38,7 @@ class JsonTexts {
   Expression make_integer();
 
   Grammar& grammar_;
+  ExpressionBudget& budget_;
   std::map<std::string, std::uint32_t> made_;
 };
 

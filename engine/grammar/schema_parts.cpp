@@ -8,6 +8,7 @@
 #include <cmath>
 #include <iterator>
 #include <tuple>
+#include <unordered_map>
 
 #include "heed/error.h"
 
@@ -16,10 +17,12 @@ namespace {
 
 constexpr int kMostSchemaDepth = 64;  // of references and alternatives in each other
 constexpr std::size_t kMostAlternatives = 256;
-constexpr std::size_t kMostExpanded = 1'000'000;  // schemas and properties, counted as often as they are read
+constexpr std::size_t kMostExpanded = std::size_t{1} << 19;  // schemas, properties, values, as often as they are read
 constexpr std::uint32_t kMostCount = 1 << 16;
 constexpr std::size_t kMostProperties = 2000;
 constexpr std::size_t kMostPrefixItems = 256;
+constexpr std::size_t kLongestPointer = 300;
+constexpr std::string_view kNestedId = "an identifier inside the schema, which changes where '$ref' leads";
 
 constexpr std::array<std::pair<std::string_view, std::uint32_t>, 7> kTypes = {{{"null", kNullBit},
                                                                                {"boolean", kBooleanBit},
@@ -89,39 +92,55 @@ void append_new(Schemas& schemas, const Schemas& more) {
   }
 }
 
-Schemas* find_property(FlatSchema& schema, const std::string& name) {
-  const auto found = std::ranges::find(schema.properties, name, &std::pair<std::string, Schemas>::first);
-  return found == schema.properties.end() ? nullptr : &found->second;
+struct LessValue {
+  bool operator()(const SchemaJson* left, const SchemaJson* right) const { return *left < *right; }
+};
+using ValueSet = std::set<const SchemaJson*, LessValue>;
+
+/// Where each property stands in the list.
+std::unordered_map<std::string_view, std::size_t> property_indices(const FlatSchema& schema) {
+  std::unordered_map<std::string_view, std::size_t> indices;
+  for (std::size_t i = 0; i < schema.properties.size(); ++i) indices.emplace(schema.properties[i].first, i);
+  return indices;
+}
+
+std::size_t size_of(const FlatSchema& schema) {
+  std::size_t size = 1 + schema.required.size() + schema.prefix.size() + schema.values_size;
+  for (const auto& [name, schemas] : schema.properties) size += 1 + schemas.size();
+  for (const Schemas& schemas : schema.prefix) size += schemas.size();
+  return size;
 }
 
 // Both hold. Nothing where they cannot.
 std::optional<FlatSchema> both(FlatSchema left, const FlatSchema& right) {
-  const FlatSchema before = left;
+  const std::optional<Schemas> additional_before = left.additional, items_before = left.items;
   left.kinds &= right.kinds;
   left.typed = left.typed || right.typed;
   left.hinted |= right.hinted;
   if (left.kinds == 0) return {};
   if (left.values && right.values) {
-    std::erase_if(*left.values, [&](const SchemaJson& value) {
-      return std::ranges::find(*right.values, value) == right.values->end();
-    });
+    const ValueSet theirs(right.values->begin(), right.values->end());
+    std::erase_if(*left.values, [&](const SchemaJson* value) { return !theirs.contains(value); });
     if (left.values->empty()) return {};
   } else if (right.values) {
     left.values = right.values;
+    left.values_size = right.values_size;
   }
 
+  const std::unordered_map<std::string_view, std::size_t> in_right = property_indices(right);
+  std::set<std::string> in_left;
   for (auto& [name, schemas] : left.properties) {
-    const bool named =
-        std::ranges::find(right.properties, name, &std::pair<std::string, Schemas>::first) != right.properties.end();
-    if (!named && right.additional) append_new(schemas, *right.additional);
+    in_left.insert(name);
+    if (const auto known = in_right.find(name); known != in_right.end()) {
+      append_new(schemas, right.properties[known->second].second);
+    } else if (right.additional) {
+      append_new(schemas, *right.additional);
+    }
   }
   for (const auto& [name, schemas] : right.properties) {
-    if (Schemas* const known = find_property(left, name)) {
-      append_new(*known, schemas);
-      continue;
-    }
+    if (in_left.contains(name)) continue;
     left.properties.emplace_back(name, schemas);
-    if (before.additional) append_new(left.properties.back().second, *before.additional);
+    if (additional_before) append_new(left.properties.back().second, *additional_before);
   }
   left.required.insert(right.required.begin(), right.required.end());
   if (right.additional) {
@@ -131,7 +150,7 @@ std::optional<FlatSchema> both(FlatSchema left, const FlatSchema& right) {
 
   for (std::size_t i = 0; i < std::max(left.prefix.size(), right.prefix.size()); ++i) {
     const std::optional<Schemas> from_right = i < right.prefix.size() ? std::optional(right.prefix[i]) : right.items;
-    if (i == left.prefix.size()) left.prefix.push_back(before.items.value_or(Schemas()));
+    if (i == left.prefix.size()) left.prefix.push_back(items_before.value_or(Schemas()));
     if (from_right) append_new(left.prefix[i], *from_right);
   }
   if (right.items) {
@@ -159,15 +178,15 @@ std::optional<FlatSchema> both(FlatSchema left, const FlatSchema& right) {
 }  // namespace
 
 void fail_at(std::string_view pointer, std::string_view message) {
-  constexpr std::size_t kLongest = 300;
   const std::string shown =
-      nlohmann::json(pointer.substr(0, kLongest)).dump(-1, ' ', true, nlohmann::json::error_handler_t::replace);
+      nlohmann::json(pointer.substr(0, kLongestPointer)).dump(-1, ' ', true, nlohmann::json::error_handler_t::replace);
   throw Error(fmt::format("schema: {}: {}", shown.substr(1, shown.size() - 2), message));
 }
 
 std::string pointer_to(const std::string& pointer, std::string_view key) {
   std::string made = pointer + "/";
   for (const char c : key) {
+    if (made.size() > kLongestPointer) break;
     if (c == '~') {
       made += "~0";
     } else if (c == '/') {
@@ -176,13 +195,25 @@ std::string pointer_to(const std::string& pointer, std::string_view key) {
       made += c;
     }
   }
+  // Each of many names in a long one would hold it again.
+  if (made.size() > kLongestPointer) made.resize(kLongestPointer);
   return made;
+}
+
+std::uint32_t kind_of(const SchemaJson& value) {
+  if (value.is_null()) return kNullBit;
+  if (value.is_boolean()) return kBooleanBit;
+  if (value.is_string()) return kStringBit;
+  if (value.is_array()) return kArrayBit;
+  if (value.is_object()) return kObjectBit;
+  return value.get<double>() == std::floor(value.get<double>()) ? kIntegerBit : kNumberBit;
 }
 
 SchemaPlace SchemaReader::resolve(const SchemaJson& reference, const std::string& pointer) const {
   const std::string& target = read_text(reference, pointer);
   if (target != "#" && !target.starts_with("#/")) {
-    fail_at(pointer, fmt::format("'{}' leads out of the schema; heed follows '#' and '#/...'", target));
+    fail_at(pointer, fmt::format("'{}' leads out of the schema; heed follows '#' and '#/...'",
+                                 target.substr(0, kLongestPointer)));
   }
   std::string plain;  // without %XX
   for (std::size_t i = 0; i < target.size(); ++i) {
@@ -211,10 +242,16 @@ SchemaPlace SchemaReader::resolve(const SchemaJson& reference, const std::string
       const auto [stop, error] = std::from_chars(key.data(), key.data() + key.size(), index);
       if (error == std::errc() && stop == key.data() + key.size() && index < at->size()) next = &(*at)[index];
     }
-    if (next == nullptr) fail_at(pointer, fmt::format("there is nothing at '{}'", target));
+    if (next == nullptr) {
+      fail_at(pointer, fmt::format("there is nothing at '{}'", target.substr(0, kLongestPointer)));
+    }
+    if (next->is_object() && next->contains("$id") && next->at("$id").is_string()) {
+      fail_at(pointer, fmt::format("it leads through an '$id', {}; leave that out", kNestedId));
+    }
     at = next;
     begin = end;
   }
+  if (plain.size() > kLongestPointer) plain.resize(kLongestPointer);
   return {at, plain};
 }
 
@@ -231,6 +268,7 @@ FlatSchema SchemaReader::read_keywords(const SchemaPlace& place) const {
     const std::string where = pointer_to(place.pointer, key);
     const std::string_view name = key;
     const auto is_one_of = [&](auto... names) { return ((name == names) || ...); };
+    if (name == "$id" && place.json != &root_) fail_at(where, fmt::format("it is {}; leave it out", kNestedId));
     if (std::ranges::find(kAnnotations, name) != kAnnotations.end()) continue;
     if (is_one_of("$ref", "allOf", "anyOf", "oneOf")) continue;  // expand() reads them
     if (is_one_of("properties", "required", "additionalProperties")) flat.hinted |= kObjectBit;
@@ -253,10 +291,11 @@ FlatSchema SchemaReader::read_keywords(const SchemaPlace& place) const {
     } else if (name == "enum") {
       if (!value.is_array() || value.empty()) fail_at(where, "expected an array that is not empty");
       if (flat.values) fail_at(where, "stands beside 'const'; one of both is enough");
-      flat.values.emplace(value.begin(), value.end());
+      flat.values.emplace();
+      for (const SchemaJson& one : value) flat.values->push_back(&one);
     } else if (name == "const") {
       if (flat.values) fail_at(where, "stands beside 'enum'; one of both is enough");
-      flat.values.emplace({value});
+      flat.values = std::vector{&value};
     } else if (name == "properties") {
       if (!value.is_object()) fail_at(where, "expected an object");
       if (value.size() > kMostProperties) {
@@ -305,7 +344,104 @@ FlatSchema SchemaReader::read_keywords(const SchemaPlace& place) const {
       fail_at(where, "heed does not hold texts to this keyword; leave it out");
     }
   }
+  if (flat.values) {
+    constexpr std::size_t kBytes = 16;  // of a value, that count as one more
+    for (const SchemaJson* one : *flat.values) flat.values_size += 1 + one->dump().size() / kBytes;
+  }
   return flat;
+}
+
+FlatSchema SchemaReader::tag_of(const Schemas& schemas) const {
+  constexpr int kMostReferences = 16;
+  FlatSchema tag;
+  for (SchemaPlace place : schemas) {
+    for (int i = 0; i < kMostReferences; ++i) {
+      if (*place.json == false) tag.kinds = 0;
+      if (!place.json->is_object()) break;
+      if (const auto type = place.json->find("type"); type != place.json->end()) {
+        std::uint32_t kinds = 0;
+        for (const SchemaJson& one : type->is_array() ? *type : SchemaJson::array({*type})) {
+          kinds |= read_type(one, pointer_to(place.pointer, "type"));
+        }
+        tag.kinds &= kinds;
+      }
+      const auto hold_to = [&](std::vector<const SchemaJson*> values) {
+        if (!tag.values) {
+          tag.values = std::move(values);
+          return;
+        }
+        const ValueSet theirs(values.begin(), values.end());
+        std::erase_if(*tag.values, [&](const SchemaJson* value) { return !theirs.contains(value); });
+      };
+      if (const auto value = place.json->find("const"); value != place.json->end()) hold_to({&*value});
+      if (const auto list = place.json->find("enum"); list != place.json->end() && list->is_array()) {
+        std::vector<const SchemaJson*> values;
+        for (const SchemaJson& value : *list) values.push_back(&value);
+        hold_to(std::move(values));
+      }
+      const auto reference = place.json->find("$ref");
+      if (reference == place.json->end()) break;
+      place = resolve(*reference, pointer_to(place.pointer, "$ref"));
+    }
+  }
+  return tag;
+}
+
+// No value that is made of one is valid by the other.
+bool SchemaReader::are_apart(const FlatSchema& left, const FlatSchema& right) const {
+  const auto made_kinds = [](const FlatSchema& flat) {  // where no type is said, those whose keywords there are
+    return flat.typed || flat.values || flat.hinted == 0 ? flat.kinds : flat.kinds & flat.hinted;
+  };
+  const auto values_apart = [](const FlatSchema& one, const FlatSchema& other) {
+    ValueSet theirs;
+    if (other.values) theirs.insert(other.values->begin(), other.values->end());
+    return std::ranges::none_of(*one.values, [&](const SchemaJson* value) {
+      const bool both_kinds = (kind_of(*value) & one.kinds & other.kinds) != 0;
+      return both_kinds && (!other.values || theirs.contains(value));
+    });
+  };
+  const std::uint32_t common = (made_kinds(left) & right.kinds) | (left.kinds & made_kinds(right));
+  if (common == 0) return true;
+  if (left.values && values_apart(left, right)) return true;
+  if (right.values && values_apart(right, left)) return true;
+  if (common != kObjectBit) return false;
+  const std::unordered_map<std::string_view, std::size_t> in_right = property_indices(right);
+  for (const auto& [name, schemas] : left.properties) {
+    if (!left.required.contains(name) || !right.required.contains(name)) continue;
+    const auto other = in_right.find(name);
+    if (other == in_right.end()) continue;
+    const FlatSchema one_tag = tag_of(schemas), other_tag = tag_of(right.properties[other->second].second);
+    if ((one_tag.kinds & other_tag.kinds) == 0 || (one_tag.values && values_apart(one_tag, other_tag)) ||
+        (other_tag.values && values_apart(other_tag, one_tag))) {
+      return true;
+    }
+  }
+  return false;
+}
+
+void SchemaReader::expect_apart(std::vector<std::vector<FlatSchema>>& alternatives, const std::string& pointer) {
+  for (std::size_t i = 0; i < alternatives.size(); ++i) {
+    for (std::size_t j = i + 1; j < alternatives.size(); ++j) {
+      for (const FlatSchema& one : alternatives[i]) {
+        for (const FlatSchema& other : alternatives[j]) {
+          count(1 + (size_of(one) + size_of(other)) / 8, pointer);
+          if (are_apart(one, other)) continue;
+          fail_at(pointer,
+                  fmt::format("a value may be valid by both {} and {} of its alternatives, counted from 0; heed "
+                              "tells them apart by 'type', 'const' and 'enum', of the value or of a property "
+                              "that both require; say those, or use 'anyOf'",
+                              i, j));
+        }
+      }
+    }
+  }
+  for (std::vector<FlatSchema>& part : alternatives) {
+    for (FlatSchema& flat : part) {  // what is made stays what was looked at, whatever keywords come besides
+      if (flat.typed || flat.values || flat.hinted == 0) continue;
+      flat.kinds &= flat.hinted;
+      flat.typed = true;
+    }
+  }
 }
 
 void SchemaReader::count(std::size_t parts, const std::string& pointer) {
@@ -322,11 +458,11 @@ std::vector<FlatSchema> SchemaReader::cross(const std::vector<FlatSchema>& left,
   std::vector<FlatSchema> made;
   for (const FlatSchema& one : left) {
     for (const FlatSchema& other : right) {
+      count(size_of(one) + size_of(other), pointer);
       if (std::optional<FlatSchema> joined = both(one, other)) made.push_back(std::move(*joined));
       if (made.size() > kMostAlternatives) {
         fail_at(pointer, fmt::format("there are more than {} alternatives in all", kMostAlternatives));
       }
-      count(1 + one.properties.size() + other.properties.size(), pointer);
     }
   }
   return made;
@@ -353,15 +489,34 @@ std::vector<FlatSchema> SchemaReader::expand(const SchemaPlace& place, int depth
     const std::string where = pointer_to(place.pointer, name);
     if (!found->is_array() || found->empty()) fail_at(where, "expected an array that is not empty");
     std::vector<FlatSchema> any;
+    std::vector<std::vector<FlatSchema>> apart;
+    std::size_t alternatives = 0;
     for (std::size_t i = 0; i < found->size(); ++i) {
       std::vector<FlatSchema> part = expand({&(*found)[i], fmt::format("{}/{}", where, i)}, depth + 1);
       if (name == "allOf") {
         made = cross(made, part, where);
+        continue;
+      }
+      alternatives += part.size();
+      if (alternatives > kMostAlternatives) {
+        fail_at(where, fmt::format("there are more than {} alternatives in all", kMostAlternatives));
+      }
+      if (name == "oneOf") {
+        apart.push_back(cross(made, part, where));
       } else {
         any.insert(any.end(), std::make_move_iterator(part.begin()), std::make_move_iterator(part.end()));
       }
     }
-    if (name != "allOf") made = cross(made, any, where);
+    if (name == "anyOf") made = cross(made, any, where);
+    if (name != "oneOf") continue;
+    expect_apart(apart, where);
+    made.clear();
+    for (std::vector<FlatSchema>& part : apart) {
+      made.insert(made.end(), std::make_move_iterator(part.begin()), std::make_move_iterator(part.end()));
+    }
+    if (made.size() > kMostAlternatives) {
+      fail_at(where, fmt::format("there are more than {} alternatives in all", kMostAlternatives));
+    }
   }
   return made;
 }

@@ -42,9 +42,10 @@ enum KindBits : std::uint32_t {
 struct FlatSchema {
   std::string pointer;  // for messages
   std::uint32_t kinds = kAllBits;
-  bool typed = false;        // by the keyword "type"
-  std::uint32_t hinted = 0;  // kinds whose keywords it has
-  std::optional<std::vector<SchemaJson>> values;
+  bool typed = false;                                    // by the keyword "type"
+  std::uint32_t hinted = 0;                              // kinds whose keywords it has
+  std::optional<std::vector<const SchemaJson*>> values;  // of the document
+  std::size_t values_size = 0;                           // what they count as
 
   std::vector<std::pair<std::string, Schemas>> properties;
   std::set<std::string> required;
@@ -80,13 +81,20 @@ class SchemaReader {
   std::vector<FlatSchema> cross(const std::vector<FlatSchema>& left, const std::vector<FlatSchema>& right,
                                 const std::string& pointer);
   void count(std::size_t parts, const std::string& pointer);
+  /// Throws Error where a value that is made of one of oneOf's alternatives may be valid by another too.
+  void expect_apart(std::vector<std::vector<FlatSchema>>& alternatives, const std::string& pointer);
+  bool are_apart(const FlatSchema& left, const FlatSchema& right) const;
+  /// Kinds and values, as far as these schemas say them themselves.
+  FlatSchema tag_of(const Schemas& schemas) const;
   FlatSchema read_keywords(const SchemaPlace& place) const;
 
   const SchemaJson& root_;
   std::size_t expanded_ = 0;
 };
 
-/// The pointer of what stands under a key.
+/// Of a value: one of KindBits.
+std::uint32_t kind_of(const SchemaJson& value);
+/// The pointer of what stands under a key; the beginning of it, where it is long.
 std::string pointer_to(const std::string& pointer, std::string_view key);
 
 }  // namespace heed::grammar

@@ -26,7 +26,7 @@ const Ranges kLineEnds = {{'\n', '\n'}, {'\r', '\r'}, {0x2028, 0x2029}};
 
 class PatternParser {
  public:
-  explicit PatternParser(std::string_view pattern) : pattern_(pattern) {}
+  PatternParser(std::string_view pattern, ExpressionBudget& budget) : pattern_(pattern), budget_(budget) {}
 
   Expression parse() {
     if (pattern_.size() > kMostPatternBytes) {
@@ -49,7 +49,11 @@ class PatternParser {
     throw Error(fmt::format("the pattern, at byte {}: {}", at_, message));
   }
 
-  static Expression anything() { return repeat(*in_json_string({{0, kLastCodePoint}}), 0, {}); }
+  Expression anything() const {
+    Expression any = repeat(*in_json_string({{0, kLastCodePoint}}), 0, {});
+    budget_.take(any);
+    return any;
+  }
 
   Expression parse_alternatives(int depth) {
     std::vector<Expression> parts;
@@ -60,6 +64,7 @@ class PatternParser {
   }
 
   Expression parse_alternative(int depth) {
+    budget_.take(2);  // the alternative, and the group that it may be the first of
     std::vector<Expression> parts;
     const bool anchored = depth > 0 || take("^");
     if (!anchored) parts.push_back(anything());
@@ -95,8 +100,11 @@ class PatternParser {
       return group;
     }
     const std::size_t begin = at_;
-    const std::optional<Expression> item = in_json_string(parse_set());
-    if (item) return *item;
+    std::optional<Expression> item = in_json_string(parse_set());
+    if (item) {
+      budget_.take(*item);
+      return std::move(*item);
+    }
     at_ = begin;
     fail("no character is in this class");
   }
@@ -219,6 +227,7 @@ class PatternParser {
     }
     take("?");  // as few as possible: the same texts
     if (next() == '*' || next() == '+' || next() == '?' || next() == '{') fail("a repetition of a repetition");
+    budget_.take(1);
     return repeat(std::move(item), least, most);
   }
   std::uint32_t parse_number() {
@@ -233,6 +242,7 @@ class PatternParser {
   }
 
   const std::string_view pattern_;
+  ExpressionBudget& budget_;
   std::size_t at_ = 0;
 };
 
@@ -286,7 +296,9 @@ std::optional<Expression> in_json_string(const std::vector<CodePoints>& ranges) 
   return choice(std::move(parts));
 }
 
-Expression parse_pattern(std::string_view pattern) { return PatternParser(pattern).parse(); }
+Expression parse_pattern(std::string_view pattern, ExpressionBudget& budget) {
+  return PatternParser(pattern, budget).parse();
+}
 
 std::optional<std::string_view> pattern_of_format(std::string_view format) {
   for (const auto& [name, pattern] : kPatterns) {

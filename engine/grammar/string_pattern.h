@@ -14,8 +14,9 @@ std::optional<Expression> in_json_string(const std::vector<CodePoints>& ranges);
 
 /// What stands between the quotes of a JSON string that the regular expression finds something in: of ECMA-262 groups,
 /// alternatives, classes, \d \w \s, . and repetitions, ^ at the begin and $ at the end of a whole alternative. Throws
-/// Error naming what else is in it; offsets count from 0.
-Expression parse_pattern(std::string_view pattern);
+/// Error naming what else is in it; offsets count from 0; and where it takes more than the budget has, which it takes
+/// from.
+Expression parse_pattern(std::string_view pattern, ExpressionBudget& budget);
 
 /// The pattern of a format of strings ("date-time"); nothing where heed does not know it.
 std::optional<std::string_view> pattern_of_format(std::string_view format);

@@ -1,5 +1,7 @@
 #include "grammar/syntax.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "tokenizer/utf8.h"
@@ -44,6 +46,22 @@ void add_sequences(CodePoints range, std::vector<ByteSequence>& sequences) {
 }
 
 }  // namespace
+
+void ExpressionBudget::take(std::size_t expressions) {
+  if (expressions > left_) {
+    throw BudgetSpent(
+        fmt::format("it becomes more than {} parts of a grammar; fewer names, values, and patterns, or shorter "
+                    "ones, make it smaller",
+                    kMost));
+  }
+  left_ -= expressions;
+}
+
+void ExpressionBudget::take(const Expression& made) {
+  constexpr std::size_t kBytes = 64, kRanges = 8;  // that count as one more
+  take(1 + made.text.size() / kBytes + made.characters.size() / kRanges);
+  for (const Expression& part : made.parts) take(part);
+}
 
 Expression text(std::string_view bytes) {
   Expression made;

@@ -1,11 +1,15 @@
 #pragma once
 
+#include <concepts>
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
+
+#include "heed/error.h"
 
 namespace heed::grammar {
 
@@ -30,6 +34,26 @@ struct Expression {
   std::optional<std::uint32_t> most;   // and at most; nothing: without end
 };
 
+/// An ExpressionBudget is used up.
+class BudgetSpent : public Error {
+ public:
+  using Error::Error;
+};
+
+/// How much may still be made of one schema, in expressions: those with long texts or many ranges count as several.
+class ExpressionBudget {
+ public:
+  static constexpr std::size_t kMost = std::size_t{1} << 19;
+
+  /// Throws BudgetSpent where too little is left.
+  void take(std::size_t expressions);
+  /// For all that an expression consists of.
+  void take(const Expression& made);
+
+ private:
+  std::size_t left_ = kMost;
+};
+
 struct Rule {
   std::string name;
   Expression body;
@@ -47,6 +71,14 @@ Expression sequence(std::vector<Expression> parts);
 Expression choice(std::vector<Expression> parts);
 Expression repeat(Expression part, std::uint32_t least, std::optional<std::uint32_t> most);
 inline Expression optional(Expression part) { return repeat(std::move(part), 0, 1); }
+/// The same of parts that are moved, which those of an initializer list are not.
+template <std::same_as<Expression>... Parts>
+Expression sequence_of(Parts... parts) {
+  std::vector<Expression> moved;
+  moved.reserve(sizeof...(parts));
+  (moved.push_back(std::move(parts)), ...);
+  return sequence(std::move(moved));
+}
 /// One of these code points; surrogates, which UTF-8 does not have, are taken out.
 Expression characters(std::vector<CodePoints> ranges);
 

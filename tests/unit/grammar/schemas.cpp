@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <ctime>
 #include <fstream>
 #include <nlohmann/json.hpp>
 
@@ -87,6 +88,21 @@ const std::vector<SchemaCase>& schema_cases() {
        {"1", "[\"a\"]"},
        {"[1]", "\"a\""}},
       {R"({"oneOf": [{"const": "a"}, {"const": "b"}]})", {"\"a\"", "\"b\""}, {"\"c\""}},
+      {R"({"oneOf": [{"type": "object", "properties": {"kind": {"const": "a"}, "x": {"type": "integer"}}, "required": ["kind", "x"]},
+            {"type": "object", "properties": {"kind": {"enum": ["b", "c"]}}, "required": ["kind"]}, {"type": "null"}]})",
+       {R"({"kind":"a","x":1})", R"({"kind":"b"})", "null"},
+       {R"({"kind":"a"})", R"({"kind":"d"})", "1", "\"a\""}},
+      {R"({"type": "object", "properties": {"v": {}}, "required": ["v"],
+           "oneOf": [{"properties": {"v": {"$ref": "#/$defs/s"}}}, {"properties": {"v": {"type": ["integer", "null"]}}}],
+           "$defs": {"s": {"type": "string"}}})",
+       {R"({"v":"a"})", R"({"v":1})"},
+       {R"({"v":true})", "{}"}},
+      {R"({"oneOf": [{"enum": [1, "a"]}, {"type": ["string", "boolean"], "enum": ["b", 1, true]}]})",
+       {"1", "\"a\"", "\"b\"", "true"},
+       {"\"c\"", "2"}},
+      {R"({"allOf": [{"enum": [1, 2, {"a": 1}]}, {"enum": [{"a": 1}, 2.0, 3]}]})",
+       {"2", R"({"a":1})"},
+       {"1", "3", "2.0"}},
       {R"({"allOf": [{"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]}, {"properties": {"b": {"type": "string"}}, "required": ["b"]}]})",
        {R"({"a":1,"b":"x"})"},
        {R"({"a":1})", R"({"b":"x"})"}},
@@ -200,6 +216,19 @@ TEST_CASE("JSON schemas: what is not understood is named with its place") {
       {R"({"$ref": "#"})", "references lead back to themselves"},
       {R"({"anyOf": [{"$ref": "#"}, {"type": "null"}]})", "references lead back to themselves, or nest too deep"},
       {R"({"anyOf": []})", "schema: #/anyOf: expected an array that is not empty"},
+      {R"({"oneOf": [{"type": "integer"}, {"type": "number"}]})",
+       "schema: #/oneOf: a value may be valid by both 0 and 1 of its alternatives"},
+      {R"({"oneOf": [{"type": "null"}, {"enum": ["a", "b"]}, {"enum": ["c", "b"]}]})",
+       "schema: #/oneOf: a value may be valid by both 1 and 2 of"},
+      {R"({"oneOf": [{"enum": ["a"]}, {"type": "string"}]})", "valid by both 0 and 1 of"},
+      {R"({"oneOf": [{"type": "string"}, {"required": ["a"]}]})", "valid by both 0 and 1 of"},
+      {R"({"type": "object", "oneOf": [{"required": ["a"]}, {"required": ["b"]}]})", "valid by both 0 and 1 of"},
+      {R"({"type": "object", "oneOf": [{"properties": {"k": {"const": 1}}}, {"properties": {"k": {"const": 2}}}]})",
+       "valid by both 0 and 1 of"},  // {} is
+      {R"({"properties": {"a": {"$id": "http://x/y", "type": "null"}}})",
+       "schema: #/properties/a/$id: it is an identifier inside the schema, which changes where '$ref' leads"},
+      {R"({"$ref": "#/$defs/a/items", "$defs": {"a": {"$id": "x", "items": {"type": "null"}}}})",
+       "schema: #/$ref: it leads through an '$id'"},
       {R"({"enum": []})", "schema: #/enum: expected an array that is not empty"},
       {R"({"enum": ["a"], "minLength": 2})",
        "heed cannot hold the values of 'enum' or 'const' to other keywords on string"},
@@ -242,6 +271,66 @@ TEST_CASE("JSON schemas: what is not understood is named with its place") {
     product += R"({"anyOf": [{"required": ["a)" + std::to_string(i) + R"("]}, {"required": ["b)" + std::to_string(i) +
                R"("]}]},)";
   CHECK_THROWS_WITH_AS(parse_json_schema(product + "true]}"), doctest::Contains("more than 256 alternatives"), Error);
+}
+
+/// What a schema is refused with, and the processor's seconds until then.
+std::pair<std::string, double> refusal(const std::string& schema) {
+  const std::clock_t begin = std::clock();
+  std::string message = "nothing";
+  try {
+    parse_json_schema(schema);
+  } catch (const Error& error) {
+    message = error.what();
+  }
+  return {message, static_cast<double>(std::clock() - begin) / CLOCKS_PER_SEC};
+}
+
+TEST_CASE("hostile JSON schemas are refused before they take long or much") {
+  const auto expect = [](const std::string& what, const std::string& schema, const std::string& expected) {
+    const auto found = refusal(schema);
+    MESSAGE(what << ": " << schema.size() << " bytes, " << found.second << " s");
+    CAPTURE(what);
+    CAPTURE(found.first);
+    CHECK(found.first.find(expected) != std::string::npos);
+    CHECK(found.second < 1.5 * HEED_SLOWNESS);
+  };
+  // Each is a schema of its own for a property that says something besides.
+  const auto referring = [](int count, const std::string& target) {
+    std::string schema = R"({"$defs": {"a": )" + target + R"(}, "properties": {)";
+    for (int i = 0; i < count; ++i) {
+      schema +=
+          (i > 0 ? "," : "") + std::string("\"p") + std::to_string(i) + R"(": {"$ref": "#/$defs/a", "minItems": 0})";
+    }
+    return schema + "}}";
+  };
+  const std::string too_large = "it becomes more than 524288 parts of a grammar";
+  Random random(3);
+  std::string names;
+  for (int i = 0; i < 1000; ++i) {
+    std::string name;
+    for (int k = 0; k < 126; ++k) name += static_cast<char>('a' + grammar_test::below(random, 26));
+    names += (i > 0 ? ",\"" : "\"") + name + "\": {}";
+  }
+  expect("long names",
+         referring(40, R"({"type": "object", "properties": {)" + names + R"(}, "additionalProperties": true})"),
+         too_large);
+  expect("a long pattern", referring(256, R"({"pattern": ")" + std::string(8000, '.') + R"("})"), too_large);
+  expect("a long constant", referring(2000, R"({"const": ")" + std::string(200'000, 'x') + R"("})"),
+         "the schema has more than 524288 parts");
+  std::string left, right, any, doubled;
+  for (int i = 0; i < 40'000; ++i) {
+    left += (i > 0 ? "," : "") + std::to_string(i);
+    right += (i > 0 ? "," : "") + std::to_string(i + 40'000);
+  }
+  expect("long enums", R"({"allOf": [{"enum": [)" + left + R"(]}, {"enum": [)" + right + "]}]}",
+         "no value is valid by it");
+  for (int i = 0; i < 200; ++i) any += (i > 0 ? "," : "") + std::string(R"({"$ref": "#/$defs/b"})");
+  for (int i = 0; i < 200; ++i) doubled += (i > 0 ? "," : "") + std::string(R"({"minLength": 1})");
+  for (const char* keyword : {"anyOf", "oneOf"}) {
+    expect("alternatives in alternatives",
+           R"({"$defs": {"b": {"anyOf": [)" + doubled + "]}}, \"" + keyword + "\": [" + any + "]}",
+           "there are more than 256 alternatives in all");
+  }
 }
 
 TEST_CASE("ranges of numbers are exactly those") {
