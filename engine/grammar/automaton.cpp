@@ -15,7 +15,9 @@ namespace {
 
 using Kind = Program::Node::Kind;
 
-constexpr std::size_t kMostFollows = std::size_t{1} << 23;
+constexpr std::size_t kMostFollows = std::size_t{1} << 20;
+constexpr std::size_t kMostStates = std::size_t{1} << 15;
+constexpr std::size_t kMostStateBytes = std::size_t{32} << 20;
 constexpr std::int64_t kStateWork = 64;  // of keeping one
 
 std::uint64_t hash_of(std::span<const Automaton::Item> items, bool complete) {
@@ -42,11 +44,26 @@ struct Automaton::Pending {
 Automaton::Automaton(Program program) : program_(std::move(program)), classes_(program_.byte_of.size()) { reset(); }
 
 void Automaton::reset() {
-  states_.assign(1, {});
-  items_.clear();
-  after_.assign(classes_, kDead);
-  by_hash_.clear();
-  behind_.clear();
+  // New ones, since those that are cleared keep their memory.
+  states_ = std::vector<State>(1);
+  items_ = std::vector<Item>();
+  after_ = std::vector<std::uint32_t>(classes_, kDead);
+  by_hash_ = decltype(by_hash_)();
+  behind_ = decltype(behind_)();
+}
+
+std::size_t Automaton::bytes() const {
+  constexpr std::size_t kEntry = 40;  // of a map
+  return states_.size() * (sizeof(State) + kEntry) + items_.size() * sizeof(Item) + after_.size() * sizeof(after_[0]) +
+         behind_.size() * kEntry + stacks_.bytes();
+}
+
+bool Automaton::is_full() const {
+  // What texts need is not kept again and again for the little that comes to it.
+  const std::size_t sets_left = StackSets::kMostSets - std::min(sets_kept_, StackSets::kMostSets);
+  if (stacks_.size() > sets_kept_ + sets_left / 2) return true;
+  const std::size_t now = bytes();
+  return now > 2 * bytes_kept_ && (states_.size() > kMostStates || now > kMostStateBytes);
 }
 
 // The nodes that are reached within the rule without a byte; a rule that may be empty is stepped over too.
@@ -80,10 +97,11 @@ const Automaton::Follow& Automaton::follow(std::uint32_t node, std::int64_t& wor
         break;
     }
   }
-  follows_size_ += made.bytes.size() + made.calls.size();
+  constexpr std::size_t kEach = 8;  // what one takes besides
+  follows_size_ += kEach + made.bytes.size() + made.calls.size();
   if (follows_size_ > kMostFollows) {  // they are made again when they are needed
-    follows_.clear();
-    follows_size_ = made.bytes.size() + made.calls.size();
+    follows_ = decltype(follows_)();
+    follows_size_ = kEach + made.bytes.size() + made.calls.size();
   }
   return follows_[node] = std::move(made);
 }
@@ -219,6 +237,8 @@ void Automaton::keep(std::span<std::uint32_t* const> wanted) {
     for (Item& item : states[i].items) item.stacks = numbers.at(item.stacks);
     *wanted[i] = intern(states[i].items, states[i].complete, work);
   }
+  bytes_kept_ = bytes();
+  sets_kept_ = stacks_.size();
 }
 
 }  // namespace heed::grammar

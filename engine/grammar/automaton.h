@@ -47,8 +47,9 @@ class Automaton {
   /// The state in which a rule has just ended that such stacks are around.
   std::uint32_t behind(std::uint32_t stacks, std::int64_t& work);
 
-  std::size_t size() const { return states_.size(); }
-  /// Forgets all states but these, whose numbers change to the new ones.
+  /// Whether so much was made that what no text needs should be forgotten.
+  bool is_full() const;
+  /// Forgets all states but these, whose numbers change to the new ones; is_full() is false until much is made again.
   void keep(std::span<std::uint32_t* const> wanted);
 
  private:
@@ -77,6 +78,7 @@ class Automaton {
   std::uint32_t finish(Pending& pending, std::vector<Item> items, bool complete, std::int64_t& work);
   std::uint32_t intern(std::span<const Item> items, bool complete, std::int64_t& work);
   void reset();
+  std::size_t bytes() const;  // about what states and stacks take
 
   const Program program_;
   const std::size_t classes_;
@@ -88,6 +90,7 @@ class Automaton {
   std::vector<std::uint32_t> after_;  // [state, class]
   std::unordered_multimap<std::uint64_t, std::uint32_t> by_hash_;
   std::unordered_map<std::uint32_t, std::uint32_t> behind_;  // by stacks
+  std::size_t bytes_kept_ = 0, sets_kept_ = 0;               // by the last keep()
 };
 
 }  // namespace heed::grammar

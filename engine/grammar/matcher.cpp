@@ -5,9 +5,9 @@
 namespace heed::grammar {
 namespace {
 
-constexpr std::int64_t kMostWork = 10'000'000;             // of one call, about a second
-constexpr std::size_t kMostStates = std::size_t{1} << 15;  // that are kept between calls
-constexpr std::size_t kMostKept = std::size_t{1} << 24;    // words
+constexpr std::int64_t kMostWork = 10'000'000;           // that a text saves, about a second
+constexpr std::int64_t kWorkPerToken = 500'000;          // that it gets; all texts of a grammar wait while it is done
+constexpr std::size_t kMostKept = std::size_t{6} << 20;  // words
 constexpr std::size_t kMostSurroundings = 64;  // more than so many are walked together, with all that is around them
 constexpr std::int64_t kNodesPerWork = 4;      // of the trie
 
@@ -25,10 +25,10 @@ Matcher::Matcher(Program program, std::shared_ptr<const TokenTrie> trie)
       automaton_(std::move(program)),
       path_(trie_->depth() + 1) {}
 
-Matcher::Place::Place(Matcher& matcher) : matcher_(matcher) {
+Matcher::Place::Place(Matcher& matcher) : matcher_(matcher), work_(kMostWork) {
   const std::lock_guard lock(matcher.mutex_);
-  std::int64_t work = kMostWork;
-  state_ = matcher.automaton_.start(work);
+  matcher.make_room();
+  state_ = matcher.automaton_.start(work_);
   matcher.places_.push_back(&state_);
 }
 
@@ -38,14 +38,14 @@ Matcher::Place::~Place() {
 }
 
 void Matcher::make_room() {
-  if (automaton_.size() > kMostStates) {
+  if (automaton_.is_full()) {
     automaton_.keep(places_);
     for (const auto& [state, words] : masks_) kept_ -= words.size();
     masks_.clear();
   }
   if (kept_ > kMostKept) {
-    masks_.clear();
-    within_.clear();
+    masks_ = decltype(masks_)();
+    within_ = decltype(within_)();
     kept_ = 0;
   }
 }
@@ -113,11 +113,10 @@ const Matcher::Words& Matcher::words_of(std::uint32_t state, std::int64_t& work)
   return masks_[state] = std::move(words);
 }
 
-bool Matcher::allowed(const Place& place, std::span<std::uint32_t> mask) {
+bool Matcher::allowed(Place& place, std::span<std::uint32_t> mask) {
   const std::lock_guard lock(mutex_);
   make_room();
-  std::int64_t work = kMostWork;
-  const Words& words = words_of(place.state_, work);
+  const Words& words = words_of(place.state_, place.work_);
   std::ranges::fill(mask, 0u);
   std::ranges::copy(words, mask.begin());
   return automaton_.complete(place.state_);
@@ -131,10 +130,10 @@ bool Matcher::complete(const Place& place) {
 bool Matcher::accept(Place& place, std::string_view bytes) {
   const std::lock_guard lock(mutex_);
   make_room();
-  std::int64_t work = kMostWork;
+  place.work_ = std::min(place.work_ + kWorkPerToken, kMostWork);
   std::uint32_t state = place.state_;
   for (const char byte : bytes) {
-    state = automaton_.step(state, static_cast<std::uint8_t>(byte), work);
+    state = automaton_.step(state, static_cast<std::uint8_t>(byte), place.work_);
     if (state == Automaton::kDead) return false;
   }
   place.state_ = state;

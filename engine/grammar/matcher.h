@@ -36,14 +36,16 @@ class Matcher {
     friend class Matcher;
     Matcher& matcher_;
     std::uint32_t state_ = 0;
+    std::int64_t work_;  // that its text may take until more is given
   };
 
   const TokenTrie& trie() const { return *trie_; }
   /// Sets the bits of the tokens that may come, of words that cover the trie's vocabulary; the others are cleared.
-  /// Gives whether the text is complete.
-  bool allowed(const Place& place, std::span<std::uint32_t> mask);
+  /// Gives whether the text is complete. Throws Error where the text takes more work than it has: it has about a second
+  /// of it, and 50 ms more, up to a second, with each accept().
+  bool allowed(Place& place, std::span<std::uint32_t> mask);
   bool complete(const Place& place);
-  /// Goes on behind these bytes; false, where they may not come, leaves the place where it is.
+  /// Goes on behind these bytes; false, where they may not come, leaves the place where it is. Throws as allowed().
   bool accept(Place& place, std::string_view bytes);
 
  private:

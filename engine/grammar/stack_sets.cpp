@@ -10,8 +10,7 @@
 namespace heed::grammar {
 namespace {
 
-constexpr std::uint32_t kMostStackDepth = 8192;  // unite() goes down as deep
-constexpr std::size_t kMostSets = std::size_t{1} << 21;
+constexpr std::uint32_t kMostStackDepth = 8192;            // unite() goes down as deep
 constexpr std::size_t kMostUnited = std::size_t{1} << 18;  // that are remembered
 
 std::uint64_t hash_of(std::span<const StackSets::Top> tops, bool holds_empty) {
@@ -33,6 +32,11 @@ void fail_at_work_limit() {
 }
 
 StackSets::StackSets() { intern({}, true); }
+
+std::size_t StackSets::bytes() const {
+  constexpr std::size_t kEntry = 40;  // of a map
+  return sets_.size() * (sizeof(Set) + kEntry) + tops_.size() * sizeof(Top) + united_.size() * kEntry;
+}
 
 std::uint32_t StackSets::intern(std::span<const Top> tops, bool holds_empty) {
   const std::uint64_t hash = hash_of(tops, holds_empty);

@@ -19,6 +19,7 @@ class StackSets {
   };
   /// The set that holds the empty stack alone.
   static constexpr std::uint32_t kEmptyStack = 0;
+  static constexpr std::size_t kMostSets = std::size_t{1} << 21;
 
   StackSets();
 
@@ -32,6 +33,8 @@ class StackSets {
   }
   bool holds_empty(std::uint32_t set) const { return sets_[set].holds_empty; }
   std::size_t size() const { return sets_.size(); }
+  /// About what it takes.
+  std::size_t bytes() const;
   /// Forgets all sets but these and what they consist of, which get new numbers: by old number.
   std::unordered_map<std::uint32_t, std::uint32_t> keep(const std::vector<std::uint32_t>& wanted);
 
