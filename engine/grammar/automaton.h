@@ -47,6 +47,8 @@ class Automaton {
   /// The state in which a rule has just ended that such stacks are around.
   std::uint32_t behind(std::uint32_t stacks, std::int64_t& work);
 
+  /// About what states and stacks take.
+  std::size_t bytes() const;
   /// Whether so much was made that what no text needs should be forgotten.
   bool is_full() const;
   /// Forgets all states but these, whose numbers change to the new ones; is_full() is false until much is made again.
@@ -78,7 +80,6 @@ class Automaton {
   std::uint32_t finish(Pending& pending, std::vector<Item> items, bool complete, std::int64_t& work);
   std::uint32_t intern(std::span<const Item> items, bool complete, std::int64_t& work);
   void reset();
-  std::size_t bytes() const;  // about what states and stacks take
 
   const Program program_;
   const std::size_t classes_;

@@ -122,6 +122,11 @@ bool Matcher::allowed(Place& place, std::span<std::uint32_t> mask) {
   return automaton_.complete(place.state_);
 }
 
+std::size_t Matcher::kept_bytes() {
+  const std::lock_guard lock(mutex_);
+  return automaton_.bytes() + kept_ * sizeof(std::uint32_t);
+}
+
 bool Matcher::complete(const Place& place) {
   const std::lock_guard lock(mutex_);
   return automaton_.complete(place.state_);

@@ -47,6 +47,8 @@ class Matcher {
   bool complete(const Place& place);
   /// Goes on behind these bytes; false, where they may not come, leaves the place where it is. Throws as allowed().
   bool accept(Place& place, std::string_view bytes);
+  /// About what is kept between calls, in bytes.
+  std::size_t kept_bytes();
 
  private:
   using Words = std::vector<std::uint32_t>;

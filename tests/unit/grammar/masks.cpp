@@ -243,48 +243,137 @@ TEST_CASE("texts of one grammar share what was found out, and old states are for
   CHECK(deep.tokens() == std::vector<TokenId>{0});
 }
 
-TEST_CASE("hostile grammars are refused by name before they take long") {
-  const Tokenizer& tokenizer = many_marks();
-  std::vector<std::string> hostile;
+/// What a text by chance ends with that goes on for so many tokens, and the processor's seconds of the longest one and
+/// of making the grammar.
+struct Outcome {
+  std::string message;
+  double longest = 0, first = 0;
+};
+Outcome write_hostile(const std::string& grammar, int tokens) {
+  Outcome outcome;
+  const auto now = [] { return static_cast<double>(std::clock()) / CLOCKS_PER_SEC; };
+  double begin = now();
+  try {
+    Constrained constrained(parse_gbnf(grammar), many_marks(), {0});
+    outcome.first = now() - begin;
+    Random random(1);
+    for (int i = 0; i < tokens; ++i) {
+      begin = now();
+      std::vector<TokenId> allowed = constrained.tokens();
+      std::erase(allowed, 0);
+      if (allowed.empty()) break;
+      constrained.accept(allowed[grammar_test::below(random, allowed.size())]);
+      outcome.longest = std::max(outcome.longest, now() - begin);
+    }
+  } catch (const Error& error) {
+    outcome.message = error.what();
+  }
+  outcome.longest = std::max(outcome.longest, now() - begin);
+  return outcome;
+}
+
+TEST_CASE("hostile grammars are refused by name before they take long, or written fast") {
+  const std::string ambiguous = "grammar: it is too ambiguous: what may come next takes more steps";
+  struct Hostile {
+    std::string grammar, expected;  // nothing: it is heavy, but within the limits
+  };
+  std::vector<Hostile> hostile;
   // Many ways to read each text, with different ends.
   std::string rules = "root ::= r0\n";
   for (int i = 0; i < 40; ++i) {
     rules +=
         "r" + std::to_string(i) + " ::= r" + std::to_string(i + 1) + " \"a\" | r" + std::to_string(i + 1) + " \"b\"\n";
   }
-  hostile.push_back(rules + "r40 ::= [ab]*\n");
-  hostile.push_back("root ::= [a-z]{0,2000} [a-y]{0,2000} [b-z]{0,2000} [a-x ]{0,2000}");
+  hostile.push_back({rules + "r40 ::= [ab]*\n", ""});
+  hostile.push_back({"root ::= [a-z]{0,2000} [a-y]{0,2000} [b-z]{0,2000} [a-x ]{0,2000}", ""});
   hostile.push_back(
-      "root ::= (\"a\" root \"x\"? | \"a\" root \"y\"? | \"a\" root \"z\"? | \"\") (\"a\"? root2)?\nroot2 ::= \"a\" "
-      "root | \"a\" root2 \"q\" | \"b\"");
-  hostile.push_back("root ::= ((((\"a\"?){50}){50}){50}){50} \"b\"");
+      {"root ::= (\"a\" root \"x\"? | \"a\" root \"y\"? | \"a\" root \"z\"? | \"\") (\"a\"? root2)?\nroot2 ::= \"a\" "
+       "root | \"a\" root2 \"q\" | \"b\"",
+       ""});
+  hostile.push_back({"root ::= ((((\"a\"?){50}){50}){50}){50} \"b\"", ""});
   std::string optional = "root ::= ";
   for (int i = 0; i < 3000; ++i) optional += "(\"a\" [b-z]?)? ";
-  hostile.push_back(optional);
-  hostile.push_back("");
-  for (int i = 0; i < 20000; ++i) hostile.back() += i == 0 ? "root ::= " : "([ab] [b-z]?)? ";
-  std::size_t refused = 0;
-  for (const std::string& grammar : hostile) {
-    CAPTURE(grammar.substr(0, 100));
-    const auto begin = std::chrono::steady_clock::now();
-    try {
-      Constrained constrained(parse_gbnf(grammar), tokenizer, {0});
-      Random random(1);
-      for (int i = 0; i < 12; ++i) {
-        const std::vector<TokenId> allowed = constrained.tokens();
-        const TokenId next = allowed[grammar_test::below(random, allowed.size())];
-        if (next == 0) break;
-        constrained.accept(next);
-      }
-    } catch (const Error& error) {
-      CHECK(std::string(error.what()).starts_with("grammar: "));
-      refused += std::string(error.what()).starts_with("grammar: it is too ambiguous");
-    }
-    const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-    MESSAGE("hostile: " << seconds << " s: " << grammar.substr(0, 60));
-    CHECK(seconds < 30.0 * HEED_SLOWNESS);
+  hostile.push_back({optional, ambiguous});
+  hostile.push_back({"root ::= ", ambiguous});
+  for (int i = 0; i < 20000; ++i) hostile.back().grammar += "([ab] [b-z]?)? ";
+  hostile.push_back({"root ::= ([ab]{50000} [cd]){50000}", ""});  // each repetition is a rule
+  hostile.push_back({"root ::= [ab]{0,60000} [cd]{0,60000} [ef]{0,60000} [gh]{0,60000} [ij]{0,60000}",
+                     "the grammar becomes larger than 524288 nodes"});
+  for (const Hostile& one : hostile) {
+    CAPTURE(one.grammar.substr(0, 100));
+    const Outcome outcome = write_hostile(one.grammar, 60);
+    MESSAGE("hostile: first " << outcome.first << " s, longest " << outcome.longest
+                              << " s: " << one.grammar.substr(0, 60) << ": " << outcome.message);
+    CHECK(outcome.message.empty() == one.expected.empty());
+    CHECK(outcome.message.find(one.expected) != std::string::npos);
+    CHECK(outcome.first < 2.0 * HEED_SLOWNESS);
+    CHECK(outcome.longest < 3.0 * HEED_SLOWNESS);  // a call ends after about a second
   }
-  CHECK(refused > 0);
+}
+
+TEST_CASE("a text that takes much for every token ends, and those beside it go on") {
+  std::string rule = "root ::= [x]* \"!\" | ";
+  for (int i = 0; i < 500; ++i) rule += "(\"a\" [b-z]?)? ";
+  const std::shared_ptr<Matcher> matcher = grammar_test::matcher_of(parse_gbnf(rule), many_marks());
+  Matcher::Place light(*matcher);
+  REQUIRE(matcher->accept(light, "x"));
+  int tokens = 0;
+  {
+    Matcher::Place heavy(*matcher);
+    std::vector<std::uint32_t> words((matcher->trie().vocabulary_size() + 31) / 32);
+    const auto go_on = [&] {
+      for (; tokens < 200; ++tokens) {
+        matcher->allowed(heavy, words);
+        REQUIRE(matcher->accept(heavy, "a"));
+      }
+    };
+    CHECK_THROWS_WITH_AS(go_on(), doctest::Contains("grammar: it is too ambiguous"), Error);
+    MESSAGE("it ended after " << tokens << " tokens");
+    CHECK(tokens > 1);  // no call alone took too much
+  }
+  std::vector<std::uint32_t> words((matcher->trie().vocabulary_size() + 31) / 32);
+  for (int i = 0; i < 1000; ++i) {
+    CHECK(!matcher->allowed(light, words));
+    CHECK(matcher->accept(light, "x"));
+  }
+  CHECK(matcher->accept(light, "!"));
+  CHECK(matcher->complete(light));
+}
+
+TEST_CASE("what a grammar keeps is bounded by its size, with wide states and with many stacks") {
+  constexpr std::size_t kMost = std::size_t{80} << 20;  // a call may pass 64 MiB by what it makes
+  for (const char* rules : {"root ::= [a-z]{0,700} [a-y]{0,700} [b-z]{0,700} [a-x]{0,700} \"!\"",
+                            "root ::= \"a\" root \"x\" | \"b\" root \"y\" | \"c\" root \"z\"? | \"\""}) {
+    CAPTURE(rules);
+    const std::shared_ptr<Matcher> matcher = grammar_test::matcher_of(parse_gbnf(rules), many_marks());
+    std::size_t largest = 0, before = 0, forgotten = 0;
+    Random random(9);
+    std::string letters(600, 'a');
+    for (char& letter : letters) letter = static_cast<char>('a' + grammar_test::below(random, 3));
+    std::vector<std::uint32_t> now((matcher->trie().vocabulary_size() + 31) / 32), then(now);
+    const auto last_mask = [&](std::vector<std::uint32_t>& words) {
+      Matcher::Place place(*matcher);
+      for (const char letter : letters) REQUIRE(matcher->accept(place, {&letter, 1}));
+      matcher->allowed(place, words);
+    };
+    last_mask(then);
+    for (int text = 0; text < 400 && forgotten < 2; ++text) {
+      Matcher::Place place(*matcher);
+      for (int i = 0; i < 650; ++i) {
+        const char letter = static_cast<char>('a' + grammar_test::below(random, 3));
+        REQUIRE(matcher->accept(place, {&letter, 1}));
+        const std::size_t bytes = matcher->kept_bytes();
+        largest = std::max(largest, bytes);
+        forgotten += bytes < before / 2;
+        before = bytes;
+      }
+    }
+    MESSAGE("at most " << (largest >> 20) << " MiB, forgotten " << forgotten << " times");
+    CHECK(forgotten == 2);
+    CHECK(largest < kMost);
+    last_mask(now);
+    CHECK(now == then);
+  }
 }
 
 // HEED_REAL_TOKENIZERS: a folder that tests/real_tokenizers.sh filled.
