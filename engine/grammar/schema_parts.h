@@ -6,6 +6,7 @@
 #include <set>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -92,6 +93,17 @@ class SchemaReader {
   std::size_t expanded_ = 0;
 };
 
+struct LessValue {
+  bool operator()(const SchemaJson* left, const SchemaJson* right) const { return *left < *right; }
+};
+using ValueSet = std::set<const SchemaJson*, LessValue>;
+
+/// Where each property stands in the list.
+std::unordered_map<std::string_view, std::size_t> property_indices(const FlatSchema& schema);
+/// What it counts as.
+std::size_t size_of(const FlatSchema& schema);
+/// The bits of a name in "type".
+std::uint32_t read_type(const SchemaJson& name, const std::string& pointer);
 /// Of a value: one of KindBits.
 std::uint32_t kind_of(const SchemaJson& value);
 /// The pointer of what stands under a key; the beginning of it, where it is long.
