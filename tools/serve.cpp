@@ -1,5 +1,6 @@
 // heed serve: models over HTTP, with the interfaces that clients of OpenAI and LibreTranslate know.
 #include <fmt/format.h>
+#include <sys/resource.h>
 
 #include <algorithm>
 #include <atomic>
@@ -59,10 +60,23 @@ std::string api_key(const std::string& file) {
   return key;
 }
 
+/// Each connection is an open file, and the usual limit is 1024. What the system forbids is not needed at once:
+/// connections then wait.
+void allow_open_files(std::size_t count) {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= count) return;
+  limit.rlim_cur = std::min<rlim_t>(count, limit.rlim_max);
+  ::setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 int run_serve(const ServeArguments& arguments) {
   HttpOptions http = arguments.http;
   http.api_key = api_key(arguments.key_file);
-  const bool local = http.host == "localhost" || http.host == "::1" || http.host.starts_with("127.");
+  const bool local = is_loopback(http.host);
+  // A text that waits takes up a thread, as one that is written does. Others are for what is quick.
+  const std::size_t texts = static_cast<std::size_t>(arguments.worker.slots) + arguments.worker.waiting;
+  http.connections = std::clamp<std::size_t>(arguments.models.size() * texts + 64, http.connections, 4096);
+  allow_open_files(http.connections + 512);
   arguments.sampling.sampling.check();
   Server server(http, {.sampling = arguments.sampling.sampling,
                        .max_tokens = arguments.max_tokens,
@@ -99,9 +113,17 @@ int run_serve(const ServeArguments& arguments) {
     while (!ended && std::chrono::steady_clock::now() < end) wait(std::chrono::milliseconds(50));
     server.give_up();
   });
-  server.http().run();
-  ended = true;
-  watch.join();
+  const auto end_watch = [&] {
+    ended = true;
+    watch.join();
+  };
+  try {
+    server.http().run();
+  } catch (...) {
+    end_watch();
+    throw;
+  }
+  end_watch();
   if (lost) {
     write_error("heed: a device was lost and does not come back; the server ends so that it can be started afresh\n");
     return kExitDeviceLost;
@@ -137,6 +159,12 @@ void add_serve(Program& program) {
       ->type_name("FILE");
   verb->add_option("--cors", a.http.cors, "Let pages of this origin ask, * for all (default: none)")
       ->type_name("ORIGIN");
+  const CLI::Option* const allowed_host =
+      verb->add_option("--allowed-host", a.http.allowed_hosts,
+                       "Also answer requests that call the server NAME, as a proxy lets them; may be given again")
+          ->type_name("NAME")
+          ->allow_extra_args(false)
+          ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   verb->add_option("--slots", a.worker.slots, "Texts that a model writes at a time, at most 1024; others wait")
       ->capture_default_str()
       ->transform(integers(1, 1024))
@@ -166,7 +194,7 @@ void add_serve(Program& program) {
   add_sampling_options(*verb, a.sampling);
   add_cache_option(*verb, a.worker.cache);
   add_device_option(*verb, a.worker.device);
-  let_last_count(*verb, {});
+  let_last_count(*verb, {allowed_host});
   verb->callback([&program, arguments] { program.run = [arguments] { return run_serve(*arguments); }; });
 }
 

@@ -88,13 +88,11 @@ std::vector<nlohmann::json> Serving::stream(const std::string& path, const nlohm
   std::vector<nlohmann::json> objects;
   bool ended = false;
   for (const std::string& line : lines_of(result->body)) {
-    CHECK(!ended);
     if (line.empty() || line.starts_with(':')) continue;
+    CHECK_MESSAGE(!ended, line);
     REQUIRE(line.starts_with("data: "));
     ended = line == "data: [DONE]";
-    // The empty line after the end is no event.
     if (!ended) objects.push_back(nlohmann::json::parse(line.substr(6)));
-    if (ended) break;
   }
   CHECK(ended);
   return objects;

@@ -70,12 +70,13 @@ ssize_t HttpConnection::read(char* data, std::size_t size) {
 }
 
 ssize_t HttpConnection::write(const char* data, std::size_t size) {
-  const Clock::time_point end = Clock::now() + write_time_;
+  Clock::time_point end = Clock::now() + write_time_;
   std::size_t sent = 0;
   while (sent < size) {
     const ssize_t count = ::send(socket_, data + sent, size - sent, MSG_NOSIGNAL | MSG_DONTWAIT);
     if (count > 0) {
       sent += static_cast<std::size_t>(count);
+      end = Clock::now() + write_time_;
     } else if (count < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
       const auto time = std::chrono::duration_cast<std::chrono::milliseconds>(end - Clock::now());
       if (time.count() <= 0 || !wait(false, time)) return -1;

@@ -10,7 +10,8 @@
 namespace heed::tools {
 
 /// A client's connection as cpp-httplib reads and writes it: each request has a deadline by which it must have come and
-/// a number of bytes that it may have; what is sent must be taken in time. Does not own the socket.
+/// a number of bytes that it may have; some of what is sent must be taken each time that it is waited for. Does not own
+/// the socket.
 class HttpConnection : public httplib::Stream {
  public:
   using Clock = std::chrono::steady_clock;
@@ -23,8 +24,8 @@ class HttpConnection : public httplib::Stream {
   bool wait_for_request(std::chrono::seconds time, const Stopping& stopping) {
     const Clock::time_point end = Clock::now() + time;
     while (!has_buffered()) {
-      if (stopping() || Clock::now() >= end) return false;
       if (wait(/*for_reading=*/true, std::chrono::milliseconds(100))) return !gone();
+      if (stopping() || Clock::now() >= end) return false;
     }
     return true;
   }
@@ -46,7 +47,8 @@ class HttpConnection : public httplib::Stream {
   ssize_t write(const char* data, std::size_t size) override;
   void get_remote_ip_and_port(std::string& ip, int& port) const override;
   void get_local_ip_and_port(std::string& ip, int& port) const override;
-  socket_t socket() const override { return socket_; }
+  // cpp-httplib asks only to refuse what select() cannot wait for; here poll() waits.
+  socket_t socket() const override { return INVALID_SOCKET; }
   // What later versions of cpp-httplib ask besides.
   virtual bool wait_readable() const { return is_readable(); }
   virtual bool wait_writable() const { return is_writable(); }

@@ -1,6 +1,8 @@
 #include "tools/serve/http_server.h"
 
+#include <arpa/inet.h>
 #include <fmt/format.h>
+#include <strings.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -53,7 +55,7 @@ std::string_view host_name(std::string_view host) {
   return host.substr(0, host.find(':'));
 }
 
-bool is_loopback(std::string_view host) { return host == "localhost" || host == "::1" || host.starts_with("127."); }
+bool same_name(const std::string& a, const std::string& b) { return ::strcasecmp(a.c_str(), b.c_str()) == 0; }
 
 /// Whether the request brings a body that is read before it is answered, where it has one.
 bool reads_body(const httplib::Request& request) { return request.method == "POST"; }
@@ -61,12 +63,40 @@ bool has_body(const httplib::Request& request) {
   return request.has_header("Content-Length") || request.has_header("Transfer-Encoding");
 }
 
+/// What leaves open where the request ends, so that a proxy and this server could differ about it; empty where all is
+/// clear.
+std::string unclear_length(const httplib::Request& request) {
+  for (const auto& [name, value] : request.headers) {
+    if (name.find_first_of(" \t") != std::string::npos)
+      return fmt::format("the header '{}' has a space in its name", name);
+  }
+  const std::size_t lengths = request.get_header_value_count("Content-Length");
+  const std::size_t encodings = request.get_header_value_count("Transfer-Encoding");
+  if (lengths + encodings > 1) return "expected one Content-Length or one Transfer-Encoding";
+  const std::string length = request.get_header_value("Content-Length");
+  if (lengths == 1 && (length.empty() || length.find_first_not_of("0123456789") != std::string::npos)) {
+    return fmt::format("Content-Length is '{}', expected digits", length);
+  }
+  const std::string encoding = request.get_header_value("Transfer-Encoding");
+  if (encodings == 1 && encoding != "chunked") {
+    return fmt::format("Transfer-Encoding is '{}', expected chunked", encoding);
+  }
+  return {};
+}
+
 }  // namespace
 
 class HttpServer::Connection : public HttpConnection {
  public:
   using HttpConnection::HttpConnection;
+  std::string content_type;  // of the request, as it came
 };
+
+bool is_loopback(const std::string& host) {
+  in_addr address{};
+  if (::inet_pton(AF_INET, host.c_str(), &address) == 1) return (ntohl(address.s_addr) >> 24) == 127;
+  return same_name(host, "localhost") || host == "::1";
+}
 
 thread_local HttpServer::Connection* HttpServer::current_ = nullptr;
 
@@ -86,16 +116,19 @@ void set_json(httplib::Response& response, const nlohmann::ordered_json& body, i
 }
 
 HttpServer::HttpServer(HttpOptions options) : options_(std::move(options)) {
-  // A stop that comes before the first connection is waited for is seen when none came for a while.
   struct Threads : httplib::ThreadPool {
-    Threads(std::size_t count, std::function<void()> idle) : ThreadPool(count), idle_(std::move(idle)) {}
-    void on_idle() override { idle_(); }
-    std::function<void()> idle_;
+    Threads(std::size_t count, HttpServer& server) : ThreadPool(count), server_(server) {}
+    // A stop that comes before the first connection is waited for is seen when none came for a while.
+    void on_idle() override { server_.close_when_idle(); }
+    // Nothing is accepted any more, though perhaps nobody stopped it: the connections that there are end too.
+    void shutdown() override {
+      server_.closed_ = true;
+      server_.stopping_ = true;
+      ThreadPool::shutdown();
+    }
+    HttpServer& server_;
   };
-  const auto idle = [this] {
-    if (stopping_) httplib::Server::stop();
-  };
-  new_task_queue = [count = options_.connections, idle] { return new Threads(count, idle); };
+  new_task_queue = [this] { return new Threads(options_.connections, *this); };
   set_idle_interval(0, 100000);
   set_payload_max_length(options_.body_bytes);
   set_tcp_nodelay(true);
@@ -105,18 +138,31 @@ HttpServer::HttpServer(HttpOptions options) : options_(std::move(options)) {
     ::setsockopt(socket, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
   });
   set_pre_routing_handler([this](const auto& request, auto& response) { return before_routing(request, response); });
-  set_expect_100_continue_handler([this](const httplib::Request& request, httplib::Response&) {
-    return request.get_header_value<std::uint64_t>("Content-Length") > options_.body_bytes ? 413 : 100;
+  set_expect_100_continue_handler([this](const httplib::Request& request, httplib::Response& response) {
+    response.status = 413;  // of the answer, where there is one
+    const bool large = request.get_header_value<std::uint64_t>("Content-Length") > options_.body_bytes;
+    if (!large) response.status = -1;
+    return large ? 413 : 100;
   });
   set_error_handler([](const httplib::Request&, httplib::Response& response) {
     if (!response.body.empty()) return;
+    // cpp-httplib refuses some requests before it reads their bodies. What has no path was read.
+    if (current_ != nullptr && response.status != 404) current_->end_after_request();
     if (response.status == 400 && current_ != nullptr && current_->exceeded()) response.status = 413;
     set_json(response, HttpError(response.status, message_of(response.status)).body(), response.status);
   });
+  set_post_routing_handler([](const httplib::Request&, httplib::Response& response) {
+    if (current_ == nullptr || !current_->ends()) return;
+    response.headers.erase("Keep-Alive");
+    response.headers.erase("Connection");
+    response.set_header("Connection", "close");
+  });
   if (!options_.cors.empty()) {
-    Options(".*", [](const httplib::Request&, httplib::Response& response) {
+    Options(".*", [](const httplib::Request& request, httplib::Response& response) {
+      // Clients in browsers send headers of their own (X-Stainless-*); none can do more than those that are read here.
+      const std::string asked = request.get_header_value("Access-Control-Request-Headers");
       response.set_header("Access-Control-Allow-Methods", "GET, POST");
-      response.set_header("Access-Control-Allow-Headers", "Authorization, Content-Type");
+      response.set_header("Access-Control-Allow-Headers", asked.empty() ? "Authorization, Content-Type" : asked);
       response.set_header("Access-Control-Max-Age", "600");
       response.status = 204;
     });
@@ -126,18 +172,28 @@ HttpServer::HttpServer(HttpOptions options) : options_(std::move(options)) {
 httplib::Server::HandlerResponse HttpServer::before_routing(const httplib::Request& request,
                                                             httplib::Response& response) {
   // What is left of a body would be read as the next request, which whoever wrote it could choose.
-  if (has_body(request) && !reads_body(request)) current_->end_after_request();
+  // Where chunks end cpp-httplib is not strict about.
+  if ((has_body(request) && !reads_body(request)) || request.has_header("Transfer-Encoding")) {
+    current_->end_after_request();
+  }
   const auto refuse = [&](int status, const std::string& why) {
-    if (has_body(request)) current_->end_after_request();
+    if (has_body(request) || status == 400 || status == 411) current_->end_after_request();
     set_json(response, HttpError(status, why).body(), status);
     return HandlerResponse::Handled;
   };
+  if (const std::string unclear = unclear_length(request); !unclear.empty()) return refuse(400, unclear);
+  // It would be read to the connection's end.
+  if (reads_body(request) && !has_body(request)) return refuse(411, "a POST needs a Content-Length");
   // Unpacked it could be of any size.
   if (request.has_header("Content-Encoding")) return refuse(415, "a compressed body is not taken; send it plainly");
   const std::string host = request.get_header_value("Host");
   // A name that someone else points at this machine would make their page one of ours.
-  if (is_loopback(options_.host) && !is_loopback(host_name(host))) {
-    return refuse(403, fmt::format("this server is for its own machine alone, as localhost or {}", options_.host));
+  const std::string name(host_name(host));
+  const auto& allowed = options_.allowed_hosts;
+  const bool guards = !allowed.empty() || is_loopback(options_.host);
+  if (guards && !is_loopback(name) &&
+      std::ranges::none_of(allowed, [&](const std::string& other) { return same_name(name, other); })) {
+    return refuse(403, fmt::format("this server is not for the name '{}'; its option --allowed-host takes one", name));
   }
   const std::string origin = request.get_header_value("Origin");
   if (!origin.empty() && origin != "http://" + host && origin != "https://" + host) {
@@ -146,6 +202,19 @@ httplib::Server::HandlerResponse HttpServer::before_routing(const httplib::Reque
     }
     response.set_header("Access-Control-Allow-Origin", options_.cors);
     response.set_header("Vary", "Origin");
+  }
+  if (request.method != "POST") return HandlerResponse::Unhandled;
+  // Before the body is read, which costs.
+  const auto route = post_routes_.find(request.path);
+  if (!has_key(request) && (route == post_routes_.end() || !route->second.open)) {
+    current_->end_after_request();
+    set_json(response, missing_key().body(), 401);
+    if (on_answer && route != post_routes_.end()) on_answer(route->first, 401);
+    return HandlerResponse::Handled;
+  }
+  if (media_type(current_->content_type).starts_with("multipart/") &&
+      (route == post_routes_.end() || !route->second.form)) {
+    return refuse(415, "this path takes no forms of several parts");
   }
   return HandlerResponse::Unhandled;
 }
@@ -157,10 +226,9 @@ bool HttpServer::has_key(const httplib::Request& request, std::string_view key) 
   return header.starts_with(kScheme) && same_secret(std::string_view(header).substr(kScheme.size()), options_.api_key);
 }
 
-void HttpServer::check_key(const httplib::Request& request) const {
-  if (has_key(request)) return;
-  throw HttpError(401, "the API key is missing or wrong: send it as 'Authorization: Bearer KEY'", {},
-                  "invalid_api_key");
+HttpError HttpServer::missing_key() {
+  return HttpError(401, "the API key is missing or wrong: send it as 'Authorization: Bearer KEY'", {},
+                   "invalid_api_key");
 }
 
 HttpServer::Handler HttpServer::guarded(std::string route, Handler handler, bool open, bool plain) {
@@ -172,7 +240,7 @@ HttpServer::Handler HttpServer::guarded(std::string route, Handler handler, bool
     };
     try {
       if (stopping_) throw HttpError(503, "the server is stopping");
-      if (!open) check_key(request);
+      if (!open && !has_key(request)) throw missing_key();
       handler(request, response);
     } catch (const HttpError& error) {
       fail(error);
@@ -194,6 +262,7 @@ void HttpServer::get(const std::string& path, Handler handler, bool open) {
 }
 
 void HttpServer::post(const std::string& path, Handler handler) {
+  post_routes_[path] = {};
   Post(path, guarded(path, std::move(handler), false));
 }
 
@@ -208,25 +277,15 @@ void HttpServer::post_json(const std::string& path,
 }
 
 void HttpServer::post_form(const std::string& path, FormHandler handler, FormRoute route) {
+  post_routes_[path] = {.form = true, .open = route.open};
   // Read here: cpp-httplib itself takes no more than 8 KiB of a form's fields.
   Post(path, [this, path, handler = std::move(handler), route](
                  const httplib::Request& request, httplib::Response& response, const httplib::ContentReader& reader) {
-    PostedBody body{.type = media_type(request.get_header_value("Content-Type")), .bytes = {}, .parts = {}};
-    const auto append_to = [](std::string& text, const char* data, std::size_t size) {
-      text.append(data, size);
+    PostedBody body{.content_type = current_->content_type, .bytes = {}};
+    const bool read = reader([&](const char* data, std::size_t size) {
+      body.bytes.append(data, size);
       return true;
-    };
-    const bool read =
-        request.is_multipart_form_data()
-            ? reader(
-                  [&](const auto& part) {
-                    body.parts.push_back({.name = part.name, .is_file = !part.filename.empty(), .content = {}});
-                    return true;
-                  },
-                  [&](const char* data, std::size_t size) {
-                    return !body.parts.empty() && append_to(body.parts.back().content, data, size);
-                  })
-            : reader([&](const char* data, std::size_t size) { return append_to(body.bytes, data, size); });
+    });
     if (!read) {
       current_->end_after_request();
       if (response.status < 400) response.status = 400;
@@ -246,10 +305,22 @@ bool HttpServer::process_and_close_socket(socket_t socket) {
   bool fine = true;
   bool closed = false;
   while (fine && !closed && connection.wait_for_request(options_.idle_time, stopping)) {
+    // Counted before anything asks whether the server is stopping: the socket that it listens on stays open till then.
+    ++active_;
     connection.begin_request(options_.request_time, options_.body_bytes + kHeaderBytes);
-    // Parts of an answer are no use to anyone, and cost.
-    fine = process_request(connection, stopping_, closed, [](httplib::Request& request) { request.ranges.clear(); });
-    fine = fine && !connection.exceeded() && !connection.ends();
+    fine = process_request(connection, stopping_, closed, [&](httplib::Request& request) {
+      // Parts of an answer are no use to anyone, and cost.
+      request.ranges.clear();
+      connection.content_type = request.get_header_value("Content-Type");
+      // cpp-httplib would match each line of a part against a regular expression that takes hours.
+      if (request.is_multipart_form_data()) {
+        request.headers.erase("Content-Type");
+        request.set_header("Content-Type", "application/octet-stream");
+      }
+    });
+    fine = fine && !connection.exceeded() && !connection.ends() && !stopping_;
+    --active_;
+    close_when_idle();
   }
   current_ = nullptr;
   HttpConnection::close_gently(socket);
@@ -268,11 +339,18 @@ int HttpServer::bind() {
   return port;
 }
 
-void HttpServer::run() { listen_after_bind(); }
+void HttpServer::run() {
+  if (!listen_after_bind()) throw Error("the server cannot take connections any more; start it again");
+}
 
 void HttpServer::stop() {
   stopping_ = true;
-  if (is_running()) httplib::Server::stop();
+  close_when_idle();
+}
+
+void HttpServer::close_when_idle() {
+  // cpp-httplib sends nothing more of a stream once it is closed.
+  if (stopping_ && active_ == 0 && is_running() && !closed_.exchange(true)) httplib::Server::stop();
 }
 
 }  // namespace heed::tools

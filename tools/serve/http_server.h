@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cstddef>
 #include <functional>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <stdexcept>
 #include <string>
@@ -36,14 +37,15 @@ class HttpError : public std::runtime_error {
 
 struct HttpOptions {
   std::string host = "127.0.0.1";
-  int port = 8080;                        // 0: any that is free
-  std::string api_key;                    // what requests must bring as "Authorization: Bearer"; empty: nothing
-  std::string cors;                       // the origin whose pages may ask, "*" for all; empty: none
-  std::size_t body_bytes = 8 << 20;       // of a request, at most
-  std::size_t connections = 256;          // at a time; others wait
-  std::chrono::seconds request_time{30};  // in which a request must have come, from its first byte on
-  std::chrono::seconds write_time{30};    // in which a client must take what is sent to it
-  std::chrono::seconds idle_time{15};     // in which a connection brings its next request
+  int port = 8080;                         // 0: any that is free
+  std::string api_key;                     // what requests must bring as "Authorization: Bearer"; empty: nothing
+  std::string cors;                        // the origin whose pages may ask, "*" for all; empty: none
+  std::vector<std::string> allowed_hosts;  // names that requests may call it by, besides those of this machine
+  std::size_t body_bytes = 8 << 20;        // of a request, at most
+  std::size_t connections = 256;           // at a time; others wait
+  std::chrono::seconds request_time{30};   // in which a request must have come, from its first byte on
+  std::chrono::seconds write_time{30};     // in which a client must take some of what is sent to it
+  std::chrono::seconds idle_time{15};      // in which a connection brings its next request
 };
 
 /// cpp-httplib's server, on connections that bound what a client can cost: bytes, seconds, threads. Handlers run on
@@ -75,9 +77,10 @@ class HttpServer : private httplib::Server {
 
   /// Takes the port. Throws Error where it cannot be had.
   int bind();
-  /// Answers until stop() was called and all requests that came before are answered.
+  /// Answers until stop() was called and all requests that came before are answered. Throws Error where connections
+  /// can no longer be taken.
   void run();
-  /// Takes no new requests. From any thread.
+  /// Takes no new requests: they are answered 503, and refused once all others are answered. From any thread.
   void stop();
 
   /// Called with each request's path as it was routed, its status, and the seconds to the end of its answer's head.
@@ -90,13 +93,26 @@ class HttpServer : private httplib::Server {
   class Connection;
   bool process_and_close_socket(socket_t socket) override;
   Handler guarded(std::string route, Handler handler, bool open, bool plain = false);
-  void check_key(const httplib::Request& request) const;
+  static HttpError missing_key();
   HandlerResponse before_routing(const httplib::Request& request, httplib::Response& response);
 
+  /// Closes the listening socket where the server is stopping and no request is being answered.
+  void close_when_idle();
+
+  struct PostRoute {
+    bool form = false;
+    bool open = false;
+  };
+
   HttpOptions options_;
-  std::atomic<bool> stopping_ = false;
+  std::map<std::string, PostRoute> post_routes_;  // by path
+  std::atomic<bool> stopping_ = false, closed_ = false;
+  std::atomic<int> active_ = 0;  // requests that are being read or answered
   static thread_local Connection* current_;
 };
+
+/// Whether this names or is an address of the machine itself: localhost, ::1, or any of 127.0.0.0/8.
+bool is_loopback(const std::string& host);
 
 /// Answers with JSON.
 void set_json(httplib::Response& response, const nlohmann::ordered_json& body, int status = 200);

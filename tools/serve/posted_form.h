@@ -5,7 +5,6 @@
 #include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
-#include <vector>
 
 namespace heed::tools {
 
@@ -15,16 +14,10 @@ std::string media_type(std::string_view content_type);
 /// The object that a JSON body is. Throws HttpError 400 where it is none.
 nlohmann::ordered_json json_fields(const std::string& body);
 
-/// A body as it came: bytes, or the parts of a multipart form.
+/// A body as it came, and what it is said to be.
 struct PostedBody {
-  struct Part {
-    std::string name;
-    bool is_file = false;
-    std::string content;
-  };
-  std::string type;  // as media_type() has it
+  std::string content_type;  // "multipart/form-data; boundary=x"
   std::string bytes;
-  std::vector<Part> parts;
 };
 
 /// What a client filled in, as JSON, as a form, or as a form of several parts.

@@ -3,6 +3,7 @@
 
 #include <arpa/inet.h>
 #include <doctest/doctest.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -17,6 +18,8 @@ namespace heed::tools {
 namespace {
 
 using Clock = std::chrono::steady_clock;
+
+constexpr std::size_t kLarge = 16 << 20;
 
 /// A server while it runs.
 class Running {
@@ -60,7 +63,24 @@ class Running {
                         set_json(response, sizes);
                       },
                       {.plain = true, .open = true});
+    server_.get("/large", [](const httplib::Request&, httplib::Response& response) {
+      response.set_content(std::string(kLarge, 'x'), "text/plain");
+    });
+    server_.get("/stream", [this](const httplib::Request&, httplib::Response& response) {
+      began_ = true;
+      for (int i = 0; i < 4000 && !stopped_; ++i) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+      response.set_chunked_content_provider("text/plain", [](std::size_t offset, httplib::DataSink& sink) {
+        std::this_thread::sleep_for(std::chrono::milliseconds(150));
+        if (offset == 3) {
+          sink.done();
+        } else {
+          sink.write("abc" + offset, 1);
+        }
+        return true;
+      });
+    });
     server_.get("/waits", [this](const httplib::Request&, httplib::Response&) {
+      began_ = true;
       const Clock::time_point end = Clock::now() + std::chrono::seconds(20);
       while (!HttpServer::client_gone() && Clock::now() < end)
         std::this_thread::sleep_for(std::chrono::milliseconds(5));
@@ -68,24 +88,44 @@ class Running {
       handled_ = true;
     });
     port_ = server_.bind();
-    thread_ = std::thread([this] { server_.run(); });
+    thread_ = std::thread([this] {
+      try {
+        server_.run();
+      } catch (const Error& error) {
+        failure_ = error.what();
+      }
+    });
   }
   ~Running() { stop(); }
   void stop() {
+    begin_stop();
+    wait_ended();
+  }
+  void begin_stop() {
     server_.stop();
+    stopped_ = true;
+  }
+  /// Waits for the end of a server that was not stopped, or was.
+  std::string wait_ended() {
     if (thread_.joinable()) thread_.join();
+    return failure_;
   }
 
   httplib::Client client() const { return httplib::Client("127.0.0.1", port_); }
-  bool wait_handled() const {
-    for (int i = 0; i < 4000 && !handled_; ++i) std::this_thread::sleep_for(std::chrono::milliseconds(5));
-    return handled_;
-  }
+  bool wait_handled() const { return wait_for(handled_); }
+  /// Until a handler of those that wait has begun.
+  bool wait_begun() const { return wait_for(began_); }
   bool saw_it_go() const { return saw_it_go_; }
   int port() const { return port_; }
 
  private:
-  std::atomic<bool> handled_ = false, saw_it_go_ = false;
+  static bool wait_for(const std::atomic<bool>& flag) {
+    for (int i = 0; i < 4000 && !flag; ++i) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    return flag;
+  }
+
+  std::atomic<bool> began_ = false, handled_ = false, saw_it_go_ = false, stopped_ = false;
+  std::string failure_;
   HttpServer server_;
   int port_ = 0;
   std::thread thread_;
@@ -94,7 +134,9 @@ class Running {
 /// A client that sends what it likes.
 class RawClient {
  public:
-  explicit RawClient(int port) : socket_(::socket(AF_INET, SOCK_STREAM, 0)) {
+  /// `buffer`: bytes that the system takes for it before it reads; 0 leaves that to the system.
+  explicit RawClient(int port, int buffer = 0) : socket_(::socket(AF_INET, SOCK_STREAM, 0)) {
+    if (buffer > 0) ::setsockopt(socket_, SOL_SOCKET, SO_RCVBUF, &buffer, sizeof(buffer));
     sockaddr_in address{};
     address.sin_family = AF_INET;
     address.sin_port = htons(static_cast<std::uint16_t>(port));
@@ -107,14 +149,15 @@ class RawClient {
     return ::send(socket_, text.data(), text.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(text.size());
   }
   /// All that comes until the server closes.
-  std::string receive() const {
+  std::string receive(std::chrono::milliseconds pause = {}) const {
     std::string text;
-    char part[4096];
+    char part[65536];
     pollfd poll = {.fd = socket_, .events = POLLIN, .revents = 0};
     while (::poll(&poll, 1, 20000) > 0) {
       const ssize_t count = ::recv(socket_, part, sizeof(part), 0);
       if (count <= 0) break;
       text.append(part, static_cast<std::size_t>(count));
+      std::this_thread::sleep_for(pause);
     }
     return text;
   }
@@ -157,7 +200,11 @@ TEST_CASE("http server: bodies that are no JSON, too deep, or said to be somethi
   CHECK(client.Post("/echo", "[]", "application/json")->status == 400);
   CHECK(client.Post("/echo", "", "application/json")->status == 400);
   const std::string deep = R"({"a":)" + std::string(200000, '[') + std::string(200000, ']') + "}";
-  CHECK(message(client.Post("/echo", deep, "application/json")) == "the body is not valid JSON of at most 100 levels");
+  CHECK(message(client.Post("/echo", deep, "application/json")) ==
+        "the body is not valid JSON of at most 100 levels and 200000 values");
+  std::string many = R"({"a":[1)";
+  for (int i = 0; i < 200000; ++i) many += ",1";
+  CHECK(client.Post("/echo", many + "]}", "application/json")->status == 400);
   CHECK(client.Post("/echo", {{"Content-Encoding", "gzip"}}, "{}", "application/json")->status == 415);
 }
 
@@ -181,7 +228,10 @@ TEST_CASE("http server: pages of other origins are kept out unless one is let in
   const std::string own = "127.0.0.1:" + std::to_string(closed.port());
   CHECK(client.Get("/plain", {{"Origin", "http://" + own}})->status == 200);
   CHECK(client.Get("/plain", {{"Origin", "https://evil.example"}})->status == 403);
-  CHECK(client.Get("/plain", {{"Host", "evil.example"}})->status == 403);
+  for (const char* foreign : {"evil.example", "127.evil.example", "127.0.0.1.evil", "127.1", "localhost.evil"}) {
+    CHECK(client.Get("/plain", {{"Host", foreign}})->status == 403);
+  }
+  CHECK(client.Get("/plain", {{"Host", "127.8.0.1:9"}})->status == 200);
   CHECK(client.Get("/plain", {{"Host", "localhost:1"}})->status == 200);
   CHECK(client.Get("/plain", {{"Host", "[::1]:80"}})->status == 200);
 
@@ -194,7 +244,20 @@ TEST_CASE("http server: pages of other origins are kept out unless one is let in
   CHECK(friendly->get_header_value("Access-Control-Allow-Origin") == "https://friend.example");
   CHECK(other.Get("/plain", {{"Origin", "https://evil.example"}})->status == 403);
   CHECK(other.Options("/echo")->get_header_value("Access-Control-Allow-Headers") == "Authorization, Content-Type");
+  CHECK(other.Options("/echo", {{"Access-Control-Request-Headers", "content-type,x-stainless-os"}})
+            ->get_header_value("Access-Control-Allow-Headers") == "content-type,x-stainless-os");
   CHECK(client.Options("/echo")->status == 404);
+}
+
+TEST_CASE("http server: names that are allowed besides those of this machine") {
+  HttpOptions options;
+  options.allowed_hosts = {"models.example", "other.example"};
+  const Running running(options);
+  auto client = running.client();
+  for (const char* name : {"models.example", "Other.Example:443", "localhost"}) {
+    CHECK(client.Get("/plain", {{"Host", name}})->status == 200);
+  }
+  CHECK(client.Get("/plain", {{"Host", "models.example.evil"}})->status == 403);
 }
 
 TEST_CASE("http server: the body of a request that is refused is no request of its own") {
@@ -207,7 +270,17 @@ TEST_CASE("http server: the body of a request that is refused is no request of i
         std::string("POST /form HTTP/1.1\r\nHost: localhost\r\nContent-Encoding: gzip\r\n"),
         std::string("GET /plain HTTP/1.1\r\nHost: localhost\r\n"),
         std::string("PUT /echo HTTP/1.1\r\nHost: localhost\r\n"),
-        std::string("POST /form HTTP/1.1\r\nHost: localhost\r\nContent-Type: multipart/form-data; boundary=x\r\n")}) {
+        std::string("POST /form HTTP/1.1\r\nHost: localhost\r\nContent-Type: multipart/form-data\r\nX: y\r\n"),
+        std::string("POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Type: multipart/form-data\r\n"),
+        std::string("POST /nowhere HTTP/1.1\r\nHost: localhost\r\nContent-Type: multipart/form-data\r\n"),
+        "POST /" + std::string(9000, 'x') + " HTTP/1.1\r\nHost: localhost\r\n",
+        std::string("POST /echo HTTP/1.1\r\nHost: localhost\r\nRange: bytes=x\r\n"),
+        std::string("POST /echo\r\nHost: localhost\r\n"),
+        "POST /echo HTTP/1.1\r\nX: " + std::string(9000, 'x') + "\r\n",
+        std::string("BREW /echo HTTP/1.1\r\nHost: localhost\r\n"),
+        std::string("POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n"),
+        std::string("POST /echo HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n"),
+        std::string("GET /plain HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding : chunked\r\n")}) {
     CAPTURE(head);
     const RawClient raw(running.port());
     REQUIRE(raw.send(head + length + hidden));
@@ -215,6 +288,39 @@ TEST_CASE("http server: the body of a request that is refused is no request of i
     CHECK(answer.find("HTTP/1.1") == answer.rfind("HTTP/1.1"));
     CHECK(answer.find("secret") == std::string::npos);
   }
+  for (const std::string end : {"Expect: 100-continue\r\nContent-Length: 900000000", "Content-Length: +5",
+                                "Content-Length: 0x5", "Content-Length: ", "Transfer-Encoding: gzip, chunked",
+                                "Transfer-Encoding: Chunked", "Transfer-Encoding: identity"}) {
+    CAPTURE(end);
+    const RawClient raw(running.port());
+    REQUIRE(raw.send("POST /echo HTTP/1.1\r\nHost: localhost\r\n" + end + "\r\n\r\n" + hidden));
+    const std::string answer = raw.receive();
+    CAPTURE(answer);
+    CHECK(answer.starts_with("HTTP/1.1 4"));
+    CHECK(answer.find("Connection: close") != std::string::npos);
+    CHECK(answer.find("secret") == std::string::npos);
+  }
+}
+
+TEST_CASE("http server: without the key no body is read") {
+  HttpOptions options;
+  options.api_key = "open sesame";
+  const Running running(options);
+  const RawClient raw(running.port());
+  REQUIRE(raw.send("POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000\r\n\r\n"));
+  CHECK(raw.receive().starts_with("HTTP/1.1 401"));
+}
+
+TEST_CASE("http server: headers of parts cost no more than their bytes") {
+  const Running running;
+  auto client = running.client();
+  std::string body = "--x\r\nContent-Disposition: form-data; name=q\r\n\r\nabc\r\n--x\r\n";
+  while (body.size() < (4u << 20)) body += "Content-Disposition: " + std::string(8000, ' ') + "\r\n";
+  const Clock::time_point begin = Clock::now();
+  CHECK(client.Post("/form", body, "multipart/form-data; boundary=x")->status == 400);
+  const auto refused = client.Post("/echo", body, "multipart/form-data; boundary=x");
+  CHECK((!refused || refused->status == 415));  // the connection may end while it sends
+  CHECK(Clock::now() - begin < std::chrono::seconds(10));
 }
 
 TEST_CASE("http server: forms of any size that a request may have, and keys in them") {
@@ -287,7 +393,7 @@ TEST_CASE("http server: a handler learns that its client has gone") {
   {
     const RawClient raw(running.port());
     raw.send("GET /waits HTTP/1.1\r\nHost: localhost\r\n\r\n");
-    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    CHECK(running.wait_begun());
   }
   CHECK(running.wait_handled());
   CHECK(running.saw_it_go());
@@ -302,6 +408,47 @@ TEST_CASE("http server: a connection serves many requests, and a server that sto
   running.stop();  // though the client's connection is open
   CHECK(Clock::now() - begin < std::chrono::seconds(10));
   CHECK(!client.Get("/plain"));
+}
+
+TEST_CASE("http server: a stream that began before the server was stopped comes whole") {
+  Running running;
+  const RawClient raw(running.port());
+  REQUIRE(raw.send("GET /stream HTTP/1.1\r\nHost: localhost\r\n\r\n"));
+  REQUIRE(running.wait_begun());
+  const RawClient late(running.port());
+  running.begin_stop();
+  REQUIRE(late.send("GET /plain HTTP/1.1\r\nHost: localhost\r\n\r\n"));
+  CHECK(late.receive().starts_with("HTTP/1.1 503"));
+  CHECK(raw.receive().ends_with("\r\n\r\n1\r\na\r\n1\r\nb\r\n1\r\nc\r\n0\r\n\r\n"));
+  CHECK(running.wait_ended().empty());
+}
+
+TEST_CASE("http server: where connections can no longer be taken that is told") {
+  Running running;
+  CHECK(running.client().Get("/plain")->body == "hello");
+  for (int file = 3; file < 1024; ++file) {
+    int listens = 0;
+    sockaddr_in address{};
+    socklen_t size = sizeof(listens), address_size = sizeof(address);
+    if (::getsockopt(file, SOL_SOCKET, SO_ACCEPTCONN, &listens, &size) != 0 || listens == 0) continue;
+    ::getsockname(file, reinterpret_cast<sockaddr*>(&address), &address_size);
+    if (ntohs(address.sin_port) == running.port()) ::shutdown(file, SHUT_RDWR);
+  }
+  CHECK(running.wait_ended() == "the server cannot take connections any more; start it again");
+}
+
+TEST_CASE("http server: a client may be slow to take an answer, but must take some of it") {
+  HttpOptions options;
+  options.write_time = std::chrono::seconds(1);
+  const Running running(options);
+  const RawClient slow(running.port(), 65536), still(running.port(), 65536);
+  const std::string asks = "GET /large HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+  REQUIRE(still.send(asks));
+  REQUIRE(slow.send(asks));
+  const Clock::time_point begin = Clock::now();
+  CHECK(slow.receive(std::chrono::milliseconds(10)).size() > kLarge);
+  CHECK(Clock::now() - begin > std::chrono::seconds(2));
+  CHECK(still.receive().size() < kLarge);
 }
 
 TEST_CASE("http server: a port that is taken is told") {
