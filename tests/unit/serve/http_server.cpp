@@ -74,7 +74,7 @@ class Running {
         if (offset == 3) {
           sink.done();
         } else {
-          sink.write("abc" + offset, 1);
+          sink.write(&"abc"[offset], 1);
         }
         return true;
       });
