@@ -13,7 +13,7 @@ namespace {
 
 using Json = nlohmann::json;
 
-std::string error_of(const Json& answer) { return answer.at("error").at("message"); }
+std::string attention_error(const Json& answer) { return answer.at("error").at("message"); }
 
 /// The id of an answer that was sent as events.
 std::string id_of_stream(const Serving& served, const Json& body) {
@@ -90,7 +90,7 @@ TEST_CASE("serve: attention that cannot be shown is refused by name") {
       served.post("/v1/completions", {{"prompt", {1, 5, 9}}, {"max_tokens", 2}, {"ignore_eos", true}}).at("id");
   const auto refused = [&](Json body, int status = 400) {
     if (!body.contains("id")) body["id"] = id;
-    return error_of(served.post("/v1/attention", body, status));
+    return attention_error(served.post("/v1/attention", body, status));
   };
   CHECK(has(refused({{"id", "cmpl-0"}}, 404), "there is no answer 'cmpl-0' with a text 0 here"));
   CHECK(has(refused({{"index", 1}}, 404), "with a text 1 here"));

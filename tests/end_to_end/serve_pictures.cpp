@@ -80,7 +80,7 @@ double metric(const Serving& served, const std::string& name) {
   return 0;
 }
 
-std::string error_of(const Json& answer) { return answer.at("error").at("message"); }
+std::string picture_error(const Json& answer) { return answer.at("error").at("message"); }
 
 }  // namespace
 
@@ -118,7 +118,7 @@ TEST_CASE("serve: pictures that cannot be had are refused by name") {
   const TempFolder folder;
   const Serving served({shipped(folder, "fashion"), shipped(folder, "fashion-tokens"), enlarging(folder)});
   const auto refused = [&](const Json& body, int status = 400) {
-    return error_of(served.post("/v1/images/generations", body, status));
+    return picture_error(served.post("/v1/images/generations", body, status));
   };
   CHECK(has(refused({{"prompt", "Bag"}, {"size", "64x64"}}), "size is 64x64, but the model draws 32x32"));
   CHECK(has(refused({{"prompt", "Bag"}, {"size", "big"}}), "size is \"big\", expected"));
@@ -163,7 +163,7 @@ TEST_CASE("serve: a picture of a picture is the file that heed upscale writes, h
   CHECK(pictures_of(served.post("/v1/images/edits", {{"image", "data:image/png;base64," + tools::base64(input)}})) ==
         expected);
 
-  const auto refused = [&](const Json& body) { return error_of(served.post("/v1/images/edits", body, 400)); };
+  const auto refused = [&](const Json& body) { return picture_error(served.post("/v1/images/edits", body, 400)); };
   CHECK(has(refused({{"image", tools::base64(input)}, {"size", "90x60"}}), "the picture becomes 93x60"));
   CHECK(has(refused({{"image", "@@"}}), "image is \"@@\", expected one PNG or JPEG file"));
   CHECK(has(refused({{"image", tools::base64("GIF89a")}}), "is neither PNG nor JPEG"));
@@ -172,7 +172,7 @@ TEST_CASE("serve: a picture of a picture is the file that heed upscale writes, h
   CHECK(has(refused({{"image", tools::base64(input)}, {"mask", "x"}}), "mask is not known here"));
   const httplib::MultipartFormDataItems two = {{"image", input, "in.png", "image/png"},
                                                {"mask", input, "mask.png", "image/png"}};
-  CHECK(has(error_of(json_of(client.Post("/v1/images/edits", two), 400)), "2 files were sent, expected one"));
+  CHECK(has(picture_error(json_of(client.Post("/v1/images/edits", two), 400)), "2 files were sent, expected one"));
   // Sizes that a header alone says, and pictures that would become too large.
   std::string large = input;
   large.replace(16, 8, std::string("\0\0\x20\0\0\0\x20\0", 8));

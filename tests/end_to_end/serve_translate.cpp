@@ -25,14 +25,14 @@ std::string en_ja(const convert_test::TempFolder& folder) {
   return file;
 }
 
-std::vector<std::string> translated(std::vector<std::string> arguments) {
+std::vector<std::string> program_lines(std::vector<std::string> arguments) {
   arguments.insert(arguments.begin(), "translate");
   const Finished finished = run_heed(arguments);
   REQUIRE_MESSAGE(finished.exit_code == 0, finished.both());
   return lines_of(finished.out);
 }
 
-std::string error_of(const Json& answer) { return answer.at("error"); }
+std::string translate_error(const Json& answer) { return answer.at("error"); }
 
 const std::string kText = "he plays the guitar .\n\ni can't swim .";
 
@@ -41,7 +41,7 @@ const std::string kText = "he plays the guitar .\n\ni can't swim .";
 TEST_CASE("serve: translations are those of heed translate, line by line, however they are sent") {
   const convert_test::TempFolder folder;
   const std::string model = en_ja(folder);
-  const std::vector<std::string> lines = translated({model, kText});
+  const std::vector<std::string> lines = program_lines({model, kText});
   REQUIRE(lines.size() == 3);
   const std::string expected = lines[0] + "\n" + lines[1] + "\n" + lines[2];
   const Serving served({model});
@@ -76,7 +76,7 @@ TEST_CASE("serve: translations are those of heed translate, line by line, howeve
 TEST_CASE("serve: other translations, and what a translation looked at") {
   const convert_test::TempFolder folder;
   const std::string model = en_ja(folder);
-  const std::vector<std::string> best = translated({model, "he plays the guitar .", "--n-best", "3"});
+  const std::vector<std::string> best = program_lines({model, "he plays the guitar .", "--n-best", "3"});
   REQUIRE(best.size() == 3);
   const auto text_of = [](const std::string& line) {
     const std::size_t begin = line.find("||| ") + 4;
@@ -127,10 +127,13 @@ TEST_CASE("serve: languages are found by the models' names, and what has none is
   CHECK(ask({{"model", "dates"}, {"source", "auto"}}) == Json{{"translatedText", "2008-05-03"}});
   CHECK(ask({{"source", "auto"}, {"target", "ja"}}).at("detectedLanguage") ==
         Json{{"confidence", 0}, {"language", "en"}});
-  CHECK(has(error_of(ask({{"source", "auto"}}, 400)), "leave open which model is meant"));
-  CHECK(has(error_of(ask({{"source", "fr"}, {"target", "ja"}}, 400)), "nothing here translates from 'fr' to 'ja'"));
-  CHECK(has(error_of(ask({{"source", "en"}, {"target", "ja"}, {"model", "dates"}}, 400)), "with the model dates"));
-  CHECK(has(error_of(ask({{"model", "other"}}, 404)), "there is no model 'other' here, expected one of en-ja, dates"));
+  CHECK(has(translate_error(ask({{"source", "auto"}}, 400)), "leave open which model is meant"));
+  CHECK(has(translate_error(ask({{"source", "fr"}, {"target", "ja"}}, 400)),
+            "nothing here translates from 'fr' to 'ja'"));
+  CHECK(
+      has(translate_error(ask({{"source", "en"}, {"target", "ja"}, {"model", "dates"}}, 400)), "with the model dates"));
+  CHECK(has(translate_error(ask({{"model", "other"}}, 404)),
+            "there is no model 'other' here, expected one of en-ja, dates"));
 }
 
 TEST_CASE("serve: translations that cannot be had are refused with a reason, as LibreTranslate spells it") {
@@ -140,7 +143,7 @@ TEST_CASE("serve: translations that cannot be had are refused with a reason, as 
   const Serving served({"dates=" + models().dates(), "--api-key-file", key});
   const auto ask = [&](Json body, int status) {
     body["api_key"] = "a secret";
-    return error_of(served.post("/translate", body, status));
+    return translate_error(served.post("/translate", body, status));
   };
   CHECK(has(ask({{"q", "x\n" + date}}, 400), "line 2: has 101 tokens, the model reads at most 64"));
   CHECK(has(ask({{"q", {"x\ny", date}}}, 400), "q[1], line 1: has 101 tokens"));
@@ -154,8 +157,8 @@ TEST_CASE("serve: translations that cannot be had are refused with a reason, as 
   CHECK(has(ask({{"q", std::string(5000, '\n')}}, 400), "more than 4096 lines"));
 
   // The key may be in the form or in the header; two paths are open, as LibreTranslate's are.
-  CHECK(has(error_of(served.post("/translate", {{"q", "x"}}, 403)), "Invalid API key"));
-  CHECK(has(error_of(served.post("/translate", {{"q", "x"}, {"api_key", "a secre"}}, 403)), "Invalid API key"));
+  CHECK(has(translate_error(served.post("/translate", {{"q", "x"}}, 403)), "Invalid API key"));
+  CHECK(has(translate_error(served.post("/translate", {{"q", "x"}, {"api_key", "a secre"}}, 403)), "Invalid API key"));
   auto client = served.client();
   client.set_bearer_token_auth("a secret");
   CHECK(json_of(client.Post("/translate", httplib::Params{{"q", "may 3 2008"}})).at("translatedText") == "2008-05-03");
