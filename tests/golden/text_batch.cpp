@@ -197,7 +197,8 @@ TEST_CASE("batch: what cannot be is refused, and the others go on") {
   CHECK_THROWS_WITH_AS(batch.add(1, Ids(100, 1), {}, 60),
                        "a prompt of 100 tokens and 60 new ones need 192 places, but all sequences together have 128",
                        Error);
-  CHECK_THROWS_WITH_AS(batch.add(1, {1}, SamplingOptions{.temperature = -1.0}, 5), doctest::Contains("temperature"), Error);
+  CHECK_THROWS_WITH_AS(batch.add(1, {1}, SamplingOptions{.temperature = -1.0}, 5), doctest::Contains("temperature"),
+                       Error);
   CHECK(batch.available_pages() == 2);
   CHECK(batch.add(1, {1}, {}, 5));
   CHECK(batch.add(2, {1}, {}, 60));

@@ -4,6 +4,7 @@
 
 #include <functional>
 
+#include "tools/serve/bounded_json.h"
 #include "tools/serve/http_server.h"
 
 namespace heed::tools {
@@ -59,6 +60,28 @@ TEST_CASE("request fields: what nobody asked for is refused, but not what is kno
   RequestFields fields(body);
   fields.ignore({"user"});
   CHECK(refusal([&] { fields.refuse_unread(); }).first == "temprature is not known here; leave it out");
+}
+
+TEST_CASE("bounded json: as many levels, values and keys as anyone needs, and no more") {
+  using Json = nlohmann::ordered_json;
+  const auto object = [](std::size_t keys) {
+    std::string text = "{";
+    for (std::size_t i = 0; i < keys; ++i) text += (i == 0 ? "\"" : ",\"") + std::to_string(i) + "\":[{}]";
+    return text + "}";
+  };
+  CHECK(bounded_json<Json>(object(2048)).size() == 2048);
+  CHECK(bounded_json<Json>(object(2049)).is_discarded());
+  CHECK(bounded_json<Json>("{\"a\":" + object(2048) + ",\"b\":" + object(2048) + "}").size() == 2);
+  CHECK(bounded_json<Json>("[[" + object(2049) + "]]").is_discarded());
+  const auto nested = [](int levels) {
+    return std::string(static_cast<std::size_t>(levels), '[') + std::string(static_cast<std::size_t>(levels), ']');
+  };
+  CHECK(!bounded_json<Json>(nested(100)).is_discarded());
+  CHECK(bounded_json<Json>(nested(102)).is_discarded());
+  std::string many = "[0";
+  for (int i = 0; i < 200'000; ++i) many += ",0";
+  CHECK(bounded_json<Json>(many + "]").is_discarded());
+  CHECK(bounded_json<Json>("{\"b\":1,\"a\":2}").dump() == "{\"b\":1,\"a\":2}");
 }
 
 }  // namespace heed::tools
