@@ -207,10 +207,10 @@ def main():
             time.sleep(0.2)
         # Bodies and answers come and go; what stays is the least that there is in some stretch of time.
         third = max(1, len(grown) // 3)
-        first = min(grown[:third])
+        first = min(grown[third:2 * third] or grown)  # what is loaded and planned once is there by then
         growth = (min(grown[-third:]) - first) / 1e6
         print(f"{arguments.minutes:g} minutes, {arguments.clients} clients: {dict(load.count)}; memory "
-              f"{first / 1e6:.1f} MB at least in the first third, {growth:+.1f} MB in the last; {outstanding} outstanding")
+              f"{first / 1e6:.1f} MB at least in the second third, {growth:+.1f} MB in the last; {outstanding} outstanding")
         for wrong in load.wrong[:10]:
             print("WRONG:", wrong)
         server.send_signal(signal.SIGTERM)

@@ -255,7 +255,7 @@ class Generating {
 
   nlohmann::json describe_logprobs(const Generation& made) const {
     const auto describe_one = [&](std::int32_t token, float logprob) {
-      return nlohmann::json{{"token", token}, {"text", token_text(model_, token)}, {"logprob", logprob}};
+      return nlohmann::json{{"token", token}, {"text", model_.token_text(token)}, {"logprob", logprob}};
     };
     nlohmann::json tokens = nlohmann::json::array();
     for (std::size_t i = 0; i < made.tokens.size(); ++i) {

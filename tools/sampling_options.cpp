@@ -40,9 +40,16 @@ std::int32_t token_of(const TextModel& model, const std::string& given) {
   if (!model.has_tokenizer()) {
     throw Error(fmt::format("--logit-bias: the model has no tokenizer to find '{}' with; give the token's id", given));
   }
+  // A token that adds this very text, as it does within another: " yes" where it begins a word.
+  const std::string text = unescape(given);
+  std::vector<std::int32_t> same;
+  for (std::int32_t token = 0; token < model.vocabulary(); ++token) {
+    if (model.token_text(token) == text) same.push_back(token);
+  }
+  if (same.size() == 1) return same.front();
   // What stands around every text is not of it.
   const std::vector<std::int32_t> around = model.tokenize("");
-  std::vector<std::int32_t> tokens = model.tokenize(unescape(given), true);
+  std::vector<std::int32_t> tokens = model.tokenize(text, true);
   const auto begin = std::ranges::mismatch(around, tokens).in2;
   const auto count = static_cast<std::ptrdiff_t>(tokens.size()) - static_cast<std::ptrdiff_t>(around.size());
   if (count == 1 && begin != tokens.end()) return *begin;
@@ -53,14 +60,6 @@ std::int32_t token_of(const TextModel& model, const std::string& given) {
 }
 
 }  // namespace
-
-std::string token_text(const TextModel& model, std::int32_t token) {
-  try {
-    return model.detokenize({token});
-  } catch (const Error&) {
-    return "";
-  }
-}
 
 void SamplingArguments::resolve_tokens(const TextModel& model, SamplingOptions& into) const {
   for (const std::string& given : bias == nullptr ? std::vector<std::string>() : bias->results()) {
@@ -76,11 +75,12 @@ void SamplingArguments::resolve_tokens(const TextModel& model, SamplingOptions& 
   if (breaker != nullptr && breaker->count() > 0) {
     texts.clear();
     for (const std::string& given : breaker->results()) {
+      if (given.empty()) throw Error("--dry-breaker is empty, which every token holds; 'none' is for no breakers");
       if (given != "none") texts.push_back(unescape(given));
     }
   }
   for (std::int32_t token = 0; token < model.vocabulary() && !texts.empty(); ++token) {
-    const std::string text = token_text(model, token);
+    const std::string text = model.token_text(token);
     const auto holds = [&](const std::string& each) { return text.find(each) != std::string::npos; };
     if (std::ranges::any_of(texts, holds)) into.dry_breakers.push_back(token);
   }
@@ -92,10 +92,9 @@ void SamplingArguments::choose_seed() {
 
 void add_sampling_options(CLI::App& verb, SamplingArguments& arguments) {
   SamplingOptions& sampling = arguments.sampling;
-  arguments.seed =
-      verb.add_option("--seed", sampling.seed, "The same seed gives the same text (default: random, told at the end)")
-          ->transform(integers(0, UINT64_MAX))
-          ->type_name("SEED");
+  arguments.seed = verb.add_option("--seed", sampling.seed, "The same seed gives the same text (default: drawn)")
+                       ->transform(integers(0, UINT64_MAX))
+                       ->type_name("SEED");
   arguments.options = {
       verb.add_option("--temperature", sampling.temperature, "0 takes the most probable token, always")
           ->capture_default_str()

@@ -31,12 +31,8 @@ struct SamplingArguments {
 
 /// Adds --temperature, --top-k, --top-p, --min-p, --repetition-penalty and --seed.
 void add_sampling_options(CLI::App& verb, SamplingArguments& arguments);
-/// The text of a token alone; nothing where there is none, as of tokens that fill up a vocabulary and no tokenizer
-/// knows.
-std::string token_text(const TextModel& model, std::int32_t token);
 /// Adds these, and what text generation alone has: --penalty-window, --presence-penalty, --frequency-penalty,
-/// --typical-p,
-/// --logit-bias, --no-repeat-ngram, --xtc-* and --dry-*. Gives those that are repeatable.
+/// --typical-p, --logit-bias, --no-repeat-ngram, --xtc-* and --dry-*. Gives those that are repeatable.
 std::vector<const CLI::Option*> add_text_sampling_options(CLI::App& verb, SamplingArguments& arguments);
 
 }  // namespace heed::tools

@@ -78,9 +78,12 @@ int run_serve(const ServeArguments& arguments) {
   http.connections = std::clamp<std::size_t>(arguments.models.size() * texts + 64, http.connections, 4096);
   allow_open_files(http.connections + 512);
   arguments.sampling.sampling.check();
-  Server server(http, {.sampling = arguments.sampling.sampling,
-                       .max_tokens = arguments.max_tokens,
-                       .time = std::chrono::seconds(arguments.seconds)});
+  ServeLimits limits;
+  limits.sampling = arguments.sampling.sampling;
+  if (arguments.sampling.seed->count() > 0) limits.seed = limits.sampling.seed;
+  limits.max_tokens = arguments.max_tokens;
+  limits.time = std::chrono::seconds(arguments.seconds);
+  Server server(http, limits);
   const int port = server.http().bind();  // before models are loaded, which takes time
 
   // The first Ctrl-C or SIGTERM lets answers finish, the second ends the process.

@@ -175,7 +175,7 @@ TEST_CASE("serve: what cannot be done is refused, and the server goes on") {
   CHECK(has(serving.post("/v1/chat/completions", {{"messages", {{{"role", "user"}, {"content", "Hi"}}}}}, 400)
                 .at("error")
                 .at("message"),
-            "no chat template"));
+            "tiny: the model has no chat template"));
   CHECK(serving.client().Post("/v1/completions", std::string(30000, ' '), "application/json")->status == 413);
   CHECK(text_of(serving.post("/v1/completions", request("Alice", 4, 1))).size() > 0);
   CHECK(metric(serving, "heed_requests_total{path=\"/v1/completions\",status=\"404\"}") == 1);

@@ -131,7 +131,11 @@ void complete(Server& server, const nlohmann::ordered_json& body, httplib::Respo
 void chat(Server& server, const nlohmann::ordered_json& body, httplib::Response& response) {
   ChatCompletionRequest request = ChatCompletionRequest::read(body, server.limits());
   bound(request.options, server.limits());
-  Worker& worker = server.model(request.options.model, {Worker::Kind::Text}, "write texts");
+  std::string name = request.options.model;
+  for (const auto& other : server.workers()) {
+    if (name.empty() && other->has_chat()) name = other->name();
+  }
+  Worker& worker = server.model(name, {Worker::Kind::Text}, "write texts");
   TextOrder order;
   order.choices = request.options.choices;
   order.time = server.limits().time;

@@ -10,7 +10,7 @@ namespace heed::tools {
 
 std::string shown(const nlohmann::ordered_json& value) {
   if (value.is_object()) return "an object";
-  if (value.is_array()) return "an array";
+  if (value.is_array()) return value.empty() ? "an empty array" : "an array";
   std::string text = value.dump(-1, ' ', true, nlohmann::ordered_json::error_handler_t::replace);
   if (text.size() > 60) text = text.substr(0, 57) + "...";
   return text;

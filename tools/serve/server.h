@@ -3,6 +3,7 @@
 #include <chrono>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -18,8 +19,9 @@ namespace heed::tools {
 /// What a request gets that does not say otherwise, and what it may ask for at most.
 struct ServeLimits {
   SamplingOptions sampling;
-  std::int64_t max_tokens = 0;     // of a text; 0: what the context holds
-  std::chrono::seconds time{600};  // of an answer
+  std::optional<std::uint64_t> seed;  // none: drawn for each request
+  std::int64_t max_tokens = 0;        // of a text; 0: what the context holds
+  std::chrono::seconds time{600};     // of an answer
 };
 
 /// The server: its models, and the paths that it answers.

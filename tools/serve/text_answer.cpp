@@ -51,6 +51,7 @@ class TextAnswer::End {
 
 std::shared_ptr<TextAnswer> TextAnswer::ask(Worker& worker, const TextOrder& order) {
   const auto answer = std::make_shared<TextAnswer>();
+  answer->worker_ = &worker;
   answer->places_.emplace(worker.take_places(order.texts()));
   answer->left_ = order.texts();
   answer->deadline_ = Clock::now() + order.time;
@@ -85,7 +86,7 @@ void TextAnswer::take_up(Worker::Model& model, const TextOrder& order) {
   } catch (const HttpError& error) {
     fail(error);
   } catch (const Error& error) {
-    fail(HttpError(400, error.what()));
+    fail(HttpError(400, worker_->shown(error.what())));
   } catch (const std::exception& error) {
     fail(HttpError(500, error.what()));
   }

@@ -77,6 +77,7 @@ class TextAnswer : public std::enable_shared_from_this<TextAnswer> {
   std::condition_variable changed_;
   std::deque<Piece> pieces_;
   std::optional<HttpError> error_;
+  const Worker* worker_ = nullptr;  // who has been asked
   std::optional<Worker::Places> places_;
   bool taken_up_ = false;
   std::size_t left_ = 0;  // texts that have not ended

@@ -27,7 +27,7 @@ std::vector<std::string> stop_texts(RequestFields& fields) {
   return texts;
 }
 
-void read_sampling(RequestFields& fields, SamplingOptions& sampling) {
+void read_sampling(RequestFields& fields, std::optional<std::uint64_t> own_seed, SamplingOptions& sampling) {
   constexpr double kLarge = 1e6;
   sampling.temperature = fields.number("temperature", 0, kLarge).value_or(sampling.temperature);
   // -1 is "all" in vLLM, and "random" or "no limit" where llama.cpp has it.
@@ -57,7 +57,9 @@ void read_sampling(RequestFields& fields, SamplingOptions& sampling) {
     }
   }
   const auto seed = fields.integer("seed", -1);
-  sampling.seed = seed && *seed >= 0 ? static_cast<std::uint64_t>(*seed) : std::random_device()();
+  sampling.seed = seed && *seed >= 0  ? static_cast<std::uint64_t>(*seed)
+                  : own_seed && !seed ? *own_seed
+                                      : std::random_device()();
 }
 
 std::string flattened(const nlohmann::ordered_json& parts, const std::string& where) {
@@ -166,7 +168,7 @@ TextOptions read_text_options(RequestFields& fields, const ServeLimits& limits) 
   TextOptions options;
   options.model = fields.text("model").value_or("");
   options.generation.sampling = limits.sampling;
-  read_sampling(fields, options.generation.sampling);
+  read_sampling(fields, limits.seed, options.generation.sampling);
   options.generation.stop = stop_texts(fields);
   options.generation.ignore_end = fields.boolean("ignore_eos").value_or(false);
   options.choices = static_cast<std::size_t>(fields.integer("n", 1, kMostChoices).value_or(1));

@@ -43,6 +43,13 @@ Worker::Worker(std::string name, std::string file, const WorkerOptions& options,
   }
 }
 
+std::string Worker::shown(std::string message) const {
+  for (std::size_t at = 0; (at = message.find(file_, at)) != std::string::npos; at += name_.size()) {
+    message.replace(at, file_.size(), name_);
+  }
+  return message;
+}
+
 void Worker::give_up() {
   given_up_ = true;  // whoever waits in call() sees it
   const std::lock_guard lock(mutex_);
@@ -152,7 +159,7 @@ void Worker::run(const std::function<void(std::exception_ptr)>& loaded) {
     }
     model.reset();
     state_ = State::Recovering;
-    fail_all(HttpError(503, fmt::format("model {}: {}", name_, why)));
+    fail_all(HttpError(503, fmt::format("model {}: {}", name_, shown(why))));
     if (++losses_ > kMostRecoveries) {
       state_ = State::Lost;
       lost_();

@@ -103,6 +103,9 @@ class Worker {
   template <typename R>
   R call(std::chrono::seconds time, std::function<R(Model&, const std::function<bool()>& cancelled)> work);
 
+  /// A message with the model's name in place of its file, which is nobody's business.
+  std::string shown(std::string message) const;
+
   /// Ends what is going on, with status 503, and takes nothing more.
   void give_up();
 
@@ -167,13 +170,15 @@ R Worker::call(std::chrono::seconds time, std::function<R(Model&, const std::fun
   const auto call = std::make_shared<Call>();
   call->places.emplace(take_places(1));
   post({.work =
-            [call, work = std::move(work)](Model& model) {
+            [this, call, work = std::move(work)](Model& model) {
               if (call->cancelled) return;
               try {
                 call->end(work(model, [call] { return call->cancelled.load(); }), nullptr);
               } catch (const DeviceLost&) {
                 call->end({}, std::current_exception());
                 throw;
+              } catch (const Error& error) {
+                call->end({}, std::make_exception_ptr(Error(shown(error.what()))));
               } catch (...) {
                 call->end({}, std::current_exception());
               }

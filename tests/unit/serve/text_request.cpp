@@ -74,10 +74,21 @@ TEST_CASE("text request: completions as OpenAI has them, and the options that ot
   CHECK(completion(R"({"prompt": "", "logprobs": 2})").options.generation.logprobs == 2);
 }
 
+TEST_CASE("text request: the server's own seed is that of requests that name none") {
+  ServeLimits with_seed = limits();
+  with_seed.seed = 9;
+  const auto seed_of = [&](const char* text) {
+    return CompletionRequest::read(nlohmann::ordered_json::parse(text), with_seed).options.generation.sampling.seed;
+  };
+  CHECK(seed_of(R"({"prompt": ""})") == 9);
+  CHECK(seed_of(R"({"prompt": "", "seed": 4})") == 4);
+  CHECK(seed_of(R"({"prompt": "", "seed": -1})") != seed_of(R"({"prompt": "", "seed": -1})"));
+}
+
 TEST_CASE("text request: completions that make no sense are refused, naming the field") {
   const auto read = [](const char* text) { completion(text); };
   CHECK(refusal(read, R"({})").starts_with("prompt is missing, expected a text"));
-  CHECK(refusal(read, R"({"prompt": []})").starts_with("prompt is an array, expected a text"));
+  CHECK(refusal(read, R"({"prompt": []})").starts_with("prompt is an empty array, expected a text"));
   CHECK(refusal(read, R"({"prompt": [1, -2]})").starts_with("prompt is an array"));
   CHECK(refusal(read, R"({"prompt": [1, "x"]})").starts_with("prompt is an array"));
   CHECK(refusal(read, R"({"prompt": "", "max_tokens": 0})") ==
@@ -148,7 +159,7 @@ TEST_CASE("text request: what texts may be") {
 TEST_CASE("text request: chats that make no sense are refused, naming the field") {
   const auto read = [](const char* text) { chat(text); };
   CHECK(refusal(read, R"({})").starts_with("messages is missing"));
-  CHECK(refusal(read, R"({"messages": []})").starts_with("messages is an array"));
+  CHECK(refusal(read, R"({"messages": []})").starts_with("messages is an empty array"));
   CHECK(refusal(read, R"({"messages": ["x"]})").starts_with("messages[0] is \"x\", expected an object"));
   CHECK(refusal(read, R"({"messages": [{"content": "x"}]})").starts_with("messages[0].role is missing"));
   CHECK(refusal(read, R"({"messages": [{"role": "user"}]})").starts_with("messages[0].content is missing"));
