@@ -201,6 +201,10 @@ class Generating {
     generate_seconds_ += made.generate_seconds;
     device_losses_ += made.device_losses;
     context_full_ = context_full_ || made.reason == StopReason::ContextFull;
+    if (options.constraint != nullptr && made.reason == StopReason::MaxTokens) {
+      write_error(fmt::format("note: {} tokens, as many as -n allows, are no complete text of the grammar or schema\n",
+                              made.tokens.size()));
+    }
     if (!made.tokens.empty()) steps_ += made.tokens.size() - 1;
   }
 

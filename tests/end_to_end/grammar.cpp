@@ -47,6 +47,15 @@ TEST_CASE("--grammar: a file says what is written") {
   CHECK(std::regex_match(finished.out, std::regex("a[b-d]{2,4} é")));
 }
 
+TEST_CASE("--grammar: a text that -n cuts short is told to be incomplete") {
+  const testing::TemporaryFolder folder;
+  const std::string file = folder.path("long.gbnf").string();
+  std::ofstream(file) << "root ::= [a-c]{30}\n";
+  const Finished cut = write({"--grammar", file, "-n", "2"});
+  CHECK(cut.exit_code == 0);
+  CHECK(has(cut.error, "note: 2 tokens, as many as -n allows, are no complete text of the grammar or schema"));
+}
+
 TEST_CASE("--grammar and --json-schema: what is wrong is named before anything is written") {
   const testing::TemporaryFolder folder;
   const std::string file = folder.path("bad.gbnf").string();

@@ -155,6 +155,21 @@ TEST_CASE("serve: chats are those of heed generate --chat, and messages cannot f
   CHECK(reason == answer["choices"][0]["finish_reason"]);
 }
 
+TEST_CASE("serve: a chat template that cannot be run is said at the start, and its model is none for chats") {
+  const testing::TemporaryFolder folder;
+  const std::filesystem::path copy = folder.path("llama");
+  std::filesystem::copy(convert_test::golden_folder() / "llama", copy);
+  std::ifstream in(copy / "tokenizer_config.json");
+  Json config = Json::parse(in);
+  config["chat_template"] = "{% for m in messages %}{{ m.content }}";
+  std::ofstream(copy / "tokenizer_config.json") << config.dump();
+  const std::string file = folder.path("broken.heed").string();
+  REQUIRE(run_heed({"convert", copy.string(), "-o", file}).exit_code == 0);
+  Serving serving({file});
+  CHECK(Json::parse(serving.client().Get("/v1/models")->body)["data"][0]["chat"] == false);
+  CHECK(has(serving.stop(SIGTERM).error, "its chat template cannot be used: "));
+}
+
 TEST_CASE("serve: what cannot be done is refused, and the server goes on") {
   const Serving serving({"tiny=" + models().llama(), "--max-body", "20000", "--queue", "2", "--slots", "2"});
   const auto refused = [&](const Json& body, int status) {

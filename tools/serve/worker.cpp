@@ -112,6 +112,17 @@ void Worker::describe(const Model& model) {
   if (const auto* const text = std::get_if<TextModel>(&model.any)) {
     kind_ = Kind::Text;
     has_chat_ = text->has_chat();
+    if (has_chat_) {
+      // A file keeps its template also where that cannot be run.
+      try {
+        ChatRequest hello;
+        hello.messages = messages_json({{"user", "Hello"}});
+        text->chat_tokens(hello);
+      } catch (const Error& error) {
+        has_chat_ = false;
+        note_ = fmt::format("its chat template cannot be used: {}", error.what());
+      }
+    }
     context_ = text->context();
     vocabulary_ = text->vocabulary();
     const ModelFile file = ModelFile::open(file_);
