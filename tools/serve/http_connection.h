@@ -42,17 +42,20 @@ class HttpConnection : public httplib::Stream {
   static void close_gently(socket_t socket);
 
   bool is_readable() const override { return has_buffered() || wait(true, std::chrono::milliseconds(0)); }
+#ifdef CPPHTTPLIB_VERSION_NUM  // versions that have it ask otherwise
+  bool is_writable() const { return wait(false, write_time_) && !gone(); }
+  bool wait_readable() const override { return is_readable(); }
+  bool wait_writable() const override { return is_writable(); }
+  time_t duration() const override { return 0; }
+#else
   bool is_writable() const override { return wait(false, write_time_) && !gone(); }
+#endif
   ssize_t read(char* data, std::size_t size) override;
   ssize_t write(const char* data, std::size_t size) override;
   void get_remote_ip_and_port(std::string& ip, int& port) const override;
   void get_local_ip_and_port(std::string& ip, int& port) const override;
   // cpp-httplib asks only to refuse what select() cannot wait for; here poll() waits.
   socket_t socket() const override { return INVALID_SOCKET; }
-  // What later versions of cpp-httplib ask besides.
-  virtual bool wait_readable() const { return is_readable(); }
-  virtual bool wait_writable() const { return is_writable(); }
-  virtual time_t duration() const { return 0; }
 
  private:
   bool has_buffered() const { return begin_ < end_; }

@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <new>
 #include <utility>
 
@@ -116,16 +117,21 @@ void set_json(httplib::Response& response, const nlohmann::ordered_json& body, i
 }
 
 HttpServer::HttpServer(HttpOptions options) : options_(std::move(options)) {
-  struct Threads : httplib::ThreadPool {
-    Threads(std::size_t count, HttpServer& server) : ThreadPool(count), server_(server) {}
+  struct Threads : httplib::TaskQueue {
+    Threads(std::size_t count, HttpServer& server) : threads_(count), server_(server) {}
+    // Versions of cpp-httplib differ in what this gives.
+    decltype(std::declval<TaskQueue&>().enqueue({})) enqueue(std::function<void()> work) override {
+      return threads_.enqueue(std::move(work));
+    }
     // A stop that comes before the first connection is waited for is seen when none came for a while.
     void on_idle() override { server_.close_when_idle(); }
     // Nothing is accepted any more, though perhaps nobody stopped it: the connections that there are end too.
     void shutdown() override {
       server_.closed_ = true;
       server_.stopping_ = true;
-      ThreadPool::shutdown();
+      threads_.shutdown();
     }
+    httplib::ThreadPool threads_;
     HttpServer& server_;
   };
   new_task_queue = [this] { return new Threads(options_.connections, *this); };
@@ -139,8 +145,9 @@ HttpServer::HttpServer(HttpOptions options) : options_(std::move(options)) {
   });
   set_pre_routing_handler([this](const auto& request, auto& response) { return before_routing(request, response); });
   set_expect_100_continue_handler([this](const httplib::Request& request, httplib::Response& response) {
-    response.status = 413;  // of the answer, where there is one
-    const bool large = request.get_header_value<std::uint64_t>("Content-Length") > options_.body_bytes;
+    response.status = 413;                                                  // of the answer, where there is one
+    const std::string length = request.get_header_value("Content-Length");  // what is no number is refused later
+    const bool large = std::strtoull(length.c_str(), nullptr, 10) > options_.body_bytes;
     if (!large) response.status = -1;
     return large ? 413 : 100;
   });
@@ -298,6 +305,21 @@ void HttpServer::post_form(const std::string& path, FormHandler handler, FormRou
   });
 }
 
+template <typename Self>
+bool HttpServer::process_with(Self& server, Connection& connection, bool& closed,
+                              const std::function<void(httplib::Request&)>& set_up) {
+  // Later versions of cpp-httplib are told who talks with whom.
+  if constexpr (requires { server.process_request(connection, "", 0, "", 0, true, closed, set_up); }) {
+    std::string remote, local;
+    int remote_port = 0, local_port = 0;
+    connection.get_remote_ip_and_port(remote, remote_port);
+    connection.get_local_ip_and_port(local, local_port);
+    return server.process_request(connection, remote, remote_port, local, local_port, stopping_, closed, set_up);
+  } else {
+    return server.process_request(connection, stopping_, closed, set_up);
+  }
+}
+
 bool HttpServer::process_and_close_socket(socket_t socket) {
   Connection connection(socket, options_.write_time);
   current_ = &connection;
@@ -308,7 +330,7 @@ bool HttpServer::process_and_close_socket(socket_t socket) {
     // Counted before anything asks whether the server is stopping: the socket that it listens on stays open till then.
     ++active_;
     connection.begin_request(options_.request_time, options_.body_bytes + kHeaderBytes);
-    fine = process_request(connection, stopping_, closed, [&](httplib::Request& request) {
+    fine = process_with(*this, connection, closed, [&](httplib::Request& request) {
       // Parts of an answer are no use to anyone, and cost.
       request.ranges.clear();
       connection.content_type = request.get_header_value("Content-Type");

@@ -92,6 +92,10 @@ class HttpServer : private httplib::Server {
  private:
   class Connection;
   bool process_and_close_socket(socket_t socket) override;
+  /// Has cpp-httplib answer a request; `server` is this one.
+  template <typename Self>
+  bool process_with(Self& server, Connection& connection, bool& closed,
+                    const std::function<void(httplib::Request&)>& set_up);
   Handler guarded(std::string route, Handler handler, bool open, bool plain = false);
   static HttpError missing_key();
   HandlerResponse before_routing(const httplib::Request& request, httplib::Response& response);
