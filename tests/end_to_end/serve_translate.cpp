@@ -149,7 +149,7 @@ TEST_CASE("serve: translations that cannot be had are refused with a reason, as 
   CHECK(has(ask({{"q", {"x\ny", date}}}, 400), "q[1], line 1: has 101 tokens"));
   CHECK(has(ask({{"q", "<b>x</b>"}, {"format", "html"}}, 400), "format is \"html\", expected \"text\""));
   CHECK(has(ask({{"q", ""}}, 400), "q is \"\""));
-  CHECK(has(ask({{"q", Json::array()}}, 400), "q is an array"));
+  CHECK(has(ask({{"q", Json::array()}}, 400), "q is an empty array"));
   CHECK(has(ask({{"source", "en"}}, 400), "q is missing"));
   CHECK(has(ask({{"q", "x"}, {"alternatives", 32}}, 400), "alternatives is 32, expected an integer from 0 to 31"));
   CHECK(has(ask({{"q", "x"}, {"alternatives", 2}, {"beams", 2}}, 400), "the 3 best were asked for"));
