@@ -215,7 +215,8 @@ def main():
             print("WRONG:", wrong)
         server.send_signal(signal.SIGTERM)
         code = server.wait(60)
-        if load.wrong or outstanding != "0" or growth > 20 or code != 0 or load.count["texts"] == 0:
+        # Bodies of vandals, 8 MB each, lie in the heaps of the threads that read them: it comes and goes by 50 MB.
+        if load.wrong or outstanding != "0" or growth > 64 or code != 0 or load.count["texts"] == 0:
             sys.exit(f"FAILED: {len(load.wrong)} wrong, exit code {code}")
         print("passed: every text as it is alone")
     finally:
