@@ -22,11 +22,7 @@ constexpr std::int64_t kStateWork = 64;  // of keeping one
 
 std::uint64_t hash_of(std::span<const Automaton::Item> items, bool complete) {
   std::uint64_t hash = complete ? 0x2545F4914F6CDD1Du : 0x9E3779B97F4A7C15u;
-  for (const Automaton::Item& item : items) {
-    hash = (hash ^ item.node) * 0xFF51AFD7ED558CCDu;
-    hash = ((hash >> 32) ^ hash ^ item.stacks) * 0xC4CEB9FE1A85EC53u;
-    hash ^= hash >> 29;
-  }
+  for (const Automaton::Item& item : items) hash = mixed_in(hash, item.node, item.stacks);
   return hash;
 }
 

@@ -69,7 +69,7 @@ class GbnfParser {
   std::string found() const {
     if (at_end()) return "the end of the grammar";
     if (next() == '\n' || next() == '\r') return "the end of the line";
-    const Character character = character_at(text_, at_);
+    const DecodedCharacter character = decode_character(text_, at_);
     if (character.code < 0x20 || character.code == 0x7F) {
       return fmt::format("the character U+{:04X}", static_cast<std::uint32_t>(character.code));
     }
@@ -309,7 +309,7 @@ class GbnfParser {
   /// One character of a text or class, or an escape.
   char32_t parse_character() {
     if (next() != '\\') {
-      const Character character = character_at(text_, at_);
+      const DecodedCharacter character = decode_character(text_, at_);
       at_ += character.size;
       return character.code;
     }

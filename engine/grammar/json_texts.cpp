@@ -113,7 +113,7 @@ Expression JsonTexts::other_key(const std::vector<std::string>& names) {
     std::size_t length = 0;
     bool is_plain = true;
     for (std::size_t i = 0; i < name.size();) {
-      const Character character = character_at(name, i);
+      const DecodedCharacter character = decode_character(name, i);
       i += character.size;
       is_plain = is_plain && !common(plain_in_strings(), {{character.code, character.code}}).empty();
       if (++length > kLongestOtherName) {
@@ -123,7 +123,7 @@ Expression JsonTexts::other_key(const std::vector<std::string>& names) {
     }
     if (!is_plain) continue;  // a key without escapes cannot be it
     for (std::size_t i = 0; i < name.size();) {
-      const Character character = character_at(name, i);
+      const DecodedCharacter character = decode_character(name, i);
       i += character.size;
       std::unique_ptr<NameTree>& next = at->next[character.code];
       if (next == nullptr) next = std::make_unique<NameTree>();

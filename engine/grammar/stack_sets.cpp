@@ -15,11 +15,7 @@ constexpr std::size_t kMostUnited = std::size_t{1} << 18;  // that are remembere
 
 std::uint64_t hash_of(std::span<const StackSets::Top> tops, bool holds_empty) {
   std::uint64_t hash = holds_empty ? 0x9E3779B97F4A7C15u : 0x517CC1B727220A95u;
-  for (const StackSets::Top& top : tops) {
-    hash = (hash ^ top.node) * 0xFF51AFD7ED558CCDu;
-    hash = ((hash >> 32) ^ hash ^ top.below) * 0xC4CEB9FE1A85EC53u;
-    hash ^= hash >> 29;
-  }
+  for (const StackSets::Top& top : tops) hash = mixed_in(hash, top.node, top.below);
   return hash;
 }
 

@@ -7,6 +7,13 @@
 
 namespace heed::grammar {
 
+/// The hash of a list that goes on with this pair.
+inline std::uint64_t mixed_in(std::uint64_t hash, std::uint32_t first, std::uint32_t second) {
+  hash = (hash ^ first) * 0xFF51AFD7ED558CCDu;
+  hash = ((hash >> 32) ^ hash ^ second) * 0xC4CEB9FE1A85EC53u;
+  return hash ^ hash >> 29;
+}
+
 /// Sets of stacks of return places, each kept once: two are equal where their numbers are. A set is the tops of its
 /// stacks, each once, with the set of what lies below it, so that as many stacks as there are paths take the memory of
 /// the nodes. For one thread.

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "heed/error.h"
+#include "tokenizer/utf8.h"
 
 namespace heed::grammar {
 namespace {
@@ -117,7 +118,7 @@ class PatternParser {
     return parse_plain();
   }
   Ranges parse_plain() {
-    const Character character = character_at(pattern_, at_);
+    const DecodedCharacter character = decode_character(pattern_, at_);
     at_ += character.size;
     return {{character.code, character.code}};
   }

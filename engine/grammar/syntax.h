@@ -89,14 +89,6 @@ std::vector<CodePoints> complement(const std::vector<CodePoints>& ranges);
 /// What is in both of two normal lists.
 std::vector<CodePoints> common(const std::vector<CodePoints>& left, const std::vector<CodePoints>& right);
 
-/// A code point of a valid text and how many bytes it takes.
-struct Character {
-  char32_t code = 0;
-  std::size_t size = 0;
-};
-Character character_at(std::string_view text, std::size_t at);
-void append_utf8(char32_t code, std::string& text);
-
 /// Ranges of bytes, one after the other, which together are the UTF-8 of a range of code points.
 using ByteSequence = std::vector<std::pair<std::uint8_t, std::uint8_t>>;
 /// The UTF-8 of code points that holds no surrogates, as sequences that begin with different bytes or differ later.

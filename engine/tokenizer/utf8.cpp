@@ -34,4 +34,30 @@ std::size_t find_invalid_utf8(std::string_view text) {
   return text.size();
 }
 
+DecodedCharacter decode_character(std::string_view text, std::size_t at) {
+  const std::size_t size = scan_character(text, at).size;
+  const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[at + i]); };
+  if (size == 1) return {byte(0), 1};
+  char32_t code = byte(0) & (0x7Fu >> size);
+  for (std::size_t i = 1; i < size; ++i) code = code << 6 | (byte(i) & 0x3Fu);
+  return {code, size};
+}
+
+void append_utf8(char32_t code, std::string& text) {
+  const auto add = [&](char32_t bits) { text += static_cast<char>(bits); };
+  const auto add_next = [&](unsigned shift) { add(0x80 | (code >> shift & 0x3F)); };
+  if (code < 0x80) return add(code);
+  if (code < 0x800) {
+    add(0xC0 | code >> 6);
+  } else if (code < 0x10000) {
+    add(0xE0 | code >> 12);
+    add_next(6);
+  } else {
+    add(0xF0 | code >> 18);
+    add_next(12);
+    add_next(6);
+  }
+  add_next(0);
+}
+
 }  // namespace heed

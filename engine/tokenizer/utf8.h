@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <string>
 #include <string_view>
 
 namespace heed {
@@ -22,5 +23,13 @@ ScannedCharacter scan_character(std::string_view text, std::size_t at);
 
 /// The offset of the first byte that is not part of a valid character, text.size() when all are.
 std::size_t find_invalid_utf8(std::string_view text);
+
+/// A code point of a valid text and how many bytes it takes.
+struct DecodedCharacter {
+  char32_t code = 0;
+  std::size_t size = 0;
+};
+DecodedCharacter decode_character(std::string_view text, std::size_t at);
+void append_utf8(char32_t code, std::string& text);
 
 }  // namespace heed

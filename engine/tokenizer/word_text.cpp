@@ -33,37 +33,6 @@ struct MarkRange {
 constexpr std::array<MarkRange, 6> kMarks = {
     {{0x300, 0x36F}, {0x1AB0, 0x1ABD}, {0x1DC0, 0x1DFF}, {0x20D0, 0x20DC}, {0xFE00, 0xFE0F}, {0xFE20, 0xFE2F}}};
 
-struct DecodedCharacter {
-  char32_t code;
-  std::size_t size;
-};
-// `text` is valid.
-DecodedCharacter decode_character(std::string_view text, std::size_t at) {
-  const std::size_t size = scan_character(text, at).size;
-  const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[at + i]); };
-  if (size == 1) return {byte(0), 1};
-  char32_t code = byte(0) & (0x7Fu >> size);
-  for (std::size_t i = 1; i < size; ++i) code = code << 6 | (byte(i) & 0x3Fu);
-  return {code, size};
-}
-
-void append_utf8(char32_t code, std::string& text) {
-  const auto add = [&](char32_t bits) { text += static_cast<char>(bits); };
-  if (code < 0x80) return add(code);
-  if (code < 0x800) {
-    add(0xC0 | code >> 6);
-  } else {
-    if (code < 0x10000) {
-      add(0xE0 | code >> 12);
-    } else {
-      add(0xF0 | code >> 18);
-      add(0x80 | (code >> 12 & 0x3F));
-    }
-    add(0x80 | (code >> 6 & 0x3F));
-  }
-  add(0x80 | (code & 0x3F));
-}
-
 bool is_mark(char32_t code) {
   return std::ranges::any_of(kMarks, [&](const MarkRange& range) { return code >= range.first && code <= range.last; });
 }

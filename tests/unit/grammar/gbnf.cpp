@@ -171,7 +171,7 @@ TEST_CASE("the bytes of classes are those of their code points") {
       expected += inside;
       std::string bytes;
       append_utf8(code, bytes);
-      wrong += find_invalid_utf8(bytes) != bytes.size() || character_at(bytes, 0).code != code;
+      wrong += find_invalid_utf8(bytes) != bytes.size() || decode_character(bytes, 0).code != code;
       const auto matching = std::ranges::count_if(sequences, [&](const ByteSequence& sequence) {
         if (sequence.size() != bytes.size()) return false;
         for (std::size_t i = 0; i < bytes.size(); ++i) {
