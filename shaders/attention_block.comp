@@ -56,10 +56,10 @@ vec4 chunk;
 vec4 squares = vec4(0.0);
 uint first_unit_2;  // of the head's columns of W2
 
-void fetch_x(uint unit, bool second, out vec4 xs[UNIT_VECTORS]) {
+void fetch_x(uint vector, bool second, out vec4 xs[FETCHED]) {
   const uint lanes = gl_WorkGroupSize.x;
   const uint lane = gl_SubgroupInvocationID;
-  const uint at = (second ? unit - first_unit_2 : unit) * UNIT_VECTORS;  // in vec4s
+  const uint at = second ? vector - first_unit_2 * UNIT_VECTORS : vector;
   if (at % lanes == 0) {
     chunk = vec4(0.0);
     if (second) {
@@ -72,7 +72,7 @@ void fetch_x(uint unit, bool second, out vec4 xs[UNIT_VECTORS]) {
       }
     }
   }
-  for (uint j = 0; j < UNIT_VECTORS; ++j) xs[j] = subgroupShuffle(chunk, at % lanes + j);
+  for (uint j = 0; j < PART_VECTORS; ++j) xs[j] = subgroupShuffle(chunk, at % lanes + j);
 }
 
 // The row of W that makes element i of `projected`.

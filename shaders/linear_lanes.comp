@@ -3,16 +3,25 @@
 // variant WEIGHT: f32 f16 bf16 q8_0 q4_0 q4_1 q5_0 q5_1 iq4_nl q2_k q3_k q4_k q5_k q6_k
 // variant VECTOR: 4 1
 // without WEIGHT_i?q.* VECTOR_1: rows of blocks are whole vectors
-// variant SAME: read storage
+// variant SAME: read storage shuffle
 //
-// y[t, n] = act(sum_k x[t, k] W[n, k] + bias[n]) + residual[t, n], for few rows t (engine/ops/linear.cpp).
-// A lane owns ROWS weight rows (lanes.glsl). A workgroup takes gl_WorkGroupSize.x * ROWS weight rows and one t. A unit
-// of each weight row (weights.glsl) is fetched once; x once a workgroup, at the same place by all lanes. BY_EXPERT:
-// chosen[t] is the expert of row t.
+// y[t, n] = act(sum_k x[t, k] W[n, k] + bias[n]) + residual[t, n] (engine/ops/linear.cpp).
+// A lane owns ROWS weight rows (lanes.glsl). A workgroup takes gl_WorkGroupSize.x * ROWS weight rows and X_ROWS rows t,
+// for which a unit of each weight row (weights.glsl) is fetched once: 2 * X_ROWS flops an element of the weight. What a row
+// of y becomes does not depend on how many there are. x is fetched once a workgroup, at the same place by all lanes; with
+// SAME_shuffle a workgroup is one subgroup, whose lanes fetch rows of x in turn and hand them on: a fetch for all lanes costs
+// CPU drivers as much as one for each. Workgroups that share weights are neighbours.
+// BY_EXPERT: chosen[t] is the expert of row t. Where X_ROWS is more than one, the rows of a workgroup are a tile with one
+// expert instead: chosen holds, for each tile, that expert (or -1: no tile) and X_ROWS rows of y (or -1, behind the last),
+// see expert_tiles.comp.
 #extension GL_GOOGLE_include_directive : require
+#ifdef SAME_shuffle
+#extension GL_KHR_shader_subgroup_basic : require
+#extension GL_KHR_shader_subgroup_shuffle : require
+#endif
 layout(local_size_x_id = 0) in;
 #include "constants/linear.h"
-#define blocks share  // workgroups that share a t
+#define row_groups share  // groups of X_ROWS rows of x
 
 #define SCALES_APART
 #include "memory.glsl"
@@ -37,54 +46,101 @@ WRITE_F32(6, y);
 
 const uint SUMS = ROWS * (1 + GATED);
 
+#define SEVERAL
 #include "lanes.glsl"
 
-uint t;
-uint x_row;
-vec4 squares = vec4(0.0);
+#ifdef SAME_shuffle
+const uint HOLDERS = gl_WorkGroupSize.x;  // lanes that fetch rows of x
+#define lane gl_SubgroupInvocationID
+#else
+const uint HOLDERS = 1;
+#define lane gl_LocalInvocationID.x
+#endif
+const uint HELD = (X_ROWS + HOLDERS - 1) / HOLDERS;  // rows of x that a lane fetches
+uint x_rows[HELD];
+vec4 squares[HELD];
 
-void fetch_x(uint unit, bool second, out vec4 xs[UNIT_VECTORS]) {
-  for (uint j = 0; j < UNIT_VECTORS; ++j) {
-    xs[j] = LOAD_4(x, x_row, unit * UNIT_VECTORS + j);
-    if (HAS_NORM == 1) {
-      squares += xs[j] * xs[j];
-      xs[j] *= LOAD_4(norm_weight, 0, unit * UNIT_VECTORS + j);
+// The row of y that is row r of the workgroup; rows past the end are `rows` or more.
+uint row_of_y(uint group, uint r) {
+  return BY_EXPERT == 1 && X_ROWS > 1 ? uint(load_i32(chosen, group * (X_ROWS + 1) + 1 + r)) : group * X_ROWS + r;
+}
+
+void fetch_x(uint at, bool second, out vec4 xs[FETCHED]) {
+  vec4 held[HELD * PART_VECTORS];
+  [[unroll]] for (uint j = 0; j < PART_VECTORS; ++j) {
+    [[unroll]] for (uint i = 0; i < HELD; ++i) {
+      vec4 v = LOAD_4(x, x_rows[i], at + j);
+      if (HAS_NORM == 1) {
+        squares[i] += v * v;
+        v *= LOAD_4(norm_weight, 0, at + j);
+      }
+      held[i * PART_VECTORS + j] = v;
+    }
+  }
+  [[unroll]] for (uint t = 0; t < X_ROWS; ++t) {
+    [[unroll]] for (uint j = 0; j < PART_VECTORS; ++j) {
+#ifdef SAME_shuffle
+      xs[t * PART_VECTORS + j] = subgroupShuffle(held[t / HOLDERS * PART_VECTORS + j], t % HOLDERS);
+#else
+      xs[t * PART_VECTORS + j] = held[t * PART_VECTORS + j];
+#endif
     }
   }
 }
 
+// 1 / the root mean square of row t of x, of which all columns were fetched.
+float norm_scale(uint t) {
+  float total = sum_of(squares[t / HOLDERS]);
+#ifdef SAME_shuffle
+  total = subgroupShuffle(total, t % HOLDERS);
+#endif
+  return inversesqrt(total / float(columns) + norm_eps);
+}
+
 void main() {
   const uint group = workgroup_index();
-  t = group / blocks;
-  if (t >= rows) return;
-  const uint begin = group % blocks * gl_WorkGroupSize.x * ROWS;
-  const uint own = begin + gl_LocalInvocationID.x;
-  const uint expert = BY_EXPERT == 1 ? uint(load_i32(chosen, t)) : 0;
-  x_row = BY_EXPERT == 1 ? t / sharers : t;
+  const uint row_group = group % row_groups;
+  const uint begin = group / row_groups * gl_WorkGroupSize.x * ROWS;
+  if (begin >= y_columns()) return;
+  const uint own = begin + lane;
+  const uint expert = BY_EXPERT == 1 ? uint(load_i32(chosen, X_ROWS > 1 ? row_group * (X_ROWS + 1) : row_group)) : 0;
   const int first_row = first_row_of(expert);
   if (BY_EXPERT == 1 && (expert >= experts || has_none_of(first_row, begin, gl_WorkGroupSize.x * ROWS))) return;
-  float sums[SUMS];
+
+  [[unroll]] for (uint i = 0; i < HELD; ++i) {
+    squares[i] = vec4(0.0);
+    // Rows past the end are fetched as the last one and not written.
+    const uint t = min(row_of_y(row_group, min(i * HOLDERS + (HOLDERS > 1 ? lane : 0), X_ROWS - 1)), rows - 1);
+    x_rows[i] = BY_EXPERT == 1 ? t / sharers : t;
+  }
+  float sums[PRODUCTS];
+  [[unroll]] for (uint i = 0; i < PRODUCTS; ++i) sums[i] = 0.0;
   Row row_of[SUMS];
-  for (uint r = 0; r < SUMS; ++r) {
-    sums[r] = 0.0;
-    // Rows past the end repeat the last one and are not written.
+  [[unroll]] for (uint r = 0; r < SUMS; ++r) {
     row_of[r] = weight_row(row_of_column(first_row, own + (r % ROWS) * gl_WorkGroupSize.x) + (r / ROWS) * count, row_units);
   }
   multiply(row_of, 0, row_units, false, sums);
 
-  const float scale = HAS_NORM == 1 ? inversesqrt(sum_of(squares) / float(columns) + norm_eps) : 1.0;
-  for (uint r = 0; r < ROWS; ++r) {
+  float scales[X_ROWS];
+  [[unroll]] for (uint t = 0; t < X_ROWS; ++t) scales[t] = HAS_NORM == 1 ? norm_scale(t) : 1.0;
+  [[unroll]] for (uint r = 0; r < ROWS; ++r) {
     if (!has_column(first_row, own + r * gl_WorkGroupSize.x)) continue;
     const uint n = column_of_y(own + r * gl_WorkGroupSize.x);
-    float value = sums[r] * scale;
-    if (HAS_BIAS == 1) value += load_f32(bias, n);
-    value = activate(ACTIVATION, value);
-    if (GATED == 1) {
-      float linear_part = sums[(r + ROWS) % SUMS] * scale;
-      if (HAS_BIAS == 1) linear_part += load_f32(bias, n + width);
-      value *= linear_part;
+    const float added = HAS_BIAS == 1 ? load_f32(bias, n) : 0.0;
+    const float gate_added = GATED == 1 && HAS_BIAS == 1 ? load_f32(bias, n + width) : 0.0;
+    [[unroll]] for (uint i = 0; i < X_ROWS; ++i) {
+      const uint t = row_of_y(row_group, i);
+      if (t >= rows) continue;
+      float value = sums[r * X_ROWS + i] * scales[i];
+      if (HAS_BIAS == 1) value += added;
+      value = activate(ACTIVATION, value);
+      if (GATED == 1) {
+        float linear_part = sums[(r + ROWS) % SUMS * X_ROWS + i] * scales[i];
+        if (HAS_BIAS == 1) linear_part += gate_added;
+        value *= linear_part;
+      }
+      if (HAS_RESIDUAL == 1) value += load_f32(residual, t * width + n);
+      y[t * width + n] = value;
     }
-    if (HAS_RESIDUAL == 1) value += load_f32(residual, t * width + n);
-    y[t * width + n] = value;
   }
 }

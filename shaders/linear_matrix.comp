@@ -3,20 +3,15 @@
 // variant WEIGHT: f32 f16 bf16 q8_0 q4_0 q4_1 q5_0 q5_1 iq4_nl q2_k q3_k q4_k q5_k q6_k
 // variant VECTOR: 4 1
 // without WEIGHT_i?q.* VECTOR_1: rows of blocks are whole vectors
-// variant SAME: read storage shuffle
+// variant SAME: read storage
 //
 // y[t, n] = act(sum_k x[t, k] W[n, k] + bias[n]) + residual[t, n], for many rows t (engine/ops/linear.cpp).
 // A lane owns ROWS rows t and 4 columns n (gated: 2 and their 2 partners) in registers; a unit of each weight row and
 // a vec4 of each x row are fetched for 16 * ROWS multiply-adds. No shared memory. Workgroups: column groups vary
-// slowest, so that neighbours share weights. With SAME_shuffle a workgroup is one subgroup, whose lanes fetch the x rows
-// in turn and hand them on: a fetch for all lanes costs CPU drivers as much as one for each.
+// slowest, so that neighbours share weights.
 // BY_EXPERT: the rows of a tile have one expert. chosen holds, for each tile, that expert (or -1: no tile) and ROWS rows
 // of y (or -1, behind the last), see expert_tiles.comp.
 #extension GL_GOOGLE_include_directive : require
-#ifdef SAME_shuffle
-#extension GL_KHR_shader_subgroup_basic : require
-#extension GL_KHR_shader_subgroup_shuffle : require
-#endif
 layout(local_size_x_id = 0) in;
 #include "constants/linear.h"
 #define row_groups share  // groups of ROWS rows of x
@@ -51,22 +46,7 @@ uint x_row(uint r) {
   return BY_EXPERT == 1 ? t / sharers : t;
 }
 
-#ifdef SAME_shuffle
-const uint OWN = (ROWS + gl_WorkGroupSize.x - 1) / gl_WorkGroupSize.x;  // rows of x that a lane fetches
-vec4 own_x[OWN];
-uint own_row[OWN];
-#define FETCH_X(k4) fetch_x(k4)
-#define GET_X(r, k4) subgroupShuffle(own_x[(r) / gl_WorkGroupSize.x], (r) % gl_WorkGroupSize.x)
-void fetch_x(uint k4) {
-  for (uint i = 0; i < OWN; ++i) {
-    own_x[i] = LOAD_X(own_row[i], k4);
-  }
-}
-#else
-#define FETCH_X(k4)
-#define GET_X(r, k4) LOAD_X(BY_EXPERT == 1 ? x_rows[r] : min(t0 + (r), rows - 1), k4)
 uint x_rows[ROWS];
-#endif
 
 void main() {
   const uint group = workgroup_index();
@@ -75,18 +55,9 @@ void main() {
   const int first_row = first_row_of(expert);
   const uint group_n0 = (group / row_groups) * gl_WorkGroupSize.x * COLUMNS;
   if (BY_EXPERT == 1 && (expert >= experts || has_none_of(first_row, group_n0, gl_WorkGroupSize.x * COLUMNS))) return;
-#ifdef SAME_shuffle
-  if (group_n0 >= y_columns()) return;  // lanes past the end still fetch x
-  const uint n0 = group_n0 + gl_SubgroupInvocationID * COLUMNS;
-  for (uint i = 0; i < OWN; ++i) {
-    const uint r = i * gl_WorkGroupSize.x + gl_SubgroupInvocationID;
-    own_row[i] = x_row(min(r, ROWS - 1));
-  }
-#else
   const uint n0 = group_n0 + gl_LocalInvocationID.x * COLUMNS;
   if (n0 >= y_columns()) return;
   for (uint r = 0; r < ROWS; ++r) x_rows[r] = x_row(r);
-#endif
 
   Row weight_rows[4];
   for (uint c = 0; c < 4; ++c) {
@@ -120,9 +91,8 @@ void main() {
           w[c] *= u[c].scale;
 #endif
         }
-        FETCH_X(unit * UNIT_VECTORS + j);
         for (uint r = 0; r < ROWS; ++r) {
-          const vec4 xs = GET_X(r, unit * UNIT_VECTORS + j);
+          const vec4 xs = LOAD_X(BY_EXPERT == 1 ? x_rows[r] : min(t0 + r, rows - 1), unit * UNIT_VECTORS + j);
           sums[r] += vec4(dot(w[0], xs), dot(w[1], xs), dot(w[2], xs), dot(w[3], xs));
         }
       }

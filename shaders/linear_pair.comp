@@ -38,10 +38,10 @@ vec4 chunk;
 vec4 squares = vec4(0.0);
 uint h_first;  // columns of h before this workgroup's
 
-void fetch_x(uint unit, bool second, out vec4 xs[UNIT_VECTORS]) {
+void fetch_x(uint vector, bool second, out vec4 xs[FETCHED]) {
   const uint lanes = gl_WorkGroupSize.x;
   const uint lane = gl_SubgroupInvocationID;
-  const uint at = (second ? unit - h_first / (4 * UNIT_VECTORS) : unit) * UNIT_VECTORS;  // in vec4s
+  const uint at = second ? vector - h_first / 4 : vector;
   if (at % lanes == 0) {
     if (second) {
       const uint k = (at + lane) * 4;
@@ -54,7 +54,7 @@ void fetch_x(uint unit, bool second, out vec4 xs[UNIT_VECTORS]) {
       }
     }
   }
-  for (uint j = 0; j < UNIT_VECTORS; ++j) xs[j] = subgroupShuffle(chunk, at % lanes + j);
+  for (uint j = 0; j < PART_VECTORS; ++j) xs[j] = subgroupShuffle(chunk, at % lanes + j);
 }
 
 void main() {

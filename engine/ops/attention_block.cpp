@@ -211,9 +211,10 @@ bool fits_one_dispatch(const AttentionBlock& block, const DeviceCaps& caps, cons
       attention_shared(s, tuning.lanes) + static_cast<std::uint64_t>(2 * s.d + 2 * s.dv) * 4 + 16;
   if (shared > caps.max_shared_memory) return false;
   const std::int64_t at_a_time = lanes * rows_at_a_time(2 * s.d + s.dv, lanes);
-  const std::int64_t products =
-      ((2 * s.d + s.dv) / at_a_time + 1) * (2 * matrix_row_units(block.dtype, block.columns) + 128) +
-      (block.width / at_a_time + 1) * (2 * s.dv / unit + 128) + (block.width / lanes + 1) * (s.heads + 1);
+  const std::int64_t products = ((2 * s.d + s.dv) / at_a_time + 1) *
+                                    multiply_iterations(block.dtype, matrix_row_units(block.dtype, block.columns)) +
+                                (block.width / at_a_time + 1) * multiply_iterations(block.dtype, s.dv / unit) +
+                                (block.width / lanes + 1) * (s.heads + 1);
   return attention_iterations(s, true, tuning.lanes) + static_cast<std::uint64_t>(products) <= caps.max_loop_iterations;
 }
 

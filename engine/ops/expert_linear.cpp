@@ -108,7 +108,7 @@ Binding sort_rows(Lowering& l, const Binding& ids, LinearWork& work) {
   const std::uint64_t rows = work.rows;
   const std::uint64_t experts = work.experts;
   // Mostly full tiles; but a row alone in one costs as much as a full one.
-  const std::uint32_t tile_rows = rows < 3 * experts ? 2 : linear_tile_rows(l, rows / experts);
+  const std::uint32_t tile_rows = rows < 3 * experts ? 2 : linear_tile_rows(l, work, rows / experts);
   // Every expert may have one tile that is not full.
   const auto tiles = u32(std::min(rows, rows / tile_rows + experts));
   const std::uint32_t lanes = l.lanes(u32(std::min<std::uint64_t>(experts, 128)));
@@ -155,7 +155,7 @@ void lower(Lowering& l) {
                      .experts = u32(experts),
                      .sharers = shares_x(l.input(0).shape, ids) ? u32(ids.back()) : 1};
   Binding chosen = l.read(2, View::I32);
-  if (rows / ids.back() >= kMatrixRows && fits_linear_matrix(l, work)) chosen = sort_rows(l, chosen, work);
+  if (rows / ids.back() >= kMatrixRows && fits_tiles(l, work)) chosen = sort_rows(l, chosen, work);
   const View view = linear_view(dtype, columns);
   const LinearEpilogue epilogue = {.activation = static_cast<std::uint32_t>(
                                        activation_named(l.attributes().text(gate ? "gate" : "activation", "none"))),

@@ -229,6 +229,11 @@ std::uint64_t file_bytes(DType dtype, std::int64_t rows, std::int64_t columns) {
   return static_cast<std::uint64_t>(rows * columns) / type.block_elements * type.block_bytes;
 }
 
+std::int64_t multiply_iterations(DType dtype, std::int64_t units) {
+  // Units of two parts have a loop of their own.
+  return (unit_columns(dtype) == 32 ? 5 : 2) * units + 128;
+}
+
 bool can_shuffle_rows(const DeviceCaps& caps, const Tuning& tuning) {
   // A workgroup is a subgroup. Some GPUs run narrower ones than they say; and their fetches for all lanes are cheap.
   return caps.type == DeviceType::Cpu && tuning.shuffle_rows && caps.subgroup_shuffle &&
@@ -264,9 +269,10 @@ bool fits_one_dispatch(const LinearPair& pair, const DeviceCaps& caps, const Tun
   const std::int64_t columns = columns_a_group(pair, tuning);
   if (columns * 4 + 16 > caps.max_shared_memory) return false;
   const std::int64_t rows_at_a_time = tuning.lanes * (pair.gate ? 8 : 4);
-  const std::int64_t iterations = columns / chunk * (2 * matrix_row_units(pair.dtype, pair.columns) + 128) +
-                                  (pair.width / rows_at_a_time + 1) * (2 * columns / unit + 128) +
-                                  (pair.width / tuning.lanes + 1) * (Tuning::kFewestGroups + 1);
+  const std::int64_t iterations =
+      columns / chunk * multiply_iterations(pair.dtype, matrix_row_units(pair.dtype, pair.columns)) +
+      (pair.width / rows_at_a_time + 1) * multiply_iterations(pair.dtype, columns / unit) +
+      (pair.width / tuning.lanes + 1) * (Tuning::kFewestGroups + 1);
   return static_cast<std::uint64_t>(iterations) <= caps.max_loop_iterations;
 }
 

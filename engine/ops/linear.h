@@ -15,6 +15,10 @@ namespace heed::ops {
 /// Bytes of a matrix in a file.
 std::uint64_t file_bytes(DType dtype, std::int64_t rows, std::int64_t columns);
 
+/// The most rounds of loops that multiply() of lanes.glsl goes through for so many units of a weight row, that is
+/// matrix_row_units(), with what its callers do around it.
+std::int64_t multiply_iterations(DType dtype, std::int64_t units);
+
 /// Whether lanes can hand x on to each other in kernels whose lanes have weight rows of their own, and the tuner found
 /// that several products are better done in one dispatch.
 bool can_shuffle_x(DType dtype, const DeviceCaps& caps, const Tuning& tuning);

@@ -30,20 +30,30 @@ void choose_same(const Lowering& l, Dispatch& d) {
   if (storage) d.bindings[kX].view = d.bindings[kNormWeight].view = View::None;
 }
 
+/// Whether lanes have weight rows of their own, and the device's loops are long enough for that.
+bool fits_lanes(const Lowering& l, const LinearWork& work) {
+  return l.tuning().lane_rows && u64(multiply_iterations(work.dtype, matrix_row_units(work.dtype, work.columns))) <=
+                                     l.caps().max_loop_iterations;
+}
+
+/// Whether such lanes multiply their rows by several of x.
+bool fits_lanes_of_several(const Lowering& l, const LinearWork& work) {
+  return l.tuning().x_rows > 1 && fits_lanes(l, work);
+}
+
+bool fits_matrix(const Lowering& l, const LinearWork& work) {
+  return !work.norm && 2 * u64(matrix_row_units(work.dtype, work.columns)) + 64 <= l.caps().max_loop_iterations;
+}
+
 /// Many rows of x: tiles of x rows and output columns in registers.
 bool choose_matrix(const Lowering& l, const LinearWork& work, Kernel& kernel) {
   if (work.experts > 0 ? work.tile_rows == 0 : work.rows < kMatrixRows) return false;
-  if (!fits_linear_matrix(l, work)) return false;
+  if (!fits_matrix(l, work)) return false;
   Dispatch& d = kernel.dispatch;
   d.shader = "linear_matrix";
-  const bool hand_on = can_shuffle_rows(l.caps(), l.tuning());
-  const std::uint32_t lanes = hand_on ? l.caps().subgroup_size : l.lanes(8);
-  if (hand_on) {
-    d.variant.push_back("shuffle");
-  } else {
-    choose_same(l, d);
-  }
-  const std::uint32_t tile_rows = work.experts > 0 ? work.tile_rows : linear_tile_rows(l, work.rows);
+  choose_same(l, d);
+  const std::uint32_t lanes = l.lanes(8);
+  const std::uint32_t tile_rows = work.experts > 0 ? work.tile_rows : linear_tile_rows(l, work, work.rows);
   const std::uint32_t row_groups = work.experts > 0 ? work.tiles : ceil_div(work.rows, tile_rows);
   kernel.constants.lanes = lanes;
   kernel.constants.rows = tile_rows;
@@ -52,20 +62,28 @@ bool choose_matrix(const Lowering& l, const LinearWork& work, Kernel& kernel) {
   return true;
 }
 
-/// Few rows of x, a lane has weight rows of its own. False where the device's loops are too short for that.
-bool choose_lanes(const Lowering& l, const LinearWork& work, Kernel& kernel) {
+/// Lanes have weight rows of their own, which a workgroup multiplies by `x_rows` rows of x.
+void choose_lanes(const Lowering& l, const LinearWork& work, std::uint32_t x_rows, Kernel& kernel) {
   const Tuning& tuning = l.tuning();
-  if (!tuning.lane_rows || 2 * std::uint64_t{kernel.push.row_units} + 128 > l.caps().max_loop_iterations) return false;
   Dispatch& d = kernel.dispatch;
   d.shader = "linear_lanes";
-  choose_same(l, d);
-  const std::uint32_t rows = tuning.rows_a_lane(work.width, work.gate, work.head_rows);
-  const std::uint32_t blocks = u32(ceil_div(columns_of_y(work), std::uint64_t{rows} * tuning.lanes));
-  kernel.constants.lanes = tuning.lanes;
+  const bool hand_on = x_rows > 1 && can_shuffle_rows(l.caps(), tuning);
+  const std::uint32_t lanes = hand_on ? l.caps().subgroup_size : tuning.lanes;
+  if (hand_on) {
+    d.variant.push_back("shuffle");
+  } else {
+    choose_same(l, d);
+  }
+  const std::uint32_t row_groups = work.tile_rows > 0 ? work.tiles : ceil_div(work.rows, x_rows);
+  // Sums that are not too many to keep, and code that is not too long, where there are many rows of x.
+  constexpr std::uint32_t kMostSums = 64;
+  const std::uint32_t rows = std::clamp(kMostSums / (x_rows * (work.gate ? 2 : 1)), 1u,
+                                        tuning.rows_a_lane(work.width, work.gate, work.head_rows));
+  kernel.constants.lanes = lanes;
   kernel.constants.rows = rows;
-  kernel.push.share = blocks;
-  d.groups = l.spread(std::uint64_t{blocks} * work.rows);
-  return true;
+  kernel.constants.x_rows = x_rows;
+  kernel.push.share = row_groups;
+  d.groups = l.spread(ceil_div(columns_of_y(work), std::uint64_t{rows} * lanes) * row_groups);
 }
 
 /// Few rows of x, the lanes of a workgroup share weight rows and go along k.
@@ -95,12 +113,15 @@ bool whole_units(DType dtype, std::int64_t columns) { return columns % unit_colu
 
 View linear_view(DType dtype, std::int64_t columns) { return whole_units(dtype, columns) ? View::F32x4 : View::F32; }
 
-std::uint32_t linear_tile_rows(const Lowering& l, std::uint64_t rows) {
-  return can_shuffle_rows(l.caps(), l.tuning()) && rows >= 16 ? 16 : rows >= 8 ? 8 : 4;
+std::uint32_t linear_tile_rows(const Lowering& l, const LinearWork& work, std::uint64_t rows) {
+  if (!fits_lanes_of_several(l, work)) return rows >= 8 ? 8 : 4;
+  // Of equal tiles, so that none is nearly empty.
+  const std::uint64_t tiles = ceil_div(std::max<std::uint64_t>(rows, 1), std::uint64_t{l.tuning().x_rows});
+  return u32(ceil_div(std::max<std::uint64_t>(rows, 1), tiles));
 }
 
-bool fits_linear_matrix(const Lowering& l, const LinearWork& work) {
-  return !work.norm && 2 * u64(matrix_row_units(work.dtype, work.columns)) + 64 <= l.caps().max_loop_iterations;
+bool fits_tiles(const Lowering& l, const LinearWork& work) {
+  return fits_lanes_of_several(l, work) || fits_matrix(l, work);
 }
 
 Dispatch linear_dispatch(const Lowering& l, const LinearWork& work, const LinearEpilogue& epilogue,
@@ -124,13 +145,22 @@ Dispatch linear_dispatch(const Lowering& l, const LinearWork& work, const Linear
                               .has_norm = work.norm,
                               .gated = work.gate,
                               .band = bindings.weight.band,
-                              .by_expert = work.experts > 0}};
+                              .by_expert = work.experts > 0,
+                              .x_rows = 1}};
   Dispatch& d = kernel.dispatch;
   d.bindings = {bindings.x,    bindings.weight.words, bindings.weight.scales,
                 bindings.bias, bindings.residual,     bindings.norm_weight,
                 bindings.y,    bindings.chosen};
   d.variant = {std::string(dtype_name(work.dtype)), whole_units(work.dtype, work.columns) ? "4" : "1"};
-  if (!choose_matrix(l, work, kernel) && !choose_lanes(l, work, kernel)) choose_vector(l, work, kernel);
+  const bool tiles = work.experts > 0 ? work.tile_rows > 0 : work.rows > 1;
+  if (tiles && fits_lanes_of_several(l, work)) {
+    choose_lanes(l, work, work.experts > 0 ? work.tile_rows : linear_tile_rows(l, work, work.rows), kernel);
+  } else if (choose_matrix(l, work, kernel)) {
+  } else if (fits_lanes(l, work)) {
+    choose_lanes(l, work, 1, kernel);
+  } else {
+    choose_vector(l, work, kernel);
+  }
   d.push_constants = words_of(kernel.push);
   d.specialization = words_of(kernel.constants);
   return d;

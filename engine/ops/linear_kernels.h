@@ -9,9 +9,9 @@
 /// linear_matrix.comp, and how it is dispatched.
 namespace heed::ops {
 
-/// The kernel for one row reads x once a weight row block; from here on rows of x share weights in registers. What a
-/// row gives depends on this alone, not on how many others there are, so that a batch of at least so many gives each
-/// row the same bytes as a smaller one of at least so many.
+/// From so many rows of x on, they share weights in registers on every device. What a row gives depends on this alone,
+/// not on how many others there are, so that a batch of at least so many gives each row the same bytes as a smaller one
+/// of at least so many.
 inline constexpr std::uint32_t kMatrixRows = 4;
 
 /// What one dispatch computes: output columns of some rows of the weight.
@@ -55,12 +55,12 @@ struct LinearEpilogue {
 /// How kernels read x and the norm's weight.
 View linear_view(DType dtype, std::int64_t columns);
 
-/// Rows of x that linear_matrix.comp takes at a time where there are so many.
-std::uint32_t linear_tile_rows(const Lowering& l, std::uint64_t rows);
+/// Rows of x that a workgroup takes at a time where there are so many.
+std::uint32_t linear_tile_rows(const Lowering& l, const LinearWork& work, std::uint64_t rows);
 
-/// Whether that kernel can run on a device, whatever the number of rows: its loops are not too long, and x comes as it
-/// is.
-bool fits_linear_matrix(const Lowering& l, const LinearWork& work);
+/// Whether rows of x that share weights can be run together on a device, however many there are: its loops are long
+/// enough, and the kernel can normalise x where it must.
+bool fits_tiles(const Lowering& l, const LinearWork& work);
 
 /// The dispatch, but for flops and bytes.
 Dispatch linear_dispatch(const Lowering& l, const LinearWork& work, const LinearEpilogue& epilogue,

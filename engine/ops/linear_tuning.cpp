@@ -103,8 +103,14 @@ std::vector<Tuning> pairs_in_one_dispatch(const DeviceCaps& caps, const Tuning& 
   return {candidate};
 }
 
+std::vector<Tuning> rows_of_x(const DeviceCaps&, const Tuning& best) {
+  if (!best.lane_rows) return {};
+  return {with(best, &Tuning::x_rows, Tuning::kMostXRows)};
+}
+
 std::vector<Tuning> rows_from_lane_to_lane(const DeviceCaps& caps, const Tuning& best) {
-  const Tuning candidate = with(best, &Tuning::shuffle_rows, true);
+  Tuning candidate = with(best, &Tuning::shuffle_rows, true);
+  if (best.lane_rows) candidate.x_rows = Tuning::kMostXRows;
   if (!can_shuffle_rows(caps, candidate)) return {};
   return {candidate};
 }
@@ -119,6 +125,7 @@ std::vector<TuningStep> linear_tuning() {
           {"number of workgroups", large_products, number_of_workgroups},
           {"reads of the same place", large_products, reads_of_the_same},
           {"pairs in one dispatch", chained_products, pairs_in_one_dispatch},
+          {"rows of x at a time", products_of_many_rows, rows_of_x},
           {"rows from lane to lane", products_of_many_rows, rows_from_lane_to_lane}};
 }
 

@@ -69,7 +69,9 @@ struct Tuning {
   std::uint32_t rows = 4;            // weight rows that such a workgroup, or lane, multiplies at a time
   std::uint32_t max_groups = 65535;  // spread larger work over loops inside this many workgroups
   bool pairs = false;                // small products of one row, one after the other, in one dispatch
-  bool shuffle_rows = false;  // products of many rows: a subgroup's lanes fetch rows of x in turn and hand them on
+  std::uint32_t x_rows =
+      1;  // products of several rows where `lane_rows`: rows of x that a workgroup takes; 1: as without
+  bool shuffle_rows = false;  // and a subgroup's lanes fetch rows of x in turn and hand them on
   /// Attention of a single row with a cache: the keys of its heads are shared by about so many workgroups in all; 0: a
   /// workgroup has a head.
   std::uint32_t attention_groups = 0;
@@ -77,6 +79,8 @@ struct Tuning {
   /// sequence.
   std::uint32_t sample_groups = 0;
   bool operator==(const Tuning&) const = default;
+
+  static constexpr std::uint32_t kMostXRows = 8;
 
   static constexpr std::int64_t kFewestGroups = 8;  // worth having, so that a CPU driver's threads have equal work
 

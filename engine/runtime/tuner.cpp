@@ -15,12 +15,12 @@
 namespace heed {
 namespace {
 
-constexpr std::uint32_t kVersion = 7;  // of the kernels that were measured
+constexpr std::uint32_t kVersion = 8;  // of the kernels that were measured
 constexpr int kRounds = 6;
 constexpr int kClockRepeats = 3;  // of which the median counts
 constexpr double kWarmUp = 0.1;   // seconds
 constexpr std::uint32_t kMostSharedGroups = 1u << 16;
-constexpr std::size_t kVerdictWords = 12;  // of a verdict in the cache
+constexpr std::size_t kVerdictWords = 13;  // of a verdict in the cache
 
 /// Weights of zeros for a graph.
 MemoryWeights zero_weights(const Graph& graph) {
@@ -143,7 +143,8 @@ std::vector<std::byte> tuning_to_bytes(const Tuning& tuning) {
                                               tuning.shuffle_rows,
                                               tuning.attention_groups,
                                               tuning.sample_groups,
-                                              tuning.row_lanes};
+                                              tuning.row_lanes,
+                                              tuning.x_rows};
   std::vector<std::byte> bytes(sizeof(words));
   std::memcpy(bytes.data(), words, sizeof(words));
   return bytes;
@@ -161,6 +162,7 @@ std::optional<Tuning> tuning_from_bytes(std::span<const std::byte> bytes, const 
                       .rows = words[5],
                       .max_groups = words[6],
                       .pairs = words[7] != 0,
+                      .x_rows = words[12],
                       .shuffle_rows = words[8] != 0,
                       .attention_groups = words[9],
                       .sample_groups = words[10]};
@@ -168,10 +170,10 @@ std::optional<Tuning> tuning_from_bytes(std::span<const std::byte> bytes, const 
     return lanes >= 1 && (!caps.subgroup_arithmetic || lanes % caps.subgroup_size == 0);
   };
   const bool fits = words[0] == kVersion && within_limits(tuning, caps) && workgroup_fits(tuning.lanes) &&
-                    workgroup_fits(tuning.row_lanes) && tuning.rows >= 1 && tuning.rows <= 16 &&
-                    tuning.max_groups >= 1 && tuning.max_groups <= caps.max_workgroup_count[0] &&
-                    tuning.attention_groups <= kMostSharedGroups && tuning.sample_groups <= kMostSharedGroups &&
-                    (!tuning.texel || caps.max_texel_buffer_elements > 0);
+                    workgroup_fits(tuning.row_lanes) && tuning.rows >= 1 && tuning.rows <= 16 && tuning.x_rows >= 1 &&
+                    tuning.x_rows <= Tuning::kMostXRows && tuning.max_groups >= 1 &&
+                    tuning.max_groups <= caps.max_workgroup_count[0] && tuning.attention_groups <= kMostSharedGroups &&
+                    tuning.sample_groups <= kMostSharedGroups && (!tuning.texel || caps.max_texel_buffer_elements > 0);
   return fits ? std::optional<Tuning>(tuning) : std::nullopt;
 }
 

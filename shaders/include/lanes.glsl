@@ -1,19 +1,31 @@
 // Products whose lanes own weight rows and go along k alone: nothing is summed across lanes, which CPU drivers are slow at.
-// Include after weights.glsl (with SCALES_APART) and the constant SUMS, the weight rows of a lane. The kernel defines
-// fetch_x: columns of x that a unit of all those rows is multiplied by.
+// Include after weights.glsl (with SCALES_APART) and the constant SUMS, the weight rows of a lane. Rows of x that these are
+// multiplied by are one, or the constant X_ROWS where SEVERAL is defined before. The kernel defines fetch_x: some columns of
+// those rows of x.
 #ifndef HEED_LANES_GLSL
 #define HEED_LANES_GLSL
+#extension GL_EXT_control_flow_attributes : require
 
-void fetch_x(uint unit, bool second, out vec4 xs[UNIT_VECTORS]);
+#ifdef SEVERAL
+const uint PRODUCTS = SUMS * X_ROWS;
+const uint FETCHED = X_ROWS * PART_VECTORS;
+#else
+#define X_ROWS 1
+#define PRODUCTS SUMS
+#define FETCHED PART_VECTORS
+#endif
+
+// xs[t * PART_VECTORS + j] is vec4 number `at` + j of row t of x; `second` says of which multiply().
+void fetch_x(uint at, bool second, out vec4 xs[FETCHED]);
 
 float sum_of(vec4 v) { return (v.x + v.y) + (v.z + v.w); }
 
-// sums[r] += sum_k x[k] W[r, k] for the columns of units [begin, end). `second` only goes on to fetch_x.
-void multiply(Row row_of[SUMS], uint begin, uint end, bool second, inout float sums[SUMS]) {
+// sums[r * X_ROWS + t] += sum_k x[t, k] W[r, k] for the columns of units [begin, end). `second` only goes on to fetch_x.
+void multiply(Row row_of[SUMS], uint begin, uint end, bool second, inout float sums[PRODUCTS]) {
   for (uint part = begin; part < end; part = (part / SCALED_UNITS + 1) * SCALED_UNITS) {
 #ifdef QUANTISED
     Scales scales_of[SUMS];
-    for (uint r = 0; r < SUMS; ++r) scales_of[r] = load_scales(row_of[r], part);
+    [[unroll]] for (uint r = 0; r < SUMS; ++r) scales_of[r] = load_scales(row_of[r], part);
     const uint part_end = min((part / SCALED_UNITS + 1) * SCALED_UNITS, end);
     for (uint unit = part; unit < part_end; ++unit) {
 #else
@@ -22,21 +34,32 @@ void multiply(Row row_of[SUMS], uint begin, uint end, bool second, inout float s
 #endif
       // All fetches first: CPU drivers call a function for each, and what is alive then is spilled.
       Unit units[SUMS];
-      for (uint r = 0; r < SUMS; ++r) units[r] = load_unit(row_of[r], unit);
-      vec4 xs[UNIT_VECTORS];
-      fetch_x(unit, second, xs);
-      for (uint r = 0; r < SUMS; ++r) {
-        Unit u = units[r];
+      [[unroll]] for (uint r = 0; r < SUMS; ++r) units[r] = load_unit(row_of[r], unit);
 #ifdef QUANTISED
-        scale_unit(u, scales_of[r], unit);
+      [[unroll]] for (uint r = 0; r < SUMS; ++r) scale_unit(units[r], scales_of[r], unit);
 #endif
-        vec4 partial = xs[0] * unit_vector(u, 0);
-        for (uint j = 1; j < UNIT_VECTORS; ++j) partial = fma(xs[j], unit_vector(u, j), partial);
-#ifdef UNIT_SCALED
-        sums[r] = fma(sum_of(partial), u.scale, sums[r]);
+#ifdef TWO_PARTS
+      // A loop that stays one: processors run code slowly that is too long to be kept decoded.
+      [[dont_unroll]] for (uint h = 0; h < UNIT_PARTS; ++h) {
 #else
-        sums[r] += sum_of(partial);
+      const uint h = 0;
+      {
 #endif
+        vec4 xs[FETCHED];
+        fetch_x(unit * UNIT_VECTORS + h * PART_VECTORS, second, xs);
+        [[unroll]] for (uint r = 0; r < SUMS; ++r) {
+          vec4 w[PART_VECTORS];
+          [[unroll]] for (uint j = 0; j < PART_VECTORS; ++j) w[j] = part_vector(units[r], h, j);
+          [[unroll]] for (uint t = 0; t < X_ROWS; ++t) {
+            vec4 partial = xs[t * PART_VECTORS] * w[0];
+            [[unroll]] for (uint j = 1; j < PART_VECTORS; ++j) partial = fma(xs[t * PART_VECTORS + j], w[j], partial);
+#ifdef UNIT_SCALED
+            sums[r * X_ROWS + t] = fma(sum_of(partial), units[r].scale, sums[r * X_ROWS + t]);
+#else
+            sums[r * X_ROWS + t] += sum_of(partial);
+#endif
+          }
+        }
       }
     }
   }

@@ -263,11 +263,21 @@ std::vector<Variant> variants_of(const DeviceCaps& caps) {
       variants.back().tuning.texel = true;
     }
   }
-  if (caps.subgroup_shuffle) {
-    add("rows shuffled").tuning.shuffle_rows = true;
+  for (const std::uint32_t x_rows : {3u, Tuning::kMostXRows}) {
+    Tuning& several = add(fmt::format("{} rows of x", x_rows)).tuning;
+    several.lane_rows = true;
+    several.x_rows = x_rows;
     if (caps.max_texel_buffer_elements > 0) {
-      Tuning& rows = add("rows shuffled, texel").tuning;
-      rows.shuffle_rows = rows.texel = true;
+      add(fmt::format("{} rows of x, texel", x_rows)).tuning = several;
+      variants.back().tuning.texel = true;
+    }
+    if (!caps.subgroup_shuffle) continue;
+    Tuning& shuffled = add(fmt::format("{} rows of x shuffled", x_rows)).tuning;
+    shuffled = several;
+    shuffled.shuffle_rows = true;
+    if (caps.max_texel_buffer_elements > 0) {
+      add(fmt::format("{} rows of x shuffled, texel", x_rows)).tuning = shuffled;
+      variants.back().tuning.texel = true;
     }
   }
   add("3 workgroups").tuning.max_groups = 3;

@@ -12,6 +12,7 @@ CONSTANT(5, has_norm, HAS_NORM, 0)
 CONSTANT(6, gated, GATED, 0)
 CONSTANT(7, band, BAND, 1)
 CONSTANT(8, by_expert, BY_EXPERT, 0)  // a row of y names its weight among several (experts.glsl)
+CONSTANT(9, x_rows, X_ROWS, 1)  // rows of x that a workgroup of linear_lanes.comp takes
 END_SPECIALIZATION
 
 PUSH_CONSTANTS(LinearPush)

@@ -52,6 +52,7 @@ TEST_CASE("lanes with rows of their own have other choices than lanes that share
                                                 {"number of workgroups", 0},
                                                 {"reads of the same place", 1},
                                                 {"pairs in one dispatch", 1},
+                                                {"rows of x at a time", 1},
                                                 {"rows from lane to lane", 1},
                                                 {"lanes of a row", 0},
                                                 {"workgroups of a step's attention", 2},
@@ -64,6 +65,7 @@ TEST_CASE("lanes with rows of their own have other choices than lanes that share
                        .rows = 16,
                        .max_groups = 65535,
                        .pairs = true,
+                       .x_rows = 8,
                        .shuffle_rows = true,
                        .attention_groups = 640,
                        .sample_groups = 2});
@@ -74,6 +76,7 @@ TEST_CASE("lanes with rows of their own have other choices than lanes that share
                                                                               {"number of workgroups", 3},
                                                                               {"reads of the same place", 0},
                                                                               {"pairs in one dispatch", 0},
+                                                                              {"rows of x at a time", 0},
                                                                               {"rows from lane to lane", 0},
                                                                               {"lanes of a row", 3},
                                                                               {"workgroups of a step's attention", 3},
