@@ -9,6 +9,7 @@
 #include "graph/graph.h"
 #include "graph/host_tensor.h"
 #include "ops/fusion.h"
+#include "ops/parts.h"
 #include "ops/tuning.h"
 #include "plan/device_caps.h"
 
@@ -80,6 +81,8 @@ struct Op {
   std::vector<std::size_t> f16_states = {};           // inputs that may be states of f16, two elements a word
   std::vector<Fusion> fusions = {};                   // passes that make its nodes out of others
   std::vector<TuningStep> tuning = {};                // what there is to choose between its kernels
+  /// How a node falls apart where a device cannot bind an operand at once; nullptr: not at all. The best way first.
+  std::vector<PartAxis> (*parts)(const Lowering&) = nullptr;
 
   bool plans_by(std::string_view name, std::size_t input) const;
   bool reads_shape_only(std::string_view name) const;

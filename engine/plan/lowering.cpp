@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cassert>
 #include <limits>
+#include <utility>
 
 #include "graph/integer.h"
 #include "graph/quantised.h"
@@ -16,6 +17,12 @@ namespace {
 std::uint64_t device_bytes(ValueKind kind, const TensorType& type) {
   const std::uint64_t bytes = u64(element_count(type.shape)) * device_element_bytes(kind, type.dtype);
   return std::max<std::uint64_t>(16, round_up(bytes, 16));
+}
+
+Shape dense_strides(const Shape& shape) {
+  Shape strides(shape.size(), 1);
+  for (std::size_t d = shape.size(); d-- > 1;) strides[d - 1] = strides[d] * shape[d];
+  return strides;
 }
 
 }  // namespace
@@ -33,13 +40,21 @@ Lowering::Lowering(Plan& plan, const Graph& graph, const std::vector<TensorType>
 
 bool Lowering::has(std::size_t i) const { return i < node_->inputs.size() && node_->inputs[i] != kNoValue; }
 
+const PartOperand* Lowering::part_of_input(std::size_t i) const {
+  if (part_ == nullptr) return nullptr;
+  const PartOperand& operand = part_->inputs[i];
+  return operand.at || operand.known || operand.order ? &operand : nullptr;
+}
+
 const TensorType& Lowering::input(std::size_t i) const {
   assert(has(i));
+  if (part_ != nullptr) return part_->inputs[i].type;
   return types_[static_cast<std::size_t>(node_->inputs[i])];
 }
 
 const TensorType& Lowering::output(std::size_t i) const {
   assert(wants_output(i));
+  if (part_ != nullptr) return part_->outputs[i].type;
   return types_[static_cast<std::size_t>(node_->outputs[i])];
 }
 
@@ -58,6 +73,9 @@ const TensorType* Lowering::input_of_maker(std::size_t input, std::string_view o
 }
 
 const HostTensor* Lowering::known(std::size_t input) const {
+  if (const PartOperand* operand = has(input) ? part_of_input(input) : nullptr; operand != nullptr) {
+    return operand->known.get();
+  }
   const auto found = has(input) ? known_.find(node_->inputs[input]) : known_.end();
   return found == known_.end() ? nullptr : &found->second;
 }
@@ -71,10 +89,31 @@ void Lowering::fail(std::string_view message) const {
   throw Error(fmt::format("{} '{}' on {}: {}", node_->op, node_->name, caps_.name, message));
 }
 
+void Lowering::fail_too_large(std::string_view message) const {
+  throw TooLarge(fmt::format("{} '{}' on {}: {}", node_->op, node_->name, caps_.name, message));
+}
+
+const LoweredPart* Lowering::set_part(const LoweredPart* part) {
+  node_ = part == nullptr ? whole_node_ : &part->node;
+  return std::exchange(part_, part);
+}
+
+std::optional<WeightOrder> Lowering::weight_order(std::size_t i) const {
+  const Value& value = graph_.value(node_->inputs[i]);
+  if (value.kind != ValueKind::Weight || !value.parts.empty() || known(i) != nullptr) return std::nullopt;
+  if (!is_floating(input(i).dtype)) return std::nullopt;
+  if (const PartOperand* operand = part_of_input(i)) return operand->order;
+  const Shape& shape = input(i).shape;
+  return WeightOrder{shape, shape, dense_strides(shape), 0};
+}
+
+bool Lowering::is_state(std::size_t i) const { return graph_.value(node_->inputs[i]).kind == ValueKind::State; }
+
 std::size_t Lowering::add_tensor(PlanTensor tensor) {
   if (tensor.bytes > caps_.max_memory_allocation) {
-    fail(fmt::format("tensor '{}' needs {} bytes, but the device allocates at most {} at a time; use smaller sizes",
-                     tensor.name, tensor.bytes, caps_.max_memory_allocation));
+    fail_too_large(
+        fmt::format("tensor '{}' needs {} bytes, but the device allocates at most {} at a time; use smaller sizes",
+                    tensor.name, tensor.bytes, caps_.max_memory_allocation));
   }
   plan_.tensors.push_back(std::move(tensor));
   return plan_.tensors.size() - 1;
@@ -111,7 +150,20 @@ std::size_t Lowering::weight_tensor(DeviceWeight weight, const Value& value) {
   tensor.bytes = std::max<std::uint64_t>(16, weight.bytes);
   tensor.source = plan_.weights.size();
   plan_.weights.push_back(std::move(weight));
-  return tensor_of_key_[key] = add_tensor(std::move(tensor));
+  return add_keyed_tensor(key, std::move(tensor));
+}
+
+std::size_t Lowering::add_keyed_tensor(const std::string& key, PlanTensor tensor) {
+  const std::size_t index = add_tensor(std::move(tensor));
+  tensor_of_key_[key] = index;
+  added_keys_.push_back(key);
+  return index;
+}
+
+void Lowering::place_value(std::size_t value, std::size_t tensor, std::uint64_t offset) {
+  placed_values_.emplace_back(value, tensor_of_value_[value], offset_of_value_[value]);
+  tensor_of_value_[value] = static_cast<int>(tensor);
+  offset_of_value_[value] = offset;
 }
 
 Lowering::Place Lowering::place(ValueId id, bool dense_weight) {
@@ -134,7 +186,7 @@ Lowering::Place Lowering::place(ValueId id, bool dense_weight) {
                      : value.kind == ValueKind::State ? Storage::State
                      : is_output                      ? Storage::Output
                                                       : Storage::Arena;
-    tensor_of_value_[index] = static_cast<int>(add_tensor(std::move(tensor)));
+    place_value(index, add_tensor(std::move(tensor)), 0);
   }
   return {static_cast<std::size_t>(tensor_of_value_[index]), offset_of_value_[index], device_bytes(value.kind, type)};
 }
@@ -142,6 +194,13 @@ Lowering::Place Lowering::place(ValueId id, bool dense_weight) {
 Binding Lowering::read(std::size_t i, View view) {
   if (!has(i)) fail(fmt::format("input {} is missing", i));
   if (const HostTensor* tensor = known(i)) return constant(graph_.value(node_->inputs[i]).name, *tensor, view);
+  if (const PartOperand* operand = part_of_input(i)) {
+    if (!operand->at) return ordered_binding(node_->inputs[i], *operand->order, view);
+    Binding binding = *operand->at;
+    binding.access = Access::Read;
+    binding.view = view;
+    return binding;
+  }
   const Place at = place(node_->inputs[i], true);
   return {at.tensor, at.offset, at.size, Access::Read, view};
 }
@@ -155,25 +214,24 @@ Binding Lowering::read_or(std::size_t i, View view, const Binding& otherwise) {
 }
 
 Binding Lowering::write(std::size_t i) {
+  if (part_ != nullptr && part_->outputs[i].at) {
+    Binding binding = *part_->outputs[i].at;
+    binding.access = Access::Write;
+    return binding;
+  }
   const Place at = place(node_->outputs[i], false);
   return {at.tensor, at.offset, at.size, Access::Write, View::None};
 }
 
 Binding Lowering::update(std::size_t i) {
+  assert(part_of_input(i) == nullptr);
   const Place at = place(node_->inputs[i], false);
   return {at.tensor, at.offset, at.size, Access::ReadWrite, View::None};
 }
 
 Lowering::Mark Lowering::mark() const {
-  return {plan_.tensors.size(),
-          plan_.weights.size(),
-          plan_.constants.size(),
-          plan_.dispatches.size(),
-          plan_.index_checks.size(),
-          tensor_of_value_,
-          offset_of_value_,
-          tensor_of_key_,
-          checked_};
+  return {plan_.tensors.size(),      plan_.weights.size(),  plan_.constants.size(), plan_.dispatches.size(),
+          plan_.index_checks.size(), placed_values_.size(), added_keys_.size(),     added_checks_.size()};
 }
 
 void Lowering::rewind(const Mark& mark) {
@@ -182,10 +240,13 @@ void Lowering::rewind(const Mark& mark) {
   plan_.constants.resize(mark.constants);
   plan_.dispatches.resize(mark.dispatches);
   plan_.index_checks.resize(mark.index_checks);
-  tensor_of_value_ = mark.tensor_of_value;
-  offset_of_value_ = mark.offset_of_value;
-  tensor_of_key_ = mark.tensor_of_key;
-  checked_ = mark.checked;
+  for (; placed_values_.size() > mark.placed_values; placed_values_.pop_back()) {
+    const auto& [value, tensor, offset] = placed_values_.back();
+    tensor_of_value_[value] = tensor;
+    offset_of_value_[value] = offset;
+  }
+  for (; added_keys_.size() > mark.added_keys; added_keys_.pop_back()) tensor_of_key_.erase(added_keys_.back());
+  for (; added_checks_.size() > mark.added_checks; added_checks_.pop_back()) checked_.erase(added_checks_.back());
 }
 
 ValuePlace Lowering::place_of(ValueId id) const {
@@ -205,6 +266,7 @@ std::vector<MatrixPiece> Lowering::matrix(std::size_t i, std::int64_t outputs, b
   const Value& value = graph_.value(id);
   const TensorType& type = types_[static_cast<std::size_t>(id)];
   if (value.kind != ValueKind::Weight) fail(fmt::format("'{}' is not a weight", value.name));
+  assert(part_of_input(i) == nullptr);
   DeviceWeight whole = describe_weight(value, type, WeightLayout::Matrix);
   whole.band = band_within(type.dtype, whole.columns, tuning_.weight_band(outputs, gate, head_rows), caps_);
   std::int64_t step = 0;
@@ -236,13 +298,23 @@ std::vector<MatrixPiece> Lowering::matrix(std::size_t i, std::int64_t outputs, b
 }
 
 std::optional<Binding> Lowering::ordered(std::size_t i, WeightOrder order, View view) {
-  const ValueId id = node_->inputs[i];
+  const std::optional<WeightOrder> elements = weight_order(i);
+  if (!elements) return std::nullopt;
+  // Elements of a part that lie together in the file: the first of them is the part's.
+  const Shape dense = dense_strides(elements->sizes);
+  for (std::size_t d = 0; d < dense.size(); ++d) {
+    if (elements->sizes[d] > 1 && elements->strides[d] != dense[d]) return std::nullopt;
+  }
+  order.first += elements->first;
+  return ordered_binding(node_->inputs[i], std::move(order), view);
+}
+
+Binding Lowering::ordered_binding(ValueId id, WeightOrder order, View view) {
   const Value& value = graph_.value(id);
-  if (value.kind != ValueKind::Weight || !value.parts.empty() || known(i) != nullptr) return std::nullopt;
   DeviceWeight weight = describe_weight(value, types_[static_cast<std::size_t>(id)], WeightLayout::Ordered);
   weight.order = std::move(order);
   const std::size_t tensor = weight_tensor(std::move(weight), value);
-  return Binding{tensor, 0, plan_.tensors[tensor].bytes, Access::Read, view};
+  return {tensor, 0, plan_.tensors[tensor].bytes, Access::Read, view};
 }
 
 Binding Lowering::scratch(std::string name, std::uint64_t bytes) {
@@ -295,11 +367,17 @@ Binding Lowering::constant_words(const char* kind, const std::string& name, std:
   std::ranges::copy(words, data.begin());
   plan_.constants.push_back(std::move(data));
   const std::uint64_t size = tensor.bytes;
-  const std::size_t index = tensor_of_key_[key] = add_tensor(std::move(tensor));
-  return {index, 0, size, Access::Read, view};
+  return {add_keyed_tensor(key, std::move(tensor)), 0, size, Access::Read, view};
 }
 
 void Lowering::check_indices(std::size_t i, std::string what, const Shape& sizes, bool from_end) {
+  if (part_ != nullptr) {
+    // The whole input at once: messages count its elements.
+    const LoweredPart* part = set_part(nullptr);
+    check_indices(i, std::move(what), sizes, from_end);
+    set_part(part);
+    return;
+  }
   constexpr std::size_t kMostSizes = 8;  // of shaders/check_indices.comp
   assert(!sizes.empty() && sizes.size() <= kMostSizes);
   const std::int64_t count = element_count(input(i).shape);
@@ -316,6 +394,7 @@ void Lowering::check_indices(std::size_t i, std::string what, const Shape& sizes
   }
   const ValueId id = node_->inputs[i];
   if (count == 0 || graph_.value(id).kind == ValueKind::State || !checked_.emplace(id, sizes, from_end).second) return;
+  added_checks_.emplace_back(id, sizes, from_end);
   const std::string key = "flag";
   const auto flag = tensor_of_key_.find(key);
   if (flag == tensor_of_key_.end()) {
@@ -323,7 +402,7 @@ void Lowering::check_indices(std::size_t i, std::string what, const Shape& sizes
     tensor.name = key;
     tensor.storage = Storage::Flag;
     tensor.bytes = 16;
-    tensor_of_key_[key] = add_tensor(std::move(tensor));
+    add_keyed_tensor(key, std::move(tensor));
   }
   plan_.index_checks.push_back(check);
   Dispatch d;
@@ -349,6 +428,7 @@ Binding Lowering::counter(std::size_t count) {
 }
 
 bool Lowering::alias(std::size_t i, std::size_t from, std::uint64_t offset) {
+  if (part_ != nullptr) return false;
   const ValueId source = node_->inputs[from];
   const ValueId target = node_->outputs[i];
   const bool is_output = std::find(graph_.outputs.begin(), graph_.outputs.end(), target) != graph_.outputs.end();
@@ -357,8 +437,7 @@ bool Lowering::alias(std::size_t i, std::size_t from, std::uint64_t offset) {
   // What has no elements may begin where the tensor ends, and bindings have bytes.
   if (element_count(types_[static_cast<std::size_t>(target)].shape) == 0) offset = 0;
   if ((at.offset + offset) % caps_.buffer_alignment != 0) return false;
-  tensor_of_value_[static_cast<std::size_t>(target)] = static_cast<int>(at.tensor);
-  offset_of_value_[static_cast<std::size_t>(target)] = at.offset + offset;
+  place_value(static_cast<std::size_t>(target), at.tensor, at.offset + offset);
   return true;
 }
 
@@ -420,8 +499,9 @@ void Lowering::emit(Dispatch dispatch) {
     const bool storage = binding.view == View::None || !dispatch.texel;
     storage_buffers += storage;
     if (storage && binding.size > caps_.max_storage_buffer_range) {
-      fail(fmt::format("'{}' binds {} bytes; the device binds at most {} (maxStorageBufferRange); use smaller sizes",
-                       plan_.tensors[binding.tensor].name, binding.size, caps_.max_storage_buffer_range));
+      fail_too_large(
+          fmt::format("'{}' binds {} bytes; the device binds at most {} (maxStorageBufferRange); use smaller sizes",
+                      plan_.tensors[binding.tensor].name, binding.size, caps_.max_storage_buffer_range));
     }
   }
   if (storage_buffers > caps_.max_storage_buffers) {

@@ -4,6 +4,7 @@
 #include <bit>
 #include <concepts>
 #include <map>
+#include <memory>
 #include <optional>
 #include <set>
 #include <span>
@@ -14,9 +15,33 @@
 
 #include "graph/host_tensor.h"
 #include "graph/integer.h"
+#include "heed/error.h"
 #include "plan/plan.h"
 
 namespace heed {
+
+/// A binding, or a buffer that one needs, is larger than the device has. Less of a node's work might fit
+/// (ops/parts.h).
+class TooLarge : public Error {
+ public:
+  using Error::Error;
+};
+
+/// What a part of a node sees of an input or output: some of its elements as a tensor of their own. One of the last
+/// three says where they are; none of them: it is the whole value.
+struct PartOperand {
+  TensorType type;
+  std::optional<Binding> at;
+  std::shared_ptr<const HostTensor> known;  // elements that are known before anything runs
+  std::optional<WeightOrder> order;         // of the file's weight
+};
+
+/// A node with less work than it has in the graph.
+struct LoweredPart {
+  Node node;
+  std::vector<PartOperand> inputs;
+  std::vector<PartOperand> outputs;
+};
 
 /// Rows of a weight matrix in one device buffer, ready to be bound.
 struct MatrixPiece {
@@ -126,9 +151,26 @@ class Lowering {
   /// Throws Error "OP 'NAME' on DEVICE: MESSAGE".
   [[noreturn]] void fail(std::string_view message) const;
 
+  // For ops/parts.h.
+  /// What follows is of this part of the node; nullptr: of the whole. Returns what it was of until now.
+  const LoweredPart* set_part(const LoweredPart* part);
+  const LoweredPart* part() const { return part_; }
+  /// Whether an op may give up with TooLarge and will be asked for less at a time.
+  bool may_split() const { return may_split_; }
+  void set_may_split(bool may) { may_split_ = may; }
+  /// The order of elements of an input that is a weight of the file and not known; nothing for others.
+  std::optional<WeightOrder> weight_order(std::size_t i) const;
+  /// Whether an input is a state.
+  bool is_state(std::size_t i) const;
+  /// Throws TooLarge "OP 'NAME' on DEVICE: MESSAGE".
+  [[noreturn]] void fail_too_large(std::string_view message) const;
+
   // For make_plan alone.
   /// What follows is of this node, and errors name it.
-  void begin(const Node& node) { node_ = &node; }
+  void begin(const Node& node) {
+    node_ = whole_node_ = &node;
+    part_ = nullptr;
+  }
   /// What the nodes from now on are lowered for.
   void set_target(const DeviceCaps& caps, const Tuning& tuning) {
     caps_ = caps;
@@ -136,11 +178,7 @@ class Lowering {
   }
   /// What the plan has so far, to come back to.
   struct Mark {
-    std::size_t tensors, weights, constants, dispatches, index_checks;
-    std::vector<int> tensor_of_value;
-    std::vector<std::uint64_t> offset_of_value;
-    std::map<std::string, std::size_t> tensor_of_key;
-    std::set<std::tuple<ValueId, Shape, bool>> checked;
+    std::size_t tensors, weights, constants, dispatches, index_checks, placed_values, added_keys, added_checks;
   };
   Mark mark() const;
   void rewind(const Mark& mark);
@@ -161,6 +199,10 @@ class Lowering {
   std::size_t add_tensor(PlanTensor tensor);
   std::size_t weight_tensor(DeviceWeight weight, const Value& value);
   DeviceWeight describe_weight(const Value& value, const TensorType& type, WeightLayout layout) const;
+  const PartOperand* part_of_input(std::size_t i) const;
+  std::size_t add_keyed_tensor(const std::string& key, PlanTensor tensor);
+  void place_value(std::size_t value, std::size_t tensor, std::uint64_t offset);
+  Binding ordered_binding(ValueId id, WeightOrder order, View view);
 
   Plan& plan_;
   const Graph& graph_;
@@ -168,11 +210,18 @@ class Lowering {
   const KnownValues& known_;
   DeviceCaps caps_;
   Tuning tuning_;
-  const Node* node_ = nullptr;
+  const Node* node_ = nullptr;  // what is lowered: a node, or a part of whole_node_
+  const Node* whole_node_ = nullptr;
+  const LoweredPart* part_ = nullptr;
+  bool may_split_ = false;
   std::vector<int> tensor_of_value_;            // -1 until used
   std::vector<std::uint64_t> offset_of_value_;  // aliases
   std::map<std::string, std::size_t> tensor_of_key_;
   std::set<std::tuple<ValueId, Shape, bool>> checked_;
+  // What was added to these since the beginning, in order: what a Mark comes back from.
+  std::vector<std::tuple<std::size_t, int, std::uint64_t>> placed_values_;  // and where they were before
+  std::vector<std::string> added_keys_;
+  std::vector<std::tuple<ValueId, Shape, bool>> added_checks_;
 };
 
 }  // namespace heed

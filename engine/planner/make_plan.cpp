@@ -76,7 +76,7 @@ std::optional<std::string> broken_from(std::size_t begin, const Plan& plan, cons
 void lower(Lowering& lowering, const Node& node) {
   lowering.begin(node);
   try {
-    ops::find_op(node.op)->lower(lowering);
+    ops::lower_within_limits(lowering, *ops::find_op(node.op));
   } catch (const Error& error) {
     const std::string prefix = fmt::format("{} '{}'", node.op, node.name);
     if (std::string_view(error.what()).starts_with(prefix)) throw;
