@@ -57,9 +57,16 @@ void lower(Lowering& l) {
   l.emit(std::move(d));
 }
 
+std::vector<PartAxis> parts(const Lowering& l) {
+  std::vector<PartAxis> axes = parts_along(l, 1, [](std::size_t d) { return d == 1; });
+  axes.insert(axes.begin() + 1, part_axis(l, l.output().shape[1], {1, 0, 0, 0, 0}, {1}));
+  return axes;
+}
+
 }  // namespace
 
 extern const Op op_batch_norm;
-const Op op_batch_norm = {{"batch_norm"}, infer, reference, lower};
+const Op op_batch_norm = {
+    .names = {"batch_norm"}, .infer = infer, .reference = reference, .lower = lower, .parts = parts};
 
 }  // namespace heed::ops

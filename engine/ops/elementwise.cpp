@@ -137,11 +137,16 @@ void lower(Lowering& l) {
   l.emit(std::move(d));
 }
 
+std::vector<PartAxis> parts(const Lowering& l) {
+  return parts_along(l, 2, [](std::size_t) { return false; });
+}
+
 }  // namespace
 
 extern const Op op_elementwise;
 const Op op_elementwise = [] {
   Op op{{"cast"}, infer, reference, lower};
+  op.parts = parts;
   for (const Function& function : all_functions()) op.names.push_back(function.name);
   return op;
 }();

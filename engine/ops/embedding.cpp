@@ -57,9 +57,17 @@ void lower(Lowering& l) {
   }
 }
 
+std::vector<PartAxis> parts(const Lowering& l) {
+  std::vector<PartAxis> axes;
+  const Shape& ids = l.input(0).shape;
+  for (std::size_t d = 0; d < ids.size(); ++d) axes.push_back(part_axis(l, ids[d], {d}, {d}));
+  return axes;
+}
+
 }  // namespace
 
 extern const Op op_embedding;
-const Op op_embedding = {{"embedding"}, infer, reference, lower};
+const Op op_embedding = {
+    .names = {"embedding"}, .infer = infer, .reference = reference, .lower = lower, .parts = parts};
 
 }  // namespace heed::ops

@@ -164,9 +164,14 @@ void lower(Lowering& l) {
   l.emit(std::move(d));
 }
 
+std::vector<PartAxis> parts(const Lowering& l) {
+  return {part_axis(l, l.input(0).shape[0], {0, 0}, {0}), part_axis(l, l.input(0).shape[1], {1}, {1})};
+}
+
 }  // namespace
 
 extern const Op op_grid_sample;
-const Op op_grid_sample = {{"grid_sample"}, infer, reference, lower};
+const Op op_grid_sample = {
+    .names = {"grid_sample"}, .infer = infer, .reference = reference, .lower = lower, .parts = parts};
 
 }  // namespace heed::ops

@@ -111,9 +111,26 @@ void lower(Lowering& l) {
   l.emit(std::move(second));
 }
 
+std::vector<PartAxis> parts(const Lowering& l) {
+  const Groups g = groups_of(l.node(), l.input(0).shape);
+  PartAxis groups{
+      g.groups, 1, [attributes = l.attributes(), g](std::int64_t begin, std::int64_t count) {
+        NodePart part;
+        const std::int64_t first = begin * g.channels;
+        const std::int64_t channels = count * g.channels;
+        part.inputs = {PartRange{1, first, channels}, PartRange{0, first, channels}, PartRange{0, first, channels}};
+        part.outputs = {PartRange{1, first, channels}};
+        part.attributes = attributes;
+        part.attributes->set("groups", count);
+        return part;
+      }};
+  return {part_axis(l, l.input(0).shape[0], {0}, {0}), std::move(groups)};
+}
+
 }  // namespace
 
 extern const Op op_group_norm;
-const Op op_group_norm = {{"group_norm"}, infer, reference, lower};
+const Op op_group_norm = {
+    .names = {"group_norm"}, .infer = infer, .reference = reference, .lower = lower, .parts = parts};
 
 }  // namespace heed::ops

@@ -222,6 +222,17 @@ void lower(Lowering& l) {
   }
 }
 
+/// Rows of x; those of the weight are cut by Lowering::matrix.
+std::vector<PartAxis> parts(const Lowering& l) {
+  std::vector<PartAxis> axes;
+  if (l.has(5)) return axes;
+  const Shape& x = l.input(0).shape;
+  for (std::size_t d = 0; d + 1 < x.size(); ++d) {
+    axes.push_back(part_axis(l, x[d], {d, std::nullopt, std::nullopt, d}, {d}));
+  }
+  return axes;
+}
+
 }  // namespace
 
 std::uint64_t file_bytes(DType dtype, std::int64_t rows, std::int64_t columns) {
@@ -285,6 +296,7 @@ const Op op_linear = {.names = {"linear"},
                                   {FusionPhase::Norms, "norm", fuse_norm},
                                   {FusionPhase::Pairs, "pairs", fuse_pairs},
                                   {FusionPhase::Epilogues, "linear activation", fuse_linear_activation}},
-                      .tuning = linear_tuning()};
+                      .tuning = linear_tuning(),
+                      .parts = parts};
 
 }  // namespace heed::ops

@@ -123,6 +123,33 @@ void lower(Lowering& l) {
   emit_product(l, matrices(0, p.a), matrices(1, p.b), l.write(), l.attributes().real("alpha", 1.0), type);
 }
 
+std::vector<PartAxis> parts(const Lowering& l) {
+  const Shape& a = l.input(0).shape;
+  const Shape& b = l.input(1).shape;
+  const Shape& y = l.output().shape;
+  const std::size_t matrix_dims = (a.size() > 1 ? 1u : 0u) + (b.size() > 1 ? 1u : 0u);
+  const std::size_t batches = y.size() - matrix_dims;
+  std::vector<PartAxis> axes;
+  for (std::size_t d = 0; d < batches; ++d) {
+    // Of an operand that has this dimension and is not repeated along it.
+    const auto dim_of = [&](const Shape& x) -> std::optional<std::size_t> {
+      const std::size_t own = x.size() < 2 ? 0 : x.size() - 2;
+      if (own + d < batches || x[own + d - batches] != y[d]) return std::nullopt;
+      return own + d - batches;
+    };
+    axes.push_back(part_axis(l, y[d], {dim_of(a), dim_of(b)}, {d}));
+  }
+  if (a.size() > 1) {
+    const bool turned = l.attributes().integer("transpose_a", 0) != 0;
+    axes.push_back(part_axis(l, y[batches], {turned ? a.size() - 1 : a.size() - 2}, {batches}));
+  }
+  if (b.size() > 1) {
+    const bool turned = l.attributes().integer("transpose_b", 0) != 0;
+    axes.push_back(part_axis(l, y.back(), {std::nullopt, turned ? b.size() - 2 : b.size() - 1}, {y.size() - 1}));
+  }
+  return axes;
+}
+
 std::int64_t count(const Loops& loops) { return element_count(loops.sizes); }
 std::int64_t up_to_four(std::int64_t size) { return ceil_div(size, 4) * 4; }
 
@@ -265,6 +292,6 @@ Binding emit_packed(Lowering& l, const Matrices& matrices, const std::string& na
 }
 
 extern const Op op_matmul;
-const Op op_matmul = {{"matmul"}, infer, reference, lower};
+const Op op_matmul = {.names = {"matmul"}, .infer = infer, .reference = reference, .lower = lower, .parts = parts};
 
 }  // namespace heed::ops

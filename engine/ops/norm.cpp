@@ -65,6 +65,10 @@ void lower(Lowering& l) {
   l.emit(std::move(d));
 }
 
+std::vector<PartAxis> parts(const Lowering& l) {
+  return parts_along(l, 1, [last = l.output().shape.size() - 1](std::size_t d) { return d == last; });
+}
+
 /// Norms of a row, one of what the other made, as a step of generation has them, and of many.
 Graph norms_of_rows(const DeviceCaps&) {
   constexpr std::int64_t kWidth = 4096;
@@ -95,6 +99,7 @@ const Op op_norm = {.names = {"rms_norm", "layer_norm"},
                     .infer = infer,
                     .reference = reference,
                     .lower = lower,
-                    .tuning = {{"lanes of a row", norms_of_rows, lanes_of_a_row}}};
+                    .tuning = {{"lanes of a row", norms_of_rows, lanes_of_a_row}},
+                    .parts = parts};
 
 }  // namespace heed::ops

@@ -149,6 +149,24 @@ void lower(Lowering& l) {
   emit_pad(l, l.read(0, View::I32), l.write(), padding_of(l.input(0).shape, *l.known(1), l.known(3)), mode, value);
 }
 
+/// Along dimensions that are not padded.
+std::vector<PartAxis> parts(const Lowering& l) {
+  const Shape& x = l.input(0).shape;
+  std::vector<bool> padded(x.size(), false);
+  const HostTensor& pads = *l.known(1);
+  const HostTensor* axes = l.known(3);
+  const std::size_t count = pads.data.size() / 2;
+  for (std::size_t i = 0; i < count; ++i) {
+    const std::size_t d = axes == nullptr ? i : *axis_of(to_integer(axes->data[i]), x.size());
+    padded[d] = pads.data[i] != 0.0 || pads.data[count + i] != 0.0;
+  }
+  std::vector<PartAxis> result;
+  for (std::size_t d = 0; d < x.size(); ++d) {
+    if (!padded[d]) result.push_back(part_axis(l, x[d], {d}, {d}));
+  }
+  return result;
+}
+
 }  // namespace
 
 void emit_pad(Lowering& l, const Binding& x, const Binding& y, Padding padding, PadMode mode, const Binding& value) {
@@ -179,6 +197,11 @@ void emit_pad(Lowering& l, const Binding& x, const Binding& y, Padding padding, 
 }
 
 extern const Op op_pad;
-const Op op_pad = {{"pad"}, infer, reference, lower, {{"pad", 1, 1}, {"pad", 3, 3}}};
+const Op op_pad = {.names = {"pad"},
+                   .infer = infer,
+                   .reference = reference,
+                   .lower = lower,
+                   .planned = {{"pad", 1, 1}, {"pad", 3, 3}},
+                   .parts = parts};
 
 }  // namespace heed::ops

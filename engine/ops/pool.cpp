@@ -149,9 +149,18 @@ void lower(Lowering& l) {
   l.emit(std::move(d));
 }
 
+std::vector<PartAxis> parts(const Lowering& l) {
+  if (l.wants_output(1)) return {};  // places count from the beginning of x
+  return {part_axis(l, l.input(0).shape[0], {0}, {0}), part_axis(l, l.input(0).shape[1], {1}, {1})};
+}
+
 }  // namespace
 
 extern const Op op_pool;
-const Op op_pool = {{"max_pool", "average_pool", "lp_pool"}, infer, reference, lower};
+const Op op_pool = {.names = {"max_pool", "average_pool", "lp_pool"},
+                    .infer = infer,
+                    .reference = reference,
+                    .lower = lower,
+                    .parts = parts};
 
 }  // namespace heed::ops

@@ -176,6 +176,22 @@ void lower(Lowering& l) {
                  std::move(s.kept), std::move(s.reduced));
 }
 
+/// Along dimensions that stay.
+std::vector<PartAxis> parts(const Lowering& l) {
+  const Shape& x = l.input(0).shape;
+  const HostTensor* reduced_axes = l.known(1);
+  const std::vector<bool> reduced =
+      reduced_dims(l.node(), x.size(), reduced_axes == nullptr ? nullptr : &reduced_axes->data);
+  const bool keep = l.attributes().integer("keep_dims", 1) != 0;
+  std::vector<PartAxis> axes;
+  std::size_t to = 0;
+  for (std::size_t d = 0; d < x.size(); ++d) {
+    if (!reduced[d]) axes.push_back(part_axis(l, x[d], {d}, {to}));
+    if (!reduced[d] || keep) ++to;
+  }
+  return axes;
+}
+
 /// Numbers of shaders/reduce.comp.
 struct Kernel {
   std::uint32_t combine = 0;
@@ -280,6 +296,11 @@ void emit_reduction(Lowering& l, Reduction reduction, DType type, const Binding&
 }
 
 extern const Op op_reduce;
-const Op op_reduce = {{"reduce"}, infer, reference, lower, {{"reduce", 1, 1}}};
+const Op op_reduce = {.names = {"reduce"},
+                      .infer = infer,
+                      .reference = reference,
+                      .lower = lower,
+                      .planned = {{"reduce", 1, 1}},
+                      .parts = parts};
 
 }  // namespace heed::ops

@@ -9,6 +9,7 @@
 #include <algorithm>
 
 #include "graph/integer.h"
+#include "ops/loops.h"
 #include "ops/op.h"
 #include "ops/resize_table.h"
 #include "ops/strided.h"
@@ -128,9 +129,46 @@ void lower(Lowering& l) {
   }
 }
 
+/// Along dimensions that keep their size.
+std::vector<PartAxis> parts(const Lowering& l) {
+  if (l.attributes().text("keep_aspect_ratio_policy", "stretch") != "stretch") return {};
+  const ResizeInputs inputs = inputs_of([&](std::size_t i) { return l.known(i); });
+  const std::size_t rank = l.input(0).shape.size();
+  std::vector<bool> changes(rank, false);
+  for (const ResizeAxis& t : resize_tables(l.node(), l.input(0).shape, inputs)) changes[t.axis] = t.changes();
+  // Where sizes are given, whose they are.
+  std::vector<std::size_t> named;
+  if (l.attributes().has("axes")) {
+    for (const std::int64_t axis : l.attributes().integers("axes")) named.push_back(*axis_of(axis, rank));
+  } else {
+    for (std::size_t d = 0; d < rank; ++d) named.push_back(d);
+  }
+  std::vector<PartAxis> axes;
+  for (std::size_t d = 0; d < rank; ++d) {
+    if (changes[d]) continue;
+    PartAxis axis = part_axis(l, l.input(0).shape[d], {d}, {d});
+    const auto at = static_cast<std::size_t>(std::ranges::find(named, d) - named.begin());
+    if (inputs.sizes != nullptr && at < named.size()) {
+      axis.part = [whole = axis.part, sizes = *l.known(3), at](std::int64_t begin, std::int64_t count) {
+        NodePart part = whole(begin, count);
+        part.known[3] = sizes;
+        part.known[3].data[at] = static_cast<double>(count);
+        return part;
+      };
+    }
+    axes.push_back(std::move(axis));
+  }
+  return axes;
+}
+
 }  // namespace
 
 extern const Op op_resize;
-const Op op_resize = {{"resize"}, infer, reference, lower, {{"resize", 1, 3}}};
+const Op op_resize = {.names = {"resize"},
+                      .infer = infer,
+                      .reference = reference,
+                      .lower = lower,
+                      .planned = {{"resize", 1, 3}},
+                      .parts = parts};
 
 }  // namespace heed::ops

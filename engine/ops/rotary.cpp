@@ -131,9 +131,22 @@ void lower(Lowering& l) {
   l.emit(std::move(dispatch));
 }
 
+std::vector<PartAxis> parts(const Lowering& l) {
+  const std::int64_t heads = l.attributes().integer("heads");
+  const std::int64_t d = l.input(0).shape[1] / heads;
+  return {{heads, 1, [attributes = l.attributes(), d](std::int64_t begin, std::int64_t count) {
+             NodePart part;
+             part.inputs = {PartRange{1, begin * d, count * d}};
+             part.outputs = {PartRange{1, begin * d, count * d}};
+             part.attributes = attributes;
+             part.attributes->set("heads", count);
+             return part;
+           }}};
+}
+
 }  // namespace
 
 extern const Op op_rotary;
-const Op op_rotary = {{"rotary"}, infer, reference, lower};
+const Op op_rotary = {.names = {"rotary"}, .infer = infer, .reference = reference, .lower = lower, .parts = parts};
 
 }  // namespace heed::ops

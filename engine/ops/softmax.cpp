@@ -77,9 +77,17 @@ void lower(Lowering& l) {
   l.emit(std::move(d));
 }
 
+std::vector<PartAxis> parts(const Lowering& l) {
+  return parts_along(l, 1, [axis = axis_in(l.node(), l.output().shape)](std::size_t d) { return d == axis; });
+}
+
 }  // namespace
 
 extern const Op op_softmax;
-const Op op_softmax = {{"softmax", "log_softmax", "hardmax"}, infer, reference, lower};
+const Op op_softmax = {.names = {"softmax", "log_softmax", "hardmax"},
+                       .infer = infer,
+                       .reference = reference,
+                       .lower = lower,
+                       .parts = parts};
 
 }  // namespace heed::ops

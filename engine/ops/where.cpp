@@ -70,9 +70,13 @@ void lower(Lowering& l) {
   l.emit(std::move(d));
 }
 
+std::vector<PartAxis> parts(const Lowering& l) {
+  return parts_along(l, 3, [](std::size_t) { return false; });
+}
+
 }  // namespace
 
 extern const Op op_where;
-const Op op_where = {{"where"}, infer, reference, lower};
+const Op op_where = {.names = {"where"}, .infer = infer, .reference = reference, .lower = lower, .parts = parts};
 
 }  // namespace heed::ops
