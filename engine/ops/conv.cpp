@@ -12,6 +12,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <optional>
+#include <utility>
 
 #include "constants/conv_plain.h"
 #include "graph/integer.h"
@@ -192,6 +194,86 @@ void lower(Lowering& l) {
   if (!is_floating(l.output().dtype) || !lower_tiles(l, conv)) lower_plain(l, conv);
 }
 
+/// Lines [begin, begin + count) of the result, the first spatial dimension: of x, those that they are made of. Nothing
+/// where that is no convolution with padding of its own.
+std::optional<NodePart> part_of_lines(const Node& node, const Convolution& c, std::int64_t begin, std::int64_t count) {
+  const Window& w = c.window;
+  const std::size_t d = 3 - w.rank;
+  const std::int64_t span = (w.kernel[d] - 1) * w.dilation[d];  // from the first tap to the last
+  std::int64_t first, last, before, after;                      // lines [first, last) of x, and padding around them
+  std::vector<std::int64_t> more(w.rank, 0);                    // output_padding
+  if (c.transposed) {
+    first = std::clamp<std::int64_t>(ceil_div(begin + w.begin[d] - span, w.stride[d]), 0, w.in[d] - 1);
+    last = std::clamp<std::int64_t>((begin + count - 1 + w.begin[d]) / w.stride[d] + 1, first + 1, w.in[d]);
+    before = begin + w.begin[d] - first * w.stride[d];
+    if (before < 0 && first > 0) before += w.stride[d], --first;
+    const std::int64_t whole = w.stride[d] * (last - first - 1) + span + 1;
+    after = whole - before - count;
+    if (after < 0) more[0] = -std::exchange(after, 0);
+  } else {
+    const std::int64_t from = begin * w.stride[d] - w.begin[d];
+    const std::int64_t to = from + (count - 1) * w.stride[d] + span + 1;
+    first = std::clamp<std::int64_t>(from, 0, w.in[d] - 1);
+    last = std::clamp<std::int64_t>(to, first + 1, w.in[d]);
+    before = first - from;
+    after = std::max<std::int64_t>(to - last, 0);
+  }
+  if (before < 0) return std::nullopt;
+  std::vector<std::int64_t> pads = {before};
+  for (std::size_t i = d + 1; i < 3; ++i) pads.push_back(w.begin[i]);
+  pads.push_back(after);
+  for (std::size_t i = d + 1; i < 3; ++i) {
+    const std::int64_t ends = c.transposed ? w.stride[i] * (w.in[i] - 1) + w.span(i) - w.begin[i] - w.out[i]
+                                           : (w.out[i] - 1) * w.stride[i] + w.span(i) - w.begin[i] - w.in[i];
+    pads.push_back(std::max<std::int64_t>(ends, 0));
+    if (c.transposed) more[i - d] = std::max<std::int64_t>(-ends, 0);
+  }
+  NodePart part;
+  part.inputs = {PartRange{2, first, last - first}};
+  part.outputs = {PartRange{2, begin, count}};
+  part.attributes = node.attributes;
+  part.attributes->erase("auto_pad");
+  part.attributes->set("pads", std::move(pads));
+  if (c.transposed) {
+    part.attributes->erase("output_shape");
+    part.attributes->set("output_padding", std::move(more));
+  }
+  return part;
+}
+
+std::vector<PartAxis> parts(const Lowering& l) {
+  const Convolution c = convolution_of(l.node(), l.input(0).shape, l.input(1).shape);
+  const Shape& y = l.output().shape;
+  std::vector<PartAxis> axes = {part_axis(l, c.batch, {0}, {0})};
+  if (c.groups == 1) {
+    axes.push_back(part_axis(l, y[1], {std::nullopt, c.transposed ? 1 : 0, 0}, {1}));
+    axes.back().unit = 4;  // channels of a lane
+  } else {
+    axes.push_back(
+        {c.groups, 1, [attributes = l.attributes(), c](std::int64_t begin, std::int64_t count) {
+           NodePart part;
+           const PartRange in{1, begin * c.channels, count * c.channels};
+           const PartRange out{1, begin * c.outputs, count * c.outputs};
+           const PartRange& weights = c.transposed ? in : out;
+           part.inputs = {in, PartRange{0, weights.begin, weights.count}, PartRange{0, out.begin, out.count}};
+           part.outputs = {out};
+           part.attributes = attributes;
+           part.attributes->set("groups", count);
+           return part;
+         }});
+  }
+  // Every piece must be one that can be.
+  const auto lines = [node = l.node(), c](std::int64_t begin, std::int64_t count) {
+    return part_of_lines(node, c, begin, count);
+  };
+  bool possible = c.window.in_count() > 0;
+  for (std::int64_t i = 0; possible && i < y[2]; ++i) possible = lines(i, 1).has_value();
+  if (possible) {
+    axes.push_back({y[2], 1, [lines](std::int64_t begin, std::int64_t count) { return *lines(begin, count); }});
+  }
+  return axes;
+}
+
 /// An activation function, or leaky_relu, of what a convolution makes becomes its attribute.
 void fuse_conv_activation(const FusionContext& context) {
   std::vector<TensorType> types;
@@ -232,6 +314,7 @@ const Op op_conv = {.names = {"conv", "conv_transpose"},
                     .infer = infer,
                     .reference = reference,
                     .lower = lower,
-                    .fusions = {{FusionPhase::Epilogues, "conv activation", fuse_conv_activation}}};
+                    .fusions = {{FusionPhase::Epilogues, "conv activation", fuse_conv_activation}},
+                    .parts = parts};
 
 }  // namespace heed::ops

@@ -337,7 +337,10 @@ bool lower_tiles(Lowering& l, const Convolution& convolution) {
   }
   const std::int64_t padded = c.batch * c.groups * c.channels * x.size[0] * x.size[1] * x.size[2];
   const std::uint64_t most = std::min(l.caps().max_storage_buffer_range, l.caps().max_memory_allocation);
-  if (static_cast<std::uint64_t>(padded) * 4 > most) return false;
+  if (static_cast<std::uint64_t>(padded) * 4 > most) {
+    if (l.may_split()) l.fail_too_large("x with its padding is too large");
+    return false;
+  }
 
   const Binding zero = l.constant("pad.zero", std::array<std::int32_t, 1>{0}, View::I32);
   const Binding read_x = place_x(l, c, x, zero);
