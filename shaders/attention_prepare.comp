@@ -7,7 +7,7 @@
 // is not), k is turned and stored in row position + t of the key cache, or where `places` says, v is stored in that row of
 // the value cache. PLACES_1 turns nothing, and has no more bindings than every device allows. One
 // invocation a pair of elements: one that is turned together, or, where caches are f16, a word of the cache. Rows past the
-// cache's end are dropped.
+// cache's end, or outside of the piece of it that is bound, are dropped.
 #extension GL_GOOGLE_include_directive : require
 layout(local_size_x_id = 0) in;
 #include "constants/attention_prepare.h"
@@ -75,7 +75,7 @@ void main() {
 #ifndef PLACES_0
   const uint at_row = uint(own) < positions ? uint(load_i32(places, uint(own) * rows + t)) : cache_rows;
 #else
-  const uint at_row = uint(own);
+  const uint at_row = uint(own) - cache_first;  // of rows before the piece a large number
 #endif
 
   if (rest >= q_pairs + k_pairs) {

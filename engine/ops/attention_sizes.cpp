@@ -47,7 +47,9 @@ AttentionPush attention_push(const AttentionSizes& s) {
           .k_first = s.packed ? u32(s.q_width()) : 0,
           .v_first = s.packed ? u32(s.q_width() + s.k_width()) : 0,
           .dims = 0,
-          .runs = 0};
+          .runs = 0,
+          .piece_first = 0,
+          .piece_keys = 0};
 }
 
 void count_keys(const AttentionSizes& s, std::int64_t products, Dispatch& d) {

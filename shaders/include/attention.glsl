@@ -89,6 +89,8 @@ uint key_place(uint t, uint key) {
 #ifdef ATTENTION_GENERAL
   if (TABLED == 1) return uint(load_i32(table, key * rows + t));
   return t / memory_rows * key_rows + key;
+#elif defined(KEY_PIECES)
+  return key - piece_first;
 #else
   return key;
 #endif

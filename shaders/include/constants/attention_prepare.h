@@ -13,11 +13,12 @@ PUSH_CONSTANTS(AttentionPreparePush)
   uint kv_heads;
   uint head_dim;
   uint value_dim;
-  uint cache_rows;
+  uint cache_rows;           // that are bound
   uint positions;            // that `places` has, of each row
   uint dims;                 // turned elements of a head, 0 for none
   uint q_row, k_row, v_row;  // elements from row to row
   uint k_first, v_first;     // first elements of k and v in their buffers
+  uint cache_first;          // row of the whole cache where what is bound of it begins
 END_CONSTANTS
 
 #endif

@@ -23,6 +23,8 @@ PUSH_CONSTANTS(AttentionPush)
   uint dims;              // turned elements of a head, 0 for none
   // attention_split.comp alone:
   uint runs;  // workgroups that share a head's keys
+  // attention_pieces.comp alone:
+  uint piece_first, piece_keys;  // the keys that are bound, of all key_rows
 #ifdef __cplusplus
 END_CONSTANTS
 PUSH_CONSTANTS(AttentionBlockPush)
