@@ -10,6 +10,7 @@
 #include <limits>
 
 #include "graph/convert_dtype.h"
+#include "heed/error.h"
 #include "planner/make_plan.h"
 #include "reference/rounding.h"
 #include "runtime/session.h"
@@ -336,10 +337,44 @@ std::vector<Variant> variants_of(const DeviceCaps& caps) {
     Tuning& own = add_small("small limits, 4 rows a lane, same by storage").tuning;
     own.lane_rows = own.same_storage = true;
   }
+  {
+    Variant& small = add("small bindings");
+    small.cut_bindings = true;
+    small.tuning.max_groups = 29;
+  }
+  {
+    // Pieces that begin where no binding may are copied.
+    Variant& apart = add("small bindings, far apart");
+    apart.cut_bindings = true;
+    apart.caps.buffer_alignment = kMostAlignment;
+    apart.tuning.texel = caps.max_texel_buffer_elements > 0;
+    apart.caps.max_texel_buffer_elements = std::min<std::uint64_t>(caps.max_texel_buffer_elements, 16);
+    apart.tuning.lane_rows = true;
+  }
   return variants;
 }
 
+namespace {
+
+/// For bindings as small as can be, without more dispatches than a test has time for.
+Plan plan_with_small_bindings(const OpCase& op_case, const Variant& variant) {
+  constexpr std::size_t kMostDispatches = 40;
+  for (std::uint64_t range = 256;; range *= 2) {
+    DeviceCaps caps = variant.caps;
+    caps.max_storage_buffer_range = std::min(caps.max_storage_buffer_range, range);
+    try {
+      Plan plan = make_plan(op_case.graph, op_case.dims, caps, variant.tuning);
+      if (plan.dispatches.size() <= kMostDispatches || range >= variant.caps.max_storage_buffer_range) return plan;
+    } catch (const Error&) {
+      if (range >= variant.caps.max_storage_buffer_range) throw;
+    }
+  }
+}
+
+}  // namespace
+
 Plan plan_case(const OpCase& op_case, const Variant& variant) {
+  if (variant.cut_bindings) return plan_with_small_bindings(op_case, variant);
   Plan plan = make_plan(op_case.graph, op_case.dims, variant.caps, variant.tuning);
   if (!variant.cut_weights) return plan;
   // Activations are not cut, so the largest of them must still fit.

@@ -19,11 +19,12 @@ struct Variant {
   DeviceCaps caps;   // those of the device, some abilities taken away
   Tuning tuning;
   bool cut_weights = false;  // bindings no larger than the case's activations need, at least 64 KiB
+  bool cut_bindings = false;  // bindings as small as the case's node can be planned with, from 256 bytes on
 };
 
 /// The variants for a device, the plainest first: storage buffers, texel buffers, either without subgroup arithmetic,
 /// 1, 2 and 8 weight rows a workgroup, wider and narrower workgroups, few workgroups, few of them in x, small bindings
-/// (weights cut in pieces).
+/// (weights, and in others everything, cut in pieces).
 std::vector<Variant> variants_of(const DeviceCaps& caps);
 
 /// How a case went on a device.
