@@ -201,10 +201,13 @@ ResizeAxis table(const Node& node, const Axis& axis) {
 bool ResizeAxis::changes() const {
   if (in != out) return true;
   for (std::int64_t o = 0; o < out; ++o) {
+    float own = 0.0f;  // at an edge several taps may be of the same element
     for (std::int64_t t = 0; t < taps; ++t) {
       const auto i = static_cast<std::size_t>(o * taps + t);
-      if (weight[i] != (index[i] == o ? 1.0f : 0.0f)) return true;
+      if (index[i] != o && weight[i] != 0.0f) return true;
+      if (index[i] == o) own += weight[i];
     }
+    if (own != 1.0f) return true;
   }
   return false;
 }
