@@ -339,6 +339,29 @@ TEST_CASE("every model is planned for every device, and every dispatch fits, or 
   CHECK(refused > 0);
 }
 
+TEST_CASE("devices that bind 128 MiB at a time run 7B with 32768 positions, and read long prompts with logits") {
+  constexpr std::int64_t kContext = 32768;
+  const Graph graph = llama(4096, 32, 32, 32, 11008, 32000, kContext, DType::Q4_0);
+  for (const Described& device : all_devices()) {
+    DeviceCaps caps = usable_caps(device.reported);
+    if (caps.max_storage_buffer_range > std::uint64_t{1} << 27) continue;
+    CAPTURE(device.file);
+    caps.memory = 0;  // what must fit here is every binding
+    for (const CacheType type : {CacheType::F32, CacheType::F16}) {
+      const Graph typed = with_cache_type(graph, type, {});
+      for (const std::int64_t tokens : {1, 64, 2048}) {
+        CAPTURE(tokens);
+        // 2048 rows of logits are 250 MiB.
+        const Bindings dims = {{"tokens", tokens}, {"outputs", tokens}, {"context", kContext}};
+        const Plan plan = make_plan(typed, dims, caps, default_tuning(caps));
+        for (const std::string& problem : misfits(plan, caps)) FAIL_CHECK(problem);
+        CHECK(std::ranges::count(plan.dispatches, "attention_pieces", &Dispatch::shader) ==
+              32 * (type == CacheType::F32 ? 4 : 2));
+      }
+    }
+  }
+}
+
 TEST_CASE("a token of a 7B model on a large GPU: dispatches, barriers, bytes, and work for every core") {
   constexpr std::uint64_t kCores = 132;
   constexpr std::int64_t kKeys = 4096;
