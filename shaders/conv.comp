@@ -9,8 +9,7 @@
 #extension GL_GOOGLE_include_directive : require
 layout(local_size_x_id = 0) in;
 #include "constants/conv.h"
-#include "memory.glsl"
-#include "activation.glsl"
+#include "conv_epilogue.glsl"
 
 READ_F32X4(0, x);
 #ifdef OUTPUTS_4
@@ -26,8 +25,6 @@ READ_F32(1, w);
 const uint OUTPUTS = 1;
 #define part(sum, o) sum
 #endif
-READ_F32(2, bias);
-UPDATE_F32(3, y);
 
 const uint WORDS = (SHIFT + (PIXELS - 1) * STRIDE + (KERNEL - 1) * DILATION) / 4 + 1;
 
@@ -89,13 +86,15 @@ void main() {
   for (uint o = 0; o < OUTPUTS; ++o) {
     const uint n = block * OUTPUTS + o;
     if (n >= outputs) break;
-    const uint at = y_first + (rest * outputs + n) * y_channel + oz * y_slice + oy * y_row;
-    const float before = HAS_BIAS == 1 ? load_f32(bias, group * outputs + n) : 0.0;
+    const uint channel = group * outputs + n;
+    const uint at = y_first + output_channel(rest / groups, channel, groups * outputs, y_channel, y_row) +
+                    oz * y_slice + oy * y_row;
+    const float before = bias_of(channel);
     for (uint p = 0; p < PIXELS; ++p) {
       const uint ox = tile * PIXELS + p;
       if (ox >= width) break;
       const float sum = part(sums[p], o) + (first_channel > 0 ? y[at + ox * y_step] : before);
-      y[at + ox * y_step] = end_channel == channels ? activate(ACTIVATION, sum, slope) : sum;
+      y[at + ox * y_step] = end_channel == channels ? finished(sum, at + ox * y_step) : sum;
     }
   }
 }

@@ -7,25 +7,23 @@
 #extension GL_GOOGLE_include_directive : require
 layout(local_size_x_id = 0) in;
 #include "constants/conv_plain.h"
-#include "memory.glsl"
-#include "activation.glsl"
 
 #ifdef KIND_integer
+#include "memory.glsl"
 READ_I32(0, x);
 READ_I32(1, w);
 READ_I32(2, bias);
-UPDATE_I32(3, y);
+READ_I32(3, joined);
+UPDATE_I32(4, y);
 #define Number int
 #define load load_i32
-#define finish(sum) sum
+#define finished(sum, at) sum
 #else
+#include "conv_epilogue.glsl"
 READ_F32(0, x);
 READ_F32(1, w);
-READ_F32(2, bias);
-UPDATE_F32(3, y);
 #define Number float
 #define load load_f32
-#define finish(sum) activate(ACTIVATION, sum, slope)
 #endif
 
 // The element of x under tap k of output o, or -1.
@@ -53,7 +51,14 @@ void main() {
   const uint batch = row / (groups * outputs);
   const uint taps = uint(kernel[0] * kernel[1] * kernel[2]);
 
-  Number sum = first_channel > 0 ? y[i] : HAS_BIAS == 1 ? load(bias, output_of_all) : Number(0);
+#ifdef KIND_integer
+  const uint at = i;
+#else
+  const uint y_row = uint(out_size[2]) * BLOCK * BLOCK;
+  const uint at = output_channel(batch, output_of_all, groups * outputs, plane * BLOCK * BLOCK, y_row) +
+                  uint(o0 * out_size[1] + o1) * y_row + uint(o2) * BLOCK;
+#endif
+  Number sum = first_channel > 0 ? y[at] : HAS_BIAS == 1 ? load(bias, output_of_all) : Number(0);
   for (uint c = first_channel; c < end_channel; ++c) {
     const int x_first = int((batch * groups + group) * channels + c) * in_size[0] * in_size[1] * in_size[2];
     uint w_at = TRANSPOSED == 1 ? ((group * channels + c) * outputs + output_of_all % outputs) * taps
@@ -70,5 +75,5 @@ void main() {
       }
     }
   }
-  y[i] = end_channel == channels ? finish(sum) : sum;
+  y[at] = end_channel == channels ? finished(sum, at) : sum;
 }

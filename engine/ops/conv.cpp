@@ -7,6 +7,9 @@
 // Attributes strides, dilations, pads, auto_pad, and for conv_transpose output_padding and output_shape, as ONNX has
 // them (ops/window.h); groups (default 1), activation (default "none"; leaky_relu too, with attribute slope). All are
 // real, or all are i32: then y is too, wraps around, and has no activation.
+// By fusion: joined, input 3, of y's shape, with attribute join ("add_before" the activation, "add_after" it, or
+// "multiply"); attribute block, of conv over two dimensions: y is [B, O / block^2, block * out..], whose pixels in
+// blocks were channels, by attribute block_order ("inner" or "outer", ConvEpilogue).
 #include "ops/conv.h"
 
 #include <fmt/format.h>
@@ -15,8 +18,10 @@
 #include <optional>
 #include <utility>
 
+#include "constants/conv_epilogue.h"
 #include "constants/conv_plain.h"
 #include "graph/integer.h"
+#include "heed/error.h"
 #include "ops/activation.h"
 #include "ops/matmul.h"
 #include "ops/op.h"
@@ -41,10 +46,11 @@ Convolution convolution_of(const Node& node, const Shape& x, const Shape& w) {
 
 std::vector<TensorType> infer(const InferContext& c) {
   if (c.node.op == "conv") {
-    c.expect_only(3, {"strides", "dilations", "pads", "auto_pad", "groups", "activation", "slope"});
+    c.expect_only(4, {"strides", "dilations", "pads", "auto_pad", "groups", "activation", "slope", "join", "block",
+                      "block_order"});
   } else {
-    c.expect_only(3, {"strides", "dilations", "pads", "auto_pad", "groups", "activation", "slope", "output_padding",
-                      "output_shape"});
+    c.expect_only(4, {"strides", "dilations", "pads", "auto_pad", "groups", "activation", "slope", "join",
+                      "output_padding", "output_shape"});
   }
   const Shape& x = c.input(0).shape;
   const Shape& w = c.input(1).shape;
@@ -64,8 +70,8 @@ std::vector<TensorType> infer(const InferContext& c) {
   const Convolution conv = convolution_of(c.node, x, w);
   if (c.has(2)) c.expect_shape(2, {conv.groups * conv.outputs}, "bias");
   const bool integers = c.input(0).dtype == DType::I32;
-  const char* const names[] = {"x", "the weight", "the bias"};
-  for (std::size_t i = 0; i < 3; ++i) {
+  const char* const names[] = {"x", "the weight", "the bias", "what is joined"};
+  for (std::size_t i = 0; i < 4; ++i) {
     if (!c.has(i)) continue;
     if (integers) {
       c.expect_integers(i, names[i]);
@@ -73,8 +79,18 @@ std::vector<TensorType> infer(const InferContext& c) {
       c.expect_floats(i, names[i]);
     }
   }
-  if (ConvActivation::of(c.node.attributes).number != 0 && integers) c.fail("integers have no activation");
-  return {{integers ? DType::I32 : DType::F32, conv.window.shape(conv.batch, conv.groups * conv.outputs)}};
+  const ConvEpilogue epilogue = ConvEpilogue::of(c.node.attributes);
+  if (integers && epilogue.activation.number != 0) c.fail("integers have no activation");
+  if (integers && (epilogue.join != kJoinNone || epilogue.block != 1))
+    c.fail("integers are not joined, nor made blocks");
+  const Shape made = conv.window.shape(conv.batch, conv.groups * conv.outputs);
+  if (epilogue.block != 1 && (made.size() != 4 || made[1] % (epilogue.block * epilogue.block) != 0)) {
+    c.fail(fmt::format("{} has no blocks of {} x {} channels", to_string(made), epilogue.block, epilogue.block));
+  }
+  const Shape y = epilogue.shape(made);
+  if (c.has(3) != (epilogue.join != kJoinNone)) c.fail("attribute join and a tensor to join go together");
+  if (c.has(3)) c.expect_shape(3, y, "what is joined");
+  return {{integers ? DType::I32 : DType::F32, y}};
 }
 
 /// Calls f(tap, element of x's spatial dimensions) for the taps of output o that lie within x.
@@ -102,16 +118,39 @@ void for_taps(const Convolution& c, const Triple& o, F f) {
   }
 }
 
+/// Where in y element `pixel` of output `channel` of a picture lies, as shaders/include/conv_epilogue.glsl has it.
+std::size_t place_in_y(const Convolution& c, const ConvEpilogue& e, std::int64_t picture, std::int64_t channel,
+                       const Triple& pixel) {
+  const Triple& out = c.window.out;
+  if (e.block == 1) {
+    const std::int64_t plane = picture * c.groups * c.outputs + channel;
+    return static_cast<std::size_t>(((plane * out[0] + pixel[0]) * out[1] + pixel[1]) * out[2] + pixel[2]);
+  }
+  const std::int64_t of_block = e.block * e.block;
+  const std::int64_t planes = c.groups * c.outputs / of_block;
+  const std::int64_t plane = picture * planes + (e.order == kBlockInner ? channel / of_block : channel % planes);
+  const std::int64_t in_block = e.order == kBlockInner ? channel % of_block : channel / planes;
+  const std::int64_t row = pixel[1] * e.block + in_block / e.block;
+  const std::int64_t column = pixel[2] * e.block + in_block % e.block;
+  return static_cast<std::size_t>((plane * out[1] * e.block + row) * out[2] * e.block + column);
+}
+
+double finished(const ReferenceContext& c, const ConvEpilogue& epilogue, double sum, std::size_t at) {
+  const double other = epilogue.join == kJoinNone ? 0.0 : c.in(3)[at];
+  const double y = epilogue.activation(epilogue.join == kJoinAddBefore ? sum + other : sum);
+  return epilogue.join == kJoinAddAfter ? y + other : epilogue.join == kJoinMultiply ? y * other : y;
+}
+
 void reference(const ReferenceContext& c) {
   const Convolution conv = convolution_of(c.node, c.shape(0), c.shape(1));
-  const ConvActivation activation = ConvActivation::of(c.node.attributes);
+  const ConvEpilogue epilogue = ConvEpilogue::of(c.node.attributes);
   const bool integers = !is_floating(c.outputs[0]->type.dtype);
   const Window& w = conv.window;
-  std::size_t i = 0;
   for (std::int64_t row = 0; row < conv.batch * conv.groups * conv.outputs; ++row) {
     const std::int64_t output = row % (conv.groups * conv.outputs);
+    const std::int64_t picture = row / (conv.groups * conv.outputs);
     const std::int64_t group = output / conv.outputs;
-    const std::int64_t first = (row / (conv.groups * conv.outputs) * conv.groups + group) * conv.channels;
+    const std::int64_t first = (picture * conv.groups + group) * conv.channels;
     for (Triple o = {0, 0, 0}; o[0] < w.out[0]; ++o[0]) {
       for (o[1] = 0; o[1] < w.out[1]; ++o[1]) {
         for (o[2] = 0; o[2] < w.out[2]; ++o[2]) {
@@ -131,7 +170,8 @@ void reference(const ReferenceContext& c) {
               }
             }
           });
-          c.out(0)[i++] = integers ? static_cast<std::int32_t>(integer_sum) : activation(sum);
+          const std::size_t at = place_in_y(conv, epilogue, picture, output, o);
+          c.out(0)[at] = integers ? static_cast<std::int32_t>(integer_sum) : finished(c, epilogue, sum, at);
         }
       }
     }
@@ -161,9 +201,13 @@ void lower_plain(Lowering& l, const Convolution& c) {
     const View view = real ? View::F32 : View::I32;
     d.variant = {real ? "real" : "integer"};
     const Binding x = l.read(0, view);
-    d.bindings = {x, l.read(1, view), l.read_or(2, view, x), l.write()};
-    if (step < channels) d.bindings[3].access = Access::ReadWrite;
-    const ConvActivation activation = ConvActivation::of(l.attributes());
+    d.bindings = {x, l.read(1, view)};
+    for (Binding binding : epilogue_bindings(l, x)) {
+      if (binding.view != View::None) binding.view = view;
+      d.bindings.push_back(binding);
+    }
+    if (step < channels) d.bindings.back().access = Access::ReadWrite;
+    const ConvEpilogue epilogue = ConvEpilogue::of(l.attributes());
     ConvPlainPush push = {};
     push.count = u32(count);
     copy_to_words(w.in, push.in_size);
@@ -177,11 +221,16 @@ void lower_plain(Lowering& l, const Convolution& c) {
     push.outputs = u32(c.outputs);
     push.first_channel = u32(first);
     push.end_channel = u32(end);
-    push.slope = static_cast<float>(activation.slope);
+    push.slope = static_cast<float>(epilogue.activation.slope);
     d.push_constants = words_of(push);
     const std::uint32_t lanes = l.lanes(64);
-    d.specialization = words_of(ConvPlainConstants{
-        .lanes = lanes, .transposed = c.transposed, .has_bias = l.has(2), .activation = activation.number});
+    d.specialization = words_of(ConvPlainConstants{.lanes = lanes,
+                                                   .transposed = c.transposed,
+                                                   .has_bias = l.has(2),
+                                                   .activation = epilogue.activation.number,
+                                                   .join = epilogue.join,
+                                                   .block = u32(epilogue.block),
+                                                   .block_order = epilogue.order});
     d.groups = l.spread(ceil_div(count, lanes));
     d.flops = channels == 0 ? 0 : c.flops() / channels * (end - first);
     l.emit(std::move(d));
@@ -228,9 +277,11 @@ std::optional<NodePart> part_of_lines(const Node& node, const Convolution& c, st
     pads.push_back(std::max<std::int64_t>(ends, 0));
     if (c.transposed) more[i - d] = std::max<std::int64_t>(-ends, 0);
   }
+  const std::int64_t block = ConvEpilogue::of(node.attributes).block;
+  const PartRange out{2, begin * block, count * block};
   NodePart part;
-  part.inputs = {PartRange{2, first, last - first}};
-  part.outputs = {PartRange{2, begin, count}};
+  part.inputs = {PartRange{2, first, last - first}, std::nullopt, std::nullopt, out};
+  part.outputs = {out};
   part.attributes = node.attributes;
   part.attributes->erase("auto_pad");
   part.attributes->set("pads", std::move(pads));
@@ -243,19 +294,31 @@ std::optional<NodePart> part_of_lines(const Node& node, const Convolution& c, st
 
 std::vector<PartAxis> parts(const Lowering& l) {
   const Convolution c = convolution_of(l.node(), l.input(0).shape, l.input(1).shape);
-  const Shape& y = l.output().shape;
-  std::vector<PartAxis> axes = {part_axis(l, c.batch, {0}, {0})};
-  if (c.groups == 1) {
-    axes.push_back(part_axis(l, y[1], {std::nullopt, c.transposed ? 1 : 0, 0}, {1}));
-    axes.back().unit = 4;  // channels of a lane
-  } else {
+  const ConvEpilogue epilogue = ConvEpilogue::of(l.attributes());
+  const std::int64_t of_block = epilogue.block * epilogue.block;  // channels that are a channel of y
+  // Whether channels of y are made by channels that follow each other.
+  const bool together = of_block == 1 || epilogue.order == kBlockInner;
+  std::vector<PartAxis> axes = {part_axis(l, c.batch, {0, std::nullopt, std::nullopt, 0}, {0})};
+  if (c.groups == 1 && together) {
+    axes.push_back(
+        {c.outputs / of_block, 4,  // channels of a lane
+         [c, of_block](std::int64_t begin, std::int64_t count) {
+           NodePart part;
+           const PartRange out{1, begin, count};
+           const PartRange made{0, begin * of_block, count * of_block};
+           part.inputs = {std::nullopt, PartRange{c.transposed ? 1u : 0u, made.begin, made.count}, made, out};
+           part.outputs = {out};
+           return part;
+         }});
+  }
+  if (c.groups > 1 && of_block == 1) {
     axes.push_back(
         {c.groups, 1, [attributes = l.attributes(), c](std::int64_t begin, std::int64_t count) {
            NodePart part;
            const PartRange in{1, begin * c.channels, count * c.channels};
            const PartRange out{1, begin * c.outputs, count * c.outputs};
            const PartRange& weights = c.transposed ? in : out;
-           part.inputs = {in, PartRange{0, weights.begin, weights.count}, PartRange{0, out.begin, out.count}};
+           part.inputs = {in, PartRange{0, weights.begin, weights.count}, PartRange{0, out.begin, out.count}, out};
            part.outputs = {out};
            part.attributes = attributes;
            part.attributes->set("groups", count);
@@ -266,28 +329,13 @@ std::vector<PartAxis> parts(const Lowering& l) {
   const auto lines = [node = l.node(), c](std::int64_t begin, std::int64_t count) {
     return part_of_lines(node, c, begin, count);
   };
+  const std::int64_t line_count = c.window.out[3 - c.window.rank];
   bool possible = c.window.in_count() > 0;
-  for (std::int64_t i = 0; possible && i < y[2]; ++i) possible = lines(i, 1).has_value();
+  for (std::int64_t i = 0; possible && i < line_count; ++i) possible = lines(i, 1).has_value();
   if (possible) {
-    axes.push_back({y[2], 1, [lines](std::int64_t begin, std::int64_t count) { return *lines(begin, count); }});
+    axes.push_back({line_count, 1, [lines](std::int64_t begin, std::int64_t count) { return *lines(begin, count); }});
   }
   return axes;
-}
-
-/// An activation function, or leaky_relu, of what a convolution makes becomes its attribute.
-void fuse_conv_activation(const FusionContext& context) {
-  std::vector<TensorType> types;
-  fuse_into_maker(context.graph, [&](Node& maker, const Node& reader) {
-    const bool leaky = reader.op == "leaky_relu";
-    if (maker.op != "conv" && maker.op != "conv_transpose") return false;
-    if (!leaky && !is_activation(reader.op)) return false;
-    if (maker.attributes.text("activation", "none") != "none") return false;
-    if (types.empty()) types = context.types();
-    if (!is_floating(types[static_cast<std::size_t>(maker.outputs[0])].dtype)) return false;
-    maker.attributes.set("activation", reader.op);
-    if (leaky) maker.attributes.set("slope", reader.attributes.real("alpha", 0.01));
-    return true;
-  });
 }
 
 }  // namespace
@@ -304,6 +352,36 @@ double ConvActivation::operator()(double x) const {
   return x >= 0.0 ? x : x * slope;
 }
 
+ConvEpilogue ConvEpilogue::of(const Attributes& attributes) {
+  ConvEpilogue e;
+  e.activation = ConvActivation::of(attributes);
+  const auto number_of = [&](std::string_view attribute, std::initializer_list<std::string_view> names) {
+    const std::string name = attributes.text(attribute, *names.begin());
+    const auto found = std::ranges::find(names, name);
+    if (found == names.end()) throw Error(fmt::format("there is no {} '{}'", attribute, name));
+    return static_cast<std::uint32_t>(found - names.begin());
+  };
+  e.join = number_of("join", {"none", "add_before", "add_after", "multiply"});
+  e.order = number_of("block_order", {"inner", "outer"});
+  e.block = attributes.integer("block", 1);
+  if (e.block < 1 || e.block > 1 << 10) throw Error(fmt::format("a block of {} pixels", e.block));
+  return e;
+}
+
+Shape ConvEpilogue::shape(Shape made) const {
+  if (block == 1) return made;
+  made[1] /= block * block;
+  for (std::size_t d = 2; d < made.size(); ++d) made[d] *= block;
+  return made;
+}
+
+std::vector<Binding> epilogue_bindings(Lowering& l, const Binding& x) {
+  // Another view of x's memory would be another buffer view for nothing; none is read.
+  Binding none = x;
+  none.view = x.view == View::I32 ? View::I32 : View::F32;
+  return {l.read_or(2, View::F32, none), l.read_or(3, View::F32, none), l.write()};
+}
+
 std::uint64_t Convolution::flops() const {
   const std::int64_t places = transposed ? window.in_count() : window.out_count();
   return saturating_product({2, u64(batch), u64(groups), u64(channels), u64(outputs), u64(places), u64(window.taps())});
@@ -314,7 +392,7 @@ const Op op_conv = {.names = {"conv", "conv_transpose"},
                     .infer = infer,
                     .reference = reference,
                     .lower = lower,
-                    .fusions = {{FusionPhase::Epilogues, "conv activation", fuse_conv_activation}},
+                    .fusions = {{FusionPhase::Epilogues, "conv epilogue", fuse_conv_epilogue}},
                     .parts = parts};
 
 }  // namespace heed::ops

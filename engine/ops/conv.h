@@ -1,6 +1,8 @@
 #pragma once
 
+#include "ops/fusion.h"
 #include "ops/window.h"
+#include "plan/plan.h"
 
 namespace heed {
 class Lowering;
@@ -29,9 +31,33 @@ struct ConvActivation {
   double operator()(double x) const;
 };
 
+/// All that a convolution makes of its sums (shaders/include/conv_epilogue.glsl): activation, then another tensor of
+/// y's shape, input 3, which is added or multiplied, then blocks of channels that become blocks of pixels.
+struct ConvEpilogue {
+  ConvActivation activation;
+  std::uint32_t join = 0;   // kJoin* of constants/conv_epilogue.h
+  std::int64_t block = 1;   // rows and columns of a block of pixels; its channels are block * block
+  std::uint32_t order = 0;  // kBlock* of the same
+
+  /// Attributes of ConvActivation; join ("none", "add_before" the activation, "add_after" it, "multiply"), block
+  /// (default 1), and block_order ("inner": channel (c * block + i) * block + j, or "outer": channel (i * block + j) *
+  /// channels + c, is pixel i, j of channel c). Throws Error for others.
+  static ConvEpilogue of(const Attributes& attributes);
+  /// The shape of y, of what the convolution itself makes: [batch, channels, out..].
+  Shape shape(Shape made) const;
+};
+
+/// Bindings 2, 3 and 4 of every kernel that includes conv_epilogue.glsl: bias, what is joined, and y; `x` stands in for
+/// those that are absent.
+std::vector<Binding> epilogue_bindings(Lowering& l, const Binding& x);
+
 /// Appends the dispatches of shaders/conv.comp, with those that pad x and lay out the weights. False, and nothing is
 /// appended, where that kernel does not fit.
 bool lower_tiles(Lowering& l, const Convolution& conv);
+
+/// What a convolution alone can use of a graph around it becomes part of it (conv_fusions.cpp): an activation, another
+/// tensor of the same shape that is added or multiplied, and pixel shuffle.
+void fuse_conv_epilogue(const FusionContext& context);
 
 }  // namespace ops
 }  // namespace heed

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <iterator>
 #include <numeric>
 
 #include "constants/conv.h"
@@ -43,14 +44,15 @@ struct Phase {
 
 Triple strides_of(const Triple& sizes) { return {sizes[1] * sizes[2], sizes[2], 1}; }
 
-Phase forward_phase(const Window& w) {
+Phase forward_phase(const Window& w, std::int64_t block) {
   Phase phase;
   phase.out = w.out;
   for (std::size_t d = 0; d < 3; ++d) phase.first[d] = -w.begin[d];
   phase.stride = w.stride;
   phase.kernel = w.kernel;
   phase.dilation = w.dilation;
-  phase.y_step = strides_of(w.out);
+  // Rows of a picture of blocks: of a block, and of all blocks beside it.
+  phase.y_step = {w.out[1] * w.out[2] * block * block, w.out[2] * block * block, block};
   phase.w_step = strides_of(w.kernel);
   return phase;
 }
@@ -80,9 +82,9 @@ Phase transposed_phase(const Window& w, const Triple& place) {
   return phase;
 }
 
-std::vector<Phase> phases_of(const Convolution& c) {
+std::vector<Phase> phases_of(const Convolution& c, std::int64_t block) {
   const Window& w = c.window;
-  if (!c.transposed) return {forward_phase(w)};
+  if (!c.transposed) return {forward_phase(w, block)};
   Triple places;
   for (std::size_t d = 0; d < 3; ++d) places[d] = std::min(w.stride[d], w.out[d]);
   if (places[0] > kMostPhases || places[1] > kMostPhases || places[2] > kMostPhases) return {};
@@ -264,9 +266,10 @@ void emit_phase(Lowering& l, const Convolution& c, const Phase& phase, const Pad
     Dispatch d;
     d.shader = "conv";
     d.variant = {c.outputs == 1 ? "1" : "4"};
-    d.bindings = {read_x, weights, l.read_or(2, View::F32, read_x), l.write()};
-    if (step < channels) d.bindings[3].access = Access::ReadWrite;
-    const ConvActivation activation = ConvActivation::of(l.attributes());
+    d.bindings = {read_x, weights};
+    std::ranges::copy(epilogue_bindings(l, read_x), std::back_inserter(d.bindings));
+    if (step < channels) d.bindings.back().access = Access::ReadWrite;
+    const ConvEpilogue epilogue = ConvEpilogue::of(l.attributes());
     d.push_constants = words_of(ConvPush{
         .count = i32(count),
         .blocks = i32(blocks),
@@ -293,11 +296,11 @@ void emit_phase(Lowering& l, const Convolution& c, const Phase& phase, const Pad
         .y_step = i32(phase.y_step[2]),
         .y_row = i32(phase.y_step[1]),
         .y_slice = i32(phase.y_step[0]),
-        .y_channel = i32(c.window.out_count()),
+        .y_channel = i32(c.window.out_count() * epilogue.block * epilogue.block),
         .outputs = i32(c.outputs),
         .first_channel = i32(first),
         .end_channel = i32(end),
-        .slope = static_cast<float>(activation.slope),
+        .slope = static_cast<float>(epilogue.activation.slope),
     });
     const std::uint32_t lanes = l.lanes(8);
     d.specialization = words_of(ConvConstants{
@@ -310,7 +313,10 @@ void emit_phase(Lowering& l, const Convolution& c, const Phase& phase, const Pad
         .rows = u32(fetch.rows),
         .deep = fetch.deep,
         .has_bias = l.has(2),
-        .activation = activation.number,
+        .activation = epilogue.activation.number,
+        .join = epilogue.join,
+        .block = u32(epilogue.block),
+        .block_order = epilogue.order,
     });
     d.groups = l.spread(static_cast<std::uint64_t>(ceil_div(count, std::int64_t{lanes})));
     d.flops = saturating_product({2, u64(c.batch), u64(c.groups), u64(c.outputs), u64(phase.out[0]), u64(phase.out[1]),
@@ -322,8 +328,9 @@ void emit_phase(Lowering& l, const Convolution& c, const Phase& phase, const Pad
 }  // namespace
 
 bool lower_tiles(Lowering& l, const Convolution& convolution) {
-  const Convolution c = flattened(convolution);
-  const std::vector<Phase> phases = phases_of(c);
+  const std::int64_t block = ConvEpilogue::of(l.attributes()).block;
+  const Convolution c = block == 1 ? flattened(convolution) : convolution;
+  const std::vector<Phase> phases = phases_of(c, block);
   if (phases.empty() || c.channels == 0 || c.window.in_count() == 0) return false;
   PaddedX x = padded_x(phases);
   for (const Phase& phase : phases) {

@@ -101,7 +101,9 @@ Rounding rounding_of(const Node& node, const std::vector<Shape>& inputs, const s
     if (op == "conv_transpose" && !input(1).empty() && input(1).size() > 1) {
       terms = elements(input(1)) / static_cast<double>(std::max<std::int64_t>(1, input(1)[1]));
     }
-    return with_activation(sum_of(terms));
+    Rounding rounding = with_activation(sum_of(terms));
+    if (node.attributes.has("join")) rounding.result += 1.0;  // another tensor, by fusion
+    return rounding;
   }
   if (one_of(op, {"rms_norm", "layer_norm"})) return sum_of(last(input(0)), 6.0);
   if (one_of(op, {"group_norm", "instance_norm"})) return sum_of(elements(input(0)), 6.0);

@@ -110,6 +110,53 @@ void add_forward(std::vector<OpCase>& cases) {
   }
 }
 
+/// What fusion joins to a convolution: another tensor, and pixels out of channels; in tiles and plain.
+void add_epilogues(std::vector<OpCase>& cases) {
+  const auto add = [&](const std::string& op, const Sizes& x, const Sizes& w, const Sizes& joined,
+                       Attributes attributes) {
+    OpCase c = make({op, x, w, attributes});
+    if (!joined.empty()) {
+      GraphBuilder b(std::move(c.graph));
+      Node& node = b.graph().nodes[0];
+      node.inputs.resize(4, kNoValue);
+      node.inputs[3] = b.input("joined", DType::F32, symbolic(joined));
+      c.graph = std::move(b).finish();
+    }
+    cases.push_back(std::move(c));
+  };
+  const Sizes pads = {1, 1, 1, 1};
+  for (const char* join : {"add_before", "add_after", "multiply"}) {
+    for (const char* activation : {"none", "leaky_relu", "sigmoid"}) {
+      const Attributes a = {{"pads", pads}, {"join", join}, {"activation", activation}};
+      add("conv", {2, 5, 9, 11}, {7, 5, 3, 3}, {2, 7, 9, 11}, a);
+    }
+    const Attributes relu = {{"join", join}, {"activation", "relu"}};
+    add("conv", {1, 16, 6, 10}, {13, 16, 1, 1}, {1, 13, 6, 10}, relu);
+    add("conv", {1, 12, 5, 8}, {1, 12, 1, 1}, {1, 1, 5, 8}, relu);
+    add("conv", {1, 3, 4, 70}, {2, 3, 1, 40}, {1, 2, 4, 31}, relu);  // plain
+    add("conv_transpose", {2, 6, 8, 7}, {6, 3, 4, 4}, {2, 3, 16, 14},
+        {{"strides", Sizes{2, 2}}, {"pads", pads}, {"join", join}, {"activation", "tanh"}});
+    add("conv", {1, 70000, 1}, {1, 70000, 1}, {1, 1, 1}, relu);  // sums of several dispatches are joined once
+    add("conv", {1, 8, 7, 8}, {8, 4, 3, 3}, {1, 8, 7, 8}, {{"pads", pads}, {"groups", kTwo}, {"join", join}});
+  }
+  for (const char* order : {"inner", "outer"}) {
+    const auto blocks = [&](std::int64_t block) {
+      return Attributes{{"pads", pads}, {"block", block}, {"block_order", order}};
+    };
+    add("conv", {1, 5, 6, 9}, {12, 5, 3, 3}, {}, blocks(2));
+    add("conv", {2, 5, 4, 8}, {9, 5, 3, 3}, {}, blocks(3));
+    add("conv", {2, 8, 5, 6}, {8, 4, 3, 3}, {}, blocks(2));
+    cases.back().graph.nodes[0].attributes.set("groups", kTwo);
+    cases.back().name += " in two groups";
+    add("conv", {1, 6, 5, 7}, {4, 6, 3, 3}, {1, 1, 10, 14}, blocks(2));
+    cases.back().graph.nodes[0].attributes.set("join", "add_after");
+    cases.back().graph.nodes[0].attributes.set("activation", "silu");
+    cases.back().name += " joined";
+    add("conv", {1, 6, 4, 4}, {16, 6, 1, 1}, {}, {{"block", std::int64_t{4}}, {"block_order", order}});
+    add("conv", {1, 3, 4, 70}, {8, 3, 1, 40}, {}, {{"block", kTwo}, {"block_order", order}});  // plain
+  }
+}
+
 void add_transposed(std::vector<OpCase>& cases) {
   const auto add = [&](const Sizes& x, const Sizes& w, const Attributes& attributes = {}, bool bias = true) {
     cases.push_back(make({"conv_transpose", x, w, attributes, bias}));
@@ -194,6 +241,7 @@ std::vector<OpCase> cases_conv() {
   add_forward(cases);
   add_transposed(cases);
   add_integer_convolutions(cases);
+  add_epilogues(cases);
   return cases;
 }
 

@@ -12,6 +12,9 @@ SPECIALIZATION_CONSTANTS(ConvConstants)
   CONSTANT(7, deep, DEEP, 0)          // 0: those are all rows of the kernel
   CONSTANT(8, has_bias, HAS_BIAS, 0)
   CONSTANT(9, activation, ACTIVATION, 0)
+  CONSTANT(10, join, JOIN, 0)
+  CONSTANT(11, block, BLOCK, 1)
+  CONSTANT(12, block_order, BLOCK_ORDER, 0)
 END_SPECIALIZATION
 
 PUSH_CONSTANTS(ConvPush)

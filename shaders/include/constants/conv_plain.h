@@ -6,6 +6,9 @@ SPECIALIZATION_CONSTANTS(ConvPlainConstants)
   CONSTANT(1, transposed, TRANSPOSED, 0)
   CONSTANT(2, has_bias, HAS_BIAS, 0)
   CONSTANT(3, activation, ACTIVATION, 0)
+  CONSTANT(4, join, JOIN, 0)
+  CONSTANT(5, block, BLOCK, 1)
+  CONSTANT(6, block_order, BLOCK_ORDER, 0)
 END_SPECIALIZATION
 
 PUSH_CONSTANTS(ConvPlainPush)
