@@ -83,6 +83,9 @@ struct Op {
   std::vector<TuningStep> tuning = {};                // what there is to choose between its kernels
   /// How a node falls apart where a device cannot bind an operand at once; nullptr: not at all. The best way first.
   std::vector<PartAxis> (*parts)(const Lowering&) = nullptr;
+  /// From which element of output 0 on each input lies there, unchanged and whole; whoever makes one may then write it
+  /// there (Lowering::place_within). nullptr, or none, where they do not lie there.
+  std::vector<std::int64_t> (*places)(const Node&, const std::vector<const TensorType*>& inputs) = nullptr;
 
   bool plans_by(std::string_view name, std::size_t input) const;
   bool reads_shape_only(std::string_view name) const;

@@ -204,14 +204,37 @@ void lower(Lowering& l) {
   std::int64_t start = 0;
   for (std::size_t i = 0; i < l.node().inputs.size(); ++i) {
     const Shape& from = l.input(i).shape;
-    emit_copy(l, l.read(i, View::I32), l.write(), {{from, {dense_strides(from), to}}, 0, start * to[axis]});
+    if (!l.lies_in_output(i, static_cast<std::uint64_t>(start * to[axis]) * 4)) {
+      emit_copy(l, l.read(i, View::I32), l.write(), {{from, {dense_strides(from), to}}, 0, start * to[axis]});
+    }
     start += from[axis];
   }
+}
+
+/// Operands of concat are whole runs of the result where nothing but sizes of 1 is outside the axis.
+std::vector<std::int64_t> places(const Node& node, const std::vector<const TensorType*>& inputs) {
+  if (node.op != "concat") return {};
+  const std::size_t axis = axis_in(node, inputs[0]->shape.size());
+  for (std::size_t d = 0; d < axis; ++d) {
+    if (inputs[0]->shape[d] != 1) return {};
+  }
+  std::vector<std::int64_t> starts;
+  std::int64_t start = 0;
+  for (const TensorType* input : inputs) {
+    starts.push_back(start);
+    start += element_count(input->shape);
+  }
+  return starts;
 }
 
 }  // namespace
 
 extern const Op op_slice;
-const Op op_slice = {{"slice", "split", "concat"}, infer, reference, lower, {{"slice", 1, 4}, {"split", 1, 1}}};
+const Op op_slice = {.names = {"slice", "split", "concat"},
+                     .infer = infer,
+                     .reference = reference,
+                     .lower = lower,
+                     .planned = {{"slice", 1, 4}, {"split", 1, 1}},
+                     .places = places};
 
 }  // namespace heed::ops

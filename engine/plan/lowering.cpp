@@ -176,6 +176,10 @@ Lowering::Place Lowering::place(ValueId id, bool dense_weight) {
     const std::size_t tensor = weight_tensor(describe_weight(value, type, WeightLayout::Dense), value);
     return {tensor, 0, plan_.tensors[tensor].bytes};
   }
+  if (const auto part = within_.find(id); tensor_of_value_[index] < 0 && part != within_.end()) {
+    const Place whole = place(part->second.first, false);
+    place_value(index, whole.tensor, whole.offset + part->second.second);
+  }
   if (tensor_of_value_[index] < 0) {
     PlanTensor tensor;
     tensor.name = value.name;
@@ -439,6 +443,25 @@ bool Lowering::alias(std::size_t i, std::size_t from, std::uint64_t offset) {
   if ((at.offset + offset) % caps_.buffer_alignment != 0) return false;
   place_value(static_cast<std::size_t>(target), at.tensor, at.offset + offset);
   return true;
+}
+
+void Lowering::place_within(ValueId part, ValueId whole, std::uint64_t offset) {
+  const TensorType& type = types_[static_cast<std::size_t>(part)];
+  const bool is_output = std::find(graph_.outputs.begin(), graph_.outputs.end(), part) != graph_.outputs.end();
+  if (graph_.value(part).kind != ValueKind::Intermediate || is_output || known_.contains(part)) return;
+  // Kernels may write whole vectors of four.
+  const std::uint64_t bytes = u64(element_count(type.shape)) * 4;
+  if (bytes == 0 || bytes % 16 != 0 || offset % caps_.buffer_alignment != 0) return;
+  within_.try_emplace(part, whole, offset);
+}
+
+bool Lowering::lies_in_output(std::size_t input, std::uint64_t offset) {
+  if (part_ != nullptr) return false;  // of a part, the output may be elsewhere for now
+  const auto part = within_.find(node_->inputs[input]);
+  if (part == within_.end() || part->second.first != node_->outputs[0]) return false;
+  const Place at = place(node_->inputs[input], false);
+  const Place whole = place(node_->outputs[0], false);
+  return at.tensor == whole.tensor && at.offset == whole.offset + offset;
 }
 
 std::array<std::uint32_t, 3> Lowering::spread(std::uint64_t count) const {

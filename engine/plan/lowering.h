@@ -11,6 +11,7 @@
 #include <string>
 #include <tuple>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "graph/host_tensor.h"
@@ -128,6 +129,9 @@ class Lowering {
   /// bindings forbids it or the input is not an intermediate; then the op copies.
   bool alias(std::size_t i, std::size_t from, std::uint64_t offset);
 
+  /// Whether an input was written to where it lies in output 0, from byte `offset` on (place_within).
+  bool lies_in_output(std::size_t input, std::uint64_t offset);
+
   /// Appends a dispatch after checking it against the device's limits; label and texel access are set here.
   void emit(Dispatch dispatch);
   /// Spreads `count` workgroups over x and y so that no dimension exceeds the device; the shader uses workgroup_index()
@@ -176,6 +180,10 @@ class Lowering {
     caps_ = caps;
     tuning_ = tuning;
   }
+  /// Lets whoever makes `part` write it to the bytes of `whole` from `offset` on, so that nobody copies it there. The
+  /// first wish for a part counts. Nothing happens where bindings cannot begin there, or where `part` is no
+  /// intermediate that only nodes of the graph read.
+  void place_within(ValueId part, ValueId whole, std::uint64_t offset);
   /// What the plan has so far, to come back to.
   struct Mark {
     std::size_t tensors, weights, constants, dispatches, index_checks, placed_values, added_keys, added_checks;
@@ -216,6 +224,7 @@ class Lowering {
   bool may_split_ = false;
   std::vector<int> tensor_of_value_;            // -1 until used
   std::vector<std::uint64_t> offset_of_value_;  // aliases
+  std::map<ValueId, std::pair<ValueId, std::uint64_t>> within_;  // parts of a whole: of what, and from which byte on
   std::map<std::string, std::size_t> tensor_of_key_;
   std::set<std::tuple<ValueId, Shape, bool>> checked_;
   // What was added to these since the beginning, in order: what a Mark comes back from.

@@ -115,6 +115,23 @@ std::optional<std::string> lower_node(Lowering& lowering, const Node& node, cons
   return first_broken;
 }
 
+/// Lets parts of larger tensors be written to where they lie in those.
+void place_parts(Lowering& lowering, const Graph& graph, const std::vector<TensorType>& types) {
+  for (const Node& node : graph.nodes) {
+    const ops::Op& op = *ops::find_op(node.op);
+    if (op.places == nullptr) continue;
+    std::vector<const TensorType*> inputs;
+    for (const ValueId id : node.inputs) {
+      inputs.push_back(id == kNoValue ? nullptr : &types[static_cast<std::size_t>(id)]);
+    }
+    const std::vector<std::int64_t> places = op.places(node, inputs);
+    for (std::size_t i = 0; i < places.size(); ++i) {
+      if (node.inputs[i] == kNoValue) continue;
+      lowering.place_within(node.inputs[i], node.outputs[0], static_cast<std::uint64_t>(places[i]) * 4);
+    }
+  }
+}
+
 TracedPlan trace(const Graph& graph, const Bindings& dims, const DeviceCaps& caps, const Tuning& tuning, bool keep) {
   TracedPlan traced;
   traced.graph = fold(graph, dims);
@@ -126,6 +143,7 @@ TracedPlan trace(const Graph& graph, const Bindings& dims, const DeviceCaps& cap
   plan.graph_name = graph.name;
   plan.dims = dims;
   Lowering lowering(plan, traced.graph, types, known, caps, tuning);
+  place_parts(lowering, traced.graph, types);
   for (const Node& node : traced.graph.nodes) {
     traced.first_dispatch.push_back(plan.dispatches.size());
     const std::optional<std::string> broken = lower_node(lowering, node, plan, caps, tuning);

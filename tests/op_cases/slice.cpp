@@ -73,6 +73,23 @@ std::vector<OpCase> cases_slice() {
     b.output(b.add("concat", "c", {x, x}, {{"axis", std::int64_t{1}}}), "y");
     cases.push_back({"concat of 4194305 rows", std::move(b).finish(), {}, {}});
   }
+  {
+    // Parts that are written where they lie in the whole, one of them twice there, one read from there too, and a whole
+    // that is part of another; beside an input, a part that is not whole vectors of four, and one behind it.
+    GraphBuilder b("concat");
+    const ValueId x = b.input("x", DType::F32, {1, 4, 64});
+    const ValueId z = b.input("z", DType::F32, {1, 1, 3});
+    const auto made = [&](const std::string& op, ValueId of) { return b.add(op, op + std::to_string(of), {of}); };
+    const ValueId negative = made("neg", x);
+    const Attributes rows = {{"axis", std::int64_t{1}}}, columns = {{"axis", std::int64_t{-1}}};
+    const ValueId inner = b.add("concat", "inner", {negative, made("abs", negative), negative}, rows);
+    const ValueId outer = b.add("concat", "outer", {x, inner, made("exp", inner)}, rows);
+    b.output(outer, "outer_y");
+    const ValueId flat = b.add("reshape", "flat", {made("sqrt", made("exp", x)), b.integers("one row", {1, 1, 256})});
+    const ValueId same = made("neg", made("neg", z));
+    b.output(b.add("concat", "odd", {flat, same, made("abs", flat), z, made("relu", flat)}, columns), "odd_y");
+    cases.push_back({"concat of parts that lie there", std::move(b).finish(), {}, {}});
+  }
   for (const std::int64_t axis : {0, 1, -1}) {
     GraphBuilder b("concat");
     const auto input = [&](const std::string& name, std::int64_t size) {
