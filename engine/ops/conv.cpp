@@ -240,7 +240,9 @@ void lower_plain(Lowering& l, const Convolution& c) {
 void lower(Lowering& l) {
   if (element_count(l.output().shape) == 0) return;
   const Convolution conv = convolution_of(l.node(), l.input(0).shape, l.input(1).shape);
-  if (!is_floating(l.output().dtype) || !lower_tiles(l, conv)) lower_plain(l, conv);
+  const bool real = is_floating(l.output().dtype);
+  if (real && conv.transposed && lower_transposed(l, conv)) return;
+  if (!real || !lower_tiles(l, conv)) lower_plain(l, conv);
 }
 
 /// Lines [begin, begin + count) of the result, the first spatial dimension: of x, those that they are made of. Nothing
@@ -393,6 +395,7 @@ const Op op_conv = {.names = {"conv", "conv_transpose"},
                     .reference = reference,
                     .lower = lower,
                     .fusions = {{FusionPhase::Epilogues, "conv epilogue", fuse_conv_epilogue}},
+                    .tuning = conv_tuning(),
                     .parts = parts};
 
 }  // namespace heed::ops

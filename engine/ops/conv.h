@@ -1,6 +1,7 @@
 #pragma once
 
 #include "ops/fusion.h"
+#include "ops/tuning.h"
 #include "ops/window.h"
 #include "plan/plan.h"
 
@@ -51,9 +52,28 @@ struct ConvEpilogue {
 /// those that are absent.
 std::vector<Binding> epilogue_bindings(Lowering& l, const Binding& x);
 
+/// Taps of a kernel, in the order in which a dispatch goes through them: tap k is element first + k . step.
+struct ConvTaps {
+  Triple kernel = {1, 1, 1};
+  std::int64_t first = 0;
+  Triple step = {0, 0, 0};
+};
+
+/// Weights as kernels that include conv_rows.glsl read them: [groups, channels, taps.., outputs], the last padded to
+/// whole vec4s unless it is 1. Those of a file are laid out so when they are uploaded, others by a dispatch, into
+/// memory with this `number` in its name.
+Binding place_taps(Lowering& l, const Convolution& c, const ConvTaps& taps, std::size_t number);
+
+/// Appends the dispatch of shaders/conv_transpose.comp. False, and nothing is appended, where that kernel does not fit,
+/// or measures slower (Tuning::one_pass_convs).
+bool lower_transposed(Lowering& l, const Convolution& conv);
+
 /// Appends the dispatches of shaders/conv.comp, with those that pad x and lay out the weights. False, and nothing is
 /// appended, where that kernel does not fit.
 bool lower_tiles(Lowering& l, const Convolution& conv);
+
+/// What the tuner times for this op (conv_tuning.cpp).
+std::vector<TuningStep> conv_tuning();
 
 /// What a convolution alone can use of a graph around it becomes part of it (conv_fusions.cpp): an activation, another
 /// tensor of the same shape that is added or multiplied, and pixel shuffle.

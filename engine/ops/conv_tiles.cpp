@@ -7,6 +7,7 @@
 #include <array>
 #include <iterator>
 #include <numeric>
+#include <optional>
 
 #include "constants/conv.h"
 #include "graph/integer.h"
@@ -22,7 +23,7 @@ namespace {
 constexpr std::int64_t kMostPhases = 64;         // of a transposed convolution
 constexpr std::int64_t kMostTaps = 32;           // of a row of the kernel, in registers
 constexpr std::int64_t kMostProducts = 128;      // of these with the pixels of a lane
-constexpr std::int64_t kMostWords = 16;          // of a row of x, in registers
+constexpr std::int64_t kMostWords = 16;          // of a row of x, in registers: vec4s, or as many elements
 constexpr std::uint64_t kOtherIterations = 256;  // of loops that a lane runs besides those over x
 
 /// One ordinary convolution, or one of those that make a transposed one: output o < out lies at element y_first + o .
@@ -41,6 +42,8 @@ struct Phase {
 
   bool empty() const { return kernel[0] * kernel[1] * kernel[2] == 0; }
 };
+
+Binding zero_of(Lowering& l) { return l.constant("pad.zero", std::array<std::int32_t, 1>{0}, View::I32); }
 
 Triple strides_of(const Triple& sizes) { return {sizes[1] * sizes[2], sizes[2], 1}; }
 
@@ -106,47 +109,51 @@ Convolution flattened(Convolution c) {
   return c;
 }
 
-/// How a phase meets the padded rows of x.
+/// How a phase meets the rows of x, in pieces of 4 elements or of one.
 struct RowTiles {
   std::int64_t pixels = 8;
   std::int64_t tiles = 1;  // of a row
   std::int64_t shift = 0;
-  std::int64_t first_word = 0;
-  std::int64_t words = 1;      // that a tile reads
-  std::int64_t row_words = 1;  // that a row needs
+  std::int64_t first_piece = 0;
+  std::int64_t words = 1;       // vec4s of registers that a tile's pieces take
+  std::int64_t row_pieces = 1;  // that a row needs
 };
 
-RowTiles row_tiles_of(const Phase& phase, std::int64_t before) {
+RowTiles row_tiles_of(const Phase& phase, std::int64_t before, std::int64_t piece) {
   RowTiles t;
   const std::int64_t first = phase.first[2] + before;
-  t.shift = first % 4;
-  t.first_word = first / 4;
+  t.first_piece = first >= 0 ? first / piece : -ceil_div(-first, piece);
+  t.shift = first - t.first_piece * piece;
   const std::int64_t taps = std::max<std::int64_t>(1, phase.kernel[2]);
   const auto words = [&](std::int64_t pixels) {
     return (t.shift + (pixels - 1) * phase.stride[2] + (taps - 1) * phase.dilation[2]) / 4 + 1;
   };
   t.pixels = phase.out[2] > 4 ? 8 : 4;
-  // Fewer for long strides and kernels; tiles begin at whole vec4s.
-  while (t.pixels > 1 && t.pixels / 2 * phase.stride[2] % 4 == 0 &&
+  // Fewer for long strides and kernels; tiles begin at whole pieces.
+  while (t.pixels > 1 && t.pixels / 2 * phase.stride[2] % piece == 0 &&
          (words(t.pixels) > kMostWords || t.pixels * taps > kMostProducts)) {
     t.pixels /= 2;
   }
   t.words = words(t.pixels);
   t.tiles = ceil_div(phase.out[2], t.pixels);
-  t.row_words = t.first_word + (t.tiles - 1) * t.pixels * phase.stride[2] / 4 + t.words;
+  t.row_pieces = t.first_piece + (t.tiles - 1) * t.pixels * phase.stride[2] / piece + t.words * (4 / piece);
   return t;
 }
 
-/// x as the phases read it: slices, rows, and vec4s of a row, with what lies around it.
+/// x as the phases read it: slices, rows, and pieces of a row, with what lies around it in memory unless kernels look.
 struct PaddedX {
   Triple before = {0, 0, 0};
   Triple size = {1, 1, 1};  // in elements
+  std::int64_t piece = 4;
+  bool bounded = false;
+  bool padded = false;  // memory holds what lies around it
 
-  std::int64_t row_words() const { return size[2] / 4; }
+  std::int64_t row_pieces() const { return size[2] / piece; }
 };
 
 PaddedX padded_x(const std::vector<Phase>& phases) {
   PaddedX x;
+  x.padded = true;
   for (const Phase& phase : phases) {
     for (std::size_t d = 0; d < 3; ++d) x.before[d] = std::max(x.before[d], -phase.first[d]);
   }
@@ -156,19 +163,25 @@ PaddedX padded_x(const std::vector<Phase>& phases) {
       x.size[d] = std::max(x.size[d], x.before[d] + phase.first[d] + (phase.out[d] - 1) * phase.stride[d] +
                                           (phase.kernel[d] - 1) * phase.dilation[d] + 1);
     }
-    x.size[2] = std::max(x.size[2], 4 * row_tiles_of(phase, x.before[2]).row_words);
+    x.size[2] = std::max(x.size[2], 4 * row_tiles_of(phase, x.before[2], 4).row_pieces);
   }
   return x;
 }
 
-Binding place_x(Lowering& l, const Convolution& c, PaddedX& x, const Binding& zero) {
+/// How x lies when nothing pads it: where it has all that is read, or where kernels look whether it has.
+std::optional<PaddedX> unpadded_x(const Triple& in, const PaddedX& padded, const Tuning& tuning) {
+  PaddedX x;
+  x.size = in;
+  x.bounded = padded.before != Triple{0, 0, 0} || padded.size[0] > in[0] || padded.size[1] > in[1] ||
+              padded.size[2] > in[2] || in[2] % 4 != 0;
+  x.piece = in[2] % 4 == 0 ? 4 : 1;
+  if (x.bounded && tuning.one_pass_convs < (x.piece == 4 ? 1u : 2u)) return std::nullopt;
+  return x;
+}
+
+Binding place_x(Lowering& l, const Convolution& c, const PaddedX& x) {
   const Triple& in = c.window.in;
-  const bool whole =
-      x.before == Triple{0, 0, 0} && x.size[0] <= in[0] && x.size[1] <= in[1] && x.size[2] <= in[2] && in[2] % 4 == 0;
-  if (whole) {
-    x.size = in;
-    return l.read(0, View::F32x4);
-  }
+  if (!x.padded) return l.read(0, x.piece == 4 ? View::F32x4 : View::F32);
   const std::int64_t planes = c.batch * c.groups * c.channels;
   Padding padding;
   padding.y = {planes, x.size[0], x.size[1], x.size[2]};
@@ -178,41 +191,10 @@ Binding place_x(Lowering& l, const Convolution& c, PaddedX& x, const Binding& ze
   const Binding padded = l.scratch("x", static_cast<std::uint64_t>(element_count(padding.y)) * 4);
   Binding write = padded;
   write.access = Access::Write;
-  emit_pad(l, l.read(0, View::I32), write, std::move(padding), PadMode::Constant, zero);
+  emit_pad(l, l.read(0, View::I32), write, std::move(padding), PadMode::Constant, zero_of(l));
   Binding read = padded;
   read.access = Access::Read;
   read.view = View::F32x4;
-  return read;
-}
-
-/// The weights of a phase: [groups, channels, taps.., outputs], the last padded to whole vec4s unless it is 1.
-Binding place_weights(Lowering& l, const Convolution& c, const Phase& phase, std::size_t number, const Binding& zero) {
-  const bool one = c.outputs == 1;
-  const View view = one ? View::F32 : View::F32x4;
-  const std::int64_t taps = c.window.taps();
-  if (one && !c.transposed) return l.read(1, view);
-  const std::int64_t outputs = one ? 1 : ceil_div(c.outputs, 4) * 4;
-  const std::int64_t of_channel = c.transposed ? c.outputs * taps : taps;
-  const std::int64_t of_output = c.transposed ? taps : c.channels * taps;
-  Padding padding;
-  padding.y = {c.groups, c.channels, phase.kernel[0], phase.kernel[1], phase.kernel[2], outputs};
-  padding.x = padding.y;
-  padding.x.back() = c.outputs;
-  padding.begin = Shape(6, 0);
-  padding.stride = {
-      c.channels * c.outputs * taps, of_channel, phase.w_step[0], phase.w_step[1], phase.w_step[2], of_output};
-  padding.x_first = phase.w_first;
-  if (std::optional<Binding> ordered = l.ordered(1, {padding.y, padding.x, padding.stride, padding.x_first}, view)) {
-    return *ordered;
-  }
-  const Binding placed =
-      l.scratch(fmt::format("w{}", number), static_cast<std::uint64_t>(element_count(padding.y)) * 4);
-  Binding write = placed;
-  write.access = Access::Write;
-  emit_pad(l, l.read(1, View::I32), write, std::move(padding), PadMode::Constant, zero);
-  Binding read = placed;
-  read.access = Access::Read;
-  read.view = view;
   return read;
 }
 
@@ -247,7 +229,7 @@ Fetch fetch_of(const Convolution& c, const Phase& phase, const RowTiles& t) {
 
 void emit_phase(Lowering& l, const Convolution& c, const Phase& phase, const PaddedX& x, const Binding& read_x,
                 const Binding& weights) {
-  const RowTiles t = row_tiles_of(phase, x.before[2]);
+  const RowTiles t = row_tiles_of(phase, x.before[2], x.piece);
   const std::int64_t blocks = c.outputs == 1 ? 1 : ceil_div(c.outputs, 4);
   const std::int64_t count = c.batch * c.groups * phase.out[0] * phase.out[1] * t.tiles * blocks;
   const Fetch fetch = fetch_of(c, phase, t);
@@ -256,16 +238,11 @@ void emit_phase(Lowering& l, const Convolution& c, const Phase& phase, const Pad
   const auto most = static_cast<std::int64_t>(
       std::min<std::uint64_t>((l.caps().max_loop_iterations - kOtherIterations) / fetch.iterations, 0x7fffff00));
   const std::int64_t step = std::min(most * fetch.channels, channels);
-  const std::int64_t x_first =
-      ((phase.first[0] + x.before[0]) * x.size[1] + phase.first[1] + x.before[1]) * x.row_words() + t.first_word;
-  const std::int64_t y_words = phase.dilation[1] * x.row_words();
-  const std::int64_t z_words = phase.dilation[0] * x.size[1] * x.row_words();
-  const std::int64_t channel_words = x.size[0] * x.size[1] * x.row_words();
   for (std::int64_t first = 0; first < channels; first += step) {
     const std::int64_t end = std::min(channels, first + step);
     Dispatch d;
     d.shader = "conv";
-    d.variant = {c.outputs == 1 ? "1" : "4"};
+    d.variant = {c.outputs == 1 ? "1" : "4", x.piece == 4 ? "vectors" : "elements"};
     d.bindings = {read_x, weights};
     std::ranges::copy(epilogue_bindings(l, read_x), std::back_inserter(d.bindings));
     if (step < channels) d.bindings.back().access = Access::ReadWrite;
@@ -281,15 +258,11 @@ void emit_phase(Lowering& l, const Convolution& c, const Phase& phase, const Pad
         .channels = i32(channels),
         .kernel_y = i32(kernel[1] / (fetch.deep ? fetch.rows : 1)),
         .kernel_z = i32(kernel[0]),
-        .stride_y = i32(phase.stride[1]),
         .stride_z = i32(phase.stride[0]),
-        .word_step = i32(fetch.channels > 1 ? channel_words : y_words),
-        .y_step_words = i32(fetch.rows * y_words),
-        .z_step_words = i32(z_words),
-        .channel_step = i32(fetch.channels),
+        .dilation_z = i32(phase.dilation[0]),
+        .first_z = i32(phase.empty() ? 0 : phase.first[0] + x.before[0]),
         .weight_step = i32(kernel[0] * kernel[1] * kernel[2] * blocks),
-        .x_first = i32(phase.empty() ? 0 : x_first),
-        .row_words = i32(x.row_words()),
+        .row_pieces = i32(x.row_pieces()),
         .rows = i32(x.size[1]),
         .slices = i32(x.size[0]),
         .y_first = i32(phase.y_first),
@@ -310,8 +283,14 @@ void emit_phase(Lowering& l, const Convolution& c, const Phase& phase, const Pad
         .stride = u32(phase.stride[2]),
         .dilation = u32(phase.dilation[2]),
         .shift = u32(t.shift),
-        .rows = u32(fetch.rows),
+        .rows_at_once = u32(fetch.rows),
         .deep = fetch.deep,
+        .channels_at_once = u32(fetch.channels),
+        .stride_y = u32(phase.stride[1]),
+        .dilation_y = u32(phase.dilation[1]),
+        .first_y = i32(phase.empty() ? 0 : phase.first[1] + x.before[1]),
+        .first_piece = i32(t.first_piece),
+        .bounded = x.bounded,
         .has_bias = l.has(2),
         .activation = epilogue.activation.number,
         .join = epilogue.join,
@@ -327,14 +306,44 @@ void emit_phase(Lowering& l, const Convolution& c, const Phase& phase, const Pad
 
 }  // namespace
 
+Binding place_taps(Lowering& l, const Convolution& c, const ConvTaps& taps, std::size_t number) {
+  const bool one = c.outputs == 1;
+  const View view = one ? View::F32 : View::F32x4;
+  const std::int64_t count = c.window.taps();
+  if (one && !c.transposed) return l.read(1, view);
+  const std::int64_t outputs = one ? 1 : ceil_div(c.outputs, 4) * 4;
+  const std::int64_t of_channel = c.transposed ? c.outputs * count : count;
+  const std::int64_t of_output = c.transposed ? count : c.channels * count;
+  Padding padding;
+  padding.y = {c.groups, c.channels, taps.kernel[0], taps.kernel[1], taps.kernel[2], outputs};
+  padding.x = padding.y;
+  padding.x.back() = c.outputs;
+  padding.begin = Shape(6, 0);
+  padding.stride = {c.channels * c.outputs * count, of_channel, taps.step[0], taps.step[1], taps.step[2], of_output};
+  padding.x_first = taps.first;
+  if (std::optional<Binding> ordered = l.ordered(1, {padding.y, padding.x, padding.stride, padding.x_first}, view)) {
+    return *ordered;
+  }
+  const Binding placed =
+      l.scratch(fmt::format("w{}", number), static_cast<std::uint64_t>(element_count(padding.y)) * 4);
+  Binding write = placed;
+  write.access = Access::Write;
+  emit_pad(l, l.read(1, View::I32), write, std::move(padding), PadMode::Constant, zero_of(l));
+  Binding read = placed;
+  read.access = Access::Read;
+  read.view = view;
+  return read;
+}
+
 bool lower_tiles(Lowering& l, const Convolution& convolution) {
   const std::int64_t block = ConvEpilogue::of(l.attributes()).block;
   const Convolution c = block == 1 ? flattened(convolution) : convolution;
   const std::vector<Phase> phases = phases_of(c, block);
   if (phases.empty() || c.channels == 0 || c.window.in_count() == 0) return false;
-  PaddedX x = padded_x(phases);
+  const PaddedX padded = padded_x(phases);
+  const PaddedX x = unpadded_x(c.window.in, padded, l.tuning()).value_or(padded);
   for (const Phase& phase : phases) {
-    const RowTiles t = row_tiles_of(phase, x.before[2]);
+    const RowTiles t = row_tiles_of(phase, x.before[2], x.piece);
     if (phase.kernel[2] > kMostTaps || t.words > kMostWords ||
         fetch_of(c, phase, t).iterations + kOtherIterations > l.caps().max_loop_iterations) {
       return false;
@@ -342,18 +351,18 @@ bool lower_tiles(Lowering& l, const Convolution& convolution) {
     const std::int64_t lanes = c.batch * c.groups * phase.out[0] * phase.out[1] * t.tiles * ceil_div(c.outputs, 4);
     if (lanes > 0x7fffffff) return false;
   }
-  const std::int64_t padded = c.batch * c.groups * c.channels * x.size[0] * x.size[1] * x.size[2];
+  const std::int64_t elements = c.batch * c.groups * c.channels * x.size[0] * x.size[1] * x.size[2];
   const std::uint64_t most = std::min(l.caps().max_storage_buffer_range, l.caps().max_memory_allocation);
-  if (static_cast<std::uint64_t>(padded) * 4 > most) {
+  if (static_cast<std::uint64_t>(elements) * 4 > most) {
     if (l.may_split()) l.fail_too_large("x with its padding is too large");
     return false;
   }
 
-  const Binding zero = l.constant("pad.zero", std::array<std::int32_t, 1>{0}, View::I32);
-  const Binding read_x = place_x(l, c, x, zero);
+  const Binding read_x = place_x(l, c, x);
   std::vector<Binding> weights;
   for (std::size_t i = 0; i < phases.size(); ++i) {
-    weights.push_back(phases[i].empty() ? read_x : place_weights(l, c, phases[i], i, zero));
+    const Phase& phase = phases[i];
+    weights.push_back(phase.empty() ? read_x : place_taps(l, c, {phase.kernel, phase.w_first, phase.w_step}, i));
     if (c.outputs == 1) weights.back().view = View::F32;
   }
   for (std::size_t i = 0; i < phases.size(); ++i) emit_phase(l, c, phases[i], x, read_x, weights[i]);

@@ -69,6 +69,8 @@ Tuning default_tuning(const DeviceCaps& caps) {
   // A GPU has many cores, of which one workgroup a head or a sequence leaves most idle.
   constexpr std::uint32_t kManyGroups = 256;
   if (caps.type != DeviceType::Cpu) tuning.attention_groups = tuning.sample_groups = kManyGroups;
+  // What a GPU waits for between dispatches is as long as it takes for a small picture.
+  if (caps.type != DeviceType::Cpu) tuning.one_pass_convs = 2;
   return tuning;
 }
 

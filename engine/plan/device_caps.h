@@ -78,6 +78,10 @@ struct Tuning {
   /// Sampling: the logits of its sequences are shared by about so many workgroups in all; 0: a workgroup has a
   /// sequence.
   std::uint32_t sample_groups = 0;
+  /// Convolutions in one dispatch, which looks what lies outside of x, and knows all places of a transposed one; 0:
+  /// what lies around x is written to memory first, and each place has a dispatch; 1: but where rows of x are no whole
+  /// vec4s; 2: all.
+  std::uint32_t one_pass_convs = 0;
   bool operator==(const Tuning&) const = default;
 
   static constexpr std::uint32_t kMostXRows = 8;

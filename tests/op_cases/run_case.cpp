@@ -282,6 +282,14 @@ std::vector<Variant> variants_of(const DeviceCaps& caps) {
     }
   }
   add("3 workgroups").tuning.max_groups = 3;
+  for (const std::uint32_t convs : {1u, 2u}) {
+    add(fmt::format("convolutions in one dispatch {}", convs)).tuning.one_pass_convs = convs;
+  }
+  if (caps.max_texel_buffer_elements > 0) {
+    Tuning& convs = add("convolutions in one dispatch, texel").tuning;
+    convs.one_pass_convs = 2;
+    convs.texel = true;
+  }
   for (const std::uint32_t groups : {1u, 13u, 1000u}) {
     add(fmt::format("attention by {} workgroups", groups)).tuning.attention_groups = groups;
   }
@@ -317,6 +325,7 @@ std::vector<Variant> variants_of(const DeviceCaps& caps) {
     folded.tuning.lane_rows = true;
     folded.tuning.texel = caps.max_texel_buffer_elements > 0;
     folded.tuning.max_groups = 11;
+    folded.tuning.one_pass_convs = 2;
     Variant shared = folded;
     shared.name = "folded grids, shared work";
     shared.tuning.attention_groups = shared.tuning.sample_groups = 40;

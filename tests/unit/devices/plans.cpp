@@ -263,6 +263,8 @@ std::vector<Tuning> tunings(const DeviceCaps& caps, bool few) {
   with(plain, &Tuning::max_groups, 16u);
   with(plain, &Tuning::attention_groups, 0u);
   with(plain, &Tuning::sample_groups, 0u);
+  with(plain, &Tuning::one_pass_convs, 1u);
+  with(plain, &Tuning::one_pass_convs, 0u);
   with(lanes, &Tuning::texel, false);
   with(lanes, &Tuning::rows, 4u);
   with(lanes, &Tuning::rows, 16u);

@@ -21,6 +21,7 @@ Tuning some_tuning() {
   tuning.shuffle_rows = true;
   tuning.attention_groups = 640;
   tuning.sample_groups = 256;
+  tuning.one_pass_convs = 1;
   return tuning;
 }
 
@@ -47,7 +48,7 @@ TEST_CASE("bytes that are no verdict, or one this device cannot follow, are not 
   longer.push_back(std::byte{0});
   CHECK(!tuning_from_bytes(longer, caps).has_value());
   // Word 0 is the version of the kernels, 4 the lanes, 5 the rows, 6 the workgroups, 9 those of attention, 10 of a
-  // draw, 11 the lanes of a row.
+  // draw, 11 the lanes of a row, 12 how convolutions are run.
   for (const auto& change : {std::pair{0u, 0u},
                              {0u, 6u},
                              {4u, 0u},
@@ -59,7 +60,8 @@ TEST_CASE("bytes that are no verdict, or one this device cannot follow, are not 
                              {9u, 65537u},
                              {10u, 65537u},
                              {11u, 0u},
-                             {11u, 129u}}) {
+                             {11u, 129u},
+                             {12u, 3u}}) {
     std::vector<std::byte> bad = good;
     set_word(bad, change.first, change.second);
     CAPTURE(change.first);
@@ -77,10 +79,12 @@ TEST_CASE("a GPU that nobody measured shares heads and sequences among workgroup
     caps.type = type;
     CHECK(default_tuning(caps).attention_groups >= 128);
     CHECK(default_tuning(caps).sample_groups >= 128);
+    CHECK(default_tuning(caps).one_pass_convs == 2);
   }
   caps.type = DeviceType::Cpu;
   CHECK(default_tuning(caps).attention_groups == 0);
   CHECK(default_tuning(caps).sample_groups == 0);
+  CHECK(default_tuning(caps).one_pass_convs == 0);
 }
 
 TEST_CASE("the default fits the weakest device") {

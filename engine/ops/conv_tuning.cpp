@@ -1,0 +1,43 @@
+// What the tuner times for convolutions.
+#include "ops/conv.h"
+#include "ops/tuning.h"
+
+namespace heed::ops {
+namespace {
+
+using Sizes = std::vector<std::int64_t>;
+
+/// As in a network that draws: two convolutions of pictures, of which the second one's are made twice as large first.
+Graph pictures(std::int64_t channels, std::int64_t size) {
+  GraphBuilder b("convolutions");
+  const Attributes same = {{"pads", Sizes{1, 1, 1, 1}}, {"activation", "relu"}};
+  const Attributes twice = {{"pads", Sizes{1, 1, 1, 1}}, {"strides", Sizes{2, 2}}};
+  const ValueId x = b.input("x", DType::F32, {1, channels, size, size});
+  const ValueId first = b.add("conv", "c0", {x, b.weight("w0", DType::F32, {channels, channels, 3, 3})}, same);
+  const ValueId large =
+      b.add("conv_transpose", "c1", {first, b.weight("w1", DType::F32, {channels, channels / 2, 4, 4})}, twice);
+  b.output(b.add("conv", "c2", {large, b.weight("w2", DType::F32, {channels / 2, channels / 2, 3, 3})}, same), "y");
+  return std::move(b).finish();
+}
+
+std::int64_t channels_for(const DeviceCaps& caps) { return times_large_work(caps) ? 64 : 32; }
+
+Graph whole_vectors(const DeviceCaps& caps) { return pictures(channels_for(caps), 32); }
+Graph odd_rows(const DeviceCaps& caps) { return pictures(channels_for(caps), 27); }
+
+}  // namespace
+
+std::vector<TuningStep> conv_tuning() {
+  return {{"convolutions in one dispatch", whole_vectors,
+           [](const DeviceCaps&, const Tuning& best) {
+             return each_other(best, &Tuning::one_pass_convs,
+                               std::vector<std::uint32_t>{best.one_pass_convs > 0 ? 0u : 1u});
+           }},
+          {"those of odd rows", odd_rows, [](const DeviceCaps&, const Tuning& best) {
+             if (best.one_pass_convs == 0) return std::vector<Tuning>();
+             return each_other(best, &Tuning::one_pass_convs,
+                               std::vector<std::uint32_t>{best.one_pass_convs == 1 ? 2u : 1u});
+           }}};
+}
+
+}  // namespace heed::ops
