@@ -17,7 +17,8 @@ enum class FusionPhase : std::uint8_t {
   Norms,      // a norm goes into the products that read it
   Blocks,     // three nodes and more, one after the other, become one dispatch
   Pairs,      // two of those that are left
-  Epilogues,  // an activation goes into what comes before it; last, for the others join products that have none
+  Epilogues,  // an activation goes into what comes before it; after the others, which join products that have none
+  Functions,  // of what is left, functions of functions
 };
 
 /// What a pass works on: a validated graph, planned for these sizes on this device.

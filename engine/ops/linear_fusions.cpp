@@ -199,10 +199,18 @@ void fuse_pairs(const FusionContext& context) {
 }
 
 void fuse_linear_activation(const FusionContext& context) {
-  fuse_into_maker(context.graph, [](Node& maker, const Node& reader) {
+  Graph& graph = context.graph;
+  const auto takes = [](Node& maker, const Node& reader) {
     if ((!plain_linear(maker) && !plain_expert_linear(maker)) || !is_activation(reader.op)) return false;
     maker.attributes.set("activation", reader.op);
     return true;
+  };
+  // Another shape between the two changes no element.
+  const Wiring wiring(graph);
+  fuse_into_maker(graph, [&](Node& maker, const Node& reader) {
+    if (maker.op != "reshape") return takes(maker, reader);
+    const std::optional<std::size_t> before = wiring.only_maker(maker.inputs[0]);
+    return before && takes(graph.nodes[*before], reader);
   });
 }
 

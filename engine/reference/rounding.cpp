@@ -49,7 +49,9 @@ void nudge(std::vector<double>& data, const Rounding& rounding, Nudges& nudges, 
   }
 }
 
-Rounding rounding_of(const Node& node, const std::vector<Shape>& inputs, const std::vector<Shape>& outputs) {
+namespace {
+
+Rounding rounding_of_op(const Node& node, const std::vector<Shape>& inputs, const std::vector<Shape>& outputs) {
   const std::string& op = node.op;
   const auto input = [&](std::size_t i) { return i < inputs.size() ? inputs[i] : Shape{}; };
   const double out = outputs.empty() ? 1.0 : std::max(1.0, elements(outputs[0]));
@@ -123,6 +125,9 @@ Rounding rounding_of(const Node& node, const std::vector<Shape>& inputs, const s
     }
     return sum_of(last(input(0)) + keys, node.attributes.text("score", "dot") == "dot" ? 8.0 : 32.0);
   }
+  if (op == "spatial_attention") {
+    return sum_of((input(0).size() > 1 ? static_cast<double>(input(0)[1]) : 1.0) + last(input(2)), 16.0);
+  }
   if (op == "attention_block") return sum_of(2.0 * last(input(0)) + elements(input(0)), 16.0);
   // Sums of log probabilities of a row of logits.
   // Biases and penalties of up to 100, which may cancel; DRY multiplies up to 64 times.
@@ -156,6 +161,19 @@ Rounding rounding_of(const Node& node, const std::vector<Shape>& inputs, const s
   }
   if (one_of(op, {"lstm", "gru", "rnn"})) return sum_of(last(input(1)) + last(input(2)), 8.0);
   return {};
+}
+
+}  // namespace
+
+Rounding rounding_of(const Node& node, const std::vector<Shape>& inputs, const std::vector<Shape>& outputs) {
+  Rounding rounding = rounding_of_op(node, inputs, outputs);
+  if (!node.attributes.has("then")) return rounding;
+  // A sum or product behind a function, which may cancel what that was.
+  rounding.exact = false;
+  rounding.result += 1.0;
+  rounding.operand = std::max(rounding.operand, rounding.result);
+  rounding.operands = kAllOperands;
+  return rounding;
 }
 
 }  // namespace heed

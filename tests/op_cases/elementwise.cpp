@@ -31,6 +31,35 @@ OpCase binary(const std::string& op, const SymbolicShape& a, const SymbolicShape
           {}};
 }
 
+/// A function and what is made of its result at once, with broadcasting of each operand.
+void add_functions_of_functions(std::vector<OpCase>& cases) {
+  const auto add = [&](const std::string& op, const std::vector<SymbolicShape>& shapes, const std::string& then,
+                       Attributes attributes = {}) {
+    GraphBuilder b("then");
+    std::vector<ValueId> operands;
+    std::string name = op + " then " + then;
+    for (const SymbolicShape& shape : shapes) {
+      operands.push_back(b.input(fmt::format("x{}", operands.size()), DType::F32, shape));
+      name += " " + to_string(shape);
+    }
+    attributes.set("then", then);
+    b.output(b.add(op, "f", operands, std::move(attributes)), "y");
+    cases.push_back({name, std::move(b).finish(), {}, {}});
+  };
+  for (const char* then : {"add", "mul"}) {
+    add("mul", {{2, 3, 8}, {3, 1}, {1, 3, 8}}, then);  // by vectors
+    add("mul", {{2, 3, 8}, {8}, {2, 1, 1}}, then);     // of which one has an element for four
+    add("sub", {{5, 7}, {7}, {5, 1}}, then);
+    add("add", {{3, 1}, {1, 5}, {3, 5}}, then);
+    add("mul", {{1}, {1}, {1}}, then);
+    add("mul", {{std::int64_t{0}, 4}, {4}, {1}}, then);
+    add("mul", {{2, 3, 4, 5, 6, 7}, {2, 1, 4, 1, 6, 1}, {1, 3, 1, 5, 1, 7}}, then);
+    add("sigmoid", {{4, 6}, {6}}, then);
+    add("leaky_relu", {{4, 5}, {4, 1}}, then, {{"alpha", 0.2}});
+    add("gate", {{4, 8}, {4, 8}, {8}}, then, {{"activation", "silu"}});
+  }
+}
+
 /// What ONNX asks for besides the activations, where each is defined and where it is not.
 void add_functions(std::vector<OpCase>& cases, const std::vector<double>& ordinary,
                    const std::vector<double>& near_zero) {
@@ -241,6 +270,7 @@ std::vector<OpCase> cases_elementwise() {
   cases.push_back(unary("sqrt", "0 to 1e30", {0.0, 1.0, 2.0, 0.25, 1e-20, 1e10, 1e30, kInfinity}));
   cases.push_back(unary("neg", "none", {}));
   add_functions(cases, ordinary, near_zero);
+  add_functions_of_functions(cases);
   add_integers(cases);
   add_special(cases);
   add_integer_edges(cases);
