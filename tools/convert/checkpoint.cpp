@@ -14,6 +14,7 @@ SourceTensor make_f32_tensor(std::string name, Shape shape, std::span<const floa
 SourceTensor make_computed_tensor(std::string name, Shape shape, SourceTensor from,
                                   std::function<std::vector<float>(std::vector<float> values)> compute) {
   SourceTensor tensor{std::move(name), DType::F32, std::move(shape), {}, from.any_number};
+  tensor.stays_f32 = from.stays_f32 || from.dtype != DType::F32;
   tensor.read = [from = std::move(from), compute = std::move(compute)] {
     const std::vector<float> values = compute(tensor_values(from));
     const auto bytes = std::as_bytes(std::span(values));

@@ -21,6 +21,7 @@ struct SourceTensor {
   std::function<std::vector<std::byte>()> read;
   bool any_number = false;  // infinities and NaN are no damage (masks of ONNX models)
   std::string in_file{};    // what the file calls it; empty where that is `name`
+  bool stays_f32 = false;   // computed from what was rounded once already
 
   /// For messages.
   const std::string& shown_name() const { return in_file.empty() ? name : in_file; }

@@ -70,7 +70,7 @@ DType stored_type(const SourceTensor& tensor, std::optional<DType> type, Kept& k
   if (!is_floating(tensor.dtype)) return tensor.dtype;
   // Norms and biases; those of both directions of a recurrent layer stand one below the other.
   if (tensor.shape.size() < 2 || tensor.name.ends_with(".bias")) return DType::F32;
-  if (decides_by_itself(tensor.name)) return DType::F32;
+  if (decides_by_itself(tensor.name) || tensor.stays_f32) return DType::F32;
   const DType wanted = type.value_or(tensor.dtype);
   if (!is_quantised(wanted) || divides(wanted, tensor)) return wanted;
   const DType smaller = of_smaller_blocks(wanted);

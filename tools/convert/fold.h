@@ -8,13 +8,16 @@
 #include "models/recipe.h"
 #include "tools/convert/checkpoint.h"
 
-/// What conversion makes of weights and the nodes around them. Only weights that `table` has as f32 are touched: others
-/// would be rounded a second time. New tensors are added; they read from the old ones when they are written. All return
-/// how many they folded, and throw Error when a tensor that they need cannot be read.
+/// What conversion makes of weights and the nodes around them. Nothing is rounded a second time: weights that the
+/// checkpoint has as f32 are stored as they would have been, f16 and bf16 ones become f32, in which devices have those
+/// of convolutions anyway; ones that `table` has as quantised are left alone. New tensors are added; they read from the
+/// old ones when they are written. All return how many they folded, and throw Error when a tensor that they need cannot
+/// be read.
 namespace heed::convert {
 
-/// Takes batch norms away whose input is the result, used nowhere else, of a convolution or linear layer: its weight
-/// and bias become w * scale / sqrt(variance + eps) and (bias - mean) * scale / sqrt(variance + eps) + shift.
+/// Takes batch norms away whose input is the result, used nowhere else, of a convolution or linear layer, of which a
+/// reshape may have made pictures: its weight and bias become w * scale / sqrt(variance + eps) and (bias - mean) *
+/// scale / sqrt(variance + eps) + shift.
 std::size_t fold_batch_norms(std::vector<Graph>& graphs, std::vector<SourceTensor>& tensors,
                              const models::TensorTable& table);
 

@@ -101,7 +101,7 @@ std::vector<float> summed_weights(const std::vector<float>& w, const Shape& shap
 void fold_upsampling_of(GraphEdit& edit, Node& conv) {
   Node* resize = edit.only_maker(conv.inputs[0]);
   if (resize == nullptr || resize->op != "resize") return;
-  const SourceTensor* weight = edit.f32_weight(conv.inputs[1]);
+  const SourceTensor* weight = edit.float_weight(conv.inputs[1]);
   if (weight == nullptr || weight->shape.size() < 3) return;
   const Shape shape = weight->shape;
   const std::size_t spatial = shape.size() - 2;

@@ -54,13 +54,14 @@ const SourceTensor* GraphEdit::source(ValueId id) const {
   return found == tensors_.end() ? nullptr : &*found;
 }
 
-const SourceTensor* GraphEdit::f32_weight(ValueId id) const {
+const SourceTensor* GraphEdit::float_weight(ValueId id) const {
   const SourceTensor* tensor = id == kNoValue ? nullptr : source(id);
   if (tensor == nullptr) return nullptr;
   // Those that an edit made are not in the table.
   const auto stored = table_.find(tensor->name);
   const DType dtype = stored == table_.end() ? tensor->dtype : stored->second.dtype;
-  return dtype == DType::F32 ? tensor : nullptr;
+  const auto plain = [](DType type) { return is_floating(type) && dtype_info(type).block_elements == 1; };
+  return plain(dtype) && plain(tensor->dtype) ? tensor : nullptr;
 }
 
 std::optional<std::vector<double>> GraphEdit::known(ValueId id) const {
@@ -72,6 +73,13 @@ std::optional<std::vector<double>> GraphEdit::known(ValueId id) const {
   if (maker == graph_.nodes.size() || graph_.nodes[maker].op != "constant") return std::nullopt;
   if (!graph_.nodes[maker].attributes.has("values")) return std::nullopt;
   return graph_.nodes[maker].attributes.reals("values");
+}
+
+std::optional<std::vector<std::int64_t>> GraphEdit::known_integers(ValueId id) const {
+  const std::size_t maker = id == kNoValue ? graph_.nodes.size() : made_by_[static_cast<std::size_t>(id)];
+  if (maker == graph_.nodes.size() || graph_.nodes[maker].op != "constant") return std::nullopt;
+  if (!graph_.nodes[maker].attributes.has("integers")) return std::nullopt;
+  return graph_.nodes[maker].attributes.integers("integers");
 }
 
 Node* GraphEdit::only_maker(ValueId id) {

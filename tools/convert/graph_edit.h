@@ -17,10 +17,13 @@ class GraphEdit {
   GraphEdit(Graph& graph, std::vector<SourceTensor>& tensors, const models::TensorTable& table);
 
   Graph& graph() { return graph_; }
-  /// The tensor of a weight that is stored as f32; nullptr for others, and where there is none of the checkpoint.
-  const SourceTensor* f32_weight(ValueId id) const;
+  /// The tensor of a weight that is stored as plain floats; nullptr for others, and where there is none of the
+  /// checkpoint.
+  const SourceTensor* float_weight(ValueId id) const;
   /// The elements of a weight or of a constant of reals.
   std::optional<std::vector<double>> known(ValueId id) const;
+  /// Those of a constant of integers.
+  std::optional<std::vector<std::int64_t>> known_integers(ValueId id) const;
   /// The node that makes a value which is used once and is no output; nullptr for other values.
   Node* only_maker(ValueId id);
   /// Whether a value had two dimensions before the edit, whatever the sizes of named ones are. Asked for in graphs with

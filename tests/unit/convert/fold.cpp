@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <span>
 
+#include "graph/convert_dtype.h"
 #include "tests/unit/convert/fold_model.h"
 
 namespace heed::convert {
@@ -79,6 +80,45 @@ TEST_CASE("fold: a batch norm becomes part of the layer before it") {
   }
 }
 
+TEST_CASE("fold: weights that were rounded once are not rounded again") {
+  for (const bool rounded : {false, true}) {
+    CAPTURE(rounded);
+    Model model = layer({.norms = 2});
+    model.table["w"].dtype = DType::F16;
+    SourceTensor& weight = *std::ranges::find(model.tensors, "w", &SourceTensor::name);
+    if (rounded) {
+      const std::vector<float> values = tensor_values(weight);
+      std::vector<std::byte> bytes(values.size() * 2);
+      encode_from_f32(DType::F16, values, bytes);
+      weight.dtype = DType::F16;
+      weight.read = [bytes] { return bytes; };
+    }
+    CHECK(fold(model) == 2);
+    const std::string& name = model.graph().value(model.graph().nodes[0].inputs[1]).name;
+    CHECK(tensor_named(model.tensors, name).stays_f32 == rounded);
+  }
+}
+
+TEST_CASE("fold: pictures that a linear layer makes through a reshape") {
+  const auto folded = [](const std::vector<std::int64_t>& sizes, bool used_twice = false) {
+    Model model;
+    GraphBuilder b("g");
+    const ValueId x = b.input("x", DType::F32, {"batch", 4});
+    const ValueId rows =
+        b.add("linear", "layer", {x, model.add(b, numbers("w", {24, 4})), model.add(b, numbers("b", {24}))});
+    const ValueId made = b.add("reshape", "pictures", {rows, b.integers("sizes", sizes)});
+    b.output(model.norm(b, "norm", made, 6), "y");
+    if (used_twice) b.output(b.add("neg", "other", {rows}), "z");
+    model.graphs.push_back(std::move(b).finish());
+    return fold(model);
+  };
+  CHECK(folded({0, 6, 2, 2}) == 1);
+  CHECK(folded({0, 6, 4}) == 1);
+  CHECK(folded({2, 6, 4}) == 0);
+  CHECK(folded({0, 6, -1}) == 0);
+  CHECK(folded({0, 6, 2, 2}, true) == 0);
+}
+
 TEST_CASE("fold: norms after each other become one layer") {
   for (const char* op : {"conv", "conv_transpose", "linear"}) {
     CAPTURE(std::string(op));
@@ -108,9 +148,9 @@ TEST_CASE("fold: what others see or what would be rounded twice is left alone") 
   SUBCASE("the result is an output") { unchanged(layer({.is_output = true})); }
   SUBCASE("the layer has an activation") { unchanged(layer({.activation = "relu"})); }
   SUBCASE("something is between") { unchanged(layer({.relu_before = true})); }
-  SUBCASE("the weight is stored as f16") {
+  SUBCASE("the weight is stored in blocks") {
     Model model = layer({});
-    model.table["w"].dtype = DType::F16;
+    model.table["w"].dtype = DType::Q8_0;
     unchanged(std::move(model));
   }
   SUBCASE("a parameter is an input") {

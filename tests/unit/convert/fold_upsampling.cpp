@@ -74,7 +74,7 @@ TEST_CASE("an upsampling stays where it does something else or nothing is gained
   const Attributes linear = {{"mode", "linear"}, {"coordinate_mode", "asymmetric"}};
   for (const Upsampling& u :
        {Upsampling{.used_twice = true},
-        {.stored = DType::F16},
+        {.stored = DType::Q8_0},
         {.resize = half},
         {.resize = linear},
         {.resize = {{"mode", "nearest"}, {"coordinate_mode", "asymmetric"}, {"nearest_mode", "ceil"}}},
