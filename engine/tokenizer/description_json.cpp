@@ -29,7 +29,9 @@ using Json = nlohmann::json;
 constexpr int kVersionOfOtherPatterns = 1;  // the same but for `splits`, which were for another library
 constexpr int kVersionOfMerging = 2;
 constexpr int kVersionWithoutSteps = 3;
-constexpr int kVersion = 4;  // what is written without a field of kStepFields, or of kNewFields, is of a version before
+constexpr int kVersionOfSteps = 4;
+constexpr int kVersion =
+    5;  // what is written without what a version brought is of one before (kStepFields, kNewFields)
 
 struct NamedKind {
   const char* field;
@@ -279,7 +281,13 @@ std::string TokenizerDescription::to_json() const {
     return std::ranges::any_of(fields, [&](const char* field) { return json.contains(field); });
   };
   const bool is_new = merging == Merging::Unigram || has_any(kNewFields);
-  json["version"] = has_any(kStepFields) ? kVersion : is_new ? kVersionWithoutSteps : kVersionOfMerging;
+  const auto takes_longest = [](const TextStep& step) { return step.longest; };
+  const bool has_longest =
+      steps && (std::ranges::any_of(steps->normalize, takes_longest) || std::ranges::any_of(steps->cut, takes_longest));
+  json["version"] = has_longest            ? kVersion
+                    : has_any(kStepFields) ? kVersionOfSteps
+                    : is_new               ? kVersionWithoutSteps
+                                           : kVersionOfMerging;
   return json.dump();
 }
 
@@ -296,7 +304,8 @@ TokenizerDescription TokenizerDescription::from_json(std::string_view text) {
   const Json version = json.value("version", Json());
   if (version == kVersionOfOtherPatterns) {
     if (json.contains("splits")) fail("version 1 holds 'splits', whose patterns this heed would read in another way");
-  } else if (version != kVersionOfMerging && version != kVersionWithoutSteps && version != kVersion) {
+  } else if (version != kVersionOfMerging && version != kVersionWithoutSteps && version != kVersionOfSteps &&
+             version != kVersion) {
     throw Error(fmt::format("tokenizer.json: its version is not {}; it needs another heed", kVersion));
   }
   TokenizerDescription description = description_of(json);

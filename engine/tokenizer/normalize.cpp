@@ -101,6 +101,24 @@ std::string with_rules_by_cluster(const Charsmap& rules, const Splitter& cluster
   return result;
 }
 
+std::string with_longest_rules(const Charsmap& rules, std::string_view text,
+                               const std::function<std::size_t(std::size_t)>& kept_size) {
+  std::string result;
+  for (std::size_t at = 0; at < text.size();) {
+    std::size_t size = kept_size ? kept_size(at) : 0;
+    std::string_view becomes = text.substr(at, size);
+    if (size == 0) {
+      const Charsmap::Match match = rules.longest(text.substr(at));
+      size = match.size > 0 ? match.size : scan_character(text, at).size;
+      becomes = match.size > 0 ? match.text : text.substr(at, size);
+    }
+    result += becomes;
+    at += size;
+  }
+  check_rules_made_utf8(result);
+  return result;
+}
+
 std::string_view trim_white_space(std::string_view text, bool left, bool right) {
   while (left && white_space_at(text) > 0) text.remove_prefix(white_space_at(text));
   for (bool more = right; more;) {
@@ -165,23 +183,11 @@ bool Normalizer::wants_prefix(std::string_view stretch, bool begins_text) const 
   return !(flags_.prefix_unless_space && has_space);
 }
 
-// SentencePiece: at each place the longest rule, but user-defined pieces stay as they are.
+// SentencePiece leaves user-defined pieces as they are.
 std::string Normalizer::with_rules(std::string_view text) const {
-  std::string result;
-  for (std::size_t at = 0; at < text.size();) {
-    TokenId piece = 0;
-    std::size_t size = flags_.match_normalized && finder_.finds_any() ? finder_.longest_at(text, at, piece) : 0;
-    std::string_view becomes = text.substr(at, size);
-    if (size == 0) {
-      const Charsmap::Match match = charsmap_->longest(text.substr(at));
-      size = match.size > 0 ? match.size : scan_character(text, at).size;
-      becomes = match.size > 0 ? match.text : text.substr(at, size);
-    }
-    result += becomes;
-    at += size;
-  }
-  check_rules_made_utf8(result);
-  return result;
+  if (!flags_.match_normalized || !finder_.finds_any()) return with_longest_rules(*charsmap_, text);
+  TokenId piece = 0;
+  return with_longest_rules(*charsmap_, text, [&](std::size_t at) { return finder_.longest_at(text, at, piece); });
 }
 
 std::string Normalizer::apply(std::string_view stretch, bool begins_text) const {

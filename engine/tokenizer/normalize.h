@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -37,6 +38,11 @@ class Normalizer {
 /// becomes what the shortest rule for its beginning says. `clusters` cuts text into clusters. Throws Error when the
 /// result is no UTF-8.
 std::string with_rules_by_cluster(const Charsmap& rules, const Splitter& clusters, std::string_view text);
+
+/// `text` by the rules of a charsmap as SentencePiece applies them: at each place the longest. `kept_size(at)` says how
+/// many bytes from there stay as they are, if any. Throws Error when the result is no UTF-8.
+std::string with_longest_rules(const Charsmap& rules, std::string_view text,
+                               const std::function<std::size_t(std::size_t)>& kept_size = {});
 
 /// `text` without the white space (Unicode White_Space) at its ends.
 std::string_view trim_white_space(std::string_view text, bool left, bool right);

@@ -162,6 +162,9 @@ void StepRunner::Work::apply(std::size_t index, const Stretch& stretch, std::vec
     case Kind::Lower:
       return add_mapped(lower_characters);
     case Kind::Charsmap:
+      if (step.longest) {
+        return add_mapped([&](std::string_view text) { return with_longest_rules(*runner_.charsmap_, text); });
+      }
       return add_mapped(
           [&](std::string_view text) { return with_rules_by_cluster(*runner_.charsmap_, *runner_.clusters_, text); });
     case Kind::SpaceIdeographs:

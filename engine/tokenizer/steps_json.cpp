@@ -76,6 +76,7 @@ Json json_of(const TextStep& step) {
   if (step.right) json["right"] = true;
   if (step.unless_there) json["unless_there"] = true;
   if (step.first_only) json["first_only"] = true;
+  if (step.longest) json["longest"] = true;
   if (step.kind == Kind::Split) json["matches"] = kMatches[static_cast<std::size_t>(step.matches)];
   if (step.inverted) json["inverted"] = true;
   return json;
@@ -100,6 +101,7 @@ TextStep read_text_step(const Json& json) {
     step.unless_there = members.flag("unless_there");
     step.first_only = members.flag("first_only");
   }
+  if (step.kind == Kind::Charsmap) step.longest = members.flag("longest");
   if (step.kind == Kind::Split) {
     const Json* matches = members.take("matches");
     step.matches = choice<TextStep::Matches>(matches == nullptr ? Json() : *matches, kMatches, "'matches' of a split");

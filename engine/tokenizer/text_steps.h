@@ -34,6 +34,7 @@ struct TextStep {
   bool right = false;         // and at the end
   bool unless_there = false;  // Prepend: not where the stretch begins with it
   bool first_only = false;    // Prepend: only where the stretch begins the text
+  bool longest = false;       // Charsmap: at each place the longest rule, as SentencePiece has it, not by cluster
   Matches matches = Matches::Isolated;
   bool inverted = false;  // Split: what is between matches is taken for them, and they for what is between
 

@@ -64,8 +64,9 @@ std::vector<GgufPart> read_gguf_parts(const std::shared_ptr<const SourceFile>& f
 /// understand; only keys known not to change what the model computes are passed over.
 Checkpoint read_gguf(const std::shared_ptr<const SourceFile>& file, std::int64_t context = 0);
 
-/// The tokenizer of a GGUF file: "llama" (SentencePiece BPE by score) and "gpt2" (byte-level BPE by merges). Sets
-/// `checkpoint.tokenizer`, `end_tokens` and `notes`. `vocabulary` is the number of rows of the embedding.
+/// The tokenizer of a GGUF file: "llama" (SentencePiece BPE by score), "gpt2" (byte-level BPE by merges), "t5"
+/// (SentencePiece's unigram) and "bert" (WordPiece). Sets `checkpoint.tokenizer`, `end_tokens` and `notes`.
+/// `vocabulary` is the number of rows of the embedding.
 void read_gguf_tokenizer(const Gguf& gguf, std::int64_t vocabulary, Checkpoint& checkpoint);
 
 }  // namespace heed::convert

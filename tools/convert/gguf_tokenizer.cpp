@@ -4,12 +4,14 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <span>
 #include <unordered_map>
 
 #include "heed/error.h"
 #include "tokenizer/description.h"
 #include "tools/convert/gguf.h"
 #include "tools/convert/gguf_pre_tokenizers.h"
+#include "tools/convert/gguf_steps.h"
 #include "tools/convert/text.h"
 #include "tools/convert/tokenizer_config.h"
 
@@ -25,7 +27,7 @@ constexpr auto kTokenizerKeys = std::to_array<std::string_view>(
      "padding_token_id", "seperator_token_id", "separator_token_id", "cls_token_id", "mask_token_id",
      "fim_pre_token_id", "fim_suf_token_id", "fim_mid_token_id", "fim_pad_token_id", "fim_rep_token_id",
      "fim_sep_token_id", "prefix_token_id", "suffix_token_id", "middle_token_id", "token_type_count", "add_sep_token",
-     "normalizer.nfc", "normalizer.lowercase", "normalizer.strip_accents"});
+     "normalizer.nfc", "normalizer.lowercase", "normalizer.strip_accents", "precompiled_charsmap"});
 
 constexpr std::string_view kPrefix = "tokenizer.ggml.";
 std::string full(std::string_view key) { return std::string(kPrefix) + std::string(key); }
@@ -143,6 +145,28 @@ bool describe_merges(const Gguf& gguf, TokenizerDescription& description, Checkp
   return cuts->begins;
 }
 
+/// What llama.cpp takes for granted of a kind of tokenizer where the file does not say.
+struct KindOfTokenizer {
+  std::string_view name;  // tokenizer.ggml.model
+  std::optional<TokenId> bos, eos, unknown, separator;
+  bool begins = false;                        // a text, with BOS
+  bool ends = false;                          // with EOS
+  std::span<const std::string_view> options;  // of kOptionsOfKinds, those that it has
+};
+constexpr auto kOptionsOfKinds =
+    std::to_array<std::string_view>({"remove_extra_whitespaces", "add_sep_token", "normalizer.lowercase",
+                                     "normalizer.strip_accents", "normalizer.nfc"});
+constexpr auto kOptionsOfMerges = std::to_array<std::string_view>({"normalizer.nfc"});
+constexpr auto kOptionsOfUnigrams = std::to_array<std::string_view>({"remove_extra_whitespaces"});
+constexpr auto kOptionsOfWordPieces =
+    std::to_array<std::string_view>({"add_sep_token", "normalizer.lowercase", "normalizer.strip_accents"});
+constexpr std::optional<TokenId> kNoToken;
+constexpr auto kKindsOfTokenizers =
+    std::to_array<KindOfTokenizer>({{"llama", 1, 2, kNoToken, kNoToken, true, false, {}},
+                                    {"gpt2", kNoToken, kNoToken, kNoToken, kNoToken, false, false, kOptionsOfMerges},
+                                    {"t5", kNoToken, 1, 2, kNoToken, false, true, kOptionsOfUnigrams},
+                                    {"bert", 101, kNoToken, 100, 102, true, false, kOptionsOfWordPieces}});
+
 /// Ids at which generation ends: these that the file names, each once.
 std::vector<TokenId> end_tokens(const Gguf& gguf, std::optional<TokenId> eos, std::size_t pieces) {
   std::vector<TokenId> ends;
@@ -191,10 +215,11 @@ void read_gguf_tokenizer(const Gguf& gguf, std::int64_t vocabulary, Checkpoint& 
     checkpoint.end_tokens = end_tokens(gguf, token_id(gguf, "eos_token_id", ids), ids);
     return;
   }
-  if (*model != "llama" && *model != "gpt2") {
+  const KindOfTokenizer* kind = std::ranges::find(kKindsOfTokenizers, *model, &KindOfTokenizer::name);
+  if (kind == kKindsOfTokenizers.end()) {
     throw Error(
-        fmt::format("GGUF metadata '{}' is {}; heed reads \"llama\" (SentencePiece BPE) and \"gpt2\" (byte-level "
-                    "BPE)",
+        fmt::format("GGUF metadata '{}' is {}; heed reads \"llama\" (SentencePiece BPE), \"gpt2\" (byte-level BPE), "
+                    "\"t5\" (unigram) and \"bert\" (WordPiece)",
                     full("model"), in_quotes(*model)));
   }
   const auto* tokens = gguf.find_texts(full("tokens"));
@@ -203,40 +228,51 @@ void read_gguf_tokenizer(const Gguf& gguf, std::int64_t vocabulary, Checkpoint& 
     throw Error(fmt::format("GGUF metadata '{}' has {} tokens, but tensor 'token_embd.weight' only {} rows",
                             full("tokens"), tokens->size(), vocabulary));
   }
-  if (gguf.find_boolean(full("remove_extra_whitespaces")).value_or(false)) {
-    throw Error(
-        fmt::format("GGUF metadata '{}' is true, which heed does not support", full("remove_extra_whitespaces")));
-  }
-  const bool by_score = *model == "llama";
-  for (const char* key : {"add_sep_token", "normalizer.lowercase", "normalizer.strip_accents", "normalizer.nfc"}) {
-    const bool known = key == std::string_view("normalizer.nfc") && !by_score;
-    if (!known && gguf.find_boolean(full(key)).value_or(false)) {
+  for (const std::string_view key : kOptionsOfKinds) {
+    if (std::ranges::find(kind->options, key) != kind->options.end()) continue;
+    if (gguf.find_boolean(full(key)).value_or(false)) {
       throw Error(fmt::format("GGUF metadata '{}' is true, which heed does not support", full(key)));
     }
+  }
+  const bool has_charsmap = gguf.has(full("precompiled_charsmap"));
+  if (has_charsmap && kind->name != "t5") {
+    throw Error(fmt::format("GGUF metadata '{}' is there, which heed does not support where '{}' is {}",
+                            full("precompiled_charsmap"), full("model"), in_quotes(*model)));
   }
 
   TokenizerDescription description;
   description.pieces = *tokens;
   description.kinds = piece_kinds(gguf, tokens->size());
-  bool bos_by_default = true;
-  if (by_score) {
-    describe_scores(gguf, description);
-  } else {
-    bos_by_default = describe_merges(gguf, description, checkpoint);
+  const auto special = [&](std::string_view key, std::optional<TokenId> fallback) -> std::optional<TokenId> {
+    if (gguf.has(full(key))) return token_id(gguf, key, tokens->size());
+    return fallback && static_cast<std::size_t>(*fallback) < tokens->size() ? fallback : std::nullopt;
+  };
+  if (const auto unknown = special("unknown_token_id", kind->unknown); unknown && kind->name != "gpt2") {
+    // Word pieces have it among the control tokens.
+    PieceKind& of_unknown = description.kinds[static_cast<std::size_t>(*unknown)];
+    const bool can_be = of_unknown == PieceKind::Normal || (kind->name == "bert" && of_unknown == PieceKind::Control);
+    if (can_be && !description.unknown()) of_unknown = PieceKind::Unknown;
   }
-  if (const auto unknown = token_id(gguf, "unknown_token_id", tokens->size()); unknown && by_score) {
-    PieceKind& kind = description.kinds[static_cast<std::size_t>(*unknown)];
-    if (kind == PieceKind::Normal && !description.unknown()) kind = PieceKind::Unknown;
+  bool begins = kind->begins;
+  if (kind->name == "llama") {
+    describe_scores(gguf, description);
+  } else if (kind->name == "gpt2") {
+    begins = describe_merges(gguf, description, checkpoint);
+  } else if (kind->name == "t5") {
+    describe_gguf_unigram(gguf, description);
+  } else {
+    describe_gguf_word_pieces(gguf, description);
   }
 
-  // llama.cpp's defaults where a file does not say: SentencePiece models begin with BOS 1 and end with EOS 2.
-  const auto fallback = [&](TokenId id) {
-    return by_score && static_cast<std::size_t>(id) < tokens->size() ? std::optional(id) : std::nullopt;
-  };
-  const auto bos = gguf.has(full("bos_token_id")) ? token_id(gguf, "bos_token_id", tokens->size()) : fallback(1);
-  const auto eos = gguf.has(full("eos_token_id")) ? token_id(gguf, "eos_token_id", tokens->size()) : fallback(2);
-  if (gguf.find_boolean(full("add_bos_token")).value_or(bos_by_default) && bos) description.before = {*bos};
-  if (gguf.find_boolean(full("add_eos_token")).value_or(false) && eos) description.after = {*eos};
+  const auto bos = special("bos_token_id", kind->bos);
+  const auto eos = special("eos_token_id", kind->eos);
+  const auto separator =
+      special(gguf.has(full("separator_token_id")) ? "separator_token_id" : "seperator_token_id", kind->separator);
+  if (gguf.find_boolean(full("add_bos_token")).value_or(begins) && bos) description.before = {*bos};
+  if (gguf.find_boolean(full("add_eos_token")).value_or(kind->ends) && eos) description.after = {*eos};
+  if (kind->name == "bert" && gguf.find_boolean(full("add_sep_token")).value_or(true) && separator) {
+    description.after = {*separator};
+  }
   description.end = end_tokens(gguf, eos, tokens->size());
   read_chat_templates(gguf, description, bos, eos, checkpoint);
   description.pad(static_cast<std::size_t>(vocabulary));

@@ -333,17 +333,62 @@ TEST_CASE("byte-level BPE of normalized text") {
   CHECK(contains(complaint(file), "normalizer.strip_accents"));
 }
 
+TEST_CASE("unigrams and word pieces") {
+  GgufFile file = tiny_gguf();
+  file.text("tokenizer.ggml.model", "t5");
+  file.texts("tokenizer.ggml.tokens", {"<pad>", "</s>", "<unk>", "▁a", "b", "<x>"});
+  file.f32s("tokenizer.ggml.scores", {0, 0, 0, -1, -2, -1000}).i32s("tokenizer.ggml.token_type", {3, 3, 2, 1, 1, 4});
+  auto tokenizer = Tokenizer::from_json(read(file.bytes()).tokenizer);
+  CHECK(tokenizer->encode("ab") == std::vector<TokenId>{2, 4, 1});  // no prefix, and the end by default
+  CHECK(read(file.bytes()).end_tokens == std::vector<TokenId>{1});
+  file.boolean("tokenizer.ggml.add_space_prefix", true).boolean("tokenizer.ggml.add_eos_token", false);
+  tokenizer = Tokenizer::from_json(read(file.bytes()).tokenizer);
+  CHECK(tokenizer->encode("ab<x>a") == std::vector<TokenId>{3, 4, 5, 3});
+  CHECK(tokenizer->decode({3, 4, 5, 3}) == "ab<x> a");
+  CHECK(tokenizer->encode("c  a") == std::vector<TokenId>{2, 3});
+  file.boolean("tokenizer.ggml.remove_extra_whitespaces", true);
+  tokenizer = Tokenizer::from_json(read(file.bytes()).tokenizer);
+  CHECK(tokenizer->encode("  ab   a ") == std::vector<TokenId>{3, 4, 3});
+  CHECK(tokenizer->encode("  ").empty());
+
+  file = tiny_gguf();
+  file.text("tokenizer.ggml.model", "bert").remove("tokenizer.ggml.scores");
+  file.texts("tokenizer.ggml.tokens", {"[UNK]", "[CLS]", "[SEP]", "▁a", "b", "▁!"});
+  file.i32s("tokenizer.ggml.token_type", {3, 3, 3, 1, 1, 1}).u32("tokenizer.ggml.unknown_token_id", 0);
+  file.u32("tokenizer.ggml.bos_token_id", 1).u32("tokenizer.ggml.seperator_token_id", 2);
+  tokenizer = Tokenizer::from_json(read(file.bytes()).tokenizer);
+  CHECK(tokenizer->encode("\u00c1B! ba") == std::vector<TokenId>{1, 3, 4, 5, 0, 2});
+  CHECK(tokenizer->decode({1, 3, 4, 5, 3, 2}) == "ab! a");
+  file.boolean("tokenizer.ggml.normalizer.lowercase", false).boolean("tokenizer.ggml.add_sep_token", false);
+  tokenizer = Tokenizer::from_json(read(file.bytes()).tokenizer);
+  CHECK(tokenizer->encode("A ab") == std::vector<TokenId>{1, 0, 3, 4});
+}
+
 TEST_CASE("a tokenizer that heed does not understand is refused, one that is missing noted") {
   struct Case {
     std::function<void(GgufFile&)> change;
     const char* message;
   };
   const Case cases[] = {
-      {[](GgufFile& f) { f.text("tokenizer.ggml.model", "bert"); }, "'tokenizer.ggml.model' is \"bert\""},
+      {[](GgufFile& f) { f.text("tokenizer.ggml.model", "rwkv"); }, "'tokenizer.ggml.model' is \"rwkv\""},
+      {[](GgufFile& f) { f.text("tokenizer.ggml.model", "t5").remove("tokenizer.ggml.scores"); },
+       "'tokenizer.ggml.scores' has 0 entries"},
+      {[](GgufFile& f) {
+         f.text("tokenizer.ggml.model", "t5").i32s("tokenizer.ggml.precompiled_charsmap", {1, 2, 3});
+       },
+       "'tokenizer.ggml.precompiled_charsmap' is damaged"},
+      {[](GgufFile& f) { f.text("tokenizer.ggml.model", "t5").i32s("tokenizer.ggml.precompiled_charsmap", {256}); },
+       "holds 256, no byte"},
+      {[](GgufFile& f) { f.text("tokenizer.ggml.model", "t5").boolean("tokenizer.ggml.normalizer.lowercase", true); },
+       "'tokenizer.ggml.normalizer.lowercase' is true"},
+      {[](GgufFile& f) {
+         f.text("tokenizer.ggml.model", "bert").i32s("tokenizer.ggml.token_type", {2, 3, 3, 6, 1, 1});
+       },
+       "token 3 is a byte"},
       {[](GgufFile& f) { f.u32("tokenizer.ggml.new_option", 1); }, "'tokenizer.ggml.new_option'"},
       {[](GgufFile& f) { f.boolean("tokenizer.ggml.remove_extra_whitespaces", true); }, "remove_extra_whitespaces"},
       {[](GgufFile& f) { f.boolean("tokenizer.ggml.add_sep_token", true); }, "add_sep_token"},
-      {[](GgufFile& f) { f.text("tokenizer.ggml.precompiled_charsmap", "x"); }, "precompiled_charsmap"},
+      {[](GgufFile& f) { f.i32s("tokenizer.ggml.precompiled_charsmap", {1}); }, "precompiled_charsmap"},
       {[](GgufFile& f) { f.remove("tokenizer.ggml.tokens"); }, "'tokenizer.ggml.tokens' is missing"},
       {[](GgufFile& f) { f.remove("tokenizer.ggml.scores"); }, "'tokenizer.ggml.scores' has 0 entries"},
       {[](GgufFile& f) { f.f32s("tokenizer.ggml.scores", {1}); }, "'tokenizer.ggml.scores' has 1 entries"},
