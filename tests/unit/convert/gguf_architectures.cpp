@@ -218,12 +218,13 @@ TEST_CASE("gguf: each value of tokenizer.ggml.pre cuts text as llama.cpp does") 
       file.text("tokenizer.ggml.pre", pre);
       const auto tokenizer = Tokenizer::from_json(read_bytes(file).tokenizer);
       for (std::size_t i = 0; i < texts.size(); ++i) {
+        if (cut.at("ids")[i].is_null()) continue;
         CAPTURE(texts[i]);
         CHECK(tokenizer->encode(texts[i]) == cut.at("ids")[i].get<std::vector<TokenId>>());
       }
     }
   }
-  CHECK(values == 52);
+  CHECK(values == 70);
 }
 
 }  // namespace
