@@ -180,6 +180,7 @@ ValueId DecoderBuilder::experts(ValueId in, ValueId residual) {
   const ValueId logits = linear(named("router"), tensor("ffn_gate_inp"), in, p_.experts, p_.width);
   Attributes how = {{"chosen", p_.experts_used}, {"normalise", std::int64_t{p_.expert_softmax == "chosen"}}};
   if (p_.expert_scale != 1) how.set("scale", p_.expert_scale);
+  if (p_.expert_softmax == "near") how.set("threshold", p_.expert_threshold);
   const std::vector<ValueId> choice = g_.add_many("route", named("route"), {logits}, how, 2);  // (tokens, used)
   const auto product = [&](const std::string& name, ValueId x, std::int64_t rows, std::int64_t columns) {
     const ValueId weight = weights_.required(tensor(name) + ".weight", {p_.experts, rows, columns});

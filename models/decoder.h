@@ -36,11 +36,14 @@ struct DecoderParameters {
 
   /// Mixtures of experts: a layer's feed-forward is that of `experts` gated ones of expert_width, of which a router
   /// chooses experts_used for each token, by the largest of its logits. Each is weighed by its softmax among all
-  /// logits, or among the chosen ones alone (expert_softmax), times expert_scale.
+  /// logits, among the chosen ones alone, or among itself and what is near behind it (expert_softmax), times
+  /// expert_scale.
   std::int64_t experts = 0;  // E; 0: none, and no more of the following
   std::int64_t experts_used = 0;
-  std::int64_t expert_width = 0;       // X
-  std::string expert_softmax = "all";  // "chosen": weights of a token sum to 1 (times the scale)
+  std::int64_t expert_width = 0;  // X
+  std::string expert_softmax =
+      "all";                    // "chosen": weights of a token sum to 1 (times the scale); "near": of SparseMixer
+  double expert_threshold = 0;  // with "near", how near, as the op `route` defines
   double expert_scale = 1;
   std::int64_t shared_expert_width = 0;      // S, of one that every token has besides; 0: none
   std::vector<std::int64_t> dense_layers{};  // with a plain feed-forward of ffn_width instead, in ascending order

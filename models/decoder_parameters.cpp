@@ -43,7 +43,8 @@ void read_experts(ParameterReader& reader, DecoderParameters& p) {
   const auto size = [&](const char* key) { return reader.has(key) ? reader.integer(key, 0, kMost) : 0; };
   p.experts_used = size("experts_used");
   p.expert_width = size("expert_width");
-  p.expert_softmax = choice_or(reader, "expert_softmax", p.expert_softmax, {"all", "chosen"});
+  p.expert_softmax = choice_or(reader, "expert_softmax", p.expert_softmax, {"all", "chosen", "near"});
+  p.expert_threshold = number_or(reader, "expert_threshold", 0, true);
   p.expert_scale = number_or(reader, "expert_scale", 1, false);
   p.shared_expert_width = size("shared_expert_width");
   if (reader.has("dense_layers")) {
@@ -62,7 +63,8 @@ void read_experts(ParameterReader& reader, DecoderParameters& p) {
     }
   }
   if (p.experts == 0) {
-    if (p.experts_used > 0 || p.expert_width > 0 || p.shared_expert_width > 0 || !p.dense_layers.empty()) {
+    if (p.experts_used > 0 || p.expert_width > 0 || p.expert_threshold > 0 || p.shared_expert_width > 0 ||
+        !p.dense_layers.empty()) {
       reader.fail("has hyperparameters of experts, but 'experts' is 0");
     }
     return;
@@ -72,6 +74,9 @@ void read_experts(ParameterReader& reader, DecoderParameters& p) {
                             p.experts_used, p.experts));
   }
   if (p.expert_width == 0) reader.fail("hyperparameter 'expert_width' is missing or 0");
+  if (p.expert_threshold > 0 && p.expert_softmax != "near") {
+    reader.fail("hyperparameter 'expert_threshold' is for an 'expert_softmax' of \"near\"");
+  }
   if (p.feed_forward != "gated") reader.fail("has experts whose feed-forward is not gated");
 }
 
@@ -142,6 +147,7 @@ nlohmann::json DecoderParameters::to_json() const {
           {"experts_used", experts_used},
           {"expert_width", expert_width},
           {"expert_softmax", expert_softmax},
+          {"expert_threshold", expert_threshold},
           {"expert_scale", expert_scale},
           {"shared_expert_width", shared_expert_width},
           {"dense_layers", dense_layers},

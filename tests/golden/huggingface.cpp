@@ -13,10 +13,11 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr const char* kModelFolders[] = {"llama", "llama_gqa_tied", "llama_bias", "mistral", "gpt2"};
-constexpr const char* kFamilyFolders[] = {"qwen2",     "qwen3",     "gemma", "gemma2",     "gemma3",          "olmo2",
-                                          "granite",   "stablelm",  "phi3",  "phi",        "starcoder2",      "gptj",
-                                          "gpt_neox",  "opt",       "bloom", "falcon",     "falcon_groups",   "mixtral",
-                                          "qwen2_moe", "qwen3_moe", "olmoe", "granitemoe", "granitemoeshared"};
+constexpr const char* kFamilyFolders[] = {
+    "qwen2",     "qwen3",     "gemma", "gemma2",     "gemma3",           "olmo2",
+    "granite",   "stablelm",  "phi3",  "phi",        "starcoder2",       "gptj",
+    "gpt_neox",  "opt",       "bloom", "falcon",     "falcon_groups",    "mixtral",
+    "qwen2_moe", "qwen3_moe", "olmoe", "granitemoe", "granitemoeshared", "phimoe"};
 constexpr double kTransformersTolerance = 1e-4;
 
 std::vector<std::int32_t> ids_of(const nlohmann::json& json) { return json.get<std::vector<std::int32_t>>(); }
@@ -79,7 +80,7 @@ TEST_CASE("hf: families that differ in data alone: logits within 1e-4 of their r
 }
 
 TEST_CASE("hf: what a row of a mixture of experts gives does not depend on how many others there are") {
-  for (const char* name : {"mixtral", "qwen2_moe", "granitemoeshared"}) {
+  for (const char* name : {"mixtral", "qwen2_moe", "granitemoeshared", "phimoe"}) {
     CAPTURE(std::string(name));
     const nlohmann::json golden = read_json(convert_test::golden_folder() / name / "golden.json");
     std::vector<std::int32_t> tokens = ids_of(golden.at("prompt_tokens"));

@@ -87,6 +87,10 @@ MODELS = [
     Golden("granitemoe_shared", 1, small("granitemoeshared", num_local_experts=4, num_experts_per_tok=2,
                                          shared_intermediate_size=48), torch.float16, None,
            variants={"experts_used": {"num_experts_per_tok": 1}}),
+    # Weights of all that is near: the file does not say what is, so the model has the published threshold.
+    Golden("phimoe", 1, small("phimoe", num_local_experts=5, num_experts_per_tok=2, attention_bias=True, lm_head_bias=True,
+                              original_max_position_embeddings=make_hf.CONTEXT), torch.float16, None,
+           variants={"router_jitter_noise": {"router_jitter_noise": 0.3}}),
     Golden("gpt2", 2, family("gpt2", **(GPT_SIZES | {"vocab_size": 64})), torch.float16, None),
     Golden("bloom", 115, family("bloom", n_layer=2, n_head=6, hidden_size=48, seq_length=make_hf.CONTEXT, num_hidden_layers="none",
                               num_attention_heads="none", max_position_embeddings="none", **FALCON), torch.float16, None),
@@ -129,6 +133,8 @@ def convert(folder: Path, out: Path, converter: str, outtype: str = "f16") -> No
         config["num_kv_heads"] = 1  # transformers writes the number of heads, which published ones do not name
     if config["model_type"] == "gpt_neox":
         config["rotary_pct"] = config["rope_parameters"]["partial_rotary_factor"]
+    if config["model_type"] == "phimoe":
+        config["architectures"] = ["PhiMoEForCausalLM"]  # as published ones have it
     if config["model_type"] == "gpt2":
         config["n_ctx"] = config["n_positions"]
     (folder / "config.json").write_text(json.dumps(config))

@@ -199,6 +199,13 @@ FAMILIES = [
     Golden("granitemoeshared", 1, family("granitemoeshared", num_local_experts=4, num_experts_per_tok=2,
                                          attention_multiplier=0.5, intermediate_size=20, shared_intermediate_size=28),
            torch.bfloat16, None, variants={"num_experts_per_tok": {"num_experts_per_tok": 3}}),
+    # A threshold so large that the weights show what is near; factors for texts up to the context.
+    Golden("phimoe", 1, family("phimoe", num_local_experts=6, num_experts_per_tok=2, intermediate_size=20, attention_bias=True,
+                               lm_head_bias=True, router_jitter_noise=0.3, rope_parameters={
+                                   "rope_type": "longrope", "rope_theta": 10000.0, "original_max_position_embeddings": CONTEXT,
+                                   "short_factor": [1.0, 1.1, 1.2, 1.5], "long_factor": [1.0, 1.5, 3.0, 6.0],
+                                   "short_mscale": 1.2, "long_mscale": 1.3}), torch.bfloat16, None,
+           variants={"router_jitter_noise": {"router_jitter_noise": 0.01}, "rms_norm_eps": {"rms_norm_eps": 1e-2}}),
 ]  # fmt: skip
 
 GOLDENS = [

@@ -117,6 +117,11 @@ void add_experts(GgufKeys& keys, const HasTensor& has, const GgufArchitecture& a
   p["expert_width"] = keys.find_size("expert_feed_forward_length").value_or(shared_out ? width / used : width);
   const bool normalises = keys.find_boolean("expert_weights_norm").value_or(architecture.expert_softmax == "chosen");
   p["expert_softmax"] = normalises ? "chosen" : "all";
+  if (architecture.expert_threshold > 0) {
+    if (used != 2) keys.unsupported("expert_used_count", "2, as many as a SparseMixer chooses");
+    p["expert_softmax"] = "near";
+    p["expert_threshold"] = architecture.expert_threshold;
+  }
   if (const double scale = keys.find_real("expert_weights_scale").value_or(0); scale != 0) p["expert_scale"] = scale;
   if (keys.find_size("expert_gating_func").value_or(1) != 1) keys.unsupported("expert_gating_func", "1, softmax");
   const auto shared = keys.find_size("expert_shared_feed_forward_length");
@@ -140,6 +145,13 @@ constexpr GgufArchitecture kGgufArchitectures[] = {
     {.name = "gemma3", .norm_place = "both", .query_norm = "head", .activation = "gelu_tanh", .read = add_gemma3},
     {.name = "olmo2", .norm_place = "post", .query_norm = "all", .read = add_olmo2},
     {.name = "phi3", .gate_in_up = true, .read = add_phi3},
+    // llama.cpp normalises the weights of the chosen; the models, and transformers, weigh each among those near it.
+    {.name = "phimoe",
+     .norm = "layer_norm",
+     .epsilon_of_rms_norm = true,
+     .expert_softmax = "near",
+     .expert_threshold = 0.02,
+     .read = add_phi3},
     {.name = "phi2",
      .norm = "layer_norm",
      .norm_place = "parallel",
@@ -195,7 +207,7 @@ nlohmann::json gguf_parameters(const GgufArchitecture& architecture, GgufKeys& k
     throw Error(fmt::format("tensor 'token_embd.weight' has {} rows, but {} is {}", vocabulary, keys.full("vocab_size"),
                             *size));
   }
-  const bool rms = architecture.norm == "rms_norm";
+  const bool rms = architecture.norm == "rms_norm" || architecture.epsilon_of_rms_norm;
   const auto ffn_width = keys.find_size_of_layers("feed_forward_length");
   if (!ffn_width) throw Error(fmt::format("GGUF metadata '{}' is missing", keys.full("feed_forward_length")));
   nlohmann::json p = {
@@ -210,7 +222,7 @@ nlohmann::json gguf_parameters(const GgufArchitecture& architecture, GgufKeys& k
       {"norm_eps", keys.positive(rms ? "attention.layer_norm_rms_epsilon" : "attention.layer_norm_epsilon")},
       {"activation", architecture.activation},
       {"rope_dims", 0}};
-  if (!rms) p["norm"] = architecture.norm;
+  if (architecture.norm != "rms_norm") p["norm"] = architecture.norm;
   if (architecture.norm_place != "pre") p["norm_place"] = architecture.norm_place;
   if (architecture.query_norm != "none") p["query_norm"] = architecture.query_norm;
   if (architecture.feed_forward != "gated") p["feed_forward"] = architecture.feed_forward;

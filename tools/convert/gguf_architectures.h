@@ -18,6 +18,7 @@ using HasTensor = std::function<bool(std::string_view name)>;
 struct GgufArchitecture {
   std::string_view name;  // general.architecture
   std::string_view norm = "rms_norm";
+  bool epsilon_of_rms_norm = false;  // layer norms whose epsilon the file calls one of RMS norms
   std::string_view norm_place = "pre";
   std::string_view query_norm = "none";
   std::string_view feed_forward = "gated";
@@ -26,6 +27,7 @@ struct GgufArchitecture {
   bool gate_in_up = false;                // ffn_up holds the rows of the gate before its own
   /// How the chosen experts' weights are made (DecoderParameters::expert_softmax); empty: it has no experts.
   std::string_view expert_softmax = "";
+  double expert_threshold = 0;  // with "near"
   /// Changes and adds what only this architecture has; may be null.
   void (*read)(GgufKeys& keys, const HasTensor& has, nlohmann::json& parameters) = nullptr;
 };

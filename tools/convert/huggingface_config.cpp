@@ -94,7 +94,7 @@ std::vector<float> factors_of(ConfigReader& rope, const char* key, std::int64_t 
   return list->get<std::vector<float>>();
 }
 
-RopeScaling longrope_of(ConfigReader& rope, const RopeContext& context) {
+RopeScaling longrope_of(ConfigReader& rope, const RopeContext& context, bool has_scales) {
   LongRope numbers;
   numbers.short_factors = factors_of(rope, "short_factor", context.dims);
   numbers.long_factors = factors_of(rope, "long_factor", context.dims);
@@ -103,11 +103,16 @@ RopeScaling longrope_of(ConfigReader& rope, const RopeContext& context) {
   const auto scale = rope.find_positive("attention_factor");
   if (!scale && factor > 1 && original <= 1) rope.fail("original_max_position_embeddings", "a number above one");
   numbers.scale = scale.value_or(factor <= 1 ? 1 : std::sqrt(1 + std::log(factor) / std::log(original)));
+  if (has_scales) {  // in place of what the lengths imply
+    numbers.scale = rope.positive("short_mscale");
+    numbers.long_scale = rope.positive("long_mscale");
+  }
   return longrope(std::move(numbers), context);
 }
 
 /// What a kind of rope changes of the default one.
-RopeScaling rope_scaling(ConfigReader& rope, RopeContext context, std::int64_t outer_original, bool& context_matters) {
+RopeScaling rope_scaling(ConfigReader& rope, RopeContext context, const RopeDefaults& defaults,
+                         std::int64_t outer_original, bool& context_matters) {
   const auto type = rope.find_text("rope_type");
   const auto older = rope.find_text("type");
   if (type && older && *type != *older) {
@@ -132,7 +137,7 @@ RopeScaling rope_scaling(ConfigReader& rope, RopeContext context, std::int64_t o
   context_matters = true;
   const auto inner_original = rope.find_size("original_max_position_embeddings");
   context.original = outer_original > 0 ? outer_original : inner_original.value_or(context.longest);
-  if (by_length) return longrope_of(rope, context);
+  if (by_length) return longrope_of(rope, context, defaults.has_scales);
   return name == "yarn" ? yarn_of(rope, context) : dynamic_rope(rope.positive("factor"), context);
 }
 
@@ -177,6 +182,11 @@ void read_experts(ConfigReader& config, const ExpertKeys& keys, HuggingFaceConfi
   }
   const bool normalises = !keys.may_normalise || config.boolean("norm_topk_prob", false);
   p["expert_softmax"] = normalises ? "chosen" : "all";
+  if (keys.jitter_is_threshold) {
+    if (used != 2) config.fail(keys.used, "2, as many as a SparseMixer chooses");
+    p["expert_softmax"] = "near";
+    p["expert_threshold"] = 2 * (config.has("router_jitter_noise") ? config.positive("router_jitter_noise") : 0.01);
+  }
   // Of training alone.
   for (const char* key : {"output_router_logits", "router_aux_loss_coef", "router_jitter_noise"}) config.skip(key);
   if (!keys.some_layers) return;
@@ -232,7 +242,7 @@ void read_rope(ConfigReader& config, HuggingFaceConfig& result, const RopeDefaul
     // One in the config itself counts before that of the rope.
     const std::int64_t original =
         config.find_size("original_max_position_embeddings").value_or(defaults.original_context);
-    RopeScaling stretched = rope_scaling(*rope, context, original, result.context_matters);
+    RopeScaling stretched = rope_scaling(*rope, context, defaults, original, result.context_matters);
     result.rope_factors = std::move(stretched.factors);
     if (stretched.base > 0) base = stretched.base;
     if (stretched.scale != 1) result.parameters["rope_scale"] = stretched.scale;

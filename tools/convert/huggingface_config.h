@@ -42,6 +42,7 @@ struct HuggingFaceConfig {
   nlohmann::json parameters = nlohmann::json::object();  // models/decoder.h
   bool tied = false;                                     // the embedding serves as output matrix
   std::set<std::string, std::less<>> biased;             // matrices of a layer that have biases, in the recipe's names
+  std::optional<bool> output_biased{};                   // whether the output matrix has one; nothing: as it comes
   double norm_offset = 0;                                // added to the weights of norms
   std::int64_t skipped_positions = 0;                    // first rows of the position table that no token has
   std::vector<float> rope_factors;                       // [rope_dims/2]; empty without scaling
@@ -102,7 +103,8 @@ struct ExpertKeys {
   const char* shared_width = nullptr;
   /// Whether weights are normalised is said by "norm_topk_prob", which is false where it is missing; else they are.
   bool may_normalise = true;
-  bool some_layers = false;  // "decoder_sparse_step" and "mlp_only_layers" say which layers have experts
+  bool jitter_is_threshold = false;  // a SparseMixer chooses, and "router_jitter_noise" says what is near
+  bool some_layers = false;          // "decoder_sparse_step" and "mlp_only_layers" say which layers have experts
 };
 void read_experts(ConfigReader& config, const ExpertKeys& keys, HuggingFaceConfig& result);
 
@@ -112,7 +114,8 @@ struct RopeDefaults {
   std::optional<double> partial{};
   double base = 10000;
   const char* older_base_key = nullptr;  // another name of rope_theta
-  std::int64_t original_context = 0;     // where "original_max_position_embeddings" of the config itself counts
+  bool has_scales = false;            // "longrope" has factors of its own of what turns, short_mscale and long_mscale
+  std::int64_t original_context = 0;  // where "original_max_position_embeddings" of the config itself counts
 };
 
 /// Rotary positions: transformers 5 keeps all in "rope_parameters"; 4 has "rope_theta" and "rope_scaling".

@@ -235,6 +235,22 @@ void read_phi3(ConfigReader& config, HuggingFaceConfig& result) {
   read_rope(config, result, {.partial = 1.0, .original_context = 4096});
 }
 
+void read_phimoe(ConfigReader& config, HuggingFaceConfig& result) {
+  read_sizes(config, {}, result);
+  result.parameters["norm"] = "layer_norm";
+  read_experts(config,
+               {.experts = "num_local_experts",
+                .width = "intermediate_size",
+                .may_normalise = false,
+                .jitter_is_threshold = true},
+               result);
+  config.skip("input_jitter_noise");  // of training alone
+  read_one_window(config, result);
+  attention_biases(result, config.boolean("attention_bias", false));
+  result.output_biased = config.boolean("lm_head_bias", false);
+  read_rope(config, result, {.base = 1e6, .has_scales = true});
+}
+
 void read_phi(ConfigReader& config, HuggingFaceConfig& result) {
   SizeKeys keys;
   keys.norm_eps = "layer_norm_eps";
@@ -426,6 +442,8 @@ constexpr HuggingFaceFamily kFamilies[] = {
     {"StableLmForCausalLM", "stablelm", false, "model.", "layers.", kLlamaLayer, kLlamaOuter, kRotaryBuffers,
      read_stablelm},
     {"Phi3ForCausalLM", "phi3", false, "model.", "layers.", kPhi3Layer, kLlamaOuter, kRotaryBuffers, read_phi3},
+    {"PhimoeForCausalLM", "phimoe", false, "model.", "layers.", kPhimoeLayer, kLlamaOuter, kRotaryBuffers, read_phimoe},
+    {"PhiMoEForCausalLM", "phimoe", false, "model.", "layers.", kPhimoeLayer, kLlamaOuter, kRotaryBuffers, read_phimoe},
     {"PhiForCausalLM", "phi", false, "model.", "layers.", kPhiLayer, kPhiOuter, kRotaryBuffers, read_phi},
     {"Starcoder2ForCausalLM", "starcoder2", true, "model.", "layers.", kStarcoder2Layer, kLlamaOuter, kRotaryBuffers,
      read_starcoder2},

@@ -357,6 +357,13 @@ class TensorMapper {
     for (std::int64_t layer = 0; layer < layers; ++layer) {
       for (const std::string& matrix : config_.biased) expect(fmt::format("blk.{}.{}", layer, matrix));
     }
+    if (config_.output_biased) {
+      if (*config_.output_biased) expect("output");
+      if (!*config_.output_biased && names_.contains("output.bias")) {
+        throw Error(fmt::format("tensor '{}' exists, but config.json says the output has none",
+                                checkpoint_.name_in_file("output.bias")));
+      }
+    }
     if (config_.parameters.value("norm", "rms_norm") != "layer_norm") return;
     for (const std::string& name : names_) {
       if (name.ends_with("_norm.weight")) expect(name.substr(0, name.size() - 7));

@@ -59,8 +59,8 @@ RopeScaling yarn(const Yarn& yarn, const RopeContext& context) {
 RopeScaling longrope(LongRope rope, const RopeContext& context) {
   check_wanted(context, std::max(context.longest, context.original), "longrope");
   RopeScaling result;
-  result.scale = rope.scale;
   const bool is_long = context.wanted > context.original;
+  result.scale = is_long && rope.long_scale > 0 ? rope.long_scale : rope.scale;
   result.factors = std::move(is_long ? rope.long_factors : rope.short_factors);
   result.context = context.wanted > 0 ? context.wanted : std::min(context.original, context.longest);
   if (is_long) {

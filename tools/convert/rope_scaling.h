@@ -47,6 +47,7 @@ struct LongRope {
   std::vector<float> short_factors;
   std::vector<float> long_factors;
   double scale = 1;
+  double long_scale = 0;  // of texts beyond the original context; 0: the same
 };
 RopeScaling longrope(LongRope rope, const RopeContext& context);
 

@@ -108,6 +108,42 @@ TEST_CASE("experts: what a config leaves out is what transformers takes then") {
   CHECK(granite.header.metadata.at("parameters").value("shared_expert_width", 0) == 0);
 }
 
+TEST_CASE("experts: a SparseMixer's threshold and its rope's factors") {
+  ChangedFolder folder(golden_model("phimoe"));
+  const auto parameters = [&] {
+    folder.read();
+    return folder.header.metadata.at("parameters");
+  };
+  CHECK(parameters().at("expert_threshold") == 0.6);
+  CHECK(parameters().at("rope_scale") == 1.2);
+  folder.config.erase("router_jitter_noise");
+  CHECK(parameters().at("expert_softmax") == "near");
+  CHECK(parameters().at("expert_threshold") == 0.02);
+  // As it was published, by transformers 4.
+  folder.config["architectures"] = {"PhiMoEForCausalLM"};
+  folder.config["rope_scaling"] = folder.config["rope_parameters"];
+  folder.config["rope_scaling"]["type"] = "longrope";
+  folder.config["rope_theta"] = 10000.0;
+  for (const char* key : {"rope_type", "rope_theta"}) folder.config["rope_scaling"].erase(key);
+  folder.config.erase("rope_parameters");
+  folder.config.update({{"hidden_dropout", 0.0}, {"input_jitter_noise", 0.01}, {"sliding_window", 64}});
+  CHECK(parameters().at("rope_scale") == 1.2);
+
+  const auto complaint = [](const auto& change) {
+    ChangedFolder changed(golden_model("phimoe"));
+    change(changed);
+    return changed.complaint();
+  };
+  CHECK(contains(complaint([](ChangedFolder& f) { f.config["num_experts_per_tok"] = 3; }), "SparseMixer"));
+  CHECK(contains(complaint([](ChangedFolder& f) { f.config["router_jitter_noise"] = -1; }), "'router_jitter_noise'"));
+  CHECK(
+      contains(complaint([](ChangedFolder& f) { f.config["rope_parameters"].erase("long_mscale"); }), "'long_mscale'"));
+  CHECK(contains(complaint([](ChangedFolder& f) { f.config["lm_head_bias"] = false; }),
+                 "'lm_head.bias' exists, but config.json says the output has none"));
+  CHECK(contains(complaint([](ChangedFolder& f) { f.remove("lm_head.bias"); }), "'lm_head.bias' is missing"));
+  CHECK(contains(complaint([](ChangedFolder& f) { f.remove("model.norm.bias"); }), "'model.norm.bias' is missing"));
+}
+
 TEST_CASE("experts: what is missing, too much or of another kind is named") {
   const std::string third = "model.layers.1.block_sparse_moe.experts.3.w3.weight";
   const auto complaint = [](const auto& change) {

@@ -377,7 +377,7 @@ TEST_CASE("where a config is silent, a family takes what transformers takes") {
 TEST_CASE("keys of config.json that change the computation are refused by name, harmless ones passed over") {
   const auto complain = [](const Json& changes) { return error_of([&] { llama_config(changes); }); };
   const std::pair<Json, const char*> refused[] = {
-      {{{"architectures", {"PhimoeForCausalLM"}}}, "PhimoeForCausalLM"},
+      {{{"architectures", {"MambaForCausalLM"}}}, "MambaForCausalLM"},
       {{{"architectures", Json::array()}}, "'architectures' is []"},
       {{{"architectures", nullptr}}, "'architectures' is null"},
       {{{"quantization_config", {{"bits", 4}}}}, "\"quantization_config\""},

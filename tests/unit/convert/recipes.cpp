@@ -48,17 +48,29 @@ std::string input_name(const Graph& graph, const Node& node, std::size_t index) 
 
 /// The parameters in full: those of `given`, and what others are when they are left out.
 Json in_full(const Json& given) {
-  Json full = {{"norm", "rms_norm"},       {"norm_place", "pre"},
-               {"query_norm", "none"},     {"feed_forward", "gated"},
-               {"rope_layout", ""},        {"rope_base", 0.0},
-               {"local_rope_base", 0.0},   {"alibi", false},
-               {"windows", Json::array()}, {"attention_scale", 0.0},
-               {"attention_softcap", 0.0}, {"logits_softcap", 0.0},
-               {"embedding_scale", 1.0},   {"residual_scale", 1.0},
-               {"logits_scale", 1.0},      {"experts", 0},
-               {"experts_used", 0},        {"expert_width", 0},
-               {"expert_softmax", "all"},  {"expert_scale", 1.0},
-               {"shared_expert_width", 0}, {"dense_layers", Json::array()},
+  Json full = {{"norm", "rms_norm"},
+               {"norm_place", "pre"},
+               {"query_norm", "none"},
+               {"feed_forward", "gated"},
+               {"rope_layout", ""},
+               {"rope_base", 0.0},
+               {"local_rope_base", 0.0},
+               {"alibi", false},
+               {"windows", Json::array()},
+               {"attention_scale", 0.0},
+               {"attention_softcap", 0.0},
+               {"logits_softcap", 0.0},
+               {"embedding_scale", 1.0},
+               {"residual_scale", 1.0},
+               {"logits_scale", 1.0},
+               {"experts", 0},
+               {"experts_used", 0},
+               {"expert_width", 0},
+               {"expert_softmax", "all"},
+               {"expert_scale", 1.0},
+               {"expert_threshold", 0.0},
+               {"shared_expert_width", 0},
+               {"dense_layers", Json::array()},
                {"rope_scale", 1.0}};
   full.update(given);
   return full;
@@ -168,6 +180,7 @@ TEST_CASE("a mixture of experts says what the hyperparameters say, and layers wi
   CHECK(contains(complaint("experts_used", 0), "'experts_used' is 0"));
   CHECK(contains(complaint("expert_width", 0), "'expert_width' is missing or 0"));
   CHECK(contains(complaint("expert_softmax", "some"), "'expert_softmax' is \"some\""));
+  CHECK(contains(complaint("expert_threshold", 0.1), "for an 'expert_softmax' of \"near\""));
   CHECK(contains(complaint("dense_layers", {2}), "'dense_layers' is [2]"));
   CHECK(contains(complaint("dense_layers", {1, 0}), "'dense_layers' is [1,0]"));
   CHECK(contains(complaint("dense_layers", 1), "'dense_layers' is 1"));
