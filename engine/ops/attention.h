@@ -2,16 +2,19 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "constants/attention_push.h"
+#include "constants/attention_tiles.h"
 #include "graph/graph.h"
 #include "ops/fusion.h"
 #include "ops/tuning.h"
 
 namespace heed {
-class Lowering;   // plan/lowering.h
-struct Dispatch;  // plan/plan.h
+class Lowering;     // plan/lowering.h
+struct DeviceCaps;  // plan/device_caps.h
+struct Dispatch;    // plan/plan.h
 }  // namespace heed
 
 namespace heed::ops {
@@ -71,8 +74,23 @@ std::uint32_t attention_tile(std::uint32_t lanes);
 std::uint64_t attention_iterations(const AttentionSizes& sizes, bool vectors, std::uint32_t lanes);
 /// Bytes of shared memory that it uses.
 std::uint64_t attention_shared(const AttentionSizes& sizes, std::uint32_t lanes);
-/// Adds to a dispatch what it does for the keys: for each of them `products` multiplications a query and head.
-void count_keys(const AttentionSizes& sizes, std::int64_t products, Dispatch& dispatch);
+/// Adds to a dispatch what it does for the keys: for each of them `products` multiplications a query and head. It reads
+/// them `passes` times.
+void count_keys(const AttentionSizes& sizes, std::int64_t products, Dispatch& dispatch, std::int64_t passes = 1);
+
+/// How attention_tiles.comp is cut; what a dispatch alone knows (cached, causal, masked, ..) is left 0.
+struct AttentionTiles {
+  AttentionTilesConstants constants;
+  std::int64_t rows;     // of a workgroup: queries times heads that share keys
+  std::int64_t blocks;   // of so many rows that a memory's queries are; workgroups for each memory and key/value head
+  std::uint64_t shared;  // bytes of shared memory
+  std::uint64_t iterations;  // of the loops of an invocation, at most
+
+  /// Tiles of about `rows` rows, or of fewer where there are fewer or the device has no room. Nothing where the kernel
+  /// cannot run (heads that are no whole vec4s, other scores than dot, a device that is too small) or most of a tile
+  /// would be empty.
+  static std::optional<AttentionTiles> of(const AttentionSizes& sizes, const DeviceCaps& caps, std::int64_t rows);
+};
 
 /// What the tuner times for attention: attention_tuning.cpp.
 std::vector<TuningStep> attention_tuning();

@@ -13,6 +13,7 @@
 #include "constants/attention_rows.h"
 #include "constants/attention_split.h"
 #include "constants/attention_step.h"
+#include "constants/attention_tiles.h"
 #include "constants/attention_weights.h"
 #include "graph/integer.h"
 #include "ops/attention.h"
@@ -270,6 +271,13 @@ bool lower_in_pieces(Lowering& l, const Sizes& s) {
   return true;
 }
 
+/// How rows go through the keys in tiles of shared memory, where that is tuned so and possible. What it cannot take is
+/// done by attention.comp: keys of a table, which rows do not share, and what AttentionTiles names.
+std::optional<AttentionTiles> tiles_of(const Lowering& l, const Sizes& s) {
+  if (l.tuning().query_tile == 0 || l.has(kTable)) return std::nullopt;
+  return AttentionTiles::of(s, l.caps(), l.tuning().query_tile);
+}
+
 }  // namespace
 
 void lower_attention(Lowering& l) {
@@ -344,8 +352,11 @@ void lower_attention(Lowering& l) {
   }
   if (!l.wants_output(0)) return;
   d.bindings.push_back(l.write(0));
-  d.bytes = cached ? 0 : keys.size + values.size;
-  count_keys(s, s.d + s.dv, d);
+  std::optional<AttentionTiles> shared_tiles;
+  if (!single_dispatch) shared_tiles = tiles_of(l, s);
+  const std::int64_t passes = shared_tiles ? shared_tiles->blocks : 1;
+  d.bytes = cached ? 0 : static_cast<std::uint64_t>(passes) * (keys.size + values.size);
+  count_keys(s, s.d + s.dv, d, passes);
   if (single_dispatch) {
     Binding write_k = l.update(kCacheK);
     Binding write_v = l.update(kCacheV);
@@ -376,6 +387,17 @@ void lower_attention(Lowering& l) {
                                                          .q_length = tiles.q_length,
                                                          .half_split = rotary && rotary->half});
     }
+  } else if (shared_tiles) {
+    d.shader = "attention_tiles";
+    d.variant = {cache_variant(s)};
+    AttentionTilesConstants& c = shared_tiles->constants;
+    c.cached = cached;
+    c.causal = s.causal;
+    c.masked = l.has(kMask);
+    c.own_positions = own_positions;
+    c.lengths = l.has(kLengths);
+    d.specialization = words_of(c);
+    d.groups = l.spread(static_cast<std::uint64_t>(s.kv_heads * s.memories() * shared_tiles->blocks));
   } else if (vectors && wants_rows(l, s)) {
     d.shader = "attention_rows";
     const bool same_storage = l.tuning().texel && l.tuning().same_storage;

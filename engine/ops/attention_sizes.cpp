@@ -52,14 +52,15 @@ AttentionPush attention_push(const AttentionSizes& s) {
           .piece_keys = 0};
 }
 
-void count_keys(const AttentionSizes& s, std::int64_t products, Dispatch& d) {
+void count_keys(const AttentionSizes& s, std::int64_t products, Dispatch& d, std::int64_t passes) {
   const auto size = [](std::int64_t value) { return static_cast<std::uint64_t>(value); };
   const std::uint64_t each = saturating_product({2, size(s.queries), size(s.heads), size(products)});
   const std::uint64_t sure = saturating_product({each, size(s.cached ? std::min(s.queries, s.length) : s.length)});
   d.flops = saturating_sum(d.flops, sure);
   if (!s.cached) return;
   d.flops_a_key = each;
-  d.bytes_a_key = size(s.k_width() + s.v_width()) * device_element_bytes(ValueKind::State, s.cache);
+  d.bytes_a_key = saturating_product(
+      {size(passes), size(s.k_width() + s.v_width()), device_element_bytes(ValueKind::State, s.cache)});
   d.fewest_keys = size(std::min(s.queries, s.length));
   d.most_keys = size(s.length);
 }

@@ -1,4 +1,6 @@
 // What the tuner times for attention, and the ways to run it.
+#include <string>
+
 #include "ops/attention.h"
 #include "ops/tuning.h"
 
@@ -25,6 +27,40 @@ Graph step_with_cache(const DeviceCaps& caps) {
   return std::move(builder).finish();
 }
 
+/// Prompts of several lengths, short ones as often as takes them about as long as the longest: at the beginning, and
+/// after what is in the cache already.
+Graph prompts(const DeviceCaps& caps) {
+  const bool large = times_large_work(caps);
+  const std::int64_t heads = large ? 32 : 8;
+  const std::int64_t head_width = large ? 128 : 64;
+  const std::int64_t context = large ? 2048 : 256;
+  const std::int64_t longest = large ? 512 : 128;
+  GraphBuilder builder("attention of prompts");
+  const ValueId keys = builder.state("keys", DType::F32, {context, heads * head_width});
+  const ValueId values = builder.state("values", DType::F32, {context, heads * head_width});
+  for (std::int64_t rows = longest, times = 1; rows >= longest / 16; rows /= 4, times *= 4) {
+    const std::string name = std::to_string(rows);
+    const auto input = [&](const char* what) {
+      return builder.input(what + name, DType::F32, {rows, heads * head_width});
+    };
+    const ValueId q = input("q"), k = input("k"), v = input("v");
+    for (std::int64_t i = 0; i < times; ++i) {
+      const std::string one = name + "." + std::to_string(i);
+      const std::int64_t first = i % 2 == 0 ? context - rows : 0;
+      const ValueId position = builder.add("cast", "position" + one, {builder.integers("first" + one, {first})},
+                                           {{"to", std::string("i32")}});
+      builder.output(builder.add("attention", "attention" + one, {q, k, v, kNoValue, keys, values, position},
+                                 {{"heads", heads}, {"causal", std::int64_t{1}}}),
+                     "y" + one);
+    }
+  }
+  return std::move(builder).finish();
+}
+
+std::vector<Tuning> tiles_of_prompts(const DeviceCaps&, const Tuning& best) {
+  return each_other(best, &Tuning::query_tile, {0, 32, 64, 128});
+}
+
 std::vector<Tuning> workgroups_of_a_step(const DeviceCaps&, const Tuning& best) {
   return each_other(best, &Tuning::attention_groups, {0, 128, 640});
 }
@@ -32,7 +68,8 @@ std::vector<Tuning> workgroups_of_a_step(const DeviceCaps&, const Tuning& best) 
 }  // namespace
 
 std::vector<TuningStep> attention_tuning() {
-  return {{"workgroups of a step's attention", step_with_cache, workgroups_of_a_step}};
+  return {{"workgroups of a step's attention", step_with_cache, workgroups_of_a_step},
+          {"tiles of a prompt's attention", prompts, tiles_of_prompts}};
 }
 
 }  // namespace heed::ops

@@ -68,9 +68,13 @@ Tuning default_tuning(const DeviceCaps& caps) {
   tuning.max_groups = caps.max_workgroup_count[0];
   // A GPU has many cores, of which one workgroup a head or a sequence leaves most idle.
   constexpr std::uint32_t kManyGroups = 256;
-  if (caps.type != DeviceType::Cpu) tuning.attention_groups = tuning.sample_groups = kManyGroups;
-  // What a GPU waits for between dispatches is as long as it takes for a small picture.
-  if (caps.type != DeviceType::Cpu) tuning.one_pass_convs = 2;
+  constexpr std::uint32_t kQueryTile = 64;
+  if (caps.type != DeviceType::Cpu) {
+    tuning.attention_groups = tuning.sample_groups = kManyGroups;
+    tuning.query_tile = kQueryTile;
+    // What a GPU waits for between dispatches is as long as it takes for a small picture.
+    tuning.one_pass_convs = 2;
+  }
   return tuning;
 }
 

@@ -75,6 +75,9 @@ struct Tuning {
   /// Attention of a single row with a cache: the keys of its heads are shared by about so many workgroups in all; 0: a
   /// workgroup has a head.
   std::uint32_t attention_groups = 0;
+  /// Attention of many rows: about so many of them, of all heads that share keys, go through the keys together, in
+  /// tiles of shared memory; 0: they do not.
+  std::uint32_t query_tile = 0;
   /// Sampling: the logits of its sequences are shared by about so many workgroups in all; 0: a workgroup has a
   /// sequence.
   std::uint32_t sample_groups = 0;

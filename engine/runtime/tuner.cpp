@@ -20,7 +20,7 @@ constexpr int kRounds = 6;
 constexpr int kClockRepeats = 3;  // of which the median counts
 constexpr double kWarmUp = 0.1;   // seconds
 constexpr std::uint32_t kMostSharedGroups = 1u << 16;
-constexpr std::size_t kVerdictWords = 14;  // of a verdict in the cache
+constexpr std::size_t kVerdictWords = 15;  // of a verdict in the cache
 
 /// Weights of zeros for a graph.
 MemoryWeights zero_weights(const Graph& graph) {
@@ -145,7 +145,8 @@ std::vector<std::byte> tuning_to_bytes(const Tuning& tuning) {
                                               tuning.sample_groups,
                                               tuning.row_lanes,
                                               tuning.x_rows,
-                                              tuning.one_pass_convs};
+                                              tuning.one_pass_convs,
+                                              tuning.query_tile};
   std::vector<std::byte> bytes(sizeof(words));
   std::memcpy(bytes.data(), words, sizeof(words));
   return bytes;
@@ -166,6 +167,7 @@ std::optional<Tuning> tuning_from_bytes(std::span<const std::byte> bytes, const 
                       .x_rows = words[12],
                       .shuffle_rows = words[8] != 0,
                       .attention_groups = words[9],
+                      .query_tile = words[14],
                       .sample_groups = words[10],
                       .one_pass_convs = words[13]};
   const auto workgroup_fits = [&](std::uint32_t lanes) {
@@ -176,7 +178,7 @@ std::optional<Tuning> tuning_from_bytes(std::span<const std::byte> bytes, const 
                     tuning.x_rows <= Tuning::kMostXRows && tuning.max_groups >= 1 &&
                     tuning.max_groups <= caps.max_workgroup_count[0] && tuning.attention_groups <= kMostSharedGroups &&
                     tuning.sample_groups <= kMostSharedGroups && tuning.one_pass_convs <= 2 &&
-                    (!tuning.texel || caps.max_texel_buffer_elements > 0);
+                    tuning.query_tile <= kMostSharedGroups && (!tuning.texel || caps.max_texel_buffer_elements > 0);
   return fits ? std::optional<Tuning>(tuning) : std::nullopt;
 }
 

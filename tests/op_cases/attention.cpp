@@ -277,6 +277,50 @@ void add_f16_caches(std::vector<OpCase>& cases) {
   }
 }
 
+/// Rows enough for tiles of them (tuned so), of one head or of several that share keys: ragged, and of every width that
+/// is cut in another way; keys before, behind and across the tiles that are visited.
+void add_tiles(std::vector<OpCase>& cases) {
+  for (const std::int64_t d : {4, 20, 44, 64, 80, 96, 128, 256}) {
+    cases.push_back(plain({.queries = 37, .keys = 70, .heads = 3, .kv_heads = 1, .d = d, .dv = d}));
+    for (const DType cache : {DType::F32, DType::F16}) {
+      cases.push_back(cached(
+          {.rows = 37, .context = 120, .position = 50, .heads = 6, .kv_heads = 2, .d = d, .dv = d, .cache = cache}));
+    }
+  }
+  cases.push_back(plain({.queries = 70, .keys = 45, .d = 80, .dv = 64}));
+  cases.push_back(plain({.queries = 70, .keys = 45, .d = 64, .dv = 256}));
+  cases.push_back(plain({.queries = 20, .keys = 1, .heads = 4, .kv_heads = 1, .d = 64, .dv = 4}));
+  for (const std::int64_t queries : {63, 64, 65, 130}) {
+    cases.push_back(plain({.queries = queries, .keys = queries, .d = 16, .dv = 8, .causal = true}));
+    cases.push_back(plain({.queries = queries, .keys = queries, .d = 16, .dv = 8, .window = 40}));
+  }
+  for (const std::int64_t window : {1, 33, 64, 100}) {
+    cases.push_back(cached({.rows = 90, .context = 300, .position = 200, .d = 8, .dv = 8, .window = window}));
+    cases.push_back(cached({.rows = 90, .context = 300, .position = 0, .d = 8, .dv = 8, .window = window}));
+  }
+  cases.push_back(cached({.rows = 70, .context = 300, .position = 130, .d = 32, .dv = 16, .causal = false}));
+  cases.push_back(cached({.rows = 40,
+                          .context = 100,
+                          .position = 60,
+                          .heads = 12,
+                          .kv_heads = 4,
+                          .d = 32,
+                          .dv = 32,
+                          .softcap = 2.5,
+                          .mask = 3}));
+  cases.push_back(
+      cached({.rows = 33, .context = 80, .position = 40, .d = 64, .dv = 64, .rotary = "half", .projected = true}));
+  // What only later rows see: it may not reach earlier ones of the same tile as 0 times infinity.
+  for (const double broken : {kInfinity, -kInfinity, kNotANumber}) {
+    OpCase c = plain({.queries = 64, .keys = 64, .heads = 1, .kv_heads = 1, .causal = true});
+    c.name += fmt::format(", a value of {}", broken);
+    for (std::int64_t i = 0; i < 64 * 16; ++i) {
+      c.values["v"].push_back(i == 56 * 16 + 3 ? broken : static_cast<double>(i % 13) / 6.0 + 0.125);
+    }
+    cases.push_back(std::move(c));
+  }
+}
+
 }  // namespace
 
 std::vector<OpCase> cases_attention() {
@@ -455,6 +499,7 @@ std::vector<OpCase> cases_attention() {
   cases.push_back(cached({.rows = 13, .position = 12, .rotary = "half", .projected = true, .window = 5}));
   cases.push_back(cached({.rows = 13, .position = 12, .d = 128, .dv = 64, .softcap = 1.5, .mask = 3}));
   cases.push_back(cached({.rows = 0, .position = 3}));
+  add_tiles(cases);
   add_f16_caches(cases);
   // More workgroups than one dimension of the smallest device has.
   cases.push_back(plain({.queries = 65600, .keys = 2, .heads = 1, .kv_heads = 1, .d = 3, .dv = 3}));

@@ -263,6 +263,15 @@ std::vector<OpCase> cases_attention_memories() {
   std::vector<double> many;
   for (int i = 0; i < 100; ++i) many.push_back(i * 7 % 12);
   cases.push_back(rows({.position = many, .heads = 1, .kv_heads = 1}));
+  // Positions in any order that share a cache, and rows that see nothing; memories of many rows each.
+  std::vector<double> any_order;
+  for (int i = 0; i < 90; ++i) any_order.push_back(i % 7 == 3 ? -1 : i * 37 % 90);
+  for (const std::int64_t window : {0, 20}) {
+    cases.push_back(rows({.position = any_order, .positions = 90, .heads = 6, .table = false, .window = window}));
+  }
+  cases.push_back(rows({.position = any_order, .positions = 90, .d = 64, .table = false, .cache = DType::F16}));
+  cases.push_back(memories({.rows = 50, .keys = 70, .heads = 4, .kv_heads = 2, .d = 64, .lengths = {70, 0, 33}}));
+  cases.push_back(memories({.rows = 50, .keys = 70, .d = 16, .blocks = false, .mask = {2, 150, 70}}));
   add_f16_caches_of_rows(cases);
   return cases;
 }

@@ -293,6 +293,17 @@ std::vector<Variant> variants_of(const DeviceCaps& caps) {
   for (const std::uint32_t groups : {1u, 13u, 1000u}) {
     add(fmt::format("attention by {} workgroups", groups)).tuning.attention_groups = groups;
   }
+  for (const std::uint32_t rows : {16u, 64u, 128u}) {
+    add(fmt::format("attention in tiles of {} rows", rows)).tuning.query_tile = rows;
+  }
+  {
+    Variant& least = add("attention in tiles, least limits");  // as Vulkan promises them
+    least.caps.max_workgroup_invocations = std::min(caps.max_workgroup_invocations, 128u);
+    least.caps.max_shared_memory = std::min(caps.max_shared_memory, 16384u);
+    least.tuning.lanes = least.tuning.row_lanes = std::min(plain.lanes, 128u);
+    least.tuning.query_tile = 64;
+    least.tuning.texel = caps.max_texel_buffer_elements > 0;
+  }
   for (const std::uint32_t groups : {1u, 7u, 1000u}) {
     add(fmt::format("sampling by {} workgroups", groups)).tuning.sample_groups = groups;
   }
@@ -329,6 +340,7 @@ std::vector<Variant> variants_of(const DeviceCaps& caps) {
     Variant shared = folded;
     shared.name = "folded grids, shared work";
     shared.tuning.attention_groups = shared.tuning.sample_groups = 40;
+    shared.tuning.query_tile = 32;
     variants.push_back(std::move(shared));
   }
   const auto add_small = [&](std::string name) -> Variant& {

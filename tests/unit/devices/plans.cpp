@@ -251,6 +251,7 @@ std::vector<Tuning> tunings(const DeviceCaps& caps, bool few) {
   lanes.rows = 8;
   lanes.texel = lanes.same_storage = lanes.pairs = caps.max_texel_buffer_elements > 0;
   lanes.attention_groups = lanes.sample_groups = 640;
+  lanes.query_tile = 64;
   std::vector<Tuning> all = {plain, lanes};
   if (few) return all;
   const auto with = [&](Tuning tuning, auto member, auto value) {
@@ -265,6 +266,7 @@ std::vector<Tuning> tunings(const DeviceCaps& caps, bool few) {
   with(plain, &Tuning::sample_groups, 0u);
   with(plain, &Tuning::one_pass_convs, 1u);
   with(plain, &Tuning::one_pass_convs, 0u);
+  for (const std::uint32_t rows : {0u, 32u, 128u}) with(plain, &Tuning::query_tile, rows);
   with(lanes, &Tuning::texel, false);
   with(lanes, &Tuning::rows, 4u);
   with(lanes, &Tuning::rows, 16u);

@@ -56,6 +56,7 @@ TEST_CASE("lanes with rows of their own have other choices than lanes that share
                                                 {"rows from lane to lane", 1},
                                                 {"lanes of a row", 0},
                                                 {"workgroups of a step's attention", 2},
+                                                {"tiles of a prompt's attention", 3},
                                                 {"convolutions in one dispatch", 1},
                                                 {"those of odd rows", 1},
                                                 {"workgroups of a draw", 1}});
@@ -70,6 +71,7 @@ TEST_CASE("lanes with rows of their own have other choices than lanes that share
                        .x_rows = 8,
                        .shuffle_rows = true,
                        .attention_groups = 640,
+                       .query_tile = 128,
                        .sample_groups = 2,
                        .one_pass_convs = 2});
   CHECK(counts(gpu(), false, best) == std::map<std::string_view, std::size_t>{{"texel reads", 1},
@@ -83,6 +85,7 @@ TEST_CASE("lanes with rows of their own have other choices than lanes that share
                                                                               {"rows from lane to lane", 0},
                                                                               {"lanes of a row", 3},
                                                                               {"workgroups of a step's attention", 3},
+                                                                              {"tiles of a prompt's attention", 3},
                                                                               {"convolutions in one dispatch", 1},
                                                                               {"those of odd rows", 1},
                                                                               {"workgroups of a draw", 3}});

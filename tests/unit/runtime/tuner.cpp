@@ -18,8 +18,10 @@ Tuning some_tuning() {
   tuning.rows = 16;
   tuning.max_groups = 256;
   tuning.pairs = true;
+  tuning.x_rows = 8;
   tuning.shuffle_rows = true;
   tuning.attention_groups = 640;
+  tuning.query_tile = 32;
   tuning.sample_groups = 256;
   tuning.one_pass_convs = 1;
   return tuning;
@@ -48,9 +50,9 @@ TEST_CASE("bytes that are no verdict, or one this device cannot follow, are not 
   longer.push_back(std::byte{0});
   CHECK(!tuning_from_bytes(longer, caps).has_value());
   // Word 0 is the version of the kernels, 4 the lanes, 5 the rows, 6 the workgroups, 9 those of attention, 10 of a
-  // draw, 11 the lanes of a row, 12 how convolutions are run.
+  // draw, 11 the lanes of a row, 12 the rows of x, 13 how convolutions are run, 14 the rows of a tile.
   for (const auto& change : {std::pair{0u, 0u},
-                             {0u, 6u},
+                             {0u, 8u},
                              {4u, 0u},
                              {4u, 129u},
                              {5u, 0u},
@@ -59,9 +61,12 @@ TEST_CASE("bytes that are no verdict, or one this device cannot follow, are not 
                              {6u, 65536u},
                              {9u, 65537u},
                              {10u, 65537u},
+                             {12u, 0u},
+                             {12u, 9u},
                              {11u, 0u},
                              {11u, 129u},
-                             {12u, 3u}}) {
+                             {13u, 3u},
+                             {14u, 65537u}}) {
     std::vector<std::byte> bad = good;
     set_word(bad, change.first, change.second);
     CAPTURE(change.first);
@@ -78,11 +83,13 @@ TEST_CASE("a GPU that nobody measured shares heads and sequences among workgroup
   for (const DeviceType type : {DeviceType::Discrete, DeviceType::Integrated, DeviceType::Virtual}) {
     caps.type = type;
     CHECK(default_tuning(caps).attention_groups >= 128);
+    CHECK(default_tuning(caps).query_tile > 0);
     CHECK(default_tuning(caps).sample_groups >= 128);
     CHECK(default_tuning(caps).one_pass_convs == 2);
   }
   caps.type = DeviceType::Cpu;
   CHECK(default_tuning(caps).attention_groups == 0);
+  CHECK(default_tuning(caps).query_tile == 0);
   CHECK(default_tuning(caps).sample_groups == 0);
   CHECK(default_tuning(caps).one_pass_convs == 0);
 }

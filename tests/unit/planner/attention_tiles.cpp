@@ -1,0 +1,129 @@
+// Attention of a prompt: rows that share keys go through them in tiles of shared memory. What that costs is counted.
+#include <doctest/doctest.h>
+
+#include <algorithm>
+
+#include "ops/attention.h"
+#include "plan/default_tuning.h"
+#include "planner/make_plan.h"
+#include "tests/unit/large_gpu.h"
+
+namespace heed {
+namespace {
+
+using testing::large_gpu;
+
+Graph prompt(std::int64_t rows, std::int64_t heads, std::int64_t kv_heads, std::int64_t width, std::int64_t context,
+             DType cache = DType::F32) {
+  GraphBuilder b("prompt");
+  const ValueId q = b.input("q", DType::F32, {rows, heads * width});
+  const ValueId k = b.input("k", DType::F32, {rows, kv_heads * width});
+  const ValueId v = b.input("v", DType::F32, {rows, kv_heads * width});
+  b.output(b.add("attention", "attention",
+                 {q, k, v, kNoValue, b.state("keys", cache, {context, kv_heads * width}),
+                  b.state("values", cache, {context, kv_heads * width}), b.state("position", DType::I32, {1})},
+                 {{"heads", heads}, {"kv_heads", kv_heads}, {"causal", std::int64_t{1}}}),
+           "y");
+  return std::move(b).finish();
+}
+
+Dispatch attention_of(const Graph& graph, const DeviceCaps& caps, std::uint32_t query_tile) {
+  Tuning tuning = default_tuning(caps);
+  tuning.query_tile = query_tile;
+  const Plan plan = make_plan(graph, {}, caps, tuning);
+  return plan.dispatches.back();
+}
+
+std::uint64_t workgroups(const Dispatch& d) { return std::uint64_t{d.groups[0]} * d.groups[1] * d.groups[2]; }
+
+}  // namespace
+
+TEST_CASE("a prompt of 512 of a 7B model is work for all cores, and reads keys once for 64 of its tokens") {
+  constexpr std::uint64_t kCores = 132, kPrompt = 512, kHeads = 32, kWidth = 128;
+  for (const DType cache : {DType::F32, DType::F16}) {
+    const std::uint64_t element = cache == DType::F16 ? 2 : 4;
+    for (const std::uint64_t before : {0, 4096}) {
+      const std::uint64_t keys = before + kPrompt;
+      const Dispatch d = attention_of(prompt(kPrompt, kHeads, kHeads, kWidth, static_cast<std::int64_t>(keys), cache),
+                                      large_gpu(), default_tuning(large_gpu()).query_tile);
+      REQUIRE(d.shader == "attention_tiles");
+      CHECK(workgroups(d) >= kCores);
+      CHECK(workgroups(d) == kHeads * kPrompt / 64);
+      // 8 times the keys and values of a layer.
+      const std::uint64_t bytes = d.bytes + d.bytes_a_key * keys;
+      CHECK(bytes <= kPrompt / 64 * keys * 2 * kHeads * kWidth * element);
+      const std::uint64_t flops = d.flops + d.flops_a_key * (keys - d.fewest_keys);
+      CHECK(flops <= 2 * kPrompt * keys * kHeads * 2 * kWidth);
+      CHECK(flops >= 2 * kPrompt * keys * kHeads * 2 * kWidth);
+      // Arithmetic for each byte that comes from memory, or the cache of the device.
+      CHECK(flops / bytes >= 128 / element);
+    }
+  }
+}
+
+TEST_CASE("heads that share keys share what is fetched") {
+  const Dispatch apart = attention_of(prompt(128, 32, 32, 128, 1024), large_gpu(), 64);
+  const Dispatch grouped = attention_of(prompt(128, 32, 8, 128, 1024), large_gpu(), 64);
+  CHECK(workgroups(apart) == 32 * 2);
+  CHECK(workgroups(grouped) == 8 * 128 * 4 / 64);
+  // As many heads go through a quarter of the keys, in tiles of 16 queries of four heads.
+  CHECK(grouped.bytes_a_key == apart.bytes_a_key);
+  CHECK(attention_of(prompt(16, 32, 8, 128, 1024), large_gpu(), 64).bytes_a_key * 4 ==
+        attention_of(prompt(64, 32, 32, 128, 1024), large_gpu(), 64).bytes_a_key);
+}
+
+TEST_CASE("tiles fit every device that they are offered to") {
+  for (const std::uint32_t memory : {16384u, 32768u, 49152u}) {
+    for (const std::uint32_t invocations : {64u, 128u, 256u, 1024u}) {
+      DeviceCaps caps = large_gpu();
+      caps.max_shared_memory = memory;
+      caps.max_workgroup_invocations = invocations;
+      caps.max_workgroup_size = {invocations, invocations, 64};
+      for (const std::int64_t d : {64, 80, 96, 128, 256}) {
+        for (const std::int64_t rows : {8, 32, 64, 128}) {
+          ops::AttentionSizes sizes{};
+          sizes.heads = sizes.kv_heads = 2;
+          sizes.d = sizes.dv = d;
+          sizes.queries = sizes.query_rows = sizes.memory_rows = 500;
+          sizes.length = 1000;
+          sizes.cached = true;
+          const auto tiles = ops::AttentionTiles::of(sizes, caps, rows);
+          CAPTURE(memory);
+          CAPTURE(invocations);
+          CAPTURE(d);
+          CAPTURE(rows);
+          REQUIRE(tiles.has_value());
+          const ops::AttentionTilesConstants& c = tiles->constants;
+          CHECK(tiles->shared <= memory);
+          CHECK(c.lanes <= invocations);
+          CHECK(c.lanes / c.key_lanes * c.rows_a_lane == tiles->rows);
+          CHECK(tiles->rows <= rows);
+          CHECK(tiles->rows * 4 >= std::min<std::int64_t>(rows, 32));  // not much smaller than asked for
+          CHECK(c.q_length % c.step == 0);
+          CHECK(4 * c.key_lanes % c.value_keys == 0);
+          CHECK(c.words * c.key_lanes >= c.v_length);
+          CHECK(c.rows_a_lane * c.words <= 16);  // sums in registers
+          CHECK(c.kv_words >= std::max(4 * c.key_lanes * c.stride, c.value_keys * c.v_length));
+          CHECK(c.lanes * c.staged >= std::max(4 * c.key_lanes * c.step, c.value_keys * c.v_length));
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE("what tiles cannot take, and what is tuned without them, has other kernels") {
+  CHECK(attention_of(prompt(64, 4, 4, 64, 100), large_gpu(), 0).shader == "attention");
+  CHECK(attention_of(prompt(64, 4, 4, 6, 100), large_gpu(), 64).shader == "attention");  // no whole vec4s
+  CHECK(attention_of(prompt(3, 4, 4, 64, 100), large_gpu(), 64).shader == "attention");
+  CHECK(attention_of(prompt(2, 4, 2, 64, 100), large_gpu(), 64).shader == "attention_tiles");
+  CHECK(attention_of(prompt(1, 4, 1, 64, 100), large_gpu(), 64).shader == "attention_split");
+  DeviceCaps caps = large_gpu();
+  caps.max_loop_iterations = 65535;
+  CHECK(attention_of(prompt(64, 4, 4, 64, 1024), caps, 64).shader == "attention_tiles");
+  CHECK(attention_of(prompt(64, 4, 4, 64, 8192), caps, 64).shader == "attention");
+  caps = large_gpu();
+  caps.broken_modules = {"attention_tiles-storage-f32"};
+  CHECK(attention_of(prompt(64, 4, 4, 64, 100), caps, 64).shader == "attention");
+}
+
+}  // namespace heed
