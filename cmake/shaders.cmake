@@ -7,8 +7,9 @@
 #   // without PATTERN: REASON
 # matches are left out; its pattern is a regular expression for the list NAME_VALUE NAME_VALUE... A line
 #   // needs EXTENSION
-# names a GLSL extension that the compiler must know; where it does not, the shader is left out, visibly, and the engine
-# uses its fallback.
+# names a GLSL extension that the compiler must know; where it does not, the SPIR-V of its variants is taken from
+# shaders/compiled/KEY.spv, which tools/compile_kept_shaders.sh makes. A shader without them is left out, visibly, and the
+# engine uses its fallback.
 find_program(GLSLANG NAMES glslangValidator glslang REQUIRED)
 
 # The same compiler as a library, where it is there and links: compile_shader.cpp takes a twentieth of the time. Which
@@ -54,6 +55,14 @@ function(heed_check_glsl_extension extension)
   set(GLSLANG_HAS_${extension} ${known} CACHE INTERNAL "")
 endfunction()
 
+# Writes the header of a variant from its SPIR-V in a file.
+function(heed_kept_spirv spirv symbol header)
+  set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${spirv})
+  file(READ ${spirv} words HEX)
+  string(REGEX REPLACE "(..)(..)(..)(..)" "0x\\4\\3\\2\\1,\n" words "${words}")
+  file(CONFIGURE OUTPUT ${header} @ONLY CONTENT "#pragma once\nconst uint32_t spirv_${symbol}[] = {\n${words}};\n")
+endfunction()
+
 function(heed_shader_library target)
   file(GLOB shaders CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/shaders/*.comp)
   file(GLOB includes CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/shaders/include/*.glsl
@@ -72,11 +81,13 @@ function(heed_shader_library target)
       string(REGEX REPLACE "^// needs +" "" extension "${line}")
       heed_check_glsl_extension(${extension})
       if(NOT GLSLANG_HAS_${extension})
-        message(STATUS "shader ${stem}: left out, ${GLSLANG} does not know ${extension}")
         set(compilable OFF)
+        set(unknown ${extension})
       endif()
     endforeach()
-    if(NOT compilable)
+    file(GLOB kept CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/shaders/compiled/${stem}-*.spv)
+    if(NOT compilable AND NOT kept)
+      message(STATUS "shader ${stem}: left out, ${GLSLANG} does not know ${unknown}")
       continue()
     endif()
     # Expand the variants: a list of "key|defines" that grows by each axis.
@@ -116,7 +127,9 @@ function(heed_shader_library target)
       list(JOIN description "" description)
       list(APPEND descriptions "${key}:${symbol}${description}")
       # What an extension needs was asked of the program.
-      if(needs OR NOT TARGET compile_shader)
+      if(NOT compilable)
+        heed_kept_spirv(${CMAKE_SOURCE_DIR}/shaders/compiled/${key}.spv ${symbol} ${header})
+      elseif(needs OR NOT TARGET compile_shader)
         add_custom_command(OUTPUT ${header}
           COMMAND ${GLSLANG} -V --quiet --target-env vulkan1.1 -I${CMAKE_SOURCE_DIR}/shaders/include ${defines}
                   --vn spirv_${symbol} -o ${header} ${shader}

@@ -5,6 +5,7 @@
 #include <set>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace heed {
 
@@ -36,6 +37,10 @@ struct DeviceCaps {
   /// Loop iterations that an invocation may run, all its loops together. Older Mesa's llvmpipe leaves every loop,
   /// without a word, after 65535; other drivers know no such end.
   std::uint64_t max_loop_iterations = UINT64_MAX;
+  /// {M, N, K} of products of matrices that a subgroup makes together, of f16 with sums of f32
+  /// (VK_KHR_cooperative_matrix). Listed only where all that such kernels need besides is there: arithmetic in f16,
+  /// Vulkan's memory model, and full subgroups of `subgroup_size`.
+  std::vector<std::array<std::uint32_t, 3>> cooperative_sizes = {};
   /// Shader modules (Dispatch::module_key) that gave wrong results on this device with this driver version. Planning
   /// takes plainer ones in their place.
   std::set<std::string> broken_modules;
@@ -69,9 +74,16 @@ struct Tuning {
   std::uint32_t rows = 4;            // weight rows that such a workgroup, or lane, multiplies at a time
   std::uint32_t max_groups = 65535;  // spread larger work over loops inside this many workgroups
   bool pairs = false;                // small products of one row, one after the other, in one dispatch
-  std::uint32_t x_rows =
-      1;  // products of several rows where `lane_rows`: rows of x that a workgroup takes; 1: as without
+  /// Products of several rows where `lane_rows`: rows of x that a workgroup takes; 1: as where lanes have no rows.
+  std::uint32_t x_rows = 1;
   bool shuffle_rows = false;  // and a subgroup's lanes fetch rows of x in turn and hand them on
+  /// Products of many rows: rows of x and of the weight that a workgroup multiplies at a time out of shared memory, 32,
+  /// 64 or 128, or fewer where limits say so; 0: kernels without shared memory.
+  std::uint32_t tile = 0;
+  /// And about how many workgroups such a product should be shared by: tiles of narrow ones are made smaller, and long
+  /// sums cut.
+  std::uint32_t tile_groups = 0;
+  bool cooperative = false;  // such tiles are multiplied by subgroups together, where the device can
   /// Attention of a single row with a cache: the keys of its heads are shared by about so many workgroups in all; 0: a
   /// workgroup has a head.
   std::uint32_t attention_groups = 0;

@@ -40,6 +40,7 @@ void each_field(Caps& caps, Visit&& visit) {
   visit("subgroup_arithmetic", caps.subgroup_arithmetic);
   visit("subgroup_shuffle", caps.subgroup_shuffle);
   visit("max_loop_iterations", caps.max_loop_iterations);
+  visit("cooperative_sizes", caps.cooperative_sizes);
 }
 
 [[noreturn]] void refuse(std::string_view key, std::string_view what) {
@@ -78,6 +79,11 @@ void read_field(std::string_view key, const Json& json, T& field) {
 void read_field(std::string_view key, const Json& json, std::array<std::uint32_t, 3>& field) {
   if (!json.is_array() || json.size() != field.size()) refuse(key, "is no list of 3 numbers");
   for (std::size_t i = 0; i < field.size(); ++i) read_field(key, json[i], field[i]);
+}
+
+void read_field(std::string_view key, const Json& json, std::vector<std::array<std::uint32_t, 3>>& field) {
+  if (!json.is_array()) refuse(key, "is no list");
+  for (const Json& item : json) read_field(key, item, field.emplace_back());
 }
 
 Json as_json(DeviceType type) {

@@ -546,6 +546,9 @@ void Lowering::emit(Dispatch dispatch) {
   if (lanes > caps_.max_workgroup_invocations || lanes > caps_.max_workgroup_size[0]) {
     fail(fmt::format("needs workgroups of {}; the device runs at most {}", lanes, caps_.max_workgroup_invocations));
   }
+  if (dispatch.subgroup_size != 0 && lanes % dispatch.subgroup_size != 0) {
+    fail(fmt::format("needs subgroups of {} in workgroups of {}", dispatch.subgroup_size, lanes));
+  }
   plan_.dispatches.push_back(std::move(dispatch));
 }
 

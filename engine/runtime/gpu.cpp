@@ -25,6 +25,19 @@ constexpr std::size_t kMostAhead = 16;                       // submissions
 constexpr double kMostSecondsAhead = 1.6;  // as planned, which no GPU reaches: a stop is heard soon enough
 constexpr std::uint64_t kStagingBytes = std::uint64_t{16} << 20;
 
+/// What kernels of cooperative matrices need, where the device has all of it; else nothing beyond Vulkan 1.1.
+vk::Features wanted_features(const vk::PhysicalDevice& physical) {
+  const vk::Features& has = physical.features;
+  const vk::SubgroupSizes sizes = physical.subgroup_sizes;
+  const bool cooperative = has.cooperative_matrix && has.vulkan_memory_model && has.shader_float16 &&
+                           has.subgroup_size_control && physical.subgroup_size >= sizes.min &&
+                           physical.subgroup_size <= sizes.max && !physical.cooperative_sizes.empty();
+  return {.shader_float16 = cooperative,
+          .subgroup_size_control = cooperative,
+          .vulkan_memory_model = cooperative,
+          .cooperative_matrix = cooperative};
+}
+
 }  // namespace
 
 DeviceCaps reported_caps(const vk::PhysicalDevice& physical) {
@@ -72,6 +85,7 @@ DeviceCaps reported_caps(const vk::PhysicalDevice& physical) {
       physical.has_subgroup_operations(VK_SUBGROUP_FEATURE_BASIC_BIT | VK_SUBGROUP_FEATURE_ARITHMETIC_BIT);
   caps.subgroup_shuffle =
       physical.has_subgroup_operations(VK_SUBGROUP_FEATURE_BASIC_BIT | VK_SUBGROUP_FEATURE_SHUFFLE_BIT);
+  if (wanted_features(physical).cooperative_matrix) caps.cooperative_sizes = physical.cooperative_sizes;
   return caps;
 }
 
@@ -89,7 +103,7 @@ std::string cache_name(std::string_view kind, const vk::PhysicalDevice& physical
 
 Gpu::Gpu(std::shared_ptr<const vk::Instance> instance, const vk::PhysicalDevice& physical, bool compile_only)
     : instance_(std::move(instance)),
-      device_(physical, {}, instance_),
+      device_(physical, wanted_features(physical), instance_),
       caps_(device_caps(physical)),
       tuning_(default_tuning(caps_)),
       cache_(device_, read_cache_file(cache_name("pipelines"), notes_)),
@@ -204,6 +218,7 @@ void Gpu::compile(const Plan& plan) {
       info.bindings = types;
       info.push_constant_bytes = static_cast<std::uint32_t>(dispatch.push_constants.size() * 4);
       info.specialization = dispatch.specialization;
+      info.required_subgroup_size = dispatch.subgroup_size;
       // Distinct keys, so no two threads touch the same slot; the map itself does not change here.
       pipelines_.find(pipeline_key(dispatch))->second =
           std::make_unique<vk::ComputePipeline>(device_, &cache_, module, info);

@@ -12,6 +12,8 @@ std::span<const FeatureEntry> all_features() {
       {&Features::integer_dot_product, "shaderIntegerDotProduct", VK_KHR_SHADER_INTEGER_DOT_PRODUCT_EXTENSION_NAME},
       {&Features::subgroup_size_control, "subgroupSizeControl and computeFullSubgroups",
        VK_EXT_SUBGROUP_SIZE_CONTROL_EXTENSION_NAME},
+      {&Features::vulkan_memory_model, "vulkanMemoryModel", VK_KHR_VULKAN_MEMORY_MODEL_EXTENSION_NAME},
+      {&Features::cooperative_matrix, "cooperativeMatrix", kCooperativeMatrixExtension},
       {&Features::robust_buffer_access, "robustBufferAccess", ""},
   };
   return kEntries;
@@ -24,6 +26,8 @@ FeatureChain::FeatureChain(const std::function<bool(std::string_view extension)>
   float16_int8_.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_FLOAT16_INT8_FEATURES_KHR;
   dot_product_.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_INTEGER_DOT_PRODUCT_FEATURES_KHR;
   subgroup_size_.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_FEATURES_EXT;
+  memory_model_.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_MEMORY_MODEL_FEATURES_KHR;
+  cooperative_matrix_.sType = kCooperativeMatrixFeaturesType;
   const auto link = [&](auto& structure) {
     structure.pNext = core_.pNext;
     core_.pNext = &structure;
@@ -33,6 +37,8 @@ FeatureChain::FeatureChain(const std::function<bool(std::string_view extension)>
   if (has(VK_KHR_SHADER_FLOAT16_INT8_EXTENSION_NAME)) link(float16_int8_);
   if (has(VK_KHR_SHADER_INTEGER_DOT_PRODUCT_EXTENSION_NAME)) link(dot_product_);
   if (has(VK_EXT_SUBGROUP_SIZE_CONTROL_EXTENSION_NAME)) link(subgroup_size_);
+  if (has(VK_KHR_VULKAN_MEMORY_MODEL_EXTENSION_NAME)) link(memory_model_);
+  if (has(kCooperativeMatrixExtension)) link(cooperative_matrix_);
 }
 
 Features FeatureChain::get() const {
@@ -44,6 +50,8 @@ Features FeatureChain::get() const {
           .integer_dot_product = dot_product_.shaderIntegerDotProduct == VK_TRUE,
           .subgroup_size_control =
               subgroup_size_.subgroupSizeControl == VK_TRUE && subgroup_size_.computeFullSubgroups == VK_TRUE,
+          .vulkan_memory_model = memory_model_.vulkanMemoryModel == VK_TRUE,
+          .cooperative_matrix = cooperative_matrix_.cooperativeMatrix == VK_TRUE,
           .robust_buffer_access = core_.features.robustBufferAccess == VK_TRUE};
 }
 
@@ -56,6 +64,8 @@ void FeatureChain::set(const Features& features) {
   dot_product_.shaderIntegerDotProduct = features.integer_dot_product;
   subgroup_size_.subgroupSizeControl = features.subgroup_size_control;
   subgroup_size_.computeFullSubgroups = features.subgroup_size_control;
+  memory_model_.vulkanMemoryModel = features.vulkan_memory_model;
+  cooperative_matrix_.cooperativeMatrix = features.cooperative_matrix;
   core_.features.robustBufferAccess = features.robust_buffer_access;
 }
 

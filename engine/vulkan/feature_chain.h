@@ -6,6 +6,7 @@
 #include <span>
 #include <string_view>
 
+#include "vulkan/cooperative_matrix.h"
 #include "vulkan/physical_device.h"
 
 namespace heed::vk {
@@ -38,6 +39,8 @@ class FeatureChain {
   VkPhysicalDeviceShaderFloat16Int8FeaturesKHR float16_int8_{};
   VkPhysicalDeviceShaderIntegerDotProductFeaturesKHR dot_product_{};
   VkPhysicalDeviceSubgroupSizeControlFeaturesEXT subgroup_size_{};
+  VkPhysicalDeviceVulkanMemoryModelFeaturesKHR memory_model_{};
+  CooperativeMatrixFeatures cooperative_matrix_{};
 };
 
 }  // namespace heed::vk

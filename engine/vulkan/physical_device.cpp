@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <optional>
 
+#include "vulkan/check.h"
+#include "vulkan/cooperative_matrix.h"
 #include "vulkan/enumerate.h"
 #include "vulkan/feature_chain.h"
 
@@ -82,6 +84,33 @@ void fill_features(PhysicalDevice& device) {
   if (device.subgroup_sizes.min == 0) device.features.subgroup_size_control = false;
 }
 
+void fill_cooperative_sizes(PhysicalDevice& device, VkInstance instance) {
+  if (!device.features.cooperative_matrix) return;
+  const auto get = reinterpret_cast<GetCooperativeMatrixProperties>(
+      vkGetInstanceProcAddr(instance, "vkGetPhysicalDeviceCooperativeMatrixPropertiesKHR"));
+  if (get == nullptr) {
+    device.features.cooperative_matrix = false;
+    return;
+  }
+  std::uint32_t count = 0;
+  check(get(device.handle, &count, nullptr), "vkGetPhysicalDeviceCooperativeMatrixPropertiesKHR", device.name);
+  std::vector<CooperativeMatrixProperties> kinds(count);
+  for (CooperativeMatrixProperties& kind : kinds) {
+    kind = {};
+    kind.sType = kCooperativeMatrixPropertiesType;
+  }
+  check(get(device.handle, &count, kinds.data()), "vkGetPhysicalDeviceCooperativeMatrixPropertiesKHR", device.name);
+  for (const CooperativeMatrixProperties& kind : kinds) {
+    const bool wanted = kind.AType == kComponentFloat16 && kind.BType == kComponentFloat16 &&
+                        kind.CType == kComponentFloat32 && kind.ResultType == kComponentFloat32 &&
+                        kind.saturatingAccumulation == VK_FALSE && kind.scope == kScopeSubgroup;
+    const std::array<std::uint32_t, 3> size = {kind.MSize, kind.NSize, kind.KSize};
+    if (wanted && std::ranges::find(device.cooperative_sizes, size) == device.cooperative_sizes.end()) {
+      device.cooperative_sizes.push_back(size);
+    }
+  }
+}
+
 bool supports_texel_formats(VkPhysicalDevice device) {
   constexpr VkFormat kFormats[] = {VK_FORMAT_R32G32B32A32_SFLOAT, VK_FORMAT_R32G32B32A32_UINT, VK_FORMAT_R32G32_UINT,
                                    VK_FORMAT_R32_SFLOAT,          VK_FORMAT_R32_UINT,          VK_FORMAT_R32_SINT};
@@ -103,7 +132,7 @@ std::optional<std::uint32_t> compute_family(const std::vector<VkQueueFamilyPrope
   return found;
 }
 
-PhysicalDevice describe(VkPhysicalDevice handle) {
+PhysicalDevice describe(VkPhysicalDevice handle, VkInstance instance) {
   PhysicalDevice device;
   device.handle = handle;
   VkPhysicalDeviceProperties properties{};
@@ -122,6 +151,7 @@ PhysicalDevice describe(VkPhysicalDevice handle) {
 
   fill_properties(device);
   fill_features(device);
+  fill_cooperative_sizes(device, instance);
   vkGetPhysicalDeviceMemoryProperties(handle, &device.memory);
   device.texel_formats = supports_texel_formats(handle);
 
@@ -167,7 +197,7 @@ std::vector<PhysicalDevice> physical_devices(const Instance& instance) {
       });
   std::vector<PhysicalDevice> devices;
   devices.reserve(handles.size());
-  for (const VkPhysicalDevice handle : handles) devices.push_back(describe(handle));
+  for (const VkPhysicalDevice handle : handles) devices.push_back(describe(handle, instance.handle()));
   return devices;
 }
 

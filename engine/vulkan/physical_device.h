@@ -22,6 +22,8 @@ struct Features {
   bool shader_int16 = false;           // shaderInt16
   bool integer_dot_product = false;    // shaderIntegerDotProduct
   bool subgroup_size_control = false;  // with computeFullSubgroups
+  bool vulkan_memory_model = false;    // vulkanMemoryModel
+  bool cooperative_matrix = false;     // cooperativeMatrix
   bool robust_buffer_access = false;   // out-of-bounds accesses are defined; for hunting bugs
 };
 
@@ -60,6 +62,8 @@ struct PhysicalDevice {
   VkSubgroupFeatureFlags subgroup_operations = 0;  // where subgroup_stages has VK_SHADER_STAGE_COMPUTE_BIT
   VkShaderStageFlags subgroup_stages = 0;
   Features features;
+  /// {M, N, K} of f16 matrices with sums of f32 that a subgroup multiplies together; with Features::cooperative_matrix.
+  std::vector<std::array<std::uint32_t, 3>> cooperative_sizes;
 
   /// Uniform texel buffers of R32G32B32A32_{SFLOAT,UINT} and R32_{SFLOAT,UINT,SINT} all work.
   bool texel_formats = false;

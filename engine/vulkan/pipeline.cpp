@@ -108,12 +108,16 @@ VkPipeline create_pipeline(const Device& device, const PipelineCache* cache, con
   VkPipelineShaderStageRequiredSubgroupSizeCreateInfoEXT subgroup{};
   subgroup.sType = VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_REQUIRED_SUBGROUP_SIZE_CREATE_INFO_EXT;
   subgroup.requiredSubgroupSize = info.required_subgroup_size;
+  const VkPipelineShaderStageCreateFlags flags =
+      info.required_subgroup_size == 0
+          ? VkPipelineShaderStageCreateFlags{0}
+          : VkPipelineShaderStageCreateFlags{VK_PIPELINE_SHADER_STAGE_CREATE_REQUIRE_FULL_SUBGROUPS_BIT_EXT};
   const VkComputePipelineCreateInfo create = {.sType = VK_STRUCTURE_TYPE_COMPUTE_PIPELINE_CREATE_INFO,
                                               .pNext = nullptr,
                                               .flags = 0,
                                               .stage = {.sType = VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_CREATE_INFO,
                                                         .pNext = info.required_subgroup_size == 0 ? nullptr : &subgroup,
-                                                        .flags = 0,
+                                                        .flags = flags,
                                                         .stage = VK_SHADER_STAGE_COMPUTE_BIT,
                                                         .module = module.handle(),
                                                         .pName = "main",

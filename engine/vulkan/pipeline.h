@@ -38,7 +38,8 @@ struct ComputePipelineInfo {
   std::span<const VkDescriptorType> bindings = {};
   std::uint32_t push_constant_bytes = 0;               // a multiple of 4
   std::span<const std::uint32_t> specialization = {};  // specialization constants 0, 1, 2, ... as 32-bit words
-  /// With Features::subgroup_size_control: a power of two within the device's subgroup_sizes. 0: the driver's choice.
+  /// With Features::subgroup_size_control: a power of two within the device's subgroup_sizes, of which workgroups are
+  /// whole multiples, and all are full. 0: the driver's choice.
   std::uint32_t required_subgroup_size = 0;
 };
 

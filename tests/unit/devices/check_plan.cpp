@@ -41,6 +41,10 @@ bool offers(const DeviceCaps& caps, std::uint32_t capability) {
       return caps.subgroup_arithmetic;
     case 65:  // GroupNonUniformShuffle
       return caps.subgroup_shuffle;
+    case 9:     // Float16
+    case 5345:  // VulkanMemoryModel
+    case 6022:  // CooperativeMatrixKHR
+      return !caps.cooperative_sizes.empty();
     default:
       return false;
   }

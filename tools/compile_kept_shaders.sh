@@ -1,0 +1,66 @@
+#!/bin/sh
+# Compiles the shaders that older glslang versions do not know (`// needs` in their heads) to shaders/compiled/KEY.spv, from
+# which builds with such a version take them (cmake/shaders.cmake). Run it after changing one of them, or what it
+# includes, with a glslang that knows GL_KHR_cooperative_matrix (13 or later; GLSLANG names the program), from the
+# source folder. With --check nothing is written: tells whether what is kept is what the sources give.
+#
+# shaders/compiled/KEY.sources holds a checksum of the sources of each, without comments, and the compiler's version, so that
+# what is stale is found without a compiler, and other versions' code is not taken for other sources.
+set -eu
+glslang=${GLSLANG:-glslangValidator}
+check=0
+[ "${1-}" = --check ] && check=1
+cd "$(dirname "$0")/.."
+temporary=$(mktemp -d)
+trap 'rm -rf "$temporary"' EXIT
+
+# All that a shader includes, in order, as one text. Not what the compiler's preprocessor makes of it: that is newer too.
+sources() {
+  awk -v folder=shaders/include/ '
+    function show(file,   line, name) {
+      if (file in seen) return
+      seen[file] = 1
+      while ((getline line < file) > 0) {
+        if (line ~ /^#include "/) { name = line; sub(/^#include "/, "", name); sub(/".*/, "", name); show(folder name); continue }
+        sub(/ *\/\/.*/, "", line)
+        if (line != "") print line
+      }
+    }
+    BEGIN { show(ARGV[1]) }' "$1"
+}
+
+known=0
+printf '#version 450\n#extension GL_KHR_cooperative_matrix : require\nvoid main() {}\n' > "$temporary/probe.comp"
+"$glslang" -V --target-env vulkan1.1 -o "$temporary/probe.spv" "$temporary/probe.comp" > /dev/null 2>&1 && known=1
+version=$("$glslang" --version 2> /dev/null | sed -n 's/^Glslang Version: *//p')
+
+failed=0
+for shader in $(grep -l '^// needs ' shaders/*.comp); do
+  stem=$(basename "$shader" .comp)
+  sum=$(sources "$shader" | sha256sum | cut -d' ' -f1)
+  for access in $(sed -n 's,^// variant ACCESS: *,,p' "$shader"); do
+    key=shaders/compiled/$stem-$access
+    if [ "$check" = 1 ] && [ "$(sed -n 's/^sources //p' "$key.sources")" != "$sum" ]; then
+      echo "$key.spv is not of these sources: run tools/compile_kept_shaders.sh"
+      failed=1
+      continue
+    fi
+    if [ "$known" = 0 ]; then
+      [ "$check" = 1 ] || { echo "$glslang does not know GL_KHR_cooperative_matrix" >&2; exit 1; }
+      echo "SKIPPED: $key.spv is not compiled again: $glslang does not know GL_KHR_cooperative_matrix"
+      continue
+    fi
+    "$glslang" -V --quiet --target-env vulkan1.1 -Ishaders/include "-DACCESS_$access" -o "$temporary/new.spv" "$shader"
+    if [ "$check" = 0 ]; then
+      mkdir -p shaders/compiled
+      cp "$temporary/new.spv" "$key.spv"
+      printf 'sources %s\nglslang %s\n' "$sum" "$version" > "$key.sources"
+    elif [ "$(sed -n 's/^glslang //p' "$key.sources")" != "$version" ]; then
+      echo "SKIPPED: $key.spv compiles, but is not compared: it is of another version than $version"
+    elif ! cmp -s "$temporary/new.spv" "$key.spv"; then
+      echo "$key.spv is not what $glslang $version makes of its sources"
+      failed=1
+    fi
+  done
+done
+exit "$failed"
