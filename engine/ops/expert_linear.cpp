@@ -18,6 +18,7 @@
 #include "graph/integer.h"
 #include "ops/activation.h"
 #include "ops/linear_kernels.h"
+#include "ops/linear_tiles.h"
 #include "ops/op.h"
 
 namespace heed::ops {
@@ -108,7 +109,8 @@ Binding sort_rows(Lowering& l, const Binding& ids, LinearWork& work) {
   const std::uint64_t rows = work.rows;
   const std::uint64_t experts = work.experts;
   // Mostly full tiles; but a row alone in one costs as much as a full one.
-  const std::uint32_t tile_rows = rows < 3 * experts ? 2 : linear_tile_rows(l, work, rows / experts);
+  const std::uint32_t few = rows < 3 * experts ? 2 : linear_tile_rows(l, work, rows / experts);
+  const std::uint32_t tile_rows = tile_of_experts(l, work).value_or(few);
   // Every expert may have one tile that is not full.
   const auto tiles = u32(std::min(rows, rows / tile_rows + experts));
   const std::uint32_t lanes = l.lanes(u32(std::min<std::uint64_t>(experts, 128)));
@@ -166,17 +168,23 @@ void lower(Lowering& l) {
     work.count = u32(gate ? piece.row_count / 2 : piece.row_count);
     work.first = u32(piece.row_begin);
     const Binding x = l.read(0, view);
-    Dispatch d = linear_dispatch(l, work, epilogue,
-                                 {.x = x,
-                                  .weight = piece,
-                                  .bias = l.read_or(kNoInput, View::F32, x),
-                                  .residual = l.read_or(kNoInput, View::F32, x),
-                                  .norm_weight = l.read_or(3, view, x),
-                                  .y = l.write(),
-                                  .chosen = chosen});
+    const LinearBindings bindings = {.x = x,
+                                     .weight = piece,
+                                     .bias = l.read_or(kNoInput, View::F32, x),
+                                     .residual = l.read_or(kNoInput, View::F32, x),
+                                     .norm_weight = l.read_or(3, view, x),
+                                     .y = l.write(),
+                                     .chosen = chosen};
     const auto share = [&](std::uint64_t whole) { return saturating_product({whole, readers}) / u64(experts); };
-    d.bytes = share(piece.bytes);
-    d.flops = saturating_product({2, u64(rows), u64(columns), u64(piece.row_count)}) / u64(experts);
+    const std::uint64_t bytes = share(piece.bytes);
+    const std::uint64_t flops = saturating_product({2, u64(rows), u64(columns), u64(piece.row_count)}) / u64(experts);
+    if (runs_in_tiles(l, work)) {
+      emit_linear_tiles(l, work, epilogue, bindings, flops, bytes);
+      continue;
+    }
+    Dispatch d = linear_dispatch(l, work, epilogue, bindings);
+    d.bytes = bytes;
+    d.flops = flops;
     l.emit(std::move(d));
   }
 }

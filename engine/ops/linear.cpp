@@ -16,6 +16,7 @@
 #include "graph/integer.h"
 #include "ops/activation.h"
 #include "ops/linear_kernels.h"
+#include "ops/linear_tiles.h"
 #include "ops/op.h"
 #include "plan/lowering.h"
 
@@ -208,15 +209,20 @@ void lower(Lowering& l) {
                              .norm = l.has(4),
                              .head_rows = head_rows};
     const Binding x = l.read(0, view);
-    Dispatch d = linear_dispatch(l, work, epilogue,
-                                 {.x = x,
-                                  .weight = piece,
-                                  .bias = l.read_or(2, View::F32, x),
-                                  .residual = l.read_or(3, View::F32, x),
-                                  .norm_weight = l.read_or(4, view, x),
-                                  .y = l.write(),
-                                  .chosen = l.read_or(kNoInput, View::I32, x)});
-    d.flops = saturating_product({2, u64(rows), u64(columns), u64(gate ? w[0] : piece.row_count)});
+    const LinearBindings bindings = {.x = x,
+                                     .weight = piece,
+                                     .bias = l.read_or(2, View::F32, x),
+                                     .residual = l.read_or(3, View::F32, x),
+                                     .norm_weight = l.read_or(4, view, x),
+                                     .y = l.write(),
+                                     .chosen = l.read_or(kNoInput, View::I32, x)};
+    const std::uint64_t flops = saturating_product({2, u64(rows), u64(columns), u64(gate ? w[0] : piece.row_count)});
+    if (runs_in_tiles(l, work)) {
+      emit_linear_tiles(l, work, epilogue, bindings, flops, piece.bytes);
+      continue;
+    }
+    Dispatch d = linear_dispatch(l, work, epilogue, bindings);
+    d.flops = flops;
     d.bytes = piece.bytes;
     l.emit(std::move(d));
   }

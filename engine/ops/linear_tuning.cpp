@@ -37,6 +37,22 @@ Graph large_products(const DeviceCaps& caps) {
 
 Graph products_of_many_rows(const DeviceCaps&) { return products("rows", 64, 1024); }
 
+/// The same in the sizes of a 7B model, of a short and a long piece of a prompt.
+Graph large_products_of_many_rows(const DeviceCaps& caps) {
+  if (!times_large_work(caps)) return products_of_many_rows(caps);
+  GraphBuilder builder("large products of many rows");
+  for (const std::int64_t rows : {64, 256}) {
+    const std::string name = std::to_string(rows);
+    const ValueId x = builder.input("x" + name, DType::F32, {rows, 4096});
+    for (const DType dtype : {DType::F16, DType::Q4_0}) {
+      const std::string type(dtype_name(dtype));
+      const ValueId w = builder.weight(type, dtype, {4096, 4096});
+      builder.output(builder.add("linear", name + " rows " + type, {x, w}), "y" + name + type);
+    }
+  }
+  return std::move(builder).finish();
+}
+
 /// Small products, each of what the one before made.
 Graph chained_products(const DeviceCaps&) {
   GraphBuilder builder("chain");
@@ -115,6 +131,28 @@ std::vector<Tuning> rows_from_lane_to_lane(const DeviceCaps& caps, const Tuning&
   return {candidate};
 }
 
+std::vector<Tuning> tiles_of_many_rows(const DeviceCaps& caps, const Tuning& best) {
+  // CPU drivers run a workgroup's lanes one after the other from barrier to barrier, with all that they hold in memory,
+  // and take long to compile it.
+  if (caps.type == DeviceType::Cpu) return {};
+  return each_other(best, &Tuning::tile, {0u, 64u, 128u});
+}
+
+std::vector<Tuning> workgroups_of_tiles(const DeviceCaps&, const Tuning& best) {
+  if (best.tile == 0) return {};
+  return each_other(best, &Tuning::tile_groups, {0u, 128u, 512u});
+}
+
+/// Matrix units where there are any, and drivers that make do without them: either may win.
+std::vector<Tuning> cooperative_tiles(const DeviceCaps& caps, const Tuning& best) {
+  if (caps.cooperative_sizes.empty() || caps.type == DeviceType::Cpu) return {};
+  std::vector<Tuning> candidates;
+  for (const std::uint32_t tile : {64u, 128u}) {
+    candidates.push_back(with(with(best, &Tuning::tile, tile), &Tuning::cooperative, true));
+  }
+  return candidates;
+}
+
 }  // namespace
 
 std::vector<TuningStep> linear_tuning() {
@@ -126,7 +164,10 @@ std::vector<TuningStep> linear_tuning() {
           {"reads of the same place", large_products, reads_of_the_same},
           {"pairs in one dispatch", chained_products, pairs_in_one_dispatch},
           {"rows of x at a time", products_of_many_rows, rows_of_x},
-          {"rows from lane to lane", products_of_many_rows, rows_from_lane_to_lane}};
+          {"rows from lane to lane", products_of_many_rows, rows_from_lane_to_lane},
+          {"tiles of many rows", large_products_of_many_rows, tiles_of_many_rows},
+          {"workgroups of tiles", large_products_of_many_rows, workgroups_of_tiles},
+          {"cooperative tiles", large_products_of_many_rows, cooperative_tiles}};
 }
 
 }  // namespace heed::ops

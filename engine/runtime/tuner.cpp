@@ -15,12 +15,12 @@
 namespace heed {
 namespace {
 
-constexpr std::uint32_t kVersion = 9;  // of the kernels that were measured
+constexpr std::uint32_t kVersion = 10;  // of the kernels that were measured
 constexpr int kRounds = 6;
 constexpr int kClockRepeats = 3;  // of which the median counts
 constexpr double kWarmUp = 0.1;   // seconds
 constexpr std::uint32_t kMostSharedGroups = 1u << 16;
-constexpr std::size_t kVerdictWords = 15;  // of a verdict in the cache
+constexpr std::size_t kVerdictWords = 18;  // of a verdict in the cache
 
 /// Weights of zeros for a graph.
 MemoryWeights zero_weights(const Graph& graph) {
@@ -146,7 +146,11 @@ std::vector<std::byte> tuning_to_bytes(const Tuning& tuning) {
                                               tuning.row_lanes,
                                               tuning.x_rows,
                                               tuning.one_pass_convs,
-                                              tuning.query_tile};
+                                              tuning.query_tile,
+
+                                              tuning.tile,
+                                              tuning.tile_groups,
+                                              tuning.cooperative};
   std::vector<std::byte> bytes(sizeof(words));
   std::memcpy(bytes.data(), words, sizeof(words));
   return bytes;
@@ -166,6 +170,9 @@ std::optional<Tuning> tuning_from_bytes(std::span<const std::byte> bytes, const 
                       .pairs = words[7] != 0,
                       .x_rows = words[12],
                       .shuffle_rows = words[8] != 0,
+                      .tile = words[15],
+                      .tile_groups = words[16],
+                      .cooperative = words[17] != 0,
                       .attention_groups = words[9],
                       .query_tile = words[14],
                       .sample_groups = words[10],
@@ -178,7 +185,9 @@ std::optional<Tuning> tuning_from_bytes(std::span<const std::byte> bytes, const 
                     tuning.x_rows <= Tuning::kMostXRows && tuning.max_groups >= 1 &&
                     tuning.max_groups <= caps.max_workgroup_count[0] && tuning.attention_groups <= kMostSharedGroups &&
                     tuning.sample_groups <= kMostSharedGroups && tuning.one_pass_convs <= 2 &&
-                    tuning.query_tile <= kMostSharedGroups && (!tuning.texel || caps.max_texel_buffer_elements > 0);
+                    tuning.query_tile <= kMostSharedGroups &&
+                    (tuning.tile == 0 || tuning.tile == 32 || tuning.tile == 64 || tuning.tile == 128) &&
+                    tuning.tile_groups <= kMostSharedGroups && (!tuning.texel || caps.max_texel_buffer_elements > 0);
   return fits ? std::optional<Tuning>(tuning) : std::nullopt;
 }
 

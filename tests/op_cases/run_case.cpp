@@ -281,6 +281,29 @@ std::vector<Variant> variants_of(const DeviceCaps& caps) {
       variants.back().tuning.texel = true;
     }
   }
+  for (const std::uint32_t tile : {32u, 64u, 128u}) {
+    // Whole sums in one variant, parts in the others.
+    Tuning& tiles = add(fmt::format("tiles of {}", tile)).tuning;
+    tiles.tile = tile;
+    tiles.tile_groups = tile == 128 ? 0 : 1000;
+  }
+  if (caps.max_texel_buffer_elements > 0) {
+    Tuning& tiles = add("tiles of 64, texel").tuning;
+    tiles.tile = 64;
+    tiles.texel = true;
+    Tuning& bands = add("tiles of 32, rows a lane").tuning;  // whose weights lie in bands
+    bands.tile = 32;
+    bands.lane_rows = bands.texel = true;
+  }
+  if (!caps.cooperative_sizes.empty()) {
+    for (const std::uint32_t tile : {32u, 64u, 128u}) {
+      Tuning& matrices = add(fmt::format("tiles of {}, cooperative", tile)).tuning;
+      matrices.tile = tile;
+      matrices.tile_groups = tile == 64 ? 1000 : 0;
+      matrices.cooperative = true;
+      matrices.texel = tile == 64 && caps.max_texel_buffer_elements > 0;
+    }
+  }
   add("3 workgroups").tuning.max_groups = 3;
   for (const std::uint32_t convs : {1u, 2u}) {
     add(fmt::format("convolutions in one dispatch {}", convs)).tuning.one_pass_convs = convs;
@@ -353,6 +376,13 @@ std::vector<Variant> variants_of(const DeviceCaps& caps) {
     return small;
   };
   add_small("small limits");
+  {
+    Variant& least = add_small("small limits, tiles");
+    least.caps.max_workgroup_invocations = std::min(caps.max_workgroup_invocations, 128u);
+    least.caps.max_shared_memory = std::min(caps.max_shared_memory, 16384u);
+    least.tuning.tile = 128;
+    least.tuning.tile_groups = 100;
+  }
   if (caps.max_texel_buffer_elements > 0) {
     // Weights too large for a texel buffer are read from storage here, next to texel buffers for the rest.
     Tuning& own = add_small("small limits, 4 rows a lane, same by storage").tuning;

@@ -3,10 +3,14 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
+#include <set>
 
+#include "constants/linear_cooperative.h"
+#include "constants/linear_tiles.h"
 #include "generate/beam_search.h"
 #include "generate/cache_type.h"
 #include "generate/sampling.h"
@@ -267,6 +271,8 @@ std::vector<Tuning> tunings(const DeviceCaps& caps, bool few) {
   with(plain, &Tuning::one_pass_convs, 1u);
   with(plain, &Tuning::one_pass_convs, 0u);
   for (const std::uint32_t rows : {0u, 32u, 128u}) with(plain, &Tuning::query_tile, rows);
+  with(plain, &Tuning::tile, plain.tile == 0 ? 128u : 0u);
+  with(plain, &Tuning::tile, 64u);
   with(lanes, &Tuning::texel, false);
   with(lanes, &Tuning::rows, 4u);
   with(lanes, &Tuning::rows, 16u);
@@ -408,6 +414,99 @@ TEST_CASE("a token of a 7B model on a large GPU: dispatches, barriers, bytes, an
       CHECK_MESSAGE(std::uint64_t{d.groups[0]} * d.groups[1] * d.groups[2] >= 4 * kCores, d.shader << " " << d.label);
     }
     CHECK(wide >= 5 * 32 + 2);
+  }
+}
+
+namespace {
+
+/// How a product is cut: what linear_tiles.comp and linear_cooperative.comp have alike.
+struct Cut {
+  std::uint64_t tile_rows, tile_columns, row_tiles, parts, weight_rows, columns;
+};
+
+template <typename Struct>
+Struct from_words(const std::vector<std::uint32_t>& words) {
+  Struct result{};
+  REQUIRE(words.size() * 4 == sizeof(result));
+  std::memcpy(&result, words.data(), sizeof(result));
+  return result;
+}
+
+Cut cut_of(const Dispatch& d) {
+  if (d.shader == "linear_tiles") {
+    const auto c = from_words<ops::LinearTilesConstants>(d.specialization);
+    const auto p = from_words<ops::LinearTilesPush>(d.push_constants);
+    return {c.tile_rows, c.tile_columns, p.row_tiles, p.parts, std::uint64_t{p.count} * (1 + c.gated), p.columns};
+  }
+  const auto c = from_words<ops::LinearCooperativeConstants>(d.specialization);
+  const auto p = from_words<ops::LinearCooperativePush>(d.push_constants);
+  return {std::uint64_t{c.m} * c.matrix_rows * c.subgroups_down,
+          std::uint64_t{c.n} * c.matrix_columns * c.subgroups_across,
+          p.row_tiles,
+          p.parts,
+          std::uint64_t{p.count} * (1 + c.gated),
+          std::uint64_t{p.x_words} * 8};
+}
+
+/// Bytes that a product in tiles reads, were a wave of workgroups to share what its members read of x and of the
+/// weight, and the next wave to find nothing of it.
+std::uint64_t bytes_in_waves(const Plan& plan, const Dispatch& d, std::uint64_t wave) {
+  const Cut cut = cut_of(d);
+  const std::uint64_t row_bytes = plan.tensors[d.bindings[1].tensor].bytes / cut.weight_rows;
+  const std::uint64_t groups = cut.row_tiles * cut.parts * ceil_div(cut.weight_rows, cut.tile_columns);
+  CHECK(std::uint64_t{d.groups[0]} * d.groups[1] >= groups);
+  const std::uint64_t x_bytes = cut.tile_rows * cut.columns * 4 / cut.parts;
+  const std::uint64_t w_bytes = cut.tile_columns * row_bytes / cut.parts;
+  std::uint64_t bytes = 0;
+  for (std::uint64_t begin = 0; begin < groups; begin += wave) {
+    std::set<std::uint64_t> of_x, of_w;  // tiles and their parts, as the shaders number them
+    for (std::uint64_t group = begin; group < std::min(groups, begin + wave); ++group) {
+      const std::uint64_t part = group / cut.row_tiles % cut.parts;
+      of_x.insert(group % cut.row_tiles * cut.parts + part);
+      of_w.insert(group / cut.row_tiles);
+    }
+    bytes += of_x.size() * x_bytes + of_w.size() * w_bytes;
+  }
+  return bytes;
+}
+
+}  // namespace
+
+TEST_CASE("a prompt of 512 tokens of a 7B model on a large GPU: flops a byte, and work for every core") {
+  constexpr std::uint64_t kCores = 132;
+  DeviceCaps caps = testing::large_gpu();
+  caps.memory = std::uint64_t{80} << 30;
+  caps.max_memory_allocation = caps.max_storage_buffer_range = (std::uint64_t{1} << 32) - 1;
+  caps.max_workgroup_count[0] = 0x7fffffff;
+  caps.subgroup_shuffle = true;
+  caps.cooperative_sizes = {{16, 16, 16}};
+  const Bindings dims = {{"tokens", 512}, {"outputs", 1}, {"context", 4096}};
+  std::vector<DType> types = {DType::F16};
+  for (const QuantisedType& type : quantised_types()) types.push_back(type.dtype);
+  for (const DType type : types) {
+    CAPTURE(dtype_name(type));
+    const Graph decode = with_cache_type(llama(4096, 32, 32, 32, 11008, 32000, 4096, type), CacheType::Auto, caps);
+    for (const bool cooperative : {false, true}) {
+      if (cooperative && type != DType::F16) continue;
+      Tuning tuning = default_tuning(caps);
+      tuning.cooperative = cooperative;
+      const Plan plan = make_plan(decode, dims, caps, tuning);
+      CHECK(misfits(plan, caps).empty());
+      std::size_t products = 0;
+      for (std::size_t i = 0; i < plan.dispatches.size(); ++i) {
+        const Dispatch& d = plan.dispatches[i];
+        CHECK(d.shader != "linear_matrix");
+        if (d.shader != (cooperative ? "linear_cooperative" : "linear_tiles")) continue;
+        ++products;
+        CAPTURE(d.label);
+        std::uint64_t bytes = bytes_in_waves(plan, d, kCores);
+        const bool in_parts = plan.dispatches[i + 1].shader == "linear_parts";
+        if (in_parts) bytes += plan.dispatches[i + 1].bindings[5].size;
+        CHECK(std::uint64_t{d.groups[0]} * d.groups[1] >= kCores);
+        CHECK(d.flops / bytes >= 128);
+      }
+      CHECK(products == 4 * 32);
+    }
   }
 }
 

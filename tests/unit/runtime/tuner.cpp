@@ -20,6 +20,9 @@ Tuning some_tuning() {
   tuning.pairs = true;
   tuning.x_rows = 8;
   tuning.shuffle_rows = true;
+  tuning.tile = 64;
+  tuning.tile_groups = 128;
+  tuning.cooperative = true;
   tuning.attention_groups = 640;
   tuning.query_tile = 32;
   tuning.sample_groups = 256;
@@ -50,7 +53,8 @@ TEST_CASE("bytes that are no verdict, or one this device cannot follow, are not 
   longer.push_back(std::byte{0});
   CHECK(!tuning_from_bytes(longer, caps).has_value());
   // Word 0 is the version of the kernels, 4 the lanes, 5 the rows, 6 the workgroups, 9 those of attention, 10 of a
-  // draw, 11 the lanes of a row, 12 the rows of x, 13 how convolutions are run, 14 the rows of a tile.
+  // draw, 11 the lanes of a row, 12 the rows of x, 13 how convolutions are run, 14 the rows of a
+  // tile of attention, 15 of one of products, 16 the workgroups of those.
   for (const auto& change : {std::pair{0u, 0u},
                              {0u, 8u},
                              {4u, 0u},
@@ -66,7 +70,9 @@ TEST_CASE("bytes that are no verdict, or one this device cannot follow, are not 
                              {11u, 0u},
                              {11u, 129u},
                              {13u, 3u},
-                             {14u, 65537u}}) {
+                             {14u, 65537u},
+                             {15u, 33u},
+                             {16u, 65537u}}) {
     std::vector<std::byte> bad = good;
     set_word(bad, change.first, change.second);
     CAPTURE(change.first);

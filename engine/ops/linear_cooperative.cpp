@@ -1,0 +1,159 @@
+#include "ops/linear_cooperative.h"
+
+#include <algorithm>
+#include <bit>
+
+#include "constants/linear_cooperative.h"
+#include "graph/integer.h"
+#include "plan/weight_layout.h"
+
+namespace heed::ops {
+namespace {
+
+constexpr std::uint32_t kStep = 32;       // columns of x that a workgroup takes at a time
+constexpr std::uint32_t kWordHalves = 8;  // in 16 bytes
+constexpr std::uint32_t kMostSubgroups = 8;
+constexpr std::uint32_t kMostMatrices = 32;  // of sums, of a subgroup
+
+/// Bytes of shared memory: rows of a step and 8 halves more, and what subgroups lay out of their sums.
+std::uint64_t shared_bytes(const CooperativeShape& s, bool gate) {
+  const std::uint64_t rows = std::uint64_t{2} * s.rows() + s.columns();
+  return rows * (kStep + 8) * 2 + std::uint64_t{s.subgroups()} * s.matrix[0] * s.matrix[1] * 4 * (gate ? 2 : 1);
+}
+
+std::optional<CooperativeShape> shape_of(const std::array<std::uint32_t, 3>& matrix, const DeviceCaps& caps,
+                                         std::uint32_t rows, std::uint32_t columns, bool gate) {
+  const auto [m, n, k] = matrix;
+  const bool powers = std::has_single_bit(m) && std::has_single_bit(n) && std::has_single_bit(k);
+  if (!powers || k > kStep || k % 4 != 0 || 2 * n > columns) return std::nullopt;
+  CooperativeShape s = {.matrix = matrix, .matrix_columns = 2};
+  const std::uint32_t down = std::max(1u, rows / m);
+  s.matrix_rows = std::min(down, 4u);
+  s.subgroups_down = down / s.matrix_rows;
+  s.subgroups_across = columns / n / s.matrix_columns;
+  const std::uint32_t most = std::min(
+      kMostSubgroups, std::min(caps.max_workgroup_invocations, caps.max_workgroup_size[0]) / caps.subgroup_size);
+  while (s.subgroups() > most) {
+    if (s.subgroups_across > 1) {
+      s.subgroups_across /= 2;
+      s.matrix_columns *= 2;
+    } else if (s.subgroups_down > 1) {
+      s.subgroups_down /= 2;
+      s.matrix_rows *= 2;
+    } else {
+      return std::nullopt;
+    }
+  }
+  if (s.matrix_rows * s.matrix_columns > kMostMatrices || shared_bytes(s, gate) > caps.max_shared_memory) {
+    return std::nullopt;
+  }
+  return s;
+}
+
+}  // namespace
+
+std::optional<CooperativeShape> cooperative_shape(const DeviceCaps& caps, std::uint32_t rows, std::uint32_t columns,
+                                                  bool gate) {
+  std::optional<CooperativeShape> best;
+  for (const std::array<std::uint32_t, 3>& matrix : caps.cooperative_sizes) {
+    // Smaller tiles where there is no room. Of several sizes the largest does most for what it loads.
+    std::optional<CooperativeShape> s;
+    std::uint32_t tile_rows = rows, tile_columns = columns;
+    while (!(s = shape_of(matrix, caps, tile_rows, tile_columns, gate))) {
+      const bool narrow = tile_columns < 4 * matrix[1];
+      if (narrow && tile_rows <= matrix[0]) break;
+      (narrow || tile_rows > tile_columns ? tile_rows : tile_columns) /= 2;
+    }
+    const auto size = [](const CooperativeShape& c) { return c.matrix[0] * c.matrix[1] * c.matrix[2]; };
+    if (s && (!best || size(*s) > size(*best))) best = s;
+  }
+  return best;
+}
+
+bool emit_linear_cooperative(Lowering& l, const LinearWork& work, const LinearEpilogue& epilogue,
+                             const LinearBindings& bindings, std::uint64_t flops, std::uint64_t bytes) {
+  const DeviceCaps& caps = l.caps();
+  if (!l.tuning().cooperative || work.dtype != DType::F16 || work.experts > 0) return false;
+  const std::uint32_t tile = l.tuning().tile;
+  const std::uint32_t gate = work.gate ? 2 : 1;
+  std::uint32_t columns = tile;
+  const auto shape_for = [&] {
+    return cooperative_shape(caps, std::bit_ceil(std::min(work.rows, tile)), columns, work.gate);
+  };
+  std::optional<CooperativeShape> shape = shape_for();
+  if (!shape) return false;
+  const std::uint32_t steps = ceil_div(work.columns, kStep);
+  const std::uint32_t part_steps = ceil_div(steps, parts_of_sums(l.tuning(), work.columns, work.width, work.gate));
+  const std::uint32_t parts = ceil_div(steps, part_steps);
+  // Each of a step's fetches, and of its matrices, may be a round of a loop.
+  if (std::uint64_t{part_steps} * 64 > caps.max_loop_iterations) return false;
+  const std::uint32_t x_words = steps * (kStep / kWordHalves);
+  const std::uint32_t row_lanes = l.lanes_of_row(x_words);
+  const std::uint64_t words_a_lane = ceil_div(x_words, row_lanes);
+  if (words_a_lane * 24 + Lowering::reduce_iterations(row_lanes) > caps.max_loop_iterations) return false;
+  const std::uint64_t halves_bytes = std::uint64_t{2} * work.rows * x_words * 16;
+  if (halves_bytes > std::min(caps.max_storage_buffer_range, caps.max_memory_allocation)) return false;
+  const auto groups = [&] {
+    return ceil_div(work.rows, shape->rows()) * ceil_div(work.count * std::uint64_t{gate}, shape->columns()) * parts;
+  };
+  while (columns > 32 && groups() < l.tuning().tile_groups) {
+    columns = shape->columns() / 2;
+    const std::optional<CooperativeShape> narrower = shape_for();
+    if (!narrower) break;
+    shape = narrower;
+  }
+
+  Binding halves = l.scratch("halves", halves_bytes);
+  Binding scales = l.scratch("scales", std::uint64_t{work.rows} * 4);
+  halves.access = scales.access = Access::Write;
+  {
+    Dispatch d;
+    d.shader = "linear_halves";
+    d.variant = {bindings.x.view == View::F32x4 ? "4" : "1", caps.subgroup_arithmetic ? "1" : "0"};
+    d.bindings = {bindings.x, halves, scales};
+    d.push_constants = {work.rows, work.columns, x_words};
+    d.specialization = {row_lanes};
+    d.groups = l.spread(work.rows);
+    l.emit(std::move(d));
+  }
+  halves.access = scales.access = Access::Read;
+  halves.view = View::U32x4;
+  scales.view = View::F32;
+  const Binding sums = sums_of(l, work, parts, bindings.y);
+  Dispatch d;
+  d.shader = "linear_cooperative";
+  d.bindings = {halves, bindings.weight.words, bindings.weight.scales, bindings.bias, bindings.residual, scales, sums};
+  d.push_constants = words_of(LinearCooperativePush{.rows = work.rows,
+                                                    .x_words = x_words,
+                                                    .row_units = u32(matrix_row_units(work.dtype, work.columns)),
+                                                    .count = work.count,
+                                                    .first = work.first,
+                                                    .width = work.width,
+                                                    .row_tiles = ceil_div(work.rows, shape->rows()),
+                                                    .parts = parts,
+                                                    .part_steps = part_steps});
+  d.specialization = words_of(LinearCooperativeConstants{.lanes = shape->subgroups() * caps.subgroup_size,
+                                                         .m = shape->matrix[0],
+                                                         .n = shape->matrix[1],
+                                                         .k = shape->matrix[2],
+                                                         .subgroup_size = caps.subgroup_size,
+                                                         .subgroups_down = shape->subgroups_down,
+                                                         .subgroups_across = shape->subgroups_across,
+                                                         .matrix_rows = shape->matrix_rows,
+                                                         .matrix_columns = shape->matrix_columns,
+                                                         .activation = epilogue.activation,
+                                                         .has_bias = epilogue.bias,
+                                                         .has_residual = epilogue.residual,
+                                                         .gated = work.gate,
+                                                         .band = bindings.weight.band,
+                                                         .in_parts = parts > 1});
+  d.subgroup_size = caps.subgroup_size;
+  d.groups = l.spread(groups());
+  d.flops = flops;
+  d.bytes = bytes;
+  l.emit(std::move(d));
+  if (parts > 1) emit_sum_of_parts(l, work, epilogue, bindings, sums, parts);
+  return true;
+}
+
+}  // namespace heed::ops

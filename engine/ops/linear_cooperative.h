@@ -1,0 +1,29 @@
+#pragma once
+
+#include <optional>
+
+#include "ops/linear_tiles.h"
+
+/// Products in tiles that subgroups multiply by cooperative matrices (shaders/linear_cooperative.comp): weights of f16,
+/// and x as two halves (shaders/linear_halves.comp), so that no bit is lost.
+namespace heed::ops {
+
+/// A workgroup's tile of y as matrices, and how its subgroups share them.
+struct CooperativeShape {
+  std::array<std::uint32_t, 3> matrix = {};  // M rows of x, N columns of y, K columns of x
+  std::uint32_t subgroups_down = 1, subgroups_across = 1;
+  std::uint32_t matrix_rows = 1, matrix_columns = 1;  // of a subgroup
+  std::uint32_t rows() const { return subgroups_down * matrix_rows * matrix[0]; }
+  std::uint32_t columns() const { return subgroups_across * matrix_columns * matrix[1]; }
+  std::uint32_t subgroups() const { return subgroups_down * subgroups_across; }
+};
+
+/// Of tiles of about so many rows and columns. Nothing where the device has no matrices that fit, or no room.
+std::optional<CooperativeShape> cooperative_shape(const DeviceCaps& caps, std::uint32_t rows, std::uint32_t columns,
+                                                  bool gate);
+
+/// Appends the dispatches of a product, if it is tuned so and can be; whether it could.
+bool emit_linear_cooperative(Lowering& l, const LinearWork& work, const LinearEpilogue& epilogue,
+                             const LinearBindings& bindings, std::uint64_t flops, std::uint64_t bytes);
+
+}  // namespace heed::ops
