@@ -182,8 +182,8 @@ Fit fit_of(const Lowering& l, const PartAxis& axis) {
     const Sides sides = sides_of(shape, range.axis);
     const std::int64_t steps = ceil_div(more.count - range.count, many - 1);
     const std::uint64_t place = u64(steps * sides.inner) * 4;  // bytes of a place in each run
-    if (place == 0) return;
     const std::uint64_t bytes = saturating_product({place, u64(sides.outer)});
+    if (bytes == 0) return;
     fit.places = std::min(fit.places, static_cast<std::int64_t>(std::min<std::uint64_t>(most / bytes, 0x7fffffff)));
     if (sides.outer == 1) {
       const std::uint64_t alignment = l.caps().buffer_alignment;
