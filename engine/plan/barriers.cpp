@@ -35,6 +35,18 @@ bool hits(const std::vector<Range>& ranges, const Range& range) {
   });
 }
 
+/// Adds a range to those it touches, so that pieces of one tensor are looked at as one.
+void add(std::vector<Range>& ranges, const Range& range) {
+  for (Range& other : ranges) {
+    if (other.arena != range.arena || other.memory != range.memory) continue;
+    if (range.begin > other.end || other.begin > range.end) continue;
+    other.begin = std::min(other.begin, range.begin);
+    other.end = std::max(other.end, range.end);
+    return;
+  }
+  ranges.push_back(range);
+}
+
 }  // namespace
 
 void place_barriers(Plan& plan) {
@@ -54,8 +66,8 @@ void place_barriers(Plan& plan) {
     }
     for (const Binding& binding : dispatch.bindings) {
       if (needs_no_order(plan, binding)) continue;
-      if (binding.access != Access::Write) read.push_back(range_of(plan, binding));
-      if (binding.access != Access::Read) written.push_back(range_of(plan, binding));
+      if (binding.access != Access::Write) add(read, range_of(plan, binding));
+      if (binding.access != Access::Read) add(written, range_of(plan, binding));
     }
   }
 }

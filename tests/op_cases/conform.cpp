@@ -40,11 +40,16 @@ struct Kernels {
 
   Kernels() = default;
   Kernels(const Plan& plan, std::string variant) : algorithm(std::move(variant), "") {
+    std::string before;
+    std::set<std::string> steps;
     for (const Dispatch& dispatch : plan.dispatches) {
       modules.insert(dispatch.module_key());
       pipelines.insert(pipeline_name(dispatch));
-      // A weight cut into pieces gives a sequence of its own, and so do workgroups that are spread over x and y.
-      algorithm.second += dispatch.shader + (dispatch.groups[1] > 1 ? "/folded;" : ";");
+      // What is cut into pieces gives a sequence of its own, but how many pieces does not; so do workgroups that are
+      // spread over x and y.
+      std::string step = dispatch.shader + (dispatch.groups[1] > 1 ? "/folded;" : ";");
+      if (steps.insert(before + step).second) algorithm.second += step;
+      before = std::move(step);
     }
   }
   bool is_new(const Seen& seen) const {

@@ -410,7 +410,11 @@ namespace {
 /// For bindings as small as can be, without more dispatches than a test has time for.
 Plan plan_with_small_bindings(const OpCase& op_case, const Variant& variant) {
   constexpr std::size_t kMostDispatches = 40;
-  for (std::uint64_t range = 256;; range *= 2) {
+  std::uint64_t largest = 0;
+  for (const PlanTensor& tensor : make_plan(op_case.graph, op_case.dims, variant.caps, variant.tuning).tensors) {
+    if (tensor.storage != Storage::Weight) largest = std::max(largest, tensor.bytes);
+  }
+  for (std::uint64_t range = std::max<std::uint64_t>(256, std::bit_ceil(largest / 8));; range *= 2) {
     DeviceCaps caps = variant.caps;
     caps.max_storage_buffer_range = std::min(caps.max_storage_buffer_range, range);
     try {
