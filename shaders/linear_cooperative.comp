@@ -10,6 +10,7 @@
 // are 8 elements apart from each other besides, so that they lie in different banks.
 // Workgroups as in linear_tiles.comp. Needs full subgroups of SUBGROUP_SIZE.
 #extension GL_GOOGLE_include_directive : require
+#extension GL_EXT_control_flow_attributes : require
 #extension GL_KHR_memory_scope_semantics : require
 #extension GL_KHR_cooperative_matrix : require
 #extension GL_KHR_shader_subgroup_basic : require
@@ -52,23 +53,23 @@ uint item(uint i) { return i * LANES + gl_LocalInvocationID.x; }
 
 void fetch(uint step) {
   const uint word = step * STEP_WORDS + gl_LocalInvocationID.x % STEP_WORDS;
-  for (uint i = 0; i < W_ITEMS; ++i) {
+  [[unroll]] for (uint i = 0; i < W_ITEMS; ++i) {
     next_w[i] = word < row_units ? load_word(weight_rows[i], word) : uvec4(0);
   }
-  for (uint i = 0; i < X_ITEMS; ++i) next_x[i] = load_u32x4(x, x_first[i] + word);
+  [[unroll]] for (uint i = 0; i < X_ITEMS; ++i) next_x[i] = load_u32x4(x, x_first[i] + word);
 }
 
 f16vec4 halves(uint a, uint b) { return f16vec4(unpackFloat2x16(a), unpackFloat2x16(b)); }
 
 void put(uint step) {
   const uint word = gl_LocalInvocationID.x % STEP_WORDS * 2;
-  for (uint i = 0; i < W_ITEMS; ++i) {
+  [[unroll]] for (uint i = 0; i < W_ITEMS; ++i) {
     if (W_TOTAL % LANES != 0 && item(i) >= W_TOTAL) break;
     const uint to = item(i) / STEP_WORDS * STRIDE + word;
     tile_w[to] = halves(next_w[i].x, next_w[i].y);
     tile_w[to + 1] = halves(next_w[i].z, next_w[i].w);
   }
-  for (uint i = 0; i < X_ITEMS; ++i) {
+  [[unroll]] for (uint i = 0; i < X_ITEMS; ++i) {
     if (X_TOTAL % LANES != 0 && item(i) >= X_TOTAL) break;
     const uint to = item(i) / STEP_WORDS * STRIDE + word;
     tile_x[to] = halves(next_x[i].x, next_x[i].y);
@@ -83,12 +84,12 @@ void main() {
   const uint column0 = group / row_tiles / parts * OWN_COLUMNS;
   if (column0 >= count) return;
 
-  for (uint i = 0; i < X_ITEMS; ++i) {
+  [[unroll]] for (uint i = 0; i < X_ITEMS; ++i) {
     const uint r = min(item(i) / STEP_WORDS, 2 * TILE_ROWS - 1);
     // Rows past the end repeat the last one and are not written.
     x_first[i] = (r / TILE_ROWS * rows + min(tile * TILE_ROWS + r % TILE_ROWS, rows - 1)) * x_words;
   }
-  for (uint i = 0; i < W_ITEMS; ++i) {
+  [[unroll]] for (uint i = 0; i < W_ITEMS; ++i) {
     const uint row = min(item(i) / STEP_WORDS, TILE_COLUMNS - 1);
     weight_rows[i] = weight_row(min(column0 + row % OWN_COLUMNS, count - 1) + row / OWN_COLUMNS * count, row_units);
   }
@@ -97,7 +98,7 @@ void main() {
   const uint down = gl_SubgroupID / SUBGROUPS_ACROSS * MATRIX_ROWS;
   const uint across = gl_SubgroupID % SUBGROUPS_ACROSS;
   coopmat<float, gl_ScopeSubgroup, M, N, gl_MatrixUseAccumulator> sums[MATRIX_ROWS * MATRIX_COLUMNS];
-  for (uint i = 0; i < MATRIX_ROWS * MATRIX_COLUMNS; ++i) {
+  [[unroll]] for (uint i = 0; i < MATRIX_ROWS * MATRIX_COLUMNS; ++i) {
     sums[i] = coopmat<float, gl_ScopeSubgroup, M, N, gl_MatrixUseAccumulator>(0.0);
   }
   const uint begin = part * part_steps;
@@ -108,19 +109,19 @@ void main() {
     put(step);
     barrier();
     if (step + 1 < end) fetch(step + 1);
-    for (uint k = 0; k < STEP; k += K) {
+    [[unroll]] for (uint k = 0; k < STEP; k += K) {
       coopmat<float16_t, gl_ScopeSubgroup, M, K, gl_MatrixUseA> high[MATRIX_ROWS];
       coopmat<float16_t, gl_ScopeSubgroup, M, K, gl_MatrixUseA> low[MATRIX_ROWS];
-      for (uint r = 0; r < MATRIX_ROWS; ++r) {
+      [[unroll]] for (uint r = 0; r < MATRIX_ROWS; ++r) {
         const uint at = (down + r) * M * STRIDE + k / 4;
         coopMatLoad(high[r], tile_x, at, STRIDE, gl_CooperativeMatrixLayoutRowMajor);
         coopMatLoad(low[r], tile_x, at + TILE_ROWS * STRIDE, STRIDE, gl_CooperativeMatrixLayoutRowMajor);
       }
-      for (uint c = 0; c < MATRIX_COLUMNS; ++c) {
+      [[unroll]] for (uint c = 0; c < MATRIX_COLUMNS; ++c) {
         coopmat<float16_t, gl_ScopeSubgroup, K, N, gl_MatrixUseB> w;
         coopMatLoad(w, tile_w, (across + c * SUBGROUPS_ACROSS) * N * STRIDE + k / 4, STRIDE,
                     gl_CooperativeMatrixLayoutColumnMajor);
-        for (uint r = 0; r < MATRIX_ROWS; ++r) {
+        [[unroll]] for (uint r = 0; r < MATRIX_ROWS; ++r) {
           sums[r * MATRIX_COLUMNS + c] = coopMatMulAdd(low[r], w, sums[r * MATRIX_COLUMNS + c]);
           sums[r * MATRIX_COLUMNS + c] = coopMatMulAdd(high[r], w, sums[r * MATRIX_COLUMNS + c]);
         }
@@ -129,8 +130,8 @@ void main() {
   }
 
   const uint own = gl_SubgroupID * M * N * (1 + GATED);
-  for (uint r = 0; r < MATRIX_ROWS; ++r) {
-    for (uint c = 0; c < MATRIX_COLUMNS / (1 + GATED); ++c) {
+  [[unroll]] for (uint r = 0; r < MATRIX_ROWS; ++r) {
+    [[unroll]] for (uint c = 0; c < MATRIX_COLUMNS / (1 + GATED); ++c) {
       barrier();
       coopMatStore(sums[r * MATRIX_COLUMNS + c], result, own, N, gl_CooperativeMatrixLayoutRowMajor);
       if (GATED == 1) {

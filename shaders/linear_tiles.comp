@@ -53,18 +53,18 @@ uint w_item(uint i) { return i * LANES + gl_LocalInvocationID.x; }
 uint w_unit(uint i, uint step) { return step * UNITS + w_item(i) / UNIT_LANES % UNITS; }
 
 void fetch(uint step) {
-  for (uint i = 0; i < W_ITEMS; ++i) next_w[i] = load_unit(weight_rows[i], min(w_unit(i, step), row_units - 1));
-  for (uint i = 0; i < X_ITEMS; ++i) next_x[i] = load_x(x_rows[i], step * STEP_VECTORS + x_item(i) % STEP_VECTORS);
+  [[unroll]] for (uint i = 0; i < W_ITEMS; ++i) next_w[i] = load_unit(weight_rows[i], min(w_unit(i, step), row_units - 1));
+  [[unroll]] for (uint i = 0; i < X_ITEMS; ++i) next_x[i] = load_x(x_rows[i], step * STEP_VECTORS + x_item(i) % STEP_VECTORS);
 }
 
 void put(uint step) {
-  for (uint i = 0; i < W_ITEMS; ++i) {
+  [[unroll]] for (uint i = 0; i < W_ITEMS; ++i) {
     if (W_TOTAL % LANES != 0 && w_item(i) >= W_TOTAL) break;
     const uint row = w_item(i) / (UNIT_LANES * UNITS);
     const uint first = w_item(i) % UNIT_LANES * W_VECTORS;  // of the unit's vectors
     const uint k4 = w_item(i) / UNIT_LANES % UNITS * UNIT_VECTORS + first;
     const bool there = w_unit(i, step) < row_units;
-    for (uint j = 0; j < W_VECTORS; ++j) {
+    [[unroll]] for (uint j = 0; j < W_VECTORS; ++j) {
       vec4 w = unit_vector(next_w[i], first + j);
 #ifdef UNIT_SCALED
       w *= next_w[i].scale;
@@ -72,7 +72,7 @@ void put(uint step) {
       put_b(row, k4 + j, there ? w : vec4(0.0));
     }
   }
-  for (uint i = 0; i < X_ITEMS; ++i) {
+  [[unroll]] for (uint i = 0; i < X_ITEMS; ++i) {
     if (TILE_ROWS * STEP_VECTORS % LANES != 0 && x_item(i) >= TILE_ROWS * STEP_VECTORS) break;
     put_a(x_item(i) / STEP_VECTORS, x_item(i) % STEP_VECTORS, next_x[i]);
   }
@@ -89,13 +89,13 @@ void main() {
   const int first_row = first_row_of(expert);
   if (BY_EXPERT == 1 && (expert >= experts || has_none_of(first_row, column0, OWN_COLUMNS))) return;
 
-  for (uint i = 0; i < X_ITEMS; ++i) {
+  [[unroll]] for (uint i = 0; i < X_ITEMS; ++i) {
     const uint r = min(x_item(i) / STEP_VECTORS, TILE_ROWS - 1);
     // Rows past the end repeat the last one and are not written.
     const uint t = BY_EXPERT == 1 ? uint(load_i32(chosen, at_tile + 1 + r)) : tile * TILE_ROWS + r;
     x_rows[i] = min(t, rows - 1) / (BY_EXPERT == 1 ? sharers : 1);
   }
-  for (uint i = 0; i < W_ITEMS; ++i) {
+  [[unroll]] for (uint i = 0; i < W_ITEMS; ++i) {
     const uint row = min(w_item(i) / (UNIT_LANES * UNITS), TILE_COLUMNS - 1);
     weight_rows[i] =
         weight_row(row_of_column(first_row, column0 + row % OWN_COLUMNS) + row / OWN_COLUMNS * count, row_units);
@@ -113,10 +113,10 @@ void main() {
     multiply_step();
   }
 
-  for (uint r = 0; r < LANE_ROWS; ++r) {
+  [[unroll]] for (uint r = 0; r < LANE_ROWS; ++r) {
     const uint t = BY_EXPERT == 1 ? uint(load_i32(chosen, at_tile + 1 + tile_row(r))) : tile * TILE_ROWS + tile_row(r);
     if (t >= rows) break;
-    for (uint c = 0; c < LANE_COLUMNS / (1 + GATED); ++c) {
+    [[unroll]] for (uint c = 0; c < LANE_COLUMNS / (1 + GATED); ++c) {
       const uint column = column0 + tile_column(c);
       if (!has_column(first_row, column)) continue;
       const float sum = sums[r * LANE_COLUMNS + c];

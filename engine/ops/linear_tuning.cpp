@@ -132,8 +132,9 @@ std::vector<Tuning> rows_from_lane_to_lane(const DeviceCaps& caps, const Tuning&
 }
 
 std::vector<Tuning> tiles_of_many_rows(const DeviceCaps& caps, const Tuning& best) {
-  // CPU drivers run a workgroup's lanes one after the other from barrier to barrier, with all that they hold in memory,
-  // and take long to compile it.
+  // CPU drivers run a workgroup's lanes one after the other from barrier to barrier, with all that they hold in memory:
+  // measured on lavapipe 22.3 and 26.1, plain tiles take 8 to 14 times as long, cooperative ones 20 times, and a
+  // second or more to compile.
   if (caps.type == DeviceType::Cpu) return {};
   return each_other(best, &Tuning::tile, {0u, 64u, 128u});
 }

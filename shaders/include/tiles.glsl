@@ -14,6 +14,9 @@
 #ifndef HEED_TILES_GLSL
 #define HEED_TILES_GLSL
 
+// Arrays that are indexed by loops live in registers only where those are unrolled.
+#extension GL_EXT_control_flow_attributes : require
+
 const uint STEP = 32;           // columns of k
 const uint STEP_VECTORS = 8;    // vec4s that hold them
 const uint LANES_ACROSS = TILE_COLUMNS / LANE_COLUMNS;
@@ -30,7 +33,7 @@ void put_a(uint row, uint k4, vec4 v) { tile_a[row * STEP_VECTORS + k4] = v; }
 void put_b(uint row, uint k4, vec4 v) { tile_b[row * STEP_VECTORS + (k4 ^ row % STEP_VECTORS)] = v; }
 
 void clear_sums() {
-  for (uint i = 0; i < LANE_ROWS * LANE_COLUMNS; ++i) sums[i] = 0.0;
+  [[unroll]] for (uint i = 0; i < LANE_ROWS * LANE_COLUMNS; ++i) sums[i] = 0.0;
 }
 
 // Adds what is in the tiles, in the order of k: what a sum becomes does not depend on the shape of the tiles.
@@ -40,10 +43,10 @@ void multiply_step() {
   const uint turned = tile_column(0) % STEP_VECTORS;
   for (uint k4 = 0; k4 < STEP_VECTORS; ++k4) {
     vec4 bs[LANE_COLUMNS];
-    for (uint c = 0; c < LANE_COLUMNS; ++c) bs[c] = tile_b[b + c * LANES_ACROSS * STEP_VECTORS + (k4 ^ turned)];
-    for (uint r = 0; r < LANE_ROWS; ++r) {
+    [[unroll]] for (uint c = 0; c < LANE_COLUMNS; ++c) bs[c] = tile_b[b + c * LANES_ACROSS * STEP_VECTORS + (k4 ^ turned)];
+    [[unroll]] for (uint r = 0; r < LANE_ROWS; ++r) {
       const vec4 v = tile_a[a + r * STEP_VECTORS + k4];
-      for (uint c = 0; c < LANE_COLUMNS; ++c) {
+      [[unroll]] for (uint c = 0; c < LANE_COLUMNS; ++c) {
         float sum = sums[r * LANE_COLUMNS + c];
         sum = fma(v.x, bs[c].x, sum);
         sum = fma(v.y, bs[c].y, sum);

@@ -109,6 +109,19 @@ TEST_CASE("no candidate asks for more than the device has") {
   CHECK(counts(gpu(), true, best)["pairs in one dispatch"] == 0);
 }
 
+TEST_CASE("cooperative tiles are tried where a GPU lists sizes, and no tiles on CPU drivers") {
+  Tuning best;
+  DeviceCaps caps = gpu();
+  caps.cooperative_sizes = {{16, 16, 16}};
+  CHECK(counts(caps, true, best)["cooperative tiles"] == 2);
+  CHECK(best.cooperative);
+  CHECK(best.tile == 128);
+  DeviceCaps cpu = cpu_driver();
+  cpu.cooperative_sizes = {{8, 8, 8}};
+  CHECK(counts(cpu, true, best)["cooperative tiles"] == 0);
+  CHECK(best.tile == 0);
+}
+
 TEST_CASE("the work of every step can be planned") {
   std::size_t steps = 0;
   DeviceCaps large = gpu();

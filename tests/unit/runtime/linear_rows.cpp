@@ -1,0 +1,89 @@
+// Products of many rows on a device: what a row gives is the same bits whatever the number of others, however tall the
+// tiles are that it shares with them.
+#include <doctest/doctest.h>
+
+#include <bit>
+#include <cstring>
+#include <random>
+
+#include "graph/convert_dtype.h"
+#include "plan/default_tuning.h"
+#include "planner/make_plan.h"
+#include "runtime/gpu.h"
+#include "runtime/session.h"
+#include "runtime/weights.h"
+#include "tests/unit/runtime/test_device.h"
+
+namespace heed {
+namespace {
+
+constexpr std::int64_t kColumns = 2112;
+constexpr std::int64_t kOutputs = 70;
+
+std::vector<float> random_floats(std::size_t count, unsigned seed) {
+  std::mt19937 engine(seed);
+  std::vector<float> floats(count);
+  for (float& value : floats) value = static_cast<float>(engine()) / 4294967296.0f - 0.5f;
+  return floats;
+}
+
+std::vector<std::uint32_t> product(Gpu& gpu, DType dtype, std::int64_t rows, const Tuning& tuning, const char* shader) {
+  GraphBuilder b("product");
+  const ValueId x = b.input("x", DType::F32, {rows, kColumns});
+  b.output(b.add("linear", "product", {x, b.weight("w", dtype, {kOutputs, kColumns})}), "y");
+  const Graph graph = std::move(b).finish();
+  std::vector<std::byte> bytes(byte_size(dtype, {kOutputs, kColumns}));
+  encode_from_f32(dtype, random_floats(static_cast<std::size_t>(kOutputs * kColumns), 1), bytes);
+  MemoryWeights weights;
+  weights.add("w", {dtype, {kOutputs, kColumns}}, std::move(bytes));
+  WeightStore store(gpu, weights);
+  Session session(gpu, store);
+  const auto executable = session.prepare(make_plan(graph, {}, gpu.caps(), tuning));
+  bool runs = false;
+  for (const Dispatch& d : executable->plan().dispatches) runs = runs || d.shader == shader;
+  CHECK(runs);
+  std::vector<float> values = random_floats(static_cast<std::size_t>(256 * kColumns), 2);
+  values[5] = 1e6f;  // of row 0, beyond f16
+  values.resize(static_cast<std::size_t>(rows * kColumns));
+  session.write("x", std::as_bytes(std::span(values)));
+  session.run(*executable);
+  std::vector<std::uint32_t> y(static_cast<std::size_t>(rows * kOutputs));
+  session.read_output(*executable, "y", std::as_writable_bytes(std::span(y)));
+  return y;
+}
+
+}  // namespace
+
+TEST_CASE("a row of a product in tiles is the same bits alone and among others") {
+  const std::optional<Device> device = test_device();
+  if (!device) return;
+  Gpu& gpu = device->gpu();
+  Tuning tiles = default_tuning(gpu.caps());
+  tiles.tile = 64;
+  tiles.tile_groups = 0;
+  Tuning parts = tiles;
+  parts.tile_groups = 1000;
+  struct Kind {
+    const char* shader;
+    DType dtype;
+    Tuning tuning;
+  };
+  std::vector<Kind> kinds = {
+      {"linear_tiles", DType::F16, tiles}, {"linear_tiles", DType::Q4_0, tiles}, {"linear_parts", DType::F16, parts}};
+  if (!gpu.caps().cooperative_sizes.empty()) {
+    parts.cooperative = true;
+    kinds.push_back({"linear_cooperative", DType::F16, parts});
+  }
+  for (const Kind& kind : kinds) {
+    CAPTURE(kind.shader);
+    CAPTURE(dtype_name(kind.dtype));
+    const std::vector<std::uint32_t> all = product(gpu, kind.dtype, 70, kind.tuning, kind.shader);
+    for (const std::int64_t rows : {4, 9, 17, 33}) {
+      CAPTURE(rows);
+      const std::vector<std::uint32_t> some = product(gpu, kind.dtype, rows, kind.tuning, kind.shader);
+      CHECK(std::equal(some.begin(), some.end(), all.begin()));
+    }
+  }
+}
+
+}  // namespace heed
