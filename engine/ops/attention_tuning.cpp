@@ -57,7 +57,9 @@ Graph prompts(const DeviceCaps& caps) {
   return std::move(builder).finish();
 }
 
-std::vector<Tuning> tiles_of_prompts(const DeviceCaps&, const Tuning& best) {
+std::vector<Tuning> tiles_of_prompts(const DeviceCaps& caps, const Tuning& best) {
+  // Each takes a CPU driver a second to compile.
+  if (caps.type == DeviceType::Cpu) return each_other(best, &Tuning::query_tile, {0, 64});
   return each_other(best, &Tuning::query_tile, {0, 32, 64, 128});
 }
 
@@ -69,7 +71,7 @@ std::vector<Tuning> workgroups_of_a_step(const DeviceCaps&, const Tuning& best) 
 
 std::vector<TuningStep> attention_tuning() {
   return {{"workgroups of a step's attention", step_with_cache, workgroups_of_a_step},
-          {"tiles of a prompt's attention", prompts, tiles_of_prompts}};
+          {.name = "tiles of a prompt's attention", .problem = prompts, .candidates = tiles_of_prompts, .last = true}};
 }
 
 }  // namespace heed::ops

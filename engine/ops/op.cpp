@@ -186,4 +186,16 @@ std::vector<TensorType> infer_types(const InferContext& context) {
   return types;
 }
 
+std::vector<const TuningStep*> all_tuning_steps() {
+  std::vector<const TuningStep*> steps;
+  for (const bool last : {false, true}) {
+    for (const Op* op : all_ops()) {
+      for (const TuningStep& step : op->tuning) {
+        if (step.last == last) steps.push_back(&step);
+      }
+    }
+  }
+  return steps;
+}
+
 }  // namespace heed::ops

@@ -9,7 +9,8 @@
 namespace heed::ops {
 
 /// A choice between equally correct ways to run work of an op (Op::tuning), for the tuner to make by measuring. Steps
-/// are gone through in the order of the files of their ops, those of one op in the order in which it lists them.
+/// are gone through in the order of the files of their ops, those of one op in the order in which it lists them; those
+/// that are `last` when all others are made.
 struct TuningStep {
   std::string_view name;
   /// The work that is timed, as large as is sensible on the device; its weights are filled with zeros, and its inputs
@@ -19,7 +20,11 @@ struct TuningStep {
   /// choose; those that the device's limits forbid are left out by the tuner.
   std::vector<Tuning> (*candidates)(const DeviceCaps& caps, const Tuning& best);
   Bindings dims = {};  // of the work, where it names dimensions
+  bool last = false;   // what its candidates are compared with depends on choices of other ops
 };
+
+/// The steps of all ops in the order in which they are gone through.
+std::vector<const TuningStep*> all_tuning_steps();
 
 template <typename Value>
 Tuning with(Tuning tuning, Value Tuning::*member, Value value) {

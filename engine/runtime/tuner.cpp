@@ -110,22 +110,20 @@ Tuning tune(Gpu& gpu) {
   Graph (*problem)(const DeviceCaps&) = nullptr;  // that the probe runs
   std::unique_ptr<Probe> probe;
   std::unique_ptr<Executable> best_executable;
-  for (const ops::Op* op : ops::all_ops()) {
-    for (const ops::TuningStep& step : op->tuning) {
-      for (const Tuning& candidate : step.candidates(caps, best)) {
-        if (candidate == best || !within_limits(candidate, caps)) continue;
-        if (problem != step.problem) {
-          best_executable.reset();
-          probe = std::make_unique<Probe>(gpu, step.problem(caps), step.dims);
-          problem = step.problem;
-          best_executable = probe->prepare(best);
-          probe->warm_up(*best_executable);
-        }
-        std::unique_ptr<Executable> executable = probe->prepare(candidate);
-        if (!probe->faster(*executable, *best_executable)) continue;
-        best = candidate;
-        best_executable = std::move(executable);
+  for (const ops::TuningStep* step : ops::all_tuning_steps()) {
+    for (const Tuning& candidate : step->candidates(caps, best)) {
+      if (candidate == best || !within_limits(candidate, caps)) continue;
+      if (problem != step->problem) {
+        best_executable.reset();
+        probe = std::make_unique<Probe>(gpu, step->problem(caps), step->dims);
+        problem = step->problem;
+        best_executable = probe->prepare(best);
+        probe->warm_up(*best_executable);
       }
+      std::unique_ptr<Executable> executable = probe->prepare(candidate);
+      if (!probe->faster(*executable, *best_executable)) continue;
+      best = candidate;
+      best_executable = std::move(executable);
     }
   }
   return best;
