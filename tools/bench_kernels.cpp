@@ -106,18 +106,20 @@ Problem product_problem(DType dtype, std::int64_t outputs, std::int64_t rows) {
   return problem;
 }
 
-/// A step of generation whose cache is full.
-Problem attention_problem(std::int64_t kv_heads, DType dtype) {
+/// A step of generation, or the last piece of a prompt, whose cache is full.
+Problem attention_problem(std::int64_t kv_heads, DType dtype, std::int64_t tokens) {
   Problem problem{.work = fmt::format("attention {} heads on {}, {} keys", kWidth / kHeadWidth, kv_heads, kContext),
-                  .type = std::string(dtype_name(dtype))};
+                  .type = std::string(dtype_name(dtype)),
+                  .rows = tokens};
   const std::int64_t width = kv_heads * kHeadWidth;
-  problem.copies = std::max<std::int64_t>(1, static_cast<std::int64_t>(kBeyondCaches) /
-                                                 (2 * static_cast<std::int64_t>(byte_size(dtype, {kContext, width}))));
+  const auto cache_bytes = static_cast<std::int64_t>(2 * byte_size(dtype, {kContext, width}));
+  // Of many rows arithmetic is what counts.
+  if (tokens == 1) problem.copies = std::max<std::int64_t>(1, static_cast<std::int64_t>(kBeyondCaches) / cache_bytes);
   GraphBuilder b("attention");
-  const ValueId q = b.input("q", DType::F32, {1, kWidth});
-  const ValueId k = b.input("k", DType::F32, {1, width});
+  const ValueId q = b.input("q", DType::F32, {tokens, kWidth});
+  const ValueId k = b.input("k", DType::F32, {tokens, width});
   const ValueId position =
-      b.add("cast", "position", {b.integers("last", {kContext - 1})}, {{"to", std::string("i32")}});
+      b.add("cast", "position", {b.integers("first", {kContext - tokens})}, {{"to", std::string("i32")}});
   for (std::int64_t i = 0; i < problem.copies; ++i) {
     const std::string name = fmt::format("{}", i);
     const ValueId keys = b.state("keys" + name, dtype, {kContext, width});
@@ -206,7 +208,9 @@ std::vector<std::function<Problem()>> all_problems(const DeviceCaps& caps) {
   }
   for (const std::int64_t kv_heads : {32, 8}) {
     for (const DType dtype : {DType::F32, DType::F16}) {
-      problems.emplace_back([=] { return attention_problem(kv_heads, dtype); });
+      for (const std::int64_t tokens : {1, 64, 512}) {
+        problems.emplace_back([=] { return attention_problem(kv_heads, dtype, tokens); });
+      }
     }
   }
   for (const std::int64_t vocabulary : {32000, 128256}) {
