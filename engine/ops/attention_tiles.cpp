@@ -25,7 +25,7 @@ std::uint32_t divisor(std::uint32_t number, std::uint32_t most) {
   return most;
 }
 
-std::uint64_t shared_bytes(const AttentionTilesConstants& c, std::uint32_t rows) {
+std::uint64_t tile_bytes(const AttentionTilesConstants& c, std::uint32_t rows) {
   return std::uint64_t{rows} * (c.q_step + c.key_lanes) * 16 + std::uint64_t{c.kv_words} * 16 + rows * 4 + 4;
 }
 
@@ -83,7 +83,7 @@ std::optional<AttentionTiles> AttentionTiles::of(const AttentionSizes& s, const 
       for (const std::uint32_t step : {8u, 4u, 2u}) {
         for (const bool whole_q : {true, false}) {
           cut_chunks(c, tile_rows, std::min(step, c.q_length), whole_q);
-          const std::uint64_t shared = shared_bytes(c, tile_rows);
+          const std::uint64_t shared = tile_bytes(c, tile_rows);
           if (shared > room) continue;
           const std::uint64_t iterations = iterations_of(c, s, tile_rows);
           if (iterations > caps.max_loop_iterations) return std::nullopt;
