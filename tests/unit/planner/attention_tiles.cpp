@@ -34,7 +34,7 @@ Dispatch attention_of(const Graph& graph, const DeviceCaps& caps, std::uint32_t 
   return plan.dispatches.back();
 }
 
-std::uint64_t workgroups(const Dispatch& d) { return std::uint64_t{d.groups[0]} * d.groups[1] * d.groups[2]; }
+std::uint64_t workgroups_of(const Dispatch& d) { return std::uint64_t{d.groups[0]} * d.groups[1] * d.groups[2]; }
 
 }  // namespace
 
@@ -47,8 +47,8 @@ TEST_CASE("a prompt of 512 of a 7B model is work for all cores, and reads keys o
       const Dispatch d = attention_of(prompt(kPrompt, kHeads, kHeads, kWidth, static_cast<std::int64_t>(keys), cache),
                                       large_gpu(), default_tuning(large_gpu()).query_tile);
       REQUIRE(d.shader == "attention_tiles");
-      CHECK(workgroups(d) >= kCores);
-      CHECK(workgroups(d) == kHeads * kPrompt / 64);
+      CHECK(workgroups_of(d) >= kCores);
+      CHECK(workgroups_of(d) == kHeads * kPrompt / 64);
       // 8 times the keys and values of a layer.
       const std::uint64_t bytes = d.bytes + d.bytes_a_key * keys;
       CHECK(bytes <= kPrompt / 64 * keys * 2 * kHeads * kWidth * element);
@@ -64,8 +64,8 @@ TEST_CASE("a prompt of 512 of a 7B model is work for all cores, and reads keys o
 TEST_CASE("heads that share keys share what is fetched") {
   const Dispatch apart = attention_of(prompt(128, 32, 32, 128, 1024), large_gpu(), 64);
   const Dispatch grouped = attention_of(prompt(128, 32, 8, 128, 1024), large_gpu(), 64);
-  CHECK(workgroups(apart) == 32 * 2);
-  CHECK(workgroups(grouped) == 8 * 128 * 4 / 64);
+  CHECK(workgroups_of(apart) == 32 * 2);
+  CHECK(workgroups_of(grouped) == 8 * 128 * 4 / 64);
   // As many heads go through a quarter of the keys, in tiles of 16 queries of four heads.
   CHECK(grouped.bytes_a_key == apart.bytes_a_key);
   CHECK(attention_of(prompt(16, 32, 8, 128, 1024), large_gpu(), 64).bytes_a_key * 4 ==
