@@ -1,6 +1,6 @@
 #!/bin/sh
 # Builds the Debian packages as Debian builds programs, hardened, and tries them in a fresh Debian 12: installs them with apt,
-# lists devices, generates text, and builds and runs the examples in C, C++ and Python.
+# lists devices, generates text, builds and runs the examples in C, C++ and Python, and asks the installed heed serve with curl.
 # usage: sh tests/package.sh
 #
 # Needs root, debootstrap, dpkg-dev, and the Debian mirror that apt knows; what is missing is named, and skipped. The packages
@@ -95,6 +95,47 @@ expect "$(inside /tmp/examples/generate $models/shakespeare.heed ROMEO:)" 'token
 expect "$(echo 19.08.2030 | inside /tmp/examples/translate $models/dates.heed)" '^2030-08-19$'
 inside sh -c "cc $examples/generate.c \$(pkg-config --cflags --libs heed) -o /tmp/generate"
 expect "$(inside /tmp/generate $models/shakespeare.heed ROMEO:)" 'tokens, [a-z_]*\]'
+
+echo "== heed serve"
+apt_install --no-install-recommends curl
+# shellcheck disable=SC2016  # for the shell inside
+inside sh -c 'heed serve "$0/shakespeare.heed" "$0/dates.heed" --port 0 2>/tmp/serve.log & echo $! >/tmp/serve.pid; wait $!; echo $? >/tmp/serve.code' \
+  $models &
+waited=0
+until base=$(sed -n 's/^heed serves on //p' "$root/tmp/serve.log" 2>/dev/null) && [ -n "$base" ]; do
+  [ ! -e "$root/tmp/serve.code" ] && [ $waited -lt 120 ] || { cat "$root/tmp/serve.log"; fail "heed serve does not begin"; }
+  waited=$((waited + 1))
+  sleep 1
+done
+trap 'kill -KILL "$(cat "$root/tmp/serve.pid")" 2>/dev/null || :; rm -rf "$root"' EXIT
+ask() { inside curl -sS --max-time 120 "$@"; }
+post() { ask -H 'Content-Type: application/json' -d "$2" "$base$1"; }
+expect "$(ask "$base/health")" '"status":"ok"'
+expect "$(ask "$base/v1/models")" '"id":"shakespeare".*"id":"dates"'
+asked='{"model":"shakespeare","prompt":"ROMEO:","max_tokens":20,"temperature":0}'
+expect "$(post /v1/completions "$asked")" 'The state is'
+expect "$(post /translate '{"q":"19.08.2030","model":"dates"}')" '2030-08-19'
+expect "$(ask -o /dev/null -w '%{http_code} %header{allow}' "$base/v1/completions")" '^405 POST$'
+# Several at a time, one of which goes: each text is what it is alone.
+for client in 1 2 3 4 5 6; do post /v1/completions "$asked" >"$root/tmp/client.$client" & done
+inside curl -sS --max-time 0.2 -N -d '{"prompt":"ROMEO:","max_tokens":400,"stream":true}' -H 'Content-Type: application/json' "$base/v1/completions" >"$root/tmp/gone" 2>&1 || :
+for client in 1 2 3 4 5 6; do
+  waited=0
+  until grep -q usage "$root/tmp/client.$client"; do
+    [ $waited -lt 120 ] || fail "client $client of heed serve has no answer"
+    waited=$((waited + 1))
+    sleep 1
+  done
+  expect "$(cat "$root/tmp/client.$client")" 'The state is'
+done
+kill -TERM "$(cat "$root/tmp/serve.pid")"
+waited=0
+until [ -e "$root/tmp/serve.code" ]; do
+  [ $waited -lt 60 ] || fail "heed serve does not end on SIGTERM"
+  waited=$((waited + 1))
+  sleep 1
+done
+[ "$(cat "$root/tmp/serve.code")" = 0 ] || { cat "$root/tmp/serve.log"; fail "heed serve ends on SIGTERM with $(cat "$root/tmp/serve.code")"; }
 
 inside apt-get purge -y -q heed heed-dev >>"$build/apt.log" 2>&1 || fail "apt-get purge"
 left=$(find "$root/usr" "$root/etc" -path '*heed*' ! -path '*/.cache/*' | head -n 5)
