@@ -210,6 +210,10 @@ httplib::Server::HandlerResponse HttpServer::before_routing(const httplib::Reque
     response.set_header("Access-Control-Allow-Origin", options_.cors);
     response.set_header("Vary", "Origin");
   }
+  if (const std::string methods = other_methods(request); !methods.empty()) {
+    response.set_header("Allow", methods);
+    return refuse(405, fmt::format("this path takes {}, not {}", methods, request.method));
+  }
   if (request.method != "POST") return HandlerResponse::Unhandled;
   // Before the body is read, which costs.
   const auto route = post_routes_.find(request.path);
@@ -265,7 +269,22 @@ HttpServer::Handler HttpServer::guarded(std::string route, Handler handler, bool
 }
 
 void HttpServer::get(const std::string& path, Handler handler, bool open) {
+  const std::size_t pattern = path.find('(');
+  (pattern == std::string::npos ? get_paths_ : get_prefixes_).insert(path.substr(0, pattern));
   Get(path, guarded(path, std::move(handler), open));
+}
+
+std::string HttpServer::other_methods(const httplib::Request& request) const {
+  const bool posts = post_routes_.contains(request.path);
+  const bool gets =
+      get_paths_.contains(request.path) ||
+      std::ranges::any_of(get_prefixes_, [&](const std::string& prefix) { return request.path.starts_with(prefix); });
+  const bool answers_options = request.method == "OPTIONS" && !options_.cors.empty();
+  const bool fits = (posts && request.method == "POST") || answers_options ||
+                    (gets && (request.method == "GET" || request.method == "HEAD"));
+  if (fits || (!posts && !gets)) return {};
+  const std::string methods = gets ? (posts ? "GET, HEAD, POST" : "GET, HEAD") : "POST";
+  return options_.cors.empty() ? methods : methods + ", OPTIONS";
 }
 
 void HttpServer::post(const std::string& path, Handler handler) {

@@ -8,6 +8,7 @@
 #include <functional>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -109,7 +110,12 @@ class HttpServer : private httplib::Server {
   };
 
   HttpOptions options_;
-  std::map<std::string, PostRoute> post_routes_;  // by path
+  /// What a path takes that does not take this request's method, for a header Allow; empty where it does, and where
+  /// there is no such path.
+  std::string other_methods(const httplib::Request& request) const;
+
+  std::map<std::string, PostRoute> post_routes_;                 // by path
+  std::set<std::string, std::less<>> get_paths_, get_prefixes_;  // the latter of routes that end in a pattern
   std::atomic<bool> stopping_ = false, closed_ = false;
   std::atomic<int> active_ = 0;  // requests that are being read or answered
   static thread_local Connection* current_;

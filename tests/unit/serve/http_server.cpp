@@ -192,6 +192,27 @@ TEST_CASE("http server: answers, errors and what is not there") {
         R"({"a":[1,{"b":null}]})");
 }
 
+TEST_CASE("http server: a path is told what it takes where a method is none of that") {
+  const Running server;
+  httplib::Client client = server.client();
+  const auto refused = [](const httplib::Result& answer, const std::string& allow) {
+    REQUIRE(answer);
+    CHECK(answer->status == 405);
+    CHECK(answer->get_header_value("Allow") == allow);
+    CHECK(nlohmann::json::parse(answer->body)["error"]["message"].get<std::string>().find(allow) != std::string::npos);
+  };
+  refused(client.Post("/plain", "{}", "application/json"), "GET, HEAD");
+  refused(client.Delete("/plain"), "GET, HEAD");
+  refused(client.Put("/wrong/error", "x", "text/plain"), "GET, HEAD");
+  refused(client.Get("/echo"), "POST");
+  refused(client.Options("/echo"), "POST");
+  refused(client.Patch("/form", "x", "text/plain"), "POST");
+  CHECK(client.Head("/plain")->status == 200);
+  CHECK(client.Head("/echo")->status == 405);
+  CHECK(client.Delete("/nowhere")->status == 404);
+  CHECK(client.Get("/plain")->status == 200);
+}
+
 TEST_CASE("http server: bodies that are no JSON, too deep, or said to be something else") {
   const Running running;
   auto client = running.client();
@@ -246,7 +267,7 @@ TEST_CASE("http server: pages of other origins are kept out unless one is let in
   CHECK(other.Options("/echo")->get_header_value("Access-Control-Allow-Headers") == "Authorization, Content-Type");
   CHECK(other.Options("/echo", {{"Access-Control-Request-Headers", "content-type,x-stainless-os"}})
             ->get_header_value("Access-Control-Allow-Headers") == "content-type,x-stainless-os");
-  CHECK(client.Options("/echo")->status == 404);
+  CHECK(client.Options("/echo")->status == 405);
 }
 
 TEST_CASE("http server: names that are allowed besides those of this machine") {
