@@ -60,8 +60,8 @@ DrawRequest DrawRequest::read(const nlohmann::ordered_json& body) {
   RequestFields fields(body);
   DrawRequest request;
   request.options = PictureOptions::read(fields, kMostDrawn);
-  const auto seed = fields.integer("seed", 0);
-  request.seed = seed ? static_cast<std::uint64_t>(*seed) : std::random_device()();
+  const auto seed = fields.integer("seed", -1);  // -1 is "random", as in other servers
+  request.seed = seed.value_or(-1) >= 0 ? static_cast<std::uint64_t>(*seed) : std::random_device()();
   request.guidance = fields.number("guidance", 0, kLargest);
   request.temperature = fields.number("temperature", 0, kLargest);
   request.top_p = fields.number("top_p", 0, 1);

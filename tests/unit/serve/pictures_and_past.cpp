@@ -70,7 +70,8 @@ TEST_CASE("picture request: what is given, and what is refused by name") {
   CHECK(draw_refusal({{"quality", "hd"}}).starts_with("quality is \"hd\""));
   CHECK(draw_refusal({{"background", "transparent"}}).starts_with("background is"));
   CHECK(draw_refusal({{"stream", true}}).starts_with("stream is true"));
-  CHECK(draw_refusal({{"seed", -1}}).starts_with("seed is -1"));
+  CHECK(draw_refusal({{"seed", -2}}).starts_with("seed is -2"));
+  CHECK(DrawRequest::read({{"seed", -1}}).seed != DrawRequest::read({{"seed", -1}}).seed);
   CHECK(draw_refusal({{"partial_images", 1}}) == "partial_images is not known here; leave it out");
 }
 
