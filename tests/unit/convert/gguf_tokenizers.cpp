@@ -3,9 +3,6 @@
 // tests/golden/make_gguf_tokenizers.py.
 #include <doctest/doctest.h>
 
-#include <set>
-
-#include "heed/error.h"
 #include "tests/unit/convert/sample_files.h"
 #include "tokenizer/description.h"
 #include "tools/convert/gguf.h"
