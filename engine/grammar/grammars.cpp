@@ -23,6 +23,10 @@ std::shared_ptr<Matcher> Grammars::matcher(Format format, std::string_view text)
       std::rotate(kept_.begin(), found, found + 1);
       return kept_.front().matcher;
     }
+    for (const InUse& used : in_use_) {
+      if (used.format != format || used.text != text) continue;
+      if (std::shared_ptr<Matcher> matcher = used.matcher.lock(); matcher != nullptr) return matcher;
+    }
     if (trie_ == nullptr) trie_ = std::make_shared<const TokenTrie>(tokenizer_);
     trie = trie_;
   }
@@ -31,7 +35,12 @@ std::shared_ptr<Matcher> Grammars::matcher(Format format, std::string_view text)
   auto made = std::make_shared<Matcher>(std::move(program), std::move(trie));
   const std::lock_guard lock(mutex_);
   kept_.push_front({format, std::string(text), made});
-  if (kept_.size() > kMostGrammarsKept) kept_.pop_back();
+  if (kept_.size() > kMostGrammarsKept) {
+    std::erase_if(in_use_, [](const InUse& used) { return used.matcher.expired(); });
+    Kept& last = kept_.back();
+    in_use_.push_back({last.format, std::move(last.text), last.matcher});
+    kept_.pop_back();
+  }
   return made;
 }
 

@@ -6,13 +6,14 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "grammar/matcher.h"
 
 namespace heed::grammar {
 
 /// Constraints for the texts of one tokenizer, which must outlive it. What was made of the last few grammars is kept,
-/// and the tree of the tokens from the first on. Any thread may call it.
+/// and of those that constraints are left of; and the tree of the tokens from the first on. Any thread may call it.
 class Grammars {
  public:
   explicit Grammars(const Tokenizer& tokenizer) : tokenizer_(tokenizer) {}
@@ -33,6 +34,12 @@ class Grammars {
   std::mutex mutex_;
   std::shared_ptr<const TokenTrie> trie_;
   std::deque<Kept> kept_;  // the last used first
+  struct InUse {
+    Format format;
+    std::string text;
+    std::weak_ptr<Matcher> matcher;
+  };
+  std::vector<InUse> in_use_;  // those that are kept no more; some have gone
 };
 
 }  // namespace heed::grammar

@@ -126,6 +126,10 @@ TEST_CASE("serve: chats are those of heed generate --chat, and messages cannot f
       "{{ bos_token }}{% for m in messages %}{{ m.role[0] }}:{{ m.content | trim }}{{ eos_token }}{% endfor %}"
       "{% if add_generation_prompt %}a:{% endif %}";
   std::ofstream(copy / "tokenizer_config.json") << config.dump();
+  std::ifstream sizes_in(copy / "config.json");
+  Json sizes = Json::parse(sizes_in);
+  sizes["max_position_embeddings"] = 512;  // a forced call takes some tokens
+  std::ofstream(copy / "config.json") << sizes.dump();
   const std::string file = folder.path("talker.heed").string();
   REQUIRE(run_heed({"convert", copy.string(), "-o", file}).exit_code == 0);
   const Json messages = {{{"role", "system"}, {"content", "be </s> kind"}}, {{"role", "user"}, {"content", "Hi"}}};
@@ -153,6 +157,30 @@ TEST_CASE("serve: chats are those of heed generate --chat, and messages cannot f
   }
   CHECK(text == alone["text"]);
   CHECK(reason == answer["choices"][0]["finish_reason"]);
+
+  // A call that is forced is one, whatever the model would rather say.
+  Json forced = {{"model", "talker"}, {"messages", messages}, {"max_tokens", 400}, {"seed", 4}};
+  forced["tools"] = Json::parse(R"([{"type": "function", "function": {"name": "wait", "parameters": {"type": "object",
+      "properties": {"hours": {"enum": [1, 2]}, "unit": {"$ref": "#/$defs/unit"}}, "required": ["hours", "unit"],
+      "$defs": {"unit": {"const": "h"}}}}}, {"type": "function", "function": {"name": "stop"}}])");
+  forced["tool_choice"] = {{"type", "function"}, {"function", {{"name", "wait"}}}};
+  const Json called = serving.post("/v1/chat/completions", forced);
+  CHECK(called["seed"] == 4);
+  const Json& choice = called["choices"][0];
+  CHECK(choice["finish_reason"] == "tool_calls");
+  CHECK(choice["message"]["content"].is_null());
+  REQUIRE(choice["message"]["tool_calls"].size() == 1);
+  const Json& function = choice["message"]["tool_calls"][0]["function"];
+  CHECK(function["name"] == "wait");
+  const Json arguments = Json::parse(function["arguments"].get<std::string>());
+  CHECK((arguments["hours"] == 1 || arguments["hours"] == 2));
+  CHECK(arguments["unit"] == "h");
+  forced["tool_choice"] = "required";
+  const Json any = serving.post("/v1/chat/completions", forced)["choices"][0]["message"]["tool_calls"];
+  REQUIRE(any.size() == 1);
+  CHECK((any[0]["function"]["name"] == "wait" || any[0]["function"]["name"] == "stop"));
+  forced["dry_multiplier"] = 0.8;
+  CHECK(serving.post("/v1/chat/completions", forced)["choices"][0]["message"].contains("tool_calls"));
 }
 
 TEST_CASE("serve: a chat template that cannot be run is said at the start, and its model is none for chats") {
@@ -192,6 +220,13 @@ TEST_CASE("serve: what cannot be done is refused, and the server goes on") {
                 .at("message"),
             "tiny: the model has no chat template"));
   CHECK(serving.client().Post("/v1/completions", std::string(30000, ' '), "application/json")->status == 413);
+  CHECK(has(serving.post("/v1/embeddings", {{"model", "tiny"}, {"input", "Alice"}}, 501).at("error").at("message"),
+            "no model here makes embeddings"));
+  Json grammar = request("Alice", 4, 1);
+  grammar["grammar"] = "root ::= nothing";
+  CHECK(has(refused(grammar, 400), "nothing"));
+  grammar["grammar"] = "root ::= [0-9]+";
+  for (const char c : text_of(serving.post("/v1/completions", grammar))) CHECK((c >= '0' && c <= '9'));
   CHECK(text_of(serving.post("/v1/completions", request("Alice", 4, 1))).size() > 0);
   CHECK(metric(serving, "heed_requests_total{path=\"/v1/completions\",status=\"404\"}") == 1);
 }

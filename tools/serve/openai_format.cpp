@@ -31,7 +31,11 @@ OpenAiFormat::OpenAiFormat(std::string id, std::string model, TextOptions option
     : id_(std::move(id)), model_(std::move(model)), options_(std::move(options)), created_(unix_time()) {}
 
 Json OpenAiFormat::frame(const char* object) const {
-  return {{"id", id_}, {"object", object}, {"created", created_}, {"model", model_}};
+  return {{"id", id_},
+          {"object", object},
+          {"created", created_},
+          {"model", model_},
+          {"seed", options_.generation.sampling.seed}};
 }
 
 Json OpenAiFormat::usage(std::int64_t prompt_tokens) const {

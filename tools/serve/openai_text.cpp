@@ -101,23 +101,43 @@ void bound(TextOptions& options, const ServeLimits& limits) {
   if (limits.max_tokens > 0) most = std::min(most, limits.max_tokens);
 }
 
+/// The order's texts; what they are made of is the same for all.
+TextOrder order_of(Server& server, Worker& worker, const TextOptions& options) {
+  TextOrder order;
+  order.choices = options.choices;
+  order.time = server.limits().time;
+  if (!options.constrained()) return order;
+  // What is made of the grammar lives until the texts have constraints of their own.
+  const auto made = std::make_shared<std::shared_ptr<TokenConstraint>>();
+  order.prepare = [&worker, options, made, time = order.time] { *made = worker.constrain(options, time); };
+  return order;
+}
+
+/// What a request's options need a model's tokens for.
+TextOptions with_tokens(const TextOptions& options, Worker::Model& model) {
+  TextOptions resolved = options;
+  SamplingOptions& sampling = resolved.generation.sampling;
+  if (sampling.dry_multiplier > 0) sampling.dry_breakers = model.tokens_with(options.dry_breakers);
+  return resolved;
+}
+
 void complete(Server& server, const nlohmann::ordered_json& body, httplib::Response& response) {
   CompletionRequest request = CompletionRequest::read(body, server.limits());
   bound(request.options, server.limits());
   Worker& worker = server.model(request.options.model, {Worker::Kind::Text}, "write texts");
-  TextOrder order;
+  TextOrder order = order_of(server, worker, request.options);
   order.prompts = request.prompts.size();
-  order.choices = request.options.choices;
-  order.time = server.limits().time;
   const auto echoed = std::make_shared<std::vector<std::string>>();  // written before the texts are under way
-  order.requests = [request, echoed](TextModel& model) {
+  order.requests = [request, echoed, &worker](Worker::Model& opened) {
+    const TextModel& model = std::get<TextModel>(opened.any);
+    const TextOptions options = with_tokens(request.options, opened);
     std::vector<TextRequest> requests;
     for (const auto& prompt : request.prompts) {
       const auto* const text = std::get_if<std::string>(&prompt);
       const std::vector<std::int32_t> tokens =
           text != nullptr ? model.tokenize(*text, request.special) : std::get<std::vector<std::int32_t>>(prompt);
       for (std::size_t i = 0; i < request.options.choices; ++i) {
-        requests.push_back({tokens, request.options.of_choice(i, model)});
+        requests.push_back({tokens, options.of_choice(i, worker.grammars())});
         if (request.echo) echoed->push_back(text != nullptr ? *text : model.detokenize(tokens));
       }
     }
@@ -136,14 +156,15 @@ void chat(Server& server, const nlohmann::ordered_json& body, httplib::Response&
     if (name.empty() && other->has_chat()) name = other->name();
   }
   Worker& worker = server.model(name, {Worker::Kind::Text}, "write texts");
-  TextOrder order;
-  order.choices = request.options.choices;
-  order.time = server.limits().time;
-  order.requests = [request](TextModel& model) {
+  TextOrder order = order_of(server, worker, request.options);
+  order.requests = [request, &worker](Worker::Model& opened) {
+    const TextModel& model = std::get<TextModel>(opened.any);
+    const TextOptions options = with_tokens(request.options, opened);
+    const std::vector<std::int32_t> end = model.chat_end_tokens(request.chat);
     const std::vector<std::int32_t> tokens = model.chat_tokens(request.chat);
     std::vector<TextRequest> requests;
     for (std::size_t i = 0; i < request.options.choices; ++i) {
-      requests.push_back({tokens, request.options.of_choice(i, model, model.chat_end_tokens(request.chat))});
+      requests.push_back({tokens, options.of_choice(i, worker.grammars(), end)});
     }
     return requests;
   };
@@ -162,6 +183,9 @@ void add_openai_text_routes(Server& server) {
   server.http().post_json(
       "/v1/chat/completions",
       [&server](const nlohmann::ordered_json& body, httplib::Response& response) { chat(server, body, response); });
+  server.http().post_json("/v1/embeddings", [](const nlohmann::ordered_json&, httplib::Response&) {
+    throw HttpError(501, "no model here makes embeddings: the models that heed serves write texts, translate or draw");
+  });
 }
 
 }  // namespace heed::tools

@@ -55,6 +55,13 @@ std::shared_ptr<TextAnswer> TextAnswer::ask(Worker& worker, const TextOrder& ord
   answer->places_.emplace(worker.take_places(order.texts()));
   answer->left_ = order.texts();
   answer->deadline_ = Clock::now() + order.time;
+  try {
+    if (order.prepare) order.prepare();
+  } catch (const HttpError&) {
+    throw;
+  } catch (const Error& error) {
+    throw HttpError(400, worker.shown(error.what()));
+  }
   worker.post({.work = [answer, order](Worker::Model& model) { answer->take_up(model, order); },
                .fail = [answer](const HttpError& error) { answer->fail(error); }});
   std::unique_lock lock(answer->mutex_);
@@ -72,7 +79,7 @@ std::shared_ptr<TextAnswer> TextAnswer::ask(Worker& worker, const TextOrder& ord
 void TextAnswer::take_up(Worker::Model& model, const TextOrder& order) {
   try {
     if (cancelled_) return;
-    std::vector<TextRequest> requests = order.requests(std::get<TextModel>(model.any));
+    std::vector<TextRequest> requests = order.requests(model);
     for (std::size_t i = 0; i < requests.size(); i += order.choices) {
       prompt_tokens_ += static_cast<std::int64_t>(requests[i].prompt.size());
     }

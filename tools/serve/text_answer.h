@@ -22,9 +22,11 @@ struct TextOrder {
   std::size_t prompts = 1;
   std::size_t choices = 1;
   std::chrono::seconds time{600};  // after which texts end where they are
-  /// Makes the request of each text, prompt by prompt, on the model's thread; what it throws as Error is the client's
-  /// fault.
-  std::function<std::vector<TextRequest>(TextModel&)> requests;
+  /// What is done before the model is asked, on the client's thread; may be none. What these two throw as Error is the
+  /// client's fault.
+  std::function<void()> prepare{};
+  /// Makes the request of each text, prompt by prompt, on the model's thread.
+  std::function<std::vector<TextRequest>(Worker::Model&)> requests;
 
   std::size_t texts() const { return prompts * choices; }
 };

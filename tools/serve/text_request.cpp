@@ -62,6 +62,33 @@ void read_sampling(RequestFields& fields, std::optional<std::uint64_t> own_seed,
                                       : std::random_device()();
 }
 
+/// XTC and DRY under the names of llama.cpp's server.
+void read_dry(RequestFields& fields, TextOptions& options) {
+  constexpr std::size_t kMostBreakers = 64;
+  constexpr std::size_t kBreakerBytes = 256;
+  SamplingOptions& sampling = options.generation.sampling;
+  sampling.xtc_probability = fields.number("xtc_probability", 0, 1).value_or(sampling.xtc_probability);
+  sampling.xtc_threshold = fields.number("xtc_threshold", 0, 1).value_or(sampling.xtc_threshold);
+  sampling.dry_multiplier = fields.number("dry_multiplier", 0, 1e6).value_or(sampling.dry_multiplier);
+  sampling.dry_base = fields.number("dry_base", 1, 1e6).value_or(sampling.dry_base);
+  sampling.dry_allowed_length =
+      static_cast<int>(fields.integer("dry_allowed_length", 1, INT32_MAX).value_or(sampling.dry_allowed_length));
+  const auto window = fields.integer("dry_penalty_last_n", -1, INT32_MAX);
+  if (window == 0) sampling.dry_multiplier = 0;
+  if (window.value_or(0) != 0) sampling.dry_window = static_cast<int>(*window);
+  const nlohmann::ordered_json* const breakers = fields.any("dry_sequence_breakers");
+  if (breakers == nullptr) return;
+  const auto fits = [&](const nlohmann::ordered_json& text) {
+    return text.is_string() && !text.get_ref<const std::string&>().empty() &&
+           text.get_ref<const std::string&>().size() <= kBreakerBytes;
+  };
+  if (!breakers->is_array() || breakers->size() > kMostBreakers || !std::ranges::all_of(*breakers, fits)) {
+    fields.fail("dry_sequence_breakers",
+                fmt::format("at most {} texts of 1 to {} bytes", kMostBreakers, kBreakerBytes));
+  }
+  options.dry_breakers = breakers->get<std::vector<std::string>>();
+}
+
 std::string flattened(const nlohmann::ordered_json& parts, const std::string& where) {
   std::string text;
   for (std::size_t i = 0; i < parts.size(); ++i) {
@@ -106,6 +133,71 @@ void read_format(RequestFields& fields, TextOptions& options) {
   if (!options.grammar.empty() && !options.json_schema.empty()) {
     fields.fail("grammar", "none where response_format asks for JSON");
   }
+}
+
+/// What stands behind "#" in a schema that becomes a part of another one, at `place`.
+void move_references(nlohmann::ordered_json& schema, const std::string& place) {
+  if (schema.is_array()) {
+    for (auto& part : schema) move_references(part, place);
+  }
+  if (!schema.is_object()) return;
+  for (const auto& item : schema.items()) {
+    const std::string& key = item.key();
+    if (key == "const" || key == "enum" || key == "default" || key == "examples") continue;  // no schemas
+    auto& value = item.value();
+    if (key == "$ref" && value.is_string() && value.get_ref<const std::string&>().starts_with('#')) {
+      value = "#" + place + value.get_ref<const std::string&>().substr(1);
+    } else {
+      move_references(value, place);
+    }
+  }
+}
+
+/// The schema of a call of one of these tools, as an answer that is nothing but the call has it (tool_calls.h); of the
+/// one that is named, or of any. Empty where there is none of the name.
+std::string call_schema(const nlohmann::ordered_json& tools, const std::optional<std::string>& named) {
+  nlohmann::ordered_json calls = nlohmann::ordered_json::array();
+  for (const nlohmann::ordered_json& tool : tools) {
+    const nlohmann::ordered_json& function = tool.at("function");
+    if (named && function.at("name") != *named) continue;
+    nlohmann::ordered_json parameters = {
+        {"type", "object"}, {"properties", nlohmann::ordered_json::object()}, {"additionalProperties", false}};
+    if (function.contains("parameters") && !function["parameters"].is_null()) parameters = function["parameters"];
+    const std::string place = named ? "" : "/anyOf/" + std::to_string(calls.size());
+    move_references(parameters, place + "/properties/arguments");
+    nlohmann::ordered_json call = {
+        {"type", "object"},
+        {"properties", {{"name", {{"const", function.at("name")}}}, {"arguments", parameters}}},
+        {"required", {"name", "arguments"}},
+        {"additionalProperties", false}};
+    if (named) return call.dump();
+    calls.push_back(std::move(call));
+  }
+  return calls.empty() ? "" : nlohmann::ordered_json{{"anyOf", calls}}.dump();
+}
+
+/// What a request says of whether tools are called.
+struct ToolChoice {
+  bool none = false, forced = false;
+  std::optional<std::string> named;  // of a forced call; none: of any tool
+};
+ToolChoice read_tool_choice(RequestFields& fields) {
+  const nlohmann::ordered_json* const choice = fields.any("tool_choice");
+  if (choice == nullptr || *choice == "auto") return {};
+  if (*choice == "none") return {.none = true, .forced = false, .named = {}};
+  if (*choice == "required") return {.none = false, .forced = true, .named = {}};
+  const char* const expected =
+      "\"auto\", \"none\", \"required\", or {\"type\": \"function\", \"function\": {\"name\": ...}}";
+  if (!choice->is_object()) fields.fail("tool_choice", expected);
+  RequestFields of_choice(*choice, "tool_choice");
+  const nlohmann::ordered_json* const function = of_choice.any("function");
+  if (of_choice.text("type").value_or("") != "function" || function == nullptr) fields.fail("tool_choice", expected);
+  of_choice.refuse_unread();
+  RequestFields of_function(*function, "tool_choice.function");
+  const auto name = of_function.text("name");
+  if (!name) of_function.fail("name", "the name of one of the tools");
+  of_function.refuse_unread();
+  return {.none = false, .forced = true, .named = *name};
 }
 
 /// Of the functions that tools describe.
@@ -154,13 +246,18 @@ nlohmann::ordered_json message_of(const nlohmann::ordered_json& message, const s
 
 }  // namespace
 
-GenerationOptions TextOptions::of_choice(std::size_t choice, const TextModel& writer,
+std::shared_ptr<TokenConstraint> TextOptions::constraint(const TextGrammars& grammars,
+                                                         const std::vector<std::int32_t>& end) const {
+  if (!grammar.empty()) return grammars.grammar(grammar, end);
+  return json_schema.empty() ? nullptr : grammars.json_schema(json_schema, end);
+}
+
+GenerationOptions TextOptions::of_choice(std::size_t choice, const TextGrammars& grammars,
                                          const std::vector<std::int32_t>& end) const {
   GenerationOptions options = generation;
   options.sampling.seed += choice;
   options.end = end;
-  if (!grammar.empty()) options.constraint = writer.grammar(grammar, end);
-  if (!json_schema.empty()) options.constraint = writer.json_schema(json_schema, end);
+  options.constraint = constraint(grammars, end);
   return options;
 }
 
@@ -169,6 +266,7 @@ TextOptions read_text_options(RequestFields& fields, const ServeLimits& limits) 
   options.model = fields.text("model").value_or("");
   options.generation.sampling = limits.sampling;
   read_sampling(fields, limits.seed, options.generation.sampling);
+  read_dry(fields, options);
   options.generation.stop = stop_texts(fields);
   options.generation.ignore_end = fields.boolean("ignore_eos").value_or(false);
   options.choices = static_cast<std::size_t>(fields.integer("n", 1, kMostChoices).value_or(1));
@@ -259,17 +357,22 @@ ChatCompletionRequest ChatCompletionRequest::read(const nlohmann::ordered_json& 
     made.push_back(message_of((*messages)[i], fmt::format("messages[{}]", i)));
   }
   request.chat.messages = made.dump();
-  const nlohmann::ordered_json* const choice = fields.any("tool_choice");
-  const bool forbidden = choice != nullptr && *choice == "none";
-  if (choice != nullptr && !forbidden && *choice != "auto") {
-    fields.fail("tool_choice", "\"auto\" or \"none\": a call cannot be forced");
-  }
+  const ToolChoice choice = read_tool_choice(fields);
   if (const nlohmann::ordered_json* const tools = fields.any("tools")) {
     if (!tools->is_array()) fields.fail("tools", "an array of descriptions of functions");
-    if (!forbidden && !tools->empty()) {
+    if (!choice.none && !tools->empty()) {
       request.chat.tools = tools->dump();
       request.tools = names_of(*tools);
     }
+    if (choice.forced && !tools->empty()) {
+      if (request.options.constrained())
+        fields.fail("tool_choice", "\"auto\" where a grammar or a format is asked for");
+      request.options.json_schema = call_schema(*tools, choice.named);
+    }
+  }
+  if (choice.forced && !request.options.constrained()) {
+    fields.fail("tool_choice",
+                choice.named ? "the name of one of the tools" : "\"auto\" or \"none\" where there are no tools");
   }
   if (const nlohmann::ordered_json* const variables =
           fields.any("chat_template_kwargs")) {  // vLLM's and llama.cpp's name

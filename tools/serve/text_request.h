@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <nlohmann/json.hpp>
 #include <set>
 #include <string>
@@ -24,9 +25,17 @@ struct TextOptions {
   std::string grammar;      // in GBNF, that texts must be of; empty: any text
   std::string json_schema;  // that texts must be valid by; empty: any text
 
+  /// What DRY's stretches do not reach over: tokens that hold one of these.
+  std::vector<std::string> dry_breakers{"\n", ":", "\"", "*"};
+
+  bool constrained() const { return !grammar.empty() || !json_schema.empty(); }
+  /// A constraint of the grammar or the schema; nullptr where texts are free. Throws Error for what the model cannot be
+  /// held to.
+  std::shared_ptr<TokenConstraint> constraint(const TextGrammars& grammars,
+                                              const std::vector<std::int32_t>& end = {}) const;
   /// The options of a prompt's choice: each could be had alone with its seed. `end`: tokens at which the text ends
-  /// besides the model's own. Throws Error for a grammar or a schema that the model cannot be held to.
-  GenerationOptions of_choice(std::size_t choice, const TextModel& writer,
+  /// besides the model's own. Throws Error as constraint() does.
+  GenerationOptions of_choice(std::size_t choice, const TextGrammars& grammars,
                               const std::vector<std::int32_t>& end = {}) const;
 };
 

@@ -8,6 +8,7 @@
 
 #include "file/model_file.h"
 #include "heed/error.h"
+#include "tools/serve/text_request.h"
 
 namespace heed::tools {
 namespace {
@@ -48,6 +49,29 @@ std::string Worker::shown(std::string message) const {
     message.replace(at, file_.size(), name_);
   }
   return message;
+}
+
+const std::vector<std::int32_t>& Worker::Model::tokens_with(const std::vector<std::string>& texts) {
+  const TextModel& model = std::get<TextModel>(any);
+  if (tokens_with_.first == texts) return tokens_with_.second;
+  std::vector<std::int32_t> found;
+  for (std::int32_t token = 0; token < model.vocabulary() && !texts.empty(); ++token) {
+    const std::string of_token = model.token_text(token);
+    const auto holds = [&](const std::string& text) { return of_token.find(text) != std::string::npos; };
+    if (std::ranges::any_of(texts, holds)) found.push_back(token);
+  }
+  tokens_with_ = {texts, std::move(found)};
+  return tokens_with_.second;
+}
+
+std::shared_ptr<TokenConstraint> Worker::constrain(const TextOptions& options, std::chrono::seconds time) {
+  const auto end = std::chrono::steady_clock::now() + time;
+  std::unique_lock lock(grammar_mutex_, std::defer_lock);
+  while (!lock.try_lock_for(std::chrono::milliseconds(200))) {
+    if (HttpServer::client_gone()) throw HttpError(499, "the client has gone");
+    if (std::chrono::steady_clock::now() >= end) throw HttpError(504, "the grammars of others took too long");
+  }
+  return options.constraint(grammars());
 }
 
 void Worker::give_up() {
@@ -112,6 +136,7 @@ void Worker::describe(const Model& model) {
   if (const auto* const text = std::get_if<TextModel>(&model.any)) {
     kind_ = Kind::Text;
     has_chat_ = text->has_chat();
+    if (!grammars_) grammars_ = text->grammars();
     if (has_chat_) {
       // A file keeps its template also where that cannot be run.
       try {

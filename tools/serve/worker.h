@@ -25,6 +25,8 @@
 
 namespace heed::tools {
 
+struct TextOptions;
+
 struct WorkerOptions {
   std::string device;
   CacheType cache = CacheType::Auto;
@@ -39,11 +41,18 @@ struct WorkerOptions {
 class Worker {
  public:
   /// What it loads; there is a queue where the model makes texts.
-  struct Model {
+  class Model {
+   public:
     using Any = std::variant<TextModel, TranslationModel, PictureModel, TextPictureModel>;
+    Model(Device opened, Any made) : device(std::move(opened)), any(std::move(made)) {}
     Device device;
     Any any;
     std::unique_ptr<TextQueue> queue{};
+    /// Tokens of a text model that hold one of these texts; those of the last ones are kept.
+    const std::vector<std::int32_t>& tokens_with(const std::vector<std::string>& texts);
+
+   private:
+    std::pair<std::vector<std::string>, std::vector<std::int32_t>> tokens_with_{};
   };
   enum class Kind { Text, Translation, Draw, Transform, TextToImage };
   enum class State { Ready, Recovering, Lost };
@@ -65,6 +74,11 @@ class Worker {
   std::int64_t slots() const { return options_.slots; }
   /// Of texts: nodes of attention.
   std::size_t layers() const { return layers_; }
+  /// A constraint of a text model's, made on this thread. One grammar of a model is looked at at a time, so that those
+  /// of strangers leave processors free. Throws Error for what is wrong with it; HttpError 499 where the client has
+  /// gone, 504 where it waited for `time`.
+  std::shared_ptr<TokenConstraint> constrain(const TextOptions& options, std::chrono::seconds time);
+  const TextGrammars& grammars() const { return *grammars_; }
   /// Of translations.
   const ModelLanguages& languages() const { return languages_; }
   /// Of pictures that are drawn: width and height.
@@ -131,6 +145,8 @@ class Worker {
   bool has_chat_ = false;
   std::int64_t context_ = 0, vocabulary_ = 0;
   std::size_t layers_ = 0;
+  std::optional<TextGrammars> grammars_;
+  std::timed_mutex grammar_mutex_;  // while a grammar is looked at
   ModelLanguages languages_;
   std::pair<std::int64_t, std::int64_t> drawn_size_;
   std::string note_;

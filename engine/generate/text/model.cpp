@@ -49,11 +49,11 @@ TextModel::State::State(const Device& opened, const std::filesystem::path& path,
       throw Error(fmt::format("{}: the tokenizer has {} tokens, the model only {}", path.string(),
                               tokenizer->vocabulary_size(), vocabulary));
     }
-    grammars = std::make_unique<grammar::Grammars>(*tokenizer);
     end_tokens = tokenizer->end_tokens();
   } else if (file.metadata().contains("end_tokens")) {
     end_tokens = file.metadata().at("end_tokens").get<std::vector<std::int32_t>>();
   }
+  grammars = make_grammars();
   for (const std::int32_t token : end_tokens) {
     if (token < vocabulary) continue;
     throw Error(fmt::format("{}: the end token {} is outside the vocabulary of {}; convert the model again",

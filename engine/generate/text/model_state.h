@@ -14,7 +14,6 @@
 #include "generate/submission_length.h"
 #include "generate/text/batch.h"
 #include "generate/text/session.h"
-#include "grammar/grammars.h"
 #include "heed/error.h"
 #include "heed/text.h"
 #include "tokenizer/tokenizer.h"
@@ -43,9 +42,7 @@ struct TextModel::State {
     batch.reset();
     session.reset();
   }
-  /// Throws Error as TextModel::grammar does.
-  std::shared_ptr<TokenConstraint> constrain(grammar::Grammars::Format format, std::string_view text,
-                                             std::span<const std::int32_t> end);
+  TextGrammars make_grammars() const;
   /// Throws Error where there is none, or none that can be used.
   const chat::ChatPrompts& prompts();
   /// Opens the device afresh after `lost` and puts the model on it. Throws DeviceLost with both reasons where that
@@ -77,9 +74,9 @@ struct TextModel::State {
   const std::int64_t context;
   const std::int64_t vocabulary;
   const CacheType cache;  // never Auto
-  std::unique_ptr<Tokenizer> tokenizer;
-  std::unique_ptr<grammar::Grammars> grammars;  // of its tokens
+  std::shared_ptr<const Tokenizer> tokenizer;
   std::vector<std::int32_t> end_tokens;
+  std::optional<TextGrammars> grammars;           // of its tokens
   std::optional<chat::ChatPrompts> chat_prompts;  // once they are asked for
 };
 

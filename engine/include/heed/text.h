@@ -9,6 +9,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "heed/attention.h"
@@ -120,6 +121,21 @@ class RequestError : public Error {
   std::size_t request_;
 };
 
+/// Grammars for the texts of a model, apart from the model: any thread may call it, also while the model works and when
+/// it is gone. What was made of the last few grammars is kept, and of those that constraints are left of.
+class TextGrammars {
+ public:
+  /// As TextModel's functions of these names.
+  std::shared_ptr<TokenConstraint> grammar(std::string_view gbnf, std::span<const std::int32_t> end = {}) const;
+  std::shared_ptr<TokenConstraint> json_schema(std::string_view schema, std::span<const std::int32_t> end = {}) const;
+
+ private:
+  friend class TextModel;
+  struct State;
+  explicit TextGrammars(std::shared_ptr<State> state) : state_(std::move(state)) {}
+  std::shared_ptr<State> state_;
+};
+
 /// A text-generation model on a device. Used by one thread at a time.
 class TextModel {
  public:
@@ -156,6 +172,7 @@ class TextModel {
   /// for a model without a tokenizer.
   std::shared_ptr<TokenConstraint> grammar(std::string_view gbnf, std::span<const std::int32_t> end = {}) const;
   std::shared_ptr<TokenConstraint> json_schema(std::string_view schema, std::span<const std::int32_t> end = {}) const;
+  const TextGrammars& grammars() const;
 
   /// Whether the model brings a chat template.
   bool has_chat() const;

@@ -28,12 +28,14 @@ TextAnswer::Piece ended(std::size_t text, const char* whole, std::size_t tokens,
 TEST_CASE("openai format: completions, as a whole and in chunks") {
   TextOptions options;
   options.usage = true;
+  options.generation.sampling.seed = 7;
   CompletionFormat format("story", options, {});
   CHECK(format.opening(0).is_null());
   const Json chunk = format.chunk(said(1, " day"));
   CHECK(chunk["object"] == "text_completion");
   CHECK(chunk["id"].get<std::string>().size() == 5 + 32);
   CHECK(chunk["model"] == "story");
+  CHECK(chunk["seed"] == 7);
   CHECK(chunk["choices"] == Json::parse(R"([{"index":1,"text":" day","logprobs":null,"finish_reason":null}])"));
   CHECK(chunk.contains("usage"));
   CHECK(chunk["usage"].is_null());

@@ -156,6 +156,59 @@ TEST_CASE("text request: what texts may be") {
             .starts_with("grammar is"));
 }
 
+TEST_CASE("text request: XTC and DRY under the names of llama.cpp's server") {
+  const TextOptions options =
+      completion(R"({"prompt": "", "xtc_probability": 0.5, "xtc_threshold": 0.2, "dry_multiplier": 0.8,
+      "dry_base": 2, "dry_allowed_length": 3, "dry_penalty_last_n": 50, "dry_sequence_breakers": ["\n", "--"]})")
+          .options;
+  const SamplingOptions& sampling = options.generation.sampling;
+  CHECK(sampling.xtc_probability == 0.5);
+  CHECK(sampling.xtc_threshold == 0.2);
+  CHECK(sampling.dry_multiplier == 0.8);
+  CHECK(sampling.dry_base == 2);
+  CHECK(sampling.dry_allowed_length == 3);
+  CHECK(sampling.dry_window == 50);
+  CHECK(options.dry_breakers == std::vector<std::string>{"\n", "--"});
+  const auto window_of = [](const char* text) { return completion(text).options.generation.sampling; };
+  CHECK(window_of(R"({"prompt": "", "dry_multiplier": 1, "dry_penalty_last_n": -1})").dry_window == -1);
+  CHECK(window_of(R"({"prompt": "", "dry_multiplier": 1, "dry_penalty_last_n": 0})").dry_multiplier == 0);
+  CHECK(completion(R"({"prompt": ""})").options.dry_breakers.size() == 4);
+  CHECK(completion(R"({"prompt": "", "dry_sequence_breakers": []})").options.dry_breakers.empty());
+  const auto read = [](const char* text) { completion((std::string(R"({"prompt": "", )") + text + "}").c_str()); };
+  CHECK(refusal(read, R"("dry_sequence_breakers": [""])").starts_with("dry_sequence_breakers is"));
+  CHECK(refusal(read, R"("dry_base": 0.5)").starts_with("dry_base is 0.5"));
+  CHECK(refusal(read, R"("xtc_probability": 2)").starts_with("xtc_probability is 2"));
+}
+
+TEST_CASE("text request: a forced call is a schema of the tool's parameters") {
+  const auto with = [](const std::string& rest) {
+    return chat((R"({"messages": [{"role": "user", "content": ""}], "tools": [
+      {"type": "function", "function": {"name": "f", "parameters": {"type": "object", "properties": {"x": {"$ref": "#/$defs/n"},
+       "y": {"const": {"$ref": "#/no"}}}, "$defs": {"n": {"type": "integer"}}}}},
+      {"type": "function", "function": {"name": "now"}}])" +
+                 rest + "}")
+                    .c_str());
+  };
+  const ChatCompletionRequest named = with(R"(, "tool_choice": {"type": "function", "function": {"name": "f"}})");
+  CHECK(named.tools.size() == 2);
+  CHECK(nlohmann::json::parse(named.options.json_schema) == nlohmann::json::parse(R"({"type": "object", "properties":
+    {"name": {"const": "f"}, "arguments": {"type": "object", "properties": {"x": {"$ref": "#/properties/arguments/$defs/n"},
+     "y": {"const": {"$ref": "#/no"}}}, "$defs": {"n": {"type": "integer"}}}},
+    "required": ["name", "arguments"], "additionalProperties": false})"));
+  const auto any = nlohmann::json::parse(with(R"(, "tool_choice": "required")").options.json_schema)["anyOf"];
+  REQUIRE(any.size() == 2);
+  CHECK(any[0]["properties"]["arguments"]["properties"]["x"]["$ref"] == "#/anyOf/0/properties/arguments/$defs/n");
+  CHECK(any[1]["properties"]["arguments"]["additionalProperties"] == false);
+  CHECK(!with(R"(, "tool_choice": "auto")").options.constrained());
+  CHECK(with(R"(, "tool_choice": "none")").tools.empty());
+  const auto read = [&](const char* rest) { with(rest); };
+  CHECK(refusal(read, R"(, "tool_choice": {"type": "function", "function": {"name": "g"}})")
+            .starts_with("tool_choice is"));
+  CHECK(refusal(read, R"(, "tool_choice": {"type": "function"})").starts_with("tool_choice is"));
+  CHECK(refusal(read, R"(, "tool_choice": "required", "response_format": {"type": "json_object"})")
+            .starts_with("tool_choice is \"required\""));
+}
+
 TEST_CASE("text request: chats that make no sense are refused, naming the field") {
   const auto read = [](const char* text) { chat(text); };
   CHECK(refusal(read, R"({})").starts_with("messages is missing"));
@@ -167,6 +220,7 @@ TEST_CASE("text request: chats that make no sense are refused, naming the field"
         "messages[0].content[0].type is \"image_url\", expected \"text\": the model reads nothing else");
   const std::string message = R"("messages": [{"role": "user", "content": ""}])";
   CHECK(refusal(read, ("{" + message + R"(, "tool_choice": "required"})").c_str()).starts_with("tool_choice is"));
+  CHECK(refusal(read, ("{" + message + R"(, "tool_choice": "f"})").c_str()).find("\"required\"") != std::string::npos);
   CHECK(refusal(read, ("{" + message + R"(, "top_logprobs": 3})").c_str()).starts_with("top_logprobs is 3"));
   CHECK(refusal(read, ("{" + message + R"(, "logprobs": true, "top_logprobs": 21})").c_str())
             .starts_with("top_logprobs is 21"));

@@ -31,7 +31,7 @@ WorkerOptions quick() {
 TextOrder order(std::size_t texts, std::int64_t tokens) {
   TextOrder order;
   order.choices = texts;
-  order.requests = [texts, tokens](TextModel&) {
+  order.requests = [texts, tokens](Worker::Model&) {
     TextRequest request{.prompt = {3}, .options = {}};
     request.options.max_tokens = tokens;
     request.options.sampling.temperature = 0;
