@@ -12,6 +12,7 @@
 #include <cmath>
 #include <limits>
 
+#include "constants/pool_rows.h"
 #include "graph/integer.h"
 #include "ops/op.h"
 #include "ops/window.h"
@@ -103,6 +104,48 @@ void reference(const ReferenceContext& c) {
   }
 }
 
+/// Appends the dispatch of shaders/pool_rows.comp. False, and nothing is appended, where that kernel does not fit.
+bool lower_rows(Lowering& l, Kind kind, const Window& w) {
+  constexpr std::int64_t kMostReads = 64;  // of a lane, which compilers unroll
+  constexpr std::int64_t kPixels = 4;
+  const bool fits = is_floating(l.input(0).dtype) && kind != Kind::Norm && l.wants_output(0) && !l.wants_output(1) &&
+                    w.kernel[0] == 1 && w.in[0] == 1 && w.out[0] == 1 && w.dilation == Triple{1, 1, 1};
+  const std::int64_t pixels = std::min(kPixels, w.out[2]);
+  // Each alone first, so that their product cannot pass 2^63.
+  const bool small = w.kernel[1] <= kMostReads && w.kernel[2] <= kMostReads && w.stride[2] <= kMostReads;
+  if (!fits || !small || w.kernel[1] * ((pixels - 1) * w.stride[2] + w.kernel[2]) > kMostReads) return false;
+  const bool include = l.attributes().integer("count_include_pad", 0) != 0;
+  const std::int64_t tiles = ceil_div(w.out[2], pixels);
+  const std::int64_t count = element_count(l.output().shape) / w.out[2] * tiles;
+  Dispatch d;
+  d.shader = "pool_rows";
+  d.bindings = {l.read(0, View::F32), l.write(0)};
+  d.push_constants = words_of(PoolRowsPush{
+      .count = u32(count),
+      .tiles = u32(tiles),
+      .width = u32(w.out[2]),
+      .height = u32(w.out[1]),
+      .in_width = narrow<std::int32_t>(w.in[2]),
+      .in_height = narrow<std::int32_t>(w.in[1]),
+      .stride_y = u32(w.stride[1]),
+      .begin_x = narrow<std::int32_t>(w.begin[2]),
+      .begin_y = narrow<std::int32_t>(w.begin[1]),
+      .counted_x = include ? narrow<std::int32_t>(w.in[2] + w.end[2]) : 0,
+      .counted_y = include ? narrow<std::int32_t>(w.in[1] + w.end[1]) : 0,
+  });
+  const std::uint32_t lanes = l.lanes(64);
+  d.specialization = words_of(PoolRowsConstants{.lanes = lanes,
+                                                .pixels = u32(pixels),
+                                                .kernel_y = u32(w.kernel[1]),
+                                                .kernel_x = u32(w.kernel[2]),
+                                                .stride_x = u32(w.stride[2]),
+                                                .mean = kind == Kind::Average});
+  d.flops = saturating_product({u64(element_count(l.output().shape)), u64(w.taps())});
+  d.groups = l.spread(static_cast<std::uint64_t>(ceil_div(count, std::int64_t{lanes})));
+  l.emit(std::move(d));
+  return true;
+}
+
 void lower(Lowering& l) {
   const Kind kind = kind_of(l.node());
   const Shape& x = l.input(0).shape;
@@ -110,6 +153,7 @@ void lower(Lowering& l) {
   const std::int64_t count = x[0] * x[1] * w.out_count();
   if (count == 0) return;
   if (count > 0x7fffffff || element_count(x) > 0x7fffffff || w.taps() > 0x7fffffff) l.fail("more than 2^31 elements");
+  if (element_count(x) > 0 && lower_rows(l, kind, w)) return;
   const bool real = is_floating(l.input(0).dtype);
   const bool y = l.wants_output(0);
   const bool indices = l.wants_output(1);

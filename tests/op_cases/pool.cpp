@@ -96,8 +96,9 @@ std::vector<OpCase> cases_pool() {
   for (int i = 0; i < 2 * 9 * 11; ++i) holes.push_back(static_cast<double>(i * 37 % 23) - 11.0);
   const std::vector<double> special = {kNotANumber, kInfinity, -kInfinity, kLargest, kLeastDenormal, -0.0, kNotANumber};
   for (std::size_t i = 0; i < special.size(); ++i) holes[i * 29] = special[i];
-  for (const std::string op : {"max_pool", "average_pool", "lp_pool"}) {
-    const bool indices = op == "max_pool";
+  for (const char* kind : {"max_pool with indices", "max_pool", "average_pool", "lp_pool"}) {
+    const std::string op = std::string(kind).substr(0, std::string(kind).find(' '));
+    const bool indices = kind != op;
     const Attributes attributes = {{"pads", Sizes{1, 1, 1, 1}}, {"strides", Sizes{2, 2}}};
     cases.push_back(pool(op, {1, 2, 9, 11}, {3, 3}, attributes, indices));
     cases.back().name += ", special values";
