@@ -1,15 +1,20 @@
 #version 450
 // variant ACCESS: storage texel
 // variant WEIGHT: f32 f16 bf16 q8_0 q4_0 q4_1 q5_0 q5_1 iq4_nl q2_k q3_k q4_k q5_k q6_k
+// variant LANES: rows columns
+// variant KV: f32 f16
+// without LANES_rows KV_f16: CPU drivers have caches of f32
 //
 // The attention half of a decoder layer in one dispatch, for a single row of x with a cache: q, k and v = norm(x) W^T +
-// bias, attention_newest.glsl, and y = o W2^T + bias2 + residual (engine/ops/attention_block.cpp). A workgroup, which is
-// one subgroup, takes a head: its rows of W, and its columns of W2; the last one adds up what all of them made. Saves two
-// dispatches, as linear_pair.comp does one.
+// bias, attention_newest.glsl, and y = o W2^T + bias2 + residual (engine/ops/attention_block.cpp). A workgroup takes a head:
+// its rows of W, and its columns of W2; the last one adds up what all of them made. Saves two dispatches, as
+// linear_pair.comp, which says what the lanes do, saves one.
 #extension GL_GOOGLE_include_directive : require
 #extension GL_KHR_shader_subgroup_basic : require
 #extension GL_KHR_shader_subgroup_arithmetic : require
+#ifdef LANES_rows
 #extension GL_KHR_shader_subgroup_shuffle : require
+#endif
 layout(local_size_x_id = 0) in;
 #include "constants/attention_block.h"
 const uint MASKED = 0;
@@ -34,8 +39,8 @@ const uint SCORE = 0;
 
 READ_F32X4(0, x);
 READ_F32(9, table);
-WRITE_F32(10, cache_k);
-WRITE_F32(11, cache_v);
+WRITE_CACHE(10, cache_k);
+WRITE_CACHE(11, cache_v);
 READ_F32(12, bias);
 READ_F32X4(13, norm_weight);
 READ_F32(14, bias_2);
@@ -52,9 +57,19 @@ shared float projected[2 * Q_LENGTH * WIDTH + V_LENGTH];  // q, k and v of the h
 #include "second_product.glsl"
 
 shared vec4 attended[V_LENGTH / 4];
-vec4 chunk;
 vec4 squares = vec4(0.0);
 uint first_unit_2;  // of the head's columns of W2
+
+// The row of W that makes element i of `projected`.
+uint projection_row(uint head, uint i) {
+  const uint kv_head = head / (heads / kv_heads);
+  if (i < head_dim) return head * head_dim + i;
+  if (i < 2 * head_dim) return k_first + kv_head * head_dim + i - head_dim;
+  return v_first + kv_head * value_dim + i - 2 * head_dim;
+}
+
+#ifdef LANES_rows
+vec4 chunk;
 
 void fetch_x(uint vector, bool second, out vec4 xs[FETCHED]) {
   const uint lanes = gl_WorkGroupSize.x;
@@ -75,20 +90,9 @@ void fetch_x(uint vector, bool second, out vec4 xs[FETCHED]) {
   for (uint j = 0; j < PART_VECTORS; ++j) xs[j] = subgroupShuffle(chunk, at % lanes + j);
 }
 
-// The row of W that makes element i of `projected`.
-uint projection_row(uint head, uint i) {
-  const uint kv_head = head / (heads / kv_heads);
-  if (i < head_dim) return head * head_dim + i;
-  if (i < 2 * head_dim) return k_first + kv_head * head_dim + i - head_dim;
-  return v_first + kv_head * value_dim + i - 2 * head_dim;
-}
-
-void main() {
+void project(uint head, uint count) {
   const uint lanes = gl_WorkGroupSize.x;
   const uint lane = gl_SubgroupInvocationID;
-  const uint head = gl_WorkGroupID.x;
-  const uint count = 2 * head_dim + value_dim;
-
   float norm_scale = 1.0;
   for (uint first = 0; first < count; first += SUMS * lanes) {
     float products[SUMS];
@@ -109,6 +113,44 @@ void main() {
       projected[i] = products[r] * norm_scale + (HAS_BIAS == 1 ? load_f32(bias, projection_row(head, i)) : 0.0);
     }
   }
+}
+#else
+#include "shared_rows.glsl"
+
+void fetch_x(uint vector, bool second, out vec4 xs[FETCHED]) {
+  if (!second) {
+    fetch_normed(vector, xs);
+    return;
+  }
+  for (uint j = 0; j < PART_VECTORS; ++j) xs[j] = attended[vector - first_unit_2 * UNIT_VECTORS + j];
+}
+
+void project(uint head, uint count) {
+  const uint rows = gl_WorkGroupSize.x / SHARING;  // that all lanes have together; SUMS times as many at a time
+  for (uint first = 0; first < count; first += SUMS * rows) {
+    Row row_of[SUMS];
+    for (uint r = 0; r < SUMS; ++r) {
+      // Past the end the last one is repeated and not written.
+      const uint i = min(first + r * rows + gl_LocalInvocationID.x / SHARING, count - 1);
+      row_of[r] = weight_row(projection_row(head, i), row_units);
+    }
+    float products[SUMS];
+    const float norm_scale = multiply_together(row_of, row_units, products);
+    if (!leads()) continue;
+    for (uint r = 0; r < SUMS; ++r) {
+      const uint i = first + r * rows + gl_LocalInvocationID.x / SHARING;
+      if (i >= count) break;
+      projected[i] = products[r] * norm_scale + (HAS_BIAS == 1 ? load_f32(bias, projection_row(head, i)) : 0.0);
+    }
+  }
+}
+#endif
+
+void main() {
+  const uint lanes = gl_WorkGroupSize.x;
+  const uint lane = gl_LocalInvocationID.x;
+  const uint head = gl_WorkGroupID.x;
+  project(head, 2 * head_dim + value_dim);
   barrier();
 
   attend_step(head);

@@ -89,9 +89,12 @@ void reference(const ReferenceContext& c) {
 }
 
 /// Weight rows that a lane takes at a time: few are left over where a head's rows end.
-std::int64_t rows_at_a_time(std::int64_t rows, std::int64_t lanes) {
+std::int64_t rows_at_a_time(std::int64_t rows, const JoinedLanes& joined) {
+  if (!joined.rows) return 1;
   std::int64_t best = 8;
-  const auto taken = [&](std::int64_t at_a_time) { return ceil_div(rows, lanes * at_a_time) * at_a_time; };
+  const auto taken = [&](std::int64_t at_a_time) {
+    return ceil_div(rows, std::int64_t{joined.lanes} * at_a_time) * at_a_time;
+  };
   for (const std::int64_t fewer : {7, 6, 5, 4}) {
     if (taken(fewer) < taken(best)) best = fewer;
   }
@@ -111,6 +114,7 @@ void lower(Lowering& l) {
   if (!fits_one_dispatch(block, l.caps(), l.tuning())) {
     l.fail("cannot run as one; write linear, attention and linear, which are joined where the device can");
   }
+  const JoinedLanes joined = *joined_lanes(dtype, l.caps(), l.tuning());
   const std::vector<MatrixPiece> first = l.matrix(kWeight, w[0], false, std::gcd(s.d, s.dv));
   const std::vector<MatrixPiece> second = l.matrix(kWeight2, width, false, 0);
   if (first.size() != 1 || second.size() != 1) l.fail("a weight of an attention block does not fit one binding");
@@ -132,10 +136,12 @@ void lower(Lowering& l) {
   l.check_indices(kPosition, "position", {s.positions()}, false);
   Dispatch d;
   d.shader = "attention_block";
-  d.variant = {std::string(dtype_name(dtype))};
+  const bool half = block.cache == DType::F16;
+  const View keys = half ? View::U32x2 : View::F32x4;
+  d.variant = {std::string(dtype_name(dtype)), joined.variant(), half ? "f16" : "f32"};
   d.bindings = {x,
-                cache(kCacheK, Access::Read, View::F32x4),
-                cache(kCacheV, Access::Read, View::F32x4),
+                cache(kCacheK, Access::Read, keys),
+                cache(kCacheV, Access::Read, keys),
                 l.read_or(kNone, View::F32, x),
                 l.read(kPosition, View::I32),
                 first[0].words,
@@ -161,20 +167,21 @@ void lower(Lowering& l) {
                                                  .row_units_2 = u32(matrix_row_units(dtype, s.heads * s.dv)),
                                                  .width = u32(width),
                                                  .norm_eps = static_cast<float>(a.real("norm_eps", 0.0))});
-  const std::uint32_t lanes = l.tuning().lanes;
+  const std::uint32_t lanes = joined.lanes;
   d.specialization = words_of(AttentionBlockConstants{.lanes = lanes,
                                                       .tile = attention_tile(lanes),
                                                       .slots = u32(ceil_div(s.dv / 4, std::int64_t{lanes})),
                                                       .q_length = u32(s.d / 4),
                                                       .half_split = rotary.half,
                                                       .v_length = u32(s.dv),
-                                                      .sums = u32(rows_at_a_time(2 * s.d + s.dv, lanes)),
+                                                      .sums = u32(rows_at_a_time(2 * s.d + s.dv, joined)),
                                                       .has_bias = l.has(kBias),
                                                       .has_norm = l.has(kNorm),
                                                       .band = first[0].band,
                                                       .band_2 = second[0].band,
                                                       .has_bias_2 = l.has(kBias2),
-                                                      .has_residual = l.has(kResidual)});
+                                                      .has_residual = l.has(kResidual),
+                                                      .sharing = joined.sharing});
   d.groups = {u32(s.heads), 1, 1};
   d.flops = saturating_sum(saturating_product({2, u64(w[0]), u64(w[1])}),
                            saturating_product({2, u64(width), u64(s.heads * s.dv)}));
@@ -188,12 +195,16 @@ void lower(Lowering& l) {
 bool fits_one_dispatch(const AttentionBlock& block, const DeviceCaps& caps, const Tuning& tuning) {
   const AttentionSizes s =
       AttentionSizes::from(*block.attributes, {1, 0}, nullptr, nullptr, &block.cache_k, &block.cache_v);
-  // Its kernel is for CPU drivers, where caches are f32 (generate/cache_type.h).
-  if (block.cache == DType::F16) return false;
   const std::int64_t unit = unit_columns(block.dtype);
-  const std::int64_t lanes = tuning.lanes;
-  if (!can_shuffle_x(block.dtype, caps, tuning) || block.columns % unit != 0 || s.d % 4 != 0 || s.dv % unit != 0 ||
-      s.dv == 0 || s.heads > caps.max_workgroup_count[0]) {
+  const std::optional<JoinedLanes> joined = joined_lanes(block.dtype, caps, tuning);
+  // Lanes with rows of their own are for CPU drivers, where caches are f32 (generate/cache_type.h).
+  if (!joined || (block.cache == DType::F16 && joined->rows)) return false;
+  // A workgroup goes over a head's keys alone.
+  constexpr std::int64_t kMostKeyBytes = std::int64_t{1} << 19;
+  if (!joined->rows && s.length * (s.d + s.dv) * 4 > kMostKeyBytes) return false;
+  const std::int64_t lanes = joined->lanes;
+  if (block.columns % unit != 0 || s.d % 4 != 0 || s.dv % unit != 0 || s.dv == 0 ||
+      s.heads > caps.max_workgroup_count[0]) {
     return false;
   }
   const std::int64_t rows = s.q_width() + s.k_width() + s.v_width();
@@ -208,14 +219,15 @@ bool fits_one_dispatch(const AttentionBlock& block, const DeviceCaps& caps, cons
                          caps.max_texel_buffer_elements;
   if (caps.max_storage_buffers < kBindings && !(texel && caps.max_storage_buffers >= 8)) return false;
   const std::uint64_t shared =
-      attention_shared(s, tuning.lanes) + static_cast<std::uint64_t>(2 * s.d + 2 * s.dv) * 4 + 16;
+      attention_shared(s, joined->lanes) + static_cast<std::uint64_t>(2 * s.d + 2 * s.dv + 2 * lanes) * 4 + 16;
   if (shared > caps.max_shared_memory) return false;
-  const std::int64_t at_a_time = lanes * rows_at_a_time(2 * s.d + s.dv, lanes);
+  const std::int64_t at_a_time = lanes / joined->sharing * rows_at_a_time(2 * s.d + s.dv, *joined);
   const std::int64_t products = ((2 * s.d + s.dv) / at_a_time + 1) *
                                     multiply_iterations(block.dtype, matrix_row_units(block.dtype, block.columns)) +
                                 (block.width / at_a_time + 1) * multiply_iterations(block.dtype, s.dv / unit) +
                                 (block.width / lanes + 1) * (s.heads + 1);
-  return attention_iterations(s, true, tuning.lanes) + static_cast<std::uint64_t>(products) <= caps.max_loop_iterations;
+  return attention_iterations(s, true, joined->lanes) + static_cast<std::uint64_t>(products) <=
+         caps.max_loop_iterations;
 }
 
 namespace {
@@ -289,6 +301,7 @@ const Op op_attention_block = {.names = {"attention_block"},
                                .reference = reference,
                                .lower = lower,
                                .updates = {kCacheK, kCacheV},
+                               .f16_states = {kCacheK, kCacheV},
                                .fusions = {{FusionPhase::Blocks, "attention block", fuse_attention_blocks}}};
 
 }  // namespace heed::ops

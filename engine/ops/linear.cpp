@@ -121,13 +121,22 @@ void reference(const ReferenceContext& c) {
   }
 }
 
-/// Columns that the lanes of linear_pair.comp hold together.
-std::int64_t chunk_columns(const Tuning& tuning) { return 4 * std::int64_t{tuning.lanes}; }
+/// Columns that the lanes of linear_pair.comp hold together where they have rows of their own.
+std::int64_t chunk_columns(std::uint32_t lanes) { return 4 * std::int64_t{lanes}; }
 
 /// Columns between the products that one of its workgroups makes.
-std::int64_t columns_a_group(const LinearPair& pair, const Tuning& tuning) {
-  const std::int64_t chunks = pair.hidden / chunk_columns(tuning);
-  return ceil_div(chunks, Tuning::kFewestGroups) * chunk_columns(tuning);
+std::int64_t columns_a_group(const LinearPair& pair, const JoinedLanes& joined) {
+  if (joined.rows) {
+    const std::int64_t chunks = pair.hidden / chunk_columns(joined.lanes);
+    return ceil_div(chunks, Tuning::kFewestGroups) * chunk_columns(joined.lanes);
+  }
+  constexpr std::int64_t kManyGroups = 64;  // whose sums one of them adds up
+  return round_up(ceil_div(pair.hidden, kManyGroups), unit_columns(pair.dtype));
+}
+
+/// Rows of the first weight that a lane takes at a time.
+std::int64_t sums_of(const LinearPair& pair, const JoinedLanes& joined) {
+  return (joined.rows ? 4 : 1) * (pair.gate ? 2 : 1);
 }
 
 void lower_pair(Lowering& l, const LinearPair& pair) {
@@ -137,11 +146,12 @@ void lower_pair(Lowering& l, const LinearPair& pair) {
   const std::vector<MatrixPiece> first = l.matrix(1, pair.hidden, pair.gate, 0);
   const std::vector<MatrixPiece> second = l.matrix(5, pair.width, false, 0);
   if (first.size() != 1 || second.size() != 1) l.fail("a weight of a pair of products does not fit one binding");
-  const std::int64_t columns = columns_a_group(pair, l.tuning());
+  const JoinedLanes joined = *joined_lanes(pair.dtype, l.caps(), l.tuning());
+  const std::int64_t columns = columns_a_group(pair, joined);
   const auto groups = u32(ceil_div(pair.hidden, columns));
   Dispatch d;
   d.shader = "linear_pair";
-  d.variant = {std::string(dtype_name(pair.dtype))};
+  d.variant = {std::string(dtype_name(pair.dtype)), joined.variant()};
   const Binding x = l.read(0, View::F32x4);
   d.bindings = {x,
                 first[0].words,
@@ -162,7 +172,7 @@ void lower_pair(Lowering& l, const LinearPair& pair) {
                                              .width = u32(pair.width),
                                              .norm_eps = static_cast<float>(l.attributes().real("norm_eps", 0.0))});
   const Activation activation = activation_named(l.attributes().text(pair.gate ? "gate" : "activation", "none"));
-  d.specialization = words_of(LinearPairConstants{.lanes = l.tuning().lanes,
+  d.specialization = words_of(LinearPairConstants{.lanes = joined.lanes,
                                                   .activation = static_cast<std::uint32_t>(activation),
                                                   .has_bias = l.has(2),
                                                   .has_norm = l.has(4),
@@ -171,7 +181,8 @@ void lower_pair(Lowering& l, const LinearPair& pair) {
                                                   .band_2 = second[0].band,
                                                   .has_bias_2 = l.has(6),
                                                   .has_residual = l.has(7),
-                                                  .columns = u32(columns)});
+                                                  .columns = u32(columns),
+                                                  .sharing = joined.sharing});
   d.groups = {groups, 1, 1};
   d.flops = saturating_product(
       {2, u64(pair.hidden),
@@ -257,12 +268,22 @@ bool can_shuffle_rows(const DeviceCaps& caps, const Tuning& tuning) {
          caps.subgroup_size <= std::min(caps.max_workgroup_invocations, caps.max_workgroup_size[0]);
 }
 
-bool can_shuffle_x(DType dtype, const DeviceCaps& caps, const Tuning& tuning) {
-  // A workgroup is a subgroup, whose lanes hold whole units of x together. Some GPUs run narrower subgroups than they
-  // say; and their dispatches are cheap.
-  return caps.type == DeviceType::Cpu && tuning.pairs && tuning.lane_rows && caps.subgroup_arithmetic &&
-         caps.subgroup_shuffle && tuning.lanes == caps.subgroup_size &&
-         chunk_columns(tuning) % unit_columns(dtype) == 0;
+std::optional<JoinedLanes> joined_lanes(DType dtype, const DeviceCaps& caps, const Tuning& tuning) {
+  if (!tuning.pairs || !caps.subgroup_arithmetic) return std::nullopt;
+  if (tuning.lane_rows) {
+    // A workgroup is a subgroup, whose lanes hold whole units of x together: no GPU, since some run narrower subgroups
+    // than they say.
+    const bool can = caps.type == DeviceType::Cpu && caps.subgroup_shuffle && tuning.lanes == caps.subgroup_size &&
+                     chunk_columns(tuning.lanes) % unit_columns(dtype) == 0;
+    return can ? std::optional<JoinedLanes>({true, tuning.lanes, 1}) : std::nullopt;
+  }
+  constexpr std::uint32_t kMostLanes = 256;
+  constexpr std::uint32_t kSharing = 8;
+  const std::uint32_t most = std::min({caps.max_workgroup_invocations, caps.max_workgroup_size[0], kMostLanes});
+  std::uint32_t lanes = std::max(caps.subgroup_size, kSharing);
+  while (2 * lanes <= most) lanes *= 2;
+  if (lanes > most || lanes % caps.subgroup_size != 0 || lanes % kSharing != 0) return std::nullopt;
+  return JoinedLanes{false, lanes, kSharing};
 }
 
 bool weights_fit_one_dispatch(std::uint64_t weights, const DeviceCaps& caps) {
@@ -273,9 +294,9 @@ bool weights_fit_one_dispatch(std::uint64_t weights, const DeviceCaps& caps) {
 
 bool fits_one_dispatch(const LinearPair& pair, const DeviceCaps& caps, const Tuning& tuning) {
   const std::int64_t unit = unit_columns(pair.dtype);
-  const std::int64_t chunk = chunk_columns(tuning);
-  if (!can_shuffle_x(pair.dtype, caps, tuning) || kPairBindings > caps.max_storage_buffers ||
-      pair.columns % unit != 0 || pair.hidden % chunk != 0 || pair.hidden == 0) {
+  const std::optional<JoinedLanes> joined = joined_lanes(pair.dtype, caps, tuning);
+  if (!joined || kPairBindings > caps.max_storage_buffers || pair.columns % unit != 0 || pair.hidden == 0 ||
+      pair.hidden % (joined->rows ? chunk_columns(joined->lanes) : unit) != 0) {
     return false;
   }
   if (!weights_fit_one_dispatch(file_bytes(pair.dtype, pair.hidden * (pair.gate ? 2 : 1), pair.columns) +
@@ -283,13 +304,16 @@ bool fits_one_dispatch(const LinearPair& pair, const DeviceCaps& caps, const Tun
                                 caps)) {
     return false;
   }
-  const std::int64_t columns = columns_a_group(pair, tuning);
-  if (columns * 4 + 16 > caps.max_shared_memory) return false;
-  const std::int64_t rows_at_a_time = tuning.lanes * (pair.gate ? 8 : 4);
+  const std::int64_t columns = columns_a_group(pair, *joined);
+  const std::int64_t sums = sums_of(pair, *joined);
+  const std::int64_t lanes = joined->lanes;
+  const std::int64_t shared = columns * 4 + 16 + (joined->rows ? 0 : lanes * (sums + 1) * 4);
+  if (shared > caps.max_shared_memory) return false;
+  const std::int64_t at_a_time = joined->rows ? chunk_columns(joined->lanes) : lanes / joined->sharing;
   const std::int64_t iterations =
-      columns / chunk * multiply_iterations(pair.dtype, matrix_row_units(pair.dtype, pair.columns)) +
-      (pair.width / rows_at_a_time + 1) * multiply_iterations(pair.dtype, columns / unit) +
-      (pair.width / tuning.lanes + 1) * (Tuning::kFewestGroups + 1);
+      ceil_div(columns, at_a_time) * multiply_iterations(pair.dtype, matrix_row_units(pair.dtype, pair.columns)) +
+      (pair.width / (lanes * sums) + 1) * multiply_iterations(pair.dtype, columns / unit) +
+      (pair.width / lanes + 1) * (ceil_div(pair.hidden, columns) + 1);
   return static_cast<std::uint64_t>(iterations) <= caps.max_loop_iterations;
 }
 

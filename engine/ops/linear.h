@@ -19,9 +19,18 @@ std::uint64_t file_bytes(DType dtype, std::int64_t rows, std::int64_t columns);
 /// matrix_row_units(), with what its callers do around it.
 std::int64_t multiply_iterations(DType dtype, std::int64_t units);
 
-/// Whether lanes can hand x on to each other in kernels whose lanes have weight rows of their own, and the tuner found
-/// that several products are better done in one dispatch.
-bool can_shuffle_x(DType dtype, const DeviceCaps& caps, const Tuning& tuning);
+/// How the lanes of a workgroup share the work of several products in one dispatch (shaders/linear_pair.comp).
+struct JoinedLanes {
+  bool rows = false;          // lanes have weight rows of their own and hand x on to each other
+  std::uint32_t lanes = 0;    // of a workgroup
+  std::uint32_t sharing = 1;  // lanes that have a row together
+
+  const char* variant() const { return rows ? "rows" : "columns"; }
+};
+
+/// Nothing where the device cannot, or where the tuner did not find that several products are better done in one
+/// dispatch.
+std::optional<JoinedLanes> joined_lanes(DType dtype, const DeviceCaps& caps, const Tuning& tuning);
 
 /// Whether lanes can hand rows of x on to each other in products of many rows, and the tuner found that better.
 bool can_shuffle_rows(const DeviceCaps& caps, const Tuning& tuning);

@@ -115,7 +115,7 @@ std::vector<Tuning> reads_of_the_same(const DeviceCaps&, const Tuning& best) {
 
 std::vector<Tuning> pairs_in_one_dispatch(const DeviceCaps& caps, const Tuning& best) {
   const Tuning candidate = with(best, &Tuning::pairs, true);
-  if (!best.lane_rows || !can_shuffle_x(DType::F32, caps, candidate)) return {};
+  if (!joined_lanes(DType::F32, caps, candidate)) return {};
   return {candidate};
 }
 

@@ -465,15 +465,19 @@ std::vector<OpCase> cases_attention() {
   cases.push_back(cached({.rows = 6, .position = 10, .projected = true, .causal = false, .mask = 3}));
   // Decoder layers' attention halves, which become one dispatch where the device does that.
   for (const DType dtype : matrix_types()) {
-    cases.push_back(cached({.position = 5,
-                            .heads = dtype_info(dtype).block_elements > 128 ? 8 : 4,  // whole blocks of what they make
-                            .d = 32,
-                            .dv = 32,
-                            .rotary = "half",
-                            .projected = true,
-                            .dtype = dtype,
-                            .norm = true,
-                            .out = 32}));
+    for (const DType cache : {DType::F32, DType::F16}) {
+      cases.push_back(
+          cached({.position = 5,
+                  .heads = dtype_info(dtype).block_elements > 128 ? 8 : 4,  // whole blocks of what they make
+                  .d = 32,
+                  .dv = 32,
+                  .rotary = "half",
+                  .projected = true,
+                  .dtype = dtype,
+                  .norm = true,
+                  .out = 32,
+                  .cache = cache}));
+    }
   }
   cases.push_back(cached({.context = 200,
                           .position = 199,

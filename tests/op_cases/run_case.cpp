@@ -264,6 +264,13 @@ std::vector<Variant> variants_of(const DeviceCaps& caps) {
       variants.back().tuning.texel = true;
     }
   }
+  if (caps.subgroup_arithmetic) {
+    add("pairs by columns").tuning.pairs = true;
+    if (caps.max_texel_buffer_elements > 0) {
+      Tuning& pairs = add("pairs by columns, texel").tuning;
+      pairs.pairs = pairs.texel = true;
+    }
+  }
   for (const std::uint32_t x_rows : {3u, Tuning::kMostXRows}) {
     Tuning& several = add(fmt::format("{} rows of x", x_rows)).tuning;
     several.lane_rows = true;

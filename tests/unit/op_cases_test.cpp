@@ -57,8 +57,8 @@ bool is_ever_asked_for(const std::string& key, const DeviceCaps& caps) {
   // Of the runtime itself, with which every submission ends, and of the probes of `heed conform`.
   if (key == "run_proof-storage" || key == "subgroup_probe-storage") return false;
   // A unit of 32 columns is more than lanes of narrow subgroups hold together.
-  static const std::regex kWide("(linear_pair|attention_block)-.*-i?q[2-6].*");
-  static const std::regex kJoined("(linear_pair|attention_block)-.*");
+  static const std::regex kWide("(linear_pair|attention_block)-.*-i?q[2-6].*-rows.*");
+  static const std::regex kJoined("(linear_pair|attention_block)-.*-rows.*");
   if (caps.type != DeviceType::Cpu && std::regex_match(key, kJoined)) return false;
   return caps.subgroup_size >= 8 || !std::regex_match(key, kWide);
 }

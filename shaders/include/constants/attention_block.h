@@ -15,6 +15,7 @@ SPECIALIZATION_CONSTANTS(AttentionBlockConstants)
   CONSTANT(10, band_2, BAND_2, 1)
   CONSTANT(11, has_bias_2, HAS_BIAS_2, 0)
   CONSTANT(12, has_residual, HAS_RESIDUAL, 0)
+  CONSTANT(13, sharing, SHARING, 8)  // lanes that have a row together (shared_rows.glsl)
 END_SPECIALIZATION
 
 #endif

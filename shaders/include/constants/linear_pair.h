@@ -11,7 +11,8 @@ SPECIALIZATION_CONSTANTS(LinearPairConstants)
   CONSTANT(6, band_2, BAND_2, 1)
   CONSTANT(7, has_bias_2, HAS_BIAS_2, 0)
   CONSTANT(8, has_residual, HAS_RESIDUAL, 0)
-  CONSTANT(9, columns, COLUMNS, 32)  // of h that a workgroup makes, a multiple of a chunk
+  CONSTANT(9, columns, COLUMNS, 32)  // of h that a workgroup makes, a multiple of a chunk, or of a unit of W2
+  CONSTANT(10, sharing, SHARING, 8)  // lanes that have a row together (shared_rows.glsl)
 END_SPECIALIZATION
 
 PUSH_CONSTANTS(LinearPairPush)

@@ -268,6 +268,7 @@ std::vector<Tuning> tunings(const DeviceCaps& caps, bool few) {
   with(plain, &Tuning::max_groups, 16u);
   with(plain, &Tuning::attention_groups, 0u);
   with(plain, &Tuning::sample_groups, 0u);
+  with(plain, &Tuning::pairs, true);
   with(plain, &Tuning::one_pass_convs, 1u);
   with(plain, &Tuning::one_pass_convs, 0u);
   for (const std::uint32_t rows : {0u, 32u, 128u}) with(plain, &Tuning::query_tile, rows);
@@ -508,6 +509,37 @@ TEST_CASE("a prompt of 512 tokens of a 7B model on a large GPU: flops a byte, an
       CHECK(products == 4 * 32);
     }
   }
+}
+
+TEST_CASE("a token of a 15M model is two dispatches a layer where the tuner found that products are better joined") {
+  DeviceCaps caps = testing::large_gpu();
+  caps.max_storage_buffers = 1 << 20;
+  caps.memory = std::uint64_t{80} << 30;
+  caps.max_memory_allocation = caps.max_storage_buffer_range = (std::uint64_t{1} << 32) - 1;
+  caps.max_workgroup_count[0] = 0x7fffffff;
+  caps.subgroup_shuffle = true;
+  const Bindings dims = {{"tokens", 1}, {"outputs", 1}, {"context", 256}};
+  for (const DType type : {DType::F32, DType::F16, DType::Q8_0}) {
+    for (const CacheType cache : {CacheType::F32, CacheType::F16}) {
+      CAPTURE(dtype_name(type));
+      const Graph decode = with_cache_type(llama(288, 6, 6, 6, 768, 32000, 256, type), cache, caps);
+      const auto dispatches = [&](bool pairs) {
+        Tuning tuning = default_tuning(caps);
+        tuning.pairs = pairs;
+        const Plan plan = make_plan(with_sampling(decode, 256, true), dims, caps, tuning);
+        CHECK(misfits(plan, caps).empty());
+        return plan.dispatches.size();
+      };
+      CHECK(dispatches(true) <= 17);
+      CHECK(dispatches(false) <= 35);
+    }
+  }
+  // A large model's products are work for a dispatch of their own.
+  Tuning tuning = default_tuning(caps);
+  tuning.pairs = true;
+  const Plan large = make_plan(llama(4096, 2, 32, 32, 11008, 32000, 4096, DType::F16),
+                               {{"tokens", 1}, {"outputs", 1}, {"context", 4096}}, caps, tuning);
+  for (const Dispatch& d : large.dispatches) CHECK((d.shader != "linear_pair" && d.shader != "attention_block"));
 }
 
 TEST_CASE("a token of Mixtral 8x7B reads two experts of eight a layer, a prompt each expert once") {
