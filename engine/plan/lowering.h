@@ -222,8 +222,8 @@ class Lowering {
   const Node* whole_node_ = nullptr;
   const LoweredPart* part_ = nullptr;
   bool may_split_ = false;
-  std::vector<int> tensor_of_value_;            // -1 until used
-  std::vector<std::uint64_t> offset_of_value_;  // aliases
+  std::vector<int> tensor_of_value_;                             // -1 until used
+  std::vector<std::uint64_t> offset_of_value_;                   // aliases
   std::map<ValueId, std::pair<ValueId, std::uint64_t>> within_;  // parts of a whole: of what, and from which byte on
   std::map<std::string, std::size_t> tensor_of_key_;
   std::set<std::tuple<ValueId, Shape, bool>> checked_;

@@ -18,7 +18,7 @@ struct Variant {
   std::string name;  // "storage", "texel", ...
   DeviceCaps caps;   // those of the device, some abilities taken away
   Tuning tuning;
-  bool cut_weights = false;  // bindings no larger than the case's activations need, at least 64 KiB
+  bool cut_weights = false;   // bindings no larger than the case's activations need, at least 64 KiB
   bool cut_bindings = false;  // bindings as small as the case's node can be planned with, from 256 bytes on
 };
 
