@@ -222,10 +222,9 @@ bool fits_one_dispatch(const AttentionBlock& block, const DeviceCaps& caps, cons
       attention_shared(s, joined->lanes) + static_cast<std::uint64_t>(2 * s.d + 2 * s.dv + 2 * lanes) * 4 + 16;
   if (shared > caps.max_shared_memory) return false;
   const std::int64_t at_a_time = lanes / joined->sharing * rows_at_a_time(2 * s.d + s.dv, *joined);
-  const std::int64_t products = ((2 * s.d + s.dv) / at_a_time + 1) *
-                                    multiply_iterations(block.dtype, matrix_row_units(block.dtype, block.columns)) +
-                                (block.width / at_a_time + 1) * multiply_iterations(block.dtype, s.dv / unit) +
-                                (block.width / lanes + 1) * (s.heads + 1);
+  const std::int64_t products =
+      ((2 * s.d + s.dv) / at_a_time + 1) * multiply_iterations(matrix_row_units(block.dtype, block.columns)) +
+      (block.width / at_a_time + 1) * multiply_iterations(s.dv / unit) + (block.width / lanes + 1) * (s.heads + 1);
   return attention_iterations(s, true, joined->lanes) + static_cast<std::uint64_t>(products) <=
          caps.max_loop_iterations;
 }

@@ -257,10 +257,7 @@ std::uint64_t file_bytes(DType dtype, std::int64_t rows, std::int64_t columns) {
   return static_cast<std::uint64_t>(rows * columns) / type.block_elements * type.block_bytes;
 }
 
-std::int64_t multiply_iterations(DType dtype, std::int64_t units) {
-  // Units of two parts have a loop of their own.
-  return (unit_columns(dtype) == 32 ? 5 : 2) * units + 128;
-}
+std::int64_t multiply_iterations(std::int64_t units) { return 2 * units + 128; }
 
 bool can_shuffle_rows(const DeviceCaps& caps, const Tuning& tuning) {
   // A workgroup is a subgroup. Some GPUs run narrower ones than they say; and their fetches for all lanes are cheap.
@@ -311,8 +308,8 @@ bool fits_one_dispatch(const LinearPair& pair, const DeviceCaps& caps, const Tun
   if (shared > caps.max_shared_memory) return false;
   const std::int64_t at_a_time = joined->rows ? chunk_columns(joined->lanes) : lanes / joined->sharing;
   const std::int64_t iterations =
-      ceil_div(columns, at_a_time) * multiply_iterations(pair.dtype, matrix_row_units(pair.dtype, pair.columns)) +
-      (pair.width / (lanes * sums) + 1) * multiply_iterations(pair.dtype, columns / unit) +
+      ceil_div(columns, at_a_time) * multiply_iterations(matrix_row_units(pair.dtype, pair.columns)) +
+      (pair.width / (lanes * sums) + 1) * multiply_iterations(columns / unit) +
       (pair.width / lanes + 1) * (ceil_div(pair.hidden, columns) + 1);
   return static_cast<std::uint64_t>(iterations) <= caps.max_loop_iterations;
 }

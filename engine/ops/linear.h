@@ -15,9 +15,9 @@ namespace heed::ops {
 /// Bytes of a matrix in a file.
 std::uint64_t file_bytes(DType dtype, std::int64_t rows, std::int64_t columns);
 
-/// The most rounds of loops that multiply() of lanes.glsl goes through for so many units of a weight row, that is
-/// matrix_row_units(), with what its callers do around it.
-std::int64_t multiply_iterations(DType dtype, std::int64_t units);
+/// The most rounds of loops that multiply() of lanes.glsl goes through for so many units of a weight row, with what its
+/// callers do around it.
+std::int64_t multiply_iterations(std::int64_t units);
 
 /// How the lanes of a workgroup share the work of several products in one dispatch (shaders/linear_pair.comp).
 struct JoinedLanes {

@@ -32,8 +32,8 @@ void choose_same(const Lowering& l, Dispatch& d) {
 
 /// Whether lanes have weight rows of their own, and the device's loops are long enough for that.
 bool fits_lanes(const Lowering& l, const LinearWork& work) {
-  return l.tuning().lane_rows && u64(multiply_iterations(work.dtype, matrix_row_units(work.dtype, work.columns))) <=
-                                     l.caps().max_loop_iterations;
+  return l.tuning().lane_rows &&
+         u64(multiply_iterations(matrix_row_units(work.dtype, work.columns))) <= l.caps().max_loop_iterations;
 }
 
 /// Whether such lanes multiply their rows by several of x.
@@ -75,10 +75,14 @@ void choose_lanes(const Lowering& l, const LinearWork& work, std::uint32_t x_row
     choose_same(l, d);
   }
   const std::uint32_t row_groups = work.tile_rows > 0 ? work.tiles : ceil_div(work.rows, x_rows);
-  // Sums that are not too many to keep, and code that is not too long, where there are many rows of x.
-  constexpr std::uint32_t kMostSums = 64;
-  const std::uint32_t rows = std::clamp(kMostSums / (x_rows * (work.gate ? 2 : 1)), 1u,
-                                        tuning.rows_a_lane(work.width, work.gate, work.head_rows));
+  std::uint32_t rows = tuning.rows_a_lane(work.width, work.gate, work.head_rows);
+  if (x_rows > 1) {
+    // Code for a unit of the weight that processors can keep decoded: so many products, of so many weights.
+    constexpr std::uint32_t kMostProducts = 1024;
+    constexpr std::uint32_t kMostWeights = 256;
+    const std::uint32_t weights = u32(unit_columns(work.dtype)) * (work.gate ? 2 : 1);
+    rows = std::clamp(std::min(kMostProducts / (weights * x_rows), kMostWeights / weights), 1u, rows);
+  }
   kernel.constants.lanes = lanes;
   kernel.constants.rows = rows;
   kernel.constants.x_rows = x_rows;

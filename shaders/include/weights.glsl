@@ -4,8 +4,6 @@
 //   Row weight_row(row, row_units)   where a row is; weight_row_2 of the second matrix, see below
 //   Unit load_unit(row, unit)        fetches a unit and its scales
 //   vec4 unit_vector(u, j)           its j-th vec4, still to be multiplied by u.scale if UNIT_SCALED is defined
-//   vec4 part_vector(u, part, j)     vec4 j of one of its UNIT_PARTS parts of PART_VECTORS each, of which there are two where TWO_PARTS
-//                                    is defined; for loops over parts, where the compiler knows j and not the part
 // With SCALES_APART defined before, scales do not come with their units but by load_scales(row, unit), if QUANTISED is
 // defined: those of SCALED_UNITS units from `unit` on; scale_unit(u, scales, unit) gives them to a unit. With
 // SECOND_WEIGHT defined as a binding before, that one and the next hold another matrix of the same type, in bands of BAND_2
@@ -292,62 +290,53 @@ vec4 unit_vector(Unit u, uint j) {
 #endif
 
 #if defined(QUANTISED) && !defined(WEIGHT_q8_0)
-// vec4 j of either half of the 32 elements of a unit of 4, 1 or 2 bits each. Byte b of a word of 4 holds element b low and
-// b + 16 high.
-uvec4 four_bits(uvec4 word, uint part, uint j) {
-  const uint bytes = j == 0 ? word.x : j == 1 ? word.y : j == 2 ? word.z : word.w;
-  return (uvec4(bytes >> (part * 4)) >> uvec4(0, 8, 16, 24)) & 15u;
+// vec4 j of the 32 elements of a unit of 4, 1 or 2 bits each. Byte b of a word of 4 holds element b low and b + 16 high.
+uvec4 four_bits(uvec4 word, uint j) {
+  const uint k = j & 3u;
+  const uint bytes = k == 0 ? word.x : k == 1 ? word.y : k == 2 ? word.z : word.w;
+  const uint nibbles = (j < 4 ? bytes : bytes >> 4);
+  return (uvec4(nibbles) >> uvec4(0, 8, 16, 24)) & 15u;
 }
-uvec4 one_bit(uint bits, uint part, uint j) { return (uvec4(bits >> (part * 16)) >> (uvec4(0, 1, 2, 3) + j * 4)) & 1u; }
-uvec4 two_bits(uvec2 bits, uint part, uint j) {
-  return (uvec4(part == 0 ? bits.x : bits.y) >> (uvec4(0, 2, 4, 6) + j * 8)) & 3u;
+uvec4 one_bit(uint bits, uint j) { return (uvec4(bits >> (j * 4)) >> uvec4(0, 1, 2, 3)) & 1u; }
+uvec4 two_bits(uvec2 bits, uint j) {
+  return (uvec4((j < 4 ? bits.x : bits.y) >> ((j & 3u) * 8)) >> uvec4(0, 2, 4, 6)) & 3u;
 }
 #endif
 
 #ifdef WEIGHT_q4_0
 const uint UNIT_VECTORS = 8;
-vec4 part_vector(Unit u, uint part, uint j) { return vec4(ivec4(four_bits(u.word, part, j)) - 8); }
+vec4 unit_vector(Unit u, uint j) { return vec4(ivec4(four_bits(u.word, j)) - 8); }
 #endif
 
 #if defined(QUANTISED) && !defined(UNIT_SCALED)
 #ifdef WEIGHT_iq4_nl
 // The codebook's bytes; see kIq4NlCodebook in engine/graph/quantise.h.
-vec4 numbers(Unit u, uint part, uint j) {
-  const uvec4 q = four_bits(u.low, part, j);
+vec4 numbers(Unit u, uint j) {
+  const uvec4 q = four_bits(u.low, j);
   const uvec4 first = mix(uvec4(0xbfad9881u), uvec4(0xf6eaddcfu), notEqual(q & 4u, uvec4(0)));
   const uvec4 second = mix(uvec4(0x26190d01u), uvec4(0x71594535u), notEqual(q & 4u, uvec4(0)));
   const uvec4 bytes = mix(first, second, notEqual(q & 8u, uvec4(0)));
   return vec4(ivec4(bytes << (24u - (q & 3u) * 8u)) >> 24);
 }
 #elif defined(WEIGHT_q4_1) || defined(WEIGHT_q4_k)
-vec4 numbers(Unit u, uint part, uint j) { return vec4(four_bits(u.low, part, j)); }
+vec4 numbers(Unit u, uint j) { return vec4(four_bits(u.low, j)); }
 #elif defined(WEIGHT_q5_1) || defined(WEIGHT_q5_k)
-vec4 numbers(Unit u, uint part, uint j) { return vec4(four_bits(u.low, part, j) | one_bit(u.high.x, part, j) << 4); }
+vec4 numbers(Unit u, uint j) { return vec4(four_bits(u.low, j) | one_bit(u.high.x, j) << 4); }
 #elif defined(WEIGHT_q5_0)
-vec4 numbers(Unit u, uint part, uint j) { return vec4(ivec4(four_bits(u.low, part, j) | one_bit(u.high.x, part, j) << 4) - 16); }
+vec4 numbers(Unit u, uint j) { return vec4(ivec4(four_bits(u.low, j) | one_bit(u.high.x, j) << 4) - 16); }
 #elif defined(WEIGHT_q6_k)
-vec4 numbers(Unit u, uint part, uint j) { return vec4(ivec4(four_bits(u.low, part, j) | two_bits(u.high, part, j) << 4) - 32); }
+vec4 numbers(Unit u, uint j) { return vec4(ivec4(four_bits(u.low, j) | two_bits(u.high, j) << 4) - 32); }
 #elif defined(WEIGHT_q3_k)
-vec4 numbers(Unit u, uint part, uint j) { return vec4(ivec4(two_bits(u.low.xy, part, j) | one_bit(u.high.x, part, j) << 2) - 4); }
+vec4 numbers(Unit u, uint j) { return vec4(ivec4(two_bits(u.low.xy, j) | one_bit(u.high.x, j) << 2) - 4); }
 #elif defined(WEIGHT_q2_k)
-vec4 numbers(Unit u, uint part, uint j) { return vec4(two_bits(u.low.xy, part, j)); }
+vec4 numbers(Unit u, uint j) { return vec4(two_bits(u.low.xy, j)); }
 #endif
 // Products of scales and quants are exact but q6_k's, so that this is what the file decodes to, with or without an fma.
-vec4 part_vector(Unit u, uint part, uint j) {
-  const float scale = part == 0 ? u.scale.x : u.scale.y;
-  const float minimum = part == 0 ? u.minimum.x : u.minimum.y;
-  return numbers(u, part, j) * scale - minimum;
+vec4 unit_vector(Unit u, uint j) {
+  const float scale = j < 4 ? u.scale.x : u.scale.y;
+  const float minimum = j < 4 ? u.minimum.x : u.minimum.y;
+  return numbers(u, j) * scale - minimum;
 }
 #endif
-
-#if defined(QUANTISED) && !defined(WEIGHT_q8_0)
-#define TWO_PARTS
-const uint UNIT_PARTS = 2;
-vec4 unit_vector(Unit u, uint j) { return part_vector(u, j / 4, j % 4); }
-#else
-const uint UNIT_PARTS = 1;
-vec4 part_vector(Unit u, uint part, uint j) { return unit_vector(u, j); }
-#endif
-const uint PART_VECTORS = UNIT_VECTORS / UNIT_PARTS;
 
 #endif
