@@ -3,12 +3,14 @@
 // variant OUTPUTS: 4 1
 // variant X: vectors elements
 //
-// Convolution (engine/ops/conv_tiles.cpp). A lane owns PIXELS neighbours of a row of the output and OUTPUTS channels in
-// registers. For each channel and row of the kernel it fetches what its pixels need of a row of x in vec4s, padding
-// included, and KERNEL words of weights: with a 3x3 kernel and 8 pixels 3 to 4 fetches and 3 for 192 flops. Lanes go
-// through the output channels first, so that neighbours read the same x and neighbouring weights. By single elements 10
-// fetches take the place of the 3.
+// Convolution (engine/ops/conv_tiles.cpp). A lane owns TALL rows of PIXELS neighbours of the output and OUTPUTS * QUADS
+// channels in registers. For each channel it fetches what these need of x in vec4s, padding included, and the weights of
+// ROWS rows of the kernel: with a 3x3 kernel, 8 pixels, 2 rows and 8 channels 30 fetches for 2304 flops, with 1 row and 4
+// channels, which fit the registers of all devices, 18 for 576. Lanes go through the output channels first, so that
+// neighbours read the same x and neighbouring weights. By single elements 10 fetches take the place of 3 of a row.
+// Push constants are read before the loops: CPU drivers gather them for each lane wherever they are.
 #extension GL_GOOGLE_include_directive : require
+#extension GL_EXT_control_flow_attributes : require
 layout(local_size_x_id = 0) in;
 #include "constants/conv.h"
 #include "conv_rows.glsl"
@@ -16,27 +18,42 @@ layout(local_size_x_id = 0) in;
 
 const uint LENGTH = SHIFT + (PIXELS - 1) * STRIDE + (KERNEL - 1) * DILATION + 1;
 const uint PIECES = (LENGTH + PIECE - 1) / PIECE;
+const uint X_ROWS = TALL == 1 ? ROWS : (TALL - 1) * STRIDE_Y + ROWS;
+const uint TAPS = ROWS * KERNEL;
 
-// Adds what ROWS rows of x give, of a channel or of CHANNELS of them: from piece `column` of row `row` on, which may lie
-// outside x. All fetches come first: CPU drivers call a function for each, and what is alive then is spilled.
-void add_rows(uint x_channel, bool slice_inside, uint row, uint column, uint w_at, inout Sum sums[PIXELS]) {
-  Piece xs[ROWS * PIECES];
-  Sum ws[ROWS * KERNEL];
-  for (uint r = 0; r < ROWS; ++r) {
-    const uint row_of = CHANNELS > 1 ? row : row + r * DILATION_Y;
-    const uint channel_of = CHANNELS > 1 ? x_channel + r * row_pieces * rows * slices : x_channel;
-    const bool row_inside = slice_inside && row_of < rows;
-    for (uint v = 0; v < PIECES; ++v) {
-      xs[r * PIECES + v] =
-          piece_of(channel_of + row_of * row_pieces + column + v, row_inside && column + v < row_pieces);
+Sum sums[QUADS * TALL * PIXELS];
+
+// What x consists of, and how far it is from one of ROWS to the next, in pieces, and in words of weights.
+struct Steps {
+  uint rows, pieces;
+  uint x_row, w_tap;
+};
+
+// Adds what X_ROWS rows of x give, of a channel or of CHANNELS of them: from piece `column` of row `row` on, which is piece
+// `x_at` of x where it lies inside. All fetches come first: CPU drivers call a function for each, and what is alive then is
+// spilled. Sums of four channels and a row then stay in registers for all taps.
+void add_rows(uint x_at, bool slice_inside, uint row, uint column, uint w_at, Steps steps) {
+  Piece xs[X_ROWS * PIECES];
+  Sum ws[TAPS * QUADS];
+  [[unroll]] for (uint r = 0; r < X_ROWS; ++r) {
+    const bool row_inside = slice_inside && (CHANNELS > 1 ? row : row + r * DILATION_Y) < steps.rows;
+    [[unroll]] for (uint v = 0; v < PIECES; ++v) {
+      xs[r * PIECES + v] = piece_of(x_at + r * steps.x_row + v, row_inside && column + v < steps.pieces);
     }
   }
-  for (uint k = 0; k < ROWS * KERNEL; ++k) ws[k] = load_weight(w, w_at + k * blocks);
-  for (uint r = 0; r < ROWS; ++r) {
-    for (uint k = 0; k < KERNEL; ++k) {
-      for (uint p = 0; p < PIXELS; ++p) {
-        const uint e = SHIFT + p * STRIDE + k * DILATION;
-        sums[p] += ws[r * KERNEL + k] * element_of(xs, r * PIECES, e);
+  [[unroll]] for (uint k = 0; k < TAPS; ++k) {
+    [[unroll]] for (uint q = 0; q < QUADS; ++q) ws[k * QUADS + q] = load_weight(w, w_at + k * steps.w_tap + q);
+  }
+  [[unroll]] for (uint q = 0; q < QUADS; ++q) {
+    [[unroll]] for (uint j = 0; j < TALL; ++j) {
+      [[unroll]] for (uint r = 0; r < ROWS; ++r) {
+        [[unroll]] for (uint k = 0; k < KERNEL; ++k) {
+          [[unroll]] for (uint p = 0; p < PIXELS; ++p) {
+            const uint e = SHIFT + p * STRIDE + k * DILATION;
+            sums[(q * TALL + j) * PIXELS + p] +=
+                ws[(r * KERNEL + k) * QUADS + q] * element_of(xs, (j * STRIDE_Y + r) * PIECES, e);
+          }
+        }
       }
     }
   }
@@ -45,55 +62,79 @@ void add_rows(uint x_channel, bool slice_inside, uint row, uint column, uint w_a
 void main() {
   const uint id = workgroup_index() * gl_WorkGroupSize.x + gl_LocalInvocationID.x;
   if (id >= count) return;
-  const uint block = id % blocks;
-  uint rest = id / blocks;
+  const uint all_blocks = blocks;
+  const uint block = id % all_blocks;
+  uint rest = id / all_blocks;
   const uint tile = rest % tiles;
   rest /= tiles;
-  const uint oy = rest % height;
-  rest /= height;
+  const uint tall_rows = (height + TALL - 1) / TALL;
+  const uint oy = rest % tall_rows * TALL;
+  rest /= tall_rows;
   const uint oz = rest % depth;
   rest /= depth;  // batch and group
   const uint group = rest % groups;
 
-  Sum sums[PIXELS];
-  for (uint p = 0; p < PIXELS; ++p) sums[p] = Sum(0.0);
+  [[unroll]] for (uint i = 0; i < QUADS * TALL * PIXELS; ++i) sums[i] = Sum(0.0);
 
-  const uint channel_pieces = row_pieces * rows * slices;
+  const uint slice_pieces = row_pieces * rows;
+  const uint all_slices = slices;
+  const uint channel_pieces = slice_pieces * all_slices;
+  const uint row_step = DILATION_Y * row_pieces;
+  const Steps steps = Steps(rows, row_pieces, CHANNELS > 1 ? channel_pieces : row_step, all_blocks * QUADS);
   const uint slice = oz * stride_z + first_z;
   const uint row = oy * STRIDE_Y + FIRST_Y;
   const uint column = tile * (PIXELS * STRIDE / PIECE) + FIRST_PIECE;
-  uint x_channel = (rest * channels + first_channel) * channel_pieces;
-  uint w_channel = (group * channels + first_channel) * weight_step + block;
-  for (uint c = first_channel; c < end_channel; c += CHANNELS) {
+  const uint end = end_channel;
+  const uint w_channel_step = CHANNELS * weight_step;
+  const uint z_rows = kernel_z;
+  const uint y_rows = kernel_y;
+  const uint z_step = dilation_z;
+  uint x_channel = (rest * channels + first_channel) * channel_pieces + slice * slice_pieces + row * row_pieces + column;
+  uint w_channel = (group * channels + first_channel) * weight_step + block * QUADS;
+  for (uint c = first_channel; c < end; c += CHANNELS) {
     if (DEEP == 0) {
-      add_rows(x_channel + slice * rows * row_pieces, slice < slices, row, column, w_channel, sums);
+      add_rows(x_channel, slice < all_slices, row, column, w_channel, steps);
     } else {
       uint w_at = w_channel;
-      for (uint kz = 0; kz < kernel_z; ++kz) {
-        const uint slice_of = slice + kz * dilation_z;
-        const uint x_slice = x_channel + slice_of * rows * row_pieces;
-        for (uint ky = 0; ky < kernel_y; ++ky) {
-          add_rows(x_slice, slice_of < slices, row + ky * ROWS * DILATION_Y, column, w_at, sums);
-          w_at += ROWS * KERNEL * blocks;
+      for (uint kz = 0; kz < z_rows; ++kz) {
+        const uint slice_of = slice + kz * z_step;
+        const uint x_slice = x_channel + kz * z_step * slice_pieces;
+        for (uint ky = 0; ky < y_rows; ++ky) {
+          add_rows(x_slice + ky * ROWS * row_step, slice_of < all_slices, row + ky * ROWS * DILATION_Y, column, w_at,
+                   steps);
+          w_at += TAPS * steps.w_tap;
         }
       }
     }
     x_channel += CHANNELS * channel_pieces;
-    w_channel += CHANNELS * weight_step;
+    w_channel += w_channel_step;
   }
 
-  for (uint o = 0; o < OUTPUTS; ++o) {
-    const uint n = block * OUTPUTS + o;
-    if (n >= outputs) break;
-    const uint channel = group * outputs + n;
-    const uint at =
-        y_first + output_channel(rest / groups, channel, groups * outputs, y_channel, y_row) + oz * y_slice + oy * y_row;
-    const float before = bias_of(channel);
-    for (uint p = 0; p < PIXELS; ++p) {
-      const uint ox = tile * PIXELS + p;
-      if (ox >= width) break;
-      const float sum = part(sums[p], o) + (first_channel > 0 ? y[at + ox * y_step] : before);
-      y[at + ox * y_step] = end_channel == channels ? finished(sum, at + ox * y_step) : sum;
+  const uint first = block * OUTPUTS * QUADS;
+  const uint of_all = outputs;
+  const uint of_groups = groups * of_all;
+  const uint picture = rest / groups;
+  const uint x_end = width - tile * PIXELS;
+  const uint y_end = height - oy;
+  const uint y_row_step = y_row;
+  const uint y_pixel = y_step;
+  const uint y_plane = y_channel;
+  const uint y_tile = y_first + oz * y_slice + oy * y_row_step + tile * PIXELS * y_pixel;
+  [[unroll]] for (uint o = 0; o < OUTPUTS * QUADS; ++o) {
+    if (first + o < of_all) {
+      const uint channel = group * of_all + first + o;
+      const uint at = y_tile + output_channel(picture, channel, of_groups, y_plane, y_row_step);
+      const float before = STARTED == 0 ? bias_of(channel) : 0.0;
+      [[unroll]] for (uint y_in = 0; y_in < TALL; ++y_in) {
+        [[unroll]] for (uint p = 0; p < PIXELS; ++p) {
+          if (p < x_end && y_in < y_end) {
+            const uint place = at + y_in * y_row_step + p * y_pixel;
+            float sum = part(sums[(o / OUTPUTS * TALL + y_in) * PIXELS + p], o % OUTPUTS) + before;
+            if (STARTED == 1) sum += y[place];
+            y[place] = UNFINISHED == 1 ? sum : finished(sum, place);
+          }
+        }
+      }
     }
   }
 }

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <vector>
+
 #include "ops/fusion.h"
 #include "ops/tuning.h"
 #include "ops/window.h"
@@ -60,9 +62,9 @@ struct ConvTaps {
 };
 
 /// Weights as kernels that include conv_rows.glsl read them: [groups, channels, taps.., outputs], the last padded to
-/// whole vec4s unless it is 1. Those of a file are laid out so when they are uploaded, others by a dispatch, into
-/// memory with this `number` in its name.
-Binding place_taps(Lowering& l, const Convolution& c, const ConvTaps& taps, std::size_t number);
+/// whole `quads`, vec4s that a lane takes, unless it is 1. Those of a file are laid out so when they are uploaded,
+/// others by a dispatch, into memory with this `number` in its name.
+Binding place_taps(Lowering& l, const Convolution& c, const ConvTaps& taps, std::int64_t quads, std::size_t number);
 
 /// Appends the dispatch of shaders/conv_transpose.comp. False, and nothing is appended, where that kernel does not fit,
 /// or measures slower (Tuning::one_pass_convs).

@@ -1,6 +1,6 @@
-// How convolutions run fast: x with its padding, the weights with output channels innermost, then one dispatch of
-// shaders/conv.comp. A transposed convolution is as many ordinary ones as its strides have places: its phases, each of
-// which gives every stride-th output with the taps that reach it.
+// How convolutions run fast: x, with its padding where kernels do not look themselves what lies outside, the weights
+// with output channels innermost, then one dispatch of shaders/conv.comp. A transposed convolution is as many ordinary
+// ones as its strides have places: its phases, each of which gives every stride-th output with the taps that reach it.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -10,6 +10,7 @@
 #include <optional>
 
 #include "constants/conv.h"
+#include "constants/conv_pad.h"
 #include "graph/integer.h"
 #include "ops/activation.h"
 #include "ops/conv.h"
@@ -24,6 +25,8 @@ constexpr std::int64_t kMostPhases = 64;         // of a transposed convolution
 constexpr std::int64_t kMostTaps = 32;           // of a row of the kernel, in registers
 constexpr std::int64_t kMostProducts = 128;      // of these with the pixels of a lane
 constexpr std::int64_t kMostWords = 16;          // of a row of x, in registers: vec4s, or as many elements
+constexpr std::int64_t kSmallSums = 32;          // of a lane, which every device has registers for
+constexpr std::int64_t kMostUnrolled = 1280;     // multiplications of a step of a lane, which compilers unroll
 constexpr std::uint64_t kOtherIterations = 256;  // of loops that a lane runs besides those over x
 
 /// One ordinary convolution, or one of those that make a transposed one: output o < out lies at element y_first + o .
@@ -109,93 +112,59 @@ Convolution flattened(Convolution c) {
   return c;
 }
 
-/// How a phase meets the rows of x, in pieces of 4 elements or of one.
-struct RowTiles {
-  std::int64_t pixels = 8;
-  std::int64_t tiles = 1;  // of a row
-  std::int64_t shift = 0;
-  std::int64_t first_piece = 0;
-  std::int64_t words = 1;       // vec4s of registers that a tile's pieces take
-  std::int64_t row_pieces = 1;  // that a row needs
-};
-
-RowTiles row_tiles_of(const Phase& phase, std::int64_t before, std::int64_t piece) {
-  RowTiles t;
-  const std::int64_t first = phase.first[2] + before;
-  t.first_piece = first >= 0 ? first / piece : -ceil_div(-first, piece);
-  t.shift = first - t.first_piece * piece;
-  const std::int64_t taps = std::max<std::int64_t>(1, phase.kernel[2]);
-  const auto words = [&](std::int64_t pixels) {
-    return (t.shift + (pixels - 1) * phase.stride[2] + (taps - 1) * phase.dilation[2]) / 4 + 1;
-  };
-  t.pixels = phase.out[2] > 4 ? 8 : 4;
-  // Fewer for long strides and kernels; tiles begin at whole pieces.
-  while (t.pixels > 1 && t.pixels / 2 * phase.stride[2] % piece == 0 &&
-         (words(t.pixels) > kMostWords || t.pixels * taps > kMostProducts)) {
-    t.pixels /= 2;
-  }
-  t.words = words(t.pixels);
-  t.tiles = ceil_div(phase.out[2], t.pixels);
-  t.row_pieces = t.first_piece + (t.tiles - 1) * t.pixels * phase.stride[2] / piece + t.words * (4 / piece);
-  return t;
-}
-
-/// x as the phases read it: slices, rows, and pieces of a row, with what lies around it in memory unless kernels look.
-struct PaddedX {
+/// x as the phases read it: slices, rows, and pieces of a row, of 4 elements or of one, with what lies around it in
+/// memory unless kernels look.
+struct PlacedX {
   Triple before = {0, 0, 0};
   Triple size = {1, 1, 1};  // in elements
   std::int64_t piece = 4;
-  bool bounded = false;
-  bool padded = false;  // memory holds what lies around it
+  bool bounded = false;  // kernels look what lies outside
+  bool padded = false;   // memory holds what lies around it
 
   std::int64_t row_pieces() const { return size[2] / piece; }
 };
 
-PaddedX padded_x(const std::vector<Phase>& phases) {
-  PaddedX x;
-  x.padded = true;
-  for (const Phase& phase : phases) {
-    for (std::size_t d = 0; d < 3; ++d) x.before[d] = std::max(x.before[d], -phase.first[d]);
-  }
-  for (const Phase& phase : phases) {
-    if (phase.empty()) continue;
-    for (std::size_t d = 0; d < 2; ++d) {
-      x.size[d] = std::max(x.size[d], x.before[d] + phase.first[d] + (phase.out[d] - 1) * phase.stride[d] +
-                                          (phase.kernel[d] - 1) * phase.dilation[d] + 1);
-    }
-    x.size[2] = std::max(x.size[2], 4 * row_tiles_of(phase, x.before[2], 4).row_pieces);
-  }
-  return x;
+/// What a lane owns of the output of a phase, and how that meets the rows of x.
+struct LaneTile {
+  std::int64_t pixels = 8;  // of a row
+  std::int64_t tall = 1;    // rows
+  std::int64_t quads = 1;   // times four channels, where there is more than one
+  std::int64_t tiles = 1;   // of a row
+  std::int64_t shift = 0;
+  std::int64_t first_piece = 0;
+  std::int64_t words = 1;       // vec4s of registers that a tile's pieces of a row of x take
+  std::int64_t pieces = 1;      // and these
+  std::int64_t row_pieces = 1;  // that a row needs
+
+  std::int64_t sums() const { return pixels * tall * 4 * quads; }
+  std::int64_t x_rows(const Phase& phase) const { return (tall - 1) * phase.stride[1] + phase.kernel[1]; }
+};
+
+LaneTile tile_of_pixels(const Phase& phase, const PlacedX& x, std::int64_t pixels) {
+  LaneTile t;
+  t.pixels = pixels;
+  const std::int64_t first = phase.first[2] + x.before[2];
+  t.first_piece = first >= 0 ? first / x.piece : -ceil_div(-first, x.piece);
+  t.shift = first - t.first_piece * x.piece;
+  const std::int64_t taps = std::max<std::int64_t>(1, phase.kernel[2]);
+  const std::int64_t length = t.shift + (pixels - 1) * phase.stride[2] + (taps - 1) * phase.dilation[2] + 1;
+  t.words = ceil_div(length, std::int64_t{4});
+  t.pieces = ceil_div(length, x.piece);
+  t.tiles = ceil_div(phase.out[2], pixels);
+  t.row_pieces = t.first_piece + (t.tiles - 1) * pixels * phase.stride[2] / x.piece + t.pieces;
+  return t;
 }
 
-/// How x lies when nothing pads it: where it has all that is read, or where kernels look whether it has.
-std::optional<PaddedX> unpadded_x(const Triple& in, const PaddedX& padded, const Tuning& tuning) {
-  PaddedX x;
-  x.size = in;
-  x.bounded = padded.before != Triple{0, 0, 0} || padded.size[0] > in[0] || padded.size[1] > in[1] ||
-              padded.size[2] > in[2] || in[2] % 4 != 0;
-  x.piece = in[2] % 4 == 0 ? 4 : 1;
-  if (x.bounded && tuning.one_pass_convs < (x.piece == 4 ? 1u : 2u)) return std::nullopt;
-  return x;
-}
-
-Binding place_x(Lowering& l, const Convolution& c, const PaddedX& x) {
-  const Triple& in = c.window.in;
-  if (!x.padded) return l.read(0, x.piece == 4 ? View::F32x4 : View::F32);
-  const std::int64_t planes = c.batch * c.groups * c.channels;
-  Padding padding;
-  padding.y = {planes, x.size[0], x.size[1], x.size[2]};
-  padding.x = {planes, in[0], in[1], in[2]};
-  padding.begin = {0, x.before[0], x.before[1], x.before[2]};
-  padding.stride = dense_strides(padding.x);
-  const Binding padded = l.scratch("x", static_cast<std::uint64_t>(element_count(padding.y)) * 4);
-  Binding write = padded;
-  write.access = Access::Write;
-  emit_pad(l, l.read(0, View::I32), write, std::move(padding), PadMode::Constant, zero_of(l));
-  Binding read = padded;
-  read.access = Access::Read;
-  read.view = View::F32x4;
-  return read;
+/// One row and four channels, which fit the registers of every device.
+LaneTile small_tile_of(const Phase& phase, const PlacedX& x) {
+  const std::int64_t taps = std::max<std::int64_t>(1, phase.kernel[2]);
+  std::int64_t pixels = phase.out[2] > 4 ? 8 : 4;
+  // Fewer for long strides and kernels; tiles begin at whole pieces.
+  while (pixels > 1 && pixels / 2 * phase.stride[2] % x.piece == 0 &&
+         (tile_of_pixels(phase, x, pixels).words > kMostWords || pixels * taps > kMostProducts)) {
+    pixels /= 2;
+  }
+  return tile_of_pixels(phase, x, pixels);
 }
 
 /// What a lane fetches before it computes: rows of the kernel, or channels where the kernel has one row.
@@ -206,17 +175,20 @@ struct Fetch {
   std::uint64_t iterations = 1;  // of loops for so many channels, the checks that end them included
 };
 
-Fetch fetch_of(const Convolution& c, const Phase& phase, const RowTiles& t) {
-  constexpr std::int64_t kMostFetches = 24;
-  const std::int64_t fetches = t.words + phase.kernel[2];
+Fetch fetch_of(const Convolution& c, const Phase& phase, const LaneTile& t) {
+  const std::int64_t most = t.sums() > kSmallSums ? 40 : 24;
+  const std::int64_t fetches = t.words + phase.kernel[2] * t.quads;
   Fetch fetch;
   if (phase.empty()) {
     fetch.deep = true;
   } else if (phase.kernel[0] * phase.kernel[1] == 1) {
-    while (c.channels % (2 * fetch.rows) == 0 && 2 * fetch.rows * fetches <= kMostFetches) fetch.rows *= 2;
+    for (std::int64_t rows = 2; rows <= c.channels && rows * fetches <= most; ++rows) {
+      if (c.channels % rows == 0 && rows * phase.kernel[2] * t.sums() <= kMostUnrolled) fetch.rows = rows;
+    }
     fetch.channels = fetch.rows;
   } else {
-    if (phase.kernel[1] * fetches <= kMostFetches) fetch.rows = phase.kernel[1];
+    const std::int64_t all = t.words * t.x_rows(phase) + phase.kernel[1] * phase.kernel[2] * t.quads;
+    if (all <= most) fetch.rows = phase.kernel[1];
     fetch.deep = fetch.rows < phase.kernel[0] * phase.kernel[1];
   }
   if (fetch.deep) {
@@ -227,11 +199,145 @@ Fetch fetch_of(const Convolution& c, const Phase& phase, const RowTiles& t) {
   return fetch;
 }
 
-void emit_phase(Lowering& l, const Convolution& c, const Phase& phase, const PaddedX& x, const Binding& read_x,
-                const Binding& weights) {
-  const RowTiles t = row_tiles_of(phase, x.before[2], x.piece);
-  const std::int64_t blocks = c.outputs == 1 ? 1 : ceil_div(c.outputs, 4);
-  const std::int64_t count = c.batch * c.groups * phase.out[0] * phase.out[1] * t.tiles * blocks;
+/// Of the tiles with at most so many sums the one that costs least where a fetch costs as much as some multiplications,
+/// as on CPU drivers (Tuning::conv_sums).
+LaneTile tile_of(const Lowering& l, const Convolution& c, const Phase& phase, const PlacedX& x) {
+  const LaneTile small = small_tile_of(phase, x);
+  if (std::int64_t{l.tuning().conv_sums} <= kSmallSums || c.outputs == 1 || phase.empty()) return small;
+  constexpr std::int64_t kFetchCost = 20;    // in multiplications of all lanes
+  constexpr std::int64_t kElementCost = 10;  // of a single element
+  constexpr std::int64_t kBoundCost = 4;     // of looking whether it lies outside
+  constexpr std::int64_t kPadCost = 80;      // an element of x that is padded, likewise
+  constexpr std::int64_t kSumCost = 2;       // a sum that is kept from one step to the next
+  const Triple& in = c.window.in;
+  LaneTile best = small;
+  double least = 0.0;
+  const auto consider = [&](LaneTile t) {
+    const Fetch fetch = fetch_of(c, phase, t);
+    const std::int64_t taps = phase.kernel[2] * fetch.rows;
+    const bool small_enough = t.words <= kMostWords && taps * t.sums() <= kMostUnrolled;
+    // Rows below the last are no reason to pad x.
+    const bool fits = t.tall == 1 || (phase.dilation[1] == 1 && phase.kernel[0] == 1 && !fetch.deep &&
+                                      (phase.out[1] % t.tall == 0 || x.before[1] > 0 || !x.padded));
+    const std::int64_t lanes =
+        c.batch * c.groups * phase.out[0] * ceil_div(phase.out[1], t.tall) * t.tiles * ceil_div(c.outputs, 4 * t.quads);
+    const bool enough = lanes >= Tuning::kFewestGroups * std::int64_t{l.lanes(8)};
+    const bool first = least == 0.0;
+    if (!first && (!small_enough || !fits || !enough)) return;
+    const std::int64_t x_rows = t.tall == 1 ? fetch.rows : t.x_rows(phase);
+    const bool beyond = t.row_pieces * x.piece > in[2];
+    const bool bounded = !x.padded && (beyond || phase.first[1] < 0 || phase.first[2] < 0);
+    const std::int64_t x_cost = (x.piece == 4 ? kFetchCost : kElementCost) + (bounded ? kBoundCost : 0);
+    const std::int64_t step =
+        x_cost * x_rows * t.pieces + kFetchCost * taps * t.quads + taps * t.sums() + kSumCost * t.sums();
+    const std::int64_t steps = c.channels * phase.kernel[0] * phase.kernel[1] / fetch.rows;
+    double cost = static_cast<double>(lanes) * static_cast<double>(step) * static_cast<double>(steps);
+    if (x.padded && x.before == Triple{0, 0, 0} && in[2] % 4 == 0 && beyond) {
+      cost += static_cast<double>(kPadCost * c.batch * c.groups * c.channels * c.window.in_count());
+    }
+    if (!first && cost >= least) return;
+    best = t;
+    least = cost;
+  };
+  consider(small);
+  for (const std::int64_t pixels : {4, 8, 16}) {
+    if (pixels * phase.stride[2] % x.piece != 0 || (pixels > 4 && phase.out[2] <= pixels / 2)) continue;
+    for (const std::int64_t tall : {1, 2, 4}) {
+      for (const std::int64_t quads : {1, 2, 4}) {
+        LaneTile t = tile_of_pixels(phase, x, pixels);
+        t.tall = tall;
+        t.quads = quads;
+        if (t.sums() <= std::int64_t{l.tuning().conv_sums} && (tall == 1 || phase.kernel[1] > 1)) consider(t);
+      }
+    }
+  }
+  return best;
+}
+
+/// x, and what lanes own of each phase.
+struct Layout {
+  PlacedX x;
+  std::vector<LaneTile> tiles;
+};
+
+Layout layout_of(const Lowering& l, const Convolution& c, const std::vector<Phase>& phases) {
+  const Triple& in = c.window.in;
+  const bool vectors = in[2] % 4 == 0;
+  const bool looks = l.tuning().one_pass_convs >= (vectors ? 1u : 2u);
+  Layout layout;
+  PlacedX& x = layout.x;
+  Triple before = {0, 0, 0};
+  for (const Phase& phase : phases) {
+    for (std::size_t d = 0; d < 3; ++d) before[d] = std::max(before[d], -phase.first[d]);
+  }
+  x.piece = !looks || vectors ? 4 : 1;
+  x.padded = !looks;
+  if (x.padded) x.before = before;
+  for (const Phase& phase : phases) {
+    const LaneTile& t = layout.tiles.emplace_back(tile_of(l, c, phase, x));
+    if (phase.empty()) continue;
+    const Triple out = {phase.out[0], ceil_div(phase.out[1], t.tall) * t.tall, phase.out[2]};
+    for (std::size_t d = 0; d < 2; ++d) {
+      x.size[d] = std::max(x.size[d], x.before[d] + phase.first[d] + (out[d] - 1) * phase.stride[d] +
+                                          (phase.kernel[d] - 1) * phase.dilation[d] + 1);
+    }
+    x.size[2] = std::max(x.size[2], x.piece * t.row_pieces);
+  }
+  const bool whole = before == Triple{0, 0, 0} && x.size[0] <= in[0] && x.size[1] <= in[1] && x.size[2] <= in[2];
+  if (looks || (whole && vectors)) {
+    x.padded = false;
+    x.bounded = !whole;
+    x.size = in;
+  }
+  return layout;
+}
+
+/// x, with zeros around it where its phases look there.
+Binding place_x(Lowering& l, const Convolution& c, const PlacedX& x) {
+  const Triple& in = c.window.in;
+  if (!x.padded) return l.read(0, x.piece == 4 ? View::F32x4 : View::F32);
+  const std::int64_t planes = c.batch * c.groups * c.channels;
+  const bool words = in[2] % 4 == 0;
+  // Long runs where lanes are worth more work than neighbouring writes.
+  const std::int64_t run =
+      std::min<std::int64_t>(std::int64_t{l.tuning().conv_sums} > kSmallSums ? 8 : 2, x.row_pieces());
+  const std::int64_t count = planes * x.size[0] * x.size[1] * ceil_div(x.row_pieces(), run);
+  Dispatch d;
+  d.shader = "conv_pad";
+  d.variant = {words ? "4" : "1"};
+  const std::uint64_t bytes = static_cast<std::uint64_t>(planes * x.size[0] * x.size[1] * x.size[2]) * 4;
+  Binding padded = l.scratch("x", bytes);
+  padded.access = Access::Write;
+  d.bindings = {l.read(0, words ? View::F32x4 : View::F32), padded};
+  d.push_constants = words_of(ConvPadPush{
+      .count = i32(count),
+      .row_words = i32(x.row_pieces()),
+      .rows = i32(x.size[1]),
+      .slices = i32(x.size[0]),
+      .in_elements = narrow<std::int32_t>(in[2]),
+      .in_words = narrow<std::int32_t>(in[2] / 4),
+      .in_rows = narrow<std::int32_t>(in[1]),
+      .in_slices = narrow<std::int32_t>(in[0]),
+      .begin_x = narrow<std::int32_t>(x.before[2]),
+      .begin_y = narrow<std::int32_t>(x.before[1]),
+      .begin_z = narrow<std::int32_t>(x.before[0]),
+      .before_words = narrow<std::int32_t>(x.before[2] / 4),
+  });
+  const std::uint32_t lanes = l.lanes(64);
+  d.specialization = words_of(ConvPadConstants{
+      .lanes = lanes, .run = u32(run), .shift = u32(x.before[2] % 4), .deep = x.size[0] > 1 || in[0] > 1});
+  d.groups = l.spread(static_cast<std::uint64_t>(ceil_div(count, std::int64_t{lanes})));
+  l.emit(std::move(d));
+  Binding read = padded;
+  read.access = Access::Read;
+  read.view = View::F32x4;
+  return read;
+}
+
+void emit_phase(Lowering& l, const Convolution& c, const Phase& phase, const LaneTile& t, const PlacedX& x,
+                const Binding& read_x, const Binding& weights) {
+  const std::int64_t blocks = c.outputs == 1 ? 1 : ceil_div(c.outputs, 4 * t.quads);
+  const std::int64_t count = c.batch * c.groups * phase.out[0] * ceil_div(phase.out[1], t.tall) * t.tiles * blocks;
   const Fetch fetch = fetch_of(c, phase, t);
   const Triple kernel = phase.empty() ? Triple{0, 0, 1} : phase.kernel;
   const std::int64_t channels = c.channels;
@@ -261,7 +367,7 @@ void emit_phase(Lowering& l, const Convolution& c, const Phase& phase, const Pad
         .stride_z = i32(phase.stride[0]),
         .dilation_z = i32(phase.dilation[0]),
         .first_z = i32(phase.empty() ? 0 : phase.first[0] + x.before[0]),
-        .weight_step = i32(kernel[0] * kernel[1] * kernel[2] * blocks),
+        .weight_step = i32(kernel[0] * kernel[1] * kernel[2] * blocks * t.quads),
         .row_pieces = i32(x.row_pieces()),
         .rows = i32(x.size[1]),
         .slices = i32(x.size[0]),
@@ -296,6 +402,10 @@ void emit_phase(Lowering& l, const Convolution& c, const Phase& phase, const Pad
         .join = epilogue.join,
         .block = u32(epilogue.block),
         .block_order = epilogue.order,
+        .quads = u32(t.quads),
+        .tall = u32(t.tall),
+        .started = first > 0,
+        .unfinished = end < channels,
     });
     d.groups = l.spread(static_cast<std::uint64_t>(ceil_div(count, std::int64_t{lanes})));
     d.flops = saturating_product({2, u64(c.batch), u64(c.groups), u64(c.outputs), u64(phase.out[0]), u64(phase.out[1]),
@@ -306,12 +416,12 @@ void emit_phase(Lowering& l, const Convolution& c, const Phase& phase, const Pad
 
 }  // namespace
 
-Binding place_taps(Lowering& l, const Convolution& c, const ConvTaps& taps, std::size_t number) {
+Binding place_taps(Lowering& l, const Convolution& c, const ConvTaps& taps, std::int64_t quads, std::size_t number) {
   const bool one = c.outputs == 1;
   const View view = one ? View::F32 : View::F32x4;
   const std::int64_t count = c.window.taps();
   if (one && !c.transposed) return l.read(1, view);
-  const std::int64_t outputs = one ? 1 : ceil_div(c.outputs, 4) * 4;
+  const std::int64_t outputs = one ? 1 : ceil_div(c.outputs, 4 * quads) * 4 * quads;
   const std::int64_t of_channel = c.transposed ? c.outputs * count : count;
   const std::int64_t of_output = c.transposed ? count : c.channels * count;
   Padding padding;
@@ -340,10 +450,11 @@ bool lower_tiles(Lowering& l, const Convolution& convolution) {
   const Convolution c = block == 1 ? flattened(convolution) : convolution;
   const std::vector<Phase> phases = phases_of(c, block);
   if (phases.empty() || c.channels == 0 || c.window.in_count() == 0) return false;
-  const PaddedX padded = padded_x(phases);
-  const PaddedX x = unpadded_x(c.window.in, padded, l.tuning()).value_or(padded);
-  for (const Phase& phase : phases) {
-    const RowTiles t = row_tiles_of(phase, x.before[2], x.piece);
+  const Layout layout = layout_of(l, c, phases);
+  const PlacedX& x = layout.x;
+  for (std::size_t i = 0; i < phases.size(); ++i) {
+    const Phase& phase = phases[i];
+    const LaneTile& t = layout.tiles[i];
     if (phase.kernel[2] > kMostTaps || t.words > kMostWords ||
         fetch_of(c, phase, t).iterations + kOtherIterations > l.caps().max_loop_iterations) {
       return false;
@@ -362,10 +473,13 @@ bool lower_tiles(Lowering& l, const Convolution& convolution) {
   std::vector<Binding> weights;
   for (std::size_t i = 0; i < phases.size(); ++i) {
     const Phase& phase = phases[i];
-    weights.push_back(phase.empty() ? read_x : place_taps(l, c, {phase.kernel, phase.w_first, phase.w_step}, i));
+    const ConvTaps taps = {phase.kernel, phase.w_first, phase.w_step};
+    weights.push_back(phase.empty() ? read_x : place_taps(l, c, taps, layout.tiles[i].quads, i));
     if (c.outputs == 1) weights.back().view = View::F32;
   }
-  for (std::size_t i = 0; i < phases.size(); ++i) emit_phase(l, c, phases[i], x, read_x, weights[i]);
+  for (std::size_t i = 0; i < phases.size(); ++i) {
+    emit_phase(l, c, phases[i], layout.tiles[i], x, read_x, weights[i]);
+  }
   return true;
 }
 

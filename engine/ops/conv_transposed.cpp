@@ -67,7 +67,7 @@ bool lower_transposed(Lowering& l, const Convolution& c) {
   const std::int64_t step = std::min(most, c.channels);
 
   const Binding x = l.read(0, vectors ? View::F32x4 : View::F32);
-  const Binding weights = place_taps(l, c, {w.kernel, 0, {w.kernel[1] * w.kernel[2], w.kernel[2], 1}}, 0);
+  const Binding weights = place_taps(l, c, {w.kernel, 0, {w.kernel[1] * w.kernel[2], w.kernel[2], 1}}, 1, 0);
   const ConvEpilogue epilogue = ConvEpilogue::of(l.attributes());
   for (std::int64_t first = 0; first < c.channels; first += step) {
     const std::int64_t end = std::min(c.channels, first + step);

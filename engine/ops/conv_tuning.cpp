@@ -25,19 +25,46 @@ std::int64_t channels_for(const DeviceCaps& caps) { return times_large_work(caps
 Graph whole_vectors(const DeviceCaps& caps) { return pictures(channels_for(caps), 32); }
 Graph odd_rows(const DeviceCaps& caps) { return pictures(channels_for(caps), 27); }
 
+/// Kernels of 3x3 and 1x1 elements as most pictures' models have them, over a picture that fits any device.
+Graph convolutions(const DeviceCaps&) {
+  constexpr std::int64_t kChannels = 64;
+  constexpr std::int64_t kSize = 64;
+  GraphBuilder builder("convolutions");
+  const ValueId x = builder.input("x", DType::F32, {1, kChannels, kSize, kSize});
+  const ValueId rows =
+      builder.add("conv", "3x3", {x, builder.weight("w 3x3", DType::F32, {kChannels, kChannels, 3, 3})},
+                  {{"pads", std::vector<std::int64_t>{1, 1, 1, 1}}});
+  const ValueId points =
+      builder.add("conv", "1x1", {rows, builder.weight("w 1x1", DType::F32, {kChannels, kChannels, 1, 1})});
+  builder.output(points, "y");
+  return std::move(builder).finish();
+}
+
+std::vector<Tuning> sums_of_a_lane(const DeviceCaps&, const Tuning& best) {
+  return each_other(best, &Tuning::conv_sums, {32u, 64u, 128u});
+}
+
 }  // namespace
 
 std::vector<TuningStep> conv_tuning() {
-  return {{"convolutions in one dispatch", whole_vectors,
+  return {{"sums of a convolution's lane", convolutions, sums_of_a_lane, {}, true},
+          {"convolutions in one dispatch",
+           whole_vectors,
            [](const DeviceCaps&, const Tuning& best) {
              return each_other(best, &Tuning::one_pass_convs,
                                std::vector<std::uint32_t>{best.one_pass_convs > 0 ? 0u : 1u});
-           }},
-          {"those of odd rows", odd_rows, [](const DeviceCaps&, const Tuning& best) {
+           },
+           {},
+           true},
+          {"those of odd rows",
+           odd_rows,
+           [](const DeviceCaps&, const Tuning& best) {
              if (best.one_pass_convs == 0) return std::vector<Tuning>();
              return each_other(best, &Tuning::one_pass_convs,
                                std::vector<std::uint32_t>{best.one_pass_convs == 1 ? 2u : 1u});
-           }}};
+           },
+           {},
+           true}};
 }
 
 }  // namespace heed::ops

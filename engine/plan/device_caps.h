@@ -97,6 +97,8 @@ struct Tuning {
   /// what lies around x is written to memory first, and each place has a dispatch; 1: but where rows of x are no whole
   /// vec4s; 2: all.
   std::uint32_t one_pass_convs = 0;
+  /// Convolutions: about so many outputs of a lane at most; more than 32 fetch less and need more registers.
+  std::uint32_t conv_sums = 32;
   bool operator==(const Tuning&) const = default;
 
   static constexpr std::uint32_t kMostXRows = 8;

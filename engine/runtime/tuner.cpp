@@ -15,12 +15,13 @@
 namespace heed {
 namespace {
 
-constexpr std::uint32_t kVersion = 10;  // of the kernels that were measured
+constexpr std::uint32_t kVersion = 11;  // of the kernels that were measured
 constexpr int kRounds = 6;
 constexpr int kClockRepeats = 3;  // of which the median counts
 constexpr double kWarmUp = 0.1;   // seconds
 constexpr std::uint32_t kMostSharedGroups = 1u << 16;
-constexpr std::size_t kVerdictWords = 18;  // of a verdict in the cache
+constexpr std::uint32_t kMostConvSums = 512;
+constexpr std::size_t kVerdictWords = 19;  // of a verdict in the cache
 
 /// Weights of zeros for a graph.
 MemoryWeights zero_weights(const Graph& graph) {
@@ -145,10 +146,10 @@ std::vector<std::byte> tuning_to_bytes(const Tuning& tuning) {
                                               tuning.x_rows,
                                               tuning.one_pass_convs,
                                               tuning.query_tile,
-
                                               tuning.tile,
                                               tuning.tile_groups,
-                                              tuning.cooperative};
+                                              tuning.cooperative,
+                                              tuning.conv_sums};
   std::vector<std::byte> bytes(sizeof(words));
   std::memcpy(bytes.data(), words, sizeof(words));
   return bytes;
@@ -174,7 +175,8 @@ std::optional<Tuning> tuning_from_bytes(std::span<const std::byte> bytes, const 
                       .attention_groups = words[9],
                       .query_tile = words[14],
                       .sample_groups = words[10],
-                      .one_pass_convs = words[13]};
+                      .one_pass_convs = words[13],
+                      .conv_sums = words[18]};
   const auto workgroup_fits = [&](std::uint32_t lanes) {
     return lanes >= 1 && (!caps.subgroup_arithmetic || lanes % caps.subgroup_size == 0);
   };
@@ -183,7 +185,7 @@ std::optional<Tuning> tuning_from_bytes(std::span<const std::byte> bytes, const 
                     tuning.x_rows <= Tuning::kMostXRows && tuning.max_groups >= 1 &&
                     tuning.max_groups <= caps.max_workgroup_count[0] && tuning.attention_groups <= kMostSharedGroups &&
                     tuning.sample_groups <= kMostSharedGroups && tuning.one_pass_convs <= 2 &&
-                    tuning.query_tile <= kMostSharedGroups &&
+                    tuning.conv_sums <= kMostConvSums && tuning.query_tile <= kMostSharedGroups &&
                     (tuning.tile == 0 || tuning.tile == 32 || tuning.tile == 64 || tuning.tile == 128) &&
                     tuning.tile_groups <= kMostSharedGroups && (!tuning.texel || caps.max_texel_buffer_elements > 0);
   return fits ? std::optional<Tuning>(tuning) : std::nullopt;

@@ -74,6 +74,16 @@ void add_forward(std::vector<OpCase>& cases) {
   add({1, 80, 60}, {24, 80, 3}, {{"pads", Sizes{1, 1}}});
   add({1, 3, 6, 7, 9}, {6, 3, 3, 3, 3}, {{"pads", Sizes{1, 1, 1, 1, 1, 1}}});
   add({1, 3, 6, 7, 9}, {6, 3, 2, 3, 1}, {{"strides", Sizes{2, 1, 2}}, {"dilations", Sizes{3, 2, 1}}});
+  // Large enough for lanes of several rows and more channels (Tuning::conv_sums), whole and not.
+  add({1, 6, 35, 48}, {23, 6, 3, 3}, {{"pads", Sizes{1, 1, 1, 1}}, {"activation", "relu"}});
+  add({2, 4, 40, 41}, {16, 4, 3, 3}, {{"pads", Sizes{1, 1, 1, 1}}}, false);
+  add({1, 5, 42, 36}, {9, 5, 3, 3});
+  add({1, 5, 49, 67}, {20, 5, 3, 3}, {{"strides", Sizes{2, 2}}, {"pads", Sizes{1, 1, 1, 1}}});
+  add({1, 4, 33, 40}, {17, 4, 5, 5}, {{"pads", Sizes{2, 2, 2, 2}}});
+  add({1, 4, 33, 40}, {17, 4, 3, 3}, {{"pads", Sizes{2, 2, 2, 2}}, {"dilations", Sizes{2, 2}}});
+  add({1, 12, 14, 14}, {100, 12, 1, 1}, {{"activation", "silu"}});
+  add({2, 24, 28, 30}, {37, 24, 1, 1});
+  add({1, 10, 32, 32}, {40, 5, 3, 3}, {{"groups", kTwo}, {"pads", Sizes{1, 1, 1, 1}}});
   // Groups.
   add({1, 8, 16, 16}, {8, 1, 3, 3}, {{"groups", std::int64_t{8}}, {"pads", Sizes{1, 1, 1, 1}}});
   add({1, 8, 16, 16}, {16, 1, 3, 3}, {{"groups", std::int64_t{8}}, {"strides", Sizes{2, 2}}});
@@ -166,6 +176,7 @@ void add_transposed(std::vector<OpCase>& cases) {
   add({0, 3, 4, 4}, {3, 2, 4, 4});
   add({1, 2, 0, 4}, {2, 2, 4, 4});
   add({1, 16, 8, 8}, {16, 8, 4, 4}, {{"strides", Sizes{2, 2}}, {"pads", Sizes{1, 1, 1, 1}}});
+  add({1, 6, 24, 30}, {6, 20, 4, 4}, {{"strides", Sizes{2, 2}}, {"pads", Sizes{1, 1, 1, 1}}});
   add({2, 16, 8, 8}, {16, 3, 4, 4}, {{"strides", Sizes{2, 2}}, {"pads", Sizes{1, 1, 1, 1}}, {"activation", "tanh"}});
   add({3, 32, 1, 1}, {32, 20, 4, 4});
   add({1, 9, 7, 6}, {9, 5, 3, 3}, {{"strides", Sizes{2, 3}}, {"output_padding", Sizes{1, 2}}});

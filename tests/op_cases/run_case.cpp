@@ -320,6 +320,14 @@ std::vector<Variant> variants_of(const DeviceCaps& caps) {
     convs.one_pass_convs = 2;
     convs.texel = true;
   }
+  for (const std::uint32_t sums : {64u, 128u}) {
+    for (const std::uint32_t convs : {0u, 1u, 2u}) {
+      Tuning& wide = add(fmt::format("convolutions by {} sums, in one dispatch {}", sums, convs)).tuning;
+      wide.conv_sums = sums;
+      wide.one_pass_convs = convs;
+      wide.texel = sums == 128 && caps.max_texel_buffer_elements > 0;
+    }
+  }
   for (const std::uint32_t groups : {1u, 13u, 1000u}) {
     add(fmt::format("attention by {} workgroups", groups)).tuning.attention_groups = groups;
   }

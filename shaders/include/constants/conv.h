@@ -22,11 +22,15 @@ SPECIALIZATION_CONSTANTS(ConvConstants)
   CONSTANT(16, join, JOIN, 0)
   CONSTANT(17, block, BLOCK, 1)
   CONSTANT(18, block_order, BLOCK_ORDER, 0)
+  CONSTANT(19, quads, QUADS, 1)            // times OUTPUTS channels are of a lane
+  CONSTANT(20, tall, TALL, 1)              // rows of the output that are; if more, ROWS are all of a kernel without dilation
+  CONSTANT(21, started, STARTED, 0)        // y holds sums of the channels before
+  CONSTANT(22, unfinished, UNFINISHED, 0)  // more channels come
 END_SPECIALIZATION
 
 PUSH_CONSTANTS(ConvPush)
   uint count;                 // lanes with work
-  uint blocks;                // of OUTPUTS output channels in a group
+  uint blocks;                // of OUTPUTS * QUADS output channels in a group
   uint tiles;                 // of PIXELS in a row of the output
   uint width, height, depth;  // of the output
   uint groups;

@@ -256,6 +256,7 @@ std::vector<Tuning> tunings(const DeviceCaps& caps, bool few) {
   lanes.texel = lanes.same_storage = lanes.pairs = caps.max_texel_buffer_elements > 0;
   lanes.attention_groups = lanes.sample_groups = 640;
   lanes.query_tile = 64;
+  lanes.conv_sums = 64;
   std::vector<Tuning> all = {plain, lanes};
   if (few) return all;
   const auto with = [&](Tuning tuning, auto member, auto value) {
@@ -274,6 +275,7 @@ std::vector<Tuning> tunings(const DeviceCaps& caps, bool few) {
   for (const std::uint32_t rows : {0u, 32u, 128u}) with(plain, &Tuning::query_tile, rows);
   with(plain, &Tuning::tile, plain.tile == 0 ? 128u : 0u);
   with(plain, &Tuning::tile, 64u);
+  with(plain, &Tuning::conv_sums, 128u);
   with(lanes, &Tuning::texel, false);
   with(lanes, &Tuning::rows, 4u);
   with(lanes, &Tuning::rows, 16u);

@@ -57,6 +57,7 @@ TEST_CASE("lanes with rows of their own have other choices than lanes that share
                                                 {"workgroups of tiles", 0},
                                                 {"cooperative tiles", 0},
                                                 {"lanes of a row", 0},
+                                                {"sums of a convolution's lane", 2},
                                                 {"workgroups of a step's attention", 2},
                                                 {"tiles of a prompt's attention", 1},
                                                 {"convolutions in one dispatch", 1},
@@ -75,7 +76,8 @@ TEST_CASE("lanes with rows of their own have other choices than lanes that share
                        .attention_groups = 640,
                        .query_tile = 64,
                        .sample_groups = 2,
-                       .one_pass_convs = 2});
+                       .one_pass_convs = 2,
+                       .conv_sums = 128});
   CHECK(counts(gpu(), false, best) == std::map<std::string_view, std::size_t>{{"texel reads", 1},
                                                                               {"lanes with rows of their own", 1},
                                                                               {"lanes of a workgroup", 4},
@@ -89,6 +91,7 @@ TEST_CASE("lanes with rows of their own have other choices than lanes that share
                                                                               {"workgroups of tiles", 2},
                                                                               {"cooperative tiles", 0},
                                                                               {"lanes of a row", 3},
+                                                                              {"sums of a convolution's lane", 2},
                                                                               {"workgroups of a step's attention", 3},
                                                                               {"tiles of a prompt's attention", 3},
                                                                               {"convolutions in one dispatch", 1},

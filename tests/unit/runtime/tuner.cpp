@@ -27,6 +27,7 @@ Tuning some_tuning() {
   tuning.query_tile = 32;
   tuning.sample_groups = 256;
   tuning.one_pass_convs = 1;
+  tuning.conv_sums = 128;
   return tuning;
 }
 
