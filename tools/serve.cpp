@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <cstdint>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -80,7 +81,14 @@ int run_serve(const ServeArguments& arguments) {
   arguments.sampling.sampling.check();
   ServeLimits limits;
   limits.sampling = arguments.sampling.sampling;
-  if (arguments.sampling.seed->count() > 0) limits.seed = limits.sampling.seed;
+  if (arguments.sampling.seed->count() > 0) {
+    // Answers say it, and requests bring it back as a number that has a sign.
+    if (limits.sampling.seed > static_cast<std::uint64_t>(INT64_MAX)) {
+      throw Error(
+          fmt::format("--seed {}: heed serve takes at most {}, as requests do", limits.sampling.seed, INT64_MAX));
+    }
+    limits.seed = limits.sampling.seed;
+  }
   limits.max_tokens = arguments.max_tokens;
   limits.time = std::chrono::seconds(arguments.seconds);
   Server server(http, limits);

@@ -213,6 +213,7 @@ bool fits_one_dispatch(const AttentionBlock& block, const DeviceCaps& caps, cons
   if (!weights_fit_one_dispatch(weights, caps)) return false;
   // So many storage buffers are not everywhere; then everything read must fit texel buffers.
   const std::uint64_t cache = static_cast<std::uint64_t>(s.length * std::max(s.k_width(), s.v_width()));
+  if (4 * cache > caps.max_storage_buffer_range) return false;  // attention alone goes through it in pieces
   const std::uint64_t table = static_cast<std::uint64_t>((s.length / kRotaryFineRows + 1 + kRotaryFineRows) * s.d);
   const bool texel = tuning.texel && caps.max_texel_buffers >= kTexelViews && caps.max_resources >= kBindings &&
                      std::max({3 * weights / 16, cache / 4, table, static_cast<std::uint64_t>(rows)}) <=

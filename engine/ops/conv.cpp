@@ -266,6 +266,7 @@ std::optional<NodePart> part_of_lines(const Node& node, const Convolution& c, st
     const std::int64_t to = from + (count - 1) * w.stride[d] + span + 1;
     first = std::clamp<std::int64_t>(from, 0, w.in[d] - 1);
     last = std::clamp<std::int64_t>(to, first + 1, w.in[d]);
+    if (to < last) return std::nullopt;  // all of it lies in what is padded before
     before = first - from;
     after = std::max<std::int64_t>(to - last, 0);
   }

@@ -28,6 +28,8 @@ struct GgufArchitecture {
   /// How the chosen experts' weights are made (DecoderParameters::expert_softmax); empty: it has no experts.
   std::string_view expert_softmax = "";
   double expert_threshold = 0;  // with "near"
+  /// The factor of what turns where rotary frequencies are those of longrope and the file says another; 0: the file's.
+  double longrope_scale = 0;
   /// Changes and adds what only this architecture has; may be null.
   void (*read)(GgufKeys& keys, const HasTensor& has, nlohmann::json& parameters) = nullptr;
 };

@@ -218,6 +218,8 @@ Checkpoint read_gguf(const std::shared_ptr<const SourceFile>& file, std::int64_t
   GgufKeys keys(gguf, std::string(architecture.name));
   checkpoint.parameters = gguf_parameters(architecture, keys, has, vocabulary);
   read_gguf_rope(keys, architecture.rope_layout, context, checkpoint);
+  if (architecture.longrope_scale > 0 && has("rope_freqs.weight"))
+    checkpoint.parameters["rope_scale"] = architecture.longrope_scale;
   keys.refuse_unread();
   GgufTensorMapper(architecture, checkpoint).map();
   read_gguf_tokenizer(gguf, vocabulary, checkpoint);

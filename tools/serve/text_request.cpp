@@ -143,6 +143,12 @@ void move_references(nlohmann::ordered_json& schema, const std::string& place) {
   if (!schema.is_object()) return;
   for (const auto& item : schema.items()) {
     const std::string& key = item.key();
+    if (key == "properties" || key == "patternProperties" || key == "$defs" || key == "definitions" ||
+        key == "dependentSchemas") {
+      if (!item.value().is_object()) continue;
+      for (auto& part : item.value()) move_references(part, place);  // whatever these are called
+      continue;
+    }
     if (key == "const" || key == "enum" || key == "default" || key == "examples") continue;  // no schemas
     auto& value = item.value();
     if (key == "$ref" && value.is_string() && value.get_ref<const std::string&>().starts_with('#')) {
@@ -163,6 +169,13 @@ std::string call_schema(const nlohmann::ordered_json& tools, const std::optional
     nlohmann::ordered_json parameters = {
         {"type", "object"}, {"properties", nlohmann::ordered_json::object()}, {"additionalProperties", false}};
     if (function.contains("parameters") && !function["parameters"].is_null()) parameters = function["parameters"];
+    if (parameters.is_object()) {
+      // Arguments are an object, whether the schema says so or leaves it to what it refers to.
+      const bool says = parameters.contains("type") || parameters.contains("$ref") || parameters.contains("anyOf") ||
+                        parameters.contains("oneOf") || parameters.contains("allOf");
+      if (!says) parameters["type"] = "object";
+      parameters.erase("$id");  // it is the root of nothing here
+    }
     const std::string place = named ? "" : "/anyOf/" + std::to_string(calls.size());
     move_references(parameters, place + "/properties/arguments");
     nlohmann::ordered_json call = {
@@ -358,6 +371,7 @@ ChatCompletionRequest ChatCompletionRequest::read(const nlohmann::ordered_json& 
   }
   request.chat.messages = made.dump();
   const ToolChoice choice = read_tool_choice(fields);
+  bool forces = false;
   if (const nlohmann::ordered_json* const tools = fields.any("tools")) {
     if (!tools->is_array()) fields.fail("tools", "an array of descriptions of functions");
     if (!choice.none && !tools->empty()) {
@@ -368,9 +382,10 @@ ChatCompletionRequest ChatCompletionRequest::read(const nlohmann::ordered_json& 
       if (request.options.constrained())
         fields.fail("tool_choice", "\"auto\" where a grammar or a format is asked for");
       request.options.json_schema = call_schema(*tools, choice.named);
+      forces = !request.options.json_schema.empty();
     }
   }
-  if (choice.forced && !request.options.constrained()) {
+  if (choice.forced && !forces) {
     fields.fail("tool_choice",
                 choice.named ? "the name of one of the tools" : "\"auto\" or \"none\" where there are no tools");
   }

@@ -67,11 +67,17 @@ const std::vector<std::int32_t>& Worker::Model::tokens_with(const std::vector<st
 std::shared_ptr<TokenConstraint> Worker::constrain(const TextOptions& options, std::chrono::seconds time) {
   const auto end = std::chrono::steady_clock::now() + time;
   std::unique_lock lock(grammar_mutex_, std::defer_lock);
-  while (!lock.try_lock_for(std::chrono::milliseconds(200))) {
+  bool locked = false;
+  do {  // whoever waited for others is asked for once more
+    locked = lock.try_lock_for(std::chrono::milliseconds(200));
+    if (given_up_) throw HttpError(503, "the server is stopping");
     if (HttpServer::client_gone()) throw HttpError(499, "the client has gone");
-    if (std::chrono::steady_clock::now() >= end) throw HttpError(504, "the grammars of others took too long");
-  }
-  return options.constraint(grammars());
+    if (!locked && std::chrono::steady_clock::now() >= end) {
+      throw HttpError(504, "the grammars of others took too long");
+    }
+  } while (!locked);
+  // Nothing is written under this one, so any token may be its end: not every model has one besides those of its chats.
+  return options.constraint(grammars(), {0});
 }
 
 void Worker::give_up() {

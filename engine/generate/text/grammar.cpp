@@ -42,7 +42,7 @@ std::shared_ptr<TokenConstraint> TextGrammars::json_schema(std::string_view sche
   return state_->constrain(grammar::Grammars::Format::JsonSchema, schema, end);
 }
 
-const TextGrammars& TextModel::grammars() const { return *state_->grammars; }
+TextGrammars TextModel::grammars() const { return *state_->grammars; }
 
 std::shared_ptr<TokenConstraint> TextModel::grammar(std::string_view gbnf, std::span<const std::int32_t> end) const {
   return grammars().grammar(gbnf, end);

@@ -172,7 +172,7 @@ class TextModel {
   /// for a model without a tokenizer.
   std::shared_ptr<TokenConstraint> grammar(std::string_view gbnf, std::span<const std::int32_t> end = {}) const;
   std::shared_ptr<TokenConstraint> json_schema(std::string_view schema, std::span<const std::int32_t> end = {}) const;
-  const TextGrammars& grammars() const;
+  TextGrammars grammars() const;
 
   /// Whether the model brings a chat template.
   bool has_chat() const;
