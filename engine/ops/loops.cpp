@@ -90,4 +90,12 @@ std::optional<std::size_t> axis_of(std::int64_t axis, std::size_t rank) {
   return static_cast<std::size_t>(axis < 0 ? axis + size : axis);
 }
 
+Sides sides_of(const Shape& shape, std::size_t axis) {
+  Sides sides;
+  for (std::size_t d = 0; d < shape.size(); ++d) {
+    if (d != axis) (d < axis ? sides.outer : sides.inner) *= shape[d];
+  }
+  return sides;
+}
+
 }  // namespace heed::ops

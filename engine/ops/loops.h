@@ -51,4 +51,11 @@ class LoopCounter {
 /// `axis` of a tensor of `rank` dimensions; negative ones count from the end. Nothing where there is none.
 std::optional<std::size_t> axis_of(std::int64_t axis, std::size_t rank);
 
+/// How many elements lie outside of an axis, and inside.
+struct Sides {
+  std::int64_t outer = 1;
+  std::int64_t inner = 1;
+};
+Sides sides_of(const Shape& shape, std::size_t axis);
+
 }  // namespace heed::ops

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "graph/integer.h"
+#include "ops/loops.h"
 #include "ops/op.h"
 #include "ops/strided.h"
 #include "plan/lowering.h"
@@ -15,20 +16,6 @@ namespace heed::ops {
 namespace {
 
 constexpr int kDepth = 3;  // dimensions along which a node is split at a time
-
-/// What lies outside of an axis, and inside.
-struct Sides {
-  std::int64_t outer = 1;
-  std::int64_t inner = 1;
-};
-
-Sides sides_of(const Shape& shape, std::size_t axis) {
-  Sides sides;
-  for (std::size_t d = 0; d < shape.size(); ++d) {
-    if (d != axis) (d < axis ? sides.outer : sides.inner) *= shape[d];
-  }
-  return sides;
-}
 
 /// A part of what is lowered, ready to be lowered itself.
 class Part {

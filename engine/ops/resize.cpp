@@ -41,19 +41,6 @@ std::vector<TensorType> infer(const InferContext& c) {
   return {{nearest ? type : DType::F32, resized_shape(c.node, c.input(0).shape, inputs)}};
 }
 
-struct Around {
-  std::int64_t outer = 1;
-  std::int64_t inner = 1;
-};
-
-Around around(const Shape& shape, std::size_t axis) {
-  Around a;
-  for (std::size_t d = 0; d < shape.size(); ++d) {
-    if (d != axis) (d < axis ? a.outer : a.inner) *= shape[d];
-  }
-  return a;
-}
-
 void reference(const ReferenceContext& c) {
   const ResizeInputs inputs = inputs_of([&](std::size_t i) { return c.has(i) ? c.inputs[i] : nullptr; });
   const double extrapolation = c.node.attributes.real("extrapolation_value", 0.0);
@@ -61,7 +48,7 @@ void reference(const ReferenceContext& c) {
   std::vector<double> x = c.in(0);
   for (const ResizeAxis& t : resize_tables(c.node, shape, inputs)) {
     if (!t.changes()) continue;
-    const Around a = around(shape, t.axis);
+    const Sides a = sides_of(shape, t.axis);
     std::vector<double> y;
     for (std::int64_t i = 0; i < a.outer * t.out * a.inner; ++i) {
       const std::int64_t o = i / a.inner % t.out;
@@ -100,7 +87,7 @@ void lower(Lowering& l) {
   const double extrapolation = l.attributes().real("extrapolation_value", 0.0);
   for (std::size_t i = 0; i < tables.size(); ++i) {
     const ResizeAxis& t = tables[i];
-    const Around a = around(shape, t.axis);
+    const Sides a = sides_of(shape, t.axis);
     shape[t.axis] = t.out;
     const auto count = static_cast<std::uint64_t>(element_count(shape));
     if (count > 0x7fffffffu) l.fail("more than 2^31 elements");
