@@ -26,11 +26,11 @@ Graph whole_vectors(const DeviceCaps& caps) { return pictures(channels_for(caps)
 Graph odd_rows(const DeviceCaps& caps) { return pictures(channels_for(caps), 27); }
 
 /// Kernels of 3x3 and 1x1 elements as most pictures' models have them, over a picture that fits any device.
-Graph convolutions(const DeviceCaps&) {
+Graph convolutions(const DeviceCaps& caps) {
   constexpr std::int64_t kChannels = 64;
-  constexpr std::int64_t kSize = 64;
+  const std::int64_t size = times_large_work(caps) ? 64 : 32;
   GraphBuilder builder("convolutions");
-  const ValueId x = builder.input("x", DType::F32, {1, kChannels, kSize, kSize});
+  const ValueId x = builder.input("x", DType::F32, {1, kChannels, size, size});
   const ValueId rows =
       builder.add("conv", "3x3", {x, builder.weight("w 3x3", DType::F32, {kChannels, kChannels, 3, 3})},
                   {{"pads", std::vector<std::int64_t>{1, 1, 1, 1}}});

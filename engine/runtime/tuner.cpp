@@ -17,8 +17,11 @@ namespace {
 
 constexpr std::uint32_t kVersion = 11;  // of the kernels that were measured
 constexpr int kRounds = 6;
+constexpr int kRuns = 2;          // of a round, by the host's clock
 constexpr int kClockRepeats = 3;  // of which the median counts
 constexpr double kWarmUp = 0.1;   // seconds
+// For the rounds of a candidate: on slow devices, whose runs are long, fewer say as much.
+constexpr double kEnough = 0.5;  // seconds
 constexpr std::uint32_t kMostSharedGroups = 1u << 16;
 constexpr std::uint32_t kMostConvSums = 512;
 constexpr std::size_t kVerdictWords = 19;  // of a verdict in the cache
@@ -59,7 +62,7 @@ class Probe {
       return sum;
     }
     const auto begin = Clock::now();
-    session_.run(executable, 2);
+    session_.run(executable, kRuns);
     return since(begin);
   }
 
@@ -74,6 +77,7 @@ class Probe {
   /// Whether a candidate is faster than what is known to be best; within the noise the plainer choice stays.
   bool faster(Executable& candidate, Executable& best) {
     seconds(candidate);  // the first run pays for page faults and clocks
+    const auto begin = Clock::now();
     // In turn, so that both see the same machine.
     double candidate_seconds = std::numeric_limits<double>::infinity();
     double best_seconds = candidate_seconds;
@@ -81,6 +85,7 @@ class Probe {
       best_seconds = std::min(best_seconds, seconds(best));
       candidate_seconds = std::min(candidate_seconds, seconds(candidate));
       if (candidate_seconds > 2 * best_seconds || best_seconds > 2 * candidate_seconds) break;
+      if (since(begin) > kEnough) break;
     }
     return candidate_seconds < 0.97 * best_seconds;
   }

@@ -4,6 +4,8 @@
 //   Row weight_row(row, row_units)   where a row is; weight_row_2 of the second matrix, see below
 //   Unit load_unit(row, unit)        fetches a unit and its scales
 //   vec4 unit_vector(u, j)           its j-th vec4, still to be multiplied by u.scale if UNIT_SCALED is defined
+// What depends on j or a unit's place is chosen with mix, not with ?:, which becomes a branch where an operand lies in memory:
+// SwiftShader's compiler takes twice as long for each of them in a kernel's loops, minutes for all.
 // With SCALES_APART defined before, scales do not come with their units but by load_scales(row, unit), if QUANTISED is
 // defined: those of SCALED_UNITS units from `unit` on; scale_unit(u, scales, unit) gives them to a unit. With
 // SECOND_WEIGHT defined as a binding before, that one and the next hold another matrix of the same type, in bands of BAND_2
@@ -138,8 +140,9 @@ Scales load_scales(Row row, uint unit) {
 float f16_value(uint bits) {
   const uint magnitude = bits & 0x7fffu;
   const uint exponent = magnitude < 0x7c00u ? 0x38000000u : 0x70000000u;  // infinity and NaN stay what they are
-  const float value = magnitude < 0x400u ? float(magnitude) * 5.9604644775390625e-8 : uintBitsToFloat((magnitude << 13) + exponent);
-  return (bits & 0x8000u) != 0 ? -value : value;
+  const float normal = uintBitsToFloat((magnitude << 13) + exponent);
+  const float value = mix(normal, float(magnitude) * 5.9604644775390625e-8, magnitude < 0x400u);
+  return mix(value, -value, (bits & 0x8000u) != 0);
 }
 vec2 f16_pair(uint word) { return vec2(f16_value(word), f16_value(word >> 16)); }
 
@@ -172,14 +175,14 @@ struct Unit { uvec4 low; uvec2 high; vec2 scale; vec2 minimum; };
 Unit load_bits(Row row, uint unit) {
   Unit u = Unit(load_word(row, unit / UNITS_OF_LOW), uvec2(0), vec2(0.0), vec2(0.0));
 #if UNITS_OF_LOW == 2
-  if (unit % 2 == 1) u.low.xy = u.low.zw;
+  u.low.xy = mix(u.low.xy, u.low.zw, bvec2(unit % 2 == 1));
 #endif
 #if UNITS_OF_HIGH > 0
   const uvec4 high = IN_PLANE(row, load_u32x4, words, row.high + unit / UNITS_OF_HIGH * BAND_OF(row));
 #if UNITS_OF_HIGH == 4
   u.high.x = high[unit % 4];
 #else
-  u.high = unit % 2 == 0 ? high.xy : high.zw;
+  u.high = mix(high.xy, high.zw, bvec2(unit % 2 == 1));
 #endif
 #endif
   return u;
@@ -202,7 +205,7 @@ void scale_unit(inout Unit u, Scales s, uint unit) {
 // {f16 scale, f16 minimum} of the block and 12 bytes of codes, see unpack_six_bits in engine/graph/quantised.cpp.
 void scale_unit(inout Unit u, Scales s, uint unit) {
   const uvec3 codes = s.word.yzw >> (unit % 4 * 8) & 255u;
-  const uvec2 code = unit % 8 < 4 ? codes.xy & 63u : uvec2(codes.z & 15u, codes.z >> 4) | codes.xy >> 6 << 4;
+  const uvec2 code = mix(codes.xy & 63u, uvec2(codes.z & 15u, codes.z >> 4) | codes.xy >> 6 << 4, bvec2(unit % 8 >= 4));
   const vec2 pair = f16_pair(s.word.x) * vec2(code);
   u.scale = pair.xx;
   u.minimum = pair.yy;
@@ -265,8 +268,8 @@ const uint UNIT_VECTORS = 2;
 struct Unit { uvec4 word; };
 Unit load_unit(Row row, uint unit) { return Unit(load_word(row, unit)); }
 vec4 unit_vector(Unit u, uint j) {
-  return j == 0 ? vec4(unpackHalf2x16(u.word.x), unpackHalf2x16(u.word.y))
-                : vec4(unpackHalf2x16(u.word.z), unpackHalf2x16(u.word.w));
+  const uvec2 pair = mix(u.word.xy, u.word.zw, bvec2(j > 0));
+  return vec4(unpackHalf2x16(pair.x), unpackHalf2x16(pair.y));
 }
 #endif
 
@@ -275,7 +278,7 @@ const uint UNIT_VECTORS = 2;
 struct Unit { uvec4 word; };
 Unit load_unit(Row row, uint unit) { return Unit(load_word(row, unit)); }
 vec4 unit_vector(Unit u, uint j) {
-  const uvec2 pair = j == 0 ? u.word.xy : u.word.zw;
+  const uvec2 pair = mix(u.word.xy, u.word.zw, bvec2(j > 0));
   return uintBitsToFloat(uvec4(pair.x << 16, pair.x & 0xffff0000u, pair.y << 16, pair.y & 0xffff0000u));
 }
 #endif
@@ -284,7 +287,7 @@ vec4 unit_vector(Unit u, uint j) {
 const uint UNIT_VECTORS = 4;
 // Without the scale: the caller sums a whole unit first and scales once.
 vec4 unit_vector(Unit u, uint j) {
-  const int bytes = int(j == 0 ? u.word.x : j == 1 ? u.word.y : j == 2 ? u.word.z : u.word.w);
+  const int bytes = int(u.word[j]);
   return vec4((ivec4(bytes) << ivec4(24, 16, 8, 0)) >> 24);
 }
 #endif
@@ -292,14 +295,12 @@ vec4 unit_vector(Unit u, uint j) {
 #if defined(QUANTISED) && !defined(WEIGHT_q8_0)
 // vec4 j of the 32 elements of a unit of 4, 1 or 2 bits each. Byte b of a word of 4 holds element b low and b + 16 high.
 uvec4 four_bits(uvec4 word, uint j) {
-  const uint k = j & 3u;
-  const uint bytes = k == 0 ? word.x : k == 1 ? word.y : k == 2 ? word.z : word.w;
-  const uint nibbles = (j < 4 ? bytes : bytes >> 4);
+  const uint nibbles = word[j & 3u] >> (j < 4 ? 0 : 4);
   return (uvec4(nibbles) >> uvec4(0, 8, 16, 24)) & 15u;
 }
 uvec4 one_bit(uint bits, uint j) { return (uvec4(bits >> (j * 4)) >> uvec4(0, 1, 2, 3)) & 1u; }
 uvec4 two_bits(uvec2 bits, uint j) {
-  return (uvec4((j < 4 ? bits.x : bits.y) >> ((j & 3u) * 8)) >> uvec4(0, 2, 4, 6)) & 3u;
+  return (uvec4(mix(bits.x, bits.y, j >= 4) >> ((j & 3u) * 8)) >> uvec4(0, 2, 4, 6)) & 3u;
 }
 #endif
 
@@ -333,8 +334,8 @@ vec4 numbers(Unit u, uint j) { return vec4(two_bits(u.low.xy, j)); }
 #endif
 // Products of scales and quants are exact but q6_k's, so that this is what the file decodes to, with or without an fma.
 vec4 unit_vector(Unit u, uint j) {
-  const float scale = j < 4 ? u.scale.x : u.scale.y;
-  const float minimum = j < 4 ? u.minimum.x : u.minimum.y;
+  const float scale = mix(u.scale.x, u.scale.y, j >= 4);
+  const float minimum = mix(u.minimum.x, u.minimum.y, j >= 4);
   return numbers(u, j) * scale - minimum;
 }
 #endif
