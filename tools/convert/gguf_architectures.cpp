@@ -146,7 +146,8 @@ constexpr GgufArchitecture kGgufArchitectures[] = {
     {.name = "olmo2", .norm_place = "post", .query_norm = "all", .read = add_olmo2},
     {.name = "phi3", .gate_in_up = true, .read = add_phi3},
     // llama.cpp normalises the weights of the chosen; the models, and transformers, weigh each among those near it. And
-    // its converter writes Phi-3's factor of longrope, where Phi-3.5-MoE's config.json has short_mscale and long_mscale.
+    // its converter writes Phi-3's factor of longrope, where Phi-3.5-MoE's config.json has short_mscale and
+    // long_mscale.
     {.name = "phimoe",
      .norm = "layer_norm",
      .epsilon_of_rms_norm = true,
