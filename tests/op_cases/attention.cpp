@@ -238,8 +238,6 @@ void add_f16_caches(std::vector<OpCase>& cases) {
   add({.rows = 13, .position = 12, .d = 128, .dv = 64, .softcap = 1.5, .mask = 3});
   add({.rows = 6, .position = 10, .mask = 2, .weights = true});
   add({.position = 10, .softcap = 1.5, .mask = 2});
-  // What would be one dispatch with a cache of f32.
-  add({.position = 5, .d = 32, .dv = 32, .rotary = "half", .projected = true, .norm = true, .out = 32});
   add({.rows = 70, .context = 80, .position = 7, .heads = 16, .kv_heads = 16, .d = 4, .dv = 4});
 
   // Numbers half way between two of f16, the smallest and the largest, and what is not there at all. Keys are not

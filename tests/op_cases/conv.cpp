@@ -176,6 +176,9 @@ void add_transposed(std::vector<OpCase>& cases) {
   add({0, 3, 4, 4}, {3, 2, 4, 4});
   add({1, 2, 0, 4}, {2, 2, 4, 4});
   add({1, 16, 8, 8}, {16, 8, 4, 4}, {{"strides", Sizes{2, 2}}, {"pads", Sizes{1, 1, 1, 1}}});
+  // One channel, as pictures in shades of grey have.
+  add({2, 6, 5, 8}, {6, 1, 4, 4}, {{"strides", Sizes{2, 2}}, {"pads", Sizes{1, 1, 1, 1}}, {"activation", "tanh"}});
+  add({1, 5, 6, 12}, {5, 1, 3, 3}, {{"pads", Sizes{1, 1, 1, 1}}}, false);
   add({1, 6, 24, 30}, {6, 20, 4, 4}, {{"strides", Sizes{2, 2}}, {"pads", Sizes{1, 1, 1, 1}}});
   add({2, 16, 8, 8}, {16, 3, 4, 4}, {{"strides", Sizes{2, 2}}, {"pads", Sizes{1, 1, 1, 1}}, {"activation", "tanh"}});
   add({3, 32, 1, 1}, {32, 20, 4, 4});

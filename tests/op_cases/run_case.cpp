@@ -219,7 +219,7 @@ std::vector<Variant> variants_of(const DeviceCaps& caps) {
   plain.row_lanes = plain.lanes;
   plain.max_groups = caps.max_workgroup_count[0];
   std::vector<Variant> variants = {{"storage", caps, plain}};
-  variants.reserve(64);  // references to them stay
+  variants.reserve(96);  // references to them stay
   const auto add = [&](std::string name) -> Variant& {
     variants.push_back({std::move(name), caps, plain});
     return variants.back();
@@ -297,6 +297,7 @@ std::vector<Variant> variants_of(const DeviceCaps& caps) {
   if (caps.max_texel_buffer_elements > 0) {
     Tuning& tiles = add("tiles of 64, texel").tuning;
     tiles.tile = 64;
+    tiles.tile_groups = 1000;
     tiles.texel = true;
     Tuning& bands = add("tiles of 32, rows a lane").tuning;  // whose weights lie in bands
     bands.tile = 32;
@@ -309,6 +310,18 @@ std::vector<Variant> variants_of(const DeviceCaps& caps) {
       matrices.tile_groups = tile == 64 ? 1000 : 0;
       matrices.cooperative = true;
       matrices.texel = tile == 64 && caps.max_texel_buffer_elements > 0;
+    }
+    if (caps.subgroup_arithmetic) {
+      Variant& plainly = add("tiles of 64, cooperative, no subgroups");
+      plainly.caps.subgroup_arithmetic = false;
+      plainly.tuning.tile = 64;
+      plainly.tuning.cooperative = true;
+      if (caps.max_texel_buffer_elements > 0) {
+        Variant& texel = add("tiles of 64, cooperative, texel, no subgroups");
+        texel.caps.subgroup_arithmetic = false;
+        texel.tuning = plainly.tuning;
+        texel.tuning.texel = true;
+      }
     }
   }
   add("3 workgroups").tuning.max_groups = 3;
@@ -403,10 +416,16 @@ std::vector<Variant> variants_of(const DeviceCaps& caps) {
     Tuning& own = add_small("small limits, 4 rows a lane, same by storage").tuning;
     own.lane_rows = own.same_storage = true;
   }
-  {
-    Variant& small = add("small bindings");
-    small.cut_bindings = true;
-    small.tuning.max_groups = 29;
+  for (const bool texel : {false, true}) {
+    for (const bool subgroups : {true, false}) {
+      if ((texel && caps.max_texel_buffer_elements == 0) || (!subgroups && !caps.subgroup_arithmetic)) continue;
+      Variant& small =
+          add(fmt::format("small bindings{}{}", texel ? ", texel" : "", subgroups ? "" : ", no subgroups"));
+      small.cut_bindings = true;
+      small.caps.subgroup_arithmetic = subgroups && caps.subgroup_arithmetic;
+      small.tuning.max_groups = 29;
+      small.tuning.texel = texel;
+    }
   }
   {
     // Pieces that begin where no binding may are copied.

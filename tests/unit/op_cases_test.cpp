@@ -56,6 +56,9 @@ std::optional<Device> open_device() {
 bool is_ever_asked_for(const std::string& key, const DeviceCaps& caps) {
   // Of the runtime itself, with which every submission ends, and of the probes of `heed conform`.
   if (key == "run_proof-storage" || key == "subgroup_probe-storage") return false;
+  // Multiplies by cooperative matrices, and what makes halves of x for it.
+  static const std::regex kCooperative("linear_(cooperative|halves)-.*");
+  if (caps.cooperative_sizes.empty() && std::regex_match(key, kCooperative)) return false;
   // A unit of 32 columns is more than lanes of narrow subgroups hold together.
   static const std::regex kWide("(linear_pair|attention_block)-.*-i?q[2-6].*-rows.*");
   static const std::regex kJoined("(linear_pair|attention_block)-.*-rows.*");
