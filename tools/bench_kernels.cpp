@@ -185,7 +185,7 @@ Measured measure(Gpu& gpu, const Problem& problem, int repeats) {
     if (std::ranges::find(result.kernels, time.kernel) == result.kernels.end()) result.kernels.push_back(time.kernel);
   }
   for (const Dispatch& d : executable->plan().dispatches) {
-    result.bytes += d.bytes + d.bytes_a_key * d.most_keys;
+    result.bytes += d.bytes + d.bytes_a_key * (d.most_keys - d.first_key);
     result.flops += d.flops + d.flops_a_key * (d.most_keys - d.fewest_keys);
   }
   const auto copies = static_cast<std::uint64_t>(problem.copies);

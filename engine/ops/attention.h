@@ -75,8 +75,9 @@ std::uint64_t attention_iterations(const AttentionSizes& sizes, bool vectors, st
 /// Bytes of shared memory that it uses.
 std::uint64_t attention_shared(const AttentionSizes& sizes, std::uint32_t lanes);
 /// Adds to a dispatch what it does for the keys: for each of them `products` multiplications a query and head. It reads
-/// them `passes` times.
-void count_keys(const AttentionSizes& sizes, std::int64_t products, Dispatch& dispatch, std::int64_t passes = 1);
+/// them `passes` times. The first of them is number `first_key` of a cache, of which the dispatch may have a piece.
+void count_keys(const AttentionSizes& sizes, std::int64_t products, Dispatch& dispatch, std::int64_t passes = 1,
+                std::int64_t first_key = 0);
 
 /// How attention_tiles.comp is cut; what a dispatch alone knows (cached, causal, masked, ..) is left 0.
 struct AttentionTiles {

@@ -265,7 +265,7 @@ bool lower_in_pieces(Lowering& l, const Sizes& s) {
                                                          .first = first == 0,
                                                          .last = first + step >= rows});
     d.groups = l.spread(static_cast<std::uint64_t>(s.heads * s.queries));
-    count_keys(part, s.d + s.dv, d);
+    count_keys(part, s.d + s.dv, d, 1, first);
     l.emit(std::move(d));
   }
   return true;

@@ -52,17 +52,21 @@ AttentionPush attention_push(const AttentionSizes& s) {
           .piece_keys = 0};
 }
 
-void count_keys(const AttentionSizes& s, std::int64_t products, Dispatch& d, std::int64_t passes) {
+void count_keys(const AttentionSizes& s, std::int64_t products, Dispatch& d, std::int64_t passes,
+                std::int64_t first_key) {
   const auto size = [](std::int64_t value) { return static_cast<std::uint64_t>(value); };
   const std::uint64_t each = saturating_product({2, size(s.queries), size(s.heads), size(products)});
-  const std::uint64_t sure = saturating_product({each, size(s.cached ? std::min(s.queries, s.length) : s.length)});
-  d.flops = saturating_sum(d.flops, sure);
+  const std::int64_t end = first_key + s.length;
+  // Of a cache those that the queries bring with them.
+  const std::int64_t fewest = s.cached ? std::clamp(s.queries, first_key, end) : end;
+  d.flops = saturating_sum(d.flops, saturating_product({each, size(fewest - first_key)}));
   if (!s.cached) return;
   d.flops_a_key = each;
   d.bytes_a_key = saturating_product(
       {size(passes), size(s.k_width() + s.v_width()), device_element_bytes(ValueKind::State, s.cache)});
-  d.fewest_keys = size(std::min(s.queries, s.length));
-  d.most_keys = size(s.length);
+  d.first_key = size(first_key);
+  d.fewest_keys = size(fewest);
+  d.most_keys = size(end);
 }
 
 double cached_as(DType cache, double value) {

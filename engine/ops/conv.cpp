@@ -232,7 +232,7 @@ void lower_plain(Lowering& l, const Convolution& c) {
                                                    .block = u32(epilogue.block),
                                                    .block_order = epilogue.order});
     d.groups = l.spread(ceil_div(count, lanes));
-    d.flops = channels == 0 ? 0 : c.flops() / channels * (end - first);
+    d.flops = c.flops(static_cast<std::int64_t>(end - first), w.taps());
     l.emit(std::move(d));
   }
 }
@@ -385,9 +385,9 @@ std::vector<Binding> epilogue_bindings(Lowering& l, const Binding& x) {
   return {l.read_or(2, View::F32, none), l.read_or(3, View::F32, none), l.write()};
 }
 
-std::uint64_t Convolution::flops() const {
+std::uint64_t Convolution::flops(std::int64_t of_channels, std::int64_t taps) const {
   const std::int64_t places = transposed ? window.in_count() : window.out_count();
-  return saturating_product({2, u64(batch), u64(groups), u64(channels), u64(outputs), u64(places), u64(window.taps())});
+  return saturating_product({2, u64(batch), u64(groups), u64(of_channels), u64(outputs), u64(places), u64(taps)});
 }
 
 extern const Op op_conv;

@@ -21,7 +21,9 @@ struct Convolution {
   std::int64_t outputs = 0;   // of a group
   bool transposed = false;  // w is [groups * channels, outputs, kernel..], else [groups * outputs, channels, kernel..]
 
-  std::uint64_t flops() const;
+  /// Of all taps, or of so many of them, and of so many of a group's channels.
+  std::uint64_t flops() const { return flops(channels, window.taps()); }
+  std::uint64_t flops(std::int64_t of_channels, std::int64_t taps) const;
 };
 
 /// What a convolution makes of its sums: an Activation, or leaky_relu, x below zero times `slope`.

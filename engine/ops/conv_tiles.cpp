@@ -408,8 +408,7 @@ void emit_phase(Lowering& l, const Convolution& c, const Phase& phase, const Lan
         .unfinished = end < channels,
     });
     d.groups = l.spread(static_cast<std::uint64_t>(ceil_div(count, std::int64_t{lanes})));
-    d.flops = saturating_product({2, u64(c.batch), u64(c.groups), u64(c.outputs), u64(phase.out[0]), u64(phase.out[1]),
-                                  u64(phase.out[2]), u64(end - first), u64(kernel[0] * kernel[1] * kernel[2])});
+    d.flops = c.flops(end - first, kernel[0] * kernel[1] * kernel[2]);
     l.emit(std::move(d));
   }
 }

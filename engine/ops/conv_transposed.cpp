@@ -113,7 +113,7 @@ bool lower_transposed(Lowering& l, const Convolution& c) {
         .block_order = 0,
     });
     d.groups = l.spread(static_cast<std::uint64_t>(ceil_div(count, std::int64_t{lanes})));
-    d.flops = c.flops() / static_cast<std::uint64_t>(c.channels) * static_cast<std::uint64_t>(end - first);
+    d.flops = c.flops(end - first, w.taps());
     l.emit(std::move(d));
   }
   return true;

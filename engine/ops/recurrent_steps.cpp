@@ -169,7 +169,8 @@ void emit_step(Lowering& l, const RecurrentLayer& layer, const RecurrentSizes& s
                                                         .function_g = function(1).number,
                                                         .function_h = function(2).number});
   dispatch.groups = l.spread(ceil_div(static_cast<std::uint64_t>(count), lanes));
-  dispatch.flops = saturating_product({2, u64(count), u64(layer.gates * s.width)});
+  const std::int64_t gates = cell == kGruGates ? 2 : cell == kGruState ? 1 : layer.gates;
+  dispatch.flops = saturating_product({2, u64(count), u64(gates * s.width)});
   l.emit(std::move(dispatch));
 }
 

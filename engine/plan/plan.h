@@ -66,10 +66,11 @@ struct Dispatch {
   bool barrier_before = false;  // waits for all earlier dispatches and sees their writes
   std::uint64_t flops = 0;  // for `heed bench` and for splitting submissions; of cached attention with an empty cache
   std::uint64_t bytes = 0;  // weights read, likewise; caches, whose length a plan does not know, are left out
-  // What each cached key adds. How many there are is known when it runs: from fewest_keys, which `flops` counts
-  // already, to most_keys, the whole cache.
+  // What each cached key adds, from first_key on. How many there are is known when it runs: from fewest_keys, which
+  // `flops` counts already, to most_keys, the end of the cache, or of the piece of it that is bound.
   std::uint64_t flops_a_key = 0;
   std::uint64_t bytes_a_key = 0;
+  std::uint64_t first_key = 0;
   std::uint64_t fewest_keys = 0;
   std::uint64_t most_keys = 0;
 

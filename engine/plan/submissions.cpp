@@ -15,10 +15,10 @@ struct Work {
 /// Flops and bytes of a dispatch when caches hold at most so many keys.
 Work work_with_keys(const Dispatch& dispatch, std::uint64_t keys) {
   Work work{dispatch.flops, dispatch.bytes};
-  const std::uint64_t filled = std::min(keys, dispatch.most_keys);
-  const std::uint64_t more = filled - std::min(filled, dispatch.fewest_keys);
+  const std::uint64_t end = std::max(std::min(keys, dispatch.most_keys), dispatch.first_key);
+  const std::uint64_t more = end - std::min(end, dispatch.fewest_keys);
   work.flops = saturating_sum(work.flops, saturating_product({more, dispatch.flops_a_key}));
-  work.bytes = saturating_sum(work.bytes, saturating_product({filled, dispatch.bytes_a_key}));
+  work.bytes = saturating_sum(work.bytes, saturating_product({end - dispatch.first_key, dispatch.bytes_a_key}));
   return work;
 }
 

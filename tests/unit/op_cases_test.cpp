@@ -111,6 +111,49 @@ TEST_CASE("every kernel that spreads its workgroups has a case in which they are
   }
 }
 
+TEST_CASE("every variant of a case counts the work of the plainest") {
+  DeviceCaps caps;
+  caps.type = DeviceType::Cpu;
+  caps.subgroup_size = 8;
+  caps.subgroup_arithmetic = caps.subgroup_shuffle = true;
+  caps.max_storage_buffers = 32;
+  caps.cooperative_sizes = {{8, 8, 8}};
+  // With full caches, and but for the sums of what was computed in parts.
+  const auto flops_of = [](const Plan& plan) {
+    std::uint64_t flops = 0;
+    for (const Dispatch& d : plan.dispatches) {
+      if (d.shader == "linear_parts" || d.shader == "reduce") continue;
+      flops += d.flops + d.flops_a_key * (d.most_keys - d.fewest_keys);
+    }
+    return static_cast<double>(flops);
+  };
+  const std::vector<Variant> variants = variants_of(caps);
+  std::set<std::string> counted;
+  for (const CaseFamily& family : all_families()) {
+    for (const OpCase& op_case : family.cases()) {
+      const double plainest = flops_of(plan_case(op_case, variants[0]));
+      if (plainest == 0.0) continue;
+      // Pieces of a transposed convolution share lines of x, and leave out some of which only padding comes.
+      const bool transposed = op_case.graph.nodes[0].op == "conv_transpose";
+      for (const Variant& variant : variants) {
+        const Plan plan = plan_case(op_case, variant);
+        const double flops = flops_of(plan);
+        // Shares of experts are rounded.
+        const bool shares = transposed && variant.cut_bindings;
+        const bool as_much = flops >= plainest * (shares ? 0.5 : 0.999) && flops <= plainest * (shares ? 2.0 : 1.001);
+        CHECK_MESSAGE(as_much, family.name, " ", op_case.name, " [", variant.name, "]: ", flops, " of ", plainest);
+        for (const Dispatch& dispatch : plan.dispatches) {
+          if (dispatch.flops > 0) counted.insert(dispatch.shader);
+        }
+      }
+    }
+  }
+  for (const char* shader : {"attention_pieces", "attention_tiles", "conv", "conv_plain", "conv_transpose",
+                             "linear_cooperative", "linear_pair", "linear_tiles", "matmul", "recurrent"}) {
+    CHECK_MESSAGE(counted.contains(shader), shader);
+  }
+}
+
 TEST_CASE("a weight larger than a device binds is cut into pieces that make the same product") {
   const std::optional<Device> device = open_device();
   if (!device) return;
