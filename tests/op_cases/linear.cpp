@@ -193,6 +193,12 @@ std::vector<OpCase> cases_linear() {
     cases.push_back(gated(DType::F16, 4, 36, 5, false, name, false));
   }
   cases.push_back(linear({.rows = 64, .columns = 36, .n = 70001, .activation = "relu"}));
+  // Sums long enough to be cut (Tuning::tile_groups), with all that is made of them then.
+  for (const DType dtype : {DType::F32, DType::F16, DType::Q4_0}) {
+    cases.push_back(linear(
+        {.dtype = dtype, .rows = 5, .columns = 1056, .n = 37, .bias = true, .residual = true, .activation = "silu"}));
+    cases.push_back(gated(dtype, 9, 2080, 20, true, "gelu", false));
+  }
   // A row of x with NaN, one with an infinity, one of zeros and one of denormals leave the others as they are.
   for (const std::int64_t rows : {1, 5, 9}) {
     for (const std::int64_t columns : {36, 45}) {
