@@ -21,6 +21,7 @@ const uint MASKED = 0;
 const uint CACHED = 1;
 const uint CAUSAL = 0;
 const uint OWN_POSITIONS = 0;
+const uint TABLED = 0;
 const uint LENGTHS = 0;
 const uint SCORE = 0;
 
@@ -49,9 +50,9 @@ WRITE_F32(18, y);
 #include "attention_pass.glsl"
 
 shared float projected[2 * Q_LENGTH * WIDTH + V_LENGTH];  // q, k and v of the head, not yet turned
-#define NEWEST_Q(head, e) projected[e]
-#define NEWEST_K(kv_head, e) projected[head_dim + (e)]
-#define NEWEST_V(kv_head, e) projected[2 * head_dim + (e)]
+#define NEWEST_Q(t, head, e) projected[e]
+#define NEWEST_K(t, kv_head, e) projected[head_dim + (e)]
+#define NEWEST_V(t, kv_head, e) projected[2 * head_dim + (e)]
 #include "attention_newest.glsl"
 #include "lanes.glsl"
 #include "second_product.glsl"
@@ -62,7 +63,7 @@ uint first_unit_2;  // of the head's columns of W2
 
 // The row of W that makes element i of `projected`.
 uint projection_row(uint head, uint i) {
-  const uint kv_head = head / (heads / kv_heads);
+  const uint kv_head = head / GROUP_HEADS;
   if (i < head_dim) return head * head_dim + i;
   if (i < 2 * head_dim) return k_first + kv_head * head_dim + i - head_dim;
   return v_first + kv_head * value_dim + i - 2 * head_dim;
@@ -153,7 +154,7 @@ void main() {
   project(head, 2 * head_dim + value_dim);
   barrier();
 
-  attend_step(head);
+  attend_step(0, head);
   const float attended_scale = total == 0.0 ? 0.0 : 1.0 / total;  // no key at all yields zeros
   for (uint s = 0; s < SLOTS; ++s) {
     const uint e = s * lanes + lane;

@@ -13,10 +13,10 @@
 
 namespace heed {
 
-Graph StepState::with_rows(const Graph& decode) {
+Graph StepState::with_rows(const Graph& decode, Rows rows) {
   GraphBuilder builder(decode);
   Graph& graph = builder.graph();
-  graph.name = decode.name + "+rows";
+  graph.name = decode.name + (rows == Rows::Apart ? "+rows" : "+pieces");
   const auto as_state = [&](const char* name) {
     const ValueId id = graph.find(name);
     if (id == kNoValue) return;
@@ -38,6 +38,7 @@ Graph StepState::with_rows(const Graph& decode) {
     for (const ValueId cache : caches) graph.value(cache).shape[0] = "places";
     node.inputs.resize(std::max(node.inputs.size(), std::size_t{ops::attention_input::kTable} + 1), kNoValue);
     node.inputs[ops::attention_input::kTable] = table;
+    if (rows == Rows::Apart) node.attributes.set("apart", std::int64_t{1});
   }
   validate(graph, ops::is_op);
   return std::move(builder).finish();

@@ -26,10 +26,13 @@ class StepState {
   /// on how many others there are.
   static constexpr std::int64_t kLeastRows = 4;
 
-  /// A decode graph whose rows are sequences of their own: what the step moves on is state, not input; attention finds
-  /// its keys by the table, and caches [context, ..] are [places, ..]. It has the dimensions that dims() binds. Throws
-  /// Error when the graph is none.
-  static Graph with_rows(const Graph& decode);
+  /// What the rows of a graph are: each a sequence of its own, or some a piece of one, which see each other's keys.
+  enum class Rows : std::uint8_t { Apart, Together };
+
+  /// A decode graph whose rows have positions and keys of their own: what the step moves on is state, not input;
+  /// attention finds its keys by the table, and caches [context, ..] are [places, ..]. It has the dimensions that
+  /// dims() binds. Throws Error when the graph is none.
+  static Graph with_rows(const Graph& decode, Rows rows = Rows::Apart);
 
   /// The state `parents` of such a graph, which only recurrent decoders read and every search sets.
   static ValueId parents(GraphBuilder& stepped);

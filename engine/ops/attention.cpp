@@ -16,10 +16,11 @@
 // with no key at all yields zeros.
 //
 // attributes: heads, kv_heads, scale, causal (query at p sees keys up to p), window (0, or how many keys up to its own
-// a query sees), softcap (0, or c in c tanh(score / c)). score: dot (the default, with scale 1/sqrt(d) where none is
-// given; 1 for the others), additive: sum of score_weight tanh(q + k) (Bahdanau et al. 2015, q and k projected before),
-// cosine: q k / max(|q| |k|, 1e-8), distance: -|q - k|. By fusion: packed (input 0 holds q, k, v side by side),
-// rotary_* (q and k are turned here).
+// a query sees), apart (with a table: no row sees the newest key of another, as those of sequences of their own do not;
+// it is not checked), softcap (0, or c in c tanh(score / c)). score: dot (the default, with scale 1/sqrt(d) where none
+// is given; 1 for the others), additive: sum of score_weight tanh(q + k) (Bahdanau et al. 2015, q and k projected
+// before), cosine: q k / max(|q| |k|, 1e-8), distance: -|q - k|. By fusion: packed (input 0 holds q, k, v side by
+// side), rotary_* (q and k are turned here).
 #include "ops/attention.h"
 
 #include <fmt/format.h>
@@ -91,8 +92,8 @@ void check_cache_types(const InferContext& c, const Sizes& s) {
 
 std::vector<TensorType> infer(const InferContext& c) {
   const Attributes& a = c.node.attributes;
-  c.expect_only(10, {"heads", "kv_heads", "scale", "causal", "window", "softcap", "score", "packed", "rotary_layout",
-                     "rotary_base", "rotary_dims", "rotary_freq_factors", "rotary_scale"});
+  c.expect_only(10, {"heads", "kv_heads", "scale", "causal", "window", "apart", "softcap", "score", "packed",
+                     "rotary_layout", "rotary_base", "rotary_dims", "rotary_freq_factors", "rotary_scale"});
   const bool cached = c.has(kCacheK) || c.has(kCacheV) || c.has(kPosition);
   const bool packed = a.integer("packed", 0) != 0;
   if (cached != (c.has(kCacheK) && c.has(kCacheV) && c.has(kPosition))) {
@@ -101,6 +102,7 @@ std::vector<TensorType> infer(const InferContext& c) {
   if (packed && !cached) c.fail("packed needs a cache");
   if (packed && (c.has(kK) || c.has(kV))) c.fail("packed has k and v in input 0, not beside it");
   if (c.has(kTable) && !cached) c.fail("a table needs a cache");
+  if (a.integer("apart", 0) != 0 && !c.has(kTable)) c.fail("rows that are apart need a table");
   if (c.has(kLengths) && cached) c.fail("lengths are of keys that are not in a cache");
   check_ranks(c, cached, packed);
   const std::int64_t heads = a.integer("heads");

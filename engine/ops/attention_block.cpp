@@ -181,7 +181,8 @@ void lower(Lowering& l) {
                                                       .band_2 = second[0].band,
                                                       .has_bias_2 = l.has(kBias2),
                                                       .has_residual = l.has(kResidual),
-                                                      .sharing = joined.sharing});
+                                                      .sharing = joined.sharing,
+                                                      .group_heads = u32(s.heads / s.kv_heads)});
   d.groups = {u32(s.heads), 1, 1};
   d.flops = saturating_sum(saturating_product({2, u64(w[0]), u64(w[1])}),
                            saturating_product({2, u64(width), u64(s.heads * s.dv)}));

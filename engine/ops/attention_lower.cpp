@@ -113,7 +113,18 @@ std::optional<Binding> prepare(Lowering& l, const Sizes& s, const CachePiece& pi
   return turned;
 }
 
-constexpr std::uint32_t kStepBindings = 11;  // of attention_step.comp
+// Of attention_step.comp, with keys that lie where a table says.
+constexpr std::uint32_t kStepBindings = 11;
+constexpr std::uint32_t kStepBindingsWithPlaces = kStepBindings + 1;
+
+/// Whether the step's kernels do it all in one dispatch: a single row, or rows of which none sees another's newest key.
+bool is_step(const Lowering& l, const Sizes& s) {
+  if (!l.has(kCacheK) || s.score != AttentionScore::Dot || l.wants_output(1)) return false;
+  if (has_own_positions(l)) {
+    return l.attributes().integer("apart", 0) != 0 && l.caps().max_storage_buffers >= kStepBindingsWithPlaces;
+  }
+  return s.queries == 1 && l.caps().max_storage_buffers >= kStepBindings;
+}
 
 /// How the kernels that go once over the keys (attention_pass.glsl) are cut: workgroups of `lanes` with a tile of
 /// scores in shared memory and enough slots of the value row for every lane.
@@ -290,8 +301,7 @@ void lower_attention(Lowering& l) {
   const bool own_positions = has_own_positions(l);
   if (cached && own_positions) l.check_indices(kPosition, "position", {s.length}, true);
   if (cached && !own_positions) l.check_indices(kPosition, "position", {s.positions()}, false);
-  const bool single_dispatch = cached && s.queries == 1 && !own_positions && s.score == AttentionScore::Dot &&
-                               !l.wants_output(1) && l.caps().max_storage_buffers >= kStepBindings;
+  const bool single_dispatch = is_step(l, s);
   std::optional<Binding> turned;
   if (cached && lower_in_pieces(l, s)) return;
   if (cached && !single_dispatch) turned = prepare(l, s, {0, l.input(kCacheK).shape[0]});
@@ -366,7 +376,9 @@ void lower_attention(Lowering& l) {
     d.bindings.push_back(rotary ? rotary->table(l, s.length) : q);
     d.bindings.push_back(write_k);
     d.bindings.push_back(write_v);
-    if (std::optional<KeyRuns> runs = KeyRuns::of(l, s)) {
+    std::optional<KeyRuns> runs;
+    if (!l.has(kTable)) runs = KeyRuns::of(l, s);
+    if (runs) {
       d.shader = "attention_split";
       d.variant = {cache_variant(s)};
       d.bindings.push_back(l.scratch("parts", runs->part_bytes));
@@ -380,12 +392,25 @@ void lower_attention(Lowering& l) {
     } else {
       const KeyTiles tiles = key_tiles(l, s, vectors);
       d.shader = "attention_step";
+      d.variant.emplace_back(l.has(kTable) ? "1" : "0");
+      // Of GPUs none: some run narrower subgroups than they say.
+      if (l.caps().type == DeviceType::Cpu && l.caps().subgroup_arithmetic && l.caps().subgroup_shuffle &&
+          tiles.lanes == l.caps().subgroup_size) {
+        d.variant[1] = "shuffle";
+      }
+      if (l.has(kTable)) {
+        d.bindings.push_back(l.read(kTable, View::I32));
+        push.piece_keys = u32(l.input(kCacheK).shape[0]);
+        d.push_constants = words_of(push);
+      }
       d.specialization = words_of(AttentionStepConstants{.lanes = tiles.lanes,
                                                          .masked = l.has(kMask),
                                                          .tile = tiles.tile,
                                                          .slots = tiles.slots,
                                                          .q_length = tiles.q_length,
-                                                         .half_split = rotary && rotary->half});
+                                                         .half_split = rotary && rotary->half,
+                                                         .heads = u32(s.heads),
+                                                         .group_heads = u32(s.heads / s.kv_heads)});
     }
   } else if (shared_tiles) {
     d.shader = "attention_tiles";

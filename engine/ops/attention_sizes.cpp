@@ -89,7 +89,8 @@ std::uint64_t attention_iterations(const AttentionSizes& s, bool vectors, std::u
 }
 
 std::uint64_t attention_shared(const AttentionSizes& s, std::uint32_t lanes) {
-  return (attention_tile(lanes) + lanes) * 4 + 2 * static_cast<std::uint64_t>(s.d) * 4;
+  // Scores and places of a tile, what lanes add up, and q and the newest key.
+  return (2 * attention_tile(lanes) + lanes) * 4 + 2 * static_cast<std::uint64_t>(s.d) * 4;
 }
 
 AttentionSizes AttentionSizes::from(const Attributes& a, const Shape& q, const Shape* k, const Shape* v,

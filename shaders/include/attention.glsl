@@ -39,8 +39,11 @@ READ_KEYS(2, values);
 READ_F32(3, mask);
 // Of the only memory's first query, or of each (OWN_POSITIONS); or the lengths of memories (LENGTHS).
 READ_I32(4, position);
+#ifdef PLACES_1
+READ_I32(11, places);
+#endif
 #ifdef ATTENTION_GENERAL
-READ_I32(6, table);
+READ_I32(6, places);
 READ_ELEMENTS(7, score_weight);
 #endif
 
@@ -86,8 +89,10 @@ float finish_score(float product, uint head, uint t, uint key) {
 
 // The row of `keys` and `values` where a key of the query of row t lies.
 uint key_place(uint t, uint key) {
+#if defined(ATTENTION_GENERAL) || defined(PLACES_1)
+  if (TABLED == 1) return uint(load_i32(places, key * rows + t));
+#endif
 #ifdef ATTENTION_GENERAL
-  if (TABLED == 1) return uint(load_i32(table, key * rows + t));
   return t / memory_rows * key_rows + key;
 #elif defined(KEY_PIECES)
   return key - piece_first;

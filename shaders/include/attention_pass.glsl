@@ -3,9 +3,18 @@
 // Include after attention.glsl, the constants TILE, SLOTS and Q_LENGTH, and `y`; fill q_shared and the sums before.
 #ifndef HEED_ATTENTION_PASS_GLSL
 #define HEED_ATTENTION_PASS_GLSL
+#extension GL_EXT_control_flow_attributes : require
 
 shared Element q_shared[Q_LENGTH];
 shared float weights[TILE];
+#if defined(ATTENTION_GENERAL) || defined(PLACES_1)
+shared uint tile_places[TILE];  // of the keys, looked up once
+#define KEPT_PLACE(i, t, key) (TABLED == 1 ? tile_places[i] : key_place(t, key))
+#define KEEP_PLACE(i, place) if (TABLED == 1) tile_places[i] = place
+#else
+#define KEPT_PLACE(i, t, key) key_place(t, key)
+#define KEEP_PLACE(i, place)
+#endif
 // Over the keys so far: the largest score, the sum of exp(score - largest), and of those times the value row.
 float largest;
 float total;
@@ -23,10 +32,12 @@ void attend(uvec2 range, uint head, uint t, uint kv_head) {
     const uint count = min(TILE, range.y - tile);
     float tile_largest = kMasked;
     for (uint i = lane; i < count; i += gl_WorkGroupSize.x) {
-      const uint base = (key_place(t, tile + i) * kv_heads + kv_head) * d;
+      const uint place = key_place(t, tile + i);
+      KEEP_PLACE(i, place);
+      const uint base = (place * kv_heads + kv_head) * d;
       Element product = Element(0.0);
       float k_squares = 0.0;
-      for (uint e = 0; e < d; ++e) {
+      [[unroll]] for (uint e = 0; e < Q_LENGTH; ++e) {
         const Element k = load_key(keys, base + e);
         product += score_term(q_shared[e], k, head * d + e);
         if (SCORE == kCosine) k_squares += dot(k, k);
@@ -49,11 +60,27 @@ void attend(uvec2 range, uint head, uint t, uint kv_head) {
     largest = new_largest;
     barrier();  // all weights of the tile are there
     for (uint s = 0; s < SLOTS; ++s) {
-      const uint e = s * gl_WorkGroupSize.x + lane;
+      uint e = s * gl_WorkGroupSize.x + lane;
+#ifdef SUBGROUP_shuffle
+      e = min(e, dv - 1);  // lanes behind the row hand on keys, too
+#else
       if (e >= dv) break;
+#endif
       Element sum = sums[s] * rescale;
-      for (uint i = 0; i < count; ++i) {
-        sum += weights[i] * load_key(values, (key_place(t, tile + i) * kv_heads + kv_head) * dv + e);
+      uint i = 0;
+#ifdef SUBGROUP_shuffle
+      // Lanes hold a key each and hand it on: what CPU drivers read from shared memory they read lane by lane.
+      const uint lanes = gl_WorkGroupSize.x;
+      for (; i + lanes <= count; i += lanes) {
+        const float own_weight = weights[i + lane];
+        const uint own_row = KEPT_PLACE(i + lane, t, tile + i + lane) * kv_heads + kv_head;
+        [[unroll]] for (uint j = 0; j < lanes; ++j) {
+          sum += subgroupShuffle(own_weight, j) * load_key(values, subgroupShuffle(own_row, j) * dv + e);
+        }
+      }
+#endif
+      for (; i < count; ++i) {
+        sum += weights[i] * load_key(values, (KEPT_PLACE(i, t, tile + i) * kv_heads + kv_head) * dv + e);
       }
       sums[s] = sum;
     }

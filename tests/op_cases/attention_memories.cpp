@@ -70,6 +70,7 @@ struct MemoryRows {
   std::int64_t positions = 12;        // that the table, or the cache, has
   std::int64_t heads = 2, kv_heads = 2, d = 8, dv = 8;
   bool table = true;
+  bool apart = false;  // no row sees another's newest key
   std::string rotary = "";
   bool projected = false;  // q, k and v are products, which fusion joins, and so is what reads the result
   std::string score = "dot";
@@ -104,6 +105,7 @@ OpCase rows(const MemoryRows& c) {
     how.set("rotary_base", 10000.0);
   }
   if (c.window > 0) how.set("window", c.window);
+  if (c.apart) how.set("apart", std::int64_t{1});
   OpCase result;
   std::vector<ValueId> inputs = {q,
                                  k,
@@ -133,14 +135,21 @@ OpCase rows(const MemoryRows& c) {
     // Entries that came from other rows, but for the newest, which each row has of its own.
     for (std::int64_t p = 0; p < c.positions; ++p) {
       for (std::int64_t r = 0; r < count; ++r) {
-        const bool newest = static_cast<double>(p) >= c.position[static_cast<std::size_t>(r)];
-        result.values["table"].push_back(static_cast<double>(p * count + (newest ? r : (r * 3 + p * 5) % count)));
+        const auto at = [&](std::int64_t row) { return c.position[static_cast<std::size_t>(row)]; };
+        const auto here = static_cast<double>(p);
+        std::int64_t from = here >= at(r) ? r : (r * 3 + p * 5) % count;
+        if (c.apart && at(from) == here) from = r;
+        result.values["table"].push_back(static_cast<double>(p * count + from));
       }
     }
   }
-  result.name = fmt::format("{} rows of {} positions, {}/{} heads of {}/{}, {}{}{}{}{}", count, c.positions, c.heads,
-                            c.kv_heads, c.d, c.dv, c.score, c.table ? ", table" : "", c.projected ? ", products" : "",
-                            c.rotary.empty() ? "" : ", rotary", c.weights ? ", weights" : "");
+  result.name =
+      fmt::format("{} rows of {} positions, {}/{} heads of {}/{}, {}{}{}{}{}", count, c.positions, c.heads, c.kv_heads,
+                  c.d, c.dv, c.score,
+                  c.apart   ? ", table, apart"
+                  : c.table ? ", table"
+                            : "",
+                  c.projected ? ", products" : "", c.rotary.empty() ? "" : ", rotary", c.weights ? ", weights" : "");
   if (c.window > 0) result.name += fmt::format(", window {}", c.window);
   result.name += fmt::format(", at {}", fmt::join(c.position, " "));
   if (c.mask > 0) result.name += fmt::format(", mask of {} dimensions", c.mask);
@@ -149,27 +158,31 @@ OpCase rows(const MemoryRows& c) {
   return result;
 }
 
+/// Rows of one cache; with places of their own; and those of which none sees another's newest key, too.
+constexpr struct { bool table, apart; } kKinds[] = {{false, false}, {true, false}, {true, true}};
+
 /// As below, with caches of f16.
 void add_f16_caches_of_rows(std::vector<OpCase>& cases) {
   const auto add = [&](MemoryRows c) {
     c.cache = DType::F16;
     cases.push_back(rows(c));
   };
-  for (const bool table : {false, true}) {
-    add({.position = {3, 7, 0, 11, -1}, .table = table, .weights = true});
-    add({.position = {-1, -1, 4, 5, 6, 7}, .table = table, .projected = true});
-    add({.position = {-1, 2, 9}, .table = table, .rotary = "half"});
+  for (const auto& [table, apart] : kKinds) {
+    add({.position = {3, 7, 0, 11, -1}, .table = table, .apart = apart, .weights = true});
+    add({.position = {-1, -1, 4, 5, 6, 7}, .table = table, .apart = apart, .projected = true});
+    add({.position = {-1, 2, 9}, .table = table, .apart = apart, .rotary = "half"});
     add({.position = {2, 9, 5, 1, 0, 7, 4, 3, 11, 10},
          .heads = 4,
          .kv_heads = 2,
          .d = 4,
          .dv = 12,
          .table = table,
+         .apart = apart,
          .rotary = "interleaved",
          .window = 3});
-    add({.position = {2, 9, 5}, .table = table, .mask = 3, .weights = true});
-    add({.position = {299, 128, 127, 0, -1}, .positions = 300, .table = table});
-    add({.position = {3, 7}, .table = table, .score = "additive"});
+    add({.position = {2, 9, 5}, .table = table, .apart = apart, .mask = 3, .weights = true});
+    add({.position = {299, 128, 127, 0, -1}, .positions = 300, .table = table, .apart = apart});
+    add({.position = {3, 7}, .table = table, .apart = apart, .score = "additive"});
   }
   add({.position = {6}, .rotary = "half"});
   std::vector<double> many;
@@ -235,27 +248,31 @@ std::vector<OpCase> cases_attention_memories() {
     cases.push_back(std::move(large));
   }
 
-  for (const bool table : {false, true}) {
+  for (const auto& [table, apart] : kKinds) {
     for (const std::int64_t d : {8, 6}) {
-      cases.push_back(rows({.position = {3, 7, 0, 11, -1}, .d = d, .dv = d, .table = table, .weights = d == 6}));
-      cases.push_back(rows({.position = {-1, -1, 4, 5, 6, 7}, .d = d, .dv = d, .table = table, .projected = true}));
-      cases.push_back(rows({.position = {-1, 2, 9}, .d = d, .dv = d, .table = table, .rotary = "half"}));
+      cases.push_back(
+          rows({.position = {3, 7, 0, 11, -1}, .d = d, .dv = d, .table = table, .apart = apart, .weights = d == 6}));
+      cases.push_back(
+          rows({.position = {-1, -1, 4, 5, 6, 7}, .d = d, .dv = d, .table = table, .apart = apart, .projected = true}));
+      cases.push_back(
+          rows({.position = {-1, 2, 9}, .d = d, .dv = d, .table = table, .apart = apart, .rotary = "half"}));
     }
-    cases.push_back(rows({.position = {-1, -1, -1, -1}, .table = table, .weights = true}));
+    cases.push_back(rows({.position = {-1, -1, -1, -1}, .table = table, .apart = apart, .weights = true}));
     cases.push_back(rows({.position = {2, 9, 5, 1, 0, 7, 4, 3, 11, 10},
                           .heads = 4,
                           .kv_heads = 2,
                           .d = 4,
                           .dv = 12,
                           .table = table,
+                          .apart = apart,
                           .rotary = "interleaved",
                           .window = 3}));
-    cases.push_back(rows({.position = {2, 9, 5}, .table = table, .mask = 2}));
-    cases.push_back(rows({.position = {2, 9, 5}, .table = table, .mask = 3, .weights = true}));
-    cases.push_back(rows({.position = {299, 128, 127, 0, -1}, .positions = 300, .table = table}));
-    cases.push_back(rows({.position = {3, 7}, .table = table, .score = "additive"}));
+    cases.push_back(rows({.position = {2, 9, 5}, .table = table, .apart = apart, .mask = 2}));
+    cases.push_back(rows({.position = {2, 9, 5}, .table = table, .apart = apart, .mask = 3, .weights = true}));
+    cases.push_back(rows({.position = {299, 128, 127, 0, -1}, .positions = 300, .table = table, .apart = apart}));
+    cases.push_back(rows({.position = {3, 7}, .table = table, .apart = apart, .score = "additive"}));
   }
-  cases.push_back(rows({.position = {6}, .rotary = "half"}));
+  for (const bool apart : {false, true}) cases.push_back(rows({.position = {6}, .apart = apart, .rotary = "half"}));
   cases.push_back(rows({.position = {0}}));
   // What is one dispatch without a table.
   cases.push_back(rows({.position = {6}, .projected = true}));

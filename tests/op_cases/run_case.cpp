@@ -236,8 +236,10 @@ std::vector<Variant> variants_of(const DeviceCaps& caps) {
   for (const std::uint32_t rows : {1u, 2u, 8u}) add(fmt::format("{} rows", rows)).tuning.rows = rows;
   for (const std::uint32_t lanes : {4u, 32u, 128u}) {
     if (lanes < caps.subgroup_size || lanes == plain.lanes || lanes > caps.max_workgroup_invocations) continue;
-    Tuning& wide = add(fmt::format("{} lanes", lanes)).tuning;
+    const bool texel = lanes == 128 && caps.max_texel_buffer_elements > 0;
+    Tuning& wide = add(fmt::format("{} lanes{}", lanes, texel ? ", texel" : "")).tuning;
     wide.lanes = wide.row_lanes = lanes;
+    wide.texel = texel;
   }
   {
     Variant& odd = add("3 lanes, no subgroups");  // a workgroup of no power of two

@@ -61,7 +61,8 @@ bool is_ever_asked_for(const std::string& key, const DeviceCaps& caps) {
   if (caps.cooperative_sizes.empty() && std::regex_match(key, kCooperative)) return false;
   // A unit of 32 columns is more than lanes of narrow subgroups hold together.
   static const std::regex kWide("(linear_pair|attention_block)-.*-i?q[2-6].*-rows.*");
-  static const std::regex kJoined("(linear_pair|attention_block)-.*-rows.*");
+  // Workgroups that are one subgroup.
+  static const std::regex kJoined("(linear_pair|attention_block)-.*-rows.*|attention_step-.*-shuffle-.*");
   if (caps.type != DeviceType::Cpu && std::regex_match(key, kJoined)) return false;
   return caps.subgroup_size >= 8 || !std::regex_match(key, kWide);
 }

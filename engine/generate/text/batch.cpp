@@ -45,6 +45,7 @@ TextBatch::TextBatch(Gpu& gpu, WeightStore& weights, const TextGraph& text, std:
       session_(gpu, weights),
       pool_(places > 0 ? pages_of(places) : checked_pages(slots, text.context)),
       places_(pool_.available() * PagePool::kPositions),
+      chunk_graph_(StepState::with_rows(text.graph, StepState::Rows::Together)),
       rows_graph_(StepState::with_rows(text.graph)),
       choice_states_(session_, text.vocabulary, std::max(padded_rows(slots), PagePool::kPositions)),
       seconds_a_step_(kSubmissionSeconds) {
@@ -119,12 +120,10 @@ std::vector<TextBatch::Made> TextBatch::advance() {
     if (reader == nullptr && sequence.reads_prompt()) reader = &sequence;
     any_goes = any_goes || sequence.goes();
   }
-  if (reader != nullptr && (stepped_last_ || !any_goes)) {
-    stepped_last_ = false;
-    read_chunk(*reader);
+  if (reader != nullptr && (reading_due_ > 0 || !any_goes)) {
+    reading_due_ -= read_chunk(*reader);
     return {};
   }
-  stepped_last_ = true;
   return any_goes ? step() : std::vector<Made>();
 }
 
@@ -134,7 +133,7 @@ void TextBatch::take_page(Sequence& sequence) {
   sequence.pages.push_back(pool_.take());
 }
 
-void TextBatch::read_chunk(Sequence& sequence) {
+double TextBatch::read_chunk(Sequence& sequence) {
   const auto chunk_of = [&](std::int64_t size) {
     return std::span(sequence.tokens)
         .subspan(static_cast<std::size_t>(sequence.cached), static_cast<std::size_t>(size));
@@ -151,7 +150,7 @@ void TextBatch::read_chunk(Sequence& sequence) {
     sequence.cached += count;
     shared_tokens_ += count;
   }
-  if (count == 0) return;
+  if (count == 0) return 0;
   take_page(sequence);
   const std::int64_t rows = padded_rows(count);
   std::vector<std::int32_t> tokens(static_cast<std::size_t>(rows), 0);
@@ -162,15 +161,22 @@ void TextBatch::read_chunk(Sequence& sequence) {
     position[static_cast<std::size_t>(row)] = static_cast<std::int32_t>(sequence.cached + row);
     of_row[static_cast<std::size_t>(row)] = &sequence;
   }
-  Executable& run = executable(rows_graph_, rows, 0);
+  Executable& chunk = executable(chunk_graph_, rows, 0);
   write("tokens", tokens);
   write("position", position);
   write_table(of_row, sequence.cached + count);
-  session_.run(run);
+  const double seconds = run(chunk, 1);
   if (count == PagePool::kPositions) {
     sequence.content = pool_.publish(sequence.pages.back(), sequence.content, chunk_of(count));
   }
   sequence.cached += count;
+  return seconds;
+}
+
+double TextBatch::run(Executable& executable, int repeats) {
+  const auto begin = std::chrono::steady_clock::now();
+  session_.run(executable, repeats);
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
 }
 
 void TextBatch::write_table(const std::vector<const Sequence*>& rows, std::int64_t positions) {
@@ -250,7 +256,7 @@ std::vector<TextBatch::Made> TextBatch::step() {
     }
   }
   const Bindings choice_dims = choice_states_.reserve(mode, choices);
-  Executable& run =
+  Executable& stepping =
       executable(step_graph(mode), static_cast<std::int64_t>(rows), static_cast<std::int64_t>(rows), choice_dims);
   write("tokens", tokens);
   write("position", position);
@@ -268,9 +274,8 @@ std::vector<TextBatch::Made> TextBatch::step() {
     }
     write("search.history", history);
   }
-  const auto begin = std::chrono::steady_clock::now();
-  session_.run(run, steps);
-  seconds_a_step_ = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count() / steps;
+  reading_due_ = run(stepping, steps);
+  seconds_a_step_ = reading_due_ / steps;
   take_made(going, rows, steps, made);
   return made;
 }

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "generate/sampling.h"
+#include "generate/submission_length.h"
 #include "generate/text/graph.h"
 #include "generate/text/pages.h"
 #include "heed/text.h"
@@ -50,9 +51,10 @@ class TextBatch {
            std::uint32_t drawn = 0);
   /// Lets it go, in the midst of a prompt too: its pages are free at once.
   void remove(std::int64_t id);
-  /// One submission: a chunk of a prompt, or some steps of all whose prompts are read. A sequence that has no room for
-  /// more gets nothing, until it is removed. While a sequence with a constraint is among them each makes one token: the
-  /// constraint must have accepted it before the next call.
+  /// One submission: a chunk of a prompt, or some steps of all whose prompts are read. Prompts are read for as long as
+  /// the steps before took, and a chunk at least: many short ones begin at once, and long ones hold nobody up. A
+  /// sequence that has no room for more gets nothing, until it is removed. While a sequence with a constraint is among
+  /// them each makes one token: the constraint must have accepted it before the next call.
   std::vector<Made> advance();
 
   std::size_t size() const { return sequences_.size(); }
@@ -87,7 +89,10 @@ class TextBatch {
 
   /// Tokens that a sequence may have.
   std::int64_t most_tokens(std::int64_t prompt, std::int64_t max_tokens) const;
-  void read_chunk(Sequence& sequence);
+  /// Returns the seconds that it took.
+  double read_chunk(Sequence& sequence);
+  /// The same of running something.
+  double run(Executable& executable, int repeats);
   std::vector<Made> step();
   /// What constraints let come in the rows of a step, ops::mask_words() words each. A sequence whose constraint fails
   /// is broken, and says why.
@@ -108,14 +113,15 @@ class TextBatch {
   Session session_;
   PagePool pool_;
   const std::int64_t places_;
-  Graph rows_graph_;  // without a choice
+  Graph chunk_graph_;  // of a piece of a prompt
+  Graph rows_graph_;   // of a step, without a choice
   ChoiceStates choice_states_;
   std::vector<std::pair<ChoiceMode, Graph>> step_graphs_;
   std::map<std::int64_t, Sequence> sequences_;  // by id
   std::vector<std::int64_t> arrivals_;          // ids, first come first
   std::int64_t shared_tokens_ = 0;
   double seconds_a_step_;
-  bool stepped_last_ = true;  // the other kind of submission has its turn
+  double reading_due_ = kSubmissionSeconds;  // seconds that prompts are read before the next step
 };
 
 }  // namespace heed

@@ -16,6 +16,7 @@ SPECIALIZATION_CONSTANTS(AttentionBlockConstants)
   CONSTANT(11, has_bias_2, HAS_BIAS_2, 0)
   CONSTANT(12, has_residual, HAS_RESIDUAL, 0)
   CONSTANT(13, sharing, SHARING, 8)  // lanes that have a row together (shared_rows.glsl)
+  CONSTANT(14, group_heads, GROUP_HEADS, 1)  // that share keys
 END_SPECIALIZATION
 
 #endif

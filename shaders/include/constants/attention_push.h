@@ -23,8 +23,10 @@ PUSH_CONSTANTS(AttentionPush)
   uint dims;              // turned elements of a head, 0 for none
   // attention_split.comp alone:
   uint runs;  // workgroups that share a head's keys
-  // attention_pieces.comp alone:
-  uint piece_first, piece_keys;  // the keys that are bound, of all key_rows
+  // attention_pieces.comp alone: the first key that is bound, of all key_rows
+  uint piece_first;
+  // and how many are; attention_step.comp: rows of a cache, for keys that lie where a table says
+  uint piece_keys;
 #ifdef __cplusplus
 END_CONSTANTS
 PUSH_CONSTANTS(AttentionBlockPush)

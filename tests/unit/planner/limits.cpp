@@ -256,6 +256,40 @@ TEST_CASE("attention of one row is done in one dispatch where the device binds e
       message);
 }
 
+TEST_CASE("attention of rows of which none sees another's newest key is done in one dispatch, too") {
+  GraphBuilder b("g");
+  const ValueId q = b.input("q", DType::F32, {4, 8});
+  const ValueId k = b.input("k", DType::F32, {4, 8});
+  const ValueId v = b.input("v", DType::F32, {4, 8});
+  const ValueId position = b.state("position", DType::I32, {4});
+  const ValueId cache_k = b.state("cache.k", DType::F32, {64, 8});
+  const ValueId cache_v = b.state("cache.v", DType::F32, {64, 8});
+  const ValueId table = b.state("table", DType::I32, {16, 4});
+  const std::int64_t one = 1;
+  b.output(b.add("attention", "attend", {q, k, v, kNoValue, cache_k, cache_v, position, kNoValue, table},
+                 {{"heads", std::int64_t{2}}, {"apart", one}}),
+           "y");
+  const Graph graph = std::move(b).finish();
+  DeviceCaps caps;
+  caps.max_storage_buffers = 12;
+  const auto attention_of = [&](const Graph& of) {
+    std::vector<std::string> shaders;
+    const Plan plan = make_plan(of, {}, caps, {.attention_groups = 640});
+    check_limits(plan, caps);
+    for (const Dispatch& dispatch : plan.dispatches) {
+      if (dispatch.shader.starts_with("attention")) shaders.push_back(dispatch.shader);
+    }
+    return shaders;
+  };
+  CHECK(attention_of(graph) == std::vector<std::string>{"attention_step"});
+  Graph together = graph;
+  together.nodes[0].attributes.set("apart", std::int64_t{0});
+  const std::vector<std::string> both = {"attention_prepare", "attention"};
+  CHECK(attention_of(together) == both);
+  caps.max_storage_buffers = 11;
+  CHECK(attention_of(graph) == both);
+}
+
 TEST_CASE("lanes get rows of their own where tuned so, fewer for narrow outputs, none where loops are too short") {
   DeviceCaps caps;
   Tuning tuning;
