@@ -20,7 +20,7 @@ namespace heed {
 namespace {
 
 constexpr std::uint32_t kPoison = 0x7fc0dead;  // a quiet NaN that nobody computes
-constexpr int kRuns = 4;                       // of the nudged reference
+constexpr int kNudgedRuns = 4;                 // of the reference
 constexpr double kDeviations = 16.0;           // of those runs that a device may stray
 /// Four runs may miss an element by chance, so neighbours share what was seen.
 constexpr std::size_t kNeighbours = 16;
@@ -87,7 +87,7 @@ class Strays {
       }
     }
     const bool changes_states = std::ranges::find(updated, true) != updated.end();
-    for (int run = 0; run < kRuns; ++run) {
+    for (int run = 0; run < kNudgedRuns; ++run) {
       const std::uint64_t key = 0x5eed + static_cast<std::uint64_t>(run);
       run_nudged(context, {}, key);
       // What a state held before is the same here and there.
@@ -152,7 +152,7 @@ class Strays {
       for (std::size_t i = first; i < end; ++i) most = std::max(most, squares[i]);
       if (state && most == 0.0) continue;
       for (std::size_t i = first; i < end; ++i) {
-        squares[i] = kDeviations * (std::sqrt(most / kRuns) + kUnitRoundoff * std::abs(exact->data[i]));
+        squares[i] = kDeviations * (std::sqrt(most / kNudgedRuns) + kUnitRoundoff * std::abs(exact->data[i]));
       }
     }
   }
