@@ -1,6 +1,9 @@
 // heed serve: models over HTTP, with the interfaces that clients of OpenAI and LibreTranslate know.
 #include <fmt/format.h>
 #include <sys/resource.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 
 #include <algorithm>
 #include <atomic>
@@ -70,7 +73,17 @@ void allow_open_files(std::size_t count) {
   ::setrlimit(RLIMIT_NOFILE, &limit);
 }
 
+/// Gives memory of large bodies back to the system when they are gone. glibc would learn from the first one to take the
+/// next from the heap of the thread that reads it, and keep it there: 24 MB, eight times as often as there are cores.
+void give_back_large_memory() {
+#ifdef __GLIBC__
+  ::mallopt(M_MMAP_THRESHOLD, 1 << 20);
+  ::mallopt(M_TRIM_THRESHOLD, 2 << 20);
+#endif
+}
+
 int run_serve(const ServeArguments& arguments) {
+  give_back_large_memory();
   HttpOptions http = arguments.http;
   http.api_key = api_key(arguments.key_file);
   const bool local = is_loopback(http.host);
