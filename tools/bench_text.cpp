@@ -126,7 +126,8 @@ int bench_text(const ModelFile& file, const BenchArguments& arguments, Clock::ti
   report.line_of_memory();
   std::string profile;
   if (arguments.profile) {
-    profile += profile_table(model.profile(1), "a step");
+    profile += profile_table(model.profile(1, arguments.depth),
+                             arguments.depth > 0 ? fmt::format("a step after {} tokens", arguments.depth) : "a step");
     profile += profile_table(model.profile(arguments.prompt_tokens), "the last run of the prompt");
   }
   report.write(profile);

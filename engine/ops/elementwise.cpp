@@ -185,6 +185,13 @@ std::vector<PartAxis> parts(const Lowering& l) {
   return parts_along(l, 3, [](std::size_t) { return false; });
 }
 
+/// Whether few enough loops go over those three operands, each behind what broadcasts it.
+bool fits_loops(const Shape& y, const Shape& a, const Shape& b, const Shape& c) {
+  Loops loops = loops_of(y, a, &b, &c);
+  loops.merge();
+  return loops.count() <= kLoops;
+}
+
 /// add and mul of what another function makes for them alone go into that.
 void fuse_then(const FusionContext& context) {
   Graph& graph = context.graph;
@@ -206,6 +213,11 @@ void fuse_then(const FusionContext& context) {
       if (!is_floating(type_of(reader.inputs[1 - operand]).dtype)) continue;
       const Node& node = graph.nodes[maker->second];
       if (node.attributes.has("then") || !can_move(graph, maker->second, i)) continue;
+      const auto shape_of = [&](ValueId value) -> const Shape& { return type_of(value).shape; };
+      if (!fits_loops(shape_of(id), shape_of(node.inputs.front()), shape_of(node.inputs.back()),
+                      shape_of(reader.inputs[1 - operand]))) {
+        continue;
+      }
       if (at && *at > maker->second) continue;  // of two the later
       at = maker->second;
       other = reader.inputs[1 - operand];

@@ -287,8 +287,8 @@ std::uint64_t TextModel::bytes_per_token() {
 std::size_t TextModel::dispatches_per_token() {
   return state_->with_session([](TextSession& session) { return session.decode_plan().dispatches.size(); });
 }
-std::vector<DispatchTime> TextModel::profile(std::int64_t tokens) {
-  return state_->with_session([&](TextSession& session) { return session.profile(tokens); });
+std::vector<DispatchTime> TextModel::profile(std::int64_t tokens, std::int64_t depth) {
+  return state_->with_session([&](TextSession& session) { return session.profile(tokens, depth); });
 }
 
 }  // namespace heed

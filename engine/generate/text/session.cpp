@@ -267,17 +267,17 @@ std::vector<float> TextSession::logits(const std::vector<std::int32_t>& tokens) 
   return logits;
 }
 
-std::vector<DispatchTime> TextSession::profile(std::int64_t tokens) {
+std::vector<DispatchTime> TextSession::profile(std::int64_t tokens, std::int64_t depth) {
   constexpr int kRepeats = 9;
-  if (tokens < 1 || tokens > text_.context) {
-    throw Error(fmt::format("{} tokens cannot be profiled in a context of {}", tokens, text_.context));
+  if (tokens < 1 || depth < 0 || depth > text_.context || tokens > text_.context - depth) {
+    throw Error(fmt::format("{} tokens behind {} cannot be profiled in a context of {}", tokens, depth, text_.context));
   }
   measure_greedy();
   cached_.clear();
   const PromptRun last = prompt_runs(0, tokens).back();
   const std::vector<std::int32_t> chunk(static_cast<std::size_t>(last.size), 0);
-  Executable& step = executable(tokens, last.size, 1, true);
-  return session_.time_dispatches(step, kRepeats, [&] { feed(chunk, last.begin); });
+  Executable& step = executable(depth + tokens, last.size, 1, true);
+  return session_.time_dispatches(step, kRepeats, [&] { feed(chunk, depth + last.begin); });
 }
 
 void TextSession::measure_greedy() {

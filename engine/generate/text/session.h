@@ -70,7 +70,7 @@ class TextSession {
                                         const std::function<bool()>& cancelled);
 
   /// What TextModel::profile says.
-  std::vector<DispatchTime> profile(std::int64_t tokens);
+  std::vector<DispatchTime> profile(std::int64_t tokens, std::int64_t depth);
 
   /// The plan of a greedy decode step at the beginning of a sequence.
   const Plan& decode_plan();

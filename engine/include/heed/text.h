@@ -215,9 +215,9 @@ class TextModel {
   /// For bench: bytes of weights that one decode step reads, and its dispatches.
   std::uint64_t bytes_per_token();
   std::size_t dispatches_per_token();
-  /// For bench: the dispatches of the last run of a prompt of `tokens` tokens, or of a greedy step for 1, each waited
-  /// for by the next. Throws Error when the device has no clock. Ends the current sequence.
-  std::vector<DispatchTime> profile(std::int64_t tokens);
+  /// For bench: the dispatches of the last run of a prompt of `tokens` tokens, or of a greedy step for 1, behind `depth`
+  /// others, each waited for by the next. Throws Error when the device has no clock. Ends the current sequence.
+  std::vector<DispatchTime> profile(std::int64_t tokens, std::int64_t depth = 0);
 
  private:
   friend class TextQueue;

@@ -1,6 +1,7 @@
 // Functions of functions in one dispatch, and attention between the places of a picture.
 #include <fmt/format.h>
 
+#include "planner/make_plan.h"
 #include "tests/unit/large_gpu.h"
 #include "tests/unit/planner/fused.h"
 
@@ -49,6 +50,16 @@ TEST_CASE("functions whose result is broadcast, of other types, or wanted itself
   const ValueId two = three.add("mul", "second", {three.add("exp", "first", {x}), x});
   three.output(three.add("add", "third", {two, x}), "y");
   CHECK(fused(std::move(three).finish()).nodes.size() == 2);
+}
+
+TEST_CASE("functions that need more loops together than a kernel has stay apart") {
+  GraphBuilder b("g");
+  const ValueId x = b.input("x", DType::F32, {2, 2, 2, 2, 2, 2, 2, 2});
+  const ValueId made = b.add("mul", "first", {x, b.input("z", DType::F32, {2, 1, 2, 1, 2, 2, 2, 2})});
+  b.output(b.add("add", "then", {made, b.input("c", DType::F32, {2, 2, 2, 2, 1, 2, 1, 2})}), "y");
+  const Graph graph = fused(std::move(b).finish());
+  CHECK(graph.nodes.size() == 2);
+  CHECK(make_plan(graph, {}, {}, {}).dispatches.size() == 2);
 }
 
 TEST_CASE("a linear layer takes the activation behind a reshape of what it makes, and no sum goes lost") {
