@@ -2,8 +2,8 @@
 // variant ACCESS: storage texel
 // variant VECTOR: 4 1
 // variant SUBGROUP: 1 0 shuffle
-// variant KV: f32 f16
 // variant PLACES: 0 1
+// variant KV: f32 f16
 // without VECTOR_1 SUBGROUP_.* KV_f16: caches of f16 have heads of whole vec4s
 //
 // attention_prepare.comp and attention.comp in one for query rows of which none sees the newest key of another: one row of

@@ -392,7 +392,7 @@ void lower_attention(Lowering& l) {
     } else {
       const KeyTiles tiles = key_tiles(l, s, vectors);
       d.shader = "attention_step";
-      d.variant.emplace_back(l.has(kTable) ? "1" : "0");
+      d.variant.insert(d.variant.begin() + 2, l.has(kTable) ? "1" : "0");
       // Of GPUs none: some run narrower subgroups than they say.
       if (l.caps().type == DeviceType::Cpu && l.caps().subgroup_arithmetic && l.caps().subgroup_shuffle &&
           tiles.lanes == l.caps().subgroup_size) {
