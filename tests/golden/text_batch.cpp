@@ -91,6 +91,11 @@ TEST_CASE("batch: a sequence says the same alone and among others, whenever it c
   TextBatch narrow(device().gpu(), session.weights(), session.text(), 16, 512);
   CHECK(run(narrow, requests, 16) == expected);
   CHECK(narrow.available_pages() == 512 / PagePool::kPositions);
+  // More places each time that these do not suffice, in the midst of texts.
+  TextBatch growing(device().gpu(), session.weights(), session.text(), 16, 0, 256);
+  CHECK(growing.available_pages() == 256 / PagePool::kPositions);
+  CHECK(run(growing, requests, 16) == expected);
+  CHECK(growing.available_pages() > 512 / PagePool::kPositions);
 }
 
 TEST_CASE("batch: nor does it depend on the others with windows, experts, learned positions and slopes") {

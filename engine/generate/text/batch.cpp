@@ -37,19 +37,42 @@ std::int64_t checked_pages(std::int64_t slots, std::int64_t context) {
   return slots * pages_of(context);
 }
 
+/// Bytes of `places` rows of each cache of a graph whose rows have places of their own, by name.
+std::map<std::string, std::uint64_t> cache_sizes(const Graph& rows, std::int64_t places) {
+  std::map<std::string, std::uint64_t> sizes;
+  for (const Value& value : rows.values) {
+    if (value.kind != ValueKind::State || value.shape.empty() || value.shape[0].name != "places") continue;
+    const std::int64_t elements = element_count(bind(value.shape, {{"places", places}}));
+    sizes[value.name] = saturating_product({u64(elements), device_element_bytes(value.kind, value.dtype)});
+  }
+  return sizes;
+}
+
 }  // namespace
 
-TextBatch::TextBatch(Gpu& gpu, WeightStore& weights, const TextGraph& text, std::int64_t slots, std::int64_t places)
+TextBatch::TextBatch(Gpu& gpu, WeightStore& weights, const TextGraph& text, std::int64_t slots, std::int64_t places,
+                     std::int64_t first_places)
     : text_(text),
       slots_(slots),
       session_(gpu, weights),
-      pool_(places > 0 ? pages_of(places) : checked_pages(slots, text.context)),
-      places_(pool_.available() * PagePool::kPositions),
+      pool_(0),
+      most_places_((places > 0 ? pages_of(places) : checked_pages(slots, text.context)) * PagePool::kPositions),
+      places_(0),
       chunk_graph_(StepState::with_rows(text.graph, StepState::Rows::Together)),
       rows_graph_(StepState::with_rows(text.graph)),
       choice_states_(session_, text.vocabulary, std::max(padded_rows(slots), PagePool::kPositions)),
       seconds_a_step_(kSubmissionSeconds) {
   assert(slots > 0);
+  // A cache is bound as a whole.
+  for (const auto& [name, bytes] : cache_sizes(rows_graph_, PagePool::kPositions)) {
+    const std::uint64_t range = std::min(gpu.caps().max_storage_buffer_range, gpu.caps().max_memory_allocation);
+    const std::uint64_t pages = std::max<std::uint64_t>(1, range / std::max<std::uint64_t>(1, bytes));
+    if (pages < u64(most_places_ / PagePool::kPositions)) {
+      most_places_ = static_cast<std::int64_t>(pages) * PagePool::kPositions;
+    }
+  }
+  places_ = std::min(pages_of(first_places) * PagePool::kPositions, most_places_);
+  pool_.add(places_ / PagePool::kPositions);
   const std::int64_t rows = std::max(padded_rows(slots), PagePool::kPositions);
   const std::uint64_t words = saturating_product({u64(text_.context), u64(rows), 4});
   for (const char* name : {"tokens", "position", "parents", "search.sums"}) session_.reserve(name, u64(rows) * 4);
@@ -74,9 +97,9 @@ void TextBatch::check(const std::vector<std::int32_t>& prompt, const TokenChoice
   const auto count = static_cast<std::int64_t>(prompt.size());
   const std::int64_t most = most_tokens(count, max_tokens);
   const std::int64_t needed = pages_of(most - 1) * PagePool::kPositions;  // the last token is not fed
-  if (needed > places_) {
+  if (needed > most_places_) {
     throw Error(fmt::format("a prompt of {} tokens and {} new ones need {} places, but all sequences together have {}",
-                            count, most - count, needed, places_));
+                            count, most - count, needed, most_places_));
   }
 }
 
@@ -91,7 +114,10 @@ bool TextBatch::add(std::int64_t id, const std::vector<std::int32_t>& prompt, co
   sequence.choice = choice;
   sequence.drawn = drawn;
   sequence.set_aside = pages_of(sequence.most - 1);  // the last token is not fed
-  if (static_cast<std::int64_t>(size()) == slots_ || !pool_.set_aside(sequence.set_aside)) return false;
+  if (static_cast<std::int64_t>(size()) == slots_) return false;
+  while (!pool_.set_aside(sequence.set_aside)) {
+    if (!grow()) return false;
+  }
   sequences_.emplace(id, std::move(sequence));
   arrivals_.push_back(id);
   return true;
@@ -125,6 +151,24 @@ std::vector<TextBatch::Made> TextBatch::advance() {
     return {};
   }
   return any_goes ? step() : std::vector<Made>();
+}
+
+bool TextBatch::grow() {
+  if (places_ == most_places_) return false;
+  const std::int64_t places = places_ < most_places_ - places_ ? 2 * places_ : most_places_;
+  try {
+    session_.grow(cache_sizes(rows_graph_, places), fmt::format("room for {} tokens of all texts", places));
+  } catch (const DeviceLost&) {
+    throw;
+  } catch (const Error&) {
+    // Others give theirs back; without others waiting would be in vain.
+    most_places_ = places_;
+    if (sequences_.empty()) throw;
+    return false;
+  }
+  pool_.add((places - places_) / PagePool::kPositions);
+  places_ = places;
+  return true;
 }
 
 void TextBatch::take_page(Sequence& sequence) {

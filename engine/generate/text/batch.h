@@ -35,18 +35,24 @@ class TextBatch {
     std::string why = {};  // what the sequence's constraint said instead, where it said something
   };
 
+  /// Places for keys and values that there are from the start, of all sequences together.
+  static constexpr std::int64_t kFirstPlaces = 4096;
+
   /// At most `slots` sequences at a time, each of at most text.context positions; `places`: how many positions all of
-  /// them may have together, 0: slots times the context, each in whole pages. Nothing is allocated before the first
-  /// step. Throws Error where the graph does not take rows with positions of their own.
-  TextBatch(Gpu& gpu, WeightStore& weights, const TextGraph& text, std::int64_t slots, std::int64_t places = 0);
+  /// them may have together, 0: slots times the context, each in whole pages. There is room for `first_places` of them,
+  /// and for twice as many each time that these do not suffice. Nothing is allocated before the first step. Throws
+  /// Error where the graph does not take rows with positions of their own.
+  TextBatch(Gpu& gpu, WeightStore& weights, const TextGraph& text, std::int64_t slots, std::int64_t places = 0,
+            std::int64_t first_places = kFirstPlaces);
 
   /// Throws Error when the prompt is empty, holds an id outside the vocabulary, leaves no room in the context, or could
   /// never have the places that it and `max_tokens` more may need; and for options of sampling that make no sense.
   void check(const std::vector<std::int32_t>& prompt, const TokenChoice& choice, std::int64_t max_tokens) const;
   /// Lets a sequence begin, with room for `max_tokens` behind its prompt or as many as the context holds; false where
-  /// all slots are taken, or too few places are left until others have gone. `id` is the caller's name for it; `drawn`:
+  /// all slots are taken, or too few places are left until others have gone, also where the device has no memory for
+  /// more. `id` is the caller's name for it; `drawn`:
   /// so many tokens at the prompt's end were drawn before, so that the random generator goes on where it was. Throws
-  /// Error where check() does.
+  /// Error where check() does, and where the device has no memory for it although nothing else is here.
   bool add(std::int64_t id, const std::vector<std::int32_t>& prompt, const TokenChoice& choice, std::int64_t max_tokens,
            std::uint32_t drawn = 0);
   /// Lets it go, in the midst of a prompt too: its pages are free at once.
@@ -99,6 +105,8 @@ class TextBatch {
   std::vector<std::uint32_t> masks_of(std::vector<Sequence*>& going, std::vector<Made>& made) const;
   void take_made(const std::vector<Sequence*>& going, std::size_t rows, int steps, std::vector<Made>& made);
   void take_page(Sequence& sequence);
+  /// Makes room for more places; false where there are as many as there may be.
+  bool grow();
   /// Writes what a run of so many rows feeds, row by row; sequences[r] none: the row is padding.
   void write_table(const std::vector<const Sequence*>& rows, std::int64_t positions);
   Executable& executable(const Graph& graph, std::int64_t rows, std::int64_t outputs, const Bindings& besides = {});
@@ -112,9 +120,10 @@ class TextBatch {
   const std::int64_t slots_;
   Session session_;
   PagePool pool_;
-  const std::int64_t places_;
-  Graph chunk_graph_;  // of a piece of a prompt
-  Graph rows_graph_;   // of a step, without a choice
+  std::int64_t most_places_;  // that there may be
+  std::int64_t places_;       // that there are
+  Graph chunk_graph_;         // of a piece of a prompt
+  Graph rows_graph_;          // of a step, without a choice
   ChoiceStates choice_states_;
   std::vector<std::pair<ChoiceMode, Graph>> step_graphs_;
   std::map<std::int64_t, Sequence> sequences_;  // by id

@@ -4,10 +4,12 @@
 
 namespace heed {
 
-PagePool::PagePool(std::int64_t pages) : pages_(static_cast<std::size_t>(pages)) {
+PagePool::PagePool(std::int64_t pages) { add(pages); }
+
+void PagePool::add(std::int64_t pages) {
   for (std::int64_t i = 0; i < pages; ++i) {
-    Page& page = pages_[static_cast<std::size_t>(i)];
-    page.free = free_.insert(free_.end(), i);
+    Page& page = pages_.emplace_back();
+    page.free = free_.insert(free_.end(), static_cast<std::int64_t>(pages_.size()) - 1);
     page.known = known_.end();
   }
 }

@@ -24,6 +24,9 @@ class PagePool {
 
   explicit PagePool(std::int64_t pages);
 
+  /// So many pages more, which hold nothing; numbers go on.
+  void add(std::int64_t pages);
+
   /// Sets `count` pages aside; false where so many are not left. Each of take(), and find() with a result, uses up one
   /// of those.
   bool set_aside(std::int64_t count);

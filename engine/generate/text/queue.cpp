@@ -129,8 +129,17 @@ struct TextQueue::State {
   void advance() {
     if (model.batch == nullptr) begin_anew();  // the model was used otherwise meanwhile, and lost the device
     drop_cancelled();
-    while (!waiting.empty() && give_slot(waiting.front())) {
-      going.push_back(waiting.front());
+    while (!waiting.empty()) {
+      const std::int64_t id = waiting.front();
+      try {
+        if (!give_slot(id)) break;
+        going.push_back(id);
+      } catch (const DeviceLost&) {
+        throw;
+      } catch (const Error& error) {
+        const std::unique_ptr<Text> text = std::move(texts.extract(id).mapped());
+        text->caller.on_error(error);
+      }
       waiting.pop_front();
     }
     for (const TextBatch::Made& one : model.live_batch().advance()) take(one);

@@ -35,6 +35,21 @@ TEST_CASE("pages: what is set aside is there to take, and no more") {
   CHECK(pool.available() == 1);
 }
 
+TEST_CASE("pages: there can be more later, and what those before hold stays known") {
+  PagePool pool(1);
+  REQUIRE(pool.set_aside(1));
+  const std::int64_t first = pool.take();
+  pool.publish(first, 0, chunk(0));
+  CHECK_FALSE(pool.set_aside(1));
+  pool.add(2);
+  CHECK(pool.available() == 2);
+  REQUIRE(pool.set_aside(2));
+  CHECK(pool.find(0, chunk(0))->first == first);
+  const std::int64_t second = pool.take();
+  CHECK(second > first);
+  CHECK(second < 3);
+}
+
 TEST_CASE("pages: equal beginnings share a page, and only those") {
   PagePool pool(4);
   REQUIRE(pool.set_aside(4));
