@@ -15,6 +15,7 @@ import argparse
 import collections
 import http.client
 import json
+import os
 import pathlib
 import random
 import re
@@ -270,6 +271,8 @@ def press(server, port, arguments):
         print("WRONG:", wrong)
     server.send_signal(signal.SIGTERM)
     code = server.wait(60)
+    # Steps are recorded when they come up first, for each mixture of ways to choose, number of texts and of steps: some
+    # 20 MB when all have, which takes minutes.
     grown = last - first > 20e6 or last - alone > 100e6
     if load.wrong or left or grown or code != 0 or load.count["streams"] == 0:
         sys.exit(f"FAILED: {len(load.wrong)} wrong, exit code {code}{', memory has grown' if grown else ''}")
@@ -279,7 +282,7 @@ def press(server, port, arguments):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("model", nargs="?", help="a text model (default: that of models/shakespeare)")
-    parser.add_argument("--program", default=str(ROOT / "build/heed"))
+    parser.add_argument("--program", default=os.environ.get("HEED_PROGRAM", str(ROOT / "build/heed")))
     parser.add_argument("--minutes", type=float, default=1)
     parser.add_argument("--clients", type=int, default=16)
     parser.add_argument("--slots", type=int, default=8)
