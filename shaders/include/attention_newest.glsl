@@ -1,8 +1,8 @@
-// One head's attention of a query row with a cache, or with keys that lie where `places` says (TABLED): the newest key and value begin the online softmax; those before
-// them come from the cache. The first head of those that share a key/value head writes the newest ones to the cache, from
-// where nobody reads them in this dispatch. A row at position -1 sees nothing, and writes nothing there. Include after the constant
-// GROUP_HEADS, attention_pass.glsl, rotary.glsl, reduce.glsl, `table`, `cache_k`
-// and `cache_v`; element e of the newest rows, not yet turned, are the macros NEWEST_Q(t, head, e),
+// One head's attention of a query row with a cache, or with keys that lie where `places` says (TABLED): the newest key and
+// value begin the online softmax; those before them come from the cache. The first head of those that share a key/value
+// head writes the newest ones to the cache, from where nobody reads them in this dispatch. A row at position -1 sees
+// nothing, and writes nothing there. Include after the constant GROUP_HEADS, attention_pass.glsl, rotary.glsl, reduce.glsl,
+// `table`, `cache_k` and `cache_v`; element e of the newest rows, not yet turned, are the macros NEWEST_Q(t, head, e),
 // NEWEST_K(t, kv_head, e) and NEWEST_V(t, kv_head, e) of row t.
 #ifndef HEED_ATTENTION_NEWEST_GLSL
 #define HEED_ATTENTION_NEWEST_GLSL

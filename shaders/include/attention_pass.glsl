@@ -5,6 +5,13 @@
 #define HEED_ATTENTION_PASS_GLSL
 #extension GL_EXT_control_flow_attributes : require
 
+// For CPU drivers, of rows that are short as vec4s.
+#if defined(SUBGROUP_shuffle) && defined(VECTOR_4)
+#define UNROLL [[unroll]]
+#else
+#define UNROLL
+#endif
+
 shared Element q_shared[Q_LENGTH];
 shared float weights[TILE];
 #if defined(ATTENTION_GENERAL) || defined(PLACES_1)
@@ -37,7 +44,7 @@ void attend(uvec2 range, uint head, uint t, uint kv_head) {
       const uint base = (place * kv_heads + kv_head) * d;
       Element product = Element(0.0);
       float k_squares = 0.0;
-      [[unroll]] for (uint e = 0; e < Q_LENGTH; ++e) {
+      UNROLL for (uint e = 0; e < Q_LENGTH; ++e) {
         const Element k = load_key(keys, base + e);
         product += score_term(q_shared[e], k, head * d + e);
         if (SCORE == kCosine) k_squares += dot(k, k);
