@@ -109,6 +109,7 @@ TEST_CASE("serve: choices, several prompts, echo, token ids and usage") {
   CHECK(text_of(answer, 0).starts_with("Alice"));
   CHECK(text_of(answer, 3).starts_with("the"));
   CHECK(answer["usage"]["completion_tokens"] == 24);
+  CHECK(metric(serving, "heed_answers_total{model=\"tiny\"}") == 4);
   // The second choice of a prompt is what its seed gives alone.
   Json second = request("Alice", 6, 6);
   second["echo"] = true;
@@ -239,6 +240,9 @@ TEST_CASE("serve: what cannot be done is refused, and the server goes on") {
   for (const char c : text_of(serving.post("/v1/completions", grammar))) CHECK((c >= '0' && c <= '9'));
   CHECK(text_of(serving.post("/v1/completions", request("Alice", 4, 1))).size() > 0);
   CHECK(metric(serving, "heed_requests_total{path=\"/v1/completions\",status=\"404\"}") == 1);
+  CHECK(metric(serving, "heed_requests_total{path=\"/v1/completions\",status=\"413\"}") == 1);
+  CHECK(serving.client().Get("/wp-login.php")->status == 404);
+  CHECK(metric(serving, "heed_requests_total{path=\"other\",status=\"404\"}") == 1);
 }
 
 TEST_CASE("serve: clients that go cancel their texts, and their slots are free again") {

@@ -158,7 +158,9 @@ HttpServer::HttpServer(HttpOptions options) : options_(std::move(options)) {
     if (response.status == 400 && current_ != nullptr && current_->exceeded()) response.status = 413;
     set_json(response, HttpError(response.status, message_of(response.status)).body(), response.status);
   });
-  set_post_routing_handler([](const httplib::Request&, httplib::Response& response) {
+  // It sees every answer, whoever made it.
+  set_post_routing_handler([this](const httplib::Request& request, httplib::Response& response) {
+    if (on_answer) on_answer(route_of(request.path), response.status);
     if (current_ == nullptr || !current_->ends()) return;
     response.headers.erase("Keep-Alive");
     response.headers.erase("Connection");
@@ -220,7 +222,6 @@ httplib::Server::HandlerResponse HttpServer::before_routing(const httplib::Reque
   if (!has_key(request) && (route == post_routes_.end() || !route->second.open)) {
     current_->end_after_request();
     set_json(response, missing_key().body(), 401);
-    if (on_answer && route != post_routes_.end()) on_answer(route->first, 401);
     return HandlerResponse::Handled;
   }
   if (media_type(current_->content_type).starts_with("multipart/") &&
@@ -242,43 +243,54 @@ HttpError HttpServer::missing_key() {
                    "invalid_api_key");
 }
 
-HttpServer::Handler HttpServer::guarded(std::string route, Handler handler, bool open, bool plain) {
-  return [this, route = std::move(route), handler = std::move(handler), open, plain](const httplib::Request& request,
-                                                                                     httplib::Response& response) {
-    const auto fail = [&](const HttpError& error) {
-      set_json(response, error.body(plain), error.status());
-      if (error.retry_after > 0) response.set_header("Retry-After", std::to_string(error.retry_after));
-    };
-    try {
-      if (stopping_) throw HttpError(503, "the server is stopping");
-      if (!open && !has_key(request)) throw missing_key();
-      handler(request, response);
-    } catch (const HttpError& error) {
-      fail(error);
-    } catch (const DeviceLost& error) {
-      fail(HttpError(503, error.what()));
-    } catch (const Error& error) {
-      fail(HttpError(400, error.what()));
-    } catch (const std::bad_alloc&) {
-      fail(HttpError(503, "the server is out of memory"));
-    } catch (const std::exception& error) {
-      fail(HttpError(500, error.what()));
-    }
-    if (on_answer) on_answer(route, response.status < 0 ? 200 : response.status);
-  };
+HttpServer::Handler HttpServer::guarded(Handler handler, bool open, bool plain) {
+  return
+      [this, handler = std::move(handler), open, plain](const httplib::Request& request, httplib::Response& response) {
+        const auto fail = [&](const HttpError& error) {
+          set_json(response, error.body(plain), error.status());
+          if (error.retry_after > 0) response.set_header("Retry-After", std::to_string(error.retry_after));
+        };
+        try {
+          if (stopping_) throw HttpError(503, "the server is stopping");
+          if (!open && !has_key(request)) throw missing_key();
+          handler(request, response);
+        } catch (const HttpError& error) {
+          fail(error);
+        } catch (const DeviceLost& error) {
+          fail(HttpError(503, error.what()));
+        } catch (const Error& error) {
+          fail(HttpError(400, error.what()));
+        } catch (const std::bad_alloc&) {
+          fail(HttpError(503, "the server is out of memory"));
+        } catch (const std::exception& error) {
+          fail(HttpError(500, error.what()));
+        }
+      };
 }
 
 void HttpServer::get(const std::string& path, Handler handler, bool open) {
   const std::size_t pattern = path.find('(');
-  (pattern == std::string::npos ? get_paths_ : get_prefixes_).insert(path.substr(0, pattern));
-  Get(path, guarded(path, std::move(handler), open));
+  if (pattern == std::string::npos) {
+    get_paths_.insert(path);
+  } else {
+    get_patterns_[path.substr(0, pattern)] = path;
+  }
+  Get(path, guarded(std::move(handler), open));
+}
+
+std::string HttpServer::route_of(const std::string& path) const {
+  if (post_routes_.contains(path) || get_paths_.contains(path)) return path;
+  for (const auto& [prefix, route] : get_patterns_) {
+    if (path.starts_with(prefix)) return route;
+  }
+  return "other";
 }
 
 std::string HttpServer::other_methods(const httplib::Request& request) const {
   const bool posts = post_routes_.contains(request.path);
-  const bool gets =
-      get_paths_.contains(request.path) ||
-      std::ranges::any_of(get_prefixes_, [&](const std::string& prefix) { return request.path.starts_with(prefix); });
+  const bool gets = get_paths_.contains(request.path) || std::ranges::any_of(get_patterns_, [&](const auto& route) {
+                      return request.path.starts_with(route.first);
+                    });
   const bool answers_options = request.method == "OPTIONS" && !options_.cors.empty();
   const bool fits = (posts && request.method == "POST") || answers_options ||
                     (gets && (request.method == "GET" || request.method == "HEAD"));
@@ -289,7 +301,7 @@ std::string HttpServer::other_methods(const httplib::Request& request) const {
 
 void HttpServer::post(const std::string& path, Handler handler) {
   post_routes_[path] = {};
-  Post(path, guarded(path, std::move(handler), false));
+  Post(path, guarded(std::move(handler), false));
 }
 
 void HttpServer::post_json(const std::string& path,
@@ -305,8 +317,8 @@ void HttpServer::post_json(const std::string& path,
 void HttpServer::post_form(const std::string& path, FormHandler handler, FormRoute route) {
   post_routes_[path] = {.form = true, .open = route.open};
   // Read here: cpp-httplib itself takes no more than 8 KiB of a form's fields.
-  Post(path, [this, path, handler = std::move(handler), route](
-                 const httplib::Request& request, httplib::Response& response, const httplib::ContentReader& reader) {
+  Post(path, [this, handler = std::move(handler), route](const httplib::Request& request, httplib::Response& response,
+                                                         const httplib::ContentReader& reader) {
     PostedBody body{.content_type = current_->content_type, .bytes = {}};
     const bool read = reader([&](const char* data, std::size_t size) {
       body.bytes.append(data, size);
@@ -320,7 +332,7 @@ void HttpServer::post_form(const std::string& path, FormHandler handler, FormRou
     const auto work = [&](const httplib::Request& whole, httplib::Response& answer) {
       handler(whole, PostedForm::read(std::move(body)), answer);
     };
-    guarded(path, work, route.open, route.plain)(request, response);
+    guarded(work, route.open, route.plain)(request, response);
   });
 }
 

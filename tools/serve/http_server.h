@@ -84,7 +84,8 @@ class HttpServer : private httplib::Server {
   /// Takes no new requests: they are answered 503, and refused once all others are answered. From any thread.
   void stop();
 
-  /// Called with each request's path as it was routed, its status, and the seconds to the end of its answer's head.
+  /// Called before an answer is sent, with its status and the path as it was said to get() or post(); paths that are
+  /// none of these, and requests that are no HTTP, are "other".
   std::function<void(const std::string& route, int status)> on_answer;
 
   /// Whether the client has gone whose request this thread is answering.
@@ -99,7 +100,8 @@ class HttpServer : private httplib::Server {
   template <typename Self>
   bool process_with(Self& server, Connection& connection, bool& closed,
                     const std::function<void(httplib::Request&)>& set_up);
-  Handler guarded(std::string route, Handler handler, bool open, bool plain = false);
+  Handler guarded(Handler handler, bool open, bool plain = false);
+  std::string route_of(const std::string& path) const;
   static HttpError missing_key();
   HandlerResponse before_routing(const httplib::Request& request, httplib::Response& response);
 
@@ -116,8 +118,9 @@ class HttpServer : private httplib::Server {
   /// there is no such path.
   std::string other_methods(const httplib::Request& request) const;
 
-  std::map<std::string, PostRoute> post_routes_;                 // by path
-  std::set<std::string, std::less<>> get_paths_, get_prefixes_;  // the latter of routes that end in a pattern
+  std::map<std::string, PostRoute> post_routes_;  // by path
+  std::set<std::string, std::less<>> get_paths_;
+  std::map<std::string, std::string> get_patterns_;  // routes that end in a pattern, by what they begin with
   std::atomic<bool> stopping_ = false, closed_ = false;
   std::atomic<int> active_ = 0;  // requests that are being read or answered
   static thread_local Connection* current_;

@@ -33,11 +33,11 @@ void Metrics::count_answer(const std::string& route, int status) {
   ++answers_[{route, status}];
 }
 
-void Metrics::count_done(const std::string& model, std::int64_t prompt_tokens, std::int64_t new_tokens,
-                         double seconds) {
+void Metrics::count_done(const std::string& model, std::size_t count, std::int64_t prompt_tokens,
+                         std::int64_t new_tokens, double seconds) {
   const std::lock_guard lock(mutex_);
   Done& done = done_[model];
-  ++done.count;
+  done.count += count;
   done.prompt_tokens += prompt_tokens;
   done.new_tokens += new_tokens;
   done.seconds += seconds;
@@ -59,7 +59,8 @@ std::string Metrics::text(const std::vector<std::unique_ptr<Worker>>& workers) c
     text += fmt::format("heed_outstanding{{model={}}} {}\n", quoted(worker->name()), worker->outstanding());
   }
   const std::lock_guard lock(mutex_);
-  text += heading("heed_requests_total", "counter", "Requests answered, by path and HTTP status.");
+  text += heading("heed_requests_total", "counter",
+                  "Requests answered, by path, other for those that are not served, and HTTP status.");
   for (const auto& [answer, count] : answers_) {
     text +=
         fmt::format("heed_requests_total{{path={},status=\"{}\"}} {}\n", quoted(answer.first), answer.second, count);
@@ -69,11 +70,11 @@ std::string Metrics::text(const std::vector<std::unique_ptr<Worker>>& workers) c
     for (const auto& [model, done] : done_)
       text += fmt::format("{}{{model={}}} {}\n", name, quoted(model), value(done));
   };
-  of_models("heed_answers_total", "Texts, translations and pictures finished.",
+  of_models("heed_answers_total", "Texts, lines of translations and pictures finished.",
             [](const Done& done) { return done.count; });
   of_models("heed_prompt_tokens_total", "Tokens of prompts read.", [](const Done& done) { return done.prompt_tokens; });
   of_models("heed_generated_tokens_total", "Tokens generated.", [](const Done& done) { return done.new_tokens; });
-  of_models("heed_answer_seconds_total", "Time that answers took, each from its start to its end.",
+  of_models("heed_answer_seconds_total", "Time that requests for these took, each from its start to its end.",
             [](const Done& done) { return done.seconds; });
   return text;
 }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -17,8 +18,10 @@ class Worker;
 class Metrics {
  public:
   void count_answer(const std::string& route, int status);
-  /// A text, a picture or a translation that a model finished.
-  void count_done(const std::string& model, std::int64_t prompt_tokens, std::int64_t new_tokens, double seconds);
+  /// A request that a model finished: so many texts, lines of translations or pictures, and the seconds that they took
+  /// together.
+  void count_done(const std::string& model, std::size_t count, std::int64_t prompt_tokens, std::int64_t new_tokens,
+                  double seconds);
 
   std::string text(const std::vector<std::unique_ptr<Worker>>& workers) const;
 

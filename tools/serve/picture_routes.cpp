@@ -114,9 +114,9 @@ Json pictures_json(const PicturesMade& made) {
 class Measured {
  public:
   Measured(Server& server, const Worker& worker) : server_(server), worker_(worker) {}
-  void done() {
+  void done(std::size_t pictures) {
     const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin_).count();
-    server_.metrics().count_done(worker_.name(), 0, 0, seconds);
+    server_.metrics().count_done(worker_.name(), pictures, 0, 0, seconds);
   }
 
  private:
@@ -145,7 +145,7 @@ void draw(Server& server, const nlohmann::ordered_json& body, httplib::Response&
         }
         return draw_with(std::get<PictureModel>(model.any), request, cancelled);
       });
-  measured.done();
+  measured.done(made.files.size());
   Json answer = pictures_json(made);
   answer["seed"] = request.seed;
   set_json(response, answer);
@@ -189,7 +189,7 @@ void transform(Server& server, const PostedForm& form, httplib::Response& respon
       server.limits().time, [request](Worker::Model& model, const std::function<bool()>& cancelled) {
         return transform_with(std::get<PictureModel>(model.any), *request, cancelled);
       });
-  measured.done();
+  measured.done(made.files.size());
   set_json(response, pictures_json(made));
 }
 

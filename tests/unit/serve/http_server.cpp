@@ -9,8 +9,11 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <map>
+#include <mutex>
 #include <optional>
 #include <thread>
+#include <utility>
 
 #include "heed/error.h"
 
@@ -87,6 +90,10 @@ class Running {
       saw_it_go_ = HttpServer::client_gone();
       handled_ = true;
     });
+    server_.on_answer = [this](const std::string& route, int status) {
+      const std::lock_guard lock(answers_mutex_);
+      ++answers_[{route, status}];
+    };
     port_ = server_.bind();
     thread_ = std::thread([this] {
       try {
@@ -117,6 +124,18 @@ class Running {
   bool wait_begun() const { return wait_for(began_); }
   bool saw_it_go() const { return saw_it_go_; }
   int port() const { return port_; }
+  /// How many answers of a status a route has given, as on_answer was told.
+  int answered(const std::string& route, int status) const {
+    const std::lock_guard lock(answers_mutex_);
+    const auto found = answers_.find({route, status});
+    return found == answers_.end() ? 0 : found->second;
+  }
+  int all_answers() const {
+    const std::lock_guard lock(answers_mutex_);
+    int all = 0;
+    for (const auto& [answer, count] : answers_) all += count;
+    return all;
+  }
 
  private:
   static bool wait_for(const std::atomic<bool>& flag) {
@@ -126,6 +145,8 @@ class Running {
 
   std::atomic<bool> began_ = false, handled_ = false, saw_it_go_ = false, stopped_ = false;
   std::string failure_;
+  mutable std::mutex answers_mutex_;
+  std::map<std::pair<std::string, int>, int> answers_;
   HttpServer server_;
   int port_ = 0;
   std::thread thread_;
@@ -268,6 +289,58 @@ TEST_CASE("http server: pages of other origins are kept out unless one is let in
   CHECK(other.Options("/echo", {{"Access-Control-Request-Headers", "content-type,x-stainless-os"}})
             ->get_header_value("Access-Control-Allow-Headers") == "content-type,x-stainless-os");
   CHECK(client.Options("/echo")->status == 405);
+}
+
+TEST_CASE("http server: every answer is counted once, under the path that it has here or under other") {
+  HttpOptions options;
+  options.body_bytes = 1000;
+  options.cors = "https://friend.example";
+  const Running running(options);
+  auto client = running.client();
+  client.Get("/plain");
+  client.Head("/plain");
+  client.Get("/plain", {{"Host", "evil.example"}});
+  client.Get("/plain", {{"Origin", "https://evil.example"}});
+  client.Get("/nowhere");
+  client.Get("/nowhere-else");
+  client.Get("/wrong/busy");
+  client.Get("/wrong/error");
+  client.Delete("/plain");
+  client.Options("/echo");
+  client.Options("/nowhere");
+  client.Post("/echo", "{}", "application/json");
+  client.Post("/echo", "{", "application/json");
+  client.Post("/echo", std::string(1001, ' '), "application/json");
+  client.Post("/form", httplib::Params{{"a", "b"}});
+  client.Post("/nowhere", "{}", "application/json");
+  const RawClient raw(running.port());
+  raw.send("NONSENSE\r\n\r\n");
+  CHECK(raw.receive().starts_with("HTTP/1.1 400"));
+  CHECK(running.answered("/plain", 200) == 2);
+  CHECK(running.answered("/plain", 403) == 2);
+  CHECK(running.answered("/plain", 405) == 1);
+  CHECK(running.answered("/wrong/(.*)", 429) == 1);
+  CHECK(running.answered("/wrong/(.*)", 400) == 1);
+  CHECK(running.answered("/echo", 200) == 1);
+  CHECK(running.answered("/echo", 204) == 1);
+  CHECK(running.answered("/echo", 400) == 1);
+  CHECK(running.answered("/echo", 413) == 1);
+  CHECK(running.answered("/form", 200) == 1);
+  CHECK(running.answered("other", 204) == 1);
+  CHECK(running.answered("other", 404) == 3);
+  CHECK(running.answered("other", 400) == 1);
+  CHECK(running.all_answers() == 17);
+
+  options.api_key = "sesame";
+  const Running kept(options);
+  auto stranger = kept.client();
+  stranger.Get("/kept");
+  stranger.Post("/echo", "{}", "application/json");
+  stranger.Post("/nowhere", "{}", "application/json");
+  CHECK(kept.answered("/kept", 401) == 1);
+  CHECK(kept.answered("/echo", 401) == 1);
+  CHECK(kept.answered("other", 401) == 1);
+  CHECK(kept.all_answers() == 3);
 }
 
 TEST_CASE("http server: names that are allowed besides those of this machine") {
