@@ -216,7 +216,15 @@ TEST_CASE("serve: what cannot be done is refused, and the server goes on") {
   };
   Json other = request("Alice", 4, 1);
   other["model"] = "gpt-4";
-  CHECK(refused(other, 404) == "there is no model 'gpt-4' here, expected one of tiny");
+  CHECK(refused(other, 404) == "there is no model 'gpt-4' here, expected 'tiny'");
+  const Json none = serving.post("/v1/images/generations", {{"prompt", "a cat"}}, 404).at("error");
+  CHECK(none.at("message") == "no model here can draw");
+  CHECK(none.at("param").is_null());
+  CHECK(none.at("code").is_null());
+  const Json named = serving.post("/v1/images/edits", {{"image", "Zg"}, {"model", "x"}}, 404).at("error");
+  CHECK(named.at("message") == "there is no model 'x' here, and none that can make pictures of pictures");
+  CHECK(named.at("param") == "model");
+  CHECK(named.at("code") == "model_not_found");
   Json long_prompt = request("", 4, 1);
   long_prompt["prompt"] = std::vector<int>(1000, 5);
   CHECK(has(refused(long_prompt, 400), "1000 tokens"));

@@ -27,8 +27,8 @@ std::string shipped(const TempFolder& folder, const std::string& name) {
   return file;
 }
 
-/// A model that repeats each pixel three times a side.
-std::string enlarging(const TempFolder& folder) {
+/// A model that repeats each pixel three times a side. `task`: what its file says that it is for.
+std::string enlarging(const TempFolder& folder, const std::string& task = "image-to-image") {
   GraphBuilder g("larger");
   const ValueId image = g.input("in", DType::F32, {1, 3, Dim("height"), Dim("width")});
   const ValueId scales =
@@ -39,6 +39,7 @@ std::string enlarging(const TempFolder& folder) {
   header.graphs.push_back(std::move(g).finish());
   header.metadata = Json::parse(R"({"task": "image-to-image", "graph": "larger", "roles": {
     "in": {"role": "image", "range": [0, 1]}, "out": {"role": "image", "range": [0, 1]}}})");
+  header.metadata["task"] = task;
   const fs::path path = folder.path() / "larger.heed";
   write_model_file(path, header, {}, [](const TensorInfo&, const auto&) {});
   return path.string();
@@ -71,7 +72,7 @@ std::vector<std::string> pictures_of(const Json& answer) {
 }
 
 /// The number that /metrics has behind this name and its labels; 0 where it has none.
-double metric(const Serving& served, const std::string& name) {
+double picture_metric(const Serving& served, const std::string& name) {
   const auto result = served.client().Get("/metrics");
   REQUIRE(static_cast<bool>(result));
   for (const std::string& line : lines_of(result->body)) {
@@ -189,10 +190,10 @@ TEST_CASE("serve: a drawing whose client has gone ends, and the next one is as i
   const Serving served({tokens});
   const std::string kOutstanding = "heed_outstanding{model=\"fashion-tokens\"}";
   const auto wait_for = [&](double outstanding) {
-    for (int i = 0; i < 3000 && metric(served, kOutstanding) != outstanding; ++i) {
+    for (int i = 0; i < 3000 && picture_metric(served, kOutstanding) != outstanding; ++i) {
       std::this_thread::sleep_for(std::chrono::milliseconds(10));
     }
-    return metric(served, kOutstanding) == outstanding;
+    return picture_metric(served, kOutstanding) == outstanding;
   };
   const Json many = {{"prompt", "a dark coat"}, {"n", 64}};
   using Clock = std::chrono::steady_clock;
@@ -214,8 +215,15 @@ TEST_CASE("serve: a drawing whose client has gone ends, and the next one is as i
   CHECK(pictures_of(served.post("/v1/images/generations", {{"prompt", "a dark coat"}, {"seed", 3}})) == coat);
   if (!takes_time) return;
   // The one that was left is no answer: it ended where it was.
-  CHECK(metric(served, "heed_answers_total{model=\"fashion-tokens\"}") == 65);
-  CHECK(metric(served, "heed_requests_total{path=\"/v1/images/generations\",status=\"499\"}") == 1);
+  CHECK(picture_metric(served, "heed_answers_total{model=\"fashion-tokens\"}") == 65);
+  CHECK(picture_metric(served, "heed_requests_total{path=\"/v1/images/generations\",status=\"499\"}") == 1);
+}
+
+TEST_CASE("serve: models that it has no interface for are said at the start") {
+  const TempFolder folder;
+  check_error(run_heed({"serve", enlarging(folder, "sound")}),
+              "heed serve does not serve sound models; heed sound runs them");
+  check_error(run_heed({"serve", enlarging(folder, "chess")}), "heed serve does not serve models of the task 'chess'");
 }
 
 }  // namespace heed::end_to_end

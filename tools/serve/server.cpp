@@ -19,6 +19,7 @@ void Server::add_model(std::unique_ptr<Worker> worker) { workers_.push_back(std:
 Worker& Server::model(const std::string& name, std::initializer_list<Worker::Kind> kinds, std::string_view job) {
   const auto fits = [&](const Worker& worker) { return std::ranges::find(kinds, worker.kind()) != kinds.end(); };
   std::string known;
+  std::size_t count = 0;
   for (const auto& worker : workers_) {
     if (worker->name() == name && !fits(*worker)) {
       throw HttpError(400, fmt::format("model {} does not {}", name, job), "model");
@@ -26,10 +27,13 @@ Worker& Server::model(const std::string& name, std::initializer_list<Worker::Kin
     if (!fits(*worker)) continue;
     if (name.empty() || worker->name() == name) return *worker;
     known += (known.empty() ? "" : ", ") + worker->name();
+    ++count;
   }
-  if (known.empty()) throw HttpError(404, fmt::format("no model here does {}", job), "model", "model_not_found");
-  throw HttpError(404, fmt::format("there is no model '{}' here, expected one of {}", name, known), "model",
-                  "model_not_found");
+  if (name.empty()) throw HttpError(404, fmt::format("no model here can {}", job));
+  const std::string expected = count == 0   ? fmt::format("and none that can {}", job)
+                               : count == 1 ? fmt::format("expected '{}'", known)
+                                            : fmt::format("expected one of {}", known);
+  throw HttpError(404, fmt::format("there is no model '{}' here, {}", name, expected), "model", "model_not_found");
 }
 
 void add_status_routes(Server& server) {

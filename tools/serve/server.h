@@ -38,7 +38,7 @@ class Server {
 
   void add_model(std::unique_ptr<Worker> worker);
   /// The model of this name, of one of these kinds; where no name is given, the first of them. Throws HttpError 404 for
-  /// names that are not served, and 400 for models of another kind.
+  /// names that are not served, and 400 for models of another kind. `job`: what these can do, "write texts".
   Worker& model(const std::string& name, std::initializer_list<Worker::Kind> kinds, std::string_view job);
 
   void add_routes();

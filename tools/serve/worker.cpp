@@ -127,6 +127,14 @@ void Worker::post(Job job) {
 
 Worker::Model Worker::load() {
   const std::string task = task_of(ModelFile::open(file_));
+  // A file without a task may be one that changes pictures.
+  constexpr std::string_view kServed[] = {"",     "text-generation", "translation", "text-to-image",
+                                          "draw", "image-to-image"};
+  if (task == "sound")
+    throw Error(fmt::format("{}: heed serve does not serve sound models; heed sound runs them", file_));
+  if (std::ranges::find(kServed, task) == std::end(kServed)) {
+    throw Error(fmt::format("{}: heed serve does not serve models of the task '{}'", file_, task));
+  }
   Device device(options_.device);
   if (task == "text-generation") {
     Model model{device, TextModel(device, file_, options_.context, options_.cache, options_.slots)};
