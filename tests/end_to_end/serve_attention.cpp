@@ -56,7 +56,7 @@ TEST_CASE("serve: attention of an answer, each row of which sums to one and look
   }
 
   // A layer, a head and some rows are those of the whole; the mean over heads is the mean.
-  const Json part = served.post("/v1/attention", {{"id", id}, {"index", 1}, {"layers", {1}}, {"rows", {4, 7}}});
+  const Json part = served.post("/v1/attention", {{"id", id}, {"index", 1.0}, {"layers", {1.0}}, {"rows", {4.0, 7}}});
   REQUIRE(part.at("layers").size() == 1);
   CHECK(part.at("layers").at(0).at("layer") == 1);
   CHECK(part.at("layers").at(0).at("name") == map.at("layers").at(1).at("name"));
@@ -101,6 +101,8 @@ TEST_CASE("serve: attention that cannot be shown is refused by name") {
   CHECK(has(refused({{"heads", {99}}}), "there is no head 99"));
   CHECK(has(refused({{"rows", {0, 9}}}), "rows end at 9, expected at most 4"));
   CHECK(has(refused({{"rows", {2, 2}}}), "rows is an array, expected [first, behind the last]"));
+  CHECK(has(refused({{"rows", {0.5, 2}}}), "rows is an array, expected [first, behind the last]"));
+  CHECK(has(refused({{"layers", {0.5}}}), "layers is an array, expected an array of numbers from 0"));
   CHECK(has(refused({{"side", 1}}), "side is not known here"));
   for (int i = 0; i < 32; ++i) served.post("/v1/completions", {{"prompt", {1}}, {"max_tokens", 1}});
   CHECK(has(refused({}, 404), "the last few answers of a model are kept"));

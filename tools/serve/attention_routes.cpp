@@ -33,11 +33,13 @@ std::vector<Number> numbers_of(RequestFields& fields, const char* name) {
   std::vector<Number> numbers;
   const nlohmann::ordered_json* const given = fields.any(name);
   if (given == nullptr) return numbers;
-  const bool fits = given->is_array() && given->size() <= 4096 && std::ranges::all_of(*given, [](const auto& number) {
-                      return number.is_number_unsigned() && number.template get<std::uint64_t>() <= INT32_MAX;
-                    });
-  if (!fits) fields.fail(name, "an array of numbers from 0");
-  for (const nlohmann::ordered_json& number : *given) numbers.push_back(number.get<Number>());
+  const bool is_array = given->is_array() && given->size() <= 4096;
+  if (!is_array) fields.fail(name, "an array of numbers from 0");
+  for (const nlohmann::ordered_json& one : *given) {
+    const std::int64_t number = integer_of(one).value_or(-1);
+    if (number < 0 || number > INT32_MAX) fields.fail(name, "an array of numbers from 0");
+    numbers.push_back(static_cast<Number>(number));
+  }
   std::ranges::sort(numbers);
   numbers.erase(std::unique(numbers.begin(), numbers.end()), numbers.end());
   return numbers;
@@ -52,10 +54,11 @@ AttentionRequest read_request(const nlohmann::ordered_json& body) {
   request.layers = numbers_of<std::size_t>(fields, "layers");
   request.heads = numbers_of<std::int64_t>(fields, "heads");
   if (const nlohmann::ordered_json* const rows = fields.any("rows")) {
-    const bool fits = rows->is_array() && rows->size() == 2 && (*rows)[0].is_number_unsigned() &&
-                      (*rows)[1].is_number_unsigned() && (*rows)[0] < (*rows)[1];
-    if (!fits) fields.fail("rows", "[first, behind the last]");
-    request.rows = {(*rows)[0].get<std::size_t>(), (*rows)[1].get<std::size_t>()};
+    const bool are_two = rows->is_array() && rows->size() == 2;
+    const std::int64_t first = are_two ? integer_of((*rows)[0]).value_or(-1) : -1;
+    const std::int64_t end = are_two ? integer_of((*rows)[1]).value_or(-1) : -1;
+    if (first < 0 || first >= end) fields.fail("rows", "[first, behind the last]");
+    request.rows = {static_cast<std::size_t>(first), static_cast<std::size_t>(end)};
   }
   fields.refuse_unread();
   return request;

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <cmath>
 #include <utility>
 
 #include "tools/serve/http_server.h"
@@ -14,6 +15,18 @@ std::string shown(const nlohmann::ordered_json& value) {
   std::string text = value.dump(-1, ' ', true, nlohmann::ordered_json::error_handler_t::replace);
   if (text.size() > 60) text = text.substr(0, 57) + "...";
   return text;
+}
+
+std::optional<std::int64_t> integer_of(const nlohmann::ordered_json& value) {
+  if (value.is_number_float()) {
+    constexpr double kExact = 9007199254740992.0;  // beyond it doubles leave integers out
+    const auto number = value.get<double>();
+    if (!(std::abs(number) <= kExact) || std::trunc(number) != number) return {};
+    return static_cast<std::int64_t>(number);
+  }
+  if (!value.is_number_integer()) return {};
+  if (value.is_number_unsigned() && value.get<std::uint64_t>() > static_cast<std::uint64_t>(INT64_MAX)) return {};
+  return value.get<std::int64_t>();
 }
 
 RequestFields::RequestFields(const nlohmann::ordered_json& object, std::string where)
@@ -75,12 +88,8 @@ std::optional<std::int64_t> RequestFields::integer(std::string_view name, std::i
   const std::string expected = most < INT64_MAX    ? fmt::format("an integer from {} to {}", least, most)
                                : least > INT64_MIN ? fmt::format("an integer of {} or more", least)
                                                    : "an integer";
-  const bool fits =
-      value->is_number_integer() &&
-      (!value->is_number_unsigned() || value->get<std::uint64_t>() <= static_cast<std::uint64_t>(INT64_MAX));
-  if (!fits) fail(name, expected);
-  const auto number = value->get<std::int64_t>();
-  if (number < least || number > most) fail(name, expected);
+  const std::optional<std::int64_t> number = integer_of(*value);
+  if (!number || *number < least || *number > most) fail(name, expected);
   return number;
 }
 

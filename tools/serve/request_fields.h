@@ -40,6 +40,9 @@ class RequestFields {
   std::set<std::string, std::less<>> read_;
 };
 
+/// The integer that a value is, which some clients write as 5.0; none for all else, and for what 64 bits cannot hold.
+std::optional<std::int64_t> integer_of(const nlohmann::ordered_json& value);
+
 /// What a message shows of a value that was not expected.
 std::string shown(const nlohmann::ordered_json& value);
 

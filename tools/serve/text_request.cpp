@@ -319,8 +319,9 @@ CompletionRequest CompletionRequest::read(const nlohmann::ordered_json& body, co
   const auto ids = [&](const nlohmann::ordered_json& array) {
     std::vector<std::int32_t> tokens;
     for (const nlohmann::ordered_json& id : array) {
-      if (!id.is_number_unsigned() || id.get<std::uint64_t>() > INT32_MAX) fields.fail("prompt", expected);
-      tokens.push_back(id.get<std::int32_t>());
+      const std::int64_t number = integer_of(id).value_or(-1);
+      if (number < 0 || number > INT32_MAX) fields.fail("prompt", expected);
+      tokens.push_back(static_cast<std::int32_t>(number));
     }
     return tokens;
   };
@@ -394,7 +395,8 @@ ChatCompletionRequest ChatCompletionRequest::read(const nlohmann::ordered_json& 
     if (!variables->is_object()) fields.fail("chat_template_kwargs", "an object");
     request.chat.variables = variables->dump();
   }
-  fields.ignore({"parallel_tool_calls"});
+  // How long a model thinks is its template's business: chat_template_kwargs. Clients send this one by themselves.
+  fields.ignore({"parallel_tool_calls", "reasoning_effort"});
   fields.refuse_unread();
   return request;
 }

@@ -55,6 +55,20 @@ TEST_CASE("request fields: wrong ones are refused by their path, with what is ex
   CHECK(refusal([&] { RequestFields(json("[1]"), "tools[0]"); }).first == "tools[0] is an array, expected an object");
 }
 
+TEST_CASE("request fields: integers may be written as numbers with a point, where nothing is behind it") {
+  const auto body =
+      json(R"({"a": 5.0, "b": -3.0, "c": 1e3, "half": 5.5, "large": 1e17, "huge": 1e300, "text": "5.0"})");
+  RequestFields fields(body);
+  CHECK(fields.integer("a", 1, 5) == 5);
+  CHECK(fields.integer("b") == -3);
+  CHECK(fields.integer("c") == 1000);
+  CHECK(refusal([&] { fields.integer("a", 6); }).first == "a is 5.0, expected an integer of 6 or more");
+  CHECK(refusal([&] { fields.integer("half"); }).first == "half is 5.5, expected an integer");
+  CHECK(refusal([&] { fields.integer("large"); }).first == "large is 1e+17, expected an integer");
+  CHECK(refusal([&] { fields.integer("huge"); }).first == "huge is 1e+300, expected an integer");
+  CHECK(refusal([&] { fields.integer("text"); }).first == "text is \"5.0\", expected an integer");
+}
+
 TEST_CASE("request fields: what nobody asked for is refused, but not what is known to change nothing") {
   const auto body = json(R"({"user": "me", "temprature": 0, "gone": null})");
   RequestFields fields(body);

@@ -72,6 +72,14 @@ TEST_CASE("text request: completions as OpenAI has them, and the options that ot
   CHECK(completion(R"({"prompt": "", "seed": -1})").options.generation.sampling.seed !=
         none.options.generation.sampling.seed);
   CHECK(completion(R"({"prompt": "", "logprobs": 2})").options.generation.logprobs == 2);
+  // As clients without integers write them.
+  const CompletionRequest floats = completion(
+      R"({"prompt": [7.0, 8.0], "max_tokens": 5.0, "logprobs": 2.0, "n": 2.0, "best_of": 2.0, "seed": 3.0})");
+  CHECK(std::get<std::vector<std::int32_t>>(floats.prompts[0]) == std::vector<std::int32_t>{7, 8});
+  CHECK(floats.options.generation.max_tokens == 5);
+  CHECK(floats.options.generation.logprobs == 2);
+  CHECK(floats.options.choices == 2);
+  CHECK(floats.options.generation.sampling.seed == 3);
 }
 
 TEST_CASE("text request: the server's own seed is that of requests that name none") {
@@ -91,6 +99,10 @@ TEST_CASE("text request: completions that make no sense are refused, naming the 
   CHECK(refusal(read, R"({"prompt": []})").starts_with("prompt is an empty array, expected a text"));
   CHECK(refusal(read, R"({"prompt": [1, -2]})").starts_with("prompt is an array"));
   CHECK(refusal(read, R"({"prompt": [1, "x"]})").starts_with("prompt is an array"));
+  CHECK(refusal(read, R"({"prompt": [1.5]})").starts_with("prompt is an array"));
+  CHECK(refusal(read, R"({"prompt": [3e9]})").starts_with("prompt is an array"));
+  CHECK(refusal(read, R"({"prompt": "", "max_tokens": 5.5})") ==
+        "max_tokens is 5.5, expected an integer of -1 or more");
   CHECK(refusal(read, R"({"prompt": "", "max_tokens": 0})") ==
         "max_tokens is 0, expected an integer of 1 or more, or -1 for no limit");
   CHECK(refusal(read, R"({"prompt": "", "echo": true, "logprobs": 1})").starts_with("logprobs is 1, expected none"));
@@ -114,7 +126,8 @@ TEST_CASE("text request: chats come as templates have them") {
         {"id": "1", "type": "function", "function": {"name": "f", "arguments": "{\"x\": 1}"}}]},
       {"role": "tool", "tool_call_id": "1", "content": "3"}],
     "tools": [{"type": "function", "function": {"name": "f"}}], "max_completion_tokens": 9, "max_tokens": 3,
-    "chat_template_kwargs": {"enable_thinking": false}, "logprobs": true, "top_logprobs": 4})");
+    "chat_template_kwargs": {"enable_thinking": false}, "logprobs": true, "top_logprobs": 4,
+    "parallel_tool_calls": true, "reasoning_effort": "low"})");
   const auto messages = nlohmann::ordered_json::parse(request.chat.messages);
   CHECK(messages[0]["role"] == "system");
   CHECK(messages[1]["content"] == "a\nb");
