@@ -157,6 +157,7 @@ ChatPrompts::Prompt ChatPrompts::render(const ChatRequest& request, const Tokeni
   }
 
   const Template& used = find(request.name, !tools.is_null());
+  if (!tools.empty() && !used.reads("tools")) throw Error("the model's chat template takes no tools");
   const Text text = used.render(own, given);
   Prompt prompt;
   prompt.text = text.bytes();

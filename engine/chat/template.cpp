@@ -24,6 +24,29 @@ bool is_role(const std::string& role, const std::string& source) {
   return source.find("'" + role + "'") != std::string::npos || source.find('"' + role + '"') != std::string::npos;
 }
 
+/// Whether a variable's name stands in these, be it a local one of the name.
+bool names(const ExpressionPtr& expression, std::string_view variable) {
+  if (expression == nullptr) return false;
+  if (expression->kind == Expression::Kind::Name && expression->text == variable) return true;
+  return std::ranges::any_of(expression->parts, [&](const auto& part) { return names(part, variable); }) ||
+         std::ranges::any_of(expression->named, [&](const auto& argument) { return names(argument.second, variable); });
+}
+
+bool names(const Body& body, std::string_view variable) {
+  return std::ranges::any_of(body, [&](const Statement& statement) {
+    return names(statement.expression, variable) || names(statement.condition, variable) ||
+           names(statement.body, variable) || names(statement.otherwise, variable) ||
+           std::ranges::any_of(statement.branches,
+                               [&](const Branch& branch) {
+                                 return names(branch.condition, variable) || names(branch.body, variable);
+                               }) ||
+           std::ranges::any_of(statement.parameters,
+                               [&](const Parameter& parameter) { return names(parameter.otherwise, variable); }) ||
+           std::ranges::any_of(statement.assignments,
+                               [&](const auto& assignment) { return names(assignment.second, variable); });
+  });
+}
+
 }  // namespace
 
 Template::Template(std::string_view source) {
@@ -52,6 +75,8 @@ Text Template::render(const nlohmann::ordered_json& own, const nlohmann::ordered
   }
   return rendering.run();
 }
+
+bool Template::reads(std::string_view variable) const { return names(*body_, variable); }
 
 Value Template::messages_from_json(const nlohmann::ordered_json& messages, Work& work) const {
   std::vector<Value> list;

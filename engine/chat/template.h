@@ -28,6 +28,8 @@ class Template {
   Text render(const nlohmann::ordered_json& own, const nlohmann::ordered_json& given,
               std::chrono::system_clock::time_point now = std::chrono::system_clock::now()) const;
   const std::string& source() const { return *source_; }
+  /// Whether what it prints can depend on a variable: its name is read somewhere.
+  bool reads(std::string_view variable) const;
 
  private:
   Value messages_from_json(const nlohmann::ordered_json& messages, Work& work) const;

@@ -35,6 +35,19 @@ Json request(const std::string& prompt, int tokens, int seed) {
   return {{"model", "tiny"}, {"prompt", prompt}, {"max_tokens", tokens}, {"seed", seed}};
 }
 
+/// The tiny model with a chat template of one's own, converted.
+std::string with_template(const testing::TemporaryFolder& folder, const std::string& name, const std::string& source) {
+  const std::filesystem::path copy = folder.path("llama-" + name);
+  std::filesystem::copy(convert_test::golden_folder() / "llama", copy);
+  std::ifstream in(copy / "tokenizer_config.json");
+  Json config = Json::parse(in);
+  config["chat_template"] = source;
+  std::ofstream(copy / "tokenizer_config.json") << config.dump();
+  const std::string file = folder.path(name + ".heed").string();
+  REQUIRE(run_heed({"convert", copy.string(), "-o", file}).exit_code == 0);
+  return file;
+}
+
 /// Whether something holds within a time, or comes to.
 bool comes_true(std::chrono::seconds time, const std::function<bool()>& holds) {
   const auto end = std::chrono::steady_clock::now() + time;
@@ -134,7 +147,8 @@ TEST_CASE("serve: chats are those of heed generate --chat, and messages cannot f
   std::ifstream in(copy / "tokenizer_config.json");
   Json config = Json::parse(in);
   config["chat_template"] =
-      "{{ bos_token }}{% for m in messages %}{{ m.role[0] }}:{{ m.content | trim }}{{ eos_token }}{% endfor %}"
+      "{{ bos_token }}{% for t in tools or [] %}{{ t.function.name }} {% endfor %}{% for m in messages %}{{ m.role[0] "
+      "}}:{{ m.content | trim }}{{ eos_token }}{% endfor %}"
       "{% if add_generation_prompt %}a:{% endif %}";
   std::ofstream(copy / "tokenizer_config.json") << config.dump();
   std::ifstream sizes_in(copy / "config.json");
@@ -196,17 +210,27 @@ TEST_CASE("serve: chats are those of heed generate --chat, and messages cannot f
 
 TEST_CASE("serve: a chat template that cannot be run is said at the start, and its model is none for chats") {
   const testing::TemporaryFolder folder;
-  const std::filesystem::path copy = folder.path("llama");
-  std::filesystem::copy(convert_test::golden_folder() / "llama", copy);
-  std::ifstream in(copy / "tokenizer_config.json");
-  Json config = Json::parse(in);
-  config["chat_template"] = "{% for m in messages %}{{ m.content }}";
-  std::ofstream(copy / "tokenizer_config.json") << config.dump();
-  const std::string file = folder.path("broken.heed").string();
-  REQUIRE(run_heed({"convert", copy.string(), "-o", file}).exit_code == 0);
-  Serving serving({file});
+  Serving serving({with_template(folder, "broken", "{% for m in messages %}{{ m.content }}")});
   CHECK(Json::parse(serving.client().Get("/v1/models")->body)["data"][0]["chat"] == false);
   CHECK(has(serving.stop(SIGTERM).error, "its chat template cannot be used: "));
+}
+
+TEST_CASE("serve: tools are refused where the model's chat template would leave them out") {
+  const testing::TemporaryFolder folder;
+  const Serving serving({with_template(folder, "plain", "{% for m in messages %}{{ m.content }}{% endfor %}")});
+  Json asked = {{"messages", {{{"role", "user"}, {"content", "Hi"}}}}, {"max_tokens", 2}};
+  CHECK(serving.post("/v1/chat/completions", asked)["choices"].size() == 1);
+  asked["tools"] = Json::parse(R"([{"type": "function", "function": {"name": "wait"}}])");
+  for (const char* choice : {"auto", "required"}) {
+    asked["tool_choice"] = choice;
+    CHECK(has(serving.post("/v1/chat/completions", asked, 400).at("error").at("message"),
+              "the model's chat template takes no tools"));
+  }
+  asked["tool_choice"] = "none";
+  CHECK(serving.post("/v1/chat/completions", asked)["choices"].size() == 1);
+  asked.erase("tool_choice");
+  asked["tools"] = Json::array();
+  CHECK(serving.post("/v1/chat/completions", asked)["choices"].size() == 1);
 }
 
 TEST_CASE("serve: what cannot be done is refused, and the server goes on") {

@@ -14,7 +14,7 @@ struct ChatMessage {
 /// template may ask of a message (tool_calls, name, reasoning_content, ...).
 struct ChatRequest {
   std::string messages;   // a JSON array of objects with "role" and "content"
-  std::string tools;      // a JSON array of tools' descriptions; empty for none
+  std::string tools;      // a JSON array of tools' descriptions; empty for none; refused where the template has no use
   std::string variables;  // a JSON object of more variables: {"enable_thinking": false}; empty for none
   std::string name;       // of the template, where a model has several; empty: "tool_use" with tools, else "default"
   bool add_generation_prompt = true;  // ends with what an answer begins with

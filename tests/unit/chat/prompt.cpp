@@ -170,6 +170,8 @@ TEST_CASE("a model may have templates by name") {
   request.tools = R"([{"type": "function"}])";
   CHECK(chat.render(request, *opened).text == "b1");
   request.name = "default";
+  CHECK(prompt_says(prompt_error([&] { chat.render(request, *opened); }), "the model's chat template takes no tools"));
+  request.tools = "[]";
   CHECK(chat.render(request, *opened).text == "a");
   request.name = "other";
   CHECK(prompt_says(prompt_error([&] { chat.render(request, *opened); }),
@@ -177,6 +179,33 @@ TEST_CASE("a model may have templates by name") {
   request.name = "bad";
   CHECK(prompt_says(prompt_error([&] { chat.render(request, *opened); }), "the tag 'include' is not supported"));
   CHECK(prompt_says(prompt_error([&] { prompts({{"default", "{{"}}); }), "chat template, line 1"));
+}
+
+TEST_CASE("tools are refused where the template has no place for them, and only there") {
+  const auto opened = tokenizer();
+  const auto takes = [&](const std::string& source) {
+    const ChatPrompts chat = prompts({{"default", source}});
+    ChatRequest request = request_of("a");
+    request.tools = R"([{"type": "function"}])";
+    return !prompt_says(prompt_error([&] { chat.render(request, *opened); }),
+                        "the model's chat template takes no tools");
+  };
+  for (const char* source :
+       {"{{ tools }}", "{% if tools is defined %}a{% endif %}", "{% for tool in tools %}a{% endfor %}",
+        "{% for m in messages %}{{ m.content }}{% else %}{{ tools }}{% endfor %}",
+        "{% set x = tools | length %}{{ x }}", "{% if false %}a{% elif not tools %}b{% endif %}",
+        "{% macro f(x=tools) %}{{ x }}{% endmacro %}{{ f() }}",
+        "{% set x %}{{ 'a' if tools else 'b' }}{% endset %}{{ x }}", "{{ dict(a=tools) }}",
+        "{% for m in messages if tools %}a{% endfor %}", "{{ messages[0 if tools else 1:] }}",
+        "{% macro f() %}{{ tools[0] }}{% endmacro %}{{ f() }}", "{{ [1, tools[0].type ~ 'a'] }}"}) {
+    CAPTURE(source);
+    CHECK(takes(source));
+  }
+  for (const char* source :
+       {"a", kTurns, "{{ 'tools' }} tools", "{{ messages[0].tools }}", "{% set tools = 1 %}a", "{# tools #}"}) {
+    CAPTURE(source);
+    CHECK_FALSE(takes(source));
+  }
 }
 
 TEST_CASE("variables reach the template, and tools are none where there are none") {
