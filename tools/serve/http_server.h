@@ -23,15 +23,21 @@ class HttpError : public std::runtime_error {
  public:
   /// `param`: the field of the request that is wrong, as OpenAI names it ("messages[0].role"); empty for none.
   HttpError(int status, const std::string& message, std::string param = {}, std::string code = {})
-      : std::runtime_error(message), status_(status), param_(std::move(param)), code_(std::move(code)) {}
+      : std::runtime_error(message),
+        retry_after(status == 503 ? kSoon : 0),
+        status_(status),
+        param_(std::move(param)),
+        code_(std::move(code)) {}
 
   int status() const { return status_; }
   /// `plain`: as LibreTranslate has it, {"error": "text"}.
   nlohmann::ordered_json body(bool plain = false) const;
   /// Seconds after which it may be tried again; 0 says nothing of it.
-  int retry_after = 0;
+  int retry_after;
 
  private:
+  static constexpr int kSoon = 5;  // a server that was stopped is started again, a device opened afresh
+
   int status_;
   std::string param_, code_;
 };

@@ -94,9 +94,7 @@ Worker::~Worker() {
 
 Worker::Places Worker::take_places(std::size_t count) {
   if (state_ != State::Ready) {
-    HttpError error(503, fmt::format("model {}: its device was lost and is being opened afresh", name_));
-    error.retry_after = 5;
-    throw error;
+    throw HttpError(503, fmt::format("model {}: its device was lost and is being opened afresh", name_));
   }
   const std::size_t most = options_.waiting + static_cast<std::size_t>(kind_ == Kind::Text ? options_.slots : 1);
   if (count > most) {

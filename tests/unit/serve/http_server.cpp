@@ -204,6 +204,7 @@ TEST_CASE("http server: answers, errors and what is not there") {
   CHECK(client.Get("/wrong/error")->status == 400);
   CHECK(message(client.Get("/wrong/error")) == "the model is wrong");
   CHECK(client.Get("/wrong/lost")->status == 503);
+  CHECK(client.Get("/wrong/lost")->get_header_value("Retry-After") == "5");
   CHECK(client.Get("/wrong/other")->status == 500);
   const auto busy = client.Get("/wrong/busy");
   CHECK(busy->status == 429);
@@ -512,7 +513,13 @@ TEST_CASE("http server: a stream that began before the server was stopped comes 
   const RawClient late(running.port());
   running.begin_stop();
   REQUIRE(late.send("GET /plain HTTP/1.1\r\nHost: localhost\r\n\r\n"));
-  CHECK(late.receive().starts_with("HTTP/1.1 503"));
+  const std::string refused = late.receive();
+  CHECK(refused.starts_with("HTTP/1.1 503"));
+  CHECK(refused.find("\r\nRetry-After: 5\r\n") != std::string::npos);
+  CHECK(refused.find("\r\nContent-Type: application/json\r\n") != std::string::npos);
+  const auto body = nlohmann::json::parse(refused.substr(refused.find("\r\n\r\n") + 4));
+  CHECK(body.at("error").at("message") == "the server is stopping");
+  CHECK(body.at("error").at("type") == "server_error");
   CHECK(raw.receive().ends_with("\r\n\r\n1\r\na\r\n1\r\nb\r\n1\r\nc\r\n0\r\n\r\n"));
   CHECK(running.wait_ended().empty());
 }
