@@ -18,7 +18,9 @@ class GrammarConstraint final : public TokenConstraint {
   GrammarConstraint(std::shared_ptr<Matcher> matcher, std::vector<TokenId> end_tokens)
       : matcher_(std::move(matcher)), end_tokens_(std::move(end_tokens)), place_(*matcher_) {
     if (end_tokens_.empty()) {
-      throw Error("grammar: the model has no end token, with which a text that is complete ends; name one");
+      throw Error(
+          "grammar: the model has no end token, with which a text that is complete ends; say one as eos_token_id "
+          "in its config.json and convert it again");
     }
     for (const TokenId token : end_tokens_) {
       if (token >= 0 && static_cast<std::size_t>(token) < matcher_->trie().vocabulary_size()) continue;

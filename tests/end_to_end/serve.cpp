@@ -233,6 +233,32 @@ TEST_CASE("serve: tools are refused where the model's chat template would leave 
   CHECK(serving.post("/v1/chat/completions", asked)["choices"].size() == 1);
 }
 
+TEST_CASE("serve: a grammar for a model without an end token is refused with what helps, and that helps") {
+  const testing::TemporaryFolder folder;
+  const std::filesystem::path copy = folder.path("endless");
+  std::filesystem::copy(convert_test::golden_folder() / "llama", copy);
+  const auto change = [&](const char* name, const char* key, const Json& value) {
+    std::ifstream in(copy / name);
+    Json config = Json::parse(in);
+    config[key] = value;
+    std::ofstream(copy / name) << config.dump();
+  };
+  change("config.json", "eos_token_id", nullptr);
+  change("generation_config.json", "eos_token_id", nullptr);
+  change("tokenizer_config.json", "eos_token", nullptr);
+  const Json asked = {{"prompt", "Alice"}, {"max_tokens", 20}, {"grammar", "root ::= [0-9]"}, {"seed", 1}};
+  const auto serve = [&](int status) {
+    const std::string file = folder.path("endless.heed").string();
+    REQUIRE(run_heed({"convert", copy.string(), "-o", file}).exit_code == 0);
+    return Serving({file}).post("/v1/completions", asked, status);
+  };
+  CHECK(has(serve(400).at("error").at("message"),
+            "the model has no end token, with which a text that is complete ends; say one as eos_token_id in its "
+            "config.json and convert it again"));
+  change("config.json", "eos_token_id", 2);
+  CHECK(text_of(serve(200)).size() == 1);
+}
+
 TEST_CASE("serve: what cannot be done is refused, and the server goes on") {
   const Serving serving({"tiny=" + models().llama(), "--max-body", "20000", "--queue", "2", "--slots", "2"});
   const auto refused = [&](const Json& body, int status) {
