@@ -21,7 +21,17 @@ get() {
   (cd "$work" && npm install --silent --no-audit --no-fund --ignore-scripts "$@") >"$work/npm.log" 2>&1
 }
 
-# serve MODEL...: folders of models/, served until the next; its address is in $base.
+# chat_model: $work/chat.heed, models/shakespeare with a template for chats. It writes letters, and answers as a play goes on.
+chat_model() {
+  [ ! -e "$work/chat.heed" ] || return 0
+  cp -R models/shakespeare "$work/romeo"
+  cat >"$work/romeo/tokenizer_config.json" <<'END'
+{"chat_template": "{% for m in messages %}{{ m.role | upper }}:\n{{ m.content }}\n\n{% endfor %}{% if add_generation_prompt %}ROMEO:\n{% endif %}"}
+END
+  "$heed" convert "$work/romeo" -o "$work/chat.heed" >"$work/convert.log"
+}
+
+# serve MODEL...: folders of models/, or what is in $work, served until the next; its address is in $base.
 serve() {
   if [ -n "$server" ]; then kill "$server"; wait "$server" || :; server=; fi
   files=
@@ -61,11 +71,10 @@ client_openai_images() {
   run openai_images.mjs "$base"
 }
 
-# HEED_CHAT_MODEL: a .heed file of a model that has a chat template.
+# HEED_CHAT_MODEL: a .heed file of another model that has a chat template.
 client_openai() {
-  [ -n "${HEED_CHAT_MODEL:-}" ] || { skip openai "HEED_CHAT_MODEL names no model with a chat template"; return; }
   get openai@6 || { skip openai "$(tail -n 1 "$work/npm.log")"; return; }
-  cp "$HEED_CHAT_MODEL" "$work/chat.heed"
+  if [ -n "${HEED_CHAT_MODEL:-}" ]; then cp "$HEED_CHAT_MODEL" "$work/chat.heed"; else chat_model; fi
   serve chat
   run openai.mjs "$base" chat
 }
