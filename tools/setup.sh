@@ -45,9 +45,11 @@ optional='
 fonts-ipafont-gothic|fonts-vlgothic|fonts-noto-cjk   Japanese labels of pictures
 '
 # Tests that need these are skipped, visibly, where a system does not have them.
+# The browser is the largest: with what it needs, 110 MB to fetch and 420 MB on the disk.
 test_optional='
 vulkan-validationlayers                    Vulkan validation
 chromium-common                            SwiftShader, a second Vulkan driver for the CPU
+chromium                                   a browser for the page of heed serve
 clang                                      fuzzers
 libclang-rt-dev|libclang-rt-14-dev         fuzzers, sanitizers
 clang-format-14                            formatting
