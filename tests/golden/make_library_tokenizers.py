@@ -6,7 +6,8 @@ usage: make_library_tokenizers.py parts OUT.json             small tokenizers, a
        make_library_tokenizers.py fuzz SEED COUNT OUT.json   COUNT random tokenizers, each with random texts
 
 tests/golden/library_tokenizers/ keeps the first two; of the third HEED_LIBRARY_TOKENIZERS=OUT.json build/tests/unit_convert
--tc='*library*parts*' compares any. Texts that spell special tokens stay texts (encode_special_tokens).
+-tc='*library*parts*' compares any. Special tokens that a text spells stay text (encode_special_tokens); the real tokenizers
+are asked a second time without that, when they become tokens.
 """
 
 import json
@@ -83,6 +84,34 @@ AWKWARD = [
     " \u0301x \u0301\u0301 \n\u0301",
     "\u1e9e\u017f\u2c6f \u01c4\u01c5\u01c6 \u02bb\u02bc \u10d0\u10d1 \u1c90",
 ]  # fmt: skip
+
+
+# What real ones are asked about some of their own special tokens, {t}, {u} and {v}; {half} and {rest} are {t} cut in two.
+OWN = [
+    "{t}",
+    " {t}",
+    "{t} ",
+    "  {t}  \n {u}\t",
+    "word{t}word",
+    "word {t} word",
+    "{t}{t}",
+    "{t} {t}  {t}",
+    "{t}{u}{v}",
+    "{t}\n\n{u}\r\n{v}",
+    "{half}",
+    "{rest}",
+    "{half} {rest}",
+    "{half}{t}{rest}",
+    "{half}{half}{rest}{rest}",
+    "{t}{half}",
+    "<{t}> [{t}] \u2581{t}\u2581",
+    "e{t}\u0301 \u00e9{t}\u200d{t}",
+    "\u732b{t}\u732b 12{t}345{u}6789",
+    "{t}don't{u}'ll {v}'s",
+    "{upper} {lower}",
+    "{t}user\nHello,  wORLD! {u}\n{v}assistant\n",
+]  # fmt: skip
+MOST_OWN_TOKENS = 4
 
 
 def token(ident: int, content: str, **flags) -> dict:
@@ -268,8 +297,9 @@ def is_panic(error: BaseException) -> bool:
     return type(error).__name__ == "PanicException"
 
 
-def ask(library: Tokenizer, texts: list[str]) -> dict:
-    library.encode_special_tokens = True
+def ask(library: Tokenizer, texts: list[str], specials: bool = False) -> dict:
+    """`specials`: special tokens that the texts spell become those tokens."""
+    library.encode_special_tokens = not specials
     ids, decoded, answered_texts = [], [], []
     for text in texts:
         try:
@@ -283,6 +313,32 @@ def ask(library: Tokenizer, texts: list[str]) -> dict:
         ids.append(encoded)
         decoded.append(None if not is_exact(back) else 0 if back == text else back)  # 0: the text itself
     return {"texts": answered_texts, "ids": ids, "decoded": decoded}
+
+
+def own_texts(tokenizer: dict) -> list[str]:
+    """About special tokens of a tokenizer that lie as far apart as can be, each of which comes once as the first."""
+    specials = [one["content"] for one in tokenizer["added_tokens"] if one["special"]]
+    count = min(len(specials), MOST_OWN_TOKENS)
+    chosen = [specials[i * (len(specials) - 1) // max(count - 1, 1)] for i in range(count)]
+    texts = []
+    for i, t in enumerate(chosen):
+        u, v = (chosen[(i + k) % count] for k in (1, 2))
+        half, rest = t[: (len(t) + 1) // 2], t[(len(t) + 1) // 2 :]
+        texts += [text.format(t=t, u=u, v=v, half=half, rest=rest, upper=t.upper(), lower=t.lower()) for text in OWN]
+    return list(dict.fromkeys(texts))
+
+
+def ask_whole(library: Tokenizer, texts: list[str], specials: bool = False) -> dict:
+    answers = ask(library, texts, specials)
+    assert answers.pop("texts") == texts
+    return answers
+
+
+def real_case(path: Path, texts: list[str]) -> dict:
+    library = Tokenizer.from_file(str(path))
+    own = own_texts(json.loads(path.read_text()))
+    asked = {"texts": own, "text": ask_whole(library, own), "specials": ask_whole(library, own, True)}
+    return {"name": path.parent.name, **ask_whole(library, texts), "specials": ask_whole(library, texts, True), "own": asked}
 
 
 def answered(models: dict, cases: list[dict], texts: list[str]) -> dict:
@@ -361,9 +417,7 @@ def main() -> None:
         cases = []
         for folder in sorted(Path(arguments[1]).iterdir()):
             if (folder / "tokenizer.json").exists():
-                answers = ask(Tokenizer.from_file(str(folder / "tokenizer.json")), texts)
-                assert answers.pop("texts") == texts
-                cases.append({"name": folder.name, **answers})
+                cases.append(real_case(folder / "tokenizer.json", texts))
         write(arguments[2], {"texts": texts, "cases": cases})
     elif arguments[:1] == ["fuzz"] and len(arguments) == 4:
         choose = random.Random(int(arguments[1]))

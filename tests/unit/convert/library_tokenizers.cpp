@@ -27,13 +27,15 @@ std::unique_ptr<Tokenizer> opened(const Json& tokenizer) {
   return Tokenizer::from_json(description.to_json());
 }
 
-void compare(const Tokenizer& tokenizer, const Json& texts, const Json& cases) {
+/// With `specials`, special tokens that the texts spell become those tokens.
+void compare(const Tokenizer& tokenizer, const Json& texts, const Json& cases, bool specials = false) {
+  CAPTURE(specials);
   REQUIRE(texts.size() == cases["ids"].size());
   for (std::size_t i = 0; i < texts.size(); ++i) {
     const std::string text = texts[i];
     CAPTURE(Json(text).dump(-1, ' ', true));
     const auto ids = cases["ids"][i].get<std::vector<TokenId>>();
-    CHECK(tokenizer.encode(text) == ids);
+    CHECK(tokenizer.encode(text, true, {specials, {}, {}}) == ids);
     const Json& decoded = cases["decoded"][i];
     if (decoded.is_null()) continue;
     CHECK(tokenizer.decode(ids) == (decoded == 0 ? text : decoded.get<std::string>()));
@@ -69,7 +71,14 @@ TEST_CASE("library tokenizers: eight real ones give the ids and texts that the l
     CAPTURE(name);
     const fs::path path = fs::path(folder) / name / "tokenizer.json";
     REQUIRE(fs::exists(path));
-    compare(*opened(read_json(path, 64 << 20)), golden["texts"], one);
+    const auto tokenizer = opened(read_json(path, 64 << 20));
+    compare(*tokenizer, golden["texts"], one);
+    compare(*tokenizer, golden["texts"], one["specials"], true);
+    const Json& own = one["own"];  // about its own special tokens
+    CHECK(own["texts"].size() >= 40);
+    compare(*tokenizer, own["texts"], own["text"]);
+    compare(*tokenizer, own["texts"], own["specials"], true);
+    CHECK(own["text"]["ids"] != own["specials"]["ids"]);
   }
 }
 
