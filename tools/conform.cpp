@@ -191,7 +191,7 @@ void add_conform(Program& program) {
       program.app.add_subcommand("conform", "Test every kernel on a device against a double-precision reference");
   verb->footer(
       "Errors are in units of what float arithmetic may be off by for that element. On a CPU's driver --quick takes\n"
-      "up to a minute, the whole up to a quarter of an hour, and --probe-watchdog another minute. Kernels that fail\n"
+      "one or two minutes, the whole up to half an hour, and --probe-watchdog another minute. Kernels that fail\n"
       "are off from then on where plainer ones passed; only a whole run turns them on again. Exit code 1 when\n"
       "anything fails.\n"
       "Examples:\n  heed conform --quick --report report.html\n  heed conform --op linear --variant 'no subgroups'");
