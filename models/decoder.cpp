@@ -36,6 +36,7 @@ class DecoderBuilder {
   /// Of a layer without experts, or of a shared one: `kind` ends its names.
   ValueId feed_forward(ValueId in, ValueId residual, std::int64_t width, const std::string& kind = "");
   ValueId experts(ValueId in, ValueId residual);
+  bool turns() const { return p_.rope_dims > 0 && !std::ranges::binary_search(p_.unturned_layers, layer_); }
   bool has_experts() const { return p_.experts > 0 && !std::ranges::binary_search(p_.dense_layers, layer_); }
   /// x plus what a part of the layer makes: `make` is given what it shall add its result to, or none.
   template <typename Make>
@@ -45,6 +46,7 @@ class DecoderBuilder {
 
   std::string named(const std::string& what) const { return fmt::format("layer{}.{}", layer_, what); }
   std::string tensor(const std::string& what) const { return fmt::format("blk.{}.{}", layer_, what); }
+  std::int64_t embedding_width() const { return p_.embedding_width > 0 ? p_.embedding_width : p_.width; }
   std::int64_t window() const { return p_.windows.empty() ? 0 : p_.windows[static_cast<std::size_t>(layer_)]; }
 
   const DecoderParameters& p_;
@@ -93,11 +95,13 @@ ValueId DecoderBuilder::reshaped(const std::string& name, ValueId in, std::int64
 ValueId DecoderBuilder::embed() {
   const ValueId tokens = g_.input("tokens", DType::I32, {"tokens"});
   position_ = g_.input("position", DType::I32, {1});
-  const ValueId table = weights_.required("token_embd.weight", {p_.vocabulary, p_.width});
+  const ValueId table = weights_.required("token_embd.weight", {p_.vocabulary, embedding_width()});
   const ValueId places = weights_.optional("position_embd.weight", {p_.context, p_.width});
   Attributes how;
   if (p_.embedding_scale != 1) how.set("scale", p_.embedding_scale);
-  ValueId x = g_.add("embedding", places == kNoValue ? "embedding" : "token_embedding", {tokens, table}, how);
+  const bool is_all = places == kNoValue && p_.embedding_width == 0;
+  ValueId x = g_.add("embedding", is_all ? "embedding" : "token_embedding", {tokens, table}, how);
+  if (p_.embedding_width > 0) x = linear("embedding_in", "token_embd_in", x, p_.width, p_.embedding_width);
   if (places != kNoValue) {
     const ValueId positions = g_.add("positions", "positions", {position_}, {{"rows", std::string("tokens")}});
     x = g_.add("add", "embedding", {x, g_.add("embedding", "position_embedding", {positions, places})});
@@ -134,7 +138,7 @@ ValueId DecoderBuilder::turned(ValueId in, const char* which, std::int64_t heads
   } else if (p_.query_norm == "all") {
     in = norm(named(name + "_norm"), tensor("attn_" + name + "_norm"), in, heads * p_.head_dim);
   }
-  if (p_.rope_dims == 0) return in;
+  if (!turns()) return in;
   const bool local = p_.local_rope_base > 0 && window() > 0;
   Attributes attributes = {{"heads", heads},
                            {"layout", p_.rope_layout},
@@ -148,9 +152,14 @@ ValueId DecoderBuilder::turned(ValueId in, const char* which, std::int64_t heads
 ValueId DecoderBuilder::attend(ValueId in) {
   const std::int64_t q_width = p_.heads * p_.head_dim;
   const std::int64_t kv_width = p_.kv_heads * p_.head_dim;
-  ValueId q = linear(named("q"), tensor("attn_q"), in, q_width, p_.width);   // (tokens, heads * head_dim)
-  ValueId k = linear(named("k"), tensor("attn_k"), in, kv_width, p_.width);  // (tokens, kv_heads * head_dim)
-  const ValueId v = linear(named("v"), tensor("attn_v"), in, kv_width, p_.width);
+  const auto product = [&](const std::string& which, std::int64_t rows) {
+    const ValueId made = linear(named(which), tensor("attn_" + which), in, rows, p_.width);
+    if (p_.clip_qkv == 0) return made;
+    return g_.add("clamp", named(which + "_clipped"), {made}, {{"min", -p_.clip_qkv}, {"max", p_.clip_qkv}});
+  };
+  ValueId q = product("q", q_width);   // (tokens, heads * head_dim)
+  ValueId k = product("k", kv_width);  // (tokens, kv_heads * head_dim)
+  const ValueId v = product("v", kv_width);
   q = turned(q, "q", p_.heads);
   k = turned(k, "k", p_.kv_heads);
   const ValueId cache_k = g_.state(fmt::format("cache.k.{}", layer_), DType::F32, {"context", kv_width});
@@ -171,7 +180,9 @@ ValueId DecoderBuilder::feed_forward(ValueId in, ValueId residual, std::int64_t 
     const ValueId up = product("ffn_up" + kind);
     h = g_.add("gate", named("ffn_gated" + kind), {gate, up}, {{"activation", p_.activation}});
   } else {
-    h = product("ffn_up" + kind, p_.activation);
+    const bool squared = p_.activation == "relu2";
+    h = product("ffn_up" + kind, squared ? "relu" : p_.activation);
+    if (squared) h = g_.add("mul", named("ffn_squared" + kind), {h, h});
   }
   return linear(named("ffn_down" + kind), tensor("ffn_down" + kind), h, p_.width, width, residual);
 }
@@ -217,31 +228,36 @@ ValueId DecoderBuilder::plus(ValueId x, const char* what, const char* post_norm,
 }
 
 ValueId DecoderBuilder::layer(ValueId x) {
-  const bool before = p_.norm_place != "post";
+  const bool after = p_.norm_place == "after";
+  const bool before = p_.norm_place != "post" && !after;
   const bool parallel = p_.norm_place == "parallel";
   const ValueId a = before ? norm(named("attention_norm"), tensor("attn_norm"), x, p_.width) : x;
   const ValueId attention = attend(a);
-  const ValueId y = plus(x, "attention", "post_attention_norm", [&](ValueId residual) {
+  ValueId y = plus(x, "attention", "post_attention_norm", [&](ValueId residual) {
     return linear(named("attention_output"), tensor("attn_output"), attention, p_.width, p_.heads * p_.head_dim,
                   residual);
   });
+  if (after) y = norm(named("attention_norm"), tensor("attn_norm"), y, p_.width);
   ValueId f = parallel ? x : y;
   if (parallel && !weights_.has(tensor("ffn_norm.weight"))) {
     f = a;
   } else if (before) {
     f = norm(named("ffn_norm"), tensor("ffn_norm"), f, p_.width);
   }
-  return plus(y, "ffn", "post_ffw_norm", [&](ValueId residual) {
+  const ValueId z = plus(y, "ffn", "post_ffw_norm", [&](ValueId residual) {
     return has_experts() ? experts(f, residual) : feed_forward(f, residual, p_.ffn_width);
   });
+  return after ? norm(named("ffn_norm"), tensor("ffn_norm"), z, p_.width) : z;
 }
 
 ValueId DecoderBuilder::logits(ValueId x) {
   x = g_.add("tail", "tail", {x}, {{"rows", std::string("outputs")}});  // (outputs, width)
-  x = norm("output_norm", "output_norm", x, p_.width);
+  if (p_.norm_place != "after") x = norm("output_norm", "output_norm", x, p_.width);
+  if (p_.embedding_width > 0) x = linear("embedding_out", "token_embd_out", x, p_.embedding_width, p_.width);
   // The embedding serves as output matrix where there is no other.
   const bool untied = weights_.has("output.weight");
-  const ValueId matrix = weights_.required(untied ? "output.weight" : "token_embd.weight", {p_.vocabulary, p_.width});
+  const ValueId matrix =
+      weights_.required(untied ? "output.weight" : "token_embd.weight", {p_.vocabulary, embedding_width()});
   std::vector<ValueId> inputs = {x, matrix};
   if (const ValueId bias = weights_.optional("output.bias", {p_.vocabulary}); bias != kNoValue) inputs.push_back(bias);
   x = g_.add("linear", "output", std::move(inputs));  // (outputs, vocabulary)

@@ -37,6 +37,22 @@ std::vector<std::int64_t> windows_of(ParameterReader& reader, std::int64_t layer
   return windows;
 }
 
+std::vector<std::int64_t> layers_of(ParameterReader& reader, const char* key, std::int64_t layers) {
+  if (!reader.has(key)) return {};
+  const nlohmann::json& list = reader.value(key);
+  const auto wrong = [&] {
+    reader.fail(fmt::format("hyperparameter '{}' is {}; expected layers from 0 to {} in ascending order", key,
+                            list.dump(), layers - 1));
+  };
+  if (!list.is_array()) wrong();
+  std::vector<std::int64_t> result;
+  for (const nlohmann::json& layer : list) {
+    if (!layer.is_number_integer() || layer < (result.empty() ? 0 : result.back() + 1) || layer >= layers) wrong();
+    result.push_back(layer.get<std::int64_t>());
+  }
+  return result;
+}
+
 /// Those of mixtures of experts.
 void read_experts(ParameterReader& reader, DecoderParameters& p) {
   if (reader.has("experts")) p.experts = reader.integer("experts", 0, kMost);
@@ -47,21 +63,7 @@ void read_experts(ParameterReader& reader, DecoderParameters& p) {
   p.expert_threshold = number_or(reader, "expert_threshold", 0, true);
   p.expert_scale = number_or(reader, "expert_scale", 1, false);
   p.shared_expert_width = size("shared_expert_width");
-  if (reader.has("dense_layers")) {
-    const nlohmann::json& list = reader.value("dense_layers");
-    const auto wrong = [&] {
-      reader.fail(fmt::format("hyperparameter 'dense_layers' is {}; expected layers from 0 to {} in ascending order",
-                              list.dump(), p.layers - 1));
-    };
-    if (!list.is_array()) wrong();
-    for (const nlohmann::json& layer : list) {
-      if (!layer.is_number_integer() || layer < (p.dense_layers.empty() ? 0 : p.dense_layers.back() + 1) ||
-          layer >= p.layers) {
-        wrong();
-      }
-      p.dense_layers.push_back(layer.get<std::int64_t>());
-    }
-  }
+  p.dense_layers = layers_of(reader, "dense_layers", p.layers);
   if (p.experts == 0) {
     if (p.experts_used > 0 || p.expert_width > 0 || p.expert_threshold > 0 || p.shared_expert_width > 0 ||
         !p.dense_layers.empty()) {
@@ -93,12 +95,16 @@ DecoderParameters DecoderParameters::from_json(const nlohmann::json& json) {
   p.ffn_width = reader.size("ffn_width");
   p.vocabulary = reader.size("vocabulary");
   p.context = reader.size("context");
+  if (reader.has("embedding_width")) p.embedding_width = reader.integer("embedding_width", 0, kMost);
   p.norm = choice_or(reader, "norm", p.norm, {"rms_norm", "layer_norm"});
   p.norm_eps = reader.positive("norm_eps");
-  p.norm_place = choice_or(reader, "norm_place", p.norm_place, {"pre", "post", "both", "parallel"});
+  p.norm_place = choice_or(reader, "norm_place", p.norm_place, {"pre", "post", "both", "parallel", "after"});
   p.query_norm = choice_or(reader, "query_norm", p.query_norm, {"none", "head", "all"});
   p.feed_forward = choice_or(reader, "feed_forward", p.feed_forward, {"gated", "plain"});
-  p.activation = reader.choice("activation", {"silu", "gelu", "gelu_tanh", "relu"});
+  p.activation = reader.choice("activation", {"silu", "gelu", "gelu_tanh", "relu", "relu2"});
+  if (p.activation == "relu2" && p.feed_forward == "gated") {
+    reader.fail("has an 'activation' of \"relu2\", which is for a 'feed_forward' of \"plain\"");
+  }
   read_experts(reader, p);
   p.rope_dims = reader.integer("rope_dims", 0, kMost);
   if (p.rope_dims > 0 || reader.has("rope_layout")) {
@@ -109,8 +115,10 @@ DecoderParameters DecoderParameters::from_json(const nlohmann::json& json) {
   if (p.rope_dims > 0 && p.rope_base == 0) reader.positive("rope_base");
   p.rope_scale = number_or(reader, "rope_scale", 1, false);
   p.local_rope_base = number_or(reader, "local_rope_base", 0, true);
+  p.unturned_layers = layers_of(reader, "unturned_layers", p.layers);
   if (reader.has("alibi")) p.alibi = reader.boolean("alibi");
   p.windows = windows_of(reader, p.layers);
+  p.clip_qkv = number_or(reader, "clip_qkv", 0, true);
   p.attention_scale = number_or(reader, "attention_scale", 0, true);
   p.attention_softcap = number_or(reader, "attention_softcap", 0, true);
   p.logits_softcap = number_or(reader, "logits_softcap", 0, true);
@@ -137,6 +145,7 @@ nlohmann::json DecoderParameters::to_json() const {
           {"ffn_width", ffn_width},
           {"vocabulary", vocabulary},
           {"context", context},
+          {"embedding_width", embedding_width},
           {"norm", norm},
           {"norm_eps", norm_eps},
           {"norm_place", norm_place},
@@ -156,8 +165,10 @@ nlohmann::json DecoderParameters::to_json() const {
           {"rope_base", rope_base},
           {"rope_scale", rope_scale},
           {"local_rope_base", local_rope_base},
+          {"unturned_layers", unturned_layers},
           {"alibi", alibi},
           {"windows", windows},
+          {"clip_qkv", clip_qkv},
           {"attention_scale", attention_scale},
           {"attention_softcap", attention_softcap},
           {"logits_softcap", logits_softcap},
