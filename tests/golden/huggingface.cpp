@@ -13,11 +13,43 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr const char* kModelFolders[] = {"llama", "llama_gqa_tied", "llama_bias", "mistral", "gpt2"};
-constexpr const char* kFamilyFolders[] = {
-    "qwen2",     "qwen3",     "gemma", "gemma2",     "gemma3",           "olmo2",
-    "granite",   "stablelm",  "phi3",  "phi",        "starcoder2",       "gptj",
-    "gpt_neox",  "opt",       "bloom", "falcon",     "falcon_groups",    "mixtral",
-    "qwen2_moe", "qwen3_moe", "olmoe", "granitemoe", "granitemoeshared", "phimoe"};
+constexpr const char* kFamilyFolders[] = {"qwen2",
+                                          "qwen3",
+                                          "gemma",
+                                          "gemma2",
+                                          "gemma3",
+                                          "olmo2",
+                                          "granite",
+                                          "stablelm",
+                                          "phi3",
+                                          "phi",
+                                          "starcoder2",
+                                          "gptj",
+                                          "gpt_neox",
+                                          "opt",
+                                          "bloom",
+                                          "falcon",
+                                          "falcon_groups",
+                                          "mixtral",
+                                          "qwen2_moe",
+                                          "qwen3_moe",
+                                          "olmoe",
+                                          "granitemoe",
+                                          "granitemoeshared",
+                                          "phimoe",
+                                          "qwen2_windows",
+                                          "phi_qk_norm",
+                                          "opt_post_norm",
+                                          "olmo",
+                                          "olmo3",
+                                          "smollm3",
+                                          "gpt_bigcode",
+                                          "gpt_bigcode_heads",
+                                          "mpt",
+                                          "cohere",
+                                          "nemotron",
+                                          "glm",
+                                          "glm4"};
 constexpr double kTransformersTolerance = 1e-4;
 
 std::vector<std::int32_t> ids_of(const nlohmann::json& json) { return json.get<std::vector<std::int32_t>>(); }

@@ -255,7 +255,8 @@ void read_rope(ConfigReader& config, HuggingFaceConfig& result, const RopeDefaul
   result.parameters["rope_dims"] = dims;
 }
 
-void read_windows(ConfigReader& config, HuggingFaceConfig& result, std::int64_t window, bool (*slides)(std::int64_t)) {
+void read_windows(ConfigReader& config, HuggingFaceConfig& result, std::int64_t window,
+                  const std::function<bool(std::int64_t)>& slides) {
   const auto layers = result.parameters["layers"].get<std::int64_t>();
   const nlohmann::json* types = config.find("layer_types");
   const auto wrong = [&] {

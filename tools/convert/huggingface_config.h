@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <set>
@@ -44,6 +45,8 @@ struct HuggingFaceConfig {
   std::set<std::string, std::less<>> biased;             // matrices of a layer that have biases, in the recipe's names
   std::optional<bool> output_biased{};                   // whether the output matrix has one; nothing: as it comes
   double norm_offset = 0;                                // added to the weights of norms
+  bool norms_have_biases = true;                         // where they are layer norms
+  bool norms_have_weights = true;                        // those before attention, feed-forward and output; else ones
   std::int64_t skipped_positions = 0;                    // first rows of the position table that no token has
   std::vector<float> rope_factors;                       // [rope_dims/2]; empty without scaling
   /// The longest text that the user asks for; 0: none is asked for. Set before it is read, and for models alone whose
@@ -122,7 +125,8 @@ struct RopeDefaults {
 void read_rope(ConfigReader& config, HuggingFaceConfig& result, const RopeDefaults& defaults = {});
 
 /// The window of each layer, as "layer_types" says or, where it is missing, `slides(layer)`.
-void read_windows(ConfigReader& config, HuggingFaceConfig& result, std::int64_t window, bool (*slides)(std::int64_t));
+void read_windows(ConfigReader& config, HuggingFaceConfig& result, std::int64_t window,
+                  const std::function<bool(std::int64_t)>& slides);
 /// The same window in all layers, "sliding_window", or none. A "layer_types" that says else is refused: transformers
 /// does not look at it in such families.
 void read_one_window(ConfigReader& config, HuggingFaceConfig& result);

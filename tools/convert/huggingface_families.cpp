@@ -1,7 +1,9 @@
 // What tells the decoder-only families of transformers from each other: keys of config.json and constants.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
+#include <vector>
 
 #include "tools/convert/config_reader.h"
 #include "tools/convert/huggingface_config.h"
@@ -10,8 +12,6 @@
 namespace heed::convert {
 
 namespace {
-
-bool never(std::int64_t) { return false; }
 
 void layer_norms(HuggingFaceConfig& result) {
   result.parameters["norm"] = "layer_norm";
@@ -52,16 +52,24 @@ void read_mistral(ConfigReader& config, HuggingFaceConfig& result) {
   read_rope(config, result);
 }
 
-/// Windows of Qwen's models, which their configs describe and switch off.
-void read_qwen_windows(ConfigReader& config, HuggingFaceConfig& result) {
+/// Windows of Qwen's models, which most of their configs describe and switch off. transformers 5 writes layer_types; 4
+/// makes them of the first layer that slides, which is 0 or more. `by_first`: whether all versions do so alike.
+void read_qwen_windows(ConfigReader& config, HuggingFaceConfig& result, bool by_first = true) {
   const bool slides = config.boolean("use_sliding_window", false);
   if (!slides) config.skip("sliding_window");
-  const std::int64_t window = slides ? config.find_size("sliding_window").value_or(0) : 0;
-  config.skip("max_window_layers");  // from which transformers 5 has made layer_types
-  if (slides && !config.has("layer_types")) {
+  const bool named = config.has("sliding_window");  // null is none; a missing key is the families' default
+  const std::int64_t window = !slides ? 0 : named ? config.find_size("sliding_window").value_or(0) : 4096;
+  if (slides && !by_first && !config.has("layer_types")) {
     config.fail("use_sliding_window", "false, or layer_types beside it, as transformers 5 writes them");
   }
-  read_windows(config, result, slides ? window : 0, never);
+  std::int64_t first = 28;  // the families' default
+  if (const nlohmann::json* layer = config.find("max_window_layers")) {
+    if (!layer->is_number_integer() || *layer < 0 || *layer > INT32_MAX) {
+      config.fail("max_window_layers", fmt::format("an integer from 0 to {}", INT32_MAX));
+    }
+    first = layer->get<std::int64_t>();
+  }
+  read_windows(config, result, window, [&](std::int64_t layer) { return window > 0 && layer >= first; });
 }
 
 void read_qwen2(ConfigReader& config, HuggingFaceConfig& result) {
@@ -113,7 +121,7 @@ void read_qwen2_moe(ConfigReader& config, HuggingFaceConfig& result) {
   read_sizes(config, {}, result);
   read_experts(config, {.shared_width = "shared_expert_intermediate_size", .some_layers = true}, result);
   biases(result, {"attn_q", "attn_k", "attn_v"}, config.boolean("qkv_bias", true));
-  read_qwen_windows(config, result);
+  read_qwen_windows(config, result, false);
   read_rope(config, result);
 }
 
@@ -260,7 +268,7 @@ void read_phi(ConfigReader& config, HuggingFaceConfig& result) {
   result.parameters["norm_place"] = "parallel";
   attention_biases(result, true);
   ffn_biases(result, true);
-  config.expect("qk_layernorm", false);
+  if (config.boolean("qk_layernorm", false)) result.parameters["query_norm"] = "head";
   read_rope(config, result, {.partial = 0.5});
 }
 
@@ -353,10 +361,12 @@ void read_opt(ConfigReader& config, HuggingFaceConfig& result) {
   result.parameters["norm_eps"] = 1e-5;  // PyTorch's
   result.skipped_positions = 2;
   config.skip("activation_dropout");
-  config.expect("do_layer_norm_before", true);
+  if (!config.boolean("do_layer_norm_before", true)) result.parameters["norm_place"] = "after";
   config.expect("_remove_final_layer_norm", false);
   config.expect("layer_norm_elementwise_affine", true);
-  config.expect("word_embed_proj_dim", result.parameters["width"]);
+  const std::int64_t width = result.parameters["width"].get<std::int64_t>();
+  const std::int64_t embedding_width = config.find_size("word_embed_proj_dim").value_or(width);
+  if (embedding_width != width) result.parameters["embedding_width"] = embedding_width;
   const bool biased = config.boolean("enable_bias", true);
   attention_biases(result, biased);
   ffn_biases(result, biased);
@@ -413,6 +423,159 @@ void read_falcon(ConfigReader& config, HuggingFaceConfig& result) {
   read_rope(config, result);
 }
 
+void read_olmo(ConfigReader& config, HuggingFaceConfig& result) {
+  SizeKeys keys;
+  keys.norm_eps = nullptr;
+  read_sizes(config, keys, result);
+  result.parameters["norm"] = "layer_norm";
+  result.parameters["norm_eps"] = 1e-5;
+  result.norms_have_weights = result.norms_have_biases = false;
+  attention_biases(result, config.boolean("attention_bias", false));
+  result.parameters["clip_qkv"] = config.find_positive("clip_qkv").value_or(0);
+  read_rope(config, result);
+}
+
+void read_olmo3(ConfigReader& config, HuggingFaceConfig& result) {
+  read_olmo2(config, result);
+  const std::int64_t window =
+      config.has("sliding_window") ? config.find_size("sliding_window").value_or(0) : std::int64_t{4096};
+  read_windows(config, result, window, [](std::int64_t layer) { return (layer + 1) % 4 != 0; });
+  nlohmann::json& p = result.parameters;
+  if (p.contains("windows") && (!result.rope_factors.empty() || p.contains("rope_scale"))) {
+    p["local_rope_base"] = p["rope_base"];
+    result.notes.push_back(
+        "rotary positions are stretched in layers without a window alone, as OLMo 3 was trained; transformers 5 "
+        "stretches them in all");
+  }
+}
+
+void read_smollm3(ConfigReader& config, HuggingFaceConfig& result) {
+  read_sizes(config, {}, result);
+  const std::int64_t layers = std::min<std::int64_t>(result.parameters["layers"].get<std::int64_t>(), 10000);
+  const std::int64_t interval = config.find_size("no_rope_layer_interval").value_or(4);
+  const nlohmann::json* turned = config.find("no_rope_layers");  // 1: with rotary positions
+  if (turned != nullptr &&
+      (!turned->is_array() || turned->size() < static_cast<std::size_t>(layers) ||
+       !std::ranges::all_of(*turned, [](const nlohmann::json& each) { return each == 0 || each == 1; }))) {
+    config.fail("no_rope_layers",
+                fmt::format("a list of {} numbers, 1 where a layer has rotary positions, else 0", layers));
+  }
+  std::vector<std::int64_t> unturned;
+  for (std::int64_t layer = 0; layer < layers; ++layer) {
+    const bool turns =
+        turned == nullptr ? (layer + 1) % interval != 0 : (*turned)[static_cast<std::size_t>(layer)] == 1;
+    if (!turns) unturned.push_back(layer);
+  }
+  result.parameters["unturned_layers"] = unturned;
+  const bool slides = config.boolean("use_sliding_window", false);
+  if (!slides) config.skip("sliding_window");
+  config.skip("max_window_layers");  // of Qwen's configs, from which SmolLM3's are copied
+  const std::int64_t window = slides ? config.find_size("sliding_window").value_or(0) : 0;
+  read_windows(config, result, window,
+               [&](std::int64_t layer) { return window > 0 && std::ranges::binary_search(unturned, layer); });
+  attention_biases(result, config.boolean("attention_bias", false));
+  ffn_biases(result, config.boolean("mlp_bias", false));
+  read_rope(config, result, {.base = 2e6});
+}
+
+void read_gpt_bigcode(ConfigReader& config, HuggingFaceConfig& result) {
+  SizeKeys keys = kGpt2Keys;
+  keys.activation_if_missing = "gelu_pytorch_tanh";
+  read_sizes(config, keys, result);
+  layer_norms(result);
+  if (config.boolean("multi_query", true)) result.parameters["kv_heads"] = 1;
+  attention_biases(result, true);
+  ffn_biases(result, true);
+  if (!config.boolean("scale_attn_weights", true)) result.parameters["attention_scale"] = 1.0;
+  // How and where it is computed.
+  for (const char* key :
+       {"attention_softmax_in_fp32", "scale_attention_softmax_in_fp32", "inference_runner", "validate_runner_input",
+        "max_batch_size", "pad_key_length", "pre_allocate_kv_cache", "num_key_value_heads"}) {
+    config.skip(key);
+  }
+}
+
+void read_mpt(ConfigReader& config, HuggingFaceConfig& result) {
+  SizeKeys keys{.width = "d_model", .layers = "n_layers", .heads = "n_heads"};
+  keys.kv_heads = keys.ffn_width = keys.activation = nullptr;
+  keys.ffn_is_named = false;
+  keys.context = "max_seq_len";
+  keys.norm_eps = config.has("layer_norm_epsilon") ? "layer_norm_epsilon" : nullptr;
+  read_sizes(config, keys, result);
+  layer_norms(result);
+  nlohmann::json& p = result.parameters;
+  if (keys.norm_eps == nullptr) p["norm_eps"] = 1e-5;
+  p["activation"] = "gelu";
+  p["alibi"] = true;
+  result.norms_have_biases = false;
+  config.expect("expansion_ratio", 4);
+  config.expect("no_bias", true);
+  config.expect("logit_scale", nullptr);
+  // Of training, of where it is computed, and what slopes take the place of.
+  for (const char* key : {"embedding_fraction", "emb_pdrop", "init_config", "init_device", "learned_pos_emb",
+                          "norm_type", "tokenizer_name", "verbose", "use_pad_tok_in_ffn"}) {
+    config.skip(key);
+  }
+  const nlohmann::json* own = config.find("attn_config");
+  if (own == nullptr) return;
+  ConfigReader attention(*own, "config.json, attn_config");
+  attention.expect("attn_type", "multihead_attention");
+  attention.expect("alibi", true);
+  attention.expect("alibi_bias_max", 8);
+  attention.expect("prefix_lm", false);
+  attention.expect("qk_ln", false);
+  attention.expect("attn_uses_sequence_id", false);
+  attention.skip("attn_impl");
+  p["clip_qkv"] = attention.find_positive("clip_qkv").value_or(0);
+  p["attention_scale"] = attention.find_positive("softmax_scale").value_or(0);
+  attention.refuse_unread();
+}
+
+void read_cohere(ConfigReader& config, HuggingFaceConfig& result) {
+  SizeKeys keys;
+  keys.norm_eps = "layer_norm_eps";
+  read_sizes(config, keys, result);
+  result.parameters["norm"] = "layer_norm";
+  result.parameters["norm_place"] = "parallel";
+  result.norms_have_biases = false;
+  result.parameters["logits_scale"] = config.find_positive("logit_scale").value_or(0.0625);
+  config.expect("use_qk_norm", false);  // a norm of its own for each head
+  attention_biases(result, config.boolean("attention_bias", false));
+  // Versions of transformers differ in what a config means that does not say it.
+  if (!config.has("rope_theta") && !config.has("rope_parameters")) config.fail("rope_theta", "a number above zero");
+  read_rope(config, result, {.base = 5e5});
+  result.parameters["rope_layout"] = "interleaved";
+}
+
+void read_nemotron(ConfigReader& config, HuggingFaceConfig& result) {
+  SizeKeys keys;
+  keys.norm_eps = "norm_eps";
+  keys.activation = nullptr;
+  read_sizes(config, keys, result);
+  layer_norms(result);
+  config.expect("hidden_act", "relu2");
+  result.parameters["activation"] = "relu2";
+  result.norm_offset = 1;
+  attention_biases(result, config.boolean("attention_bias", false));
+  ffn_biases(result, config.boolean("mlp_bias", false));
+  read_rope(config, result, {.partial = 0.5});
+}
+
+void read_glm(ConfigReader& config, HuggingFaceConfig& result) {
+  read_sizes(config, {}, result);
+  if (!config.has("head_dim")) config.fail("head_dim", "an integer above zero");
+  // Versions of transformers differ in what a config means that does not say it.
+  if (!config.has("attention_bias")) config.fail("attention_bias", "true or false");
+  biases(result, {"attn_q", "attn_k", "attn_v"}, config.boolean("attention_bias", true));
+  read_rope(config, result, {.partial = 0.5});
+  result.parameters["rope_layout"] = "interleaved";
+}
+
+void read_glm4(ConfigReader& config, HuggingFaceConfig& result) {
+  read_glm(config, result);
+  result.parameters["norm_place"] = "both";
+}
+
 constexpr HuggingFaceFamily kFamilies[] = {
     {"LlamaForCausalLM", "llama", false, "model.", "layers.", kLlamaLayer, kLlamaOuter, kRotaryBuffers, read_llama},
     {"MistralForCausalLM", "mistral", false, "model.", "layers.", kLlamaLayer, kLlamaOuter, kRotaryBuffers,
@@ -426,6 +589,15 @@ constexpr HuggingFaceFamily kFamilies[] = {
     {"Gemma3ForCausalLM", "gemma3", true, "model.", "layers.", kNormsOnBothSidesLayer, kLlamaOuter, kRotaryBuffers,
      read_gemma3},
     {"Olmo2ForCausalLM", "olmo2", false, "model.", "layers.", kOlmo2Layer, kLlamaOuter, kRotaryBuffers, read_olmo2},
+    {"OlmoForCausalLM", "olmo", false, "model.", "layers.", kOlmoLayer, kOlmoOuter, kRotaryBuffers, read_olmo},
+    {"Olmo3ForCausalLM", "olmo3", false, "model.", "layers.", kOlmo2Layer, kLlamaOuter, kRotaryBuffers, read_olmo3},
+    {"SmolLM3ForCausalLM", "smollm3", true, "model.", "layers.", kLlamaLayer, kLlamaOuter, kRotaryBuffers,
+     read_smollm3},
+    {"CohereForCausalLM", "cohere", true, "model.", "layers.", kLlamaLayer, kLlamaOuter, kRotaryBuffers, read_cohere},
+    {"NemotronForCausalLM", "nemotron", false, "model.", "layers.", kLlamaLayer, kLlamaOuter, kRotaryBuffers,
+     read_nemotron},
+    {"GlmForCausalLM", "glm", false, "model.", "layers.", kGlmLayer, kLlamaOuter, kRotaryBuffers, read_glm},
+    {"Glm4ForCausalLM", "glm4", false, "model.", "layers.", kGlmLayer, kLlamaOuter, kRotaryBuffers, read_glm4},
     {"GraniteForCausalLM", "granite", false, "model.", "layers.", kLlamaLayer, kLlamaOuter, kRotaryBuffers,
      read_granite},
     {"MixtralForCausalLM", "mixtral", false, "model.", "layers.", kMixtralLayer, kLlamaOuter, kRotaryBuffers,
@@ -448,6 +620,10 @@ constexpr HuggingFaceFamily kFamilies[] = {
     {"Starcoder2ForCausalLM", "starcoder2", true, "model.", "layers.", kStarcoder2Layer, kLlamaOuter, kRotaryBuffers,
      read_starcoder2},
     {"GPT2LMHeadModel", "gpt2", true, "transformer.", "h.", kGpt2Layer, kGpt2Outer, kMaskBuffers, read_gpt2},
+    {"GPTBigCodeForCausalLM", "gpt_bigcode", true, "transformer.", "h.", kGptBigCodeLayer, kGpt2Outer, kMaskBuffers,
+     read_gpt_bigcode},
+    {"MptForCausalLM", "mpt", true, "transformer.", "blocks.", kMptLayer, kMptOuter, {}, read_mpt},
+    {"MPTForCausalLM", "mpt", true, "transformer.", "blocks.", kMptLayer, kMptOuter, {}, read_mpt},
     {"GPTJForCausalLM", "gptj", false, "transformer.", "h.", kGptJLayer, kGpt2Outer, kMaskBuffers, read_gptj},
     {"GPTNeoXForCausalLM", "gpt_neox", false, "gpt_neox.", "layers.", kGptNeoxLayer, kGptNeoxOuter, kGptNeoxBuffers,
      read_gpt_neox},

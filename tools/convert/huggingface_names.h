@@ -59,6 +59,8 @@ inline constexpr TensorName kPhiLayer[] = {{"input_layernorm", "attn_norm"},
                                            kQkv[0],
                                            kQkv[1],
                                            kQkv[2],
+                                           {"self_attn.q_layernorm", "attn_q_norm"},
+                                           {"self_attn.k_layernorm", "attn_k_norm"},
                                            {"self_attn.dense", "attn_output"},
                                            {"mlp.fc1", "ffn_up"},
                                            {"mlp.fc2", "ffn_down"}};
@@ -106,6 +108,33 @@ inline constexpr TensorName kOptLayer[] = {{"self_attn_layer_norm", "attn_norm"}
                                            {"final_layer_norm", "ffn_norm"},
                                            {"fc1", "ffn_up"},
                                            {"fc2", "ffn_down"}};
+
+inline constexpr TensorName kOlmoLayer[] = {kQkv[0],
+                                            kQkv[1],
+                                            kQkv[2],
+                                            {"self_attn.o_proj", "attn_output"},
+                                            {"mlp.gate_proj", "ffn_gate"},
+                                            {"mlp.up_proj", "ffn_up"},
+                                            {"mlp.down_proj", "ffn_down"}};
+inline constexpr TensorName kOlmoOuter[] = {{"embed_tokens", "token_embd"}, {"lm_head", "output"}};
+inline constexpr TensorName kGptBigCodeLayer[] = {
+    {"ln_1", "attn_norm"},          {"attn.c_attn", "attn_qkv", Packing::ThreeByGroup},
+    {"attn.c_proj", "attn_output"}, {"ln_2", "ffn_norm"},
+    {"mlp.c_fc", "ffn_up"},         {"mlp.c_proj", "ffn_down"}};
+inline constexpr TensorName kMptLayer[] = {{"norm_1", "attn_norm"},          {"attn.Wqkv", "attn_qkv", Packing::Three},
+                                           {"attn.out_proj", "attn_output"}, {"norm_2", "ffn_norm"},
+                                           {"ffn.up_proj", "ffn_up"},        {"ffn.down_proj", "ffn_down"}};
+inline constexpr TensorName kMptOuter[] = {{"wte", "token_embd"}, {"norm_f", "output_norm"}, {"lm_head", "output"}};
+inline constexpr TensorName kGlmLayer[] = {{"input_layernorm", "attn_norm"},
+                                           kQkv[0],
+                                           kQkv[1],
+                                           kQkv[2],
+                                           {"self_attn.o_proj", "attn_output"},
+                                           {"post_attention_layernorm", "ffn_norm"},
+                                           {"post_self_attn_layernorm", "post_attention_norm"},
+                                           {"post_mlp_layernorm", "post_ffw_norm"},
+                                           {"mlp.gate_up_proj", "ffn_gate_up", Packing::GateUp},
+                                           {"mlp.down_proj", "ffn_down"}};
 
 // Experts one by one, as files have them, and stacked, as transformers 5 has them in memory.
 inline constexpr TensorName kMixtralLayer[] = {{"input_layernorm", "attn_norm"},
@@ -180,10 +209,9 @@ inline constexpr TensorName kBloomOuter[] = {{"word_embeddings", "token_embd"},
                                              {"word_embeddings_layernorm", "token_embd_norm"},
                                              {"ln_f", "output_norm"},
                                              {"lm_head", "output"}};
-inline constexpr TensorName kOptOuter[] = {{"embed_tokens", "token_embd"},
-                                           {"embed_positions", "position_embd"},
-                                           {"final_layer_norm", "output_norm"},
-                                           {"lm_head", "output"}};
+inline constexpr TensorName kOptOuter[] = {{"embed_tokens", "token_embd"},      {"embed_positions", "position_embd"},
+                                           {"project_in", "token_embd_in"},     {"project_out", "token_embd_out"},
+                                           {"final_layer_norm", "output_norm"}, {"lm_head", "output"}};
 
 inline constexpr std::string_view kRotaryBuffers[] = {"self_attn.rotary_emb.inv_freq"};
 inline constexpr std::string_view kFalconBuffers[] = {"self_attention.rotary_emb.inv_freq"};

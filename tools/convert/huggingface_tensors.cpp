@@ -208,6 +208,7 @@ class TensorMapper {
       add(tensor, *place);
     }
     stack_experts();
+    if (!config_.norms_have_weights) add_norms();
     expect_biases();
     if (!config_.rope_factors.empty()) {
       checkpoint_.tensors.push_back(make_f32_tensor(
@@ -241,6 +242,17 @@ class TensorMapper {
     experts_[{place.under(place.name->to), place.name->from}].emplace(place.expert, std::move(tensor));
   }
 
+  /// Norms without weights are those of ones.
+  void add_norms() {
+    const std::vector<float> ones(static_cast<std::size_t>(size("width")), 1.0F);
+    const auto add = [&](const std::string& name) { push(make_f32_tensor(name, {size("width")}, ones), {}); };
+    for (std::int64_t layer = 0; layer < size("layers"); ++layer) {
+      add(fmt::format("blk.{}.attn_norm.weight", layer));
+      add(fmt::format("blk.{}.ffn_norm.weight", layer));
+    }
+    add("output_norm.weight");
+  }
+
   void stack_experts() {
     for (const auto& [key, all] : experts_) {
       const auto& [name, pattern] = key;
@@ -271,6 +283,9 @@ class TensorMapper {
     const std::span<const std::string_view> parts = parts_of(place.name->packing);
     if (!parts.empty()) return add_parts(tensor, place, parts);
     if (bias && place.layer >= 0) check_bias(tensor, place.name->to);
+    if (bias && !config_.norms_have_biases && place.name->to.ends_with("_norm")) {
+      throw Error(fmt::format("tensor '{}' exists, but norms of this family have no biases", tensor.name));
+    }
     std::string name = place.under(place.name->to);
     if (place.name->packing == Packing::Transposed && !bias) {
       const std::int64_t in = place.name->to == "ffn_down" ? size("ffn_width") : size("width");
@@ -278,7 +293,7 @@ class TensorMapper {
       expect_shape(tensor, {in, out});
       return push(transposed_columns(tensor, std::move(name), 0, out), in_file);
     }
-    if (config_.norm_offset != 0 && place.name->to.ends_with("_norm")) {
+    if (config_.norm_offset != 0 && !bias && place.name->to.ends_with("_norm")) {
       const Shape shape = tensor.shape;
       return push(make_computed_tensor(std::move(name), shape, tensor,
                                        [offset = static_cast<float>(config_.norm_offset)](std::vector<float> values) {
@@ -364,7 +379,7 @@ class TensorMapper {
                                 checkpoint_.name_in_file("output.bias")));
       }
     }
-    if (config_.parameters.value("norm", "rms_norm") != "layer_norm") return;
+    if (config_.parameters.value("norm", "rms_norm") != "layer_norm" || !config_.norms_have_biases) return;
     for (const std::string& name : names_) {
       if (name.ends_with("_norm.weight")) expect(name.substr(0, name.size() - 7));
     }

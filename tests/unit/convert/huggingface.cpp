@@ -371,7 +371,36 @@ TEST_CASE("where a config is silent, a family takes what transformers takes") {
   CHECK(parameters(family_config("gptj", {}, {{"rotary", true}, {"scale_attn_weights", true}})).is_object());
   CHECK(parameters(family_config("gpt_neox", {}, {{"is_decoder", true}})).is_object());
   CHECK(contains(complain(family_config("falcon", {}, {{"alibi", true}})), "'alibi' is true"));
-  CHECK(contains(complain(family_config("opt", {}, {{"do_layer_norm_before", false}})), "'do_layer_norm_before'"));
+  // Configs of transformers 4 have no layer_types.
+  const auto qwen = [&](const Json& changes) { return family_config("qwen2_windows", {"layer_types"}, changes); };
+  CHECK(parameters(qwen({}))["windows"] == Json({0, 6, 6}));
+  CHECK(parameters(qwen({{"max_window_layers", 0}}))["windows"] == Json({6, 6, 6}));
+  CHECK(!parameters(qwen({{"max_window_layers", 3}})).contains("windows"));
+  CHECK(!parameters(qwen({{"max_window_layers", nullptr}})).contains("windows"));
+  CHECK(!parameters(qwen({{"sliding_window", nullptr}})).contains("windows"));
+  CHECK(!parameters(qwen({{"use_sliding_window", false}})).contains("windows"));
+  CHECK(contains(complain(qwen({{"max_window_layers", -1}})), "'max_window_layers' is -1"));
+  CHECK(contains(
+      complain(family_config("qwen2_moe", {"layer_types"}, {{"use_sliding_window", true}, {"sliding_window", 5}})),
+      "'use_sliding_window' is true"));
+  CHECK(contains(complain(family_config("olmo3", {}, {{"layer_types", {"full_attention", "none"}}})), "'layer_types'"));
+  const Json stretched = {{"rope_parameters", {{"rope_type", "linear"}, {"rope_theta", 1e4}, {"factor", 4.0}}}};
+  CHECK(parameters(family_config("olmo3", {}, stretched))["local_rope_base"] == 1e4);
+  CHECK(!parameters(family_config("olmo3", {})).contains("local_rope_base"));
+  CHECK(parameters(family_config("olmo", {"clip_qkv"}))["clip_qkv"] == 0);
+  CHECK(parameters(family_config("smollm3", {"no_rope_layers"}))["unturned_layers"] == Json::array());
+  CHECK(parameters(family_config("smollm3", {"no_rope_layers"}, {{"no_rope_layer_interval", 2}}))["unturned_layers"] ==
+        Json({1}));
+  CHECK(contains(complain(family_config("smollm3", {}, {{"no_rope_layers", {1, 0}}})), "'no_rope_layers' is [1,0]"));
+  CHECK(parameters(family_config("smollm3", {"layer_types"},
+                                 {{"use_sliding_window", true}, {"sliding_window", 5}}))["windows"] == Json({0, 5, 0}));
+  CHECK(contains(complain(family_config("cohere", {}, {{"use_qk_norm", true}})), "'use_qk_norm' is true"));
+  CHECK(contains(complain(family_config("cohere", {"rope_parameters"})), "'rope_theta' is missing"));
+  CHECK(parameters(family_config("cohere", {"logit_scale"}))["logits_scale"] == 0.0625);
+  CHECK(contains(complain(family_config("glm4", {"attention_bias"})), "'attention_bias' is missing"));
+  CHECK(contains(complain(family_config("nemotron", {}, {{"hidden_act", "silu"}})), "'hidden_act' is \"silu\""));
+  CHECK(contains(complain(family_config("mpt", {}, {{"attn_config", {{"qk_ln", true}}}})), "'qk_ln' is true"));
+  CHECK(contains(complain(family_config("mpt", {}, {{"attn_config", {{"alibi", false}}}})), "'alibi' is false"));
 }
 
 TEST_CASE("keys of config.json that change the computation are refused by name, harmless ones passed over") {
