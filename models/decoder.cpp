@@ -124,6 +124,19 @@ ValueId DecoderBuilder::slopes() {
   };
   const ValueId rows = g_.add("positions", "rows", {position_}, {{"rows", std::string("tokens")}});
   const ValueId keys = g_.add("positions", "keys", {}, {{"rows", std::string("context")}});
+  if (weights_.has("alibi.weight")) {
+    // Softmax sees differences alone: what the own row adds, unrounded, keeps the sums small.
+    for (double& slope : slopes) slope *= p_.attention_scale > 0 ? p_.attention_scale : 1 / std::sqrt(p_.head_dim);
+    const ValueId table = weights_.required("alibi.weight", {p_.context, p_.heads});
+    const ValueId by_key = g_.add("embedding", "slopes_of_keys", {keys, table});  // (context, heads)
+    const ValueId by_head =
+        g_.add("transpose", "slopes_by_head", {by_key}, {{"perm", std::vector<std::int64_t>{1, 0}}});
+    const ValueId at = g_.add("reshape", "slopes_at", {by_head, g_.integers("slopes_at_shape", {p_.heads, 1, -1})});
+    const ValueId own =
+        g_.add("mul", "own_slopes",
+               {as_real("rows", rows, {1, -1, 1}), numbers("slopes_of_heads", {p_.heads, 1, 1}, std::move(slopes))});
+    return g_.add("sub", "slopes", {at, own});
+  }
   const ValueId distance =
       g_.add("sub", "distances", {as_real("keys", keys, {1, 1, -1}), as_real("rows", rows, {1, -1, 1})});
   return g_.add("mul", "slopes", {distance, numbers("slopes_of_heads", {p_.heads, 1, 1}, std::move(slopes))});

@@ -96,6 +96,7 @@ struct DecoderParameters {
 /// output.weight [V,E], and token_embd_in.weight [D,E] and token_embd_out.weight [E,D], before the first layer and
 /// behind the last norm. Optional: a .bias beside each matrix, but for those of experts, and each norm of layer_norm;
 /// position_embd.weight [context,D], added to the embedding; token_embd_norm.weight [D], of the embedding;
+/// alibi.weight [context,H], with "alibi", what a key's position adds to the scores instead of slopes;
 /// output.weight [V,D] (the embedding serves as output matrix without it); rope_freqs.weight [rope_dims/2], which
 /// divides the angles and becomes an attribute. Throws Error for a tensor that is missing, has another shape or is not
 /// among these.

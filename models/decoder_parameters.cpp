@@ -37,7 +37,7 @@ std::vector<std::int64_t> windows_of(ParameterReader& reader, std::int64_t layer
   return windows;
 }
 
-std::vector<std::int64_t> layers_of(ParameterReader& reader, const char* key, std::int64_t layers) {
+std::vector<std::int64_t> layer_list(ParameterReader& reader, const char* key, std::int64_t layers) {
   if (!reader.has(key)) return {};
   const nlohmann::json& list = reader.value(key);
   const auto wrong = [&] {
@@ -63,7 +63,7 @@ void read_experts(ParameterReader& reader, DecoderParameters& p) {
   p.expert_threshold = number_or(reader, "expert_threshold", 0, true);
   p.expert_scale = number_or(reader, "expert_scale", 1, false);
   p.shared_expert_width = size("shared_expert_width");
-  p.dense_layers = layers_of(reader, "dense_layers", p.layers);
+  p.dense_layers = layer_list(reader, "dense_layers", p.layers);
   if (p.experts == 0) {
     if (p.experts_used > 0 || p.expert_width > 0 || p.expert_threshold > 0 || p.shared_expert_width > 0 ||
         !p.dense_layers.empty()) {
@@ -115,7 +115,7 @@ DecoderParameters DecoderParameters::from_json(const nlohmann::json& json) {
   if (p.rope_dims > 0 && p.rope_base == 0) reader.positive("rope_base");
   p.rope_scale = number_or(reader, "rope_scale", 1, false);
   p.local_rope_base = number_or(reader, "local_rope_base", 0, true);
-  p.unturned_layers = layers_of(reader, "unturned_layers", p.layers);
+  p.unturned_layers = layer_list(reader, "unturned_layers", p.layers);
   if (reader.has("alibi")) p.alibi = reader.boolean("alibi");
   p.windows = windows_of(reader, p.layers);
   p.clip_qkv = number_or(reader, "clip_qkv", 0, true);

@@ -49,7 +49,8 @@ constexpr const char* kFamilyFolders[] = {"qwen2",
                                           "cohere",
                                           "nemotron",
                                           "glm",
-                                          "glm4"};
+                                          "glm4",
+                                          "falcon_alibi"};
 constexpr double kTransformersTolerance = 1e-4;
 
 std::vector<std::int32_t> ids_of(const nlohmann::json& json) { return json.get<std::vector<std::int32_t>>(); }

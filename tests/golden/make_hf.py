@@ -186,6 +186,10 @@ FAMILIES = [
     Golden("falcon_groups", 7, family("falcon", new_decoder_architecture=True, num_kv_heads=2, bias=True,
                                       intermediate_size="none", **WITHOUT_GROUPS), torch.bfloat16, None,
            variants={"rope_theta": {"rope_parameters": rope(500.0)}}),
+    # Slopes that bf16 rounds.
+    Golden("falcon_alibi", 1, family("falcon", hidden_size=48, num_attention_heads=12, alibi=True, bias=True, multi_query=False,
+                                     parallel_attn=False, intermediate_size="none", num_key_value_heads="none"),
+           torch.bfloat16, None),
     Golden("olmo", 2, family("olmo", clip_qkv=0.7), torch.bfloat16, None, variants={"clip_qkv": {"clip_qkv": 0.9}}),
     Golden("olmo3", 1, family("olmo3", layer_types=SLIDING, sliding_window=6), torch.bfloat16, None,
            variants={"sliding_window": {"sliding_window": 7}}),
@@ -296,8 +300,10 @@ def open_model(folder: Path, dtype: torch.dtype, changes: dict | None = None) ->
         assert hasattr(config, key), key
         setattr(config, key, value)
     # Loading in float32 and widening keeps the weights exactly as saved.
+    # Falcon's eager attention of transformers 5 adds ALiBi's slopes twice, once with the mask.
+    attention = "sdpa" if getattr(config, "alibi", False) and config.model_type == "falcon" else "eager"
     model = AutoModelForCausalLM.from_pretrained(
-        folder, config=config, dtype=torch.float32, attn_implementation="eager", experts_implementation="eager"
+        folder, config=config, dtype=torch.float32, attn_implementation=attention, experts_implementation="eager"
     )
     return model.to(dtype).eval()
 

@@ -48,7 +48,8 @@ struct HuggingFaceConfig {
   bool norms_have_biases = true;                         // where they are layer norms
   bool norms_have_weights = true;                        // those before attention, feed-forward and output; else ones
   std::int64_t skipped_positions = 0;                    // first rows of the position table that no token has
-  std::vector<float> rope_factors;                       // [rope_dims/2]; empty without scaling
+  std::vector<float> alibi;         // [context, heads], where slopes alone do not say what a key's position adds
+  std::vector<float> rope_factors;  // [rope_dims/2]; empty without scaling
   /// The longest text that the user asks for; 0: none is asked for. Set before it is read, and for models alone whose
   /// rotary positions depend on it.
   std::int64_t wanted_context = 0;

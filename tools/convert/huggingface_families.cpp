@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <vector>
 
@@ -393,6 +394,30 @@ void read_bloom(ConfigReader& config, HuggingFaceConfig& result) {
   ffn_biases(result, true);
 }
 
+/// To the nearest number of 8 significant bits, ties to even.
+float as_bf16(double value) {
+  const float single = static_cast<float>(value);
+  const auto bits = std::bit_cast<std::uint32_t>(single);
+  return std::bit_cast<float>((bits + 0x7fff + ((bits >> 16) & 1)) & 0xffff0000U);
+}
+
+/// What the position of a key adds to the scores, [positions, heads]: Falcon-RW rounds slopes, positions and their
+/// products to bf16, whatever type it computes in, and scales them like the scores.
+std::vector<float> falcon_slopes(std::int64_t heads, std::int64_t positions, std::int64_t head_dim) {
+  const auto floor = static_cast<std::int64_t>(std::bit_floor(static_cast<std::uint64_t>(heads)));
+  const double scale = 1 / std::sqrt(static_cast<double>(head_dim));
+  std::vector<float> table;
+  for (std::int64_t position = 0; position < positions; ++position) {
+    for (std::int64_t head = 0; head < heads; ++head) {
+      const double place = static_cast<double>(head < floor ? head + 1 : 2 * (head - floor) + 1);
+      const double slope = std::exp2(-8.0 * place / static_cast<double>(head < floor ? floor : 2 * floor));
+      const float product = as_bf16(as_bf16(slope) * as_bf16(static_cast<double>(position)));
+      table.push_back(static_cast<float>(scale * product));
+    }
+  }
+  return table;
+}
+
 void read_falcon(ConfigReader& config, HuggingFaceConfig& result) {
   SizeKeys keys;
   keys.kv_heads = nullptr;
@@ -406,7 +431,6 @@ void read_falcon(ConfigReader& config, HuggingFaceConfig& result) {
   layer_norms(result);
   nlohmann::json& p = result.parameters;
   p["context"] = config.find_size("max_position_embeddings").value_or(2048);
-  config.expect("alibi", false);  // Falcon-RW's slopes are rounded to bf16 and scaled like the scores
   const bool newer = config.boolean("new_decoder_architecture", false);
   const bool multi_query = config.boolean("multi_query", true);
   const auto groups = config.find_size("num_kv_heads");
@@ -420,7 +444,13 @@ void read_falcon(ConfigReader& config, HuggingFaceConfig& result) {
   const bool biased = config.boolean("bias", false);
   attention_biases(result, biased);
   ffn_biases(result, biased);
-  read_rope(config, result);
+  if (!config.boolean("alibi", false)) return read_rope(config, result);
+  p["alibi"] = true;
+  for (const char* key : {"rope_theta", "rope_parameters", "rope_scaling"}) config.skip(key);
+  const auto heads = p["heads"].get<std::int64_t>();
+  const auto positions = p["context"].get<std::int64_t>();
+  if (heads > 4096 || positions > (1 << 20)) config.fail("alibi", "false in a model as large as this");
+  result.alibi = falcon_slopes(heads, positions, p["head_dim"].get<std::int64_t>());
 }
 
 void read_olmo(ConfigReader& config, HuggingFaceConfig& result) {

@@ -210,6 +210,11 @@ class TensorMapper {
     stack_experts();
     if (!config_.norms_have_weights) add_norms();
     expect_biases();
+    if (!config_.alibi.empty()) {
+      SourceTensor table = make_f32_tensor("alibi.weight", {size("context"), size("heads")}, config_.alibi);
+      table.stays_f32 = true;
+      checkpoint_.tensors.push_back(std::move(table));
+    }
     if (!config_.rope_factors.empty()) {
       checkpoint_.tensors.push_back(make_f32_tensor(
           "rope_freqs.weight", {static_cast<std::int64_t>(config_.rope_factors.size())}, config_.rope_factors));
