@@ -15,6 +15,13 @@
 layout(local_size_x_id = 0) in;
 #include "constants/linear.h"
 #define row_groups share  // groups of ROWS rows of x
+// All lanes read the same x: unrolled, GPUs would fetch more of it at a time than they have scalar registers.
+#extension GL_EXT_control_flow_attributes : require
+#if defined(WEIGHT_f32) || defined(WEIGHT_f16) || defined(WEIGHT_bf16)
+#define ROLLED
+#else
+#define ROLLED [[dont_unroll]]
+#endif
 
 #include "memory.glsl"
 #include "activation.glsl"
@@ -83,7 +90,7 @@ void main() {
         scale_unit(u[c], scales_of[c], unit);
 #endif
       }
-      for (uint j = 0; j < UNIT_VECTORS; ++j) {
+      ROLLED for (uint j = 0; j < UNIT_VECTORS; ++j) {
         vec4 w[4];
         for (uint c = 0; c < 4; ++c) {
           w[c] = unit_vector(u[c], j);
