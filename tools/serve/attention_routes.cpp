@@ -19,8 +19,7 @@ using Json = nlohmann::ordered_json;
 constexpr std::size_t kMostNumbers = 2'000'000;  // of an answer
 
 struct AttentionRequest {
-  std::string id;     // empty: the last answer of the model
-  std::string model;  // empty: that of the answer, or the only one
+  std::string id;
   std::size_t index = 0;
   std::vector<std::size_t> layers;                          // none: all
   std::vector<std::int64_t> heads;                          // none: all
@@ -48,8 +47,9 @@ std::vector<Number> numbers_of(RequestFields& fields, const char* name) {
 AttentionRequest read_request(const nlohmann::ordered_json& body) {
   RequestFields fields(body);
   AttentionRequest request;
-  request.id = fields.text("id").value_or("");
-  request.model = fields.text("model").value_or("");
+  const auto id = fields.text("id");
+  if (!id) fields.fail("id", "that of an answer");
+  request.id = *id;
   request.index = static_cast<std::size_t>(fields.integer("index", 0, INT32_MAX).value_or(0));
   request.layers = numbers_of<std::size_t>(fields, "layers");
   request.heads = numbers_of<std::int64_t>(fields, "heads");
@@ -103,36 +103,14 @@ Json attention_of(TextModel& model, const PastAnswers::Text& text, const Attenti
           {"layers", std::move(layers)}};
 }
 
-/// Of the last answer that the client had from the model, which may be left out where it is the only one of texts. What
-/// others were told stays theirs: they alone know its id.
-std::string last_answer(Server& server, const std::string& named) {
-  const auto is_text = [](const auto& worker) { return worker->kind() == Worker::Kind::Text; };
-  if (named.empty() && std::ranges::count_if(server.workers(), is_text) > 1) {
-    throw HttpError(400, "id is missing, expected that of an answer, or a model whose last answer is meant", "id");
-  }
-  const std::string& model = server.model(named, {Worker::Kind::Text}, "write texts").name();
-  const auto id = server.answers().last(model, HttpServer::client_address());
-  if (!id) {
-    throw HttpError(404, fmt::format("model {} has written nothing for this client yet", model), "id",
-                    "answer_not_found");
-  }
-  return *id;
-}
-
 void explain(Server& server, const nlohmann::ordered_json& body, httplib::Response& response) {
-  AttentionRequest request = read_request(body);
-  if (request.id.empty()) request.id = last_answer(server, request.model);
+  const AttentionRequest request = read_request(body);
   const auto text = server.answers().find(request.id, request.index);
   if (!text) {
     throw HttpError(404,
                     fmt::format("there is no answer '{}' with a text {} here; the last few answers of a model are kept",
                                 request.id, request.index),
                     "id", "answer_not_found");
-  }
-  if (!request.model.empty() && request.model != text->model) {
-    throw HttpError(400,
-                    fmt::format("the answer '{}' is one of model {}, not {}", request.id, text->model, request.model),
-                    "model");
   }
   Worker& worker = server.model(text->model, {Worker::Kind::Text}, "write texts");
   const std::size_t tokens = text->prompt.size() + text->tokens.size();

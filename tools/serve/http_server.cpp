@@ -382,13 +382,6 @@ bool HttpServer::process_and_close_socket(socket_t socket) {
 
 bool HttpServer::client_gone() { return current_ != nullptr && current_->gone(); }
 
-std::string HttpServer::client_address() {
-  std::string address;
-  int port = 0;
-  if (current_ != nullptr) current_->get_remote_ip_and_port(address, port);
-  return address;
-}
-
 int HttpServer::bind() {
   int port = options_.port;
   const bool bound = port == 0 ? (port = bind_to_any_port(options_.host)) > 0 : bind_to_port(options_.host, port);

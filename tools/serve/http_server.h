@@ -96,8 +96,6 @@ class HttpServer : private httplib::Server {
 
   /// Whether the client has gone whose request this thread is answering.
   static bool client_gone();
-  /// Of the client whose request this thread is answering; empty where it answers none.
-  static std::string client_address();
 
  private:
   class Connection;

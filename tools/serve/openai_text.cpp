@@ -72,10 +72,7 @@ class Answering {
   void keep(const TextAnswer::Piece& piece) {
     if (!piece.end) return;
     server_.answers().keep(format_->id(), piece.text,
-                           {.model = worker_.name(),
-                            .prompt = piece.end->prompt_tokens,
-                            .tokens = piece.end->tokens,
-                            .client = HttpServer::client_address()});
+                           {.model = worker_.name(), .prompt = piece.end->prompt_tokens, .tokens = piece.end->tokens});
   }
   void count() {
     const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin_).count();

@@ -16,9 +16,7 @@ void PastAnswers::keep(const std::string& id, std::size_t index, Text text) {
   const std::lock_guard lock(mutex_);
   std::deque<Answer>& answers = answers_[text.model];
   auto answer = std::ranges::find(answers, id, &Answer::id);
-  if (answer == answers.end()) {
-    answer = answers.insert(answers.end(), {.id = id, .client = text.client, .texts = {}, .bytes = 0});
-  }
+  if (answer == answers.end()) answer = answers.insert(answers.end(), {.id = id, .texts = {}, .bytes = 0});
   if (!answer->texts.emplace(index, std::move(text)).second) return;
   answer->bytes += bytes;
   std::size_t all = 0;
@@ -36,16 +34,6 @@ std::optional<PastAnswers::Text> PastAnswers::find(const std::string& id, std::s
     if (answer == answers.end()) continue;
     const auto text = answer->texts.find(index);
     if (text != answer->texts.end()) return text->second;
-  }
-  return {};
-}
-
-std::optional<std::string> PastAnswers::last(const std::string& model, const std::string& client) const {
-  const std::lock_guard lock(mutex_);
-  const auto answers = answers_.find(model);
-  if (answers == answers_.end()) return {};
-  for (auto answer = answers->second.rbegin(); answer != answers->second.rend(); ++answer) {
-    if (answer->client == client) return answer->id;
   }
   return {};
 }

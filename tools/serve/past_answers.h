@@ -18,7 +18,6 @@ class PastAnswers {
   struct Text {
     std::string model;
     std::vector<std::int32_t> prompt, tokens;
-    std::string client{};  // whose answer it is
   };
   struct Limits {
     std::size_t answers = 32;      // of a model
@@ -32,12 +31,10 @@ class PastAnswers {
   void keep(const std::string& id, std::size_t index, Text text);
   /// Nothing where the answer is not kept, or has no such text.
   std::optional<Text> find(const std::string& id, std::size_t index) const;
-  /// The id of the last answer of a model to a client; nothing where none is kept.
-  std::optional<std::string> last(const std::string& model, const std::string& client) const;
 
  private:
   struct Answer {
-    std::string id, client;
+    std::string id;
     std::map<std::size_t, Text> texts;
     std::size_t bytes = 0;
   };

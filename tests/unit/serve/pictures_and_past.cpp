@@ -20,8 +20,8 @@ std::string draw_refusal(const nlohmann::ordered_json& body) {
   return "none";
 }
 
-PastAnswers::Text text_of(const std::string& model, std::size_t tokens, const std::string& client = "") {
-  return {.model = model, .prompt = {7}, .tokens = std::vector<std::int32_t>(tokens, 1), .client = client};
+PastAnswers::Text text_of(const std::string& model, std::size_t tokens) {
+  return {.model = model, .prompt = {7}, .tokens = std::vector<std::int32_t>(tokens, 1)};
 }
 
 }  // namespace
@@ -94,24 +94,6 @@ TEST_CASE("past answers: the last of each model are kept, within bytes") {
   past.keep("too large", 0, text_of("one", 3000));
   CHECK_FALSE(past.find("too large", 0).has_value());
   CHECK(past.find("large", 0).has_value());
-}
-
-TEST_CASE("past answers: the last one of a model is that of the client who asks") {
-  PastAnswers past({.answers = 3, .bytes = 10000});
-  CHECK_FALSE(past.last("one", "here").has_value());
-  past.keep("a", 0, text_of("one", 1, "here"));
-  past.keep("b", 0, text_of("one", 1, "here"));
-  past.keep("b", 1, text_of("one", 1, "here"));
-  past.keep("c", 0, text_of("one", 1, "there"));
-  past.keep("d", 0, text_of("two", 1, "here"));
-  CHECK(past.last("one", "here") == "b");
-  CHECK(past.last("one", "there") == "c");
-  CHECK(past.last("two", "here") == "d");
-  CHECK_FALSE(past.last("two", "there").has_value());
-  past.keep("e", 0, text_of("one", 1, "there"));
-  CHECK(past.last("one", "here") == "b");
-  past.keep("f", 0, text_of("one", 1, "there"));
-  CHECK_FALSE(past.last("one", "here").has_value());
 }
 
 }  // namespace heed::tools
