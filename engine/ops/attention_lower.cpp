@@ -119,7 +119,7 @@ constexpr std::uint32_t kStepBindingsWithPlaces = kStepBindings + 1;
 
 /// Whether the step's kernels do it all in one dispatch: a single row, or rows of which none sees another's newest key.
 bool is_step(const Lowering& l, const Sizes& s) {
-  if (!l.has(kCacheK) || s.score != AttentionScore::Dot || l.wants_output(1)) return false;
+  if (!l.has(kCacheK) || s.length == 0 || s.score != AttentionScore::Dot || l.wants_output(1)) return false;
   if (has_own_positions(l)) {
     return l.attributes().integer("apart", 0) != 0 && l.caps().max_storage_buffers >= kStepBindingsWithPlaces;
   }

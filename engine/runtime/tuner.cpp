@@ -15,7 +15,7 @@
 namespace heed {
 namespace {
 
-constexpr std::uint32_t kVersion = 11;  // of the kernels that were measured
+constexpr std::uint32_t kVersion = 12;  // of the kernels that were measured
 constexpr int kRounds = 6;
 constexpr int kRuns = 2;          // of a round, by the host's clock
 constexpr int kClockRepeats = 3;  // of which the median counts
@@ -85,7 +85,7 @@ class Probe {
       best_seconds = std::min(best_seconds, seconds(best));
       candidate_seconds = std::min(candidate_seconds, seconds(candidate));
       if (candidate_seconds > 2 * best_seconds || best_seconds > 2 * candidate_seconds) break;
-      if (since(begin) > kEnough) break;
+      if (round > 0 && since(begin) > kEnough) break;
     }
     return candidate_seconds < 0.97 * best_seconds;
   }

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <filesystem>
+#include <limits>
 #include <map>
 #include <vector>
 
@@ -165,6 +166,10 @@ TEST_CASE("batch: short prompts that come together are read before the first of 
   const ConvertedModel model(fs::path(HEED_SOURCE_DIR) / "models" / "shakespeare");
   TextSession session(device().gpu(), model.file(), 256, CacheType::F32);
   TextBatch batch(device().gpu(), session.weights(), session.text(), 4);
+  // Kernels are compiled before.
+  REQUIRE(batch.add(9, {1, 2, 3, 4}, {}, 1));
+  while (batch.has_room(9)) batch.advance();
+  batch.remove(9);
   for (std::int32_t id = 0; id < 4; ++id) REQUIRE(batch.add(id, {id, 5, 6, 7}, {}, 20));
   std::vector<TextBatch::Made> made;
   int submissions = 0;
@@ -226,6 +231,15 @@ TEST_CASE("batch: what cannot be is refused, and the others go on") {
   batch.remove(1);
   CHECK_FALSE(batch.add(3, {1}, {}, 100));  // too few pages
   CHECK(batch.add(3, {1}, {}, 5));
+  batch.remove(2);
+  batch.remove(3);
+  // What may go on for ever goes on as far as the places reach.
+  REQUIRE(batch.add(4, {1}, {}, std::numeric_limits<std::int64_t>::max()));
+  std::size_t tokens = 1;
+  while (batch.has_room(4)) {
+    for (const TextBatch::Made& made : batch.advance()) tokens += made.tokens.size();
+  }
+  CHECK(tokens == 129);
 }
 
 }  // namespace heed::golden

@@ -272,7 +272,18 @@ std::vector<OpCase> cases_attention_memories() {
     cases.push_back(rows({.position = {299, 128, 127, 0, -1}, .positions = 300, .table = table, .apart = apart}));
     cases.push_back(rows({.position = {3, 7}, .table = table, .apart = apart, .score = "additive"}));
   }
-  for (const bool apart : {false, true}) cases.push_back(rows({.position = {6}, .apart = apart, .rotary = "half"}));
+  for (const bool apart : {false, true}) {
+    cases.push_back(rows({.position = {6}, .apart = apart, .rotary = "half"}));
+    // More vec4s than the lanes of some subgroups, in more than a tile.
+    cases.push_back(rows({.position = {130, 3, -1, 128},
+                          .positions = 140,
+                          .heads = 4,
+                          .d = 40,
+                          .dv = 40,
+                          .apart = apart,
+                          .rotary = "half",
+                          .projected = true}));
+  }
   cases.push_back(rows({.position = {0}}));
   // What is one dispatch without a table.
   cases.push_back(rows({.position = {6}, .projected = true}));

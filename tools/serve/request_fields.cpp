@@ -19,9 +19,9 @@ std::string shown(const nlohmann::ordered_json& value) {
 
 std::optional<std::int64_t> integer_of(const nlohmann::ordered_json& value) {
   if (value.is_number_float()) {
-    constexpr double kExact = 9007199254740992.0;  // beyond it doubles leave integers out
+    constexpr double kExact = 9007199254740992.0;  // from there on doubles leave integers out
     const auto number = value.get<double>();
-    if (!(std::abs(number) <= kExact) || std::trunc(number) != number) return {};
+    if (!(std::abs(number) < kExact) || std::trunc(number) != number) return {};
     return static_cast<std::int64_t>(number);
   }
   if (!value.is_number_integer()) return {};

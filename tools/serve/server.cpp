@@ -43,6 +43,7 @@ void add_status_routes(Server& server) {
       [&server](const httplib::Request&, httplib::Response& response) {
         const bool ready = std::ranges::all_of(
             server.workers(), [](const auto& worker) { return worker->state() == Worker::State::Ready; });
+        if (!ready) response.set_header("Retry-After", "5");
         set_json(response, {{"status", ready ? "ok" : "recovering"}}, ready ? 200 : 503);
       },
       true);

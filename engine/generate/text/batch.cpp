@@ -86,8 +86,9 @@ TextBatch::TextBatch(Gpu& gpu, WeightStore& weights, const TextGraph& text, std:
   session_.reserve_and_write("search.options", std::as_bytes(std::span(&options, 1)));
 }
 
-std::int64_t TextBatch::most_tokens(std::int64_t prompt, std::int64_t max_tokens) const {
-  return prompt + std::min(max_tokens, text_.context - prompt);
+std::int64_t TextBatch::most_tokens(std::int64_t prompt, std::int64_t max_tokens, std::int64_t places) const {
+  if (max_tokens <= text_.context - prompt) return prompt + max_tokens;
+  return std::min(text_.context, std::max(prompt, places) + 1);  // the last token is not fed
 }
 
 void TextBatch::check(const std::vector<std::int32_t>& prompt, const TokenChoice& choice,
@@ -95,7 +96,7 @@ void TextBatch::check(const std::vector<std::int32_t>& prompt, const TokenChoice
   check_prompt(prompt, text_);
   choice.check(text_.vocabulary);
   const auto count = static_cast<std::int64_t>(prompt.size());
-  const std::int64_t most = most_tokens(count, max_tokens);
+  const std::int64_t most = most_tokens(count, max_tokens, most_places_);
   const std::int64_t needed = pages_of(most - 1) * PagePool::kPositions;  // the last token is not fed
   if (needed > most_places_) {
     throw Error(fmt::format("a prompt of {} tokens and {} new ones need {} places, but all sequences together have {}",
@@ -110,14 +111,20 @@ bool TextBatch::add(std::int64_t id, const std::vector<std::int32_t>& prompt, co
   Sequence sequence;
   sequence.tokens = prompt;
   sequence.prompt = sequence.size();
-  sequence.most = most_tokens(sequence.prompt, max_tokens);
   sequence.choice = choice;
   sequence.drawn = drawn;
-  sequence.set_aside = pages_of(sequence.most - 1);  // the last token is not fed
   if (static_cast<std::int64_t>(size()) == slots_) return false;
-  while (!pool_.set_aside(sequence.set_aside)) {
-    if (!grow()) return false;
+  sequence.most = most_tokens(sequence.prompt, max_tokens, most_places_);
+  try {
+    if (!set_aside(pages_of(sequence.most - 1))) return false;
+  } catch (const DeviceLost&) {
+    throw;
+  } catch (const Error&) {
+    // Alone, with what there is.
+    sequence.most = std::min(sequence.most, most_tokens(sequence.prompt, max_tokens, places_));
+    if (!pool_.set_aside(pages_of(sequence.most - 1))) throw;
   }
+  sequence.set_aside = pages_of(sequence.most - 1);
   sequences_.emplace(id, std::move(sequence));
   arrivals_.push_back(id);
   return true;
@@ -131,6 +138,7 @@ void TextBatch::remove(std::int64_t id) {
   pool_.give_up(found->second.set_aside);
   sequences_.erase(found);
   std::erase(arrivals_, id);
+  has_no_memory_ = false;
 }
 
 bool TextBatch::has_room(std::int64_t id) const {
@@ -153,22 +161,35 @@ std::vector<TextBatch::Made> TextBatch::advance() {
   return any_goes ? step() : std::vector<Made>();
 }
 
-bool TextBatch::grow() {
-  if (places_ == most_places_) return false;
-  const std::int64_t places = places_ < most_places_ - places_ ? 2 * places_ : most_places_;
-  try {
-    session_.grow(cache_sizes(rows_graph_, places), fmt::format("room for {} tokens of all texts", places));
-  } catch (const DeviceLost&) {
-    throw;
-  } catch (const Error&) {
-    // Others give theirs back; without others waiting would be in vain.
-    most_places_ = places_;
-    if (sequences_.empty()) throw;
-    return false;
+bool TextBatch::set_aside(std::int64_t pages) {
+  while (!pool_.set_aside(pages)) {
+    if (places_ == most_places_ || has_no_memory_) return false;
+    const std::string why = grow(pages);
+    if (why.empty()) continue;
+    if (sequences_.empty()) throw Error(why);
+    has_no_memory_ = true;  // others give theirs back
   }
-  pool_.add((places - places_) / PagePool::kPositions);
-  places_ = places;
   return true;
+}
+
+std::string TextBatch::grow(std::int64_t pages) {
+  const std::int64_t missing = (pages - pool_.available()) * PagePool::kPositions;
+  std::string why;
+  for (const std::int64_t more : {std::max(places_, missing), missing}) {
+    const std::int64_t places = places_ + std::min(more, most_places_ - places_);
+    try {
+      session_.grow(cache_sizes(rows_graph_, places), fmt::format("room for {} tokens of all texts", places));
+    } catch (const DeviceLost&) {
+      throw;
+    } catch (const Error& error) {
+      why = error.what();
+      continue;
+    }
+    pool_.add((places - places_) / PagePool::kPositions);
+    places_ = places;
+    return "";
+  }
+  return why;
 }
 
 void TextBatch::take_page(Sequence& sequence) {

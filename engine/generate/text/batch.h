@@ -93,8 +93,8 @@ class TextBatch {
     bool goes() const { return !reads_prompt() && !broken && size() < most; }
   };
 
-  /// Tokens that a sequence may have.
-  std::int64_t most_tokens(std::int64_t prompt, std::int64_t max_tokens) const;
+  /// Tokens that a sequence may have. One that wants more than the context holds gets what the places hold.
+  std::int64_t most_tokens(std::int64_t prompt, std::int64_t max_tokens, std::int64_t places) const;
   /// Returns the seconds that it took.
   double read_chunk(Sequence& sequence);
   /// The same of running something.
@@ -105,8 +105,12 @@ class TextBatch {
   std::vector<std::uint32_t> masks_of(std::vector<Sequence*>& going, std::vector<Made>& made) const;
   void take_made(const std::vector<Sequence*>& going, std::size_t rows, int steps, std::vector<Made>& made);
   void take_page(Sequence& sequence);
-  /// Makes room for more places; false where there are as many as there may be.
-  bool grow();
+  /// Makes room for so many pages of a sequence; false where they must be waited for. Throws Error where the device has
+  /// no memory for them and nobody is here to wait for.
+  bool set_aside(std::int64_t pages);
+  /// Makes the caches larger: twice as large, or else just so that `pages` more can be set aside. Returns why not,
+  /// empty where it did.
+  std::string grow(std::int64_t pages);
   /// Writes what a run of so many rows feeds, row by row; sequences[r] none: the row is padding.
   void write_table(const std::vector<const Sequence*>& rows, std::int64_t positions);
   Executable& executable(const Graph& graph, std::int64_t rows, std::int64_t outputs, const Bindings& besides = {});
@@ -120,10 +124,11 @@ class TextBatch {
   const std::int64_t slots_;
   Session session_;
   PagePool pool_;
-  std::int64_t most_places_;  // that there may be
-  std::int64_t places_;       // that there are
-  Graph chunk_graph_;         // of a piece of a prompt
-  Graph rows_graph_;          // of a step, without a choice
+  std::int64_t most_places_;    // that there may be
+  bool has_no_memory_ = false;  // for more places, until a sequence has gone
+  std::int64_t places_;         // that there are
+  Graph chunk_graph_;           // of a piece of a prompt
+  Graph rows_graph_;            // of a step, without a choice
   ChoiceStates choice_states_;
   std::vector<std::pair<ChoiceMode, Graph>> step_graphs_;
   std::map<std::int64_t, Sequence> sequences_;  // by id

@@ -141,9 +141,10 @@ class TextModel {
  public:
   /// Opens a .heed file and makes it ready: weights are uploaded, kernels compiled. `context` limits how many tokens it
   /// keeps, 0 takes the model's own. With more than one of `slots` so many texts go on together, which share each
-  /// reading of the weights; the memory of their keys grows with what they say, to that of so many contexts. Texts of
-  /// such a model are the same with any number of slots from 2 on, whatever goes on beside them; those of one with a
-  /// single slot may differ from them by rounding. Throws Error when the file is no text-generation model or does not fit the device.
+  /// reading of the weights; the memory of their keys grows with what they may say, to that of so many contexts. Texts
+  /// of such a model are the same with any number of slots from 2 on, whatever goes on beside them; those of one with a
+  /// single slot may differ from them by rounding. Throws Error when the file is no text-generation model or does not
+  /// fit the device.
   TextModel(const Device& device, const std::filesystem::path& file, std::int64_t context = 0,
             CacheType cache = CacheType::Auto, std::int64_t slots = 1);
   ~TextModel();
@@ -215,8 +216,8 @@ class TextModel {
   /// For bench: bytes of weights that one decode step reads, and its dispatches.
   std::uint64_t bytes_per_token();
   std::size_t dispatches_per_token();
-  /// For bench: the dispatches of the last run of a prompt of `tokens` tokens, or of a greedy step for 1, behind `depth`
-  /// others, each waited for by the next. Throws Error when the device has no clock. Ends the current sequence.
+  /// For bench: the dispatches of the last run of a prompt of `tokens` tokens, or of a greedy step for 1, behind
+  /// `depth` others, each waited for by the next. Throws Error when the device has no clock. Ends the current sequence.
   std::vector<DispatchTime> profile(std::int64_t tokens, std::int64_t depth = 0);
 
  private:
