@@ -273,6 +273,12 @@ class TokenizerJson {
         file_.fail(fmt::format("added token {} is a piece of the model, too, which stands for other bytes",
                                in_quotes(content)));
       }
+      // A tokenizer that was trained with the pieces of bytes as special tokens spells with them all the same.
+      const auto known = ids_.find(content);
+      if (known != ids_.end() && description_.kinds[static_cast<std::size_t>(known->second)] == PieceKind::Byte) {
+        place(id, content, PieceKind::Byte);
+        continue;
+      }
       place(id, content, unknown ? PieceKind::Unknown : special ? PieceKind::Control : PieceKind::UserDefined);
       const auto note = [&](const char* key, bool otherwise, std::vector<TokenId>& ids) {
         if (file_.flag(token, key, otherwise)) ids.push_back(id);

@@ -119,6 +119,15 @@ TEST_CASE("BPE with \"▁\" for spaces, by normalizer and by Metaspace") {
   CHECK(d.kinds[2] == PieceKind::Byte);
   CHECK(d.before == std::vector<TokenId>{1});
   CHECK(read(changed(with_spaces(), "/model/byte_fallback", false)).kinds[2] == PieceKind::Normal);
+  for (const bool special : {false, true}) {
+    // As BpeTrainer leaves them that is given the bytes as special tokens.
+    Json added = with_spaces();
+    added["added_tokens"].push_back({{"id", 2}, {"content", "<0x0A>"}, {"special", special}});
+    CHECK(read(added).kinds[2] == PieceKind::Byte);
+    CHECK(Tokenizer::from_description(read(added))->encode("a\na") == std::vector<TokenId>{1, 5, 2, 4});
+    added["added_tokens"].back()["id"] = 6;
+    CHECK_MESSAGE(contains(complaint(added), "has the ids 2 and 6"), complaint(added));
+  }
 
   Json json = changed(with_spaces(), "/normalizer", nullptr);
   json["pre_tokenizer"] = {{"type", "Metaspace"}, {"replacement", "▁"}, {"prepend_scheme", "first"}, {"split", false}};
