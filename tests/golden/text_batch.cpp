@@ -162,25 +162,6 @@ TEST_CASE("batch: models of every family go on together, with the greedy tokens 
   CHECK(models >= 20);
 }
 
-TEST_CASE("batch: short prompts that come together are read before the first of them goes on") {
-  const ConvertedModel model(fs::path(HEED_SOURCE_DIR) / "models" / "shakespeare");
-  TextSession session(device().gpu(), model.file(), 256, CacheType::F32);
-  TextBatch batch(device().gpu(), session.weights(), session.text(), 4);
-  // Kernels are compiled before.
-  REQUIRE(batch.add(9, {1, 2, 3, 4}, {}, 1));
-  while (batch.has_room(9)) batch.advance();
-  batch.remove(9);
-  for (std::int32_t id = 0; id < 4; ++id) REQUIRE(batch.add(id, {id, 5, 6, 7}, {}, 20));
-  std::vector<TextBatch::Made> made;
-  int submissions = 0;
-  while (made.empty() && submissions < 10) {
-    made = batch.advance();
-    ++submissions;
-  }
-  CHECK(submissions == 5);
-  CHECK(made.size() == 4);
-}
-
 TEST_CASE("batch: sequences that go in the midst of it change nothing for the others, and give their pages back") {
   const ConvertedModel model(fs::path(HEED_SOURCE_DIR) / "models" / "shakespeare");
   TextSession session(device().gpu(), model.file(), 256, CacheType::F32);

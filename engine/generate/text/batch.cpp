@@ -154,8 +154,8 @@ std::vector<TextBatch::Made> TextBatch::advance() {
     if (reader == nullptr && sequence.reads_prompt()) reader = &sequence;
     any_goes = any_goes || sequence.goes();
   }
-  if (reader != nullptr && (reading_due_ > 0 || !any_goes)) {
-    reading_due_ -= read_chunk(*reader);
+  if (turns_.reads(reader != nullptr, any_goes)) {
+    turns_.has_read(read_chunk(*reader));
     return {};
   }
   return any_goes ? step() : std::vector<Made>();
@@ -339,8 +339,9 @@ std::vector<TextBatch::Made> TextBatch::step() {
     }
     write("search.history", history);
   }
-  reading_due_ = run(stepping, steps);
-  seconds_a_step_ = reading_due_ / steps;
+  const double seconds = run(stepping, steps);
+  turns_.has_stepped(seconds);
+  seconds_a_step_ = seconds / steps;
   take_made(going, rows, steps, made);
   return made;
 }

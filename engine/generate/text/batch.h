@@ -7,9 +7,9 @@
 #include <vector>
 
 #include "generate/sampling.h"
-#include "generate/submission_length.h"
 #include "generate/text/graph.h"
 #include "generate/text/pages.h"
+#include "generate/text/turns.h"
 #include "heed/text.h"
 #include "runtime/session.h"
 
@@ -57,10 +57,9 @@ class TextBatch {
            std::uint32_t drawn = 0);
   /// Lets it go, in the midst of a prompt too: its pages are free at once.
   void remove(std::int64_t id);
-  /// One submission: a chunk of a prompt, or some steps of all whose prompts are read. Prompts are read for as long as
-  /// the steps before took, and a chunk at least: many short ones begin at once, and long ones hold nobody up. A
-  /// sequence that has no room for more gets nothing, until it is removed. While a sequence with a constraint is among
-  /// them each makes one token: the constraint must have accepted it before the next call.
+  /// One submission: a chunk of a prompt, or some steps of all whose prompts are read. They take
+  /// turns (turns.h). A sequence that has no room for more gets nothing, until it is removed. While a sequence with a
+  /// constraint is among them each makes one token: the constraint must have accepted it before the next call.
   std::vector<Made> advance();
 
   std::size_t size() const { return sequences_.size(); }
@@ -135,7 +134,7 @@ class TextBatch {
   std::vector<std::int64_t> arrivals_;          // ids, first come first
   std::int64_t shared_tokens_ = 0;
   double seconds_a_step_;
-  double reading_due_ = kSubmissionSeconds;  // seconds that prompts are read before the next step
+  Turns turns_;
 };
 
 }  // namespace heed
