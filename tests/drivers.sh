@@ -34,10 +34,11 @@ field() { sed -n "s/^  \"$1\": \([0-9]*\).*/\1/p" "$2" | head -n 1; }
 # Ends in the name of a file.
 slug() { printf '%s' "$1" | tr -cs 'A-Za-z0-9.' '-'; }
 
-# Of a vendor's log: how many kernels spill registers; - where the driver says nothing of it.
+# Of a vendor's log: how many kernels spill registers; - where the driver says nothing of it. Threads write it together,
+# so that a 0 may have another number behind it.
 spilled() {
   awk '/^\*\*\* SHADER STATS/ { spills = 0 }
-    /^Spilled [SV]GPRs:/ { said = 1; if ($3 > 0 && !spills) { spills = 1; count++ } }
+    /^Spilled [SV]GPRs:/ { said = 1; if ($3 ~ /^[1-9][0-9]*$/ && !spills) { spills = 1; count++ } }
     END { print said ? count + 0 : "-" }' "$1"
 }
 
