@@ -37,17 +37,6 @@ std::int64_t checked_pages(std::int64_t slots, std::int64_t context) {
   return slots * pages_of(context);
 }
 
-/// Bytes of `places` rows of each cache of a graph whose rows have places of their own, by name.
-std::map<std::string, std::uint64_t> cache_sizes(const Graph& rows, std::int64_t places) {
-  std::map<std::string, std::uint64_t> sizes;
-  for (const Value& value : rows.values) {
-    if (value.kind != ValueKind::State || value.shape.empty() || value.shape[0].name != "places") continue;
-    const std::int64_t elements = element_count(bind(value.shape, {{"places", places}}));
-    sizes[value.name] = saturating_product({u64(elements), device_element_bytes(value.kind, value.dtype)});
-  }
-  return sizes;
-}
-
 }  // namespace
 
 TextBatch::TextBatch(Gpu& gpu, WeightStore& weights, const TextGraph& text, std::int64_t slots, std::int64_t places,
@@ -64,7 +53,7 @@ TextBatch::TextBatch(Gpu& gpu, WeightStore& weights, const TextGraph& text, std:
       seconds_a_step_(kSubmissionSeconds) {
   assert(slots > 0);
   // A cache is bound as a whole.
-  for (const auto& [name, bytes] : cache_sizes(rows_graph_, PagePool::kPositions)) {
+  for (const auto& [name, bytes] : state_sizes(rows_graph_, "places", PagePool::kPositions)) {
     const std::uint64_t range = std::min(gpu.caps().max_storage_buffer_range, gpu.caps().max_memory_allocation);
     const std::uint64_t pages = std::max<std::uint64_t>(1, range / std::max<std::uint64_t>(1, bytes));
     if (pages < u64(most_places_ / PagePool::kPositions)) {
@@ -178,7 +167,7 @@ std::string TextBatch::grow(std::int64_t pages) {
   for (const std::int64_t more : {std::max(places_, missing), missing}) {
     const std::int64_t places = places_ + std::min(more, most_places_ - places_);
     try {
-      session_.grow(cache_sizes(rows_graph_, places), fmt::format("room for {} tokens of all texts", places));
+      session_.grow(state_sizes(rows_graph_, "places", places), fmt::format("room for {} tokens of all texts", places));
     } catch (const DeviceLost&) {
       throw;
     } catch (const Error& error) {

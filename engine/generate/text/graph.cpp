@@ -5,7 +5,9 @@
 #include <string>
 
 #include "generate/metadata.h"
+#include "graph/integer.h"
 #include "heed/error.h"
+#include "plan/plan.h"
 #include "planner/infer.h"
 
 namespace heed {
@@ -44,6 +46,16 @@ TextGraph text_graph(const ModelFile& file, std::int64_t context, CacheType cach
                     file.path().string(), to_string(logits), text.vocabulary));
   }
   return text;
+}
+
+std::map<std::string, std::uint64_t> state_sizes(const Graph& graph, const std::string& dimension, std::int64_t count) {
+  std::map<std::string, std::uint64_t> sizes;
+  for (const Value& value : graph.values) {
+    if (value.kind != ValueKind::State || value.shape.empty() || value.shape[0].name != dimension) continue;
+    const std::int64_t elements = element_count(bind(value.shape, {{dimension, count}}));
+    sizes[value.name] = saturating_product({u64(elements), device_element_bytes(value.kind, value.dtype)});
+  }
+  return sizes;
 }
 
 void check_tokens(const std::vector<std::int32_t>& tokens, std::int64_t vocabulary) {

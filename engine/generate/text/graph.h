@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -21,6 +22,9 @@ struct TextGraph {
 /// Throws Error when the file is no text-generation model, or `context` (0: the model's own) exceeds what it was
 /// trained for.
 TextGraph text_graph(const ModelFile& file, std::int64_t context, CacheType cache, const DeviceCaps& caps);
+
+/// Bytes of each state whose first dimension is called so, where that has `count` elements, by name.
+std::map<std::string, std::uint64_t> state_sizes(const Graph& graph, const std::string& dimension, std::int64_t count);
 
 /// Throws Error naming the first of a prompt's tokens that the vocabulary does not have.
 void check_tokens(const std::vector<std::int32_t>& tokens, std::int64_t vocabulary);

@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <cassert>
 #include <cstring>
-#include <map>
 #include <set>
 #include <string>
 
@@ -85,13 +84,7 @@ void TextSession::grow(std::int64_t room) {
   if (room <= room_) return;
   // The first plan has all that it needs checked together, and allocated.
   if (room_ > 0) {
-    std::map<std::string, std::uint64_t> sizes;
-    for (const Value& value : text_.graph.values) {
-      if (value.kind != ValueKind::State || value.shape.empty() || value.shape[0].name != "context") continue;
-      const std::int64_t elements = element_count(bind(value.shape, {{"context", room}}));
-      sizes[value.name] = saturating_product({u64(elements), device_element_bytes(value.kind, value.dtype)});
-    }
-    session_.grow(sizes, fmt::format("room for {} tokens in the cache", room));
+    session_.grow(state_sizes(text_.graph, "context", room), fmt::format("room for {} tokens in the cache", room));
   }
   room_ = room;
 }
