@@ -156,6 +156,10 @@ std::vector<Tuning> cooperative_tiles(const DeviceCaps& caps, const Tuning& best
 
 }  // namespace
 
+std::vector<PaceProbe> pace_probes() {
+  return {{large_products, &Tuning::bytes_pace}, {large_products_of_many_rows, &Tuning::flops_pace}};
+}
+
 std::vector<TuningStep> linear_tuning() {
   return {{"texel reads", large_products, texel_reads},
           {"lanes with rows of their own", large_products, lanes_with_rows},

@@ -23,6 +23,13 @@ struct TuningStep {
   bool last = false;   // what its candidates are compared with depends on choices of other ops
 };
 
+/// Work of the sizes of a large model that says how fast a device is (Tuning::flops_pace, ::bytes_pace).
+struct PaceProbe {
+  Graph (*problem)(const DeviceCaps& caps);
+  std::uint32_t Tuning::*pace;
+};
+std::vector<PaceProbe> pace_probes();
+
 /// The steps of all ops in the order in which they are gone through.
 std::vector<const TuningStep*> all_tuning_steps();
 

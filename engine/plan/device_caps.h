@@ -99,9 +99,14 @@ struct Tuning {
   std::uint32_t one_pass_convs = 0;
   /// Convolutions: about so many outputs of a lane at most; more than 32 fetch less and need more registers.
   std::uint32_t conv_sums = 32;
+  /// Not a choice, but measured too: how many times faster than the slow GPU of plan/submissions.h the device can be
+  /// expected to multiply and to read. Half of what products of a large model reach, for other kernels do worse.
+  std::uint32_t flops_pace = 1;
+  std::uint32_t bytes_pace = 1;
   bool operator==(const Tuning&) const = default;
 
   static constexpr std::uint32_t kMostXRows = 8;
+  static constexpr std::uint32_t kMostPace = 100'000;
 
   static constexpr std::int64_t kFewestGroups = 8;  // worth having, so that a CPU driver's threads have equal work
 

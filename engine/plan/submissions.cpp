@@ -37,9 +37,15 @@ Work work_of(const Plan& plan, const Dispatch& dispatch, std::uint64_t keys) {
 
 }  // namespace
 
-double planned_seconds(const Dispatch& dispatch) {
+SubmissionLimits SubmissionLimits::of(const Tuning& tuning) {
+  SubmissionLimits limits;
+  limits.flops = saturating_product({limits.flops, tuning.flops_pace});
+  limits.bytes = saturating_product({limits.bytes, tuning.bytes_pace});
+  return limits;
+}
+
+double planned_seconds(const Dispatch& dispatch, const SubmissionLimits& limits) {
   constexpr double kSeconds = 0.1;  // of a submission at its limits
-  const SubmissionLimits limits;
   const Work work = work_with_keys(dispatch, limits.keys);
   return kSeconds * std::max(static_cast<double>(work.flops) / static_cast<double>(limits.flops),
                              static_cast<double>(work.bytes) / static_cast<double>(limits.bytes));

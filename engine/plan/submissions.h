@@ -3,21 +3,26 @@
 #include <cstdint>
 #include <vector>
 
+#include "plan/device_caps.h"
 #include "plan/plan.h"
 
 namespace heed {
 
-/// Work that one submission may hold, so that a slow integrated GPU (100 GFLOP/s, 20 GB/s) is done with it in about a
-/// tenth of a second; drivers reset the device after two.
+/// Work that one submission may hold, so that the device is done with it in about a tenth of a second; drivers reset
+/// the device after two. As it stands for a slow integrated GPU (100 GFLOP/s, 20 GB/s).
 struct SubmissionLimits {
+  /// Of a device that was measured.
+  static SubmissionLimits of(const Tuning& tuning);
+
   std::uint64_t flops = 10'000'000'000;
   std::uint64_t bytes = 2'000'000'000;
   /// Keys that caches hold after the runs, at most; a plan alone must assume that they are full.
   std::uint64_t keys = UINT64_MAX;
 };
 
-/// The time for which a dispatch is planned, in seconds: what that slow GPU would take.
-double planned_seconds(const Dispatch& dispatch);
+/// The time for which a dispatch is planned, in seconds: what a device would take that reaches its limits in a tenth of
+/// a second.
+double planned_seconds(const Dispatch& dispatch, const SubmissionLimits& limits = {});
 
 /// One dispatch in the order of recording.
 struct Recorded {

@@ -242,7 +242,8 @@ void Session::write_descriptors(Executable& executable) {
 
 std::vector<Executable::Submission> Session::record(const Executable& executable, int repeats) {
   std::vector<Executable::Submission> recorded;
-  for (const Recorded& next : split_into_submissions(executable.plan_, repeats)) {
+  const SubmissionLimits limits = SubmissionLimits::of(gpu_.tuning());
+  for (const Recorded& next : split_into_submissions(executable.plan_, repeats, limits)) {
     const Dispatch& dispatch = executable.plan_.dispatches[next.dispatch];
     if (next.new_submission) {
       if (!recorded.empty()) gpu_.finish(recorded.back().commands);
@@ -252,8 +253,9 @@ std::vector<Executable::Submission> Session::record(const Executable& executable
       recorded.back().commands.barrier(vk::Stage::Transfer | vk::Stage::Compute, vk::Stage::Compute);
     }
     auto& [commands, longest, seconds] = recorded.back();
-    seconds += planned_seconds(dispatch);
-    if (planned_seconds(dispatch) > planned_seconds(executable.plan_.dispatches[longest])) longest = next.dispatch;
+    const double of_dispatch = planned_seconds(dispatch, limits);
+    seconds += of_dispatch;
+    if (of_dispatch > planned_seconds(executable.plan_.dispatches[longest], limits)) longest = next.dispatch;
     if (next.barrier) commands.barrier(vk::Stage::Compute, vk::Stage::Compute);
     commands.bind(gpu_.pipeline(dispatch), executable.sets_[next.dispatch], dispatch.push_constants);
     commands.dispatch(dispatch.groups[0], dispatch.groups[1], dispatch.groups[2]);
@@ -275,10 +277,11 @@ void Session::submit(const Executable& executable, std::span<const Executable::S
     // The first that left no trace was running.
     const std::size_t ran = gpu_.proof().count() - before;
     const Dispatch& longest = plan.dispatches[submissions[std::min(ran, submissions.size() - 1)].longest];
-    throw DeviceLost(fmt::format(
-        "graph '{}' on {}: {}. The longest dispatch of the submission was '{}' ({}), planned to "
-        "take at most {:.3g} s",
-        plan.graph_name, gpu_.caps().name, lost.what(), longest.label, longest.module_key(), planned_seconds(longest)));
+    throw DeviceLost(
+        fmt::format("graph '{}' on {}: {}. The longest dispatch of the submission was '{}' ({}), planned to "
+                    "take at most {:.3g} s",
+                    plan.graph_name, gpu_.caps().name, lost.what(), longest.label, longest.module_key(),
+                    planned_seconds(longest, SubmissionLimits::of(gpu_.tuning()))));
   }
   if (const std::optional<RaisedFlag> flag = gpu_.proof().take_flag()) {
     if (flag->check < plan.index_checks.size()) {

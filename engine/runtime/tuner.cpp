@@ -7,6 +7,7 @@
 #include <memory>
 
 #include "ops/op.h"
+#include "plan/submissions.h"
 #include "planner/make_plan.h"
 #include "runtime/gpu.h"
 #include "runtime/session.h"
@@ -15,7 +16,7 @@
 namespace heed {
 namespace {
 
-constexpr std::uint32_t kVersion = 12;  // of the kernels that were measured
+constexpr std::uint32_t kVersion = 13;  // of the kernels that were measured
 constexpr int kRounds = 6;
 constexpr int kRuns = 2;          // of a round, by the host's clock
 constexpr int kClockRepeats = 3;  // of which the median counts
@@ -24,7 +25,7 @@ constexpr double kWarmUp = 0.1;   // seconds
 constexpr double kEnough = 0.5;  // seconds
 constexpr std::uint32_t kMostSharedGroups = 1u << 16;
 constexpr std::uint32_t kMostConvSums = 512;
-constexpr std::size_t kVerdictWords = 19;  // of a verdict in the cache
+constexpr std::size_t kVerdictWords = 21;  // of a verdict in the cache
 
 /// Weights of zeros for a graph.
 MemoryWeights zero_weights(const Graph& graph) {
@@ -103,6 +104,18 @@ class Probe {
   Session session_;
 };
 
+/// How much faster a device does the work of a probe than the slow GPU that submissions are planned for, half of that.
+std::uint32_t measured_pace(Gpu& gpu, const ops::PaceProbe& pace, const Tuning& tuning) {
+  Probe probe(gpu, pace.problem(gpu.caps()), {});
+  const std::unique_ptr<Executable> executable = probe.prepare(tuning);
+  probe.warm_up(*executable);
+  const double seconds = probe.seconds(*executable);
+  double planned = 0;
+  for (const Dispatch& dispatch : executable->plan().dispatches) planned += planned_seconds(dispatch);
+  return seconds > 0 ? static_cast<std::uint32_t>(std::clamp(planned / seconds / 2, 1.0, double{Tuning::kMostPace}))
+                     : 1;
+}
+
 bool within_limits(const Tuning& tuning, const DeviceCaps& caps) {
   const std::uint32_t lanes = std::max(tuning.lanes, tuning.row_lanes);
   return lanes <= caps.max_workgroup_invocations && lanes <= caps.max_workgroup_size[0];
@@ -132,6 +145,10 @@ Tuning tune(Gpu& gpu) {
       best_executable = std::move(executable);
     }
   }
+  // Of a device that has no clock of its own, submitting would be measured, too.
+  if (ops::times_large_work(caps) && gpu.device().physical().timestamp_valid_bits > 0) {
+    for (const ops::PaceProbe& pace : ops::pace_probes()) best.*pace.pace = measured_pace(gpu, pace, best);
+  }
   return best;
 }
 
@@ -154,7 +171,9 @@ std::vector<std::byte> tuning_to_bytes(const Tuning& tuning) {
                                               tuning.tile,
                                               tuning.tile_groups,
                                               tuning.cooperative,
-                                              tuning.conv_sums};
+                                              tuning.conv_sums,
+                                              tuning.flops_pace,
+                                              tuning.bytes_pace};
   std::vector<std::byte> bytes(sizeof(words));
   std::memcpy(bytes.data(), words, sizeof(words));
   return bytes;
@@ -181,10 +200,13 @@ std::optional<Tuning> tuning_from_bytes(std::span<const std::byte> bytes, const 
                       .query_tile = words[14],
                       .sample_groups = words[10],
                       .one_pass_convs = words[13],
-                      .conv_sums = words[18]};
+                      .conv_sums = words[18],
+                      .flops_pace = words[19],
+                      .bytes_pace = words[20]};
   const auto workgroup_fits = [&](std::uint32_t lanes) {
     return lanes >= 1 && (!caps.subgroup_arithmetic || lanes % caps.subgroup_size == 0);
   };
+  const auto is_pace = [](std::uint32_t pace) { return pace >= 1 && pace <= Tuning::kMostPace; };
   const bool fits = words[0] == kVersion && within_limits(tuning, caps) && workgroup_fits(tuning.lanes) &&
                     workgroup_fits(tuning.row_lanes) && tuning.rows >= 1 && tuning.rows <= 16 && tuning.x_rows >= 1 &&
                     tuning.x_rows <= Tuning::kMostXRows && tuning.max_groups >= 1 &&
@@ -192,7 +214,8 @@ std::optional<Tuning> tuning_from_bytes(std::span<const std::byte> bytes, const 
                     tuning.sample_groups <= kMostSharedGroups && tuning.one_pass_convs <= 2 &&
                     tuning.conv_sums <= kMostConvSums && tuning.query_tile <= kMostSharedGroups &&
                     (tuning.tile == 0 || tuning.tile == 32 || tuning.tile == 64 || tuning.tile == 128) &&
-                    tuning.tile_groups <= kMostSharedGroups && (!tuning.texel || caps.max_texel_buffer_elements > 0);
+                    tuning.tile_groups <= kMostSharedGroups && is_pace(tuning.flops_pace) &&
+                    is_pace(tuning.bytes_pace) && (!tuning.texel || caps.max_texel_buffer_elements > 0);
   return fits ? std::optional<Tuning>(tuning) : std::nullopt;
 }
 

@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <string>
 
 #include "planner/make_plan.h"
@@ -89,6 +90,22 @@ TEST_CASE("sums of work end at the largest number") {
   plan.dispatches[0].flops_a_key = plan.dispatches[0].most_keys = UINT64_MAX;
   CHECK(shown(plan, 1, {UINT64_MAX - 1, 100}) == "|a|b");
   CHECK(planned_seconds(plan.dispatches[0]) > 1e8);
+}
+
+TEST_CASE("a faster device gets more in a submission, and is planned to take as long for it") {
+  Tuning tuning;
+  CHECK(SubmissionLimits::of(tuning).flops == SubmissionLimits().flops);
+  tuning.flops_pace = 50;
+  tuning.bytes_pace = 3;
+  const SubmissionLimits limits = SubmissionLimits::of(tuning);
+  Plan plan;
+  plan.dispatches = {work(SubmissionLimits().flops, false)};
+  CHECK(planned_seconds(plan.dispatches[0]) == doctest::Approx(0.1));
+  CHECK(planned_seconds(plan.dispatches[0], limits) == doctest::Approx(0.1 / 50));
+  plan.dispatches[0].bytes = 2 * SubmissionLimits().bytes;
+  CHECK(planned_seconds(plan.dispatches[0], limits) == doctest::Approx(0.2 / 3));
+  plan.dispatches[0].bytes = 0;
+  CHECK(std::ranges::count_if(split_into_submissions(plan, 100, limits), &Recorded::new_submission) == 2);
 }
 
 TEST_CASE("a long cache of attention is not one submission, a short one of it is") {
