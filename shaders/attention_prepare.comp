@@ -73,7 +73,7 @@ void main() {
   const int own = OWN_POSITIONS == 1 ? load_i32(position, t) : load_i32(position, 0) + int(t);
   if (own < 0) return;  // the row is padding
 #ifndef PLACES_0
-  const uint at_row = uint(own) < positions ? uint(load_i32(places, uint(own) * rows + t)) : cache_rows;
+  const uint at_row = uint(own) < positions ? uint(load_i32(places, uint(own) * table_columns + min(t, table_columns - 1))) : cache_rows;
 #else
   const uint at_row = uint(own) - cache_first;  // of rows before the piece a large number
 #endif

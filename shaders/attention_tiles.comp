@@ -23,6 +23,7 @@
 layout(local_size_x_id = 0) in;
 #include "constants/attention_tiles.h"
 #define VECTOR_4
+#define SHARED_PLACES
 #include "memory.glsl"
 #include "attention.glsl"
 
@@ -47,6 +48,9 @@ uint kv_head;
 uint first_key;  // of the memory
 uint end;        // of the keys that any row sees
 
+// Where a key of the memory lies, and its value.
+uint place_of(uint key) { return TABLED == 2 ? uint(load_i32(places, key)) : first_key + key; }
+
 // Words [chunk * STEP, + STEP) of keys [tile, tile + KEYS), and of the rows of q where these come in chunks too.
 void fetch_keys(uint tile, uint chunk) {
   [[unroll]] for (uint i = 0; i < STAGED; ++i) {
@@ -54,7 +58,7 @@ void fetch_keys(uint tile, uint chunk) {
     const uint key = tile + at / STEP;
     staged[i] = vec4(0.0);
     if (at < KEYS * STEP && key < end) {
-      staged[i] = load_key(keys, ((first_key + key) * kv_heads + kv_head) * Q_LENGTH + chunk * STEP + at % STEP);
+      staged[i] = load_key(keys, (place_of(key) * kv_heads + kv_head) * Q_LENGTH + chunk * STEP + at % STEP);
     }
   }
   if (Q_STEP == Q_LENGTH) return;
@@ -85,7 +89,7 @@ void fetch_values(uint key) {
     const uint own = key + at / V_LENGTH;
     staged[i] = vec4(0.0);
     if (at < VALUE_KEYS * V_LENGTH && own < end) {
-      staged[i] = load_key(values, ((first_key + own) * kv_heads + kv_head) * V_LENGTH + at % V_LENGTH);
+      staged[i] = load_key(values, (place_of(own) * kv_heads + kv_head) * V_LENGTH + at % V_LENGTH);
     }
   }
 }
@@ -156,6 +160,8 @@ void main() {
       end = max(end, of_row.y);
     }
   }
+
+  begin = begin / KEYS * KEYS;  // so that what a row gives does not depend on the others
 
   const uint c = lane % KEY_LANES;
   const uint own_first = lane / KEY_LANES * ROWS_A_LANE;

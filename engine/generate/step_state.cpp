@@ -30,7 +30,8 @@ Graph StepState::with_rows(const Graph& decode, Rows rows) {
   as_state("tokens");
   as_state("position");
   as_state("parents");
-  const ValueId table = builder.state("table", DType::I32, {"positions", "tokens"});
+  const Dim columns = rows == Rows::Apart ? Dim("tokens") : Dim(1);
+  const ValueId table = builder.state("table", DType::I32, {"positions", columns});
   for (Node& node : graph.nodes) {
     if (node.op != "attention" || node.inputs.size() <= ops::attention_input::kCacheV) continue;
     const ValueId caches[] = {node.inputs[ops::attention_input::kCacheK], node.inputs[ops::attention_input::kCacheV]};

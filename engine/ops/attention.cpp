@@ -8,9 +8,10 @@
 // and a query attends to what is in there. position [1] is that of the first row, and a query attends to the first
 // position + T rows; position [T] is each row's own, and a query attends up to that, a row at -1 to nothing. lengths
 // [B] i32?, without a cache: memory b has so many keys. table [P, T] i32?, with a cache: the key of position p of row t
-// lies in row table[p, t] of the cache. score_weight [H*d]? of score additive. L is S, C, or P. Caches may be f16 where
-// d and dv are multiples of four: keys and values are rounded when they enter, also for the query of that very row, and
-// what is too large for f16 (from 65520 on) enters as NaN.
+// lies in row table[p, t] of the cache; table [P, 1]: rows of one sequence, that of position p of all of them in
+// table[p, 0]. score_weight [H*d]? of score additive. L is S, C, or P. Caches may be f16 where d and dv are multiples
+// of four: keys and values are rounded when they enter, also for the query of that very row, and what is too large for
+// f16 (from 65520 on) enters as NaN.
 //
 // outputs: y [.., H*dv] like q; weights? [H, T, L], or [B, H, T, L] (zeros where a key is masked or absent). A query
 // with no key at all yields zeros.
@@ -102,7 +103,8 @@ std::vector<TensorType> infer(const InferContext& c) {
   if (packed && !cached) c.fail("packed needs a cache");
   if (packed && (c.has(kK) || c.has(kV))) c.fail("packed has k and v in input 0, not beside it");
   if (c.has(kTable) && !cached) c.fail("a table needs a cache");
-  if (a.integer("apart", 0) != 0 && !c.has(kTable)) c.fail("rows that are apart need a table");
+  const bool apart = a.integer("apart", 0) != 0;
+  if (apart && !c.has(kTable)) c.fail("rows that are apart need a table");
   if (c.has(kLengths) && cached) c.fail("lengths are of keys that are not in a cache");
   check_ranks(c, cached, packed);
   const std::int64_t heads = a.integer("heads");
@@ -147,7 +149,8 @@ std::vector<TensorType> infer(const InferContext& c) {
     }
   }
   if (c.has(kTable)) {
-    c.expect_shape(kTable, {s.length, s.queries}, "table");
+    const bool shared = !apart && c.input(kTable).shape[1] == 1;
+    c.expect_shape(kTable, {s.length, shared ? 1 : s.queries}, "table");
     c.expect_integers(kTable, "table");
     c.expect_shape(kPosition, {s.queries}, "position");
   }
@@ -278,7 +281,9 @@ void reference(const ReferenceContext& c) {
   // The row of k and v, or of the caches, where a key lies.
   const auto place_of = [&](const Query& query, std::int64_t key) {
     if (!cached) return query.memory * s.length + key;
-    return c.has(kTable) ? to_integer(c.in(kTable)[static_cast<std::size_t>(key * s.queries + query.row)]) : key;
+    if (!c.has(kTable)) return key;
+    const std::int64_t columns = c.shape(kTable)[1];
+    return to_integer(c.in(kTable)[static_cast<std::size_t>(key * columns + (columns == 1 ? 0 : query.row))]);
   };
   for (std::int64_t t = 0; cached && t < s.queries; ++t) {
     const Query query = query_of(t);

@@ -32,6 +32,13 @@ bool has_own_positions(const Lowering& l) {
   return l.has(kPosition) && (l.has(kTable) || l.input(kPosition).shape[0] > 1);
 }
 
+/// Where keys lie, for the constant TABLED of the shaders: 0, where their positions say; 1, where a table says for each
+/// row; 2, where one says for all rows.
+std::uint32_t tabled(const Lowering& l) {
+  if (!l.has(kTable)) return 0;
+  return l.input(kTable).shape[1] == 1 ? 2 : 1;
+}
+
 /// What the shaders call the type of the keys and values that they read.
 std::string cache_variant(const Sizes& s) { return std::string(dtype_name(s.cache)); }
 
@@ -93,6 +100,7 @@ std::optional<Binding> prepare(Lowering& l, const Sizes& s, const CachePiece& pi
       .value_dim = u32(s.dv),
       .cache_rows = u32(piece.rows),
       .positions = u32(s.length),
+      .table_columns = l.has(kTable) ? u32(l.input(kTable).shape[1]) : 0,
       .dims = u32(rotary.dims),
       .q_row = row_width,
       .k_row = s.packed ? row_width : u32(s.k_width()),
@@ -208,7 +216,7 @@ struct KeyRuns {
 bool wants_rows(const Lowering& l, const Sizes& s) {
   constexpr std::int64_t kWidestHead = 128;
   return l.caps().type == DeviceType::Cpu && l.tuning().lane_rows && s.memory_rows >= 4 && s.d <= kWidestHead &&
-         s.dv <= kWidestHead && !l.has(kTable) && s.score == AttentionScore::Dot &&
+         s.dv <= kWidestHead && tabled(l) != 1 && s.score == AttentionScore::Dot &&
          static_cast<std::uint64_t>(s.length) < l.caps().max_loop_iterations;
 }
 
@@ -283,9 +291,9 @@ bool lower_in_pieces(Lowering& l, const Sizes& s) {
 }
 
 /// How rows go through the keys in tiles of shared memory, where that is tuned so and possible. What it cannot take is
-/// done by attention.comp: keys of a table, which rows do not share, and what AttentionTiles names.
+/// done by attention.comp: keys of a table with a column for each row, which share none, and what AttentionTiles names.
 std::optional<AttentionTiles> tiles_of(const Lowering& l, const Sizes& s) {
-  if (l.tuning().query_tile == 0 || l.has(kTable)) return std::nullopt;
+  if (l.tuning().query_tile == 0 || tabled(l) == 1) return std::nullopt;
   return AttentionTiles::of(s, l.caps(), l.tuning().query_tile);
 }
 
@@ -355,7 +363,7 @@ void lower_attention(Lowering& l) {
                                                                 .causal = s.causal,
                                                                 .masked = l.has(kMask),
                                                                 .own_positions = own_positions,
-                                                                .tabled = l.has(kTable),
+                                                                .tabled = tabled(l),
                                                                 .lengths = l.has(kLengths),
                                                                 .score = static_cast<std::uint32_t>(s.score)});
     l.emit(std::move(weights));
@@ -414,6 +422,7 @@ void lower_attention(Lowering& l) {
     }
   } else if (shared_tiles) {
     d.shader = "attention_tiles";
+    d.bindings.push_back(l.read_or(kTable, View::I32, q));
     d.variant = {cache_variant(s)};
     AttentionTilesConstants& c = shared_tiles->constants;
     c.cached = cached;
@@ -421,10 +430,12 @@ void lower_attention(Lowering& l) {
     c.masked = l.has(kMask);
     c.own_positions = own_positions;
     c.lengths = l.has(kLengths);
+    c.tabled = tabled(l);
     d.specialization = words_of(c);
     d.groups = l.spread(static_cast<std::uint64_t>(s.kv_heads * s.memories() * shared_tiles->blocks));
   } else if (vectors && wants_rows(l, s)) {
     d.shader = "attention_rows";
+    d.bindings.push_back(l.read_or(kTable, View::I32, q));
     const bool same_storage = l.tuning().texel && l.tuning().same_storage;
     if (same_storage) d.bindings[1].view = d.bindings[2].view = View::None;
     d.variant = {same_storage ? "storage" : "read", cache_variant(s)};
@@ -437,7 +448,8 @@ void lower_attention(Lowering& l) {
                                                        .v_length = u32(s.dv / 4),
                                                        .keys_at_a_time = std::max(s.d, s.dv) <= 64 ? 4u : 2u,
                                                        .own_positions = own_positions,
-                                                       .lengths = l.has(kLengths)});
+                                                       .lengths = l.has(kLengths),
+                                                       .tabled = tabled(l)});
     d.groups = l.spread(static_cast<std::uint64_t>(s.heads * s.memories()) * ceil_div(u32(s.memory_rows), lanes));
   } else {
     const KeyTiles tiles = key_tiles(l, s, vectors);
@@ -451,7 +463,7 @@ void lower_attention(Lowering& l) {
                                                    .slots = tiles.slots,
                                                    .q_length = tiles.q_length,
                                                    .own_positions = own_positions,
-                                                   .tabled = l.has(kTable),
+                                                   .tabled = tabled(l),
                                                    .lengths = l.has(kLengths),
                                                    .score = static_cast<std::uint32_t>(s.score)});
   }

@@ -57,42 +57,58 @@ std::uint64_t iterations_of(const AttentionTilesConstants& c, const AttentionSiz
   return tiles * (keys + weights + values + 1) + ends;
 }
 
+/// Tiles of so many rows, of which so many lanes share each; nothing where these do not fit.
+std::optional<AttentionTiles> tiles_of(const AttentionSizes& s, const DeviceCaps& caps, std::uint32_t rows,
+                                       std::uint32_t key_lanes) {
+  const std::uint64_t room = std::min<std::uint64_t>(caps.max_shared_memory, kSharedMemory);
+  const std::uint32_t most_lanes =
+      std::bit_floor(std::min({caps.max_workgroup_invocations, caps.max_workgroup_size[0], kMostLanes}));
+  if (most_lanes < kFewestLanes) return std::nullopt;
+  AttentionTilesConstants c{};
+  c.q_length = u32(s.d / 4);
+  c.v_length = u32(s.dv / 4);
+  c.key_lanes = key_lanes;
+  c.words = u32(ceil_div(c.v_length, key_lanes));
+  // Four rows a lane, or fewer where the workgroup would be very small.
+  c.lanes = c.workgroup = std::clamp(rows * key_lanes / 4, kFewestLanes, most_lanes);
+  if (rows * key_lanes % c.lanes != 0) return std::nullopt;
+  c.rows_a_lane = rows * key_lanes / c.lanes;
+  if (c.rows_a_lane * c.words > kMostSums || c.rows_a_lane > 8) return std::nullopt;
+  for (const std::uint32_t step : {8u, 4u, 2u}) {
+    for (const bool whole_q : {true, false}) {
+      cut_chunks(c, rows, std::min(step, c.q_length), whole_q);
+      const std::uint64_t shared = tile_bytes(c, rows);
+      if (shared > room) continue;
+      const std::uint64_t iterations = iterations_of(c, s, rows);
+      if (iterations > caps.max_loop_iterations) return std::nullopt;
+      return AttentionTiles{c, rows, ceil_div(s.memory_rows * (s.heads / s.kv_heads), std::int64_t{rows}), shared,
+                            iterations};
+    }
+  }
+  return std::nullopt;
+}
+
 }  // namespace
 
 std::optional<AttentionTiles> AttentionTiles::of(const AttentionSizes& s, const DeviceCaps& caps, std::int64_t wanted) {
   if (s.d % 4 != 0 || s.dv % 4 != 0 || s.score != AttentionScore::Dot) return std::nullopt;
-  const std::uint64_t room = std::min<std::uint64_t>(caps.max_shared_memory, kSharedMemory);
-  const std::uint32_t most_lanes =
-      std::bit_floor(std::min({caps.max_workgroup_invocations, caps.max_workgroup_size[0], kMostLanes}));
   const std::int64_t all_rows = s.memory_rows * (s.heads / s.kv_heads);
-  if (most_lanes < kFewestLanes || 2 * all_rows < kFewestRows) return std::nullopt;
-  const auto enough = static_cast<std::int64_t>(std::bit_ceil(static_cast<std::uint64_t>(std::min(all_rows, wanted))));
-  for (std::int64_t rows = std::max(kFewestRows, enough); rows >= kFewestRows; rows /= 2) {
-    const std::uint32_t tile_rows = u32(rows);
-    AttentionTilesConstants c{};
-    c.q_length = u32(s.d / 4);
-    c.v_length = u32(s.dv / 4);
+  if (2 * all_rows < kFewestRows) return std::nullopt;
+  // How many lanes share rows says in which order these are summed: as many as for a long prompt, so that a row of a
+  // short one is the same.
+  const auto most_rows = static_cast<std::int64_t>(std::bit_ceil(u64(wanted)));
+  std::optional<AttentionTiles> tiles;
+  for (std::int64_t rows = std::max(kFewestRows, most_rows); !tiles && rows >= kFewestRows; rows /= 2) {
     for (const std::uint32_t key_lanes : {16u, 8u}) {
-      c.key_lanes = key_lanes;
-      c.words = u32(ceil_div(c.v_length, key_lanes));
-      // Four rows a lane, or fewer where the workgroup would be very small.
-      c.lanes = c.workgroup = std::clamp(tile_rows * key_lanes / 4, kFewestLanes, most_lanes);
-      if (tile_rows * key_lanes % c.lanes != 0) continue;
-      c.rows_a_lane = tile_rows * key_lanes / c.lanes;
-      if (c.rows_a_lane * c.words > kMostSums || c.rows_a_lane > 8) continue;
-      for (const std::uint32_t step : {8u, 4u, 2u}) {
-        for (const bool whole_q : {true, false}) {
-          cut_chunks(c, tile_rows, std::min(step, c.q_length), whole_q);
-          const std::uint64_t shared = tile_bytes(c, tile_rows);
-          if (shared > room) continue;
-          const std::uint64_t iterations = iterations_of(c, s, tile_rows);
-          if (iterations > caps.max_loop_iterations) return std::nullopt;
-          return AttentionTiles{c, rows, ceil_div(all_rows, rows), shared, iterations};
-        }
-      }
+      if (!tiles) tiles = tiles_of(s, caps, u32(rows), key_lanes);
     }
   }
-  return std::nullopt;
+  if (!tiles) return std::nullopt;
+  for (std::int64_t rows = kFewestRows; rows < tiles->rows; rows *= 2) {
+    if (rows < all_rows) continue;
+    if (const auto smaller = tiles_of(s, caps, u32(rows), tiles->constants.key_lanes)) return smaller;
+  }
+  return tiles;
 }
 
 }  // namespace heed::ops

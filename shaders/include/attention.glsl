@@ -42,8 +42,10 @@ READ_I32(4, position);
 #ifdef PLACES_1
 READ_I32(11, places);
 #endif
-#ifdef ATTENTION_GENERAL
+#if defined(ATTENTION_GENERAL) || defined(SHARED_PLACES)
 READ_I32(6, places);
+#endif
+#ifdef ATTENTION_GENERAL
 READ_ELEMENTS(7, score_weight);
 #endif
 
@@ -92,7 +94,8 @@ uint key_place(uint t, uint key) {
 #if defined(ATTENTION_GENERAL) || defined(PLACES_1)
   if (TABLED == 1) return uint(load_i32(places, key * rows + t));
 #endif
-#ifdef ATTENTION_GENERAL
+#if defined(ATTENTION_GENERAL) || defined(SHARED_PLACES)
+  if (TABLED == 2) return uint(load_i32(places, key));
   return t / memory_rows * key_rows + key;
 #elif defined(KEY_PIECES)
   return key - piece_first;

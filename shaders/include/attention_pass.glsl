@@ -16,8 +16,8 @@ shared Element q_shared[Q_LENGTH];
 shared float weights[TILE];
 #if defined(ATTENTION_GENERAL) || defined(PLACES_1)
 shared uint tile_places[TILE];  // of the keys, looked up once
-#define KEPT_PLACE(i, t, key) (TABLED == 1 ? tile_places[i] : key_place(t, key))
-#define KEEP_PLACE(i, place) if (TABLED == 1) tile_places[i] = place
+#define KEPT_PLACE(i, t, key) (TABLED > 0 ? tile_places[i] : key_place(t, key))
+#define KEEP_PLACE(i, place) if (TABLED > 0) tile_places[i] = place
 #else
 #define KEPT_PLACE(i, t, key) key_place(t, key)
 #define KEEP_PLACE(i, place)

@@ -9,7 +9,9 @@
 #include <vector>
 
 #include "generate/text/batch.h"
+#include "generate/text/prompt_runs.h"
 #include "generate/text/session.h"
+#include "planner/make_plan.h"
 #include "tests/golden/golden_data.h"
 
 namespace heed::golden {
@@ -97,6 +99,51 @@ TEST_CASE("batch: a sequence says the same alone and among others, whenever it c
   CHECK(growing.available_pages() == 256 / PagePool::kPositions);
   CHECK(run(growing, requests, 16) == expected);
   CHECK(growing.available_pages() > 512 / PagePool::kPositions);
+}
+
+TEST_CASE("batch: nor does what it says depend on how long the pieces are in which prompts are read") {
+  const ConvertedModel model(fs::path(HEED_SOURCE_DIR) / "models" / "shakespeare");
+  Gpu& gpu = device().gpu();
+  const Tuning tuned = gpu.tuning();
+  Tuning tiled = tuned;
+  tiled.tile = 32;  // products in tiles, for which longer pieces pay
+  tiled.flops_pace = tiled.bytes_pace = Tuning::kMostPace;
+  tiled.query_tile = 64;
+  Tuning slow = tiled;
+  slow.flops_pace = slow.bytes_pace = 1;
+  std::vector<Request> requests = requests_of(quick() ? 4 : 9, 64);
+  const std::size_t lengths[] = {64, 65, 128, 129, 192, 193, 200, 127, 1};
+  for (std::size_t i = 0; i < requests.size(); ++i) {
+    while (requests[i].prompt.size() < lengths[i]) requests[i].prompt.push_back(requests[i].prompt.back() ^ 1);
+    requests[i].prompt.resize(lengths[i]);
+    requests[i].max_tokens = 20;
+  }
+  std::vector<std::vector<Ids>> texts;
+  for (const Tuning& tuning : {slow, tiled}) {
+    gpu.set_tuning(tuning);
+    TextSession session(gpu, model.file(), 256, CacheType::F32);
+    TextBatch batch(gpu, session.weights(), session.text(), 4);
+    texts.push_back(run(batch, requests, 4));
+    CHECK(run(batch, requests, 4) == texts.back());  // with the blocks that it knows by now
+    // One at a time, of which each begins as the one before, or does not.
+    std::vector<Ids> alone;
+    for (const Request& request : requests) {
+      alone.push_back({session.start(request.prompt, SamplingOptions{.temperature = 0.0}).value()});
+      for (const std::int32_t token : session.step(7)) alone.back().push_back(token);
+      Ids longer = request.prompt;
+      longer.insert(longer.end(), alone.back().begin(), alone.back().end());
+      alone.push_back({session.start(longer, SamplingOptions{.temperature = 0.0}).value()});
+    }
+    texts.push_back(alone);
+    const auto plan_of = [&](std::int64_t tokens) {
+      return make_plan(session.text().graph, {{"tokens", tokens}, {"outputs", 0}, {"context", 256}}, gpu.caps(),
+                       tuning);
+    };
+    CHECK(longest_prompt_run(gpu.caps(), tuning, plan_of) > 64);
+  }
+  gpu.set_tuning(tuned);
+  CHECK(texts[0] == texts[2]);
+  CHECK(texts[1] == texts[3]);
 }
 
 TEST_CASE("batch: nor does it depend on the others with windows, experts, learned positions and slopes") {

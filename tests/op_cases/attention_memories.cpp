@@ -65,12 +65,16 @@ OpCase memories(const Memories& c) {
   return result;
 }
 
+/// Where the keys of rows with positions of their own lie: where these say, where a table says for each row, the same
+/// of rows that see no newest key of another, and where a table says for all rows, which are of one sequence.
+enum class Places : std::uint8_t { Positions, Table, Apart, Shared };
+constexpr Places kPlaces[] = {Places::Positions, Places::Table, Places::Apart, Places::Shared};
+
 struct MemoryRows {
   std::vector<double> position = {};  // of each row
   std::int64_t positions = 12;        // that the table, or the cache, has
   std::int64_t heads = 2, kv_heads = 2, d = 8, dv = 8;
-  bool table = true;
-  bool apart = false;  // no row sees another's newest key
+  Places places = Places::Table;
   std::string rotary = "";
   bool projected = false;  // q, k and v are products, which fusion joins, and so is what reads the result
   std::string score = "dot";
@@ -81,7 +85,8 @@ struct MemoryRows {
 
 OpCase rows(const MemoryRows& c) {
   const auto count = static_cast<std::int64_t>(c.position.size());
-  const std::int64_t places = c.table ? c.positions * count : c.positions;
+  const bool of_rows = c.places == Places::Table || c.places == Places::Apart;
+  const std::int64_t places = of_rows ? c.positions * count : c.positions;
   GraphBuilder b("attention");
   const ValueId position = b.state("position", DType::I32, {count});
   ValueId q, k, v;
@@ -105,8 +110,10 @@ OpCase rows(const MemoryRows& c) {
     how.set("rotary_base", 10000.0);
   }
   if (c.window > 0) how.set("window", c.window);
-  if (c.apart) how.set("apart", std::int64_t{1});
+  if (c.places == Places::Apart) how.set("apart", std::int64_t{1});
   OpCase result;
+  ValueId table = kNoValue;
+  if (c.places != Places::Positions) table = b.state("table", DType::I32, {c.positions, of_rows ? count : 1});
   std::vector<ValueId> inputs = {q,
                                  k,
                                  v,
@@ -115,7 +122,7 @@ OpCase rows(const MemoryRows& c) {
                                  b.state("cache.v", c.cache, {places, c.kv_heads * c.dv}),
                                  position,
                                  kNoValue,
-                                 c.table ? b.state("table", DType::I32, {c.positions, count}) : kNoValue,
+                                 table,
                                  c.score == "additive" ? b.weight("score", DType::F32, {c.heads * c.d}) : kNoValue};
   if (c.mask > 0) {
     const SymbolicShape shape =
@@ -131,25 +138,26 @@ OpCase rows(const MemoryRows& c) {
   b.output(y, "y");
   if (c.weights) b.output(outputs[1], "weights");
   result.values["position"] = c.position;
-  if (c.table) {
+  for (std::int64_t p = 0; c.places == Places::Shared && p < c.positions; ++p) {
+    result.values["table"].push_back(static_cast<double>(c.positions - 1 - p));
+  }
+  if (of_rows) {
     // Entries that came from other rows, but for the newest, which each row has of its own.
     for (std::int64_t p = 0; p < c.positions; ++p) {
       for (std::int64_t r = 0; r < count; ++r) {
         const auto at = [&](std::int64_t row) { return c.position[static_cast<std::size_t>(row)]; };
         const auto here = static_cast<double>(p);
         std::int64_t from = here >= at(r) ? r : (r * 3 + p * 5) % count;
-        if (c.apart && at(from) == here) from = r;
+        if (c.places == Places::Apart && at(from) == here) from = r;
         result.values["table"].push_back(static_cast<double>(p * count + from));
       }
     }
   }
+  constexpr const char* kNames[] = {"", ", table", ", table, apart", ", table of all rows"};
   result.name =
       fmt::format("{} rows of {} positions, {}/{} heads of {}/{}, {}{}{}{}{}", count, c.positions, c.heads, c.kv_heads,
-                  c.d, c.dv, c.score,
-                  c.apart   ? ", table, apart"
-                  : c.table ? ", table"
-                            : "",
-                  c.projected ? ", products" : "", c.rotary.empty() ? "" : ", rotary", c.weights ? ", weights" : "");
+                  c.d, c.dv, c.score, kNames[static_cast<std::size_t>(c.places)], c.projected ? ", products" : "",
+                  c.rotary.empty() ? "" : ", rotary", c.weights ? ", weights" : "");
   if (c.window > 0) result.name += fmt::format(", window {}", c.window);
   result.name += fmt::format(", at {}", fmt::join(c.position, " "));
   if (c.mask > 0) result.name += fmt::format(", mask of {} dimensions", c.mask);
@@ -158,31 +166,27 @@ OpCase rows(const MemoryRows& c) {
   return result;
 }
 
-/// Rows of one cache; with places of their own; and those of which none sees another's newest key, too.
-constexpr struct { bool table, apart; } kKinds[] = {{false, false}, {true, false}, {true, true}};
-
 /// As below, with caches of f16.
 void add_f16_caches_of_rows(std::vector<OpCase>& cases) {
   const auto add = [&](MemoryRows c) {
     c.cache = DType::F16;
     cases.push_back(rows(c));
   };
-  for (const auto& [table, apart] : kKinds) {
-    add({.position = {3, 7, 0, 11, -1}, .table = table, .apart = apart, .weights = true});
-    add({.position = {-1, -1, 4, 5, 6, 7}, .table = table, .apart = apart, .projected = true});
-    add({.position = {-1, 2, 9}, .table = table, .apart = apart, .rotary = "half"});
+  for (const Places places : kPlaces) {
+    add({.position = {3, 7, 0, 11, -1}, .places = places, .weights = true});
+    add({.position = {-1, -1, 4, 5, 6, 7}, .places = places, .projected = true});
+    add({.position = {-1, 2, 9}, .places = places, .rotary = "half"});
     add({.position = {2, 9, 5, 1, 0, 7, 4, 3, 11, 10},
          .heads = 4,
          .kv_heads = 2,
          .d = 4,
          .dv = 12,
-         .table = table,
-         .apart = apart,
+         .places = places,
          .rotary = "interleaved",
          .window = 3});
-    add({.position = {2, 9, 5}, .table = table, .apart = apart, .mask = 3, .weights = true});
-    add({.position = {299, 128, 127, 0, -1}, .positions = 300, .table = table, .apart = apart});
-    add({.position = {3, 7}, .table = table, .apart = apart, .score = "additive"});
+    add({.position = {2, 9, 5}, .places = places, .mask = 3, .weights = true});
+    add({.position = {299, 128, 127, 0, -1}, .positions = 300, .places = places});
+    add({.position = {3, 7}, .places = places, .score = "additive"});
   }
   add({.position = {6}, .rotary = "half"});
   std::vector<double> many;
@@ -248,39 +252,35 @@ std::vector<OpCase> cases_attention_memories() {
     cases.push_back(std::move(large));
   }
 
-  for (const auto& [table, apart] : kKinds) {
+  for (const Places places : kPlaces) {
     for (const std::int64_t d : {8, 6}) {
-      cases.push_back(
-          rows({.position = {3, 7, 0, 11, -1}, .d = d, .dv = d, .table = table, .apart = apart, .weights = d == 6}));
-      cases.push_back(
-          rows({.position = {-1, -1, 4, 5, 6, 7}, .d = d, .dv = d, .table = table, .apart = apart, .projected = true}));
-      cases.push_back(
-          rows({.position = {-1, 2, 9}, .d = d, .dv = d, .table = table, .apart = apart, .rotary = "half"}));
+      cases.push_back(rows({.position = {3, 7, 0, 11, -1}, .d = d, .dv = d, .places = places, .weights = d == 6}));
+      cases.push_back(rows({.position = {-1, -1, 4, 5, 6, 7}, .d = d, .dv = d, .places = places, .projected = true}));
+      cases.push_back(rows({.position = {-1, 2, 9}, .d = d, .dv = d, .places = places, .rotary = "half"}));
     }
-    cases.push_back(rows({.position = {-1, -1, -1, -1}, .table = table, .apart = apart, .weights = true}));
+    cases.push_back(rows({.position = {-1, -1, -1, -1}, .places = places, .weights = true}));
     cases.push_back(rows({.position = {2, 9, 5, 1, 0, 7, 4, 3, 11, 10},
                           .heads = 4,
                           .kv_heads = 2,
                           .d = 4,
                           .dv = 12,
-                          .table = table,
-                          .apart = apart,
+                          .places = places,
                           .rotary = "interleaved",
                           .window = 3}));
-    cases.push_back(rows({.position = {2, 9, 5}, .table = table, .apart = apart, .mask = 2}));
-    cases.push_back(rows({.position = {2, 9, 5}, .table = table, .apart = apart, .mask = 3, .weights = true}));
-    cases.push_back(rows({.position = {299, 128, 127, 0, -1}, .positions = 300, .table = table, .apart = apart}));
-    cases.push_back(rows({.position = {3, 7}, .table = table, .apart = apart, .score = "additive"}));
+    cases.push_back(rows({.position = {2, 9, 5}, .places = places, .mask = 2}));
+    cases.push_back(rows({.position = {2, 9, 5}, .places = places, .mask = 3, .weights = true}));
+    cases.push_back(rows({.position = {299, 128, 127, 0, -1}, .positions = 300, .places = places}));
+    cases.push_back(rows({.position = {3, 7}, .places = places, .score = "additive"}));
   }
-  for (const bool apart : {false, true}) {
-    cases.push_back(rows({.position = {6}, .apart = apart, .rotary = "half"}));
+  for (const Places places : {Places::Table, Places::Apart, Places::Shared}) {
+    cases.push_back(rows({.position = {6}, .places = places, .rotary = "half"}));
     // More vec4s than the lanes of some subgroups, in more than a tile.
     cases.push_back(rows({.position = {130, 3, -1, 128},
                           .positions = 140,
                           .heads = 4,
                           .d = 40,
                           .dv = 40,
-                          .apart = apart,
+                          .places = places,
                           .rotary = "half",
                           .projected = true}));
   }
@@ -294,10 +294,12 @@ std::vector<OpCase> cases_attention_memories() {
   // Positions in any order that share a cache, and rows that see nothing; memories of many rows each.
   std::vector<double> any_order;
   for (int i = 0; i < 90; ++i) any_order.push_back(i % 7 == 3 ? -1 : i * 37 % 90);
-  for (const std::int64_t window : {0, 20}) {
-    cases.push_back(rows({.position = any_order, .positions = 90, .heads = 6, .table = false, .window = window}));
+  for (const Places places : {Places::Positions, Places::Shared}) {
+    for (const std::int64_t window : {0, 20}) {
+      cases.push_back(rows({.position = any_order, .positions = 90, .heads = 6, .places = places, .window = window}));
+    }
+    cases.push_back(rows({.position = any_order, .positions = 90, .d = 64, .places = places, .cache = DType::F16}));
   }
-  cases.push_back(rows({.position = any_order, .positions = 90, .d = 64, .table = false, .cache = DType::F16}));
   cases.push_back(memories({.rows = 50, .keys = 70, .heads = 4, .kv_heads = 2, .d = 64, .lengths = {70, 0, 33}}));
   cases.push_back(memories({.rows = 50, .keys = 70, .d = 16, .blocks = false, .mask = {2, 150, 70}}));
   add_f16_caches_of_rows(cases);

@@ -20,4 +20,14 @@ inline DeviceCaps large_gpu(std::uint32_t subgroup_size = 32) {
   return caps;
 }
 
+/// One like an H100.
+inline DeviceCaps h100() {
+  DeviceCaps caps = large_gpu();
+  caps.memory = std::uint64_t{80} << 30;
+  caps.max_memory_allocation = caps.max_storage_buffer_range = (std::uint64_t{1} << 32) - 1;
+  caps.max_workgroup_count[0] = 0x7fffffff;
+  caps.subgroup_shuffle = true;
+  return caps;
+}
+
 }  // namespace heed::testing

@@ -9,6 +9,7 @@
 #include <cstring>
 #include <exception>
 #include <limits>
+#include <numeric>
 #include <span>
 
 #include "generate/step_state.h"
@@ -16,6 +17,7 @@
 #include "graph/integer.h"
 #include "heed/error.h"
 #include "ops/search.h"
+#include "planner/make_plan.h"
 
 namespace heed {
 namespace {
@@ -24,6 +26,20 @@ namespace {
 std::int64_t padded_rows(std::int64_t rows) {
   return std::max(StepState::kLeastRows, static_cast<std::int64_t>(std::bit_ceil(u64(rows))));
 }
+
+/// Rows of a run for the next of `left` tokens of a prompt, and how many of these it reads: as many as are reasonably
+/// many of the rows, and all where they are fewer than a block.
+struct PieceRows {
+  std::int64_t rows;
+  std::int64_t tokens;
+
+  static PieceRows of(std::int64_t left, std::int64_t most) {
+    const std::int64_t tokens = std::min(left, most);
+    const std::int64_t rows = padded_rows(tokens);
+    if (rows <= PagePool::kPositions || 4 * tokens >= 3 * rows) return {rows, tokens};
+    return {rows / 2, rows / 2};
+  }
+};
 
 std::int64_t pages_of(std::int64_t positions) { return ceil_div(positions, PagePool::kPositions); }
 
@@ -41,13 +57,14 @@ std::int64_t checked_pages(std::int64_t slots, std::int64_t context) {
 
 TextBatch::TextBatch(Gpu& gpu, WeightStore& weights, const TextGraph& text, std::int64_t slots, std::int64_t places,
                      std::int64_t first_places)
-    : text_(text),
+    : gpu_(gpu),
+      text_(text),
       slots_(slots),
       session_(gpu, weights),
       pool_(0),
       most_places_((places > 0 ? pages_of(places) : checked_pages(slots, text.context)) * PagePool::kPositions),
       places_(0),
-      chunk_graph_(StepState::with_rows(text.graph, StepState::Rows::Together)),
+      piece_graph_(StepState::with_rows(text.graph, StepState::Rows::Together)),
       rows_graph_(StepState::with_rows(text.graph)),
       choice_states_(session_, text.vocabulary, std::max(padded_rows(slots), PagePool::kPositions)),
       seconds_a_step_(kSubmissionSeconds) {
@@ -62,9 +79,11 @@ TextBatch::TextBatch(Gpu& gpu, WeightStore& weights, const TextGraph& text, std:
   }
   places_ = std::min(pages_of(first_places) * PagePool::kPositions, most_places_);
   pool_.add(places_ / PagePool::kPositions);
-  const std::int64_t rows = std::max(padded_rows(slots), PagePool::kPositions);
+  const std::int64_t rows = padded_rows(slots);
   const std::uint64_t words = saturating_product({u64(text_.context), u64(rows), 4});
-  for (const char* name : {"tokens", "position", "parents", "search.sums"}) session_.reserve(name, u64(rows) * 4);
+  for (const char* name : {"tokens", "position", "parents", "search.sums"}) {
+    session_.reserve(name, u64(std::max(rows, kMostPromptRun)) * 4);
+  }
   session_.reserve("table", words);
   session_.reserve("search.sampler", u64(rows) * sizeof(ops::SamplerState));
   // Kernels write a token a step there, and read back only what a repetition penalty looks at.
@@ -144,7 +163,7 @@ std::vector<TextBatch::Made> TextBatch::advance() {
     any_goes = any_goes || sequence.goes();
   }
   if (turns_.reads(reader != nullptr, any_goes)) {
-    turns_.has_read(read_chunk(*reader));
+    turns_.has_read(read_piece(*reader));
     return {};
   }
   return any_goes ? step() : std::vector<Made>();
@@ -187,43 +206,47 @@ void TextBatch::take_page(Sequence& sequence) {
   sequence.pages.push_back(pool_.take());
 }
 
-double TextBatch::read_chunk(Sequence& sequence) {
-  const auto chunk_of = [&](std::int64_t size) {
-    return std::span(sequence.tokens)
-        .subspan(static_cast<std::size_t>(sequence.cached), static_cast<std::size_t>(size));
+double TextBatch::read_piece(Sequence& sequence) {
+  const auto tokens_from = [&](std::int64_t first, std::int64_t size) {
+    return std::span(sequence.tokens).subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(size));
   };
-  std::int64_t count = 0;
-  while (true) {
-    count = std::min(PagePool::kPositions, sequence.prompt - 1 - sequence.cached);
-    if (count < PagePool::kPositions) break;
-    const auto found = pool_.find(sequence.content, chunk_of(count));
+  const std::int64_t end = sequence.prompt - 1;
+  while (end - sequence.cached >= PagePool::kPositions) {
+    const auto found = pool_.find(sequence.content, tokens_from(sequence.cached, PagePool::kPositions));
     if (!found) break;
     --sequence.set_aside;
     sequence.pages.push_back(found->first);
     sequence.content = found->second;
-    sequence.cached += count;
-    shared_tokens_ += count;
+    sequence.cached += PagePool::kPositions;
+    shared_tokens_ += PagePool::kPositions;
   }
-  if (count == 0) return 0;
-  take_page(sequence);
-  const std::int64_t rows = padded_rows(count);
-  std::vector<std::int32_t> tokens(static_cast<std::size_t>(rows), 0);
-  std::vector<std::int32_t> position(static_cast<std::size_t>(rows), -1);
-  std::vector<const Sequence*> of_row(static_cast<std::size_t>(rows), nullptr);
-  std::ranges::copy(chunk_of(count), tokens.begin());
-  for (std::int64_t row = 0; row < count; ++row) {
-    position[static_cast<std::size_t>(row)] = static_cast<std::int32_t>(sequence.cached + row);
-    of_row[static_cast<std::size_t>(row)] = &sequence;
+  if (sequence.cached == end) return 0;
+  if (longest_run_ == 0) {
+    longest_run_ = longest_prompt_run(gpu_.caps(), gpu_.tuning(), [&](std::int64_t tokens) {
+      return make_plan(piece_graph_, dims(tokens, 0), gpu_.caps(), gpu_.tuning());
+    });
   }
-  Executable& chunk = executable(chunk_graph_, rows, 0);
+  const PieceRows piece = PieceRows::of(end - sequence.cached, longest_run_);
+  while (static_cast<std::int64_t>(sequence.pages.size()) < pages_of(sequence.cached + piece.tokens)) {
+    take_page(sequence);
+  }
+  std::vector<std::int32_t> tokens(static_cast<std::size_t>(piece.rows), 0);
+  std::vector<std::int32_t> position(static_cast<std::size_t>(piece.rows), -1);
+  std::ranges::copy(tokens_from(sequence.cached, piece.tokens), tokens.begin());
+  std::iota(position.begin(), position.begin() + piece.tokens, static_cast<std::int32_t>(sequence.cached));
+  Executable& executable = this->executable(piece_graph_, piece.rows, 0);
   write("tokens", tokens);
   write("position", position);
-  write_table(of_row, sequence.cached + count);
-  const double seconds = run(chunk, 1);
-  if (count == PagePool::kPositions) {
-    sequence.content = pool_.publish(sequence.pages.back(), sequence.content, chunk_of(count));
+  write_table({&sequence}, sequence.cached + piece.tokens);
+  const double seconds = run(executable, 1);
+  for (std::int64_t left = piece.tokens; left > 0; left -= PagePool::kPositions) {
+    const std::int64_t size = std::min(left, PagePool::kPositions);
+    if (size == PagePool::kPositions) {
+      const auto page = static_cast<std::size_t>(sequence.cached / PagePool::kPositions);
+      sequence.content = pool_.publish(sequence.pages[page], sequence.content, tokens_from(sequence.cached, size));
+    }
+    sequence.cached += size;
   }
-  sequence.cached += count;
   return seconds;
 }
 
@@ -363,17 +386,21 @@ const Graph& TextBatch::step_graph(const ChoiceMode& mode) {
   return step_graphs_.emplace_back(mode, Sampling::append_to(rows_graph_, mode, true)).second;
 }
 
+Bindings TextBatch::dims(std::int64_t rows, std::int64_t outputs) const {
+  return {{"tokens", rows},
+          {"rows", rows},
+          {"outputs", outputs},
+          {"positions", text_.context},
+          {"context", text_.context},
+          {"places", places_},
+          {"options", static_cast<std::int64_t>(ops::kFirstForced)}};
+}
+
 Executable& TextBatch::executable(const Graph& graph, std::int64_t rows, std::int64_t outputs,
                                   const Bindings& besides) {
-  Bindings dims = {{"tokens", rows},
-                   {"rows", rows},
-                   {"outputs", outputs},
-                   {"positions", text_.context},
-                   {"context", text_.context},
-                   {"places", places_},
-                   {"options", static_cast<std::int64_t>(ops::kFirstForced)}};
-  dims.insert(besides.begin(), besides.end());
-  return session_.prepare(graph, dims);
+  Bindings all = dims(rows, outputs);
+  all.insert(besides.begin(), besides.end());
+  return session_.prepare(graph, all);
 }
 
 const Plan& TextBatch::step_plan(std::int64_t sequences) {

@@ -16,7 +16,7 @@
 namespace heed {
 
 /// Several sequences of a text model that go on together: a step reads the weights once for all of them. They come and
-/// go at any time; prompts are read in chunks between the steps of the others. What a sequence says depends on its
+/// go at any time; prompts are read in pieces between the steps of the others. What a sequence says depends on its
 /// prompt and options alone, not on its neighbours, nor on when it came. Knows token ids, not text. Used by one thread
 /// at a time.
 ///
@@ -57,9 +57,9 @@ class TextBatch {
            std::uint32_t drawn = 0);
   /// Lets it go, in the midst of a prompt too: its pages are free at once.
   void remove(std::int64_t id);
-  /// One submission: a chunk of a prompt, or some steps of all whose prompts are read. They take
-  /// turns (turns.h). A sequence that has no room for more gets nothing, until it is removed. While a sequence with a
-  /// constraint is among them each makes one token: the constraint must have accepted it before the next call.
+  /// One submission: a piece of a prompt, or some steps of all whose prompts are read. They take turns (turns.h). A
+  /// sequence that has no room for more gets nothing, until it is removed. While a sequence with a constraint is among
+  /// them each makes one token: the constraint must have accepted it before the next call.
   std::vector<Made> advance();
 
   std::size_t size() const { return sequences_.size(); }
@@ -94,8 +94,8 @@ class TextBatch {
 
   /// Tokens that a sequence may have. One that wants more than the context holds gets what the places hold.
   std::int64_t most_tokens(std::int64_t prompt, std::int64_t max_tokens, std::int64_t places) const;
-  /// Returns the seconds that it took.
-  double read_chunk(Sequence& sequence);
+  /// Reads the next piece of its prompt, but for what is known already. Returns the seconds that it took.
+  double read_piece(Sequence& sequence);
   /// The same of running something.
   double run(Executable& executable, int repeats);
   std::vector<Made> step();
@@ -110,8 +110,9 @@ class TextBatch {
   /// Makes the caches larger: twice as large, or else just so that `pages` more can be set aside. Returns why not,
   /// empty where it did.
   std::string grow(std::int64_t pages);
-  /// Writes what a run of so many rows feeds, row by row; sequences[r] none: the row is padding.
+  /// Writes where the keys of so many positions lie, row by row, or of the only sequence; rows[r] none: it is padding.
   void write_table(const std::vector<const Sequence*>& rows, std::int64_t positions);
+  Bindings dims(std::int64_t rows, std::int64_t outputs) const;
   Executable& executable(const Graph& graph, std::int64_t rows, std::int64_t outputs, const Bindings& besides = {});
   const Graph& step_graph(const ChoiceMode& mode);
   template <typename T>
@@ -119,6 +120,7 @@ class TextBatch {
     session_.write(name, std::as_bytes(std::span(values)));
   }
 
+  Gpu& gpu_;
   const TextGraph& text_;
   const std::int64_t slots_;
   Session session_;
@@ -126,13 +128,14 @@ class TextBatch {
   std::int64_t most_places_;    // that there may be
   bool has_no_memory_ = false;  // for more places, until a sequence has gone
   std::int64_t places_;         // that there are
-  Graph chunk_graph_;           // of a piece of a prompt
+  Graph piece_graph_;           // of a piece of a prompt
   Graph rows_graph_;            // of a step, without a choice
   ChoiceStates choice_states_;
   std::vector<std::pair<ChoiceMode, Graph>> step_graphs_;
   std::map<std::int64_t, Sequence> sequences_;  // by id
   std::vector<std::int64_t> arrivals_;          // ids, first come first
   std::int64_t shared_tokens_ = 0;
+  std::int64_t longest_run_ = 0;  // of prompts, once one is read
   double seconds_a_step_;
   Turns turns_;
 };

@@ -13,14 +13,14 @@
 namespace heed {
 
 /// Places for the keys and values of many sequences: pages of kPositions positions each out of one pool. A page that
-/// holds a whole chunk of a prompt is known by what it holds: sequences that begin alike share it, also when who
+/// holds a whole block of a prompt is known by what it holds: sequences that begin alike share it, also when who
 /// computed it is gone, until the page is needed for something else. Knows numbers alone, not the device.
 class PagePool {
  public:
   /// What a page holds, and all the pages before it in the sequence: equal numbers, equal keys. 0: before the first.
   using Content = std::uint64_t;
-  /// A prompt's chunk, since a chunk's keys are the same bits whoever computed it.
-  static constexpr std::int64_t kPositions = kPromptChunk;
+  /// A prompt's block, since a block's keys are the same bits whoever computed it.
+  static constexpr std::int64_t kPositions = kPromptBlock;
 
   explicit PagePool(std::int64_t pages);
 

@@ -1,12 +1,19 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <vector>
+
+#include "plan/device_caps.h"
+#include "plan/plan.h"
 
 namespace heed {
 
+/// Prompt tokens whose keys are found again, and shared, together. Keys of whole blocks are the same bits whatever runs
+/// they were computed in.
+inline constexpr std::int64_t kPromptBlock = 64;
 /// Most prompt tokens of one run.
-inline constexpr std::int64_t kPromptChunk = 64;
+inline constexpr std::int64_t kMostPromptRun = 1024;
 
 /// Tokens [begin, begin + size) of a prompt, which enter the cache in one run.
 struct PromptRun {
@@ -14,10 +21,17 @@ struct PromptRun {
   std::int64_t size = 0;
 };
 
-/// How tokens [done, count) of a prompt are run, of which `done`, whole chunks, are in the cache already: chunks, then
-/// what is left. Sizes are powers of two, so that few plans are made for prompts of any length; where the rest is none,
-/// its run begins earlier, with tokens that are in the cache then and are computed once more. At most one run more than
-/// without.
-std::vector<PromptRun> prompt_runs(std::int64_t done, std::int64_t count);
+/// How tokens [done, count) of a prompt are run, of which `done`, whole blocks, are in the cache already: runs of
+/// `most`, a power of two of blocks, then what is left. Sizes are powers of two, so that few plans are made for prompts
+/// of any length; where the rest is none, its run begins earlier, with tokens that are in the cache then and are
+/// computed once more. At most one run more than without.
+std::vector<PromptRun> prompt_runs(std::int64_t done, std::int64_t count, std::int64_t most);
+
+/// How many tokens of a prompt a run takes at most on a device, for prompt_runs(): more than a block where products go
+/// through their weights in tiles, which then serve more rows each time they are read, as long as the run's
+/// intermediates are a small part of the device's memory, and other texts, and who cancels, wait a moment only.
+/// `plan_of`: the plan of a run of so many tokens.
+std::int64_t longest_prompt_run(const DeviceCaps& caps, const Tuning& tuning,
+                                const std::function<Plan(std::int64_t tokens)>& plan_of);
 
 }  // namespace heed

@@ -14,6 +14,7 @@
 #include "heed/error.h"
 #include "ops/op.h"
 #include "planner/infer.h"
+#include "planner/make_plan.h"
 
 namespace heed {
 namespace {
@@ -60,7 +61,7 @@ TextSession::TextSession(Gpu& gpu, const ModelFile& file, std::int64_t context, 
       session_(gpu, weights_),
       first_positions_(first_positions),
       choice_states_(session_, text_.vocabulary, 1) {
-  session_.reserve("tokens", static_cast<std::uint64_t>(std::min(kPromptChunk, text_.context)) * 4);
+  session_.reserve("tokens", static_cast<std::uint64_t>(std::min(kMostPromptRun, text_.context)) * 4);
   session_.reserve("position", 4);
   // Kernels write a token a step there, and read back only what a repetition penalty looks at.
   session_.reserve("history", static_cast<std::uint64_t>(text_.context) * 4, vk::MemoryUse::Readback);
@@ -87,6 +88,17 @@ void TextSession::grow(std::int64_t room) {
     session_.grow(state_sizes(text_.graph, "context", room), fmt::format("room for {} tokens in the cache", room));
   }
   room_ = room;
+}
+
+std::int64_t TextSession::longest_run(std::int64_t wanted) {
+  if (wanted <= kPromptBlock) return kPromptBlock;
+  if (longest_run_ == 0) {
+    longest_run_ = longest_prompt_run(gpu_.caps(), gpu_.tuning(), [&](std::int64_t tokens) {
+      const Bindings dims = {{"tokens", tokens}, {"outputs", 0}, {"context", text_.context}};
+      return make_plan(text_.graph, dims, gpu_.caps(), gpu_.tuning());
+    });
+  }
+  return longest_run_;
 }
 
 Executable& TextSession::executable(std::int64_t positions, std::int64_t tokens, std::int64_t outputs, bool sampled) {
@@ -128,25 +140,24 @@ std::optional<std::int32_t> TextSession::start(const std::vector<std::int32_t>& 
   session_.write("sampler", object_bytes(state));
   session_.write("history", std::as_bytes(std::span(prompt)));
 
-  // Chunks lie the same way for the same prompt, so a cache that holds their tokens already holds their very bytes. The
+  // Blocks lie the same way for the same prompt, so a cache that holds their tokens already holds their very bytes. The
   // last run always runs: it brings the logits.
   const auto common =
       std::mismatch(prompt.begin(), prompt.end(), cached_.begin(), cached_.end()).first - prompt.begin();
-  const std::int64_t done = std::min<std::int64_t>(common, count - 1) / kPromptChunk * kPromptChunk;
-  const std::vector<PromptRun> runs = prompt_runs(done, count);
+  const std::int64_t done = std::min<std::int64_t>(common, count - 1) / kPromptBlock * kPromptBlock;
   cached_.resize(static_cast<std::size_t>(done));
+  const std::vector<PromptRun> runs = prompt_runs(done, count, longest_run(count));
   for (const PromptRun& run : runs) {
     const bool is_last = &run == &runs.back();
-    // Only whole chunks are known to have been computed as chunks.
-    cached_.resize(std::min(cached_.size(), static_cast<std::size_t>(run.begin / kPromptChunk * kPromptChunk)));
+    // Only what was computed beside a block's worth of others is known to be its very bytes.
+    cached_.resize(std::min(cached_.size(), static_cast<std::size_t>(run.begin / kPromptBlock * kPromptBlock)));
     feed(std::span(prompt).subspan(static_cast<std::size_t>(run.begin), static_cast<std::size_t>(run.size)), run.begin);
-    Executable& chunk = executable(run.begin + run.size, run.size, is_last ? 1 : 0, is_last);
+    Executable& piece = executable(run.begin + run.size, run.size, is_last ? 1 : 0, is_last);
     if (is_last) write_mask();
-    session_.run(chunk);
-    if (is_last) break;
-    if (run.size < kPromptChunk) continue;
+    session_.run(piece);
+    if (run.size < kPromptBlock) continue;
     cached_.assign(prompt.begin(), prompt.begin() + run.begin + run.size);
-    if (cancelled && cancelled()) return std::nullopt;
+    if (!is_last && cancelled && cancelled()) return std::nullopt;
   }
   position_ = count;
   return token_at(position_);
@@ -226,13 +237,13 @@ std::vector<AttentionWeights> TextSession::explain(const std::vector<std::int32_
   }
   cached_.clear();
   std::vector<AttentionWeights> nodes;
-  for (std::int64_t done = 0; done < rows; done += kPromptChunk) {
-    const std::int64_t count = std::min(kPromptChunk, rows - done);
+  for (std::int64_t done = 0; done < rows; done += kPromptBlock) {
+    const std::int64_t count = std::min(kPromptBlock, rows - done);
     feed(fed.subspan(static_cast<std::size_t>(done), static_cast<std::size_t>(count)), done);
-    Executable& chunk = session_.prepare(graph, dims(count));
-    session_.run(chunk);
+    Executable& piece = session_.prepare(graph, dims(count));
+    session_.run(piece);
     read_attention_weights(
-        session_, chunk, graph,
+        session_, piece, graph,
         [&](const Node& node) { return AttentionWeights{node.name, 0, rows, 0, {}, AttentionKind::Target}; }, done,
         nodes);
     if (cancelled && cancelled()) return {};
@@ -248,14 +259,14 @@ std::vector<float> TextSession::logits(const std::vector<std::int32_t>& tokens) 
   cached_.clear();
   std::vector<float> logits;
   const auto row = static_cast<std::size_t>(text_.vocabulary);
-  for (std::size_t done = 0; done < tokens.size(); done += kPromptChunk) {
-    const std::size_t count = std::min<std::size_t>(kPromptChunk, tokens.size() - done);
+  for (std::size_t done = 0; done < tokens.size(); done += kPromptBlock) {
+    const std::size_t count = std::min<std::size_t>(kPromptBlock, tokens.size() - done);
     const auto rows = static_cast<std::int64_t>(count);
-    Executable& chunk = executable(static_cast<std::int64_t>(done) + rows, rows, rows, false);
+    Executable& piece = executable(static_cast<std::int64_t>(done) + rows, rows, rows, false);
     feed(std::span(tokens).subspan(done, count), static_cast<std::int64_t>(done));
-    session_.run(chunk);
+    session_.run(piece);
     logits.resize((done + count) * row);
-    session_.read_output(chunk, "logits", std::as_writable_bytes(std::span(logits).subspan(done * row)));
+    session_.read_output(piece, "logits", std::as_writable_bytes(std::span(logits).subspan(done * row)));
   }
   return logits;
 }
@@ -267,10 +278,10 @@ std::vector<DispatchTime> TextSession::profile(std::int64_t tokens, std::int64_t
   }
   measure_greedy();
   cached_.clear();
-  const PromptRun last = prompt_runs(0, tokens).back();
-  const std::vector<std::int32_t> chunk(static_cast<std::size_t>(last.size), 0);
+  const PromptRun last = prompt_runs(0, tokens, longest_run(tokens)).back();
+  const std::vector<std::int32_t> piece(static_cast<std::size_t>(last.size), 0);
   Executable& step = executable(depth + tokens, last.size, 1, true);
-  return session_.time_dispatches(step, kRepeats, [&] { feed(chunk, depth + last.begin); });
+  return session_.time_dispatches(step, kRepeats, [&] { feed(piece, depth + last.begin); });
 }
 
 void TextSession::measure_greedy() {

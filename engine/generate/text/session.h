@@ -22,8 +22,8 @@ namespace heed {
 /// What the mode asks for besides stands around the choice (generate/token_choice.h).
 Graph with_sampling(const Graph& decode, std::int64_t context, const ChoiceMode& mode);
 
-/// The decode graph of a text model on a device, and the step state around it: prompts in chunks, then steps that feed
-/// themselves. Knows token ids, not text. Used by one thread at a time.
+/// The decode graph of a text model on a device, and the step state around it: prompts in runs of many tokens, then
+/// steps that feed themselves. Knows token ids, not text. Used by one thread at a time.
 ///
 /// Caches have room for the first kFirstPositions tokens, and for twice as many each time that a sequence passes that.
 /// A run is planned for the room that its last position needs, whatever there is by then: a kernel may share keys among
@@ -47,9 +47,9 @@ class TextSession {
   CacheType cache_type() const { return cache_type_of(text_.graph); }
 
   /// Starts a sequence: all of the prompt enters the cache, and the first new token is returned. Where the prompt
-  /// begins like the last one, only its last chunk is computed again. Throws Error when the prompt is empty, holds an
+  /// begins like the last one, only its last run is computed again. Throws Error when the prompt is empty, holds an
   /// id outside the vocabulary, or leaves no room in the context. `cancelled`, where there is one, is asked between the
-  /// chunks; once it is true nothing is returned, and a sequence must be started before the next step. `drawn`: so many
+  /// runs; once it is true nothing is returned, and a sequence must be started before the next step. `drawn`: so many
   /// tokens at the prompt's end were drawn before, so that the random generator goes on where it was.
   std::optional<std::int32_t> start(const std::vector<std::int32_t>& prompt, const TokenChoice& choice,
                                     const std::function<bool()>& cancelled = {}, std::uint32_t drawn = 0);
@@ -82,6 +82,8 @@ class TextSession {
   /// For a run after which `positions` tokens are in the cache. Throws Error where it cannot grow to that.
   Executable& executable(std::int64_t positions, std::int64_t tokens, std::int64_t outputs, bool sampled);
   void grow(std::int64_t room);
+  /// Prompt tokens that a run takes, of so many; at least a block.
+  std::int64_t longest_run(std::int64_t wanted);
   const Graph& sampled_graph();
   std::int32_t token_at(std::int64_t position);
   void write_mask();
@@ -94,7 +96,8 @@ class TextSession {
   WeightStore weights_;
   Session session_;
   std::int64_t first_positions_;
-  std::int64_t room_ = 0;  // positions that caches have room for; 0: nothing is allocated
+  std::int64_t longest_run_ = 0;  // of prompts, once a long one is read
+  std::int64_t room_ = 0;         // positions that caches have room for; 0: nothing is allocated
   TokenChoice choice_;
   ChoiceMode mode_ = {.greedy = true};  // of the choice, or of what is measured
   ChoiceStates choice_states_;

@@ -5,7 +5,7 @@
 namespace heed {
 
 /// Whose turn a submission is where some texts go on and prompts of others are to be read: prompts are read for as long
-/// as the steps before took, and a chunk at least. Many short ones begin at once, and long ones hold nobody up.
+/// as the steps before took, and a piece at least. Many short ones begin at once, and long ones hold nobody up.
 class Turns {
  public:
   /// Whether the next submission reads a prompt, where there is one to read; else it is steps of what goes on.

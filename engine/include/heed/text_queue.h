@@ -31,7 +31,7 @@ class TextQueue {
 
   /// Puts a text behind those that wait. Throws Error where TextModel::generate() would before it generates anything.
   void add(QueuedText text);
-  /// One submission: a chunk of a prompt, or some steps of all texts whose prompts are read. Where the device is lost
+  /// One submission: a piece of a prompt, or some steps of all texts whose prompts are read. Where the device is lost
   /// meanwhile they go on after it was opened afresh; throws DeviceLost when that does not help: then every text has
   /// been told, and the queue is empty.
   void advance();

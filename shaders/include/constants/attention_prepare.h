@@ -14,7 +14,8 @@ PUSH_CONSTANTS(AttentionPreparePush)
   uint head_dim;
   uint value_dim;
   uint cache_rows;           // that are bound
-  uint positions;            // that `places` has, of each row
+  uint positions;            // that `places` has, of each row,
+  uint table_columns;        // or of all rows, where it has one column
   uint dims;                 // turned elements of a head, 0 for none
   uint q_row, k_row, v_row;  // elements from row to row
   uint k_first, v_first;     // first elements of k and v in their buffers

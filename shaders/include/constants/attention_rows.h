@@ -11,6 +11,7 @@ SPECIALIZATION_CONSTANTS(AttentionRowsConstants)
   CONSTANT(6, keys_at_a_time, KEYS, 4)  // that share a new maximum; few for large heads, for code is unrolled
   CONSTANT(7, own_positions, OWN_POSITIONS, 0)  // these as in attention.h
   CONSTANT(8, lengths, LENGTHS, 0)
+  CONSTANT(9, tabled, TABLED, 0)  // 0 or 2
 END_SPECIALIZATION
 
 #endif

@@ -21,6 +21,7 @@ SPECIALIZATION_CONSTANTS(AttentionTilesConstants)
   CONSTANT(16, kv_words, KV_WORDS, 32)          // vec4s of shared memory for keys and values in turn
   CONSTANT(17, staged, STAGED, 1)               // of which a lane fetches so many
   CONSTANT(18, q_staged, Q_STAGED, 1)           // and of a chunk of q
+  CONSTANT(19, tabled, TABLED, 0)               // as in attention.h, 0 or 2
 END_SPECIALIZATION
 
 #endif

@@ -19,18 +19,20 @@
 #include "graph/integer.h"
 #include "graph/quantised.h"
 #include "heed/error.h"
-#include "models/decoder.h"
 #include "ops/logit_rules.h"
 #include "ops/sample.h"
 #include "plan/default_tuning.h"
 #include "planner/infer.h"
 #include "planner/make_plan.h"
 #include "tests/unit/devices/check_plan.h"
+#include "tests/unit/devices/llama.h"
 #include "tests/unit/large_gpu.h"
 #include "tools/convert/convert.h"
 
 namespace heed {
 namespace {
+
+using testing::llama;
 
 const std::filesystem::path kSource = HEED_SOURCE_DIR;
 
@@ -100,56 +102,6 @@ void add_text(std::vector<Model>& models, const std::string& name, const Graph& 
   const std::vector<TensorType> types = infer_all(decode, step);
   const Shape& logits = types[static_cast<std::size_t>(decode.find("logits"))].shape;
   models.back().dims.insert({{"list", 1024}, {"mask_words", ops::mask_words(logits.back())}});
-}
-
-Graph llama(std::int64_t width, std::int64_t layers, std::int64_t heads, std::int64_t kv_heads, std::int64_t ffn,
-            std::int64_t vocabulary, std::int64_t context, DType type, std::int64_t experts = 0,
-            std::int64_t experts_used = 0) {
-  models::DecoderParameters p;
-  p.width = width;
-  p.layers = layers;
-  p.heads = heads;
-  p.kv_heads = kv_heads;
-  p.head_dim = width / heads;
-  p.ffn_width = ffn;
-  p.vocabulary = vocabulary;
-  p.context = context;
-  p.norm_eps = 1e-5;
-  p.rope_base = 10000;
-  p.rope_layout = "interleaved";
-  p.rope_dims = p.head_dim;
-  p.activation = "silu";
-  p.experts = experts;
-  p.experts_used = experts_used;
-  p.expert_width = experts > 0 ? ffn : 0;
-  const std::int64_t q = heads * p.head_dim, kv = kv_heads * p.head_dim;
-  models::TensorTable tensors;
-  const auto matrix = [&](const std::string& name, std::int64_t rows, std::int64_t columns) {
-    tensors[name] = {type, {rows, columns}};
-  };
-  const auto norm = [&](const std::string& name) { tensors[name] = {DType::F32, {width}}; };
-  matrix("token_embd.weight", vocabulary, width);
-  matrix("output.weight", vocabulary, width);
-  norm("output_norm.weight");
-  for (std::int64_t i = 0; i < layers; ++i) {
-    const std::string layer = fmt::format("blk.{}.", i);
-    norm(layer + "attn_norm.weight");
-    matrix(layer + "attn_q.weight", q, width);
-    matrix(layer + "attn_k.weight", kv, width);
-    matrix(layer + "attn_v.weight", kv, width);
-    matrix(layer + "attn_output.weight", width, q);
-    norm(layer + "ffn_norm.weight");
-    if (experts > 0) {
-      tensors[layer + "ffn_gate_inp.weight"] = {DType::F32, {experts, width}};
-      tensors[layer + "ffn_gate_exps.weight"] = tensors[layer + "ffn_up_exps.weight"] = {type, {experts, ffn, width}};
-      tensors[layer + "ffn_down_exps.weight"] = {type, {experts, width, ffn}};
-      continue;
-    }
-    matrix(layer + "ffn_gate.weight", ffn, width);
-    matrix(layer + "ffn_up.weight", ffn, width);
-    matrix(layer + "ffn_down.weight", width, ffn);
-  }
-  return models::decoder_graph(p, tensors);
 }
 
 /// A translation model's graphs as they run: a batch is encoded, and beams of it take a step.
@@ -378,11 +330,7 @@ TEST_CASE("devices that bind 128 MiB at a time run 7B with 32768 positions, and 
 TEST_CASE("a token of a 7B model on a large GPU: dispatches, barriers, bytes, and work for every core") {
   constexpr std::uint64_t kCores = 132;
   constexpr std::int64_t kKeys = 4096;
-  DeviceCaps caps = testing::large_gpu();
-  caps.memory = std::uint64_t{80} << 30;
-  caps.max_memory_allocation = caps.max_storage_buffer_range = (std::uint64_t{1} << 32) - 1;
-  caps.max_workgroup_count[0] = 0x7fffffff;
-  caps.subgroup_shuffle = true;
+  DeviceCaps caps = testing::h100();
   Tuning tuning = default_tuning(caps);
   tuning.attention_groups = tuning.sample_groups = 640;
 
@@ -477,11 +425,7 @@ std::uint64_t bytes_in_waves(const Plan& plan, const Dispatch& d, std::uint64_t 
 
 TEST_CASE("a prompt of 512 tokens of a 7B model on a large GPU: flops a byte, and work for every core") {
   constexpr std::uint64_t kCores = 132;
-  DeviceCaps caps = testing::large_gpu();
-  caps.memory = std::uint64_t{80} << 30;
-  caps.max_memory_allocation = caps.max_storage_buffer_range = (std::uint64_t{1} << 32) - 1;
-  caps.max_workgroup_count[0] = 0x7fffffff;
-  caps.subgroup_shuffle = true;
+  DeviceCaps caps = testing::h100();
   caps.cooperative_sizes = {{16, 16, 16}};
   const Bindings dims = {{"tokens", 512}, {"outputs", 1}, {"context", 4096}};
   std::vector<DType> types = {DType::F16};

@@ -78,25 +78,30 @@ TEST_CASE("a long prompt can be cancelled between its chunks, and be begun again
 }
 
 TEST_CASE("prompts of any length run in few sizes, every token before it is needed") {
-  std::set<std::int64_t> sizes;
-  for (std::int64_t count = 1; count <= 400; ++count) {
-    for (std::int64_t done = 0; done < count; done += kPromptChunk) {
-      CAPTURE(count);
-      CAPTURE(done);
-      const std::vector<PromptRun> runs = prompt_runs(done, count);
-      std::int64_t cached = done;
-      for (const PromptRun& run : runs) {
-        sizes.insert(run.size);
-        CHECK(run.begin >= 0);
-        CHECK(run.begin <= cached);
-        CHECK(run.begin + run.size > cached);
-        cached = run.begin + run.size;
+  for (const std::int64_t most : {std::int64_t{64}, std::int64_t{256}}) {
+    CAPTURE(most);
+    std::set<std::int64_t> sizes;
+    for (std::int64_t count = 1; count <= 600; ++count) {
+      for (std::int64_t done = 0; done < count; done += kPromptBlock) {
+        CAPTURE(count);
+        CAPTURE(done);
+        const std::vector<PromptRun> runs = prompt_runs(done, count, most);
+        std::int64_t cached = done;
+        for (const PromptRun& run : runs) {
+          sizes.insert(run.size);
+          CHECK(run.begin >= 0);
+          CHECK(run.begin <= cached);
+          CHECK(run.begin + run.size > cached);
+          cached = run.begin + run.size;
+        }
+        CHECK(cached == count);
+        CHECK(static_cast<std::int64_t>(runs.size()) <= (count - done + most - 1) / most + 1);
       }
-      CHECK(cached == count);
-      CHECK(static_cast<std::int64_t>(runs.size()) <= (count - done + kPromptChunk - 1) / kPromptChunk + 1);
     }
+    std::set<std::int64_t> expected;
+    for (std::int64_t size = 1; size <= most; size *= 2) expected.insert(size);
+    CHECK(sizes == expected);
   }
-  CHECK(sizes == std::set<std::int64_t>{1, 2, 4, 8, 16, 32, 64});
 }
 
 TEST_CASE("a key or value that is too large for a cache of f16 is an error that says so, and fits one of f32") {

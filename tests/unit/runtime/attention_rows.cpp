@@ -1,0 +1,123 @@
+// Attention of a prompt on a device: what a row gives is the same bits in whichever pieces the prompt is read, so that
+// pieces may be as long as the device likes, and keys of one reading serve another.
+#include <doctest/doctest.h>
+
+#include <cstring>
+#include <numeric>
+#include <optional>
+#include <set>
+#include <string>
+
+#include "graph/graph.h"
+#include "planner/make_plan.h"
+#include "runtime/gpu.h"
+#include "runtime/session.h"
+#include "runtime/weights.h"
+#include "tests/unit/runtime/test_device.h"
+
+namespace heed {
+namespace {
+
+constexpr std::int64_t kBefore = 21;  // keys that the cache holds
+constexpr std::int64_t kPrompt = 256;
+constexpr std::int64_t kRoom = 300;
+constexpr std::int64_t kHeads = 4, kKvHeads = 2, kWidth = 16;
+
+struct Kind {
+  std::int64_t window = 0;
+  bool table = false;  // one for all rows
+};
+
+Graph attention_of(std::int64_t rows, const Kind& kind) {
+  GraphBuilder b("attention");
+  const ValueId q = b.input("q", DType::F32, {rows, kHeads * kWidth});
+  const ValueId k = b.input("k", DType::F32, {rows, kKvHeads * kWidth});
+  const ValueId v = b.input("v", DType::F32, {rows, kKvHeads * kWidth});
+  const ValueId keys = b.state("keys", DType::F32, {kRoom, kKvHeads * kWidth});
+  const ValueId values = b.state("values", DType::F32, {kRoom, kKvHeads * kWidth});
+  const ValueId position = b.input("position", DType::I32, {kind.table ? rows : 1});
+  const ValueId table = kind.table ? b.state("table", DType::I32, {kRoom, 1}) : kNoValue;
+  Attributes how = {{"heads", kHeads}, {"kv_heads", kKvHeads}, {"causal", std::int64_t{1}}};
+  if (kind.window > 0) how.set("window", kind.window);
+  b.output(b.add("attention", "attention", {q, k, v, kNoValue, keys, values, position, kNoValue, table}, how), "y");
+  return std::move(b).finish();
+}
+
+float element(std::int64_t row, std::int64_t column, std::int64_t what) {
+  return static_cast<float>((row * 131 + column * 37 + what * 17) % 257 - 128) / 64.0f;
+}
+
+/// Rows of the prompt read in pieces of `piece`, the last shorter; `shaders` gains what computed them.
+std::vector<std::uint32_t> read_in(Gpu& gpu, const Tuning& tuning, const Kind& kind, std::int64_t piece,
+                                   std::set<std::string>& shaders) {
+  MemoryWeights weights;
+  WeightStore store(gpu, weights);
+  Session session(gpu, store);
+  std::vector<std::uint32_t> y;
+  for (std::int64_t done = 0; done < kPrompt; done += piece) {
+    const std::int64_t rows = std::min(piece, kPrompt - done);
+    const auto executable = session.prepare(make_plan(attention_of(rows, kind), {}, gpu.caps(), tuning));
+    for (const Dispatch& d : executable->plan().dispatches) shaders.insert(d.shader);
+    const auto write = [&](const char* name, std::int64_t first, std::int64_t count, std::int64_t width,
+                           std::int64_t what) {
+      std::vector<float> floats;
+      for (std::int64_t r = first; r < first + count; ++r) {
+        for (std::int64_t c = 0; c < width; ++c) floats.push_back(element(r, c, what));
+      }
+      session.write(name, std::as_bytes(std::span(floats)));
+    };
+    write("q", done, rows, kHeads * kWidth, 1);
+    write("k", done, rows, kKvHeads * kWidth, 2);
+    write("v", done, rows, kKvHeads * kWidth, 3);
+    if (done == 0) {
+      for (const auto& [name, what] : {std::pair{"keys", 4}, std::pair{"values", 5}}) {
+        write(name, 0, kRoom, kKvHeads * kWidth, what);
+      }
+    }
+    std::vector<std::int32_t> position(static_cast<std::size_t>(kind.table ? rows : 1));
+    std::iota(position.begin(), position.end(), static_cast<std::int32_t>(kBefore + done));
+    session.write("position", std::as_bytes(std::span(position)));
+    if (kind.table) {
+      std::vector<std::int32_t> table(static_cast<std::size_t>(kRoom));
+      for (std::int64_t p = 0; p < kRoom; ++p)
+        table[static_cast<std::size_t>(p)] = static_cast<std::int32_t>((p + 7) % kRoom);
+      session.write("table", std::as_bytes(std::span(table)));
+    }
+    session.run(*executable);
+    const std::size_t before = y.size();
+    y.resize(before + static_cast<std::size_t>(rows * kHeads * kWidth));
+    session.read_output(*executable, "y", std::as_writable_bytes(std::span(y).subspan(before)));
+  }
+  return y;
+}
+
+}  // namespace
+
+TEST_CASE("a row of a prompt's attention is the same bits in whichever pieces the prompt is read") {
+  const std::optional<Device> device = test_device();
+  if (!device) return;
+  Gpu& gpu = device->gpu();
+  std::set<std::string> shaders;
+  for (const Kind& kind : {Kind{}, Kind{.window = 50}, Kind{.table = true}, Kind{.window = 50, .table = true}}) {
+    for (const std::uint32_t query_tile : {0u, 32u, 128u}) {
+      for (const bool lane_rows : {false, true}) {
+        CAPTURE(kind.window);
+        CAPTURE(kind.table);
+        CAPTURE(query_tile);
+        Tuning tuning;
+        tuning.lanes = std::max(4u, gpu.caps().subgroup_size);
+        tuning.lane_rows = lane_rows;
+        tuning.query_tile = query_tile;
+        const std::vector<std::uint32_t> whole = read_in(gpu, tuning, kind, kPrompt, shaders);
+        for (const std::int64_t piece : {128, 64, 36}) {
+          CAPTURE(piece);
+          CHECK(read_in(gpu, tuning, kind, piece, shaders) == whole);
+        }
+      }
+    }
+  }
+  for (const char* shader : {"attention", "attention_tiles"}) CHECK(shaders.contains(shader));
+  if (gpu.caps().type == DeviceType::Cpu) CHECK(shaders.contains("attention_rows"));
+}
+
+}  // namespace heed
