@@ -78,13 +78,12 @@ void choose_lanes(const Lowering& l, const LinearWork& work, std::uint32_t x_row
   std::uint32_t rows = tuning.rows_a_lane(work.width, work.gate, work.head_rows);
   if (x_rows > 1) {
     // Code for a unit of the weight that processors can keep decoded: so many products, of so many weights.
-    constexpr std::uint32_t kMostProducts = 1024;
     constexpr std::uint32_t kMostWeights = 256;
     const std::uint32_t weights = u32(unit_columns(work.dtype)) * (work.gate ? 2 : 1);
     // And enough to use what was fetched of x several times, where its rows make enough workgroups without narrow ones.
     constexpr std::uint32_t kFewestColumns = 32;
     if (row_groups >= Tuning::kFewestGroups) rows = std::max(rows, kFewestColumns / u32(unit_columns(work.dtype)));
-    rows = std::clamp(std::min(kMostProducts / (weights * x_rows), kMostWeights / weights), 1u, rows);
+    rows = std::clamp(std::min(tuning.x_products / (weights * x_rows), kMostWeights / weights), 1u, rows);
   }
   kernel.constants.lanes = lanes;
   kernel.constants.rows = rows;

@@ -16,7 +16,7 @@
 namespace heed {
 namespace {
 
-constexpr std::uint32_t kVersion = 13;  // of the kernels that were measured
+constexpr std::uint32_t kVersion = 14;  // of the kernels that were measured
 constexpr int kRounds = 6;
 constexpr int kRuns = 2;          // of a round, by the host's clock
 constexpr int kClockRepeats = 3;  // of which the median counts
@@ -25,7 +25,8 @@ constexpr double kWarmUp = 0.1;   // seconds
 constexpr double kEnough = 0.5;  // seconds
 constexpr std::uint32_t kMostSharedGroups = 1u << 16;
 constexpr std::uint32_t kMostConvSums = 512;
-constexpr std::size_t kVerdictWords = 21;  // of a verdict in the cache
+constexpr std::uint32_t kMostXProducts = 4096;
+constexpr std::size_t kVerdictWords = 22;  // of a verdict in the cache
 
 /// Weights of zeros for a graph.
 MemoryWeights zero_weights(const Graph& graph) {
@@ -173,7 +174,8 @@ std::vector<std::byte> tuning_to_bytes(const Tuning& tuning) {
                                               tuning.cooperative,
                                               tuning.conv_sums,
                                               tuning.flops_pace,
-                                              tuning.bytes_pace};
+                                              tuning.bytes_pace,
+                                              tuning.x_products};
   std::vector<std::byte> bytes(sizeof(words));
   std::memcpy(bytes.data(), words, sizeof(words));
   return bytes;
@@ -192,6 +194,7 @@ std::optional<Tuning> tuning_from_bytes(std::span<const std::byte> bytes, const 
                       .max_groups = words[6],
                       .pairs = words[7] != 0,
                       .x_rows = words[12],
+                      .x_products = words[21],
                       .shuffle_rows = words[8] != 0,
                       .tile = words[15],
                       .tile_groups = words[16],
@@ -209,7 +212,8 @@ std::optional<Tuning> tuning_from_bytes(std::span<const std::byte> bytes, const 
   const auto is_pace = [](std::uint32_t pace) { return pace >= 1 && pace <= Tuning::kMostPace; };
   const bool fits = words[0] == kVersion && within_limits(tuning, caps) && workgroup_fits(tuning.lanes) &&
                     workgroup_fits(tuning.row_lanes) && tuning.rows >= 1 && tuning.rows <= 16 && tuning.x_rows >= 1 &&
-                    tuning.x_rows <= Tuning::kMostXRows && tuning.max_groups >= 1 &&
+                    tuning.x_rows <= Tuning::kMostXRows && tuning.x_products >= 1 &&
+                    tuning.x_products <= kMostXProducts && tuning.max_groups >= 1 &&
                     tuning.max_groups <= caps.max_workgroup_count[0] && tuning.attention_groups <= kMostSharedGroups &&
                     tuning.sample_groups <= kMostSharedGroups && tuning.one_pass_convs <= 2 &&
                     tuning.conv_sums <= kMostConvSums && tuning.query_tile <= kMostSharedGroups &&

@@ -277,6 +277,7 @@ std::vector<Variant> variants_of(const DeviceCaps& caps) {
     Tuning& several = add(fmt::format("{} rows of x", x_rows)).tuning;
     several.lane_rows = true;
     several.x_rows = x_rows;
+    if (x_rows == 3) several.x_products = 48;  // few enough for every type to lose rows of a lane
     if (caps.max_texel_buffer_elements > 0) {
       add(fmt::format("{} rows of x, texel", x_rows)).tuning = several;
       variants.back().tuning.texel = true;

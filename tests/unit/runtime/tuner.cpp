@@ -19,6 +19,7 @@ Tuning some_tuning() {
   tuning.max_groups = 256;
   tuning.pairs = true;
   tuning.x_rows = 8;
+  tuning.x_products = 512;
   tuning.shuffle_rows = true;
   tuning.tile = 64;
   tuning.tile_groups = 128;
@@ -57,11 +58,12 @@ TEST_CASE("bytes that are no verdict, or one this device cannot follow, are not 
   CHECK(!tuning_from_bytes(longer, caps).has_value());
   // Word 0 is the version of the kernels, 4 the lanes, 5 the rows, 6 the workgroups, 9 those of attention, 10 of a
   // draw, 11 the lanes of a row, 12 the rows of x, 13 how convolutions are run, 14 the rows of a
-  // tile of attention, 15 of one of products, 16 the workgroups of those, 19 and 20 how fast the device is.
+  // tile of attention, 15 of one of products, 16 the workgroups of those, 19 and 20 how fast the device is, 21 the
+  // products at a time.
   for (const auto& change :
-       {std::pair{0u, 0u}, {0u, 8u},      {4u, 0u},      {4u, 129u},    {5u, 0u},  {5u, 17u},      {6u, 0u},
-        {6u, 65536u},      {9u, 65537u},  {10u, 65537u}, {12u, 0u},     {12u, 9u}, {11u, 0u},      {11u, 129u},
-        {13u, 3u},         {14u, 65537u}, {15u, 33u},    {16u, 65537u}, {19u, 0u}, {19u, 100001u}, {20u, 0u}}) {
+       {std::pair{0u, 0u}, {0u, 8u},      {4u, 0u},  {4u, 129u},     {5u, 0u},  {5u, 17u},   {6u, 0u},    {6u, 65536u},
+        {9u, 65537u},      {10u, 65537u}, {12u, 0u}, {12u, 9u},      {11u, 0u}, {11u, 129u}, {13u, 3u},   {14u, 65537u},
+        {15u, 33u},        {16u, 65537u}, {19u, 0u}, {19u, 100001u}, {20u, 0u}, {21u, 0u},   {21u, 4097u}}) {
     std::vector<std::byte> bad = good;
     set_word(bad, change.first, change.second);
     CAPTURE(change.first);
