@@ -131,7 +131,7 @@ function(heed_shader_library target)
         heed_kept_spirv(${CMAKE_SOURCE_DIR}/shaders/compiled/${key}.spv ${symbol} ${header})
       elseif(needs OR NOT TARGET compile_shader)
         add_custom_command(OUTPUT ${header}
-          COMMAND ${GLSLANG} -V --quiet --target-env vulkan1.1 -I${CMAKE_SOURCE_DIR}/shaders/include ${defines}
+          COMMAND ${GLSLANG} -V -g0 --quiet --target-env vulkan1.1 -I${CMAKE_SOURCE_DIR}/shaders/include ${defines}
                   --vn spirv_${symbol} -o ${header} ${shader}
           DEPENDS ${shader} ${includes} VERBATIM)
       endif()

@@ -6,9 +6,12 @@
 // Rows of x as two halves, for linear_cooperative.comp: x[t, k] = (high + low) 2^e, where high is f16, low is what is left
 // of it as f16, and e is the row's: its largest element becomes 2^14 to 2^15, so that nothing overflows, and only what is
 // smaller than it by 2^28 loses bits. y holds [high or low, rows, row_words] words of 8 elements, padded with zeros, and
-// scales 2^e of each row. A workgroup has a row, which it reads twice: 8 bytes for each element, and writes 4.
+// scales 2^e of each row. With HALVES 1 there is no low. With SUMS, x_sums holds those of each word's 8 elements, of what
+// the halves hold. A workgroup has a row, which it reads twice: 8 bytes for each element, and writes 2 for each half.
 #extension GL_GOOGLE_include_directive : require
 layout(local_size_x_id = 0) in;
+layout(constant_id = 1) const uint HALVES = 2;
+layout(constant_id = 2) const uint SUMS = 0;
 #include "memory.glsl"
 #include "reduce.glsl"
 
@@ -27,6 +30,7 @@ vec4 load_x(uint t, uint k4) { return vec4(X(t, k4 * 4), X(t, k4 * 4 + 1), X(t, 
 #endif
 WRITE_U32X4(1, y);
 WRITE_F32(2, scales);
+WRITE_F32(3, x_sums);
 
 const float kLargest = 3.4028234e38;
 
@@ -46,12 +50,15 @@ void main() {
   if (gl_LocalInvocationID.x == 0) scales[t] = uintBitsToFloat(uint(exponent - 14 + 127) << 23);
   for (uint word = gl_LocalInvocationID.x; word < row_words; word += gl_WorkGroupSize.x) {
     uvec4 high, low;
+    vec4 sums = vec4(0.0);
     for (uint half_word = 0; half_word < 2; ++half_word) {
       const vec4 v = load_x(t, word * 2 + half_word) * down;
       const uvec2 bits = uvec2(packHalf2x16(v.xy), packHalf2x16(v.zw));
-      const vec4 rest = v - vec4(unpackHalf2x16(bits.x), unpackHalf2x16(bits.y));
+      const vec4 first = vec4(unpackHalf2x16(bits.x), unpackHalf2x16(bits.y));
+      const vec4 rest = v - first;
       vec4 left;
       for (uint i = 0; i < 4; ++i) left[i] = abs(v[i]) <= 65504.0 ? rest[i] : 0.0;
+      sums += HALVES == 2 ? first + left : first;
       const uvec2 low_bits = uvec2(packHalf2x16(left.xy), packHalf2x16(left.zw));
       if (half_word == 0) {
         high.xy = bits;
@@ -62,6 +69,7 @@ void main() {
       }
     }
     y[t * row_words + word] = high;
-    y[(rows + t) * row_words + word] = low;
+    if (HALVES == 2) y[(rows + t) * row_words + word] = low;
+    if (SUMS == 1) x_sums[t * row_words + word] = (sums.x + sums.y) + (sums.z + sums.w);
   }
 }

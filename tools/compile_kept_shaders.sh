@@ -29,6 +29,24 @@ sources() {
     BEGIN { show(ARGV[1]) }' "$1"
 }
 
+# The variants of a shader, as lines `KEY DEFINE...`; see cmake/shaders.cmake. (None of these shaders leaves some out.)
+variants() {
+  awk -v stem="$(basename "$1" .comp)" '
+    /^\/\/ variant / {
+      name = $3; sub(/:$/, "", name)
+      last = count; count = 0
+      if (last == 0) { last = 1; keys[0] = stem; defines[0] = "" }
+      for (i = 0; i < last; ++i) {
+        for (field = 4; field <= NF; ++field) {
+          grown[count] = keys[i] "-" $field
+          grown_defines[count++] = defines[i] " -D" name "_" $field
+        }
+      }
+      for (i = 0; i < count; ++i) { keys[i] = grown[i]; defines[i] = grown_defines[i] }
+    }
+    END { for (i = 0; i < count; ++i) print keys[i] defines[i] }' "$1"
+}
+
 known=0
 printf '#version 450\n#extension GL_KHR_cooperative_matrix : require\nvoid main() {}\n' > "$temporary/probe.comp"
 "$glslang" -V --target-env vulkan1.1 -o "$temporary/probe.spv" "$temporary/probe.comp" > /dev/null 2>&1 && known=1
@@ -38,8 +56,9 @@ failed=0
 for shader in $(grep -l '^// needs ' shaders/*.comp); do
   stem=$(basename "$shader" .comp)
   sum=$(sources "$shader" | sha256sum | cut -d' ' -f1)
-  for access in $(sed -n 's,^// variant ACCESS: *,,p' "$shader"); do
-    key=shaders/compiled/$stem-$access
+  variants "$shader" > "$temporary/variants"
+  while read -r key defines; do
+    key=shaders/compiled/$key
     if [ "$check" = 1 ] && [ "$(sed -n 's/^sources //p' "$key.sources")" != "$sum" ]; then
       echo "$key.spv is not of these sources: run tools/compile_kept_shaders.sh"
       failed=1
@@ -50,7 +69,9 @@ for shader in $(grep -l '^// needs ' shaders/*.comp); do
       echo "SKIPPED: $key.spv is not compiled again: $glslang does not know GL_KHR_cooperative_matrix"
       continue
     fi
-    "$glslang" -V --quiet --target-env vulkan1.1 -Ishaders/include "-DACCESS_$access" -o "$temporary/new.spv" "$shader"
+    # Without names, which only people read. (Debuggers of SPIR-V get them from builds with a newer compiler.)
+    # shellcheck disable=SC2086  # several words
+    "$glslang" -V -g0 --quiet --target-env vulkan1.1 -Ishaders/include $defines -o "$temporary/new.spv" "$shader"
     if [ "$check" = 0 ]; then
       mkdir -p shaders/compiled
       cp "$temporary/new.spv" "$key.spv"
@@ -60,6 +81,17 @@ for shader in $(grep -l '^// needs ' shaders/*.comp); do
     elif ! cmp -s "$temporary/new.spv" "$key.spv"; then
       echo "$key.spv is not what $glslang $version makes of its sources"
       failed=1
+    fi
+  done < "$temporary/variants"
+  # What is no variant any more.
+  for kept in shaders/compiled/"$stem"-*.spv; do
+    [ -e "$kept" ] || continue
+    cut -d' ' -f1 "$temporary/variants" | grep -qxF "$(basename "$kept" .spv)" && continue
+    if [ "$check" = 1 ]; then
+      echo "$kept is of no variant of $shader"
+      failed=1
+    else
+      rm -f "$kept" "${kept%.spv}.sources"
     fi
   done
 done

@@ -179,31 +179,31 @@ void unpack_q3_k(const std::byte* block, QuantBlock& to) {
 }
 
 // The columns are the fields of QuantisedType in their order:
-// type, name, ggml's number; elements and bytes of a block; elements of a group and a unit; low and high bits;
-// where the file has low and high bits in the device's order, its scales and factors; zero, codebook
+// type, name, ggml's number; elements and bytes of a block; elements of a group, minima, elements of a unit; low and
+// high bits; where the file has low and high bits in the device's order, its scales and factors; zero, codebook
 // clang-format off
 constexpr QuantisedType kQuantisedTypes[] = {
-    {DType::Q8_0, "q8_0", 8, 32, 34, 32, 16, 8, 0,
+    {DType::Q8_0, "q8_0", 8, 32, 34, 32, false, 16, 8, 0,
      {2, 32, 32}, {}, {0, 2, 2}, {}, 128, {}, unpack_q8_0, quantise_q8_0},
-    {DType::Q4_0, "q4_0", 2, 32, 18, 32, 32, 4, 0,
+    {DType::Q4_0, "q4_0", 2, 32, 18, 32, false, 32, 4, 0,
      {2, 16, 16}, {}, {0, 2, 2}, {}, 8, {}, unpack_q4_0, quantise_q4_0},
-    {DType::Q4_1, "q4_1", 3, 32, 20, 32, 32, 4, 0,
+    {DType::Q4_1, "q4_1", 3, 32, 20, 32, true, 32, 4, 0,
      {4, 16, 16}, {}, {0, 4, 4}, {}, 0, {}, unpack_q4_1, quantise_q4_1},
-    {DType::Q5_0, "q5_0", 6, 32, 22, 32, 32, 4, 1,
+    {DType::Q5_0, "q5_0", 6, 32, 22, 32, false, 32, 4, 1,
      {6, 16, 16}, {2, 4, 4}, {0, 2, 2}, {}, 16, {}, unpack_q5_0, quantise_q5_0},
-    {DType::Q5_1, "q5_1", 7, 32, 24, 32, 32, 4, 1,
+    {DType::Q5_1, "q5_1", 7, 32, 24, 32, true, 32, 4, 1,
      {8, 16, 16}, {4, 4, 4}, {0, 4, 4}, {}, 0, {}, unpack_q5_1, quantise_q5_1},
-    {DType::IQ4_NL, "iq4_nl", 20, 32, 18, 32, 32, 4, 0,
+    {DType::IQ4_NL, "iq4_nl", 20, 32, 18, 32, false, 32, 4, 0,
      {2, 16, 16}, {}, {0, 2, 2}, {}, 0, kIq4NlCodebook, unpack_q4_0, quantise_iq4_nl},
-    {DType::Q2_K, "q2_k", 10, 256, 84, 16, 32, 2, 0,
+    {DType::Q2_K, "q2_k", 10, 256, 84, 16, true, 32, 2, 0,
      {}, {}, {0, 16, 16}, {80, 4, 4}, 0, {}, unpack_q2_k, quantise_q2_k},
-    {DType::Q3_K, "q3_k", 11, 256, 110, 16, 32, 2, 1,
+    {DType::Q3_K, "q3_k", 11, 256, 110, 16, false, 32, 2, 1,
      {}, {}, {96, 14, 16}, {}, 4, {}, unpack_q3_k, quantise_q3_k},
-    {DType::Q4_K, "q4_k", 12, 256, 144, 32, 32, 4, 0,
+    {DType::Q4_K, "q4_k", 12, 256, 144, 32, true, 32, 4, 0,
      {}, {}, {0, 16, 16}, {}, 0, {}, unpack_q4_k, quantise_q4_k},
-    {DType::Q5_K, "q5_k", 13, 256, 176, 32, 32, 4, 1,
+    {DType::Q5_K, "q5_k", 13, 256, 176, 32, true, 32, 4, 1,
      {}, {}, {0, 16, 16}, {}, 0, {}, unpack_q5_k, quantise_q5_k},
-    {DType::Q6_K, "q6_k", 14, 256, 210, 16, 32, 4, 2,
+    {DType::Q6_K, "q6_k", 14, 256, 210, 16, false, 32, 4, 2,
      {}, {}, {192, 16, 16}, {208, 2, 4}, 32, {}, unpack_q6_k, quantise_q6_k},
 };
 // clang-format on

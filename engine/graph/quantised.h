@@ -41,6 +41,7 @@ struct QuantisedType {
   std::uint32_t block_elements;
   std::uint32_t block_bytes;
   std::uint32_t group;         // elements that share a scale
+  bool minima;                 // whether something is subtracted; QuantBlock::minima are 0 where not
   std::uint32_t unit_columns;  // that a lane of a kernel takes at a time
   std::uint32_t low_bits;      // 8, 4 or 2
   std::uint32_t high_bits;     // 0, 1 or 2

@@ -2,9 +2,11 @@
 
 #include <algorithm>
 #include <bit>
+#include <string>
 
 #include "constants/linear_cooperative.h"
 #include "graph/integer.h"
+#include "graph/quantised.h"
 #include "plan/weight_layout.h"
 
 namespace heed::ops {
@@ -15,17 +17,33 @@ constexpr std::uint32_t kWordHalves = 8;  // in 16 bytes
 constexpr std::uint32_t kMostSubgroups = 8;
 constexpr std::uint32_t kMostMatrices = 32;  // of sums, of a subgroup
 
-/// Bytes of shared memory: rows of a step and 8 halves more, and what subgroups lay out of their sums.
-std::uint64_t shared_bytes(const CooperativeShape& s, bool gate) {
-  const std::uint64_t rows = std::uint64_t{2} * s.rows() + s.columns();
-  return rows * (kStep + 8) * 2 + std::uint64_t{s.subgroups()} * s.matrix[0] * s.matrix[1] * 4 * (gate ? 2 : 1);
+/// What comes with the weights of a step: f32 numbers for each group of columns.
+struct Groups {
+  std::uint32_t columns = kStep;
+  std::uint32_t in_step = 0;
+  bool minima = false;
+};
+
+Groups groups_of(DType dtype) {
+  if (const QuantisedType* type = quantised_type(dtype)) return {type->group, kStep / type->group, type->minima};
+  return {.columns = kStep, .in_step = dtype == DType::BF16 ? 1u : 0u, .minima = false};
+}
+
+/// Bytes of shared memory: rows of a step and 8 halves more, numbers of its groups, and what subgroups lay out of their
+/// sums.
+std::uint64_t shared_bytes(const CooperativeShape& s, const Groups& groups, std::uint32_t halves) {
+  const std::uint64_t rows = std::uint64_t{halves} * s.rows() + s.columns();
+  const std::uint64_t numbers = groups.minima ? std::uint64_t{2} * s.columns() + s.rows() : s.columns();
+  return rows * (kStep + 8) * 2 + groups.in_step * numbers * 4 +
+         std::uint64_t{s.subgroups()} * s.matrix[0] * s.matrix[1] * 4;
 }
 
 std::optional<CooperativeShape> shape_of(const std::array<std::uint32_t, 3>& matrix, const DeviceCaps& caps,
-                                         std::uint32_t rows, std::uint32_t columns, bool gate) {
+                                         std::uint32_t rows, std::uint32_t columns, const Groups& groups,
+                                         std::uint32_t halves) {
   const auto [m, n, k] = matrix;
   const bool powers = std::has_single_bit(m) && std::has_single_bit(n) && std::has_single_bit(k);
-  if (!powers || k > kStep || k % 4 != 0 || 2 * n > columns) return std::nullopt;
+  if (!powers || k > groups.columns || k % 4 != 0 || 2 * n > columns) return std::nullopt;
   CooperativeShape s = {.matrix = matrix, .matrix_columns = 2};
   const std::uint32_t down = std::max(1u, rows / m);
   s.matrix_rows = std::min(down, 4u);
@@ -44,7 +62,7 @@ std::optional<CooperativeShape> shape_of(const std::array<std::uint32_t, 3>& mat
       return std::nullopt;
     }
   }
-  if (s.matrix_rows * s.matrix_columns > kMostMatrices || shared_bytes(s, gate) > caps.max_shared_memory) {
+  if (s.matrix_rows * s.matrix_columns > kMostMatrices || shared_bytes(s, groups, halves) > caps.max_shared_memory) {
     return std::nullopt;
   }
   return s;
@@ -53,13 +71,13 @@ std::optional<CooperativeShape> shape_of(const std::array<std::uint32_t, 3>& mat
 }  // namespace
 
 std::optional<CooperativeShape> cooperative_shape(const DeviceCaps& caps, std::uint32_t rows, std::uint32_t columns,
-                                                  bool gate) {
+                                                  DType dtype, std::uint32_t halves) {
   std::optional<CooperativeShape> best;
   for (const std::array<std::uint32_t, 3>& matrix : caps.cooperative_sizes) {
     // Smaller tiles where there is no room. Of several sizes the largest does most for what it loads.
     std::optional<CooperativeShape> s;
     std::uint32_t tile_rows = rows, tile_columns = columns;
-    while (!(s = shape_of(matrix, caps, tile_rows, tile_columns, gate))) {
+    while (!(s = shape_of(matrix, caps, tile_rows, tile_columns, groups_of(dtype), halves))) {
       const bool narrow = tile_columns < 4 * matrix[1];
       if (narrow && tile_rows <= matrix[0]) break;
       (narrow || tile_rows > tile_columns ? tile_rows : tile_columns) /= 2;
@@ -73,12 +91,14 @@ std::optional<CooperativeShape> cooperative_shape(const DeviceCaps& caps, std::u
 bool emit_linear_cooperative(Lowering& l, const LinearWork& work, const LinearEpilogue& epilogue,
                              const LinearBindings& bindings, std::uint64_t flops, std::uint64_t bytes) {
   const DeviceCaps& caps = l.caps();
-  if (!l.tuning().cooperative || work.dtype != DType::F16 || work.experts > 0) return false;
+  if (!l.tuning().cooperative || work.dtype == DType::F32 || work.experts > 0) return false;
+  // Four lanes side by side agree on how a step's weights are scaled.
+  if (work.dtype == DType::BF16 && (!caps.subgroup_shuffle || caps.subgroup_size < 4)) return false;
   const std::uint32_t tile = l.tuning().tile;
   const std::uint32_t gate = work.gate ? 2 : 1;
   std::uint32_t columns = tile;
   const auto shape_for = [&] {
-    return cooperative_shape(caps, std::bit_ceil(std::min(work.rows, tile)), columns, work.gate);
+    return cooperative_shape(caps, std::bit_ceil(std::min(work.rows, tile)), columns, work.dtype, work.halves);
   };
   std::optional<CooperativeShape> shape = shape_for();
   if (!shape) return false;
@@ -91,7 +111,7 @@ bool emit_linear_cooperative(Lowering& l, const LinearWork& work, const LinearEp
   const std::uint32_t row_lanes = l.lanes_of_row(x_words);
   const std::uint64_t words_a_lane = ceil_div(x_words, row_lanes);
   if (words_a_lane * 24 + Lowering::reduce_iterations(row_lanes) > caps.max_loop_iterations) return false;
-  const std::uint64_t halves_bytes = std::uint64_t{2} * work.rows * x_words * 16;
+  const std::uint64_t halves_bytes = std::uint64_t{work.halves} * work.rows * x_words * 16;
   if (halves_bytes > std::min(caps.max_storage_buffer_range, caps.max_memory_allocation)) return false;
   const auto groups = [&] {
     return ceil_div(work.rows, shape->rows()) * ceil_div(work.count * std::uint64_t{gate}, shape->columns()) * parts;
@@ -105,24 +125,30 @@ bool emit_linear_cooperative(Lowering& l, const LinearWork& work, const LinearEp
 
   Binding halves = l.scratch("halves", halves_bytes);
   Binding scales = l.scratch("scales", std::uint64_t{work.rows} * 4);
-  halves.access = scales.access = Access::Write;
+  const bool minima = groups_of(work.dtype).minima;
+  Binding x_sums = minima ? l.scratch("sums of x", std::uint64_t{work.rows} * x_words * 4) : scales;
+  halves.access = scales.access = x_sums.access = Access::Write;
   {
     Dispatch d;
     d.shader = "linear_halves";
     d.variant = {bindings.x.view == View::F32x4 ? "4" : "1", caps.subgroup_arithmetic ? "1" : "0"};
-    d.bindings = {bindings.x, halves, scales};
+    d.bindings = {bindings.x, halves, scales, x_sums};
     d.push_constants = {work.rows, work.columns, x_words};
-    d.specialization = {row_lanes};
+    d.specialization = {row_lanes, work.halves, minima ? 1u : 0u};
     d.groups = l.spread(work.rows);
     l.emit(std::move(d));
   }
-  halves.access = scales.access = Access::Read;
+  halves.access = scales.access = x_sums.access = Access::Read;
   halves.view = View::U32x4;
   scales.view = View::F32;
+  x_sums.view = View::F32x4;
   const Binding sums = sums_of(l, work, parts, bindings.y);
   Dispatch d;
   d.shader = "linear_cooperative";
+  d.variant = {std::string(dtype_name(work.dtype))};
+  d.storage_only = true;
   d.bindings = {halves, bindings.weight.words, bindings.weight.scales, bindings.bias, bindings.residual, scales, sums};
+  if (minima) d.bindings.push_back(x_sums);
   d.push_constants = words_of(LinearCooperativePush{.rows = work.rows,
                                                     .x_words = x_words,
                                                     .row_units = u32(matrix_row_units(work.dtype, work.columns)),
@@ -132,7 +158,12 @@ bool emit_linear_cooperative(Lowering& l, const LinearWork& work, const LinearEp
                                                     .row_tiles = ceil_div(work.rows, shape->rows()),
                                                     .parts = parts,
                                                     .part_steps = part_steps});
-  d.specialization = words_of(LinearCooperativeConstants{.lanes = shape->subgroups() * caps.subgroup_size,
+  const std::uint32_t lanes = shape->subgroups() * caps.subgroup_size;
+  const auto unit = u32(unit_columns(work.dtype));
+  // Of shorter units there is one for each lane.
+  const std::uint32_t unit_lanes =
+      quantised_type(work.dtype) == nullptr ? 1 : std::clamp(lanes / (shape->columns() * (kStep / unit)), 1u, unit / 4);
+  d.specialization = words_of(LinearCooperativeConstants{.lanes = lanes,
                                                          .m = shape->matrix[0],
                                                          .n = shape->matrix[1],
                                                          .k = shape->matrix[2],
@@ -146,7 +177,9 @@ bool emit_linear_cooperative(Lowering& l, const LinearWork& work, const LinearEp
                                                          .has_residual = epilogue.residual,
                                                          .gated = work.gate,
                                                          .band = bindings.weight.band,
-                                                         .in_parts = parts > 1});
+                                                         .in_parts = parts > 1,
+                                                         .unit_lanes = unit_lanes,
+                                                         .halves = work.halves});
   d.subgroup_size = caps.subgroup_size;
   d.groups = l.spread(groups());
   d.flops = flops;

@@ -4,8 +4,9 @@
 
 #include "ops/linear_tiles.h"
 
-/// Products in tiles that subgroups multiply by cooperative matrices (shaders/linear_cooperative.comp): weights of f16,
-/// and x as two halves (shaders/linear_halves.comp), so that no bit is lost.
+/// Products in tiles that subgroups multiply by cooperative matrices (shaders/linear_cooperative.comp): weights of
+/// all types but f32, and x as two halves (shaders/linear_halves.comp), so that no bit is lost; or as one, which is
+/// half the work, where the node allows it (`halves`).
 namespace heed::ops {
 
 /// A workgroup's tile of y as matrices, and how its subgroups share them.
@@ -18,9 +19,10 @@ struct CooperativeShape {
   std::uint32_t subgroups() const { return subgroups_down * subgroups_across; }
 };
 
-/// Of tiles of about so many rows and columns. Nothing where the device has no matrices that fit, or no room.
+/// Of tiles of about so many rows and columns, of weights of a type and x as so many halves. Nothing where the device
+/// has no matrices that fit, or no room.
 std::optional<CooperativeShape> cooperative_shape(const DeviceCaps& caps, std::uint32_t rows, std::uint32_t columns,
-                                                  bool gate);
+                                                  DType dtype, std::uint32_t halves);
 
 /// Appends the dispatches of a product, if it is tuned so and can be; whether it could.
 bool emit_linear_cooperative(Lowering& l, const LinearWork& work, const LinearEpilogue& epilogue,

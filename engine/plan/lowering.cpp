@@ -500,7 +500,7 @@ std::uint32_t Lowering::wider(std::uint32_t lanes) const {
 
 void Lowering::emit(Dispatch dispatch) {
   dispatch.label = node_->name;
-  dispatch.texel = tuning_.texel;
+  dispatch.texel = tuning_.texel && !dispatch.storage_only;
   for (const Binding& binding : dispatch.bindings) {
     if (binding.offset % caps_.buffer_alignment != 0) {
       fail(fmt::format("a binding starts at byte {}, which is not a multiple of {}", binding.offset,

@@ -58,6 +58,7 @@ struct Dispatch {
   std::string shader;                // stem of shaders/*.comp
   std::vector<std::string> variant;  // the values of its variant lines after the first, ACCESS, which `texel` decides
   bool texel = false;                // reads go through texel views
+  bool storage_only = false;         // the shader has no variants that do
   std::uint32_t subgroup_size = 0;   // that workgroups must be made of, all of them full; 0: whichever
   std::vector<Binding> bindings;
   std::vector<std::uint32_t> push_constants;

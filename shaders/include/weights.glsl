@@ -4,6 +4,10 @@
 //   Row weight_row(row, row_units)   where a row is; weight_row_2 of the second matrix, see below
 //   Unit load_unit(row, unit)        fetches a unit and its scales
 //   vec4 unit_vector(u, j)           its j-th vec4, still to be multiplied by u.scale if UNIT_SCALED is defined
+// Of quantised types (QUANTISED is defined), whose j-th vec4 is unit_quants times a scale, less a minimum if MINIMA is defined:
+//   vec4 unit_quants(u, j)           whole numbers, exact in f16
+//   vec2 unit_scales(u)              of each half of a unit; all of GROUP_COLUMNS columns share one
+//   vec2 unit_minima(u)              likewise
 // What depends on j or a unit's place is chosen with mix, not with ?:, which becomes a branch where an operand lies in memory:
 // SwiftShader's compiler takes twice as long for each of them in a kernel's loops, minutes for all.
 // With SCALES_APART defined before, scales do not come with their units but by load_scales(row, unit), if QUANTISED is
@@ -28,6 +32,7 @@ const uint UNITS_OF_SCALES = 8;
 #elif defined(WEIGHT_q4_1)
 #define QUANTISED
 #define PAIR_SCALES
+#define MINIMA
 const uint UNITS_OF_SCALES = 4;
 #elif defined(WEIGHT_iq4_nl)
 #define QUANTISED
@@ -39,29 +44,36 @@ const uint UNITS_OF_SCALES = 8;
 #elif defined(WEIGHT_q5_1)
 #define QUANTISED
 #define PAIR_SCALES
+#define MINIMA
 #define UNITS_OF_HIGH 4
 const uint UNITS_OF_SCALES = 4;
 #elif defined(WEIGHT_q4_k)
 #define QUANTISED
 #define SIX_BIT_SCALES
+#define MINIMA
 const uint UNITS_OF_SCALES = 8;
 #elif defined(WEIGHT_q5_k)
 #define QUANTISED
 #define SIX_BIT_SCALES
+#define MINIMA
 #define UNITS_OF_HIGH 4
 const uint UNITS_OF_SCALES = 8;
 #elif defined(WEIGHT_q6_k)
 #define QUANTISED
+#define GROUPS_OF_16
 #define UNITS_OF_HIGH 2
 #define UNITS_OF_FACTORS 32
 const uint UNITS_OF_SCALES = 8;
 #elif defined(WEIGHT_q3_k)
 #define QUANTISED
+#define GROUPS_OF_16
 #define UNITS_OF_LOW 2
 #define UNITS_OF_HIGH 4
 const uint UNITS_OF_SCALES = 8;
 #elif defined(WEIGHT_q2_k)
 #define QUANTISED
+#define GROUPS_OF_16
+#define MINIMA
 #define UNITS_OF_LOW 2
 #define UNITS_OF_FACTORS 32
 const uint UNITS_OF_SCALES = 8;
@@ -122,6 +134,12 @@ uvec4 load_word(Row row, uint i) { return IN_PLANE(row, load_u32x4, words, row.w
 #endif
 
 #ifdef QUANTISED
+#ifdef GROUPS_OF_16
+const uint GROUP_COLUMNS = 16;
+#else
+const uint GROUP_COLUMNS = 32;
+#endif
+
 struct Scales { uvec4 word; uint factors; };
 
 READ_U32X4(FIRST_WEIGHT + 1, scales);
@@ -309,10 +327,15 @@ const uint UNIT_VECTORS = 8;
 vec4 unit_vector(Unit u, uint j) { return vec4(ivec4(four_bits(u.word, j)) - 8); }
 #endif
 
+#ifdef UNIT_SCALED
+vec4 unit_quants(Unit u, uint j) { return unit_vector(u, j); }
+vec2 unit_scales(Unit u) { return vec2(u.scale); }
+#endif
+
 #if defined(QUANTISED) && !defined(UNIT_SCALED)
 #ifdef WEIGHT_iq4_nl
 // The codebook's bytes; see kIq4NlCodebook in engine/graph/quantise.h.
-vec4 numbers(Unit u, uint j) {
+vec4 unit_quants(Unit u, uint j) {
   const uvec4 q = four_bits(u.low, j);
   const uvec4 first = mix(uvec4(0xbfad9881u), uvec4(0xf6eaddcfu), notEqual(q & 4u, uvec4(0)));
   const uvec4 second = mix(uvec4(0x26190d01u), uvec4(0x71594535u), notEqual(q & 4u, uvec4(0)));
@@ -320,24 +343,26 @@ vec4 numbers(Unit u, uint j) {
   return vec4(ivec4(bytes << (24u - (q & 3u) * 8u)) >> 24);
 }
 #elif defined(WEIGHT_q4_1) || defined(WEIGHT_q4_k)
-vec4 numbers(Unit u, uint j) { return vec4(four_bits(u.low, j)); }
+vec4 unit_quants(Unit u, uint j) { return vec4(four_bits(u.low, j)); }
 #elif defined(WEIGHT_q5_1) || defined(WEIGHT_q5_k)
-vec4 numbers(Unit u, uint j) { return vec4(four_bits(u.low, j) | one_bit(u.high.x, j) << 4); }
+vec4 unit_quants(Unit u, uint j) { return vec4(four_bits(u.low, j) | one_bit(u.high.x, j) << 4); }
 #elif defined(WEIGHT_q5_0)
-vec4 numbers(Unit u, uint j) { return vec4(ivec4(four_bits(u.low, j) | one_bit(u.high.x, j) << 4) - 16); }
+vec4 unit_quants(Unit u, uint j) { return vec4(ivec4(four_bits(u.low, j) | one_bit(u.high.x, j) << 4) - 16); }
 #elif defined(WEIGHT_q6_k)
-vec4 numbers(Unit u, uint j) { return vec4(ivec4(four_bits(u.low, j) | two_bits(u.high, j) << 4) - 32); }
+vec4 unit_quants(Unit u, uint j) { return vec4(ivec4(four_bits(u.low, j) | two_bits(u.high, j) << 4) - 32); }
 #elif defined(WEIGHT_q3_k)
-vec4 numbers(Unit u, uint j) { return vec4(ivec4(two_bits(u.low.xy, j) | one_bit(u.high.x, j) << 2) - 4); }
+vec4 unit_quants(Unit u, uint j) { return vec4(ivec4(two_bits(u.low.xy, j) | one_bit(u.high.x, j) << 2) - 4); }
 #elif defined(WEIGHT_q2_k)
-vec4 numbers(Unit u, uint j) { return vec4(two_bits(u.low.xy, j)); }
+vec4 unit_quants(Unit u, uint j) { return vec4(two_bits(u.low.xy, j)); }
 #endif
 // Products of scales and quants are exact but q6_k's, so that this is what the file decodes to, with or without an fma.
 vec4 unit_vector(Unit u, uint j) {
   const float scale = mix(u.scale.x, u.scale.y, j >= 4);
   const float minimum = mix(u.minimum.x, u.minimum.y, j >= 4);
-  return numbers(u, j) * scale - minimum;
+  return unit_quants(u, j) * scale - minimum;
 }
+vec2 unit_scales(Unit u) { return u.scale; }
+vec2 unit_minima(Unit u) { return u.minimum; }
 #endif
 
 #endif

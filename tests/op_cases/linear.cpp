@@ -2,6 +2,8 @@
 // norms; weights that are cut into pieces.
 #include <fmt/format.h>
 
+#include <cmath>
+
 #include "graph/integer.h"
 #include "graph/quantised.h"
 #include "tests/op_cases/op_case.h"
@@ -194,11 +196,16 @@ std::vector<OpCase> cases_linear() {
   }
   cases.push_back(linear({.rows = 64, .columns = 36, .n = 70001, .activation = "relu"}));
   // Sums long enough to be cut (Tuning::tile_groups), with all that is made of them then.
-  for (const DType dtype : {DType::F32, DType::F16, DType::Q4_0}) {
+  for (const DType dtype : {DType::F32, DType::F16, DType::BF16, DType::Q4_0, DType::Q4_K, DType::Q2_K}) {
     cases.push_back(linear(
         {.dtype = dtype, .rows = 5, .columns = 1056, .n = 37, .bias = true, .residual = true, .activation = "silu"}));
     cases.push_back(gated(dtype, 9, 2080, 20, true, "gelu", false));
   }
+  // The tallest tiles, whole and with a row more.
+  for (const DType dtype : {DType::F16, DType::BF16, DType::Q8_0, DType::Q4_0, DType::Q4_K, DType::Q2_K, DType::Q6_K}) {
+    cases.push_back(linear({.dtype = dtype, .rows = 129, .columns = 64, .n = 130}));
+  }
+  cases.push_back(gated(DType::Q2_K, 129, 256, 65, false, "silu", false));
   // A row of x with NaN, one with an infinity, one of zeros and one of denormals leave the others as they are.
   for (const std::int64_t rows : {1, 5, 9}) {
     for (const std::int64_t columns : {36, 45}) {
@@ -221,6 +228,24 @@ std::vector<OpCase> cases_linear() {
     OpCase c = linear({.dtype = DType::F16, .rows = rows, .columns = 40, .n = 9});
     c.name += ", denormal weights";
     for (int i = 0; i < 9 * 40; ++i) c.values["w"].push_back((i % 5 - 2) * 0x1p-24);
+    cases.push_back(std::move(c));
+  }
+  // Weights of bf16 may be of any magnitude: large and small ones in a row side by side, all of a row large, or small.
+  for (const std::int64_t rows : {1, 9}) {
+    OpCase c = linear({.dtype = DType::BF16, .rows = rows, .columns = 72, .n = 9});
+    c.name += ", weights of all magnitudes";
+    for (int n = 0; n < 9; ++n) {
+      for (int i = 0; i < 72; ++i) {
+        const int exponent = n < 3 ? i * 29 % 60 - 30 : n < 5 ? 110 : n < 7 ? -110 : i < 36 ? 100 : -100;
+        c.values["w"].push_back(std::ldexp(1.0 + i * 37 % 128 / 128.0, exponent) * (i % 3 == 0 ? -1.0 : 1.0));
+      }
+    }
+    cases.push_back(c);
+    // Small rows of x make of them what is no infinity, although the products of what fits f16 would.
+    c.name += ", of small x";
+    for (std::int64_t i = 0; i < rows * 72; ++i) {
+      c.values["x"].push_back(std::ldexp(static_cast<double>(i * 7 % 19) - 9.0, i < 144 ? -20 : 3));
+    }
     cases.push_back(std::move(c));
   }
   // So are scales of blocks that are denormals of f16.

@@ -18,6 +18,8 @@ CONSTANT(11, has_residual, HAS_RESIDUAL, 0)
 CONSTANT(12, gated, GATED, 0)
 CONSTANT(13, band, BAND, 1)
 CONSTANT(14, in_parts, IN_PARTS, 0)
+CONSTANT(15, unit_lanes, UNIT_LANES, 1)  // that share a unit of weights
+CONSTANT(16, halves, HALVES, 2)          // of x
 END_SPECIALIZATION
 
 PUSH_CONSTANTS(LinearCooperativePush)

@@ -428,13 +428,12 @@ TEST_CASE("a prompt of 512 tokens of a 7B model on a large GPU: flops a byte, an
   DeviceCaps caps = testing::h100();
   caps.cooperative_sizes = {{16, 16, 16}};
   const Bindings dims = {{"tokens", 512}, {"outputs", 1}, {"context", 4096}};
-  std::vector<DType> types = {DType::F16};
+  std::vector<DType> types = {DType::F16, DType::BF16};
   for (const QuantisedType& type : quantised_types()) types.push_back(type.dtype);
   for (const DType type : types) {
     CAPTURE(dtype_name(type));
     const Graph decode = with_cache_type(llama(4096, 32, 32, 32, 11008, 32000, 4096, type), CacheType::Auto, caps);
     for (const bool cooperative : {false, true}) {
-      if (cooperative && type != DType::F16) continue;
       Tuning tuning = default_tuning(caps);
       tuning.cooperative = cooperative;
       const Plan plan = make_plan(decode, dims, caps, tuning);

@@ -9,6 +9,7 @@
 #include <cstring>
 #include <set>
 #include <string>
+#include <utility>
 
 #include "constants/linear_cooperative.h"
 #include "ops/op.h"
@@ -145,8 +146,14 @@ TEST_CASE("cooperative tiles are of matrices that the device has, in whole subgr
          {std::array{16u, 16u, 16u}, std::array{8u, 8u, 8u}, std::array{16u, 8u, 16u}, std::array{8u, 32u, 16u}}) {
       for (const std::uint32_t memory : {16384u, 32768u, 49152u}) {
         for (const std::uint32_t most : {128u, 256u, 1024u}) {
-          for (const std::int64_t rows : {4, 16, 33, 512}) {
+          for (const auto& [rows, dtype] : {std::pair{4, DType::F16},
+                                            {16, DType::Q4_K},
+                                            {33, DType::Q2_K},
+                                            {100, DType::BF16},
+                                            {512, DType::F16},
+                                            {512, DType::Q5_1}}) {
             DeviceCaps caps = large_gpu(subgroup);
+            caps.subgroup_shuffle = true;
             caps.cooperative_sizes = {matrix};
             caps.max_shared_memory = memory;
             caps.max_workgroup_invocations = caps.max_workgroup_size[0] = most;
@@ -158,7 +165,8 @@ TEST_CASE("cooperative tiles are of matrices that the device has, in whole subgr
             CAPTURE(memory);
             CAPTURE(most);
             CAPTURE(rows);
-            const Plan plan = product(rows, 1000, 300, caps, tuning);
+            CAPTURE(dtype_name(dtype));
+            const Plan plan = product(rows, 1024, 300, caps, tuning, dtype);
             REQUIRE(plan.dispatches.size() >= 2);
             CHECK(plan.dispatches[0].shader == "linear_halves");
             const Dispatch& d = plan.dispatches[1];
@@ -173,9 +181,15 @@ TEST_CASE("cooperative tiles are of matrices that the device has, in whole subgr
             CHECK(c.lanes <= most);
             const std::uint32_t tile_rows = c.m * c.matrix_rows * c.subgroups_down;
             const std::uint32_t tile_columns = c.n * c.matrix_columns * c.subgroups_across;
-            CHECK((2 * tile_rows + tile_columns) * 80 + c.subgroups_down * c.subgroups_across * c.m * c.n * 4 <=
+            std::uint32_t numbers = dtype == DType::F16 ? 0 : tile_columns;  // f32 beside the weights of a step
+            if (dtype == DType::Q4_K || dtype == DType::Q5_1) numbers = 2 * tile_columns + tile_rows;
+            if (dtype == DType::Q2_K) numbers = 2 * (2 * tile_columns + tile_rows);
+            CHECK((2 * tile_rows + tile_columns) * 80 + numbers * 4 +
+                      c.subgroups_down * c.subgroups_across * c.m * c.n * 4 <=
                   memory);
             CHECK(c.matrix_columns % 2 == 0);
+            CHECK(c.unit_lanes >= 1);
+            CHECK((c.unit_lanes == 1 || c.unit_lanes * tile_columns <= c.lanes));
           }
         }
       }
@@ -191,13 +205,20 @@ TEST_CASE("products that are no work for cooperative tiles run in plain ones") {
   caps.cooperative_sizes = {{16, 16, 16}};
   CHECK(product(64, 512, 512, caps, tuning).dispatches[1].shader == "linear_cooperative");
   CHECK(product(64, 512, 512, caps, tuning, DType::F32).dispatches[0].shader == "linear_tiles");
-  CHECK(product(64, 512, 512, caps, tuning, DType::Q4_0).dispatches[0].shader == "linear_tiles");
+  CHECK(product(64, 512, 512, caps, tuning, DType::Q4_0).dispatches[1].shader == "linear_cooperative");
+  CHECK(product(64, 512, 512, caps, tuning, DType::Q6_K).dispatches[1].shader == "linear_cooperative");
+  // Lanes of a subgroup agree on how its rows are scaled.
+  CHECK(product(64, 512, 512, caps, tuning, DType::BF16).dispatches[0].shader == "linear_tiles");
+  caps.subgroup_shuffle = true;
+  CHECK(product(64, 512, 512, caps, tuning, DType::BF16).dispatches[1].shader == "linear_cooperative");
   caps.cooperative_sizes = {{16, 16, 64}};  // longer than a step
   CHECK(product(64, 512, 512, caps, tuning).dispatches[0].shader == "linear_tiles");
+  caps.cooperative_sizes = {{16, 16, 32}};  // longer than columns that share a scale
+  CHECK(product(64, 512, 512, caps, tuning, DType::Q4_0).dispatches[1].shader == "linear_cooperative");
+  CHECK(product(64, 512, 512, caps, tuning, DType::Q6_K).dispatches[0].shader == "linear_tiles");
   caps.cooperative_sizes = {{16, 16, 16}};
-  for (const char* access : {"storage", "texel"}) {
-    caps.broken_modules.insert(std::string("linear_cooperative-") + access);
-  }
+  caps.broken_modules.insert("linear_cooperative-storage-f16");
+  CHECK(product(64, 512, 512, caps, tuning, DType::Q4_0).dispatches[1].shader == "linear_cooperative");
   CHECK(product(64, 512, 512, caps, tuning).dispatches[0].shader == "linear_tiles");
 }
 

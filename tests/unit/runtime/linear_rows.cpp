@@ -17,7 +17,7 @@
 namespace heed {
 namespace {
 
-constexpr std::int64_t kColumns = 2112;
+constexpr std::int64_t kColumns = 2304;
 constexpr std::int64_t kOutputs = 70;
 
 std::vector<float> random_floats(std::size_t count, unsigned seed) {
@@ -72,7 +72,9 @@ TEST_CASE("a row of a product in tiles is the same bits alone and among others")
       {"linear_tiles", DType::F16, tiles}, {"linear_tiles", DType::Q4_0, tiles}, {"linear_parts", DType::F16, parts}};
   if (!gpu.caps().cooperative_sizes.empty()) {
     parts.cooperative = true;
-    kinds.push_back({"linear_cooperative", DType::F16, parts});
+    for (const DType dtype : {DType::F16, DType::BF16, DType::Q8_0, DType::Q4_0, DType::Q4_K, DType::Q2_K}) {
+      kinds.push_back({"linear_cooperative", dtype, parts});
+    }
   }
   for (const Kind& kind : kinds) {
     CAPTURE(kind.shader);
