@@ -242,6 +242,7 @@ void lower(Lowering& l) {
   const Convolution conv = convolution_of(l.node(), l.input(0).shape, l.input(1).shape);
   const bool real = is_floating(l.output().dtype);
   if (real && conv.transposed && lower_transposed(l, conv)) return;
+  if (real && lower_matrix(l, conv)) return;
   if (!real || !lower_tiles(l, conv)) lower_plain(l, conv);
 }
 

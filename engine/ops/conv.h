@@ -1,8 +1,10 @@
 #pragma once
 
+#include <string>
 #include <vector>
 
 #include "ops/fusion.h"
+#include "ops/pad.h"
 #include "ops/tuning.h"
 #include "ops/window.h"
 #include "plan/plan.h"
@@ -67,6 +69,14 @@ struct ConvTaps {
 /// whole `quads`, vec4s that a lane takes, unless it is 1. Those of a file are laid out so when they are uploaded,
 /// others by a dispatch, into memory with this `number` in its name.
 Binding place_taps(Lowering& l, const Convolution& c, const ConvTaps& taps, std::int64_t quads, std::size_t number);
+
+/// The weight, input 1, in the order of `padding`, with zeros in what it has none of: laid out so when it is uploaded
+/// where it is of a file, else by a dispatch, into memory of this name.
+Binding place_weight(Lowering& l, Padding padding, View view, std::string name);
+
+/// Appends the dispatches of shaders/conv_matrix.comp. False, and nothing is appended, where that kernel does not fit,
+/// or measures slower (Tuning::conv_tile).
+bool lower_matrix(Lowering& l, const Convolution& conv);
 
 /// Appends the dispatch of shaders/conv_transpose.comp. False, and nothing is appended, where that kernel does not fit,
 /// or measures slower (Tuning::one_pass_convs).

@@ -8,6 +8,7 @@
 #include <iterator>
 #include <numeric>
 #include <optional>
+#include <utility>
 
 #include "constants/conv.h"
 #include "constants/conv_pad.h"
@@ -15,7 +16,6 @@
 #include "ops/activation.h"
 #include "ops/conv.h"
 #include "ops/loops.h"
-#include "ops/pad.h"
 #include "plan/lowering.h"
 
 namespace heed::ops {
@@ -430,11 +430,14 @@ Binding place_taps(Lowering& l, const Convolution& c, const ConvTaps& taps, std:
   padding.begin = Shape(6, 0);
   padding.stride = {c.channels * c.outputs * count, of_channel, taps.step[0], taps.step[1], taps.step[2], of_output};
   padding.x_first = taps.first;
+  return place_weight(l, std::move(padding), view, fmt::format("w{}", number));
+}
+
+Binding place_weight(Lowering& l, Padding padding, View view, std::string name) {
   if (std::optional<Binding> ordered = l.ordered(1, {padding.y, padding.x, padding.stride, padding.x_first}, view)) {
     return *ordered;
   }
-  const Binding placed =
-      l.scratch(fmt::format("w{}", number), static_cast<std::uint64_t>(element_count(padding.y)) * 4);
+  const Binding placed = l.scratch(std::move(name), static_cast<std::uint64_t>(element_count(padding.y)) * 4);
   Binding write = placed;
   write.access = Access::Write;
   emit_pad(l, l.read(1, View::I32), write, std::move(padding), PadMode::Constant, zero_of(l));

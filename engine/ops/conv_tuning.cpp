@@ -1,4 +1,7 @@
 // What the tuner times for convolutions.
+#include <span>
+#include <string>
+
 #include "ops/conv.h"
 #include "ops/tuning.h"
 
@@ -40,6 +43,31 @@ Graph convolutions(const DeviceCaps& caps) {
   return std::move(builder).finish();
 }
 
+/// As in networks that make pictures larger, that tell what is on one, and in narrow ones between. On GPUs in their
+/// sizes.
+Graph many_channels(const DeviceCaps& caps) {
+  struct Layer {
+    std::int64_t channels, kernel, size;
+  };
+  constexpr Layer kLarge[] = {{64, 3, 128}, {256, 3, 32}, {512, 1, 16}};
+  constexpr Layer kSmall[] = {{64, 3, 32}, {64, 1, 32}};
+  GraphBuilder b("many channels");
+  const std::span<const Layer> layers = times_large_work(caps) ? std::span<const Layer>(kLarge) : kSmall;
+  for (const Layer& layer : layers) {
+    const std::string name = std::to_string(layer.channels) + " " + std::to_string(layer.kernel);
+    const ValueId x = b.input("x " + name, DType::F32, {1, layer.channels, layer.size, layer.size});
+    const ValueId w = b.weight("w " + name, DType::F32, {layer.channels, layer.channels, layer.kernel, layer.kernel});
+    b.output(b.add("conv", "conv " + name, {x, w}, {{"pads", Sizes(4, layer.kernel / 2)}}), "y " + name);
+  }
+  return std::move(b).finish();
+}
+
+std::vector<Tuning> tiles_of_convolutions(const DeviceCaps& caps, const Tuning& best) {
+  // As of products (linear_tuning.cpp): CPU drivers run what lies between barriers a lane at a time.
+  if (caps.type == DeviceType::Cpu) return {};
+  return each_other(best, &Tuning::conv_tile, {0u, 64u, 128u});
+}
+
 std::vector<Tuning> sums_of_a_lane(const DeviceCaps&, const Tuning& best) {
   return each_other(best, &Tuning::conv_sums, {32u, 64u, 128u});
 }
@@ -64,7 +92,8 @@ std::vector<TuningStep> conv_tuning() {
                                std::vector<std::uint32_t>{best.one_pass_convs == 1 ? 2u : 1u});
            },
            {},
-           true}};
+           true},
+          {"tiles of convolutions", many_channels, tiles_of_convolutions, {}, true}};
 }
 
 }  // namespace heed::ops

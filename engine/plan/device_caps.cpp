@@ -74,8 +74,8 @@ Tuning default_tuning(const DeviceCaps& caps) {
     tuning.query_tile = kQueryTile;
     // What a GPU waits for between dispatches is as long as it takes for a small picture.
     tuning.one_pass_convs = 2;
-    // And a product of many rows without shared memory waits for memory all the time.
-    tuning.tile = 128;
+    // And a product of many rows, or a convolution, without shared memory waits for memory all the time.
+    tuning.tile = tuning.conv_tile = 128;
     tuning.tile_groups = kManyGroups / 2;
   }
   return tuning;

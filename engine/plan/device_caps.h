@@ -82,8 +82,8 @@ struct Tuning {
   /// Products of many rows: rows of x and of the weight that a workgroup multiplies at a time out of shared memory, 32,
   /// 64 or 128, or fewer where limits say so; 0: kernels without shared memory.
   std::uint32_t tile = 0;
-  /// And about how many workgroups such a product should be shared by: tiles of narrow ones are made smaller, and long
-  /// sums cut.
+  /// And about how many workgroups such a product, or convolution, should be shared by: tiles of narrow ones are made
+  /// smaller, and long sums cut.
   std::uint32_t tile_groups = 0;
   bool cooperative = false;  // such tiles are multiplied by subgroups together, where the device can
   /// Attention of a single row with a cache: the keys of its heads are shared by about so many workgroups in all; 0: a
@@ -101,6 +101,10 @@ struct Tuning {
   std::uint32_t one_pass_convs = 0;
   /// Convolutions: about so many outputs of a lane at most; more than 32 fetch less and need more registers.
   std::uint32_t conv_sums = 32;
+  /// Convolutions of one group with many channels as products of matrices: channels and pixels that a workgroup makes
+  /// at a time out of shared memory, 32, 64 or 128, or fewer where limits, the channels, or tile_groups say so; 0: a
+  /// lane makes its outputs alone.
+  std::uint32_t conv_tile = 0;
   /// Not a choice, but measured too: how many times faster than the slow GPU of plan/submissions.h the device can be
   /// expected to multiply and to read. Half of what products of a large model reach, for other kernels do worse.
   std::uint32_t flops_pace = 1;

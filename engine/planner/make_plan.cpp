@@ -46,7 +46,7 @@ std::vector<Target> targets(const DeviceCaps& caps, const Tuning& tuning) {
       [](Target& t) { t.tuning.sample_groups = t.tuning.one_pass_convs = 0; },
       [](Target& t) { t.tuning.query_tile = 0; },
       [](Target& t) { t.tuning.cooperative = false; },
-      [](Target& t) { t.tuning.tile = 0; },
+      [](Target& t) { t.tuning.tile = t.tuning.conv_tile = 0; },
       // Kernels that bind more than every device allows have plainer ones beside them.
       [](Target& t) {
         t.caps.max_storage_buffers = std::min(t.caps.max_storage_buffers, DeviceCaps().max_storage_buffers);

@@ -5,6 +5,8 @@
 #include <cstring>
 #include <limits>
 #include <memory>
+#include <type_traits>
+#include <variant>
 
 #include "ops/op.h"
 #include "plan/submissions.h"
@@ -16,17 +18,45 @@
 namespace heed {
 namespace {
 
-constexpr std::uint32_t kVersion = 14;  // of the kernels that were measured
+constexpr std::uint32_t kVersion = 15;  // of the kernels that were measured
 constexpr int kRounds = 6;
 constexpr int kRuns = 2;          // of a round, by the host's clock
 constexpr int kClockRepeats = 3;  // of which the median counts
 constexpr double kWarmUp = 0.1;   // seconds
 // For the rounds of a candidate: on slow devices, whose runs are long, fewer say as much.
 constexpr double kEnough = 0.5;  // seconds
+
+/// A member of Tuning as a word of the cache, and what it may be.
+struct Field {
+  std::variant<bool Tuning::*, std::uint32_t Tuning::*> member;
+  std::uint32_t least = 0, most = 1;
+};
+constexpr std::uint32_t kMostLanes = 1u << 16;
 constexpr std::uint32_t kMostSharedGroups = 1u << 16;
-constexpr std::uint32_t kMostConvSums = 512;
-constexpr std::uint32_t kMostXProducts = 4096;
-constexpr std::size_t kVerdictWords = 22;  // of a verdict in the cache
+constexpr Field kFields[] = {
+    {&Tuning::texel},
+    {&Tuning::same_storage},
+    {&Tuning::lane_rows},
+    {&Tuning::lanes, 1, kMostLanes},
+    {&Tuning::row_lanes, 1, kMostLanes},
+    {&Tuning::rows, 1, 16},
+    {&Tuning::max_groups, 1, UINT32_MAX},
+    {&Tuning::pairs},
+    {&Tuning::x_rows, 1, Tuning::kMostXRows},
+    {&Tuning::x_products, 1, 4096},
+    {&Tuning::shuffle_rows},
+    {&Tuning::tile, 0, 128},
+    {&Tuning::tile_groups, 0, kMostSharedGroups},
+    {&Tuning::cooperative},
+    {&Tuning::attention_groups, 0, kMostSharedGroups},
+    {&Tuning::query_tile, 0, kMostSharedGroups},
+    {&Tuning::sample_groups, 0, kMostSharedGroups},
+    {&Tuning::one_pass_convs, 0, 2},
+    {&Tuning::conv_sums, 0, 512},
+    {&Tuning::conv_tile, 0, 128},
+    {&Tuning::flops_pace, 1, Tuning::kMostPace},
+    {&Tuning::bytes_pace, 1, Tuning::kMostPace},
+};
 
 /// Weights of zeros for a graph.
 MemoryWeights zero_weights(const Graph& graph) {
@@ -154,72 +184,35 @@ Tuning tune(Gpu& gpu) {
 }
 
 std::vector<std::byte> tuning_to_bytes(const Tuning& tuning) {
-  const std::uint32_t words[kVerdictWords] = {kVersion,
-                                              tuning.texel,
-                                              tuning.same_storage,
-                                              tuning.lane_rows,
-                                              tuning.lanes,
-                                              tuning.rows,
-                                              tuning.max_groups,
-                                              tuning.pairs,
-                                              tuning.shuffle_rows,
-                                              tuning.attention_groups,
-                                              tuning.sample_groups,
-                                              tuning.row_lanes,
-                                              tuning.x_rows,
-                                              tuning.one_pass_convs,
-                                              tuning.query_tile,
-                                              tuning.tile,
-                                              tuning.tile_groups,
-                                              tuning.cooperative,
-                                              tuning.conv_sums,
-                                              tuning.flops_pace,
-                                              tuning.bytes_pace,
-                                              tuning.x_products};
-  std::vector<std::byte> bytes(sizeof(words));
-  std::memcpy(bytes.data(), words, sizeof(words));
-  return bytes;
+  std::vector<std::uint32_t> words = {kVersion};
+  for (const Field& field : kFields) {
+    words.push_back(std::visit([&](auto member) { return static_cast<std::uint32_t>(tuning.*member); }, field.member));
+  }
+  const std::span<const std::byte> bytes = std::as_bytes(std::span(words));
+  return {bytes.begin(), bytes.end()};
 }
 
 std::optional<Tuning> tuning_from_bytes(std::span<const std::byte> bytes, const DeviceCaps& caps) {
-  std::uint32_t words[kVerdictWords];
+  std::uint32_t words[1 + std::size(kFields)];
   if (bytes.size() != sizeof(words)) return std::nullopt;
   std::memcpy(words, bytes.data(), sizeof(words));
-  const Tuning tuning{.texel = words[1] != 0,
-                      .same_storage = words[2] != 0,
-                      .lane_rows = words[3] != 0,
-                      .lanes = words[4],
-                      .row_lanes = words[11],
-                      .rows = words[5],
-                      .max_groups = words[6],
-                      .pairs = words[7] != 0,
-                      .x_rows = words[12],
-                      .x_products = words[21],
-                      .shuffle_rows = words[8] != 0,
-                      .tile = words[15],
-                      .tile_groups = words[16],
-                      .cooperative = words[17] != 0,
-                      .attention_groups = words[9],
-                      .query_tile = words[14],
-                      .sample_groups = words[10],
-                      .one_pass_convs = words[13],
-                      .conv_sums = words[18],
-                      .flops_pace = words[19],
-                      .bytes_pace = words[20]};
+  if (words[0] != kVersion) return std::nullopt;
+  Tuning tuning;
+  const std::uint32_t* word = words + 1;
+  for (const Field& field : kFields) {
+    const std::uint32_t value = *word++;
+    if (value < field.least || value > field.most) return std::nullopt;
+    std::visit(
+        [&](auto member) { tuning.*member = static_cast<std::remove_reference_t<decltype(tuning.*member)>>(value); },
+        field.member);
+  }
   const auto workgroup_fits = [&](std::uint32_t lanes) {
-    return lanes >= 1 && (!caps.subgroup_arithmetic || lanes % caps.subgroup_size == 0);
+    return !caps.subgroup_arithmetic || lanes % caps.subgroup_size == 0;
   };
-  const auto is_pace = [](std::uint32_t pace) { return pace >= 1 && pace <= Tuning::kMostPace; };
-  const bool fits = words[0] == kVersion && within_limits(tuning, caps) && workgroup_fits(tuning.lanes) &&
-                    workgroup_fits(tuning.row_lanes) && tuning.rows >= 1 && tuning.rows <= 16 && tuning.x_rows >= 1 &&
-                    tuning.x_rows <= Tuning::kMostXRows && tuning.x_products >= 1 &&
-                    tuning.x_products <= kMostXProducts && tuning.max_groups >= 1 &&
-                    tuning.max_groups <= caps.max_workgroup_count[0] && tuning.attention_groups <= kMostSharedGroups &&
-                    tuning.sample_groups <= kMostSharedGroups && tuning.one_pass_convs <= 2 &&
-                    tuning.conv_sums <= kMostConvSums && tuning.query_tile <= kMostSharedGroups &&
-                    (tuning.tile == 0 || tuning.tile == 32 || tuning.tile == 64 || tuning.tile == 128) &&
-                    tuning.tile_groups <= kMostSharedGroups && is_pace(tuning.flops_pace) &&
-                    is_pace(tuning.bytes_pace) && (!tuning.texel || caps.max_texel_buffer_elements > 0);
+  const auto is_tile = [](std::uint32_t tile) { return tile == 0 || tile == 32 || tile == 64 || tile == 128; };
+  const bool fits = within_limits(tuning, caps) && workgroup_fits(tuning.lanes) && workgroup_fits(tuning.row_lanes) &&
+                    tuning.max_groups <= caps.max_workgroup_count[0] && is_tile(tuning.tile) &&
+                    is_tile(tuning.conv_tile) && (!tuning.texel || caps.max_texel_buffer_elements > 0);
   return fits ? std::optional<Tuning>(tuning) : std::nullopt;
 }
 

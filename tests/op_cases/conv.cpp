@@ -84,6 +84,21 @@ void add_forward(std::vector<OpCase>& cases) {
   add({1, 12, 14, 14}, {100, 12, 1, 1}, {{"activation", "silu"}});
   add({2, 24, 28, 30}, {37, 24, 1, 1});
   add({1, 10, 32, 32}, {40, 5, 3, 3}, {{"groups", kTwo}, {"pads", Sizes{1, 1, 1, 1}}});
+  // Many channels, as products of matrices: tiles of channels and pixels, whole and not, of several pictures; sums in
+  // parts; channels that are no whole vectors, steps that begin within a tap or hold several.
+  add({1, 32, 16, 16}, {32, 32, 3, 3}, {{"pads", Sizes{1, 1, 1, 1}}, {"activation", "relu"}});
+  add({3, 30, 7, 5}, {50, 30, 3, 3}, {{"pads", Sizes{1, 1, 1, 1}}});
+  add({2, 65, 6, 6}, {130, 65, 3, 3}, {{"pads", Sizes{2, 0, 1, 2}}}, false);
+  add({1, 64, 13, 11}, {33, 64, 3, 3}, {{"strides", Sizes{2, 3}}, {"pads", Sizes{1, 1, 1, 1}}});
+  add({1, 40, 19, 17}, {72, 40, 3, 2}, {{"dilations", Sizes{3, 2}}, {"pads", Sizes{3, 1, 2, 2}}});
+  add({1, 512, 4, 4}, {64, 512, 1, 1}, {{"activation", "gelu"}});
+  add({1, 130, 1, 1}, {48, 130, 1, 1});
+  add({1, 256, 3, 3}, {17, 256, 3, 3}, {{"pads", Sizes{1, 1, 1, 1}}});
+  add({1, 17, 9, 33}, {16, 17, 5, 5}, {{"pads", Sizes{4, 4, 4, 4}}});  // pixels that nothing of x reaches
+  add({1, 3, 40, 36}, {24, 3, 7, 7}, {{"strides", Sizes{2, 2}}, {"pads", Sizes{3, 3, 3, 3}}});
+  add({2, 96, 41}, {80, 96, 5}, {{"strides", Sizes{2}}, {"pads", Sizes{4, 1}}, {"dilations", Sizes{2}}});
+  add({1, 12, 5, 6, 7}, {20, 12, 3, 2, 3}, {{"strides", Sizes{1, 2, 1}}, {"pads", Sizes{1, 1, 1, 1, 0, 1}}});
+  add({1, 16, 4, 5, 6}, {18, 16, 1, 3, 3}, {{"pads", Sizes{2, 1, 1, 1, 1, 1}}});  // slices that are all padding
   // Groups.
   add({1, 8, 16, 16}, {8, 1, 3, 3}, {{"groups", std::int64_t{8}}, {"pads", Sizes{1, 1, 1, 1}}});
   add({1, 8, 16, 16}, {16, 1, 3, 3}, {{"groups", std::int64_t{8}}, {"strides", Sizes{2, 2}}});
@@ -92,20 +107,31 @@ void add_forward(std::vector<OpCase>& cases) {
   add({1, 70000, 1}, {1, 70000, 1});
   // More workgroups than one dimension of the smallest device has: rows of a pixel each.
   add({1, 1, 525000, 1}, {1, 1, 3, 1}, {{"pads", Sizes{1, 0, 1, 0}}});
-  for (const Sizes& w : {Sizes{5, 3, 3, 3}, Sizes{1, 3, 3, 3}, Sizes{4, 3, 1, 1}}) {
-    add({2, 3, 9, 11}, w, {{"pads", Sizes(4, w[2] / 2)}, {"activation", "relu"}});
+  for (const Sizes& w : {Sizes{5, 3, 3, 3}, Sizes{1, 3, 3, 3}, Sizes{4, 3, 1, 1}, Sizes{33, 9, 3, 3}}) {
+    add({2, w[1], 9, 11}, w, {{"pads", Sizes(4, w[2] / 2)}, {"activation", "relu"}});
     cases.back().name += ", special values";
     std::vector<double>& x = cases.back().values["x"];
-    for (int i = 0; i < 2 * 3 * 9 * 11; ++i) x.push_back(i % 23 / 11.0 - 1.0);
+    for (int i = 0; i < 2 * w[1] * 9 * 11; ++i) x.push_back(i % 23 / 11.0 - 1.0);
     x[3 * 11 + 5] = kNotANumber;  // each of them breaks the pixels around it alone
     x[9 * 11 + 10] = kInfinity;
-    x[3 * 9 * 11 + 8 * 11] = kLargestDenormal;
+    x[static_cast<std::size_t>(w[1]) * 9 * 11 + 8 * 11] = kLargestDenormal;
+  }
+  {
+    // Weights that are no numbers break their own channel, and none of those beside it.
+    add({1, 18, 8, 9}, {20, 18, 3, 3});
+    cases.back().name += ", special weights";
+    std::vector<double>& w = cases.back().values["w"];
+    for (int i = 0; i < 20 * 18 * 9; ++i) w.push_back(i % 29 / 14.0 - 1.0);
+    w[5 * 18 * 9] = kNotANumber;
+    w[19 * 18 * 9 + 4] = kInfinity;
   }
   add({1, 2, 100, 101}, {3, 2, 70, 80});
   {
-    OpCase c = make({"conv", {1, 8, 12, 12}, {8, 8, 3, 3}, {{"pads", Sizes{1, 1, 1, 1}}}, true, false});
-    c.name += ", weights of a graph's input";
-    cases.push_back(std::move(c));
+    for (const Sizes& w : {Sizes{8, 8, 3, 3}, Sizes{36, 8, 3, 3}, Sizes{36, 8, 1, 1}}) {
+      OpCase c = make({"conv", {1, 8, 12, 12}, w, {{"pads", Sizes(4, w[2] / 2)}}, true, false});
+      c.name += ", weights of a graph's input";
+      cases.push_back(std::move(c));
+    }
   }
   {
     // A chain: what one makes the other reads, padded anew.
@@ -142,6 +168,10 @@ void add_epilogues(std::vector<OpCase>& cases) {
     }
     const Attributes relu = {{"join", join}, {"activation", "relu"}};
     add("conv", {1, 16, 6, 10}, {13, 16, 1, 1}, {1, 13, 6, 10}, relu);
+    for (const char* activation : {"none", "leaky_relu", "tanh"}) {
+      const Attributes a = {{"pads", pads}, {"join", join}, {"activation", activation}};
+      add("conv", {2, 30, 9, 11}, {34, 30, 3, 3}, {2, 34, 9, 11}, a);
+    }
     add("conv", {1, 12, 5, 8}, {1, 12, 1, 1}, {1, 1, 5, 8}, relu);
     add("conv", {1, 3, 4, 70}, {2, 3, 1, 40}, {1, 2, 4, 31}, relu);  // plain
     add("conv_transpose", {2, 6, 8, 7}, {6, 3, 4, 4}, {2, 3, 16, 14},
@@ -155,6 +185,11 @@ void add_epilogues(std::vector<OpCase>& cases) {
     };
     add("conv", {1, 5, 6, 9}, {12, 5, 3, 3}, {}, blocks(2));
     add("conv", {2, 5, 4, 8}, {9, 5, 3, 3}, {}, blocks(3));
+    add("conv", {2, 32, 5, 7}, {36, 32, 3, 3}, {}, blocks(3));
+    add("conv", {1, 18, 6, 5}, {24, 18, 3, 3}, {1, 6, 12, 10}, blocks(2));
+    cases.back().graph.nodes[0].attributes.set("join", "add_before");
+    cases.back().graph.nodes[0].attributes.set("activation", "leaky_relu");
+    cases.back().name += " joined";
     add("conv", {2, 8, 5, 6}, {8, 4, 3, 3}, {}, blocks(2));
     cases.back().graph.nodes[0].attributes.set("groups", kTwo);
     cases.back().name += " in two groups";

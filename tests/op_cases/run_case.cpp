@@ -219,7 +219,7 @@ std::vector<Variant> variants_of(const DeviceCaps& caps) {
   plain.row_lanes = plain.lanes;
   plain.max_groups = caps.max_workgroup_count[0];
   std::vector<Variant> variants = {{"storage", caps, plain}};
-  variants.reserve(96);  // references to them stay
+  variants.reserve(128);  // references to them stay
   const auto add = [&](std::string name) -> Variant& {
     variants.push_back({std::move(name), caps, plain});
     return variants.back();
@@ -344,6 +344,13 @@ std::vector<Variant> variants_of(const DeviceCaps& caps) {
       wide.texel = sums == 128 && caps.max_texel_buffer_elements > 0;
     }
   }
+  for (const std::uint32_t tile : {32u, 64u, 128u}) {
+    // Whole sums in one variant, parts in the others.
+    Tuning& tiles = add(fmt::format("convolutions in tiles of {}", tile)).tuning;
+    tiles.conv_tile = tile;
+    tiles.tile_groups = tile == 64 ? 0 : 1000;
+    tiles.texel = tile == 128 && caps.max_texel_buffer_elements > 0;
+  }
   for (const std::uint32_t groups : {1u, 13u, 1000u}) {
     add(fmt::format("attention by {} workgroups", groups)).tuning.attention_groups = groups;
   }
@@ -393,6 +400,8 @@ std::vector<Variant> variants_of(const DeviceCaps& caps) {
     folded.tuning.one_pass_convs = 2;
     Variant shared = folded;
     shared.name = "folded grids, shared work";
+    shared.tuning.conv_tile = 32;
+    shared.tuning.tile_groups = 1000;
     shared.tuning.attention_groups = shared.tuning.sample_groups = 40;
     shared.tuning.query_tile = 32;
     variants.push_back(std::move(shared));
@@ -411,7 +420,7 @@ std::vector<Variant> variants_of(const DeviceCaps& caps) {
     Variant& least = add_small("small limits, tiles");
     least.caps.max_workgroup_invocations = std::min(caps.max_workgroup_invocations, 128u);
     least.caps.max_shared_memory = std::min(caps.max_shared_memory, 16384u);
-    least.tuning.tile = 128;
+    least.tuning.tile = least.tuning.conv_tile = 128;
     least.tuning.tile_groups = 100;
   }
   if (caps.max_texel_buffer_elements > 0) {

@@ -149,8 +149,9 @@ TEST_CASE("every variant of a case counts the work of the plainest") {
       }
     }
   }
-  for (const char* shader : {"attention_pieces", "attention_tiles", "conv", "conv_plain", "conv_transpose",
-                             "linear_cooperative", "linear_pair", "linear_tiles", "matmul", "recurrent"}) {
+  for (const char* shader :
+       {"attention_pieces", "attention_tiles", "conv", "conv_matrix", "conv_plain", "conv_transpose",
+        "linear_cooperative", "linear_pair", "linear_tiles", "matmul", "recurrent"}) {
     CHECK_MESSAGE(counted.contains(shader), shader);
   }
 }

@@ -2,8 +2,11 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <cstring>
 #include <filesystem>
 
+#include "constants/conv_matrix.h"
+#include "graph/integer.h"
 #include "plan/default_tuning.h"
 #include "planner/make_plan.h"
 #include "tests/unit/devices/check_plan.h"
@@ -125,10 +128,50 @@ TEST_CASE("a network that enlarges pictures is convolutions, pools and resizes, 
   }
 }
 
+TEST_CASE("large convolutions of pictures on a large GPU: flops a byte, work for every core, and nothing beside them") {
+  constexpr std::uint64_t kGroups = 128;  // of 132 cores nearly all
+  const DeviceCaps caps = h100();
+  struct Layer {
+    std::int64_t channels, outputs, kernel, size, stride;
+  };
+  // Of networks that make pictures larger (RFDN, CARN, a decoder of latents) and of those that tell what is on them.
+  for (const Layer& layer : {Layer{50, 50, 3, 512, 1}, Layer{50, 25, 1, 512, 1}, Layer{64, 64, 3, 512, 1},
+                             Layer{64, 64, 3, 128, 1}, Layer{256, 64, 1, 256, 1}, Layer{128, 256, 3, 64, 2},
+                             Layer{256, 256, 3, 32, 1}, Layer{512, 512, 1, 16, 1}, Layer{512, 512, 3, 7, 1}}) {
+    CAPTURE(layer.channels);
+    CAPTURE(layer.size);
+    GraphBuilder b("layer");
+    const ValueId x = b.input("x", DType::F32, {1, layer.channels, layer.size, layer.size});
+    const ValueId w = b.weight("w", DType::F32, {layer.outputs, layer.channels, layer.kernel, layer.kernel});
+    b.output(b.add("conv", "c", {x, w}, {{"pads", Sizes(4, layer.kernel / 2)}, {"strides", Sizes(2, layer.stride)}}),
+             "y");
+    const Plan plan = make_plan(std::move(b).finish(), {}, caps, default_tuning(caps));
+    CHECK(misfits(plan, caps).empty());
+    const Dispatch& d = plan.dispatches.front();
+    REQUIRE(d.shader == "conv_matrix");
+    CHECK(plan.dispatches.size() <= 2);
+    CHECK(std::uint64_t{d.groups[0]} * d.groups[1] * d.groups[2] >= kGroups);
+    ops::ConvMatrixConstants c{};
+    ops::ConvMatrixPush p{};
+    std::memcpy(&c, d.specialization.data(), sizeof(c));
+    std::memcpy(&p, d.push_constants.data(), sizeof(p));
+    // What workgroups gather, from whatever cache, and what they write.
+    const std::uint64_t steps = ceil_div(std::uint64_t{p.channel_vectors} * u64(layer.kernel * layer.kernel), 8ull);
+    const std::uint64_t tiles = std::uint64_t{p.row_tiles} * ceil_div(p.pixels, c.tile_columns);
+    std::uint64_t bytes = tiles * steps * (c.tile_rows + c.tile_columns) * 128;
+    bytes += plan.dispatches.size() > 1 ? 2 * plan.dispatches.back().bindings[0].size : d.bindings[4].size;
+    CHECK(d.flops / bytes >= (layer.outputs < 32 || layer.size <= 32 ? 5 : 12));
+    MESSAGE(layer.channels, " to ", layer.outputs, ", ", layer.kernel, "x", layer.kernel, " at ", layer.size, ": tile ",
+            c.tile_rows, "x", c.tile_columns, ", ", d.groups[0] * d.groups[1], " workgroups of ", c.lanes, ", ",
+            p.parts, " parts, ", static_cast<double>(d.flops) / static_cast<double>(bytes), " flops a byte");
+  }
+}
+
 TEST_CASE(
     "a picture of fashion: a dispatch a layer, none to pad, to copy, or for one place of a transposed convolution") {
   const Plan plan = plan_of(std::filesystem::path(HEED_SOURCE_DIR) / "models" / "fashion", {});
-  CHECK(plan.dispatches.size() <= 18);
+  CHECK(plan.dispatches.size() <= 19);
+  CHECK(count(plan, "conv_parts") == 1);  // 8 x 8 pixels of 128 channels, whose sums are work for more cores
   CHECK(std::ranges::count_if(plan.dispatches, &Dispatch::barrier_before) <= 15);
   CHECK(count(plan, "pad") == 0);
   CHECK(count(plan, "strided") == 1);  // the noise, which is an input, beside the class

@@ -228,6 +228,8 @@ std::vector<Tuning> tunings(const DeviceCaps& caps, bool few) {
   with(plain, &Tuning::tile, plain.tile == 0 ? 128u : 0u);
   with(plain, &Tuning::tile, 64u);
   with(plain, &Tuning::conv_sums, 128u);
+  with(plain, &Tuning::conv_tile, plain.conv_tile == 0 ? 128u : 0u);
+  with(plain, &Tuning::conv_tile, 64u);
   with(lanes, &Tuning::texel, false);
   with(lanes, &Tuning::rows, 4u);
   with(lanes, &Tuning::rows, 16u);

@@ -63,6 +63,7 @@ TEST_CASE("lanes with rows of their own have other choices than lanes that share
                                                 {"tiles of a prompt's attention", 1},
                                                 {"convolutions in one dispatch", 1},
                                                 {"those of odd rows", 1},
+                                                {"tiles of convolutions", 0},
                                                 {"workgroups of a draw", 1}});
   CHECK(best == Tuning{.texel = true,
                        .same_storage = true,
@@ -99,6 +100,7 @@ TEST_CASE("lanes with rows of their own have other choices than lanes that share
                                                                               {"tiles of a prompt's attention", 3},
                                                                               {"convolutions in one dispatch", 1},
                                                                               {"those of odd rows", 1},
+                                                                              {"tiles of convolutions", 2},
                                                                               {"workgroups of a draw", 3}});
   CHECK(best == default_tuning(gpu()));
 }

@@ -1,0 +1,181 @@
+#version 450
+// variant ACCESS: storage texel
+//
+// Convolution as a product of matrices (engine/ops/conv_matrix.cpp): weights [output channel, k] times [k, pixel] of what
+// lies under the kernel, where k goes through the taps and through the channels of each. That second matrix is nowhere:
+// a lane gathers its elements from x on their way into shared memory, and what lies outside of x is 0. A workgroup makes a
+// tile of TILE_ROWS channels and TILE_COLUMNS pixels of all pictures (tiles.glsl), and fetches the next step of 32 k while
+// this one is multiplied: 128 TILE_ROWS bytes of weights, 8 lanes side by side in a row of them, and 128 TILE_COLUMNS
+// bytes of x, single elements of which lanes side by side read those of pixels side by side, for
+// 64 TILE_ROWS TILE_COLUMNS flops.
+// A vec4 of k is 4 channels of a tap, so that an address is computed once for four elements. Weights lie as
+// [outputs, taps, channels / 4, 4], with zeros in what is no channel.
+// Workgroups: tiles of the same pixels come one after the other, then parts of their sums (IN_PARTS: y is
+// [parts, pictures, outputs, pixels of a picture], of which conv_parts.comp makes the outputs), then other pixels.
+#extension GL_GOOGLE_include_directive : require
+layout(local_size_x_id = 0) in;
+#include "constants/conv_matrix.h"
+
+#include "conv_epilogue.glsl"
+#include "tiles.glsl"
+
+READ_F32(0, x);
+READ_F32X4(1, w);
+
+const uint LANES = TILE_ROWS / LANE_ROWS * (TILE_COLUMNS / LANE_COLUMNS);
+const uint TAPS = KERNEL_X * KERNEL_Y * KERNEL_Z;
+
+// Pixels that a lane gathers, each of which SHARERS lanes share: X_VECTORS vectors of a step for each.
+const uint X_PIXELS = (TILE_COLUMNS + LANES - 1) / LANES;
+const uint SHARERS = LANES > TILE_COLUMNS ? LANES / TILE_COLUMNS : 1;
+const uint X_VECTORS = STEP_VECTORS / SHARERS;
+const uint W_ITEMS = (TILE_ROWS * STEP_VECTORS + LANES - 1) / LANES;
+
+// Of a pixel: where it is in the output, and under which element of x its first tap lies, which may be outside.
+struct Pixel {
+  uint picture, place;  // in the picture
+  uint z, y, x;         // of the output
+};
+
+// What a lane gathers next.
+struct Source {
+  uint first;    // element of x under the first tap of the first channel
+  uint z, y, x;  // of that element; outside of x beyond the largest, or wrapped around
+};
+
+Source sources[X_PIXELS];
+uint tap;     // of the lane's first vector of the next step
+uint vector;  // of that tap's channels
+vec4 next_x[X_PIXELS * X_VECTORS];
+vec4 next_w[W_ITEMS];
+
+uint x_column(uint p) { return p * LANES + gl_LocalInvocationID.x % TILE_COLUMNS; }
+uint x_vector() { return gl_LocalInvocationID.x / TILE_COLUMNS * X_VECTORS; }
+uint w_item(uint i) { return i * LANES + gl_LocalInvocationID.x; }
+
+Pixel pixel_at(uint i) {
+  Pixel p;
+  const uint plane = out_size[0] * out_size[1] * out_size[2];
+  p.picture = i / plane;
+  p.place = i % plane;
+  p.x = p.place % out_size[2];
+  const uint row = p.place / out_size[2];
+  p.y = row % out_size[1];
+  p.z = row / out_size[1];
+  return p;
+}
+
+Source source_of(uint i) {
+  const Pixel p = pixel_at(i);
+  Source s;
+  s.z = p.z * stride[0] - begin[0];
+  s.y = p.y * stride[1] - begin[1];
+  s.x = p.x * stride[2] - begin[2];
+  s.first = ((p.picture * channels * in_size[0] + s.z) * in_size[1] + s.y) * in_size[2] + s.x;
+  return s;
+}
+
+// Four channels from 4 `v` on under tap `k`.
+vec4 gather(Source s, uint k, uint v) {
+  const uint dx = k % KERNEL_X * dilation[2];
+  const uint dy = k / KERNEL_X % KERNEL_Y * dilation[1];
+  const uint dz = k / (KERNEL_X * KERNEL_Y) * dilation[0];
+  bool inside = k < TAPS;
+  if (BOUNDED >= 1) inside = inside && s.x + dx < in_size[2] && s.y + dy < in_size[1];
+  if (BOUNDED == 2) inside = inside && s.z + dz < in_size[0];
+  const uint plane = in_size[0] * in_size[1] * in_size[2];
+  const uint at = s.first + (dz * in_size[1] + dy) * in_size[2] + dx + v * 4 * plane;
+  vec4 result;
+  [[unroll]] for (uint e = 0; e < 4; ++e) {
+    const bool there = inside && (RAGGED == 0 || v * 4 + e < channels);
+    const float element = load_f32(x, there ? at + e * plane : 0);  // every buffer holds a first one
+    result[e] = there ? element : 0.0;
+  }
+  return result;
+}
+
+void fetch(uint step, uint channel0) {
+  const uint row_vectors = TAPS * channel_vectors;
+  [[unroll]] for (uint i = 0; i < W_ITEMS; ++i) {
+    // Channels past the end repeat the last one and are not written.
+    const uint row = min(channel0 + w_item(i) / STEP_VECTORS, outputs - 1);
+    const uint v = step * STEP_VECTORS + w_item(i) % STEP_VECTORS;
+    const vec4 word = load_f32x4(w, row * row_vectors + min(v, row_vectors - 1));
+    next_w[i] = v < row_vectors ? word : vec4(0.0);
+  }
+  uint k = tap;
+  uint v = vector;
+  [[unroll]] for (uint i = 0; i < X_VECTORS; ++i) {
+    [[unroll]] for (uint p = 0; p < X_PIXELS; ++p) next_x[p * X_VECTORS + i] = gather(sources[p], k, v);
+    ++v;
+    if (v == channel_vectors) {
+      v = 0;
+      ++k;
+    }
+  }
+}
+
+void put() {
+  [[unroll]] for (uint i = 0; i < W_ITEMS; ++i) {
+    if (TILE_ROWS * STEP_VECTORS % LANES != 0 && w_item(i) >= TILE_ROWS * STEP_VECTORS) break;
+    put_a(w_item(i) / STEP_VECTORS, w_item(i) % STEP_VECTORS, next_w[i]);
+  }
+  [[unroll]] for (uint p = 0; p < X_PIXELS; ++p) {
+    [[unroll]] for (uint i = 0; i < X_VECTORS; ++i) put_b(x_column(p), x_vector() + i, next_x[p * X_VECTORS + i]);
+  }
+}
+
+void main() {
+  const uint group = workgroup_index();
+  const uint channel0 = group % row_tiles * TILE_ROWS;
+  const uint part = group / row_tiles % parts;
+  const uint pixel0 = group / row_tiles / parts * TILE_COLUMNS;
+  if (pixel0 >= pixels) return;
+
+  // Pixels past the end repeat the last one and are not written.
+  [[unroll]] for (uint p = 0; p < X_PIXELS; ++p) sources[p] = source_of(min(pixel0 + x_column(p), pixels - 1));
+  const uint begin_step = part * part_steps;
+  const uint end_step = min(begin_step + part_steps, (TAPS * channel_vectors + STEP_VECTORS - 1) / STEP_VECTORS);
+  tap = (begin_step * STEP_VECTORS + x_vector()) / channel_vectors;
+  vector = (begin_step * STEP_VECTORS + x_vector()) % channel_vectors;
+  const uint step_taps = STEP_VECTORS / channel_vectors;
+  const uint step_vectors = STEP_VECTORS % channel_vectors;
+
+  clear_sums();
+  fetch(begin_step, channel0);
+  for (uint step = begin_step; step < end_step; ++step) {
+    barrier();
+    put();
+    barrier();
+    if (step + 1 < end_step) {
+      tap += step_taps;
+      vector += step_vectors;
+      if (vector >= channel_vectors) {
+        vector -= channel_vectors;
+        ++tap;
+      }
+      fetch(step + 1, channel0);
+    }
+    multiply_step();
+  }
+
+  const uint plane = out_size[0] * out_size[1] * out_size[2];
+  const uint y_row = out_size[2] * BLOCK * BLOCK;
+  [[unroll]] for (uint c = 0; c < LANE_COLUMNS; ++c) {
+    const uint i = pixel0 + tile_column(c);
+    if (i >= pixels) break;
+    const Pixel p = pixel_at(i);
+    const uint in_channel = (p.z * out_size[1] + p.y) * y_row + p.x * BLOCK;
+    [[unroll]] for (uint r = 0; r < LANE_ROWS; ++r) {
+      const uint channel = channel0 + tile_row(r);
+      if (channel >= outputs) break;
+      const float sum = sums[r * LANE_COLUMNS + c];
+      if (IN_PARTS == 1) {
+        y[part * pixels * outputs + (p.picture * outputs + channel) * plane + p.place] = sum;
+      } else {
+        const uint at = output_channel(p.picture, channel, outputs, plane * BLOCK * BLOCK, y_row) + in_channel;
+        y[at] = finished(sum + bias_of(channel), at);
+      }
+    }
+  }
+}

@@ -1,0 +1,160 @@
+// Convolutions as products of matrices: which ones are, how they are cut, and that pictures do not change each other's
+// sums.
+#include "constants/conv_matrix.h"
+
+#include <doctest/doctest.h>
+
+#include <cstring>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "graph/integer.h"
+#include "plan/default_tuning.h"
+#include "planner/make_plan.h"
+#include "tests/unit/large_gpu.h"
+
+namespace heed {
+namespace {
+
+using testing::large_gpu;
+
+using ConvSizes = std::vector<std::int64_t>;
+
+Plan convolve(const ConvSizes& x, const ConvSizes& w, const DeviceCaps& caps, const Tuning& tuning,
+              Attributes attributes = {}, const char* op = "conv") {
+  GraphBuilder b("convolution");
+  attributes.set("pads", ConvSizes((x.size() - 2) * 2, w.back() / 2));
+  b.output(
+      b.add(op, "c", {b.input("x", DType::F32, {x.begin(), x.end()}), b.weight("w", DType::F32, {w.begin(), w.end()})},
+            std::move(attributes)),
+      "y");
+  return make_plan(std::move(b).finish(), {}, caps, tuning);
+}
+
+ops::ConvMatrixConstants matrix_constants(const Dispatch& d) {
+  ops::ConvMatrixConstants constants{};
+  REQUIRE(d.shader == "conv_matrix");
+  REQUIRE(d.specialization.size() * 4 == sizeof(constants));
+  std::memcpy(&constants, d.specialization.data(), sizeof(constants));
+  return constants;
+}
+
+ops::ConvMatrixPush matrix_push(const Dispatch& d) {
+  ops::ConvMatrixPush push{};
+  REQUIRE(d.push_constants.size() * 4 == sizeof(push));
+  std::memcpy(&push, d.push_constants.data(), sizeof(push));
+  return push;
+}
+
+std::uint64_t workgroups(const Dispatch& d) { return std::uint64_t{d.groups[0]} * d.groups[1] * d.groups[2]; }
+
+}  // namespace
+
+TEST_CASE("convolutions of many channels are products of matrices, in one dispatch with their padding") {
+  const DeviceCaps caps = large_gpu();
+  Tuning tuning = default_tuning(caps);
+  tuning.tile_groups = 0;
+  for (const std::uint32_t one_pass : {0u, 2u}) {
+    tuning.one_pass_convs = one_pass;
+    for (const ConvSizes& x : {ConvSizes{1, 64, 128, 128}, ConvSizes{1, 64, 127, 125}, ConvSizes{4, 64, 60, 61}}) {
+      for (const ConvSizes& w : {ConvSizes{64, 64, 3, 3}, ConvSizes{50, 64, 1, 1}, ConvSizes{16, 64, 5, 5}}) {
+        const Plan plan = convolve(x, w, caps, tuning);
+        REQUIRE(plan.dispatches.size() == 1);
+        const Dispatch& d = plan.dispatches[0];
+        const ops::ConvMatrixConstants c = matrix_constants(d);
+        const ops::ConvMatrixPush p = matrix_push(d);
+        CHECK(c.bounded == (w[2] > 1 ? 1u : 0u));
+        CHECK(c.lanes * c.lane_rows * c.lane_columns == c.tile_rows * c.tile_columns);
+        CHECK(p.row_tiles * c.tile_rows >= w[0]);
+        CHECK(workgroups(d) >= std::uint64_t{p.row_tiles} * ((p.pixels + c.tile_columns - 1) / c.tile_columns));
+      }
+    }
+  }
+}
+
+TEST_CASE("convolutions stay out of tiles where these do not fit, would be mostly padding, or it is tuned so") {
+  const DeviceCaps gpu = large_gpu();
+  const Tuning tuned = default_tuning(gpu);
+  const auto in_tiles = [&](const ConvSizes& x, const ConvSizes& w, const DeviceCaps& caps, const Tuning& tuning,
+                            const Attributes& attributes = {}, const char* op = "conv") {
+    std::size_t count = 0;
+    for (const Dispatch& d : convolve(x, w, caps, tuning, attributes, op).dispatches) {
+      if (d.shader == "conv_matrix") ++count;
+    }
+    return count > 0;
+  };
+  const ConvSizes x = {1, 64, 32, 32};
+  const ConvSizes w = {64, 64, 3, 3};
+  CHECK(in_tiles(x, w, gpu, tuned));
+  CHECK(!in_tiles(x, {8, 64, 3, 3}, gpu, tuned));
+  CHECK(!in_tiles({1, 1, 32, 32}, {64, 1, 3, 3}, gpu, tuned));
+  CHECK(!in_tiles(x, {64, 32, 3, 3}, gpu, tuned, {{"groups", std::int64_t{2}}}));
+  CHECK(!in_tiles(x, {64, 1, 3, 3}, gpu, tuned, {{"groups", std::int64_t{64}}}));
+  CHECK(!in_tiles(x, w, gpu, tuned, {}, "conv_transpose"));
+  Tuning tuning = tuned;
+  tuning.conv_tile = 0;
+  CHECK(!in_tiles(x, w, gpu, tuning));
+  DeviceCaps caps = gpu;
+  caps.max_shared_memory = 4096;
+  CHECK(!in_tiles(x, w, caps, tuned));
+  caps = gpu;
+  caps.max_workgroup_invocations = caps.max_workgroup_size[0] = 8;
+  tuning = tuned;
+  tuning.lanes = tuning.row_lanes = 8;
+  CHECK(!in_tiles(x, w, caps, tuning));
+  caps = gpu;
+  caps.max_loop_iterations = 1000;
+  CHECK(!in_tiles({1, 4096, 4, 4}, {64, 4096, 3, 3}, caps, tuned));
+  // The kernel is broken on the device.
+  caps = gpu;
+  for (const char* access : {"storage", "texel"}) caps.broken_modules.insert(std::string("conv_matrix-") + access);
+  CHECK(!in_tiles(x, w, caps, tuned));
+}
+
+TEST_CASE("tiles of a convolution have channels that are there, and are as many as a device can use") {
+  const DeviceCaps caps = large_gpu();
+  Tuning tuning = default_tuning(caps);
+  tuning.tile_groups = 0;
+  const auto rows = [&](std::int64_t outputs) {
+    return matrix_constants(convolve({1, 64, 128, 128}, {outputs, 64, 3, 3}, caps, tuning).dispatches[0]).tile_rows;
+  };
+  CHECK(rows(128) == 128);
+  CHECK(rows(50) == 64);
+  CHECK(rows(25) == 32);
+  CHECK(rows(192) == 64);  // of 256 channels 64 would be none
+  CHECK(rows(320) == 64);
+  tuning.tile_groups = 128;
+  for (const std::int64_t size : {4, 8, 16, 32, 64}) {
+    CAPTURE(size);
+    const Plan plan = convolve({1, 256, size, size}, {256, 256, 3, 3}, caps, tuning);
+    CHECK(workgroups(plan.dispatches[0]) >= (size == 4 ? 64 : 128));
+  }
+}
+
+TEST_CASE("sums of a convolution are cut by what a picture is, whatever their number") {
+  const DeviceCaps caps = large_gpu();
+  for (const std::uint32_t groups : {0u, 128u, 1000u}) {
+    Tuning tuning = default_tuning(caps);
+    tuning.tile_groups = groups;
+    for (const std::int64_t size : {1, 8, 30, 70}) {
+      for (const ConvSizes& w : {ConvSizes{64, 128, 3, 3}, ConvSizes{300, 513, 1, 1}, ConvSizes{40, 17, 3, 3}}) {
+        std::set<std::uint32_t> lengths;
+        for (const std::int64_t pictures : {1, 2, 9}) {
+          const Plan plan = convolve({pictures, w[1], size, size}, w, caps, tuning);
+          const ops::ConvMatrixPush p = matrix_push(plan.dispatches[0]);
+          lengths.insert(p.part_steps);
+          const std::uint64_t vectors = u64(w[2] * w[3]) * p.channel_vectors;
+          CHECK(std::uint64_t{p.parts} * p.part_steps * 8 >= vectors);
+          CHECK((std::uint64_t{p.parts} - 1) * p.part_steps * 8 < vectors);
+          CHECK(plan.dispatches.size() == (p.parts > 1 ? 2 : 1));
+          CHECK(matrix_constants(plan.dispatches[0]).in_parts == (p.parts > 1 ? 1u : 0u));
+          CHECK(plan.dispatches.back().shader == (p.parts > 1 ? "conv_parts" : "conv_matrix"));
+        }
+        CHECK(lengths.size() == 1);
+      }
+    }
+  }
+}
+
+}  // namespace heed
