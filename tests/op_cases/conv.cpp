@@ -92,6 +92,7 @@ void add_forward(std::vector<OpCase>& cases) {
   add({1, 64, 13, 11}, {33, 64, 3, 3}, {{"strides", Sizes{2, 3}}, {"pads", Sizes{1, 1, 1, 1}}});
   add({1, 40, 19, 17}, {72, 40, 3, 2}, {{"dilations", Sizes{3, 2}}, {"pads", Sizes{3, 1, 2, 2}}});
   add({1, 512, 4, 4}, {64, 512, 1, 1}, {{"activation", "gelu"}});
+  add({1, 20, 13, 14}, {120, 20, 3, 3}, {{"pads", Sizes{1, 1, 1, 1}}});
   add({1, 130, 1, 1}, {48, 130, 1, 1});
   add({1, 256, 3, 3}, {17, 256, 3, 3}, {{"pads", Sizes{1, 1, 1, 1}}});
   add({1, 17, 9, 33}, {16, 17, 5, 5}, {{"pads", Sizes{4, 4, 4, 4}}});  // pixels that nothing of x reaches

@@ -345,10 +345,10 @@ std::vector<Variant> variants_of(const DeviceCaps& caps) {
     }
   }
   for (const std::uint32_t tile : {32u, 64u, 128u}) {
-    // Whole sums in one variant, parts in the others.
+    // Parts of sums in one variant, and in others large tiles of whole ones.
     Tuning& tiles = add(fmt::format("convolutions in tiles of {}", tile)).tuning;
     tiles.conv_tile = tile;
-    tiles.tile_groups = tile == 64 ? 0 : 1000;
+    tiles.tile_groups = tile == 32 ? 1000 : 0;
     tiles.texel = tile == 128 && caps.max_texel_buffer_elements > 0;
   }
   for (const std::uint32_t groups : {1u, 13u, 1000u}) {
