@@ -4,7 +4,8 @@
 // y, which has no residual then: weight2 [M, N], bias2 [M]?, residual2 [.., M]?
 //
 // attributes: activation (default none); by fusion: gate (the weight holds 2N rows, y = act_gate(x A^T) * (x B^T)),
-// norm_eps (x is RMS-normalised first), head_rows (so many rows of the weight are an attention head).
+// norm_eps (x is RMS-normalised first), head_rows (so many rows of the weight are an attention head); by who runs it:
+// most_rows (a row of y is the same bytes whatever their number, up to so many).
 #include "ops/linear.h"
 
 #include <fmt/format.h>
@@ -15,6 +16,7 @@
 #include "constants/linear_pair.h"
 #include "graph/integer.h"
 #include "ops/activation.h"
+#include "ops/linear_dot.h"
 #include "ops/linear_kernels.h"
 #include "ops/linear_tiles.h"
 #include "ops/op.h"
@@ -29,7 +31,7 @@ constexpr std::size_t kNoInput = 99;
 bool gated(const Node& node) { return node.attributes.has("gate"); }
 
 std::vector<TensorType> infer(const InferContext& c) {
-  c.expect_only(8, {"activation", "gate", "norm_eps", "head_rows"});
+  c.expect_only(8, {"activation", "gate", "norm_eps", "head_rows", "most_rows"});
   c.expect_rank(1, 2, "weight");
   const Shape& x = c.input(0).shape;
   const Shape& w = c.input(1).shape;
@@ -209,6 +211,7 @@ void lower(Lowering& l) {
                                    .residual = l.has(3),
                                    .norm_eps = static_cast<float>(l.attributes().real("norm_eps", 0.0))};
   const std::int64_t head_rows = l.attributes().integer("head_rows", 0);
+  const auto most_rows = u32(std::max<std::int64_t>(0, l.attributes().integer("most_rows", 0)));
   for (const MatrixPiece& piece : l.matrix(1, n, gate, head_rows)) {
     const LinearWork work = {.dtype = dtype,
                              .rows = u32(rows),
@@ -218,7 +221,8 @@ void lower(Lowering& l) {
                              .width = u32(n),
                              .gate = gate,
                              .norm = l.has(4),
-                             .head_rows = head_rows};
+                             .head_rows = head_rows,
+                             .most_rows = most_rows};
     const Binding x = l.read(0, view);
     const LinearBindings bindings = {.x = x,
                                      .weight = piece,
@@ -228,6 +232,10 @@ void lower(Lowering& l) {
                                      .y = l.write(),
                                      .chosen = l.read_or(kNoInput, View::I32, x)};
     const std::uint64_t flops = saturating_product({2, u64(rows), u64(columns), u64(gate ? w[0] : piece.row_count)});
+    if (runs_in_dots(l, work)) {
+      emit_linear_dot(l, work, epilogue, bindings, flops, piece.bytes);
+      continue;
+    }
     if (runs_in_tiles(l, work)) {
       emit_linear_tiles(l, work, epilogue, bindings, flops, piece.bytes);
       continue;

@@ -148,6 +148,12 @@ std::vector<Tuning> rows_from_lane_to_lane(const DeviceCaps& caps, const Tuning&
   return {candidate};
 }
 
+std::vector<Tuning> dot_products(const DeviceCaps& caps, const Tuning& best) {
+  // CPU drivers do such products one by one: measured on lavapipe 22.3, they take twice as long as in floats.
+  if (!caps.integer_dot_product || caps.type == DeviceType::Cpu) return {};
+  return each_other(best, &Tuning::dot_groups, {0u, 256u, 1024u, 4096u});
+}
+
 std::vector<Tuning> tiles_of_many_rows(const DeviceCaps& caps, const Tuning& best) {
   // CPU drivers run a workgroup's lanes one after the other from barrier to barrier, with all that they hold in memory:
   // measured on lavapipe 22.3 and 26.1, plain tiles take 8 to 14 times as long, cooperative ones 20 times, and a
@@ -184,6 +190,7 @@ std::vector<TuningStep> linear_tuning() {
           {"rows at a time", large_products, rows_at_a_time},
           {"number of workgroups", large_products, number_of_workgroups},
           {"reads of the same place", large_products, reads_of_the_same},
+          {"dot products", large_products, dot_products},
           {"pairs in one dispatch", chained_products, pairs_in_one_dispatch},
           {"rows of x at a time", products_of_many_rows, rows_of_x},
           {"rows from lane to lane", products_of_many_rows, rows_from_lane_to_lane},

@@ -77,6 +77,7 @@ Tuning default_tuning(const DeviceCaps& caps) {
     // And a product of many rows, or a convolution, without shared memory waits for memory all the time.
     tuning.tile = tuning.conv_tile = 128;
     tuning.tile_groups = kManyGroups / 2;
+    if (caps.integer_dot_product) tuning.dot_groups = 4 * kManyGroups;
   }
   return tuning;
 }

@@ -41,6 +41,9 @@ struct DeviceCaps {
   /// (VK_KHR_cooperative_matrix). Listed only where all that such kernels need besides is there: arithmetic in f16,
   /// Vulkan's memory model, and full subgroups of `subgroup_size`.
   std::vector<std::array<std::uint32_t, 3>> cooperative_sizes = {};
+  /// Dot products of four bytes in a word (VK_KHR_shader_integer_dot_product), where workgroups can be made of full
+  /// subgroups of `subgroup_size` besides.
+  bool integer_dot_product = false;
   /// Shader modules (Dispatch::module_key) that gave wrong results on this device with this driver version. Planning
   /// takes plainer ones in their place.
   std::set<std::string> broken_modules;
@@ -86,6 +89,9 @@ struct Tuning {
   /// smaller, and long sums cut.
   std::uint32_t tile_groups = 0;
   bool cooperative = false;  // such tiles are multiplied by subgroups together, where the device can
+  /// Products of a few rows with quantised weights: about so many workgroups share one, in integers, where the device
+  /// can; 0: in floats, by the kernels above.
+  std::uint32_t dot_groups = 0;
   /// Attention of a single row with a cache: the keys of its heads are shared by about so many workgroups in all; 0: a
   /// workgroup has a head.
   std::uint32_t attention_groups = 0;

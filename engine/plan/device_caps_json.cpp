@@ -41,6 +41,7 @@ void each_field(Caps& caps, Visit&& visit) {
   visit("subgroup_shuffle", caps.subgroup_shuffle);
   visit("max_loop_iterations", caps.max_loop_iterations);
   visit("cooperative_sizes", caps.cooperative_sizes);
+  visit("integer_dot_product", caps.integer_dot_product);
 }
 
 [[noreturn]] void refuse(std::string_view key, std::string_view what) {

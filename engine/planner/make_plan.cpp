@@ -45,7 +45,10 @@ std::vector<Target> targets(const DeviceCaps& caps, const Tuning& tuning) {
       [](Target& t) { t.caps.subgroup_arithmetic = t.caps.subgroup_shuffle = false; },
       [](Target& t) { t.tuning.sample_groups = t.tuning.one_pass_convs = 0; },
       [](Target& t) { t.tuning.query_tile = 0; },
-      [](Target& t) { t.tuning.cooperative = false; },
+      [](Target& t) {
+        t.tuning.cooperative = false;
+        t.tuning.dot_groups = 0;
+      },
       [](Target& t) { t.tuning.tile = t.tuning.conv_tile = 0; },
       // Kernels that bind more than every device allows have plainer ones beside them.
       [](Target& t) {

@@ -176,4 +176,21 @@ Rounding rounding_of(const Node& node, const std::vector<Shape>& inputs, const s
   return rounding;
 }
 
+void nudge_bytes(std::vector<double>& data, std::size_t block, const std::vector<double>& factors, Nudges& nudges) {
+  constexpr double kSteps = 32639.0;
+  const auto factor = [&](std::size_t i) { return factors.empty() ? 1.0 : factors[i % factors.size()]; };
+  for (std::size_t begin = 0; begin < data.size(); begin += block) {
+    const std::size_t end = std::min(data.size(), begin + block);
+    double most = 0.0;
+    for (std::size_t i = begin; i < end; ++i) {
+      const double read = std::abs(data[i] * factor(i));
+      if (std::isfinite(read)) most = std::max(most, read);
+    }
+    for (std::size_t i = begin; i < end; ++i) {
+      const double off = nudges.next() * 0.5 * most / kSteps;
+      if (std::isfinite(data[i]) && factor(i) != 0.0) data[i] += off / factor(i);
+    }
+  }
+}
+
 }  // namespace heed

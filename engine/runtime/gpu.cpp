@@ -25,15 +25,19 @@ constexpr std::size_t kMostAhead = 16;                       // submissions
 constexpr double kMostSecondsAhead = 1.6;  // as planned, which no GPU reaches: a stop is heard soon enough
 constexpr std::uint64_t kStagingBytes = std::uint64_t{16} << 20;
 
-/// What kernels of cooperative matrices need, where the device has all of it; else nothing beyond Vulkan 1.1.
+/// What kernels of cooperative matrices and of dot products need, where the device has all of it; else nothing beyond
+/// Vulkan 1.1.
 vk::Features wanted_features(const vk::PhysicalDevice& physical) {
   const vk::Features& has = physical.features;
   const vk::SubgroupSizes sizes = physical.subgroup_sizes;
-  const bool cooperative = has.cooperative_matrix && has.vulkan_memory_model && has.shader_float16 &&
-                           has.subgroup_size_control && physical.subgroup_size >= sizes.min &&
-                           physical.subgroup_size <= sizes.max && !physical.cooperative_sizes.empty();
+  const bool full_subgroups =
+      has.subgroup_size_control && physical.subgroup_size >= sizes.min && physical.subgroup_size <= sizes.max;
+  const bool cooperative = full_subgroups && has.cooperative_matrix && has.vulkan_memory_model && has.shader_float16 &&
+                           !physical.cooperative_sizes.empty();
+  const bool dots = full_subgroups && has.integer_dot_product;
   return {.shader_float16 = cooperative,
-          .subgroup_size_control = cooperative,
+          .integer_dot_product = dots,
+          .subgroup_size_control = cooperative || dots,
           .vulkan_memory_model = cooperative,
           .cooperative_matrix = cooperative};
 }
@@ -86,6 +90,7 @@ DeviceCaps reported_caps(const vk::PhysicalDevice& physical) {
   caps.subgroup_shuffle =
       physical.has_subgroup_operations(VK_SUBGROUP_FEATURE_BASIC_BIT | VK_SUBGROUP_FEATURE_SHUFFLE_BIT);
   if (wanted_features(physical).cooperative_matrix) caps.cooperative_sizes = physical.cooperative_sizes;
+  caps.integer_dot_product = wanted_features(physical).integer_dot_product;
   return caps;
 }
 

@@ -18,7 +18,7 @@
 namespace heed {
 namespace {
 
-constexpr std::uint32_t kVersion = 15;  // of the kernels that were measured
+constexpr std::uint32_t kVersion = 16;  // of the kernels that were measured
 constexpr int kRounds = 6;
 constexpr int kRuns = 2;          // of a round, by the host's clock
 constexpr int kClockRepeats = 3;  // of which the median counts
@@ -48,6 +48,7 @@ constexpr Field kFields[] = {
     {&Tuning::tile, 0, 128},
     {&Tuning::tile_groups, 0, kMostSharedGroups},
     {&Tuning::cooperative},
+    {&Tuning::dot_groups, 0, kMostSharedGroups},
     {&Tuning::attention_groups, 0, kMostSharedGroups},
     {&Tuning::query_tile, 0, kMostSharedGroups},
     {&Tuning::sample_groups, 0, kMostSharedGroups},

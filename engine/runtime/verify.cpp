@@ -10,6 +10,7 @@
 #include <limits>
 
 #include "graph/convert_dtype.h"
+#include "graph/quantised.h"
 #include "heed/error.h"
 #include "ops/op.h"
 #include "planner/infer.h"
@@ -67,10 +68,11 @@ double error_of(double expected, std::uint32_t word, DType dtype, double bound) 
 class Strays {
  public:
   /// `context` as the node left it; `updated`: which inputs are states that the node changes, and `before` those states
-  /// as it found them. Looks at outputs and at these.
+  /// as it found them; `byte_block`: columns of input 0 that become bytes together (nudge_bytes), 0: none do. Looks at
+  /// outputs and at these.
   Strays(const ops::ReferenceContext& context, const std::vector<bool>& updated,
-         const std::vector<const std::vector<double>*>& before)
-      : before_(before) {
+         const std::vector<const std::vector<double>*>& before, std::size_t byte_block)
+      : before_(before), byte_block_(byte_block) {
     std::vector<Shape> inputs;
     std::vector<Shape> outputs;
     for (const HostTensor* tensor : context.inputs) inputs.push_back(tensor == nullptr ? Shape{} : tensor->type.shape);
@@ -117,6 +119,10 @@ class Strays {
       if (i < rounding_.operands && !mask && !kept && is_floating(inputs[i].type.dtype)) {
         nudge(inputs[i].data, {.exact = false, .result = rounding_.operand}, nudges);
       }
+      if (i == 0 && byte_block_ > 0) {
+        const bool normed = context.inputs.size() > 4 && context.inputs[4] != nullptr;
+        nudge_bytes(inputs[0].data, byte_block_, normed ? context.inputs[4]->data : std::vector<double>(), nudges);
+      }
     }
     for (std::size_t i = 0; i < outputs.size(); ++i) {
       nudged.outputs.push_back(context.outputs[i] == nullptr ? nullptr : &outputs[i]);
@@ -158,6 +164,7 @@ class Strays {
   }
 
   const std::vector<const std::vector<double>*>& before_;
+  std::size_t byte_block_;
   Rounding rounding_;
   double scale_ = 1.0;  // of Rounding::absolute
   std::vector<std::vector<double>> outputs_;
@@ -247,6 +254,15 @@ class Verification {
     std::vector<double> bounds;
   };
 
+  /// Columns of x that the node at hand makes bytes of together; 0 where it does not.
+  std::size_t byte_block(const Node& node) const {
+    const auto begin = traced_.plan.dispatches.begin();
+    const bool bytes = std::any_of(begin + static_cast<std::ptrdiff_t>(traced_.first_dispatch[node_]),
+                                   begin + static_cast<std::ptrdiff_t>(traced_.first_dispatch[node_ + 1]),
+                                   [](const Dispatch& d) { return d.shader == "linear_dot"; });
+    return bytes ? quantised_type(types_[static_cast<std::size_t>(node.inputs[1])].dtype)->group : 0;
+  }
+
   NodeCheck describe(const Node& node, ValueId value) const {
     NodeCheck check;
     check.node = node.name;
@@ -288,7 +304,7 @@ class Verification {
         const auto held = updated[i] ? held_.find(traced_.graph.value(node.inputs[i]).name) : held_.end();
         before.push_back(held == held_.end() ? nullptr : &held->second);
       }
-      const Strays strays(context, updated, before);
+      const Strays strays(context, updated, before, byte_block(node));
       for (const std::size_t i : made) check_output(node, i, *context.outputs[i], strays.output(i));
       for (std::size_t i = 0; i < node.inputs.size(); ++i) {
         if (!updated[i] || !session_.has(traced_.graph.value(node.inputs[i]).name)) continue;

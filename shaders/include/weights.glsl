@@ -13,7 +13,8 @@
 // With SCALES_APART defined before, scales do not come with their units but by load_scales(row, unit), if QUANTISED is
 // defined: those of SCALED_UNITS units from `unit` on; scale_unit(u, scales, unit) gives them to a unit. With
 // SECOND_WEIGHT defined as a binding before, that one and the next hold another matrix of the same type, in bands of BAND_2
-// rows.
+// rows. With UNIT_BYTES defined before, of quantised types:
+//   uvec4 unit_bytes(u, part)         16 quants of a unit as signed bytes, of UNIT_PARTS parts; see at the end
 #ifndef HEED_WEIGHTS_GLSL
 #define HEED_WEIGHTS_GLSL
 
@@ -363,6 +364,77 @@ vec4 unit_vector(Unit u, uint j) {
 }
 vec2 unit_scales(Unit u) { return u.scale; }
 vec2 unit_minima(Unit u) { return u.minimum; }
+#endif
+
+// Bytes. Element i of part p of a unit is (byte - QUANT_ZERO) * u.scale - u.minimum; where scales differ between the parts,
+// GROUPS_OF_16 is defined, and of both, as of what is subtracted where there are MINIMA, component p counts.
+#ifdef UNIT_BYTES
+const uint UNIT_PARTS = UNIT_VECTORS / 4;
+#if defined(WEIGHT_q2_k) || defined(WEIGHT_q3_k) || defined(WEIGHT_q6_k)
+#define GROUPS_OF_16
+#endif
+#if defined(PAIR_SCALES) || defined(SIX_BIT_SCALES) || defined(WEIGHT_q2_k)
+#define MINIMA
+#endif
+#if defined(WEIGHT_q4_0)
+const int QUANT_ZERO = 8;
+#elif defined(WEIGHT_q5_0)
+const int QUANT_ZERO = 16;
+#elif defined(WEIGHT_q6_k)
+const int QUANT_ZERO = 32;
+#elif defined(WEIGHT_q3_k)
+const int QUANT_ZERO = 4;
+#else
+const int QUANT_ZERO = 0;
+#endif
+
+// Four bits, or four pairs of them, from bit 0 on, a byte each.
+uint bits_apart(uint bits) { return (bits | bits << 7 | bits << 14 | bits << 21) & 0x01010101u; }
+uint pairs_apart(uint bits) { return (bits | bits << 6 | bits << 12 | bits << 18) & 0x03030303u; }
+
+uvec4 bytes_of_four(uvec4 word, uint part) { return word >> (part * 4) & 0x0f0f0f0fu; }
+uvec4 bytes_of_one(uint bits, uint part) {
+  const uint own = bits >> (part * 16);
+  return uvec4(bits_apart(own & 15u), bits_apart(own >> 4 & 15u), bits_apart(own >> 8 & 15u), bits_apart(own >> 12 & 15u));
+}
+uvec4 bytes_of_two(uvec2 bits, uint part) {
+  const uint own = part == 0 ? bits.x : bits.y;
+  return uvec4(pairs_apart(own & 255u), pairs_apart(own >> 8 & 255u), pairs_apart(own >> 16 & 255u), pairs_apart(own >> 24));
+}
+
+#if defined(WEIGHT_q8_0)
+uvec4 unit_bytes(Unit u, uint part) { return u.word; }
+#elif defined(WEIGHT_q4_0)
+uvec4 unit_bytes(Unit u, uint part) { return bytes_of_four(u.word, part); }
+#elif defined(WEIGHT_q4_1) || defined(WEIGHT_q4_k)
+uvec4 unit_bytes(Unit u, uint part) { return bytes_of_four(u.low, part); }
+#elif defined(WEIGHT_q5_0) || defined(WEIGHT_q5_1) || defined(WEIGHT_q5_k)
+uvec4 unit_bytes(Unit u, uint part) { return bytes_of_four(u.low, part) | bytes_of_one(u.high.x, part) << 4; }
+#elif defined(WEIGHT_q6_k)
+uvec4 unit_bytes(Unit u, uint part) { return bytes_of_four(u.low, part) | bytes_of_two(u.high, part) << 4; }
+#elif defined(WEIGHT_q3_k)
+uvec4 unit_bytes(Unit u, uint part) { return bytes_of_two(u.low.xy, part) | bytes_of_one(u.high.x, part) << 2; }
+#elif defined(WEIGHT_q2_k)
+uvec4 unit_bytes(Unit u, uint part) { return bytes_of_two(u.low.xy, part); }
+#elif defined(WEIGHT_iq4_nl)
+// Looks up four bytes at a time: each bit of the quants halves what is left of the codebook (see numbers()).
+uvec4 unit_bytes(Unit u, uint part) {
+  const uvec4 q = bytes_of_four(u.low, part);
+  const uvec4 odd = (q & 0x01010101u) * 255u;
+  const uvec4 second = (q >> 1 & 0x01010101u) * 255u;
+  const uvec4 third = (q >> 2 & 0x01010101u) * 255u;
+  const uvec4 fourth = (q >> 3 & 0x01010101u) * 255u;
+#define HEED_CODES(even_code, odd_code) (even_code * 0x01010101u ^ odd & ((even_code ^ odd_code) * 0x01010101u))
+#define HEED_CHOOSE(mask, a, b) (a ^ mask & (a ^ b))
+  const uvec4 to_3 = HEED_CHOOSE(second, HEED_CODES(0x81u, 0x98u), HEED_CODES(0xadu, 0xbfu));
+  const uvec4 to_7 = HEED_CHOOSE(second, HEED_CODES(0xcfu, 0xddu), HEED_CODES(0xeau, 0xf6u));
+  const uvec4 to_11 = HEED_CHOOSE(second, HEED_CODES(0x01u, 0x0du), HEED_CODES(0x19u, 0x26u));
+  const uvec4 to_15 = HEED_CHOOSE(second, HEED_CODES(0x35u, 0x45u), HEED_CODES(0x59u, 0x71u));
+  const uvec4 low_half = HEED_CHOOSE(third, to_3, to_7);
+  const uvec4 high_half = HEED_CHOOSE(third, to_11, to_15);
+  return HEED_CHOOSE(fourth, low_half, high_half);
+}
+#endif
 #endif
 
 #endif

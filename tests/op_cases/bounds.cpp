@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <limits>
 
+#include "graph/quantised.h"
 #include "planner/infer.h"
 #include "reference/evaluate.h"
 #include "reference/rounding.h"
@@ -35,12 +36,29 @@ bool has_f16_cache(const Graph& graph) {
       graph.values, [](const Value& value) { return value.kind == ValueKind::State && value.dtype == DType::F16; });
 }
 
+/// Columns of each value that become bytes together, in the rows of products with quantised weights; 0: none do.
+std::vector<std::size_t> blocks_of_bytes(const Graph& graph) {
+  std::vector<std::size_t> blocks(graph.values.size(), 0);
+  for (const Node& node : graph.nodes) {
+    const QuantisedType* type = node.op == "linear" ? quantised_type(graph.value(node.inputs[1]).dtype) : nullptr;
+    std::size_t& block = blocks[static_cast<std::size_t>(node.inputs[0])];
+    if (type != nullptr) block = std::max<std::size_t>(block, type->group);
+  }
+  return blocks;
+}
+
 double elements(const Shape& shape) { return static_cast<double>(element_count(shape)); }
 
 }  // namespace
 
-Bounds bounds_of(const OpCase& op_case, const CaseData& data) {
+bool makes_bytes(const Plan& plan) {
+  return std::ranges::any_of(plan.dispatches, [](const Dispatch& d) { return d.shader == "linear_dot"; });
+}
+
+Bounds bounds_of(const OpCase& op_case, const CaseData& data, bool bytes) {
   const Graph& graph = op_case.graph;
+  const std::vector<std::size_t> blocks =
+      bytes ? blocks_of_bytes(graph) : std::vector<std::size_t>(graph.values.size(), 0);
   const std::vector<TensorType> types = infer_all(graph, op_case.dims);
   const auto shape_of = [&](ValueId id) {
     return id == kNoValue ? Shape{} : types[static_cast<std::size_t>(id)].shape;
@@ -113,6 +131,8 @@ Bounds bounds_of(const OpCase& op_case, const CaseData& data) {
     for (auto& [name, tensor] : tensors) {
       const double units = operand[static_cast<std::size_t>(graph.find(name))];
       if (units > 0.0 && is_floating(tensor.type.dtype)) nudge(tensor.data, {.result = wider * units}, nudges);
+      const std::size_t block = blocks[static_cast<std::size_t>(graph.find(name))];
+      if (block > 0) nudge_bytes(tensor.data, block, {}, nudges);
     }
     const WeightLookup lookup = [&](const std::string& name, std::size_t) {
       std::vector<double> weight = data.decoded_weights.at(name);
@@ -139,6 +159,8 @@ Bounds bounds_of(const OpCase& op_case, const CaseData& data) {
                                    : 1.0;
           nudge(outputs[i]->data, of_output, nudges, scale);
         }
+        const std::size_t block = blocks[static_cast<std::size_t>(node.outputs[i])];
+        if (block > 0) nudge_bytes(outputs[i]->data, block, {}, nudges);
       }
     };
     const std::map<std::string, HostTensor> outputs = evaluate(graph, op_case.dims, lookup, tensors, observer);

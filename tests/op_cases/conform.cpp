@@ -160,7 +160,7 @@ std::vector<ConformRow> conform(Gpu& gpu, const ConformOptions& options) {
       options.progress({op, op_case.name, static_cast<int>(i), static_cast<int>(selected.size())});
     }
     std::optional<CaseData> data;
-    Bounds bounds;
+    std::map<bool, Bounds> bounds;  // of plans that make bytes, and others
     std::map<std::string, Ran> signatures;
     for (const Variant& variant : variants) {
       const std::string id = case_id(op, op_case.name, variant.name);
@@ -193,10 +193,9 @@ std::vector<ConformRow> conform(Gpu& gpu, const ConformOptions& options) {
           gpu.compile(plan);
           result.passed = true;
         } else {
-          if (!data) {
-            data = make_case_data(op_case);
-            bounds = bounds_of(op_case, *data);
-          }
+          if (!data) data = make_case_data(op_case);
+          const bool bytes = makes_bytes(plan);
+          if (!bounds.contains(bytes)) bounds[bytes] = bounds_of(op_case, *data, bytes);
           Repeats repeats{options.repeats, options.repeats, 0.0};
           if (fresh || !options.id.empty()) {
             for (const std::string& module : kernels.modules) {
@@ -206,7 +205,7 @@ std::vector<ConformRow> conform(Gpu& gpu, const ConformOptions& options) {
             }
             if (repeated) repeats = {options.repeats, options.racy_repeats, options.racy_seconds};
           }
-          result = run_case(gpu, *data, bounds, std::move(plan), repeats);
+          result = run_case(gpu, *data, bounds.at(bytes), std::move(plan), repeats);
         }
       } catch (const DeviceLost& lost) {
         // Nothing else can be run, but this is what somebody must know.

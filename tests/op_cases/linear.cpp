@@ -28,6 +28,7 @@ struct Linear {
   bool bias = false;
   bool residual = false;
   std::string activation = "none";
+  std::int64_t most_rows = 0;  // that a row must agree with
 };
 
 OpCase linear(Linear c) {
@@ -37,9 +38,12 @@ OpCase linear(Linear c) {
   const ValueId w = b.weight("w", c.dtype, {c.n, c.columns});
   const ValueId bias = c.bias ? b.weight("bias", DType::F32, {c.n}) : kNoValue;
   const ValueId residual = c.residual ? b.input("residual", DType::F32, {c.rows, c.n}) : kNoValue;
-  b.output(b.add("linear", "linear", {x, w, bias, residual}, {{"activation", c.activation}}), "y");
-  return {fmt::format("{} {}x{} -> {}{}{}{}", dtype_name(c.dtype), c.rows, c.columns, c.n, c.bias ? ", bias" : "",
-                      c.activation == "none" ? "" : ", " + c.activation, c.residual ? ", residual" : ""),
+  Attributes attributes{{"activation", c.activation}};
+  if (c.most_rows > 0) attributes.set("most_rows", c.most_rows);
+  b.output(b.add("linear", "linear", {x, w, bias, residual}, attributes), "y");
+  return {fmt::format("{} {}x{} -> {}{}{}{}{}", dtype_name(c.dtype), c.rows, c.columns, c.n, c.bias ? ", bias" : "",
+                      c.activation == "none" ? "" : ", " + c.activation, c.residual ? ", residual" : "",
+                      c.most_rows == 0 ? "" : fmt::format(", at most {} rows", c.most_rows)),
           std::move(b).finish(),
           {},
           {}};
@@ -258,6 +262,38 @@ std::vector<OpCase> cases_linear() {
       for (std::int64_t i = 0; i < 9 * columns; ++i) {
         c.values["w"].push_back(static_cast<double>(i * 37 % 101 - 50) * 0x1p-18);  // to 2e-4
       }
+      cases.push_back(std::move(c));
+    }
+  }
+  for (const DType dtype : matrix_types()) {
+    if (quantised_type(dtype) == nullptr) continue;
+    // Steps of a few texts, whose rows must agree with fewer and with eight.
+    for (const std::int64_t rows : {1, 2, 3, 5, 8}) {
+      Linear c = {.dtype = dtype, .rows = rows, .columns = 320, .n = 37, .bias = true, .most_rows = 8};
+      if (rows != 2) c.activation = "gelu";
+      c.residual = rows == 3 || rows == 8;
+      cases.push_back(linear(c));
+    }
+    cases.push_back(linear({.dtype = dtype, .rows = 2, .columns = 64, .n = 301, .most_rows = 9}));
+    // Rows of zeros, of the largest and the smallest floats, of one number among far smaller ones, and of numbers that
+    // are none: beside them the others are what they are alone.
+    for (const std::int64_t rows : {1, 3, 8}) {
+      OpCase c = linear({.dtype = dtype, .rows = rows, .columns = 256, .n = 9, .bias = rows == 8, .most_rows = 8});
+      c.name += ", special values";
+      std::vector<double>& x = c.values["x"];
+      for (std::int64_t i = 0; i < rows * 256; ++i) x.push_back(static_cast<double>(i * 7 % 19) / 9.0 - 1.0);
+      const auto set = [&](std::int64_t row, const auto& value) {
+        for (std::int64_t i = 0; row < rows && i < 256; ++i) {
+          x[static_cast<std::size_t>(row * 256 + i)] = value(i, x[static_cast<std::size_t>(row * 256 + i)]);
+        }
+      };
+      set(0, [](std::int64_t i, double v) { return i == 77 ? 1e6 : v; });
+      set(1, [](std::int64_t i, double v) { return i < 100 ? (i % 2 == 0 ? 0.0 : -0.0) : v; });
+      set(2, [](std::int64_t, double v) { return v * 1e34; });
+      set(3, [](std::int64_t i, double v) { return i == 200 ? kNotANumber : v; });
+      set(4, [](std::int64_t i, double v) { return i >= 32 && i < 64 ? (i % 2 == 0 ? kInfinity : -kInfinity) : v; });
+      set(5, [](std::int64_t i, double v) { return v * (i < 128 ? 1e-30 : 1e-20); });
+      set(6, [](std::int64_t i, double) { return i % 2 == 0 ? kLeastDenormal : -kLargestDenormal; });
       cases.push_back(std::move(c));
     }
   }

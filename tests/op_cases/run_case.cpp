@@ -327,6 +327,25 @@ std::vector<Variant> variants_of(const DeviceCaps& caps) {
       }
     }
   }
+  if (caps.integer_dot_product) {
+    // Many rows of weights a workgroup, few, and one that goes round.
+    for (const std::uint32_t groups : {1u, 40u, 4096u}) {
+      add(fmt::format("dot products by {} workgroups", groups)).tuning.dot_groups = groups;
+    }
+    if (caps.max_texel_buffer_elements > 0) {
+      Tuning& dots = add("dot products, texel").tuning;
+      dots.dot_groups = 7;
+      dots.texel = true;
+      Tuning& bands = add("dot products, rows a lane").tuning;  // whose weights lie in bands
+      bands.dot_groups = 7;
+      bands.lane_rows = bands.texel = true;
+    }
+    Variant& least = add("dot products, least limits");  // as Vulkan promises them
+    least.caps.max_workgroup_invocations = std::min(caps.max_workgroup_invocations, 128u);
+    least.caps.max_shared_memory = 1024;  // too little for most rows of x
+    least.tuning.lanes = least.tuning.row_lanes = std::min(plain.lanes, 128u);
+    least.tuning.dot_groups = 64;
+  }
   add("3 workgroups").tuning.max_groups = 3;
   for (const std::uint32_t convs : {1u, 2u}) {
     add(fmt::format("convolutions in one dispatch {}", convs)).tuning.one_pass_convs = convs;
@@ -560,7 +579,9 @@ CaseResult run_case(Gpu& gpu, const CaseData& data, const Bounds& bounds, Plan p
 
 CaseResult run_case(Gpu& gpu, const OpCase& op_case, const Variant& variant, int repeats) {
   const CaseData data = make_case_data(op_case);
-  return run_case(gpu, data, bounds_of(op_case, data), plan_case(op_case, variant), {repeats, repeats, 0.0});
+  Plan plan = plan_case(op_case, variant);
+  const Bounds bounds = bounds_of(op_case, data, makes_bytes(plan));
+  return run_case(gpu, data, bounds, std::move(plan), {repeats, repeats, 0.0});
 }
 
 }  // namespace heed::op_cases

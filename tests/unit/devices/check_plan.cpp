@@ -45,6 +45,9 @@ bool offers(const DeviceCaps& caps, std::uint32_t capability) {
     case 5345:  // VulkanMemoryModel
     case 6022:  // CooperativeMatrixKHR
       return !caps.cooperative_sizes.empty();
+    case 6018:  // DotProductInput4x8BitPacked
+    case 6019:  // DotProduct
+      return caps.integer_dot_product;
     default:
       return false;
   }

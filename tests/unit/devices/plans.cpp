@@ -230,6 +230,7 @@ std::vector<Tuning> tunings(const DeviceCaps& caps, bool few) {
   with(plain, &Tuning::conv_sums, 128u);
   with(plain, &Tuning::conv_tile, plain.conv_tile == 0 ? 128u : 0u);
   with(plain, &Tuning::conv_tile, 64u);
+  for (const std::uint32_t groups : {0u, 256u, 4096u}) with(plain, &Tuning::dot_groups, groups);
   with(lanes, &Tuning::texel, false);
   with(lanes, &Tuning::rows, 4u);
   with(lanes, &Tuning::rows, 16u);
@@ -333,6 +334,7 @@ TEST_CASE("a token of a 7B model on a large GPU: dispatches, barriers, bytes, an
   constexpr std::uint64_t kCores = 132;
   constexpr std::int64_t kKeys = 4096;
   DeviceCaps caps = testing::h100();
+  caps.integer_dot_product = true;
   Tuning tuning = default_tuning(caps);
   tuning.attention_groups = tuning.sample_groups = 640;
 
@@ -342,7 +344,16 @@ TEST_CASE("a token of a 7B model on a large GPU: dispatches, barriers, bytes, an
   for (const DType type : types) {
     CAPTURE(dtype_name(type));
     const Graph decode = with_cache_type(llama(4096, 32, 32, 32, 11008, 32000, kKeys, type), CacheType::Auto, caps);
+    tuning.dot_groups = 0;
+    const Plan in_floats = make_plan(with_sampling(decode, kKeys, true), dims, caps, tuning);
+    tuning.dot_groups = default_tuning(caps).dot_groups;
     const Plan plan = make_plan(with_sampling(decode, kKeys, true), dims, caps, tuning);
+    CHECK(misfits(plan, caps).empty());
+    // In integers there is neither a dispatch nor a byte more: rows of x become bytes where they are multiplied.
+    CHECK(std::ranges::count(plan.dispatches, "linear_dot", &Dispatch::shader) ==
+          (type == DType::F16 ? 0 : 4 * 32 + 1));
+    CHECK(plan.dispatches.size() == in_floats.dispatches.size());
+    CHECK(plan.bytes() == in_floats.bytes());
     // Every layer is a chain: q, k and v; attention; what is made of it; gate and up; down.
     CHECK(plan.dispatches.size() <= 165);
     CHECK(std::ranges::count_if(plan.dispatches, &Dispatch::barrier_before) <= 162);

@@ -50,6 +50,7 @@ TEST_CASE("lanes with rows of their own have other choices than lanes that share
                                                 {"rows at a time", 2},
                                                 {"number of workgroups", 0},
                                                 {"reads of the same place", 1},
+                                                {"dot products", 0},
                                                 {"pairs in one dispatch", 1},
                                                 {"rows of x at a time", 1},
                                                 {"rows from lane to lane", 1},
@@ -87,6 +88,7 @@ TEST_CASE("lanes with rows of their own have other choices than lanes that share
                                                                               {"rows at a time", 2},
                                                                               {"number of workgroups", 3},
                                                                               {"reads of the same place", 0},
+                                                                              {"dot products", 0},
                                                                               {"pairs in one dispatch", 1},
                                                                               {"rows of x at a time", 0},
                                                                               {"rows from lane to lane", 0},
@@ -139,6 +141,20 @@ TEST_CASE("cooperative tiles are tried where a GPU lists sizes, and no tiles on 
   cpu.cooperative_sizes = {{8, 8, 8}};
   CHECK(counts(cpu, true, best)["cooperative tiles"] == 0);
   CHECK(best.tile == 0);
+}
+
+TEST_CASE("dot products are tried where a GPU has them") {
+  Tuning best;
+  DeviceCaps caps = gpu();
+  caps.integer_dot_product = true;
+  CHECK(default_tuning(caps).dot_groups == 1024);
+  CHECK(default_tuning(gpu()).dot_groups == 0);
+  CHECK(counts(caps, true, best)["dot products"] == 3);
+  CHECK(best.dot_groups == 4096);
+  DeviceCaps cpu = cpu_driver();
+  cpu.integer_dot_product = true;
+  CHECK(counts(cpu, true, best)["dot products"] == 0);
+  CHECK(best.dot_groups == 0);
 }
 
 TEST_CASE("the work of every step can be planned") {

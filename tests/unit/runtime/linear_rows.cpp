@@ -1,5 +1,5 @@
-// Products of many rows on a device: what a row gives is the same bits whatever the number of others, however tall the
-// tiles are that it shares with them.
+// Products of several rows on a device: what a row gives is the same bits whatever the number of others, however tall
+// the tiles are that it shares with them.
 #include <doctest/doctest.h>
 
 #include <bit>
@@ -7,6 +7,7 @@
 #include <random>
 
 #include "graph/convert_dtype.h"
+#include "graph/quantised.h"
 #include "plan/default_tuning.h"
 #include "planner/make_plan.h"
 #include "runtime/gpu.h"
@@ -27,10 +28,14 @@ std::vector<float> random_floats(std::size_t count, unsigned seed) {
   return floats;
 }
 
-std::vector<std::uint32_t> product(Gpu& gpu, DType dtype, std::int64_t rows, const Tuning& tuning, const char* shader) {
+/// `most_rows`: that must agree, where this is said.
+std::vector<std::uint32_t> product(Gpu& gpu, DType dtype, std::int64_t rows, const Tuning& tuning, const char* shader,
+                                   std::int64_t most_rows = 0) {
   GraphBuilder b("product");
   const ValueId x = b.input("x", DType::F32, {rows, kColumns});
-  b.output(b.add("linear", "product", {x, b.weight("w", dtype, {kOutputs, kColumns})}), "y");
+  Attributes attributes;
+  if (most_rows > 0) attributes.set("most_rows", most_rows);
+  b.output(b.add("linear", "product", {x, b.weight("w", dtype, {kOutputs, kColumns})}, attributes), "y");
   const Graph graph = std::move(b).finish();
   std::vector<std::byte> bytes(byte_size(dtype, {kOutputs, kColumns}));
   encode_from_f32(dtype, random_floats(static_cast<std::size_t>(kOutputs * kColumns), 1), bytes);
@@ -84,6 +89,31 @@ TEST_CASE("a row of a product in tiles is the same bits alone and among others")
       CAPTURE(rows);
       const std::vector<std::uint32_t> some = product(gpu, kind.dtype, rows, kind.tuning, kind.shader);
       CHECK(std::equal(some.begin(), some.end(), all.begin()));
+    }
+  }
+}
+
+TEST_CASE("a row of a dot product is the same bits alone and among up to seven others") {
+  const std::optional<Device> device = test_device();
+  if (!device) return;
+  Gpu& gpu = device->gpu();
+  if (!gpu.caps().integer_dot_product) {
+    MESSAGE("SKIPPED: the device has no dot products of bytes");
+    return;
+  }
+  for (const QuantisedType& type : quantised_types()) {
+    CAPTURE(type.name);
+    std::vector<std::uint32_t> all;
+    for (const std::uint32_t groups : {1u, 1000u}) {
+      CAPTURE(groups);
+      Tuning tuning = default_tuning(gpu.caps());
+      tuning.dot_groups = groups;
+      for (const std::int64_t rows : {8, 7, 4, 3, 2, 1}) {
+        CAPTURE(rows);
+        const std::vector<std::uint32_t> some = product(gpu, type.dtype, rows, tuning, "linear_dot", 8);
+        if (all.empty()) all = some;
+        CHECK(std::equal(some.begin(), some.end(), all.begin()));
+      }
     }
   }
 }

@@ -32,6 +32,7 @@ Tuning some_tuning() {
   tuning.flops_pace = 1000;
   tuning.bytes_pace = 60;
   tuning.conv_tile = 64;
+  tuning.dot_groups = 1024;
   return tuning;
 }
 
