@@ -219,7 +219,7 @@ std::vector<Variant> variants_of(const DeviceCaps& caps) {
   plain.row_lanes = plain.lanes;
   plain.max_groups = caps.max_workgroup_count[0];
   std::vector<Variant> variants = {{"storage", caps, plain}};
-  variants.reserve(128);  // references to them stay
+  variants.reserve(256);  // references to them stay
   const auto add = [&](std::string name) -> Variant& {
     variants.push_back({std::move(name), caps, plain});
     return variants.back();
