@@ -114,9 +114,9 @@ f16vec4 matrix_vector(Unit u, uint j) {
 }
 #elif defined(WEIGHT_bf16)
 // The exponent, as in bits of a float, of the largest of the step's weights of a row, which four lanes side by side hold.
-// Those of infinities and NaN, which stay what they are, do not count; and where all are smaller than 2^-71 they need not
-// be as large as they could.
-const uint LEAST_EXPONENT = 56;
+// Those of infinities and NaN, which stay what they are, do not count; and where all are smaller than 2^-79 they are not
+// made as large as they could: those below 2^-110 lose bits.
+const uint LEAST_EXPONENT = 48;
 uint largest_exponent(Unit u) {
   uint largest = LEAST_EXPONENT;
   [[unroll]] for (uint i = 0; i < 4; ++i) {
@@ -127,8 +127,9 @@ uint largest_exponent(Unit u) {
   return max(largest, subgroupShuffleXor(largest, 2));
 }
 float power_of_two(uint exponent) { return uintBitsToFloat(exponent << 23); }
-// Sums are smaller by this, so that none of them overflows whose multiple by the scale of x does not.
-const uint SMALLER = 40;
+// Sums are smaller by this power of two, so that none of them overflows whose multiple by the scale of x does not. With the
+// least exponent, their scale is still a normal float.
+const uint SMALLER = 33;
 #else
 f16vec4 matrix_vector(Unit u, uint j) { return f16vec4(unit_quants(u, j)); }
 #endif
@@ -184,6 +185,22 @@ void put(uint step) {
     tile_sums[item(i)] = GROUPS == 1 ? (v.x + v.y) + (v.z + v.w) : v.x + v.y;
     if (GROUPS == 2) tile_sums[TILE_ROWS + item(i)] = v.z + v.w;
   }
+#endif
+}
+
+// A sum of y: times the scale of its row of x.
+float scaled_back(float sum, float scale) {
+#ifdef WEIGHT_bf16
+  // One factor after the other, in the order in which nothing between overflows or vanishes; compilers would begin with
+  // the constant.
+  const float larger = power_of_two(127 + SMALLER);
+  precise float of_large = sum * scale;
+  of_large = of_large * larger;
+  precise float of_small = sum * larger;
+  of_small = of_small * scale;
+  return abs(sum) < 1.0 ? of_small : of_large;
+#else
+  return sum * scale;
 #endif
 }
 
@@ -302,13 +319,9 @@ void main() {
         const uint t = tile * TILE_ROWS + (down + r) * M + i / N;
         const uint column = column0 + (across + c * SUBGROUPS_ACROSS) * N + i % N;
         if (i >= M * N || t >= rows || column >= count) continue;
-        float scale = load_f32(x_scales, t);
-        float sum = result[own + i] * scale;
-        float partner = GATED == 1 ? partners[j] * scale : 0.0;
-#ifdef WEIGHT_bf16
-        sum *= power_of_two(127 + SMALLER);
-        partner *= power_of_two(127 + SMALLER);
-#endif
+        const float scale = load_f32(x_scales, t);
+        const float sum = scaled_back(result[own + i], scale);
+        const float partner = GATED == 1 ? scaled_back(partners[j], scale) : 0.0;
         if (IN_PARTS == 1) {
           const uint to = (part * rows + t) * count * (1 + GATED) + column;
           y[to] = sum;

@@ -240,7 +240,7 @@ std::vector<OpCase> cases_linear() {
     c.name += ", weights of all magnitudes";
     for (int n = 0; n < 9; ++n) {
       for (int i = 0; i < 72; ++i) {
-        const int exponent = n < 3 ? i * 29 % 60 - 30 : n < 5 ? 110 : n < 7 ? -110 : i < 36 ? 100 : -100;
+        const int exponent = n < 3 ? i * 29 % 60 - 30 : n < 5 ? 110 : n < 7 ? -100 : i < 36 ? 100 : -100;
         c.values["w"].push_back(std::ldexp(1.0 + i * 37 % 128 / 128.0, exponent) * (i % 3 == 0 ? -1.0 : 1.0));
       }
     }
