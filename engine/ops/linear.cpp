@@ -4,8 +4,9 @@
 // y, which has no residual then: weight2 [M, N], bias2 [M]?, residual2 [.., M]?
 //
 // attributes: activation (default none); by fusion: gate (the weight holds 2N rows, y = act_gate(x A^T) * (x B^T)),
-// norm_eps (x is RMS-normalised first), head_rows (so many rows of the weight are an attention head); by who runs it:
-// most_rows (a row of y is the same bytes whatever their number, up to so many).
+// norm_eps (x is RMS-normalised first), head_rows (so many rows of the weight are an attention head). By who runs it:
+// most_rows (a row of y is the same bytes whatever their number, up to so many), halves (default 2: with 1, kernels
+// that multiply x as halves may take one of each element, which rounds it to 11 bits, where others are exact).
 #include "ops/linear.h"
 
 #include <fmt/format.h>
@@ -31,7 +32,7 @@ constexpr std::size_t kNoInput = 99;
 bool gated(const Node& node) { return node.attributes.has("gate"); }
 
 std::vector<TensorType> infer(const InferContext& c) {
-  c.expect_only(8, {"activation", "gate", "norm_eps", "head_rows", "most_rows"});
+  c.expect_only(8, {"activation", "gate", "norm_eps", "head_rows", "most_rows", "halves"});
   c.expect_rank(1, 2, "weight");
   const Shape& x = c.input(0).shape;
   const Shape& w = c.input(1).shape;
@@ -77,6 +78,9 @@ std::vector<TensorType> infer(const InferContext& c) {
   if (gated(c.node)) {
     activation_named(a.text("gate"));
     if (activation != Activation::None) c.fail("has both a gate and an activation; a gate brings its own");
+  }
+  if (const std::int64_t halves = a.integer("halves", 2); halves != 1 && halves != 2) {
+    c.fail(fmt::format("halves is {}, expected 1 or 2", halves));
   }
   if (c.has(4) != a.has("norm_eps")) c.fail("a norm weight and norm_eps go together");
   return {{DType::F32, y}};
@@ -222,6 +226,7 @@ void lower(Lowering& l) {
                              .gate = gate,
                              .norm = l.has(4),
                              .head_rows = head_rows,
+                             .halves = u32(l.attributes().integer("halves", 2)),
                              .most_rows = most_rows};
     const Binding x = l.read(0, view);
     const LinearBindings bindings = {.x = x,

@@ -75,6 +75,7 @@ std::optional<Node> merge_linears(Graph& graph, const std::vector<const Node*>& 
   std::vector<ValueId> biases;
   for (const Node* node : nodes) {
     if (!plain_linear(*node) || node->inputs[0] != nodes.front()->inputs[0]) return std::nullopt;
+    if (node->attributes.integer("halves", 2) != nodes.front()->attributes.integer("halves", 2)) return std::nullopt;
     weights.push_back(node->inputs[1]);
     if (input_of(*node, 2) != kNoValue) biases.push_back(node->inputs[2]);
   }

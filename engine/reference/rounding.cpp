@@ -87,7 +87,10 @@ Rounding rounding_of_op(const Node& node, const std::vector<Shape>& inputs, cons
   if (op == "linear") {
     // Fusion puts a norm before it (input 4) and a second product behind it (input 5).
     const double terms = last(input(0)) + (input(5).empty() ? 0.0 : last(input(5)));
-    return with_activation(sum_of(terms, input(4).empty() ? 0.0 : 6.0));
+    Rounding sum = sum_of(terms, input(4).empty() ? 0.0 : 6.0);
+    // x may be rounded to f16, by half a step of 2^-11.
+    if (node.attributes.integer("halves", 2) == 1) sum.operand += 0x1p12;
+    return with_activation(sum);
   }
   if (op == "expert_linear") return with_activation(sum_of(last(input(0)), input(3).empty() ? 0.0 : 6.0));
   if (op == "expert_sum") return sum_of(input(0).size() < 2 ? 1.0 : static_cast<double>(input(0).end()[-2]));

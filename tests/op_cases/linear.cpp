@@ -29,6 +29,7 @@ struct Linear {
   bool residual = false;
   std::string activation = "none";
   std::int64_t most_rows = 0;  // that a row must agree with
+  std::int64_t halves = 2;
 };
 
 OpCase linear(Linear c) {
@@ -40,10 +41,12 @@ OpCase linear(Linear c) {
   const ValueId residual = c.residual ? b.input("residual", DType::F32, {c.rows, c.n}) : kNoValue;
   Attributes attributes{{"activation", c.activation}};
   if (c.most_rows > 0) attributes.set("most_rows", c.most_rows);
+  if (c.halves != 2) attributes.set("halves", c.halves);
   b.output(b.add("linear", "linear", {x, w, bias, residual}, attributes), "y");
-  return {fmt::format("{} {}x{} -> {}{}{}{}{}", dtype_name(c.dtype), c.rows, c.columns, c.n, c.bias ? ", bias" : "",
+  return {fmt::format("{} {}x{} -> {}{}{}{}{}{}", dtype_name(c.dtype), c.rows, c.columns, c.n, c.bias ? ", bias" : "",
                       c.activation == "none" ? "" : ", " + c.activation, c.residual ? ", residual" : "",
-                      c.most_rows == 0 ? "" : fmt::format(", at most {} rows", c.most_rows)),
+                      c.most_rows == 0 ? "" : fmt::format(", at most {} rows", c.most_rows),
+                      c.halves == 2 ? "" : ", x as one half"),
           std::move(b).finish(),
           {},
           {}};
@@ -210,6 +213,12 @@ std::vector<OpCase> cases_linear() {
     cases.push_back(linear({.dtype = dtype, .rows = 129, .columns = 64, .n = 130}));
   }
   cases.push_back(gated(DType::Q2_K, 129, 256, 65, false, "silu", false));
+  cases.push_back(linear({.dtype = DType::Q4_K, .rows = 128, .columns = 256, .n = 128, .halves = 1}));
+  // Rows of x that may be rounded.
+  for (const DType dtype : {DType::F16, DType::BF16, DType::Q8_0, DType::Q4_K, DType::Q2_K}) {
+    cases.push_back(linear({.dtype = dtype, .rows = 5, .columns = 1056, .n = 37, .bias = true, .halves = 1}));
+    cases.push_back(linear({.dtype = dtype, .rows = 35, .columns = 64, .n = 70, .residual = true, .halves = 1}));
+  }
   // A row of x with NaN, one with an infinity, one of zeros and one of denormals leave the others as they are.
   for (const std::int64_t rows : {1, 5, 9}) {
     for (const std::int64_t columns : {36, 45}) {
