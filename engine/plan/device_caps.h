@@ -112,7 +112,7 @@ struct Tuning {
   /// lane makes its outputs alone.
   std::uint32_t conv_tile = 0;
   /// Not a choice, but measured too: how many times faster than the slow GPU of plan/submissions.h the device can be
-  /// expected to multiply and to read. Half of what products of a large model reach, for other kernels do worse.
+  /// expected to multiply and to read in products. Half of what those of a large model reach.
   std::uint32_t flops_pace = 1;
   std::uint32_t bytes_pace = 1;
   bool operator==(const Tuning&) const = default;

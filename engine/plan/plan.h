@@ -74,6 +74,7 @@ struct Dispatch {
   std::uint64_t first_key = 0;
   std::uint64_t fewest_keys = 0;
   std::uint64_t most_keys = 0;
+  bool product = false;  // of matrices, as those that say how fast the device is (Tuning::flops_pace)
 
   std::string module_key() const;  // of shader_table.h
 };

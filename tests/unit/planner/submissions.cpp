@@ -101,6 +101,13 @@ TEST_CASE("a faster device gets more in a submission, and is planned to take as 
   Plan plan;
   plan.dispatches = {work(SubmissionLimits().flops, false)};
   CHECK(planned_seconds(plan.dispatches[0]) == doctest::Approx(0.1));
+  // Kernels that are no products may be eight times slower, but never slower than on a device that nobody measured.
+  CHECK(planned_seconds(plan.dispatches[0], limits) == doctest::Approx(0.1 / 50 * 8));
+  CHECK(std::ranges::count_if(split_into_submissions(plan, 100, limits), &Recorded::new_submission) == 17);
+  plan.dispatches[0].bytes = 2 * SubmissionLimits().bytes;
+  CHECK(planned_seconds(plan.dispatches[0], limits) == doctest::Approx(0.2));
+  plan.dispatches = {work(SubmissionLimits().flops, false)};
+  plan.dispatches[0].product = true;
   CHECK(planned_seconds(plan.dispatches[0], limits) == doctest::Approx(0.1 / 50));
   plan.dispatches[0].bytes = 2 * SubmissionLimits().bytes;
   CHECK(planned_seconds(plan.dispatches[0], limits) == doctest::Approx(0.2 / 3));
