@@ -459,6 +459,13 @@ std::vector<Variant> variants_of(const DeviceCaps& caps) {
     }
   }
   {
+    Variant& tiles = add("small bindings, convolutions in tiles");
+    tiles.cut_bindings = true;
+    tiles.tuning.max_groups = 29;
+    tiles.tuning.conv_tile = 64;
+    tiles.tuning.tile_groups = 1000;
+  }
+  {
     // Pieces that begin where no binding may are copied.
     Variant& apart = add("small bindings, far apart");
     apart.cut_bindings = true;
