@@ -1,4 +1,5 @@
-// heed bench --kernels: single kernels on made-up weights of the sizes that 7B models have, by the device's clock.
+// heed bench --kernels: single kernels on made-up weights of the sizes that 7B models, and networks of pictures, have,
+// by the device's clock.
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -8,6 +9,7 @@
 #include <functional>
 #include <nlohmann/json.hpp>
 #include <random>
+#include <tuple>
 #include <utility>
 
 #include "graph/convert_dtype.h"
@@ -132,6 +134,20 @@ Problem attention_problem(std::int64_t kv_heads, DType dtype, std::int64_t token
   return problem;
 }
 
+/// Of as many channels as it makes, with padding around it.
+Problem conv_problem(std::int64_t channels, std::int64_t kernel, std::int64_t size) {
+  const std::int64_t tensor_bytes = channels * size * size * 4;
+  Problem problem{.work = fmt::format("conv {}x{} of {} channels, {}x{}", kernel, kernel, channels, size, size),
+                  .type = "f32",
+                  .bytes = static_cast<std::uint64_t>(2 * tensor_bytes + channels * channels * kernel * kernel * 4)};
+  GraphBuilder b("convolution");
+  const ValueId x = b.input("x", DType::F32, {1, channels, size, size});
+  const ValueId w = b.weight("w", DType::F32, {channels, channels, kernel, kernel});
+  b.output(b.add("conv", "conv", {x, w}, {{"pads", std::vector<std::int64_t>(4, kernel / 2)}}), "y");
+  problem.graph = std::move(b).finish();
+  return problem;
+}
+
 Problem sample_problem(std::int64_t vocabulary, bool greedy) {
   Problem problem{.work = fmt::format("sample {} of {}", greedy ? "the largest" : "top-k 40, top-p 0.95", vocabulary),
                   .type = "f32",
@@ -212,6 +228,10 @@ std::vector<std::function<Problem()>> all_problems(const DeviceCaps& caps) {
         problems.emplace_back([=] { return attention_problem(kv_heads, dtype, tokens); });
       }
     }
+  }
+  for (const auto& [channels, kernel, size] :
+       {std::tuple{50, 3, 256}, {64, 3, 128}, {256, 3, 32}, {512, 1, 16}, {128, 3, 8}}) {
+    problems.emplace_back([c = channels, k = kernel, s = size] { return conv_problem(c, k, s); });
   }
   for (const std::int64_t vocabulary : {32000, 128256}) {
     for (const bool greedy : {true, false}) problems.emplace_back([=] { return sample_problem(vocabulary, greedy); });
