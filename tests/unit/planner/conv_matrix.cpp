@@ -47,7 +47,7 @@ ops::ConvMatrixPush matrix_push(const Dispatch& d) {
   return push;
 }
 
-std::uint64_t workgroups(const Dispatch& d) { return std::uint64_t{d.groups[0]} * d.groups[1] * d.groups[2]; }
+std::uint64_t workgroups_of(const Dispatch& d) { return std::uint64_t{d.groups[0]} * d.groups[1] * d.groups[2]; }
 
 }  // namespace
 
@@ -67,7 +67,7 @@ TEST_CASE("convolutions of many channels are products of matrices, in one dispat
         CHECK(c.bounded == (w[2] > 1 ? 1u : 0u));
         CHECK(c.lanes * c.lane_rows * c.lane_columns == c.tile_rows * c.tile_columns);
         CHECK(p.row_tiles * c.tile_rows >= w[0]);
-        CHECK(workgroups(d) >= std::uint64_t{p.row_tiles} * ((p.pixels + c.tile_columns - 1) / c.tile_columns));
+        CHECK(workgroups_of(d) >= std::uint64_t{p.row_tiles} * ((p.pixels + c.tile_columns - 1) / c.tile_columns));
       }
     }
   }
@@ -128,7 +128,7 @@ TEST_CASE("tiles of a convolution have channels that are there, and are as many 
   for (const std::int64_t size : {4, 8, 16, 32, 64}) {
     CAPTURE(size);
     const Plan plan = convolve({1, 256, size, size}, {256, 256, 3, 3}, caps, tuning);
-    CHECK(workgroups(plan.dispatches[0]) >= (size == 4 ? 64 : 128));
+    CHECK(workgroups_of(plan.dispatches[0]) >= (size == 4 ? 64 : 128));
   }
 }
 
