@@ -329,4 +329,21 @@ TEST_CASE("f32 elements are packed as f16, two to a word, and unpacked") {
   CHECK(back == std::vector<float>{1.0f, -2.5f, 65504.0f, HUGE_VALF, 0x1p-24f});
 }
 
+TEST_CASE("types say whether something is subtracted of their numbers") {
+  for (const QuantisedType& type : quantised_types()) {
+    CAPTURE(type.name);
+    // Numbers that are all above zero, which make minima of those that have them.
+    std::vector<float> from(type.block_elements);
+    for (std::size_t i = 0; i < from.size(); ++i) from[i] = 5.0f + static_cast<float>(i % 7);
+    std::vector<std::byte> block(type.block_bytes);
+    type.quantise(from.data(), block.data());
+    for (std::byte& byte : block) byte |= std::byte{0x11};  // K-quants have minima below zero alone
+    QuantBlock unpacked;
+    type.unpack(block.data(), unpacked);
+    bool any = false;
+    for (std::size_t g = 0; g < type.block_elements / type.group; ++g) any = any || unpacked.minima[g] != 0.0f;
+    CHECK(any == type.minima);
+  }
+}
+
 }  // namespace heed

@@ -146,12 +146,11 @@ TEST_CASE("cooperative tiles are of matrices that the device has, in whole subgr
          {std::array{16u, 16u, 16u}, std::array{8u, 8u, 8u}, std::array{16u, 8u, 16u}, std::array{8u, 32u, 16u}}) {
       for (const std::uint32_t memory : {16384u, 32768u, 49152u}) {
         for (const std::uint32_t most : {128u, 256u, 1024u}) {
-          for (const auto& [rows, dtype] : {std::pair{4, DType::F16},
-                                            {16, DType::Q4_K},
-                                            {33, DType::Q2_K},
-                                            {100, DType::BF16},
-                                            {512, DType::F16},
-                                            {512, DType::Q5_1}}) {
+          const std::pair<std::int64_t, DType> products[] = {{4, DType::F16},    {16, DType::Q4_K}, {33, DType::Q2_K},
+                                                             {100, DType::BF16}, {512, DType::F16}, {512, DType::Q5_1}};
+          for (const std::pair<std::int64_t, DType>& of : products) {
+            const std::int64_t rows = of.first;
+            const DType dtype = of.second;
             DeviceCaps caps = large_gpu(subgroup);
             caps.subgroup_shuffle = true;
             caps.cooperative_sizes = {matrix};
@@ -195,6 +194,37 @@ TEST_CASE("cooperative tiles are of matrices that the device has, in whole subgr
       }
     }
   }
+}
+
+TEST_CASE("products that allow it take x as one half by cooperative matrices, and are not stacked with others") {
+  DeviceCaps caps = large_gpu();
+  caps.cooperative_sizes = {{16, 16, 16}};
+  Tuning tuning = default_tuning(caps);
+  tuning.cooperative = true;
+  const auto plan_of = [&](std::int64_t halves_a, std::int64_t halves_b) {
+    GraphBuilder b("gated");
+    const ValueId x = b.input("x", DType::F32, {128, 512});
+    const auto linear = [&](const char* name, std::int64_t halves) {
+      return b.add("linear", name, {x, b.weight(name, DType::Q4_0, {512, 512})}, {{"halves", halves}});
+    };
+    const ValueId first = linear("a", halves_a);
+    b.output(b.add("gate", "gate", {first, linear("b", halves_b)}, {{"activation", "silu"}}), "y");
+    return make_plan(std::move(b).finish(), {}, caps, tuning);
+  };
+  for (const std::int64_t halves : {1, 2}) {
+    const Plan plan = plan_of(halves, halves);
+    REQUIRE(plan.dispatches.size() >= 2);
+    REQUIRE(plan.dispatches[1].shader == "linear_cooperative");
+    ops::LinearCooperativeConstants c{};
+    REQUIRE(plan.dispatches[1].specialization.size() * 4 == sizeof(c));
+    std::memcpy(&c, plan.dispatches[1].specialization.data(), sizeof(c));
+    CHECK(c.gated == 1);
+    CHECK(c.halves == halves);
+    CHECK(plan.dispatches[0].specialization[1] == halves);
+    CHECK(plan.dispatches[0].bindings[1].size == static_cast<std::uint64_t>(halves) * 128 * 512 * 2);
+  }
+  const Plan apart = plan_of(1, 2);
+  CHECK(std::ranges::count(apart.dispatches, "linear_cooperative", &Dispatch::shader) == 2);
 }
 
 TEST_CASE("products that are no work for cooperative tiles run in plain ones") {
