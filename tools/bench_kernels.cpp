@@ -102,7 +102,11 @@ Problem product_problem(DType dtype, std::int64_t outputs, std::int64_t rows) {
   const ValueId x = b.input("x", DType::F32, {rows, kWidth});
   for (std::int64_t i = 0; i < problem.copies; ++i) {
     const std::string name = fmt::format("{}", i);
-    b.output(b.add("linear", name, {x, b.weight("w" + name, dtype, {outputs, kWidth})}), "y" + name);
+    const ValueId w = b.weight("w" + name, dtype, {outputs, kWidth});
+    // As steps of a few texts say it.
+    Attributes attributes;
+    if (rows > 1 && rows <= 8) attributes.set("most_rows", std::int64_t{8});
+    b.output(b.add("linear", name, {x, w}, attributes), "y" + name);
   }
   problem.graph = std::move(b).finish();
   return problem;

@@ -13,7 +13,7 @@
 
 namespace heed {
 
-Graph StepState::with_rows(const Graph& decode, Rows rows) {
+Graph StepState::with_rows(const Graph& decode, Rows rows, std::int64_t most_rows) {
   GraphBuilder builder(decode);
   Graph& graph = builder.graph();
   graph.name = decode.name + (rows == Rows::Apart ? "+rows" : "+pieces");
@@ -33,6 +33,7 @@ Graph StepState::with_rows(const Graph& decode, Rows rows) {
   const Dim columns = rows == Rows::Apart ? Dim("tokens") : Dim(1);
   const ValueId table = builder.state("table", DType::I32, {"positions", columns});
   for (Node& node : graph.nodes) {
+    if (node.op == "linear" && most_rows > 0) node.attributes.set("most_rows", most_rows);
     if (node.op != "attention" || node.inputs.size() <= ops::attention_input::kCacheV) continue;
     const ValueId caches[] = {node.inputs[ops::attention_input::kCacheK], node.inputs[ops::attention_input::kCacheV]};
     if (caches[0] == kNoValue) continue;

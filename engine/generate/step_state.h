@@ -31,8 +31,9 @@ class StepState {
 
   /// A decode graph whose rows have positions and keys of their own: what the step moves on is state, not input;
   /// attention finds its keys by the table, and caches [context, ..] are [places, ..]. It has the dimensions that
-  /// dims() binds. Throws Error when the graph is none.
-  static Graph with_rows(const Graph& decode, Rows rows = Rows::Apart);
+  /// dims() binds. `most_rows`: of any step that must give a row the same bytes as another; products of few rows may
+  /// then run in kernels for few. 0: it is not known. Throws Error when the graph is none.
+  static Graph with_rows(const Graph& decode, Rows rows = Rows::Apart, std::int64_t most_rows = 0);
 
   /// The state `parents` of such a graph, which only recurrent decoders read and every search sets.
   static ValueId parents(GraphBuilder& stepped);

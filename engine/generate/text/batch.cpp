@@ -65,7 +65,7 @@ TextBatch::TextBatch(Gpu& gpu, WeightStore& weights, const TextGraph& text, std:
       most_places_((places > 0 ? pages_of(places) : checked_pages(slots, text.context)) * PagePool::kPositions),
       places_(0),
       piece_graph_(StepState::with_rows(text.graph, StepState::Rows::Together)),
-      rows_graph_(StepState::with_rows(text.graph)),
+      rows_graph_(StepState::with_rows(text.graph, StepState::Rows::Apart, padded_rows(slots))),
       choice_states_(session_, text.vocabulary, std::max(padded_rows(slots), PagePool::kPositions)),
       seconds_a_step_(kSubmissionSeconds) {
   assert(slots > 0);
