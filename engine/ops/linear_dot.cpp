@@ -14,8 +14,11 @@ namespace {
 
 constexpr std::uint32_t kLanes = 128;
 constexpr std::uint32_t kMostSubgroups = 8;
-constexpr std::uint32_t kMostRows = 4;  // of weights, of a subgroup at a time
-constexpr std::uint32_t kMostSums = 32;
+// Rows of weights, partners counted, of a subgroup at a time; and where three rows of x or more share them: then GPUs
+// that make a dot product of other instructions run out of registers before.
+constexpr std::uint32_t kMostRows = 4;
+constexpr std::uint32_t kMostSharedRows = 2;
+constexpr std::uint32_t kMostSums = kMostSharedRows * kDotRows;
 constexpr std::uint32_t kWordBytes = 16;  // and elements of x in a word
 
 /// How a product is shared by lanes.
@@ -32,9 +35,9 @@ DotShape shape_of(const Lowering& l, const LinearWork& work) {
   const std::uint32_t subgroups = std::clamp(most_lanes / caps.subgroup_size, 1u, kMostSubgroups);
   const std::uint32_t gate = work.gate ? 2 : 1;
   const std::uint32_t wanted = std::min(l.tuning().dot_groups, caps.max_workgroup_count[0]);
-  std::uint32_t rows = kMostRows / gate;
+  std::uint32_t rows = (work.rows > 2 ? kMostSharedRows : kMostRows) / gate;
   const auto blocks = [&] { return ceil_div(work.count, rows * subgroups); };
-  while (rows > 1 && (blocks() < wanted || rows * gate * work.rows > kMostSums)) rows /= 2;
+  while (rows > 1 && blocks() < wanted) rows /= 2;
   return {subgroups * caps.subgroup_size, rows, std::min(blocks(), wanted)};
 }
 
