@@ -208,6 +208,10 @@ std::vector<OpCase> cases_linear() {
         {.dtype = dtype, .rows = 5, .columns = 1056, .n = 37, .bias = true, .residual = true, .activation = "silu"}));
     cases.push_back(gated(dtype, 9, 2080, 20, true, "gelu", false));
   }
+  // A row of x whose bytes are more than the shared memory that every device has.
+  for (const DType dtype : {DType::Q8_0, DType::Q4_K, DType::Q6_K}) {
+    cases.push_back(linear({.dtype = dtype, .rows = 1, .columns = 7168, .n = 5}));
+  }
   // The tallest tiles, whole and with a row more.
   for (const DType dtype : {DType::F16, DType::BF16, DType::Q8_0, DType::Q4_0, DType::Q4_K, DType::Q2_K, DType::Q6_K}) {
     cases.push_back(linear({.dtype = dtype, .rows = 129, .columns = 64, .n = 130}));

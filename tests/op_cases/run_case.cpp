@@ -342,7 +342,7 @@ std::vector<Variant> variants_of(const DeviceCaps& caps) {
     }
     Variant& least = add("dot products, least limits");  // as Vulkan promises them
     least.caps.max_workgroup_invocations = std::min(caps.max_workgroup_invocations, 128u);
-    least.caps.max_shared_memory = 1024;  // too little for most rows of x
+    least.caps.max_shared_memory = std::min(caps.max_shared_memory, 16384u);
     least.tuning.lanes = least.tuning.row_lanes = std::min(plain.lanes, 128u);
     least.tuning.dot_groups = 64;
   }
