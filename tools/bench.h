@@ -8,6 +8,7 @@
 #include "file/model_file.h"
 #include "heed/cache_type.h"
 #include "heed/dispatch_time.h"
+#include "tools/device_arguments.h"
 
 namespace heed::tools {
 
@@ -15,7 +16,7 @@ using Clock = std::chrono::steady_clock;
 
 struct BenchArguments {
   std::string model;
-  std::string device;
+  DeviceArguments device;
   std::string graph;
   std::vector<std::string> binds;  // DIM=N
   std::int64_t prompt_tokens = 64;

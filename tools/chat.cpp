@@ -20,7 +20,7 @@ namespace {
 
 struct ChatArguments {
   std::string model;
-  std::string device;
+  DeviceArguments device;
   std::string system;
   std::string load;
   GenerationOptions options;

@@ -24,7 +24,7 @@ namespace heed::tools {
 namespace {
 
 struct ConformArguments {
-  std::string device;
+  DeviceArguments device;
   std::string op;
   std::string variant;
   std::string id;
@@ -138,7 +138,7 @@ int run_conform(const ConformArguments& arguments) {
   report.selection = selection_of(arguments);
   report.turns_off = arguments.quarantine;
   // Without the tuner, which would be the first to find that nothing runs.
-  std::optional<Device> device(std::in_place, arguments.device, DeviceOptions{.compile_only = true});
+  std::optional<Device> device(std::in_place, arguments.device.name, DeviceOptions{.compile_only = true});
   report.device = device->info();
   report.caps = device->gpu().caps();
   if (!arguments.compile_only) report.runs_nothing = op_cases::why_nothing_runs(device->gpu());

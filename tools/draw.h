@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "heed/picture.h"
+#include "tools/device_arguments.h"
 
 namespace heed::tools {
 
@@ -13,7 +14,7 @@ namespace heed::tools {
 struct DrawArguments {
   std::string model;
   std::string output;
-  std::string device;
+  DeviceArguments device;
   std::string label;
   DrawOptions options;
   std::uint64_t seed = 0;

@@ -22,7 +22,7 @@ namespace {
 
 struct GenerateArguments {
   std::string model;
-  std::string device;
+  DeviceArguments device;
   PromptArguments prompt;
   GenerationOptions options;
   std::vector<std::string> stop;

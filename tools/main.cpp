@@ -64,14 +64,18 @@ void note_cache(CacheType wanted, CacheType used) {
       "elements wide\n");
 }
 
-void add_device_option(CLI::App& verb, std::string& device) {
-  verb.add_option("--device", device,
+void add_device_option(CLI::App& verb, DeviceArguments& device) {
+  verb.add_option("--device", device.name,
                   "Index, part of the name, or UUID, as 'heed devices' lists them (default: the best)")
       ->type_name("DEVICE");
+  verb.add_flag(
+      "--half-products", device.options.half_products,
+      "Where the device has units for matrices, multiply in half precision: prompts and large products take half "
+      "the work, and numbers are rounded to 11 bits");
 }
 
-Device open_device(const std::string& device) {
-  Device opened(device);
+Device open_device(const DeviceArguments& device) {
+  Device opened(device.name, device.options);
   if (opened.is_cpu()) {
     write_error(
         fmt::format("{} is a CPU driver: everything runs on the processor, no GPU is used\n", opened.info().name));

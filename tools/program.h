@@ -9,6 +9,7 @@
 
 #include "heed/cache_type.h"
 #include "heed/device.h"
+#include "tools/device_arguments.h"
 #include "tools/version.h"
 
 namespace heed::tools {
@@ -57,10 +58,10 @@ CLI::Option* add_cache_option(CLI::App& verb, CacheType& cache);
 /// Says on standard error where a model cannot keep what --cache asked for.
 void note_cache(CacheType wanted, CacheType used);
 
-/// Adds --device to a verb.
-void add_device_option(CLI::App& verb, std::string& device);
+/// Adds --device and --half-products to a verb.
+void add_device_option(CLI::App& verb, DeviceArguments& device);
 /// Opens what --device asked for. Says on standard error when it is a CPU driver, and when HEED_CACHE_DIR is no folder
 /// that can be written.
-Device open_device(const std::string& device);
+Device open_device(const DeviceArguments& device);
 
 }  // namespace heed::tools

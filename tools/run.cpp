@@ -27,7 +27,7 @@ namespace fs = std::filesystem;
 
 struct RunArguments {
   std::string model;
-  std::string device;
+  DeviceArguments device;
   std::string graph;
   std::vector<std::string> inputs;  // NAME=FILE
   std::vector<std::string> binds;   // DIM=N

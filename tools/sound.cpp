@@ -25,7 +25,7 @@ namespace {
 struct SoundArguments {
   std::string model;
   std::string output;
-  std::string device;
+  DeviceArguments device;
   std::string label;
   std::string text;
   bool has_text = false;

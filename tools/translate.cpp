@@ -32,7 +32,7 @@ constexpr std::string_view kLineBreaks[] = {"\r\n", "\n",   "\r",     "\v",     
 struct TranslateArguments {
   std::string model;
   CacheType cache = CacheType::Auto;
-  std::string device;
+  DeviceArguments device;
   std::string text;
   bool has_text = false;
   std::string file;

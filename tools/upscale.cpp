@@ -22,7 +22,7 @@ struct UpscaleArguments {
   std::string input;
   std::string output;
   std::string model;
-  std::string device;
+  DeviceArguments device;
   std::string input_range;
   std::string output_range;
   TransformOptions options;

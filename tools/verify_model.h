@@ -6,6 +6,7 @@
 
 #include "heed/device.h"
 #include "runtime/verify.h"
+#include "tools/device_arguments.h"
 
 namespace heed::tools {
 
@@ -21,7 +22,7 @@ struct VerifyArguments {
   bool has_tokens = false;
   std::uint64_t seed = 1;
   double slack = 1.0;
-  std::string device;
+  DeviceArguments device;
   bool json = false;
 };
 

@@ -16,7 +16,8 @@ namespace heed {
 ///   position [R] i32    where in its sequence that is, from 0; -1: the row is padding, and computes nothing
 ///   parents [R] i32     the row of the step before that each row continues, for recurrent decoders
 ///   table [C, R] i32    where in the caches the key of each position of a row lies: place p R + r, where row r fed
-///                       position p. A search gives entries to other rows, and no key is moved.
+///                       position p. A search gives entries to other rows, and no key is moved. Of rows
+///                       that are Together [C, 1]: they have the same keys.
 ///
 /// A step has R rows, each a sequence of its own, and room for C positions of each, which grows by doubling. Used by
 /// one thread at a time.

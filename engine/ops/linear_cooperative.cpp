@@ -70,18 +70,25 @@ std::optional<CooperativeShape> shape_of(const std::array<std::uint32_t, 3>& mat
 
 }  // namespace
 
+std::optional<CooperativeShape> cooperative_shape(const std::array<std::uint32_t, 3>& matrix, const DeviceCaps& caps,
+                                                  std::uint32_t rows, std::uint32_t columns, DType dtype,
+                                                  std::uint32_t halves) {
+  // Smaller tiles where there is no room.
+  std::optional<CooperativeShape> s;
+  while (!(s = shape_of(matrix, caps, rows, columns, groups_of(dtype), halves))) {
+    const bool narrow = columns < 4 * matrix[1];
+    if (narrow && rows <= matrix[0]) break;
+    (narrow || rows > columns ? rows : columns) /= 2;
+  }
+  return s;
+}
+
 std::optional<CooperativeShape> cooperative_shape(const DeviceCaps& caps, std::uint32_t rows, std::uint32_t columns,
                                                   DType dtype, std::uint32_t halves) {
   std::optional<CooperativeShape> best;
   for (const std::array<std::uint32_t, 3>& matrix : caps.cooperative_sizes) {
-    // Smaller tiles where there is no room. Of several sizes the largest does most for what it loads.
-    std::optional<CooperativeShape> s;
-    std::uint32_t tile_rows = rows, tile_columns = columns;
-    while (!(s = shape_of(matrix, caps, tile_rows, tile_columns, groups_of(dtype), halves))) {
-      const bool narrow = tile_columns < 4 * matrix[1];
-      if (narrow && tile_rows <= matrix[0]) break;
-      (narrow || tile_rows > tile_columns ? tile_rows : tile_columns) /= 2;
-    }
+    // Of several sizes the largest does most for what it loads.
+    const std::optional<CooperativeShape> s = cooperative_shape(matrix, caps, rows, columns, dtype, halves);
     const auto size = [](const CooperativeShape& c) { return c.matrix[0] * c.matrix[1] * c.matrix[2]; };
     if (s && (!best || size(*s) > size(*best))) best = s;
   }
@@ -97,8 +104,12 @@ bool emit_linear_cooperative(Lowering& l, const LinearWork& work, const LinearEp
   const std::uint32_t tile = l.tuning().tile;
   const std::uint32_t gate = work.gate ? 2 : 1;
   std::uint32_t columns = tile;
+  // The matrix of full tiles, whatever the number of rows: what a row gives must not depend on it.
+  const std::optional<CooperativeShape> full = cooperative_shape(caps, tile, tile, work.dtype, work.halves);
+  if (!full) return false;
   const auto shape_for = [&] {
-    return cooperative_shape(caps, std::bit_ceil(std::min(work.rows, tile)), columns, work.dtype, work.halves);
+    return cooperative_shape(full->matrix, caps, std::bit_ceil(std::min(work.rows, tile)), columns, work.dtype,
+                             work.halves);
   };
   std::optional<CooperativeShape> shape = shape_for();
   if (!shape) return false;
@@ -145,6 +156,7 @@ bool emit_linear_cooperative(Lowering& l, const LinearWork& work, const LinearEp
   const Binding sums = sums_of(l, work, parts, bindings.y);
   Dispatch d;
   d.shader = "linear_cooperative";
+  d.product = true;
   d.variant = {std::string(dtype_name(work.dtype))};
   d.storage_only = true;
   d.bindings = {halves, bindings.weight.words, bindings.weight.scales, bindings.bias, bindings.residual, scales, sums};

@@ -21,6 +21,10 @@ struct CooperativeShape {
 
 /// Of tiles of about so many rows and columns, of weights of a type and x as so many halves. Nothing where the device
 /// has no matrices that fit, or no room.
+std::optional<CooperativeShape> cooperative_shape(const std::array<std::uint32_t, 3>& matrix, const DeviceCaps& caps,
+                                                  std::uint32_t rows, std::uint32_t columns, DType dtype,
+                                                  std::uint32_t halves);
+/// The same, of the largest matrix with which there is one.
 std::optional<CooperativeShape> cooperative_shape(const DeviceCaps& caps, std::uint32_t rows, std::uint32_t columns,
                                                   DType dtype, std::uint32_t halves);
 

@@ -106,6 +106,7 @@ void emit_linear_dot(Lowering& l, const LinearWork& work, const LinearEpilogue& 
   }
   Dispatch d;
   d.shader = "linear_dot";
+  d.product = true;
   d.variant = {std::string(dtype_name(work.dtype)), shared ? "floats" : "bytes"};
   d.bindings = {x, bindings.weight.words, bindings.weight.scales, bindings.bias, bindings.residual, beside, bindings.y};
   d.push_constants = words_of(LinearDotPush{.rows = work.rows,

@@ -154,6 +154,8 @@ Dispatch linear_dispatch(const Lowering& l, const LinearWork& work, const Linear
                               .by_expert = work.experts > 0,
                               .x_rows = 1}};
   Dispatch& d = kernel.dispatch;
+  // Where many rows have units for matrices, that is what was measured; other kernels are far from it.
+  d.product = work.rows < kMatrixRows || !l.tuning().cooperative;
   d.bindings = {bindings.x,    bindings.weight.words, bindings.weight.scales,
                 bindings.bias, bindings.residual,     bindings.norm_weight,
                 bindings.y,    bindings.chosen};

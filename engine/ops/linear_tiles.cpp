@@ -166,6 +166,7 @@ void emit_linear_tiles(Lowering& l, const LinearWork& work, const LinearEpilogue
   const Binding sums = sums_of(l, work, parts, bindings.y);
   Dispatch d;
   d.shader = "linear_tiles";
+  d.product = !l.tuning().cooperative;
   d.variant = {std::string(dtype_name(work.dtype)), work.columns % unit == 0 ? "4" : "1"};
   d.bindings = {bindings.x, bindings.weight.words, bindings.weight.scales, bindings.bias, bindings.residual, bindings.x,
                 sums,       bindings.chosen};

@@ -115,6 +115,8 @@ struct Tuning {
   /// expected to multiply and to read in products. Half of what those of a large model reach.
   std::uint32_t flops_pace = 1;
   std::uint32_t bytes_pace = 1;
+  /// Nor this, but what the user allows: DeviceOptions::half_products.
+  bool half_products = false;
   bool operator==(const Tuning&) const = default;
 
   static constexpr std::uint32_t kMostXRows = 8;

@@ -500,7 +500,6 @@ std::uint32_t Lowering::wider(std::uint32_t lanes) const {
 
 void Lowering::emit(Dispatch dispatch) {
   dispatch.label = node_->name;
-  dispatch.product = node_->op == "linear";
   dispatch.texel = tuning_.texel && !dispatch.storage_only;
   for (const Binding& binding : dispatch.bindings) {
     if (binding.offset % caps_.buffer_alignment != 0) {

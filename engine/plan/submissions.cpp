@@ -43,7 +43,7 @@ SubmissionLimits SubmissionLimits::of(const Tuning& tuning) {
   SubmissionLimits limits;
   limits.flops = saturating_product({limits.flops, tuning.flops_pace});
   limits.bytes = saturating_product({limits.bytes, tuning.bytes_pace});
-  constexpr std::uint32_t kSlower = 8;
+  constexpr std::uint32_t kSlower = 8;  // times, than products: a guess with room
   limits.others_flops = std::min(kSlower, tuning.flops_pace);
   limits.others_bytes = std::min(kSlower, tuning.bytes_pace);
   return limits;

@@ -141,6 +141,9 @@ void place_parts(Lowering& lowering, const Graph& graph, const std::vector<Tenso
 TracedPlan trace(const Graph& graph, const Bindings& dims, const DeviceCaps& caps, const Tuning& tuning, bool keep) {
   TracedPlan traced;
   traced.graph = fold(graph, dims);
+  for (Node& node : traced.graph.nodes) {
+    if (tuning.half_products && node.op == "linear") node.attributes.set("halves", std::int64_t{1});
+  }
   fuse(traced.graph, dims, caps, tuning);
   KnownValues known;
   const std::vector<TensorType> types = infer_all(traced.graph, dims, &known);

@@ -22,7 +22,7 @@ namespace {
 
 constexpr std::uint64_t kSubmitTimeoutNs = 600'000'000'000;  // nanoseconds; CPU drivers may be slow, but not that slow
 constexpr std::size_t kMostAhead = 16;                       // submissions
-constexpr double kMostSecondsAhead = 1.6;  // as planned, which no GPU reaches: a stop is heard soon enough
+constexpr double kMostSecondsAhead = 1.6;                    // as planned: a stop is heard soon enough
 constexpr std::uint64_t kStagingBytes = std::uint64_t{16} << 20;
 
 /// What kernels of cooperative matrices and of dot products need, where the device has all of it; else nothing beyond

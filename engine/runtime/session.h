@@ -104,7 +104,7 @@ class Session {
                                             const std::function<void()>& before_each);
 
  private:
-  static constexpr std::size_t kMostExecutables = 16;
+  static constexpr std::size_t kMostExecutables = 32;
   struct Prepared {
     std::unique_ptr<Executable> executable;
     std::uint64_t last_use = 0;

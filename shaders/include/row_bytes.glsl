@@ -1,7 +1,7 @@
 // Rows of x as bytes, for integer dot products. Each block of X_BLOCK columns (16 or 32) has a step, its largest magnitude
 // divided by 32639; an element is round(x / step) steps, which is 256 high + low of two signed bytes. So an element is off by
-// at most half a step, 2^-16 of the largest of its block, and what is made of the bytes is exact. A block with an infinity or
-// NaN has the step NaN, and so has every sum that it is part of. Steps are at least 2^-124: elements below 2^-109 lose bits.
+// at most half a step, 2^-16 of the largest of its block, and what is made of the bytes is exact. A block with an infinity, NaN,
+// or an element of 2^126 or more has the step NaN, and so has every sum that it is part of. Steps are at least 2^-124: elements below 2^-109 lose bits.
 //
 // A row is X_WORDS words of 16 high bytes, then as many of low ones, and for each block {step, sum of its 256 high + low}. Word
 // w of a plane lies at word_place(w), so that lanes with neighbouring units of X_PARTS words read neighbouring words.
@@ -39,7 +39,7 @@ void make_bytes(vec4 v[LANE_VECTORS], out uint high[LANE_VECTORS], out uint low[
   [[unroll]] for (uint step = 1; step < BLOCK_LANES; step *= 2) {
     most_bits = max(most_bits, subgroupShuffleXor(most_bits, step));
   }
-  const bool finite = most_bits < 0x7f800000u;
+  const bool finite = most_bits < 0x7e800000u;  // 2^126: from there on 1 / step may be no normal number
   precise float most = uintBitsToFloat(max(finite ? most_bits : 0u, 0x09000000u));  // 2^-109
   precise float per_step = kSteps / most;
   precise float step_size = most * (1.0 / kSteps);

@@ -370,12 +370,6 @@ vec2 unit_minima(Unit u) { return u.minimum; }
 // GROUPS_OF_16 is defined, and of both, as of what is subtracted where there are MINIMA, component p counts.
 #ifdef UNIT_BYTES
 const uint UNIT_PARTS = UNIT_VECTORS / 4;
-#if defined(WEIGHT_q2_k) || defined(WEIGHT_q3_k) || defined(WEIGHT_q6_k)
-#define GROUPS_OF_16
-#endif
-#if defined(PAIR_SCALES) || defined(SIX_BIT_SCALES) || defined(WEIGHT_q2_k)
-#define MINIMA
-#endif
 #if defined(WEIGHT_q4_0)
 const int QUANT_ZERO = 8;
 #elif defined(WEIGHT_q5_0)

@@ -109,8 +109,6 @@ TEST_CASE("batch: nor does what it says depend on how long the pieces are in whi
   tiled.tile = 32;  // products in tiles, for which longer pieces pay
   tiled.flops_pace = tiled.bytes_pace = Tuning::kMostPace;
   tiled.query_tile = 64;
-  Tuning slow = tiled;
-  slow.flops_pace = slow.bytes_pace = 1;
   std::vector<Request> requests = requests_of(quick() ? 4 : 9, 64);
   const std::size_t lengths[] = {64, 65, 128, 129, 192, 193, 200, 127, 1};
   for (std::size_t i = 0; i < requests.size(); ++i) {
@@ -119,10 +117,10 @@ TEST_CASE("batch: nor does what it says depend on how long the pieces are in whi
     requests[i].max_tokens = 20;
   }
   std::vector<std::vector<Ids>> texts;
-  for (const Tuning& tuning : {slow, tiled}) {
-    gpu.set_tuning(tuning);
-    TextSession session(gpu, model.file(), 256, CacheType::F32);
-    TextBatch batch(gpu, session.weights(), session.text(), 4);
+  gpu.set_tuning(tiled);
+  for (const std::int64_t most_run : {std::int64_t{64}, kMostPromptRun}) {
+    TextSession session(gpu, model.file(), 256, CacheType::F32, TextSession::kFirstPositions, most_run);
+    TextBatch batch(gpu, session.weights(), session.text(), 4, 0, TextBatch::kFirstPlaces, most_run);
     texts.push_back(run(batch, requests, 4));
     CHECK(run(batch, requests, 4) == texts.back());  // with the blocks that it knows by now
     // One at a time, of which each begins as the one before, or does not.
@@ -130,16 +128,18 @@ TEST_CASE("batch: nor does what it says depend on how long the pieces are in whi
     for (const Request& request : requests) {
       alone.push_back({session.start(request.prompt, SamplingOptions{.temperature = 0.0}).value()});
       for (const std::int32_t token : session.step(7)) alone.back().push_back(token);
+      // Once more, with what the cache holds by now.
+      CHECK(session.start(request.prompt, SamplingOptions{.temperature = 0.0}).value() == alone.back()[0]);
+      for (const std::int32_t token : session.step(7)) alone.back().push_back(token);
       Ids longer = request.prompt;
       longer.insert(longer.end(), alone.back().begin(), alone.back().end());
       alone.push_back({session.start(longer, SamplingOptions{.temperature = 0.0}).value()});
     }
     texts.push_back(alone);
     const auto plan_of = [&](std::int64_t tokens) {
-      return make_plan(session.text().graph, {{"tokens", tokens}, {"outputs", 0}, {"context", 256}}, gpu.caps(),
-                       tuning);
+      return make_plan(session.text().graph, {{"tokens", tokens}, {"outputs", 0}, {"context", 256}}, gpu.caps(), tiled);
     };
-    CHECK(longest_prompt_run(gpu.caps(), tuning, plan_of) > 64);
+    CHECK(prompt_length(gpu.caps(), tiled, plan_of).behind(0) == 256);  // or both would read alike
   }
   gpu.set_tuning(tuned);
   CHECK(texts[0] == texts[2]);

@@ -133,7 +133,7 @@ Worker::Model Worker::load() {
   if (std::ranges::find(kServed, task) == std::end(kServed)) {
     throw Error(fmt::format("{}: heed serve does not serve models of the task '{}'", file_, task));
   }
-  Device device(options_.device);
+  Device device(options_.device.name, options_.device.options);
   if (task == "text-generation") {
     Model model{device, TextModel(device, file_, options_.context, options_.cache, options_.slots)};
     model.queue = std::make_unique<TextQueue>(std::get<TextModel>(model.any));

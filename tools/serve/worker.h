@@ -20,6 +20,7 @@
 #include "heed/picture.h"
 #include "heed/text_queue.h"
 #include "heed/translate.h"
+#include "tools/device_arguments.h"
 #include "tools/serve/http_server.h"
 #include "tools/serve/languages.h"
 
@@ -28,7 +29,7 @@ namespace heed::tools {
 struct TextOptions;
 
 struct WorkerOptions {
-  std::string device;
+  DeviceArguments device;
   CacheType cache = CacheType::Auto;
   std::int64_t context = 0;
   std::int64_t slots = 4;    // texts at a time

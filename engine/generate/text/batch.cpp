@@ -27,8 +27,8 @@ std::int64_t padded_rows(std::int64_t rows) {
   return std::max(StepState::kLeastRows, static_cast<std::int64_t>(std::bit_ceil(u64(rows))));
 }
 
-/// Rows of a run for the next of `left` tokens of a prompt, and how many of these it reads: as many as are reasonably
-/// many of the rows, and all where they are fewer than a block.
+/// Rows of a run for the next of `left` tokens of a prompt, and how many of these it reads: of more rows than a block
+/// at least three quarters, else half as many rows, all of which do.
 struct PieceRows {
   std::int64_t rows;
   std::int64_t tokens;
@@ -56,10 +56,11 @@ std::int64_t checked_pages(std::int64_t slots, std::int64_t context) {
 }  // namespace
 
 TextBatch::TextBatch(Gpu& gpu, WeightStore& weights, const TextGraph& text, std::int64_t slots, std::int64_t places,
-                     std::int64_t first_places)
+                     std::int64_t first_places, std::int64_t most_run)
     : gpu_(gpu),
       text_(text),
       slots_(slots),
+      most_run_(most_run),
       session_(gpu, weights),
       pool_(0),
       most_places_((places > 0 ? pages_of(places) : checked_pages(slots, text.context)) * PagePool::kPositions),
@@ -211,6 +212,7 @@ double TextBatch::read_piece(Sequence& sequence) {
     return std::span(sequence.tokens).subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(size));
   };
   const std::int64_t end = sequence.prompt - 1;
+  assert(static_cast<std::int64_t>(sequence.pages.size()) == pages_of(sequence.cached));
   while (end - sequence.cached >= PagePool::kPositions) {
     const auto found = pool_.find(sequence.content, tokens_from(sequence.cached, PagePool::kPositions));
     if (!found) break;
@@ -221,12 +223,26 @@ double TextBatch::read_piece(Sequence& sequence) {
     shared_tokens_ += PagePool::kPositions;
   }
   if (sequence.cached == end) return 0;
-  if (longest_run_ == 0) {
-    longest_run_ = longest_prompt_run(gpu_.caps(), gpu_.tuning(), [&](std::int64_t tokens) {
+  if (!prompt_length_) {
+    prompt_length_ = prompt_length(gpu_.caps(), gpu_.tuning(), [&](std::int64_t tokens) {
       return make_plan(piece_graph_, dims(tokens, 0), gpu_.caps(), gpu_.tuning());
     });
+    prompt_length_->most = std::min(prompt_length_->most, most_run_);
   }
-  const PieceRows piece = PieceRows::of(end - sequence.cached, longest_run_);
+  // Before anything is changed for it.
+  PieceRows piece = PieceRows::of(end - sequence.cached, prompt_length_->behind(sequence.cached));
+  Executable* executable = nullptr;
+  while (executable == nullptr) {
+    try {
+      executable = &this->executable(piece_graph_, piece.rows, 0);
+    } catch (const DeviceLost&) {
+      throw;
+    } catch (const Error&) {
+      if (piece.rows <= PagePool::kPositions) throw;
+      prompt_length_->most = piece.rows / 2;  // there is no room for so long a piece
+      piece = PieceRows::of(end - sequence.cached, prompt_length_->behind(sequence.cached));
+    }
+  }
   while (static_cast<std::int64_t>(sequence.pages.size()) < pages_of(sequence.cached + piece.tokens)) {
     take_page(sequence);
   }
@@ -234,11 +250,10 @@ double TextBatch::read_piece(Sequence& sequence) {
   std::vector<std::int32_t> position(static_cast<std::size_t>(piece.rows), -1);
   std::ranges::copy(tokens_from(sequence.cached, piece.tokens), tokens.begin());
   std::iota(position.begin(), position.begin() + piece.tokens, static_cast<std::int32_t>(sequence.cached));
-  Executable& executable = this->executable(piece_graph_, piece.rows, 0);
   write("tokens", tokens);
   write("position", position);
   write_table({&sequence}, sequence.cached + piece.tokens);
-  const double seconds = run(executable, 1);
+  const double seconds = run(*executable, 1);
   for (std::int64_t left = piece.tokens; left > 0; left -= PagePool::kPositions) {
     const std::int64_t size = std::min(left, PagePool::kPositions);
     if (size == PagePool::kPositions) {

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -9,6 +10,7 @@
 #include "generate/sampling.h"
 #include "generate/text/graph.h"
 #include "generate/text/pages.h"
+#include "generate/text/prompt_runs.h"
 #include "generate/text/turns.h"
 #include "heed/text.h"
 #include "runtime/session.h"
@@ -20,7 +22,8 @@ namespace heed {
 /// prompt and options alone, not on its neighbours, nor on when it came. Knows token ids, not text. Used by one thread
 /// at a time.
 ///
-/// Keys and values lie in pages of one pool (pages.h), and table [positions, rows] says where: the host writes it, and
+/// Keys and values lie in pages of one pool (pages.h), and table [positions, rows], or
+/// [positions, 1] of a piece of a prompt, says where: the host writes it, and
 /// tokens and positions of the rows, before each submission of steps; within one the device moves on by itself.
 class TextBatch {
  public:
@@ -40,10 +43,11 @@ class TextBatch {
 
   /// At most `slots` sequences at a time, each of at most text.context positions; `places`: how many positions all of
   /// them may have together, 0: slots times the context, each in whole pages. There is room for `first_places` of them,
-  /// and for twice as many each time that these do not suffice. Nothing is allocated before the first step. Throws
+  /// and for twice as many each time that these do not suffice. A run takes at most `most_run` tokens of a
+  /// prompt, a power of two of blocks. Nothing is allocated before the first step. Throws
   /// Error where the graph does not take rows with positions of their own.
   TextBatch(Gpu& gpu, WeightStore& weights, const TextGraph& text, std::int64_t slots, std::int64_t places = 0,
-            std::int64_t first_places = kFirstPlaces);
+            std::int64_t first_places = kFirstPlaces, std::int64_t most_run = kMostPromptRun);
 
   /// Throws Error when the prompt is empty, holds an id outside the vocabulary, leaves no room in the context, or could
   /// never have the places that it and `max_tokens` more may need; and for options of sampling that make no sense.
@@ -123,6 +127,7 @@ class TextBatch {
   Gpu& gpu_;
   const TextGraph& text_;
   const std::int64_t slots_;
+  const std::int64_t most_run_;
   Session session_;
   PagePool pool_;
   std::int64_t most_places_;    // that there may be
@@ -135,7 +140,7 @@ class TextBatch {
   std::map<std::int64_t, Sequence> sequences_;  // by id
   std::vector<std::int64_t> arrivals_;          // ids, first come first
   std::int64_t shared_tokens_ = 0;
-  std::int64_t longest_run_ = 0;  // of prompts, once one is read
+  std::optional<PromptLength> prompt_length_;  // once a prompt is read
   double seconds_a_step_;
   Turns turns_;
 };

@@ -1,14 +1,21 @@
 #include "generate/text/prompt_runs.h"
 
+#include <algorithm>
 #include <bit>
 #include <cassert>
 
+#include "generate/step_state.h"
 #include "generate/submission_length.h"
 #include "graph/integer.h"
 #include "heed/error.h"
 #include "plan/submissions.h"
 
 namespace heed {
+namespace {
+
+constexpr double kMostSeconds = 2 * kSubmissionSeconds;  // of a run
+
+}  // namespace
 
 std::vector<PromptRun> prompt_runs(std::int64_t done, std::int64_t count, std::int64_t most) {
   assert(most >= kPromptBlock && std::has_single_bit(u64(most)));
@@ -21,32 +28,44 @@ std::vector<PromptRun> prompt_runs(std::int64_t done, std::int64_t count, std::i
     runs.push_back({done, first});
     left -= static_cast<std::uint64_t>(first);
   }
-  const auto size = static_cast<std::int64_t>(std::bit_ceil(left));
+  const auto size = std::max(static_cast<std::int64_t>(std::bit_ceil(left)),
+                             count < StepState::kLeastRows ? 1 : StepState::kLeastRows);
   runs.push_back({count - size, size});
   return runs;
 }
 
-std::int64_t longest_prompt_run(const DeviceCaps& caps, const Tuning& tuning,
-                                const std::function<Plan(std::int64_t tokens)>& plan_of) {
+std::int64_t PromptLength::behind(std::int64_t tokens) const {
+  const double each = seconds_a_token + seconds_a_token_and_key * static_cast<double>(tokens);
+  std::int64_t length = most;
+  while (length > kPromptBlock && static_cast<double>(length) * each > kMostSeconds) length /= 2;
+  return length;
+}
+
+PromptLength prompt_length(const DeviceCaps& caps, const Tuning& tuning,
+                           const std::function<Plan(std::int64_t tokens)>& plan_of) {
   constexpr std::uint64_t kMemoryShare = 32;
-  if (tuning.tile == 0) return kPromptBlock;
-  const auto suits = [&](std::int64_t tokens) {
+  if (tuning.tile == 0) return {};
+  for (std::int64_t tokens = kMostPromptRun; tokens > kPromptBlock; tokens /= 2) {
     try {
       const Plan plan = plan_of(tokens);
-      std::uint64_t bytes = 0;
+      std::uint64_t bytes = 0, keys = 0;
       for (const std::uint64_t block : plan.arena_blocks) bytes = saturating_sum(bytes, block);
-      double seconds = 0;
+      if (bytes > caps.memory / kMemoryShare) continue;
       SubmissionLimits limits = SubmissionLimits::of(tuning);
-      limits.keys = 0;  // at the beginning of a text
-      for (const Dispatch& dispatch : plan.dispatches) seconds += planned_seconds(dispatch, limits);
-      return bytes <= caps.memory / kMemoryShare && seconds <= 2 * kSubmissionSeconds;
+      double full = 0, empty = 0;  // caches
+      for (const Dispatch& dispatch : plan.dispatches) {
+        keys = std::max(keys, dispatch.most_keys);
+        full += planned_seconds(dispatch, limits);
+      }
+      limits.keys = 0;
+      for (const Dispatch& dispatch : plan.dispatches) empty += planned_seconds(dispatch, limits);
+      const auto rows = static_cast<double>(tokens);
+      return {tokens, empty / rows, keys == 0 ? 0 : (full - empty) / rows / static_cast<double>(keys)};
     } catch (const Error&) {
-      return false;  // a limit of the device
+      continue;  // a limit of the device
     }
-  };
-  std::int64_t tokens = kMostPromptRun;
-  while (tokens > kPromptBlock && !suits(tokens)) tokens /= 2;
-  return tokens;
+  }
+  return {};
 }
 
 }  // namespace heed

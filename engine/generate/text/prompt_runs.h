@@ -24,14 +24,25 @@ struct PromptRun {
 /// How tokens [done, count) of a prompt are run, of which `done`, whole blocks, are in the cache already: runs of
 /// `most`, a power of two of blocks, then what is left. Sizes are powers of two, so that few plans are made for prompts
 /// of any length; where the rest is none, its run begins earlier, with tokens that are in the cache then and are
-/// computed once more. At most one run more than without.
+/// computed once more. The last run, which brings the logits, never has so few rows that they are summed in another
+/// order, unless the prompt has: what follows a prompt does not depend on `done`. At most one run more than without.
 std::vector<PromptRun> prompt_runs(std::int64_t done, std::int64_t count, std::int64_t most);
 
-/// How many tokens of a prompt a run takes at most on a device, for prompt_runs(): more than a block where products go
-/// through their weights in tiles, which then serve more rows each time they are read, as long as the run's
-/// intermediates are a small part of the device's memory, and other texts, and who cancels, wait a moment only.
-/// `plan_of`: the plan of a run of so many tokens.
-std::int64_t longest_prompt_run(const DeviceCaps& caps, const Tuning& tuning,
-                                const std::function<Plan(std::int64_t tokens)>& plan_of);
+/// How many tokens of a prompt a run takes.
+struct PromptLength {
+  std::int64_t most = kPromptBlock;
+  // As planned; more tokens are a power of two of blocks, at most `most`.
+  double seconds_a_token = 0;
+  double seconds_a_token_and_key = 0;  // of those that are before it
+
+  /// Of a run that begins behind so many tokens: others, and who cancels, should wait a moment only.
+  std::int64_t behind(std::int64_t tokens) const;
+};
+
+/// That of a device: more than a block where products go through their weights in tiles, which then serve more rows
+/// each time they are read, as long as the run's intermediates are a small part of the device's memory. `plan_of`: the
+/// plan of a run of so many tokens.
+PromptLength prompt_length(const DeviceCaps& caps, const Tuning& tuning,
+                           const std::function<Plan(std::int64_t tokens)>& plan_of);
 
 }  // namespace heed

@@ -9,6 +9,7 @@
 #include <string>
 
 #include "generate/attention_weights.h"
+#include "generate/step_state.h"
 #include "generate/text/prompt_runs.h"
 #include "graph/integer.h"
 #include "heed/error.h"
@@ -53,13 +54,14 @@ Graph with_sampling(const Graph& decode, std::int64_t context, const ChoiceMode&
 }
 
 TextSession::TextSession(Gpu& gpu, const ModelFile& file, std::int64_t context, CacheType cache,
-                         std::int64_t first_positions)
+                         std::int64_t first_positions, std::int64_t most_run)
     : gpu_(gpu),
       text_(text_graph(file, context, cache, gpu.caps())),
       source_(file),
       weights_(gpu, source_),
       session_(gpu, weights_),
       first_positions_(first_positions),
+      most_run_(most_run),
       choice_states_(session_, text_.vocabulary, 1) {
   session_.reserve("tokens", static_cast<std::uint64_t>(std::min(kMostPromptRun, text_.context)) * 4);
   session_.reserve("position", 4);
@@ -90,15 +92,16 @@ void TextSession::grow(std::int64_t room) {
   room_ = room;
 }
 
-std::int64_t TextSession::longest_run(std::int64_t wanted) {
+std::int64_t TextSession::longest_run(std::int64_t wanted, std::int64_t behind) {
   if (wanted <= kPromptBlock) return kPromptBlock;
-  if (longest_run_ == 0) {
-    longest_run_ = longest_prompt_run(gpu_.caps(), gpu_.tuning(), [&](std::int64_t tokens) {
+  if (!prompt_length_) {
+    prompt_length_ = prompt_length(gpu_.caps(), gpu_.tuning(), [&](std::int64_t tokens) {
       const Bindings dims = {{"tokens", tokens}, {"outputs", 0}, {"context", text_.context}};
       return make_plan(text_.graph, dims, gpu_.caps(), gpu_.tuning());
     });
+    prompt_length_->most = std::min(prompt_length_->most, most_run_);
   }
-  return longest_run_;
+  return prompt_length_->behind(behind);
 }
 
 Executable& TextSession::executable(std::int64_t positions, std::int64_t tokens, std::int64_t outputs, bool sampled) {
@@ -140,24 +143,33 @@ std::optional<std::int32_t> TextSession::start(const std::vector<std::int32_t>& 
   session_.write("sampler", object_bytes(state));
   session_.write("history", std::as_bytes(std::span(prompt)));
 
-  // Blocks lie the same way for the same prompt, so a cache that holds their tokens already holds their very bytes. The
-  // last run always runs: it brings the logits.
+  // A row's keys are the same bits in whichever run it is computed, but for those of very few rows: so a cache that
+  // holds tokens of a prompt already holds their very bytes. The last run always runs: it brings the logits.
   const auto common =
       std::mismatch(prompt.begin(), prompt.end(), cached_.begin(), cached_.end()).first - prompt.begin();
-  const std::int64_t done = std::min<std::int64_t>(common, count - 1) / kPromptBlock * kPromptBlock;
+  std::int64_t done = std::min<std::int64_t>(common, count - 1) / kPromptBlock * kPromptBlock;
   cached_.resize(static_cast<std::size_t>(done));
-  const std::vector<PromptRun> runs = prompt_runs(done, count, longest_run(count));
-  for (const PromptRun& run : runs) {
-    const bool is_last = &run == &runs.back();
-    // Only what was computed beside a block's worth of others is known to be its very bytes.
-    cached_.resize(std::min(cached_.size(), static_cast<std::size_t>(run.begin / kPromptBlock * kPromptBlock)));
+  while (done < count) {
+    const PromptRun run = prompt_runs(done, count, longest_run(count - done, done)).front();
+    const std::int64_t end = run.begin + run.size;
+    const bool is_last = end == count;
+    Executable* piece = nullptr;
+    try {
+      piece = &executable(end, run.size, is_last ? 1 : 0, is_last);
+    } catch (const DeviceLost&) {
+      throw;
+    } catch (const Error&) {
+      if (run.size <= kPromptBlock) throw;
+      prompt_length_->most = run.size / 2;  // there is no room for so long a run
+      continue;
+    }
+    cached_.resize(std::min(cached_.size(), static_cast<std::size_t>(run.begin)));
     feed(std::span(prompt).subspan(static_cast<std::size_t>(run.begin), static_cast<std::size_t>(run.size)), run.begin);
-    Executable& piece = executable(run.begin + run.size, run.size, is_last ? 1 : 0, is_last);
     if (is_last) write_mask();
-    session_.run(piece);
-    if (run.size < kPromptBlock) continue;
-    cached_.assign(prompt.begin(), prompt.begin() + run.begin + run.size);
-    if (!is_last && cancelled && cancelled()) return std::nullopt;
+    session_.run(*piece);
+    if (run.size >= StepState::kLeastRows) cached_.assign(prompt.begin(), prompt.begin() + end);
+    done = end;
+    if (run.size >= kPromptBlock && !is_last && cancelled && cancelled()) return std::nullopt;
   }
   position_ = count;
   return token_at(position_);
@@ -278,7 +290,7 @@ std::vector<DispatchTime> TextSession::profile(std::int64_t tokens, std::int64_t
   }
   measure_greedy();
   cached_.clear();
-  const PromptRun last = prompt_runs(0, tokens, longest_run(tokens)).back();
+  const PromptRun last = prompt_runs(0, tokens, longest_run(tokens, depth)).back();
   const std::vector<std::int32_t> piece(static_cast<std::size_t>(last.size), 0);
   Executable& step = executable(depth + tokens, last.size, 1, true);
   return session_.time_dispatches(step, kRepeats, [&] { feed(piece, depth + last.begin); });

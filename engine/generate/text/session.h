@@ -10,6 +10,7 @@
 #include "file/model_file.h"
 #include "generate/cache_type.h"
 #include "generate/text/graph.h"
+#include "generate/text/prompt_runs.h"
 #include "generate/token_choice.h"
 #include "heed/text.h"
 #include "ops/sample.h"
@@ -35,9 +36,10 @@ class TextSession {
  public:
   static constexpr std::int64_t kFirstPositions = 4096;
 
-  /// Throws Error when the file is no text-generation model, or `context` exceeds what it was trained for.
+  /// A run takes at most `most_run` tokens of a prompt, a power of two of blocks. Throws Error when the file is no
+  /// text-generation model, or `context` exceeds what it was trained for.
   TextSession(Gpu& gpu, const ModelFile& file, std::int64_t context, CacheType cache = CacheType::Auto,
-              std::int64_t first_positions = kFirstPositions);
+              std::int64_t first_positions = kFirstPositions, std::int64_t most_run = kMostPromptRun);
 
   std::int64_t context() const { return text_.context; }
   std::int64_t vocabulary() const { return text_.vocabulary; }
@@ -47,10 +49,10 @@ class TextSession {
   CacheType cache_type() const { return cache_type_of(text_.graph); }
 
   /// Starts a sequence: all of the prompt enters the cache, and the first new token is returned. Where the prompt
-  /// begins like the last one, only its last run is computed again. Throws Error when the prompt is empty, holds an
-  /// id outside the vocabulary, or leaves no room in the context. `cancelled`, where there is one, is asked between the
-  /// runs; once it is true nothing is returned, and a sequence must be started before the next step. `drawn`: so many
-  /// tokens at the prompt's end were drawn before, so that the random generator goes on where it was.
+  /// begins like the last one, only what follows is computed, in whole runs. Throws Error when the prompt is empty,
+  /// holds an id outside the vocabulary, or leaves no room in the context. `cancelled`, where there is one, is asked
+  /// between the runs; once it is true nothing is returned, and a sequence must be started before the next step.
+  /// `drawn`: so many tokens at the prompt's end were drawn before, so that the random generator goes on where it was.
   std::optional<std::int32_t> start(const std::vector<std::int32_t>& prompt, const TokenChoice& choice,
                                     const std::function<bool()>& cancelled = {}, std::uint32_t drawn = 0);
   /// Makes `count` more tokens, at most most_steps(), in one submission and returns them; start() + steps never pass
@@ -82,8 +84,8 @@ class TextSession {
   /// For a run after which `positions` tokens are in the cache. Throws Error where it cannot grow to that.
   Executable& executable(std::int64_t positions, std::int64_t tokens, std::int64_t outputs, bool sampled);
   void grow(std::int64_t room);
-  /// Prompt tokens that a run takes, of so many; at least a block.
-  std::int64_t longest_run(std::int64_t wanted);
+  /// Prompt tokens that a run takes at most, of so many, behind so many; at least a block.
+  std::int64_t longest_run(std::int64_t wanted, std::int64_t behind);
   const Graph& sampled_graph();
   std::int32_t token_at(std::int64_t position);
   void write_mask();
@@ -96,8 +98,9 @@ class TextSession {
   WeightStore weights_;
   Session session_;
   std::int64_t first_positions_;
-  std::int64_t longest_run_ = 0;  // of prompts, once a long one is read
-  std::int64_t room_ = 0;         // positions that caches have room for; 0: nothing is allocated
+  std::int64_t most_run_;
+  std::optional<PromptLength> prompt_length_;  // once a long one is read
+  std::int64_t room_ = 0;                      // positions that caches have room for; 0: nothing is allocated
   TokenChoice choice_;
   ChoiceMode mode_ = {.greedy = true};  // of the choice, or of what is measured
   ChoiceStates choice_states_;

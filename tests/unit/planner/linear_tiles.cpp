@@ -225,6 +225,11 @@ TEST_CASE("products that allow it take x as one half by cooperative matrices, an
   }
   const Plan apart = plan_of(1, 2);
   CHECK(std::ranges::count(apart.dispatches, "linear_cooperative", &Dispatch::shader) == 2);
+  // What the user allows, all products may.
+  tuning.half_products = true;
+  const Plan allowed = plan_of(1, 2);
+  CHECK(std::ranges::count(allowed.dispatches, "linear_cooperative", &Dispatch::shader) == 1);
+  CHECK(allowed.dispatches[0].specialization[1] == 1);
 }
 
 TEST_CASE("products that are no work for cooperative tiles run in plain ones") {
