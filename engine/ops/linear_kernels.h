@@ -11,8 +11,8 @@ namespace heed::ops {
 
 /// From so many rows of x on, they share weights in registers on every device. What a row gives depends on this alone,
 /// not on how many others there are, so that a batch of at least so many gives each row the same bytes as a smaller one
-/// of at least so many. Where a graph says that there are never more than a few (LinearWork::most_rows), all of them may
-/// run in a kernel for few instead (linear_dot.h).
+/// of at least so many. Where a graph says that there are never more than a few (LinearWork::most_rows), all of them
+/// may run in a kernel for few instead (linear_dot.h).
 inline constexpr std::uint32_t kMatrixRows = 4;
 
 /// What one dispatch computes: output columns of some rows of the weight.

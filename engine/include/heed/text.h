@@ -143,8 +143,8 @@ class TextModel {
   /// keeps, 0 takes the model's own. With more than one of `slots` so many texts go on together, which share each
   /// reading of the weights; the memory of their keys grows with what they may say, to that of so many contexts. Texts
   /// of such a model are the same with any number of slots from 2 to 8, and with any from 9 on, whatever goes on beside
-  /// them; between these, and with a single slot, they may differ by rounding. Throws Error when the file is no text-generation model or does not
-  /// fit the device.
+  /// them; between these, and with a single slot, they may differ by rounding. Throws Error when the file is no
+  /// text-generation model or does not fit the device.
   TextModel(const Device& device, const std::filesystem::path& file, std::int64_t context = 0,
             CacheType cache = CacheType::Auto, std::int64_t slots = 1);
   ~TextModel();
