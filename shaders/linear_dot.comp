@@ -34,11 +34,7 @@ int dot_bytes(uvec4 a, uvec4 b) {
 }
 
 const uint X_PARTS = UNIT_PARTS;
-#ifdef GROUPS_OF_16
-const uint X_BLOCK = 16;
-#else
-const uint X_BLOCK = 32;
-#endif
+const uint X_BLOCK = GROUP_COLUMNS;
 const uint X_BLOCKS = X_WORDS * 16 / X_BLOCK;
 const uint SUMS = ROWS * (1 + GATED);
 const uint SUBGROUPS = gl_WorkGroupSize.x / SUBGROUP_SIZE;

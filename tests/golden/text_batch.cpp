@@ -139,7 +139,7 @@ TEST_CASE("batch: nor does what it says depend on how long the pieces are in whi
     const auto plan_of = [&](std::int64_t tokens) {
       return make_plan(session.text().graph, {{"tokens", tokens}, {"outputs", 0}, {"context", 256}}, gpu.caps(), tiled);
     };
-    CHECK(prompt_length(gpu.caps(), tiled, plan_of).behind(0) == 256);  // or both would read alike
+    CHECK(prompt_length(gpu.caps(), tiled, kMostPromptRun, plan_of).behind(0) == 256);  // or both would read alike
   }
   gpu.set_tuning(tuned);
   CHECK(texts[0] == texts[2]);

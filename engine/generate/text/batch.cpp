@@ -224,10 +224,9 @@ double TextBatch::read_piece(Sequence& sequence) {
   }
   if (sequence.cached == end) return 0;
   if (!prompt_length_) {
-    prompt_length_ = prompt_length(gpu_.caps(), gpu_.tuning(), [&](std::int64_t tokens) {
+    prompt_length_ = prompt_length(gpu_.caps(), gpu_.tuning(), most_run_, [&](std::int64_t tokens) {
       return make_plan(piece_graph_, dims(tokens, 0), gpu_.caps(), gpu_.tuning());
     });
-    prompt_length_->most = std::min(prompt_length_->most, most_run_);
   }
   // Before anything is changed for it.
   PieceRows piece = PieceRows::of(end - sequence.cached, prompt_length_->behind(sequence.cached));

@@ -41,11 +41,11 @@ std::int64_t PromptLength::behind(std::int64_t tokens) const {
   return length;
 }
 
-PromptLength prompt_length(const DeviceCaps& caps, const Tuning& tuning,
+PromptLength prompt_length(const DeviceCaps& caps, const Tuning& tuning, std::int64_t most,
                            const std::function<Plan(std::int64_t tokens)>& plan_of) {
   constexpr std::uint64_t kMemoryShare = 32;
   if (tuning.tile == 0) return {};
-  for (std::int64_t tokens = kMostPromptRun; tokens > kPromptBlock; tokens /= 2) {
+  for (std::int64_t tokens = most; tokens > kPromptBlock; tokens /= 2) {
     try {
       const Plan plan = plan_of(tokens);
       std::uint64_t bytes = 0, keys = 0;

@@ -41,8 +41,9 @@ struct PromptLength {
 
 /// That of a device: more than a block where products go through their weights in tiles, which then serve more rows
 /// each time they are read, as long as the run's intermediates are a small part of the device's memory. `plan_of`: the
-/// plan of a run of so many tokens.
-PromptLength prompt_length(const DeviceCaps& caps, const Tuning& tuning,
+/// plan of a run of so many tokens. At most
+/// `most`, a power of two of blocks.
+PromptLength prompt_length(const DeviceCaps& caps, const Tuning& tuning, std::int64_t most,
                            const std::function<Plan(std::int64_t tokens)>& plan_of);
 
 }  // namespace heed

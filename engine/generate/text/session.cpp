@@ -95,11 +95,10 @@ void TextSession::grow(std::int64_t room) {
 std::int64_t TextSession::longest_run(std::int64_t wanted, std::int64_t behind) {
   if (wanted <= kPromptBlock) return kPromptBlock;
   if (!prompt_length_) {
-    prompt_length_ = prompt_length(gpu_.caps(), gpu_.tuning(), [&](std::int64_t tokens) {
+    prompt_length_ = prompt_length(gpu_.caps(), gpu_.tuning(), most_run_, [&](std::int64_t tokens) {
       const Bindings dims = {{"tokens", tokens}, {"outputs", 0}, {"context", text_.context}};
       return make_plan(text_.graph, dims, gpu_.caps(), gpu_.tuning());
     });
-    prompt_length_->most = std::min(prompt_length_->most, most_run_);
   }
   return prompt_length_->behind(behind);
 }

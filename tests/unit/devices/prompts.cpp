@@ -24,10 +24,10 @@ TEST_CASE("a prompt of 4096 tokens of a 7B model on a large GPU: the host waits 
     return make_plan(decode, {{"tokens", tokens}, {"outputs", 0}, {"context", 8192}}, caps, tuning);
   };
   // Nobody knows how fast the device is, and others should not wait for long.
-  CHECK(prompt_length(caps, tuning, plan_of).behind(0) == kPromptBlock);
+  CHECK(prompt_length(caps, tuning, kMostPromptRun, plan_of).behind(0) == kPromptBlock);
   tuning.flops_pace = 1000;  // 100 of its 989 TFLOP/s
   tuning.bytes_pace = 60;
-  const PromptLength length = prompt_length(caps, tuning, plan_of);
+  const PromptLength length = prompt_length(caps, tuning, kMostPromptRun, plan_of);
   const std::int64_t most = length.behind(0);
   const std::vector<PromptRun> runs = prompt_runs(0, 4096, most);
   CHECK(runs.size() == 4);
@@ -46,15 +46,15 @@ TEST_CASE("a prompt of 4096 tokens of a 7B model on a large GPU: the host waits 
   // A device whose memory the intermediates would fill, and one that takes too long for a piece.
   DeviceCaps small = caps;
   small.memory = std::uint64_t{1} << 30;
-  CHECK(prompt_length(small, tuning, plan_of).most < most);
+  CHECK(prompt_length(small, tuning, kMostPromptRun, plan_of).most < most);
   // Deep in a long text attention takes most of the time.
   CHECK(length.behind(1'000'000) == kPromptBlock);
   CHECK(length.behind(4096) < most);
   Tuning slower = tuning;
   slower.flops_pace = 20;
-  CHECK(prompt_length(caps, slower, plan_of).behind(0) == 64);
+  CHECK(prompt_length(caps, slower, kMostPromptRun, plan_of).behind(0) == 64);
   slower.tile = 0;
-  CHECK(prompt_length(caps, slower, plan_of).behind(0) == 64);
+  CHECK(prompt_length(caps, slower, kMostPromptRun, plan_of).behind(0) == 64);
 }
 
 }  // namespace heed
