@@ -5,7 +5,7 @@
 // variant KV: f32 f16
 // without VECTOR_1 SUBGROUP_. KV_f16: caches of f16 have heads of whole vec4s
 //
-// attention.comp with a cache of which a piece is bound, keys [piece_first, piece_first + piece_keys): what the pass has
+// attention.comp with a cache of which a piece is bound, keys [piece_first, piece_first + cache_rows): what the pass has
 // summed up is carried from piece to piece, in order, in value_dim + 2 floats a row and head.
 #extension GL_GOOGLE_include_directive : require
 layout(local_size_x_id = 0) in;
@@ -54,7 +54,7 @@ void main() {
   barrier();  // before what all lanes have read changes
 
   uvec2 range = visible_keys(t);
-  range = uvec2(max(range.x, piece_first), min(range.y, piece_first + piece_keys));
+  range = uvec2(max(range.x, piece_first), min(range.y, piece_first + cache_rows));
   attend(range, head, t, kv_head);
   if (LAST == 1) {
     write_attended(t, head);

@@ -11,6 +11,8 @@
 #extension GL_GOOGLE_include_directive : require
 layout(local_size_x_id = 0) in;
 #include "constants/attention_prepare.h"
+const uint CACHED = 1;
+#include "cache.glsl"
 #include "memory.glsl"
 #include "rotary.glsl"
 #ifdef KV_f16
@@ -84,11 +86,11 @@ void main() {
     const uint head = rest / value_pairs;
 #ifdef KV_f16
     const uint from = t * v_row + v_first + head * value_dim + 2 * (rest % value_pairs);
-    cache_v[(at_row * kv_heads + head) * value_pairs + rest % value_pairs] =
+    cache_v[row_of_head(at_row, head) * value_pairs + rest % value_pairs] =
         pack_f16(vec2(load_f32(v, from), load_f32(v, from + 1)));
 #else
     for (uint e = 2 * (rest % value_pairs); e < min(2 * (rest % value_pairs) + 2, value_dim); ++e) {
-      cache_v[at_row * kv_heads * value_dim + head * value_dim + e] =
+      cache_v[row_of_head(at_row, head) * value_dim + e] =
           load_f32(v, t * v_row + v_first + head * value_dim + e);
     }
 #endif
@@ -115,10 +117,10 @@ void main() {
   }
   const uint from = t * k_row + k_first + head * head_dim;
 #ifdef KV_f16
-  cache_k[(at_row * kv_heads + head) * head_pairs + pair] = pack_f16(turned_word(from, pair, uint(own)));
+  cache_k[row_of_head(at_row, head) * head_pairs + pair] = pack_f16(turned_word(from, pair, uint(own)));
 #else
   const vec2 x = turned_k(from, pair, uint(own));
-  const uint to = at_row * kv_heads * head_dim + head * head_dim;
+  const uint to = row_of_head(at_row, head) * head_dim;
   cache_k[to + at.x] = x.x;
   if (whole) cache_k[to + at.y] = x.y;
 #endif

@@ -18,8 +18,9 @@ layout(local_size_x_id = 0) in;
 READ_ELEMENTS(0, q);
 WRITE_F32(5, y);
 
-// An array that is not needed otherwise: CPU drivers keep it in memory.
-#define PLACE(i) (TABLED == 2 ? said[i] : first_key + min(key + (i), end - 1))
+// The head's row of the i-th key. A tile of keys lies in one block of the cache. The array is not needed otherwise: CPU
+// drivers keep it in memory.
+#define ROW(i) (TABLED == 2 ? row_of_head(said[i], kv_head) : tile_row + min(i, end - 1 - key) * key_step)
 
 void main() {
   const uint group = workgroup_index();
@@ -53,15 +54,17 @@ void main() {
       end = max(end, of_row.y);
     }
   }
+  const uint key_step = CACHED == 1 && block_shift > 0 ? 1 : kv_heads;  // from key to key
   // From a multiple on, so that what a row gives does not depend on the others.
   for (uint key = begin / KEYS * KEYS; key < end; key += KEYS) {
     float scores[KEYS];
     uint said[KEYS];  // where the table says that they lie, and their values
+    const uint tile_row = row_of_head(first_key + key, kv_head);
     float new_largest = largest;
     for (uint i = 0; i < KEYS; ++i) {
       const uint at = min(key + i, end - 1);
       if (TABLED == 2) said[i] = uint(load_i32(places, at));
-      const uint base = (PLACE(i) * kv_heads + kv_head) * Q_LENGTH;
+      const uint base = ROW(i) * Q_LENGTH;
       vec4 product = query[0] * load_key(keys, base);
       for (uint e = 1; e < Q_LENGTH; ++e) product = fma(query[e], load_key(keys, base + e), product);
       const bool seen = key + i >= range.x && key + i < range.y;
@@ -78,7 +81,7 @@ void main() {
     for (uint e = 0; e < V_LENGTH; ++e) {
       vec4 sum = sums[e] * rescale;
       for (uint i = 0; i < KEYS; ++i) {
-        const uint base = (PLACE(i) * kv_heads + kv_head) * V_LENGTH;
+        const uint base = ROW(i) * V_LENGTH;
         sum = fma(vec4(scores[i]), load_key(values, base + e), sum);
       }
       sums[e] = sum;

@@ -84,7 +84,7 @@ void fetch_newest(bool writes) {
     newest_k[e.y / 4][e.y % 4] = own.y;
 #ifndef KV_f16
     if (!writes) continue;
-    const uint to = (at * kv_heads + kv_head) * head_dim;
+    const uint to = row_of_head(at, kv_head) * head_dim;
     cache_k[to + e.x] = own.x;
     cache_k[to + e.y] = own.y;
 #endif
@@ -95,7 +95,7 @@ void fetch_newest(bool writes) {
     const uvec2 words = pack_f16x4(newest_k[w]);
     newest_k[w] = unpack_f16x4(words);  // what later steps find in the cache
     if (!writes) continue;
-    const uint to = ((at * kv_heads + kv_head) * Q_LENGTH + w) * 2;
+    const uint to = (row_of_head(at, kv_head) * Q_LENGTH + w) * 2;
     cache_k[to] = words.x;
     cache_k[to + 1] = words.y;
   }
@@ -104,13 +104,13 @@ void fetch_newest(bool writes) {
 #ifdef KV_f16
   for (uint w = lane; w < V_LENGTH; w += LANES) {
     const uvec2 words = pack_f16x4(newest_value(w));
-    const uint to = ((at * kv_heads + kv_head) * V_LENGTH + w) * 2;
+    const uint to = (row_of_head(at, kv_head) * V_LENGTH + w) * 2;
     cache_v[to] = words.x;
     cache_v[to + 1] = words.y;
   }
 #else
   for (uint e = lane; e < value_dim; e += LANES) {
-    cache_v[(at * kv_heads + kv_head) * value_dim + e] = load_f32(v, v_first + kv_head * value_dim + e);
+    cache_v[row_of_head(at, kv_head) * value_dim + e] = load_f32(v, v_first + kv_head * value_dim + e);
   }
 #endif
 }
@@ -123,7 +123,7 @@ void score_tile(uint tile, uint end, uint first_head) {
     float sums_of[GROUP];
     for (uint g = 0; g < GROUP; ++g) sums_of[g] = 0.0;
     if (key < end) {
-      const uint base = (key * kv_heads + kv_head) * Q_LENGTH;
+      const uint base = row_of_head(key, kv_head) * Q_LENGTH;
       for (uint w = part; w < Q_LENGTH; w += KEY_LANES) {
         const vec4 word = key == at ? newest_k[w] : load_key(keys, base + w);
         for (uint g = 0; g < GROUP; ++g) sums_of[g] += dot(q_shared[g * Q_LENGTH + w], word);
@@ -177,7 +177,7 @@ void attend_run(uint begin, uint end, uint first_head, uint first_part) {
         value = unpack_f16x4(pack_f16x4(value));
 #endif
       } else {
-        value = load_key(values, (key * kv_heads + kv_head) * V_LENGTH + word);
+        value = load_key(values, row_of_head(key, kv_head) * V_LENGTH + word);
       }
       for (uint g = 0; g < GROUP; ++g) sums[g] += weights[g * TILE + i] * value;
     }

@@ -58,7 +58,7 @@ void fetch_keys(uint tile, uint chunk) {
     const uint key = tile + at / STEP;
     staged[i] = vec4(0.0);
     if (at < KEYS * STEP && key < end) {
-      staged[i] = load_key(keys, (place_of(key) * kv_heads + kv_head) * Q_LENGTH + chunk * STEP + at % STEP);
+      staged[i] = load_key(keys, row_of_head(place_of(key), kv_head) * Q_LENGTH + chunk * STEP + at % STEP);
     }
   }
   if (Q_STEP == Q_LENGTH) return;
@@ -89,7 +89,7 @@ void fetch_values(uint key) {
     const uint own = key + at / V_LENGTH;
     staged[i] = vec4(0.0);
     if (at < VALUE_KEYS * V_LENGTH && own < end) {
-      staged[i] = load_key(values, (place_of(own) * kv_heads + kv_head) * V_LENGTH + at % V_LENGTH);
+      staged[i] = load_key(values, row_of_head(place_of(own), kv_head) * V_LENGTH + at % V_LENGTH);
     }
   }
 }

@@ -42,7 +42,7 @@ void main() {
     if (i >= range.x && i < range.y) {
       Element product = Element(0.0);
       float k_squares = 0.0;
-      const uint base = (key_place(t, i) * kv_heads + kv_head) * d;
+      const uint base = row_of_head(key_place(t, i), kv_head) * d;
       for (uint e = 0; e < d; ++e) {
         const Element k = load_key(keys, base + e);
         product += score_term(load(q, (t * q_row + head * head_dim) / WIDTH + e), k, head * d + e);

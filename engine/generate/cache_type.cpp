@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <set>
 #include <string_view>
+#include <utility>
 
 #include "generate/attention_weights.h"
 #include "ops/attention.h"
@@ -28,30 +29,58 @@ std::int64_t head_width(const Graph& graph, const Node& attention, std::size_t c
   return shape.back().size / heads;
 }
 
-}  // namespace
-
-Graph with_cache_type(Graph graph, CacheType wanted, const DeviceCaps& caps) {
-  using namespace ops::attention_input;  // NOLINT: names of inputs
-  if (wanted == CacheType::F32 || (wanted == CacheType::Auto && !suits_f16(caps))) return graph;
-  std::set<ValueId> others = {graph.outputs.begin(), graph.outputs.end()};  // that stay as they are
+/// What something else than attention reads too: it stays as it is.
+std::set<ValueId> read_by_others(const Graph& graph) {
+  std::set<ValueId> others = {graph.outputs.begin(), graph.outputs.end()};
   for (const Node& node : graph.nodes) {
     for (std::size_t i = 0; i < node.inputs.size(); ++i) {
       if (!ops::reads_f16_state(node, i)) others.insert(node.inputs[i]);
     }
   }
-  // The two caches of a node have one type.
-  const auto each_pair = [&](const auto& visit) {
-    for (const Node& node : graph.nodes) {
-      if (node.op == "attention" && has_cache(node)) visit(node, node.inputs[kCacheK], node.inputs[kCacheV]);
-    }
+  return others;
+}
+
+/// Visits each attention with a cache, and its two caches, of which neither is among `others`. Caches that several
+/// nodes share must suit all of them, by `suits`, and so must the other cache of each of these.
+template <typename Suits, typename Visit>
+void each_cache(Graph& graph, std::set<ValueId> others, const Suits& suits, const Visit& visit) {
+  using namespace ops::attention_input;  // NOLINT: names of inputs
+  const auto pair_of = [](const Node& node) { return std::pair(node.inputs[kCacheK], node.inputs[kCacheV]); };
+  const auto is_other = [&](const std::pair<ValueId, ValueId>& caches) {
+    return others.contains(caches.first) || others.contains(caches.second);
   };
-  each_pair([&](const Node& node, ValueId k, ValueId v) {
-    const bool fits = ops::fits_f16_cache(head_width(graph, node, kCacheK), head_width(graph, node, kCacheV));
-    if (!fits || others.contains(k) || others.contains(v)) others.insert({k, v});
+  std::size_t before = 0;
+  do {
+    before = others.size();
+    for (const Node& node : graph.nodes) {
+      if (node.op != "attention" || !has_cache(node)) continue;
+      const auto caches = pair_of(node);
+      if (!suits(node) || is_other(caches)) others.insert({caches.first, caches.second});
+    }
+  } while (others.size() != before);
+  for (Node& node : graph.nodes) {
+    if (node.op == "attention" && has_cache(node) && !is_other(pair_of(node))) visit(node);
+  }
+}
+
+}  // namespace
+
+Graph with_cache_type(Graph graph, CacheType wanted, const DeviceCaps& caps) {
+  using namespace ops::attention_input;  // NOLINT: names of inputs
+  if (wanted == CacheType::F32 || (wanted == CacheType::Auto && !suits_f16(caps))) return graph;
+  const auto fits = [&](const Node& node) {
+    return ops::fits_f16_cache(head_width(graph, node, kCacheK), head_width(graph, node, kCacheV));
+  };
+  each_cache(graph, read_by_others(graph), fits, [&](const Node& node) {
+    graph.value(node.inputs[kCacheK]).dtype = graph.value(node.inputs[kCacheV]).dtype = DType::F16;
   });
-  each_pair([&](const Node&, ValueId k, ValueId v) {
-    if (!others.contains(k) && !others.contains(v)) graph.value(k).dtype = graph.value(v).dtype = DType::F16;
-  });
+  return graph;
+}
+
+Graph with_caches_by_head(Graph graph) {
+  each_cache(
+      graph, read_by_others(graph), [](const Node&) { return true; },
+      [](Node& node) { node.attributes.set("by_head", std::int64_t{1}); });
   return graph;
 }
 

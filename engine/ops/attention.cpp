@@ -18,10 +18,12 @@
 //
 // attributes: heads, kv_heads, scale, causal (query at p sees keys up to p), window (0, or how many keys up to its own
 // a query sees), apart (with a table: no row sees the newest key of another, as those of sequences of their own do not;
-// it is not checked), softcap (0, or c in c tanh(score / c)). score: dot (the default, with scale 1/sqrt(d) where none
-// is given; 1 for the others), additive: sum of score_weight tanh(q + k) (Bahdanau et al. 2015, q and k projected
-// before), cosine: q k / max(|q| |k|, 1e-8), distance: -|q - k|. By fusion: packed (input 0 holds q, k, v side by
-// side), rotary_* (q and k are turned here).
+// it is not checked), softcap (0, or c in c tanh(score / c)), by_head (caches
+// lie by head: of each 64 rows, or of the fewer at the end, first those of head 0, then those of head 1; a table's
+// caches have whole blocks of 64). score: dot (the default, with scale 1/sqrt(d) where none is given; 1 for the
+// others), additive: sum of score_weight tanh(q + k) (Bahdanau et al. 2015, q and k projected before), cosine: q k /
+// max(|q| |k|, 1e-8), distance: -|q - k|. By fusion: packed (input 0 holds q, k, v side by side), rotary_* (q and k are
+// turned here).
 #include "ops/attention.h"
 
 #include <fmt/format.h>
@@ -93,7 +95,7 @@ void check_cache_types(const InferContext& c, const Sizes& s) {
 
 std::vector<TensorType> infer(const InferContext& c) {
   const Attributes& a = c.node.attributes;
-  c.expect_only(10, {"heads", "kv_heads", "scale", "causal", "window", "apart", "softcap", "score", "packed",
+  c.expect_only(10, {"heads", "kv_heads", "scale", "causal", "window", "apart", "by_head", "softcap", "score", "packed",
                      "rotary_layout", "rotary_base", "rotary_dims", "rotary_freq_factors", "rotary_scale"});
   const bool cached = c.has(kCacheK) || c.has(kCacheV) || c.has(kPosition);
   const bool packed = a.integer("packed", 0) != 0;
@@ -105,6 +107,8 @@ std::vector<TensorType> infer(const InferContext& c) {
   if (c.has(kTable) && !cached) c.fail("a table needs a cache");
   const bool apart = a.integer("apart", 0) != 0;
   if (apart && !c.has(kTable)) c.fail("rows that are apart need a table");
+  const bool by_head = a.integer("by_head", 0) != 0;
+  if (by_head && !cached) c.fail("only a cache lies by head");
   if (c.has(kLengths) && cached) c.fail("lengths are of keys that are not in a cache");
   check_ranks(c, cached, packed);
   const std::int64_t heads = a.integer("heads");
@@ -147,6 +151,10 @@ std::vector<TensorType> infer(const InferContext& c) {
     if (!c.has(kTable) && s.queries > s.length) {
       c.fail(fmt::format("{} rows do not fit a cache of {}", s.queries, s.length));
     }
+  }
+  if (by_head && c.has(kTable) && s.cache_rows % kKeyBlock != 0) {
+    c.fail(fmt::format("a cache of {} rows that lies by head and has a table: expected a multiple of {}", s.cache_rows,
+                       kKeyBlock));
   }
   if (c.has(kTable)) {
     const bool shared = !apart && c.input(kTable).shape[1] == 1;
@@ -224,11 +232,13 @@ double mask_of(const ReferenceContext& c, const Sizes& s, const Query& query, st
                                               query.row_in_block * s.length + key)];
 }
 
-/// Writes a row into a cache.
-void enter(HostTensor& cache, std::int64_t place, std::vector<double>::const_iterator row) {
-  const std::int64_t width = cache.type.shape[1];
-  std::transform(row, row + width, cache.data.begin() + place * width,
-                 [&](double value) { return cached_as(cache.type.dtype, value); });
+/// Writes a row, `width` elements of each head, into a cache.
+void enter(const Sizes& s, HostTensor& cache, std::int64_t width, std::int64_t place,
+           std::vector<double>::const_iterator row) {
+  for (std::int64_t head = 0; head < s.kv_heads; ++head, row += width) {
+    std::transform(row, row + width, cache.data.begin() + s.row_of_head(place, head) * width,
+                   [&](double value) { return cached_as(cache.type.dtype, value); });
+  }
 }
 
 void reference(const ReferenceContext& c) {
@@ -289,8 +299,8 @@ void reference(const ReferenceContext& c) {
     const Query query = query_of(t);
     if (query.position < 0) continue;
     const std::int64_t place = place_of(query, query.position);
-    enter(*c.inputs[kCacheK], place, k.begin() + t * s.k_width());
-    enter(*c.inputs[kCacheV], place, v.begin() + t * s.v_width());
+    enter(s, *c.inputs[kCacheK], s.d, place, k.begin() + t * s.k_width());
+    enter(s, *c.inputs[kCacheV], s.dv, place, v.begin() + t * s.v_width());
   }
   const std::vector<double>& keys = cached ? c.inputs[kCacheK]->data : k;
   const std::vector<double>& values = cached ? c.inputs[kCacheV]->data : v;
@@ -306,7 +316,7 @@ void reference(const ReferenceContext& c) {
         if (j >= query.known || (s.causal && j > query.position)) continue;
         if (s.window > 0 && j + s.window <= query.position) continue;
         score = s.scale * score_of(c, s, q.data() + (t * s.heads + h) * s.d,
-                                   keys.data() + (place_of(query, j) * s.kv_heads + kvh) * s.d, h);
+                                   keys.data() + s.row_of_head(place_of(query, j), kvh) * s.d, h);
         if (s.softcap > 0.0) score = s.softcap * std::tanh(score / s.softcap);
         score += mask_of(c, s, query, h, j);
         if (score > kMasked) largest = std::max(largest, score);
@@ -320,7 +330,7 @@ void reference(const ReferenceContext& c) {
         for (std::int64_t j = 0; j < s.length; ++j) {
           const double w = weights[static_cast<std::size_t>(j)];
           if (w == 0.0) continue;
-          y += w * values[static_cast<std::size_t>((place_of(query, j) * s.kv_heads + kvh) * s.dv + e)];
+          y += w * values[static_cast<std::size_t>(s.row_of_head(place_of(query, j), kvh) * s.dv + e)];
         }
         c.out(0)[static_cast<std::size_t>((t * s.heads + h) * s.dv + e)] = y;
       }

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <algorithm>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -24,6 +26,9 @@ namespace attention_input {
 enum : std::size_t { kQ, kK, kV, kMask, kCacheK, kCacheV, kPosition, kLengths, kTable, kScoreWeight };
 }
 
+/// Positions of which a head's keys lie side by side in a cache that lies by head, and its values.
+inline constexpr std::int64_t kKeyBlock = 64;
+
 enum class AttentionScore : std::uint8_t { Dot = 0, Additive = 1, Cosine = 2, Distance = 3 };  // as in the shaders
 
 /// What an attention node works on; the shapes are those of its inputs (attention.cpp), nullptr where absent.
@@ -34,6 +39,8 @@ struct AttentionSizes {
   std::int64_t memory_rows;  // queries that see the same memory
   std::int64_t length;       // keys there can be for a query: positions of a cache, or S
   bool cached, packed;
+  std::int64_t cache_rows;   // of a cache, or of the piece of it that is bound
+  bool by_head;              // where it lies so
   DType cache = DType::F32;  // of both; not taken from the shapes: set by who knows it
   AttentionScore score;
   double scale, softcap;
@@ -42,6 +49,14 @@ struct AttentionSizes {
 
   static AttentionSizes from(const Attributes& attributes, const Shape& q, const Shape* k, const Shape* v,
                              const Shape* cache_k, const Shape* cache_v, const Shape* table = nullptr);
+  /// Log2 of the positions of which a head's rows lie side by side in the cache.
+  std::uint32_t block_shift() const { return by_head ? std::countr_zero(static_cast<std::uint64_t>(kKeyBlock)) : 0; }
+  /// Among rows of a single head, that of a head in a place of the cache.
+  std::int64_t row_of_head(std::int64_t place, std::int64_t kv_head) const {
+    if (!by_head) return place * kv_heads + kv_head;
+    const std::int64_t block = place / kKeyBlock * kKeyBlock;
+    return block * kv_heads + kv_head * std::min(kKeyBlock, cache_rows - block) + place - block;
+  }
   std::int64_t memories() const { return queries / memory_rows; }
   std::int64_t positions() const { return length - queries + 1; }  // at which rows can enter the cache
   std::int64_t q_width() const { return heads * d; }

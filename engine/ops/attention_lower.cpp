@@ -99,6 +99,7 @@ std::optional<Binding> prepare(Lowering& l, const Sizes& s, const CachePiece& pi
       .head_dim = u32(s.d),
       .value_dim = u32(s.dv),
       .cache_rows = u32(piece.rows),
+      .block_shift = s.block_shift(),
       .positions = u32(s.length),
       .table_columns = l.has(kTable) ? u32(l.input(kTable).shape[1]) : 0,
       .dims = u32(rotary.dims),
@@ -221,9 +222,9 @@ bool wants_rows(const Lowering& l, const Sizes& s) {
 }
 
 /// Rows of a cache that a device binds at a time, of keys and values alike: pieces begin where bindings may.
-std::int64_t rows_of_pieces(const Lowering& l) {
+std::int64_t rows_of_pieces(const Lowering& l, const Sizes& s) {
   std::int64_t rows = l.input(kCacheK).shape[0];
-  std::int64_t unit = 1;
+  std::int64_t unit = s.by_head ? kKeyBlock : 1;
   for (const std::size_t i : {kCacheK, kCacheV}) {
     const std::uint64_t row = u64(l.input(i).shape[1]) * device_element_bytes(ValueKind::State, l.input(i).dtype);
     if (row == 0) continue;
@@ -238,7 +239,7 @@ std::int64_t rows_of_pieces(const Lowering& l) {
 /// Attention with a cache that is too large for one binding, one piece after the other. False where it is not.
 bool lower_in_pieces(Lowering& l, const Sizes& s) {
   const std::int64_t rows = l.input(kCacheK).shape[0];
-  const std::int64_t step = rows_of_pieces(l);
+  const std::int64_t step = rows_of_pieces(l, s);
   if (step == rows || step == 0 || l.has(kTable) || l.wants_output(1) || s.score != AttentionScore::Dot) return false;
   const bool vectors = s.d % 4 == 0 && s.dv % 4 == 0;
   const View view = vectors ? View::F32x4 : View::F32;
@@ -272,7 +273,7 @@ bool lower_in_pieces(Lowering& l, const Sizes& s) {
       push.mask_memory = u32(mask.memory_stride);
     }
     push.piece_first = u32(piece.first);
-    push.piece_keys = u32(piece.rows);
+    push.cache_rows = u32(piece.rows);
     d.push_constants = words_of(push);
     d.specialization = words_of(AttentionPiecesConstants{.lanes = tiles.lanes,
                                                          .causal = s.causal,
@@ -408,8 +409,6 @@ void lower_attention(Lowering& l) {
       }
       if (l.has(kTable)) {
         d.bindings.push_back(l.read(kTable, View::I32));
-        push.piece_keys = u32(l.input(kCacheK).shape[0]);
-        d.push_constants = words_of(push);
       }
       d.specialization = words_of(AttentionStepConstants{.lanes = tiles.lanes,
                                                          .masked = l.has(kMask),

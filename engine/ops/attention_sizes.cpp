@@ -49,7 +49,8 @@ AttentionPush attention_push(const AttentionSizes& s) {
           .dims = 0,
           .runs = 0,
           .piece_first = 0,
-          .piece_keys = 0};
+          .cache_rows = u32(s.cache_rows),
+          .block_shift = s.block_shift()};
 }
 
 void count_keys(const AttentionSizes& s, std::int64_t products, Dispatch& d, std::int64_t passes,
@@ -100,6 +101,8 @@ AttentionSizes AttentionSizes::from(const Attributes& a, const Shape& q, const S
   s.kv_heads = a.integer("kv_heads", s.heads);
   s.packed = a.integer("packed", 0) != 0;
   s.cached = cache_k != nullptr;
+  s.by_head = a.integer("by_head", 0) != 0;
+  s.cache_rows = s.cached ? (*cache_k)[0] : 0;
   s.queries = q.size() == 3 ? q[0] * q[1] : q[0];
   s.query_rows = q.size() == 3 ? q[1] : q[0];
   const Shape& keys = s.cached ? *cache_k : *k;

@@ -3,6 +3,7 @@
 #ifndef HEED_ATTENTION_GLSL
 #define HEED_ATTENTION_GLSL
 #include "constants/attention_push.h"
+#include "cache.glsl"
 #include "special.glsl"
 
 const uint kAdditive = 1;

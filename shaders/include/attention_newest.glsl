@@ -24,8 +24,8 @@ void attend_step(uint t, uint head) {
   const uint at = own < 0 ? key_rows : uint(own);
   const bool in_cache = at < key_rows;
   const uint place = in_cache ? key_place(t, at) : 0;
-  const bool writes = head % GROUP_HEADS == 0 && in_cache && (TABLED == 0 || place < piece_keys);
-  const uint cache_at = place * kv_heads + kv_head;
+  const bool writes = head % GROUP_HEADS == 0 && in_cache && (TABLED == 0 || place < cache_rows);
+  const uint cache_at = row_of_head(place, kv_head);
 
   for (uint pair = lane; pair < (head_dim + 1) / 2; pair += gl_WorkGroupSize.x) {
     const uvec2 e = rotary_elements(HALF_SPLIT == 1, dims, pair);

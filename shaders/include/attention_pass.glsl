@@ -41,7 +41,7 @@ void attend(uvec2 range, uint head, uint t, uint kv_head) {
     for (uint i = lane; i < count; i += gl_WorkGroupSize.x) {
       const uint place = key_place(t, tile + i);
       KEEP_PLACE(i, place);
-      const uint base = (place * kv_heads + kv_head) * d;
+      const uint base = row_of_head(place, kv_head) * d;
       Element product = Element(0.0);
       float k_squares = 0.0;
       UNROLL for (uint e = 0; e < Q_LENGTH; ++e) {
@@ -80,14 +80,14 @@ void attend(uvec2 range, uint head, uint t, uint kv_head) {
       const uint lanes = gl_WorkGroupSize.x;
       for (; i + lanes <= count; i += lanes) {
         const float own_weight = weights[i + lane];
-        const uint own_row = KEPT_PLACE(i + lane, t, tile + i + lane) * kv_heads + kv_head;
+        const uint own_row = row_of_head(KEPT_PLACE(i + lane, t, tile + i + lane), kv_head);
         [[unroll]] for (uint j = 0; j < lanes; ++j) {
           sum += subgroupShuffle(own_weight, j) * load_key(values, subgroupShuffle(own_row, j) * dv + e);
         }
       }
 #endif
       for (; i < count; ++i) {
-        sum += weights[i] * load_key(values, (KEPT_PLACE(i, t, tile + i) * kv_heads + kv_head) * dv + e);
+        sum += weights[i] * load_key(values, row_of_head(KEPT_PLACE(i, t, tile + i), kv_head) * dv + e);
       }
       sums[s] = sum;
     }

@@ -61,7 +61,8 @@ TEST_CASE("a cache that grows with the text says what a large one says") {
     for (const std::size_t length : {1, 15, 16, 17, 63, 130}) {
       if (quick() && length != 63) continue;
       CAPTURE(length);
-      TextSession growing(device().gpu(), model.file(), 256, CacheType::F32, 16);
+      // Its last block of keys is shorter than others (with_caches_by_head()).
+      TextSession growing(device().gpu(), model.file(), 250, CacheType::F32, 16);
       const Ids prompt = prompt_of(length, large.vocabulary());
       CHECK(text_after(growing, prompt, 120, 16) == text_after(large, prompt, 120, 7));
     }

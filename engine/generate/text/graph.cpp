@@ -26,8 +26,8 @@ std::int64_t positive(const ModelFile& file, const char* key) {
 
 TextGraph text_graph(const ModelFile& file, std::int64_t context, CacheType cache, const DeviceCaps& caps) {
   TextGraph text{
-      .graph = with_cache_type(task_graph(file, "text-generation", "graph", "decode", {"tokens", "position", "logits"}),
-                               cache, caps),
+      .graph = with_caches_by_head(with_cache_type(
+          task_graph(file, "text-generation", "graph", "decode", {"tokens", "position", "logits"}), cache, caps)),
       .context = positive(file, "context"),
       .vocabulary = positive(file, "vocabulary"),
   };

@@ -13,6 +13,7 @@
 #include "generate/text/prompt_runs.h"
 #include "graph/integer.h"
 #include "heed/error.h"
+#include "ops/attention.h"
 #include "ops/op.h"
 #include "planner/infer.h"
 #include "planner/make_plan.h"
@@ -78,7 +79,9 @@ const Graph& TextSession::sampled_graph() {
 }
 
 std::int64_t TextSession::room_for(std::int64_t positions) const {
-  std::int64_t room = std::min(first_positions_, text_.context);
+  // A cache that grows has whole blocks (with_caches_by_head()).
+  std::int64_t room =
+      std::min(ceil_div(std::max<std::int64_t>(first_positions_, 1), ops::kKeyBlock) * ops::kKeyBlock, text_.context);
   while (room < positions) room = room < text_.context - room ? 2 * room : text_.context;
   return room;
 }

@@ -26,9 +26,10 @@ Graph with_sampling(const Graph& decode, std::int64_t context, const ChoiceMode&
 /// The decode graph of a text model on a device, and the step state around it: prompts in runs of many tokens, then
 /// steps that feed themselves. Knows token ids, not text. Used by one thread at a time.
 ///
-/// Caches have room for the first kFirstPositions tokens, and for twice as many each time that a sequence passes that.
-/// A run is planned for the room that its last position needs, whatever there is by then: a kernel may share keys among
-/// workgroups by how many there can be, and a sequence gives the same tokens after another, longer one.
+/// Caches have room for the first kFirstPositions tokens, in whole blocks (with_caches_by_head()), and for twice as
+/// many each time that a sequence passes that. A run is planned for the room that its last position needs, whatever
+/// there is by then: a kernel may share keys among workgroups by how many there can be, and a sequence gives the same
+/// tokens after another, longer one.
 ///
 /// The step state (tokens, position, history, sampler: named as in ops/sample.cpp) lives on the device. Token p of a
 /// sequence, counted from the prompt's first, stands in history[p]; the host reads new tokens there.

@@ -14,6 +14,7 @@ PUSH_CONSTANTS(AttentionPreparePush)
   uint head_dim;
   uint value_dim;
   uint cache_rows;           // that are bound
+  uint block_shift;          // as in attention_push.h
   uint positions;            // that `places` has, of each row,
   uint table_columns;        // or of all rows, where it has one column
   uint dims;                 // turned elements of a head, 0 for none

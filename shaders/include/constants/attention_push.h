@@ -25,8 +25,8 @@ PUSH_CONSTANTS(AttentionPush)
   uint runs;  // workgroups that share a head's keys
   // attention_pieces.comp alone: the first key that is bound, of all key_rows
   uint piece_first;
-  // and how many are; attention_step.comp: rows of a cache, for keys that lie where a table says
-  uint piece_keys;
+  uint cache_rows;   // that are bound
+  uint block_shift;  // log2 of the positions of which a head's rows lie side by side in a cache (cache.glsl)
 #ifdef __cplusplus
 END_CONSTANTS
 PUSH_CONSTANTS(AttentionBlockPush)

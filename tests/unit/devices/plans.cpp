@@ -316,7 +316,7 @@ TEST_CASE("devices that bind 128 MiB at a time run 7B with 32768 positions, and 
     CAPTURE(device.file);
     caps.memory = 0;  // what must fit here is every binding
     for (const CacheType type : {CacheType::F32, CacheType::F16}) {
-      const Graph typed = with_cache_type(graph, type, {});
+      const Graph typed = with_caches_by_head(with_cache_type(graph, type, {}));
       for (const std::int64_t tokens : {1, 64, 2048}) {
         CAPTURE(tokens);
         // 2048 rows of logits are 250 MiB.

@@ -1,5 +1,5 @@
 // Caches of f16: which states of a graph become so, what a plan saves by it, and that a key enters a cache with the
-// same bits whichever kernel brings it.
+// same bits whichever kernel brings it. And caches by head: which may lie so.
 #include "generate/cache_type.h"
 
 #include <doctest/doctest.h>
@@ -157,6 +157,57 @@ TEST_CASE("states of f16 are refused where no kernel reads them") {
   other.output(other.add("neg", "reader", {other.state("s", DType::F16, {4})}), "y");
   CHECK(refusal(other.graph()) ==
         "neg 'reader': state 's' is f16, which the op does not know as its input 0; make it f32");
+}
+
+TEST_CASE("caches lie by head where attention alone reads them") {
+  using namespace ops::attention_input;  // NOLINT: names of inputs
+  const auto lies_by_head = [](const Graph& graph) {
+    return with_caches_by_head(graph).nodes.front().attributes.integer("by_head", 0) != 0;
+  };
+  CHECK(lies_by_head(layer({}).graph()));
+  CHECK(lies_by_head(with_cache_type(layer({7, 5}).graph(), CacheType::F16, caps_of(DeviceType::Discrete))));
+  GraphBuilder read = layer({});
+  read.output(read.add("neg", "reader", {read.graph().find("cache.v")}), "z");
+  CHECK_FALSE(lies_by_head(read.graph()));
+  GraphBuilder shown = layer({});
+  shown.graph().outputs.push_back(shown.graph().find("cache.k"));
+  CHECK_FALSE(lies_by_head(shown.graph()));
+  // Two layers share the keys, and something else reads the values of one: the keys have one place for both.
+  GraphBuilder shared = layer({});
+  const Node first = shared.graph().nodes.front();
+  std::vector<ValueId> inputs = first.inputs;
+  inputs[kCacheV] = shared.state("other.v", DType::F32, {"context", kKvHeads * kWidth});
+  shared.output(shared.add("attention", "second", inputs, first.attributes), "second y");
+  CHECK(lies_by_head(shared.graph()));
+  shared.output(shared.add("neg", "reader", {inputs[kCacheV]}), "z");
+  CHECK_FALSE(lies_by_head(shared.graph()));
+}
+
+TEST_CASE("caches by head are refused where there is none, and where a table would need whole blocks") {
+  const auto refusal = [](Graph graph, std::int64_t places) {
+    graph.nodes.back().attributes.set("by_head", std::int64_t{1});
+    try {
+      make_plan(graph, {{"tokens", 2}, {"context", places}}, DeviceCaps(), Tuning());
+      return std::string();
+    } catch (const Error& error) {
+      return std::string(error.what());
+    }
+  };
+  CHECK(refusal(layer({}).graph(), kContext).empty());
+  GraphBuilder b("memory");
+  const ValueId memory = b.input("memory", DType::F32, {"context", 16});
+  b.output(b.add("attention", "attention", {b.input("q", DType::F32, {"tokens", 16}), memory, memory},
+                 {{"heads", std::int64_t{1}}}),
+           "y");
+  CHECK(refusal(b.graph(), kContext) == "attention 'attention': only a cache lies by head");
+  GraphBuilder tabled = layer({});
+  tabled.graph().value(tabled.graph().find("position")).shape = {"tokens"};
+  Node& node = tabled.graph().nodes.back();
+  node.inputs.resize(ops::attention_input::kTable + 1, kNoValue);
+  node.inputs[ops::attention_input::kTable] = tabled.state("table", DType::I32, {8, "tokens"});
+  CHECK(refusal(tabled.graph(), 128).empty());
+  CHECK(refusal(tabled.graph(), 100) ==
+        "attention 'attention': a cache of 100 rows that lies by head and has a table: expected a multiple of 64");
 }
 
 TEST_CASE("a plan with caches of f16 takes and reads half as much for them") {
