@@ -31,6 +31,13 @@ void attend(uvec2 range, uint head, uint t, uint kv_head) {
   const uint lane = gl_LocalInvocationID.x;
   const uint d = head_dim / WIDTH;
   const uint dv = value_dim / WIDTH;
+#if defined(SUBGROUP_shuffle) && defined(VECTOR_4)
+  Element q_own[Q_LENGTH];  // CPU drivers read shared memory lane by lane
+  [[unroll]] for (uint e = 0; e < Q_LENGTH; ++e) q_own[e] = q_shared[e];
+#define OWN_Q(e) q_own[e]
+#else
+#define OWN_Q(e) q_shared[e]
+#endif
   float q_squares = 0.0;
   if (SCORE == kCosine) {
     for (uint e = 0; e < d; ++e) q_squares += dot(q_shared[e], q_shared[e]);
@@ -46,7 +53,7 @@ void attend(uvec2 range, uint head, uint t, uint kv_head) {
       float k_squares = 0.0;
       UNROLL for (uint e = 0; e < Q_LENGTH; ++e) {
         const Element k = load_key(keys, base + e);
-        product += score_term(q_shared[e], k, head * d + e);
+        product += score_term(OWN_Q(e), k, head * d + e);
         if (SCORE == kCosine) k_squares += dot(k, k);
       }
       const float score =
