@@ -13,6 +13,7 @@
 #include <set>
 
 #include "formats/npy.h"
+#include "generate/cache_type.h"
 #include "generate/metadata.h"
 #include "generate/text/session.h"
 #include "graph/integer.h"
@@ -109,7 +110,7 @@ class Verifying {
 
   void verify(const Graph& graph) {
     validate(graph, ops::is_op);
-    if (is_text(graph)) return verify_text(graph);
+    if (is_text(graph)) return verify_text(with_caches_by_head(graph));  // as text is generated
     is_sound(graph) ? verify_sound(graph) : verify_any(graph);
   }
 
