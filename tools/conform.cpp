@@ -2,6 +2,7 @@
 #include "tests/op_cases/conform.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <chrono>
@@ -33,6 +34,7 @@ struct ConformArguments {
   bool quarantine = true;
   bool compile_only = false;
   bool probe_watchdog = false;
+  bool list = false;
   bool json = false;
   std::vector<std::string> reports;
 };
@@ -83,19 +85,31 @@ std::string selection_of(const ConformArguments& arguments) {
   return text;
 }
 
+/// The variants of kernels that --variant can name on this device.
+std::vector<std::string> variant_names(const Gpu& gpu) {
+  std::vector<std::string> names;
+  for (const op_cases::Variant& variant : op_cases::variants_of(gpu.caps())) names.push_back(variant.name);
+  names.emplace_back("as tuned");
+  return names;
+}
+
+/// And the families of cases that --op finds, most by the name of an op.
+std::vector<std::string_view> family_names() {
+  std::vector<std::string_view> names;
+  for (const op_cases::CaseFamily& family : op_cases::all_families()) names.push_back(family.name);
+  return names;
+}
+
 [[noreturn]] void fail_without_rows(const ConformArguments& arguments, const Gpu& gpu) {
   if (!arguments.id.empty()) {
     throw Error(fmt::format("no case has the ID '{}' on this device; failures and --json name them", arguments.id));
   }
-  std::string known;
   if (!arguments.variant.empty()) {
-    for (const op_cases::Variant& variant : op_cases::variants_of(gpu.caps())) known += variant.name + "; ";
-    throw Error(fmt::format("no case runs in variant '{}'; there are {}as tuned", arguments.variant, known));
+    throw Error(fmt::format("no case runs in variant '{}'; there are {}", arguments.variant,
+                            fmt::join(variant_names(gpu), "; ")));
   }
-  for (const op_cases::CaseFamily& family : op_cases::all_families()) {
-    known += (known.empty() ? "" : ", ") + std::string(family.name);
-  }
-  throw Error(fmt::format("no case has '{}' in its name; there are cases of {}", arguments.op, known));
+  throw Error(fmt::format("no case has '{}' in its name; there are cases of {}", arguments.op,
+                          fmt::join(family_names(), ", ")));
 }
 
 /// Turns off what failed where the verdict rests on plainer kernels that passed, and on again what was off and passed.
@@ -139,6 +153,11 @@ int run_conform(const ConformArguments& arguments) {
   report.turns_off = arguments.quarantine;
   // Without the tuner, which would be the first to find that nothing runs.
   std::optional<Device> device(std::in_place, arguments.device.name, DeviceOptions{.compile_only = true});
+  if (arguments.list) {
+    write_output(fmt::format("--op\n  {}\n--variant\n  {}\n", fmt::join(family_names(), "\n  "),
+                             fmt::join(variant_names(device->gpu()), "\n  ")));
+    return 0;
+  }
   report.device = device->info();
   report.caps = device->gpu().caps();
   if (!arguments.compile_only) report.runs_nothing = op_cases::why_nothing_runs(device->gpu());
@@ -206,6 +225,7 @@ void add_conform(Program& program) {
       ->capture_default_str()
       ->transform(integers(1, 1000000))
       ->type_name("N");
+  verb->add_flag("--list", arguments->list, "Print what --op and --variant can name on this device, and run nothing");
   verb->add_flag("--quick", arguments->quick, "One case for each sequence of kernels");
   verb->add_flag(
       "!--no-quarantine", arguments->quarantine,

@@ -205,6 +205,24 @@ TEST_CASE("conform: what is interrupted leaves no report, and the old one as it 
   CHECK(folder.names() == std::vector<std::string>{"old.html"});
 }
 
+TEST_CASE("conform: lists what can be chosen, all of which it takes") {
+  const Finished listed = run_heed({"conform", "--list"});
+  REQUIRE(listed.exit_code == 0);
+  CHECK(listed.out.starts_with("--op\n"));
+  const std::size_t variants = listed.out.find("--variant\n");
+  REQUIRE(variants != std::string::npos);
+  for (const char* name : {"\n  linear\n", "\n  attention\n", "\n  where\n"}) {
+    CHECK(listed.out.substr(0, variants).find(name) != std::string::npos);
+  }
+  for (const char* name : {"storage", "3 workgroups", "as tuned"}) {
+    CHECK(listed.out.find(std::string("\n  ") + name + "\n", variants) != std::string::npos);
+    CHECK(run_heed({"conform", "--op", "where", "--quick", "--compile-only", "--variant", name}).exit_code == 0);
+  }
+  const Finished wrong = run_heed({"conform", "--op", "where", "--compile-only", "--variant", "storge"});
+  CHECK(wrong.exit_code == 1);
+  CHECK(wrong.error.find("no case runs in variant 'storge'; there are storage; ") != std::string::npos);
+}
+
 TEST_CASE("conform: the page fits a phone and a large screen, and needs nothing else") {
   const std::string browser = testing::find_chromium();
   if (browser.empty()) {
