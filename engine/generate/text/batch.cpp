@@ -229,18 +229,12 @@ double TextBatch::read_piece(Sequence& sequence) {
     });
   }
   // Before anything is changed for it.
-  PieceRows piece = PieceRows::of(end - sequence.cached, prompt_length_->behind(sequence.cached));
+  PieceRows piece;
   Executable* executable = nullptr;
   while (executable == nullptr) {
-    try {
-      executable = &this->executable(piece_graph_, piece.rows, 0);
-    } catch (const DeviceLost&) {
-      throw;
-    } catch (const Error&) {
-      if (piece.rows <= PagePool::kPositions) throw;
-      prompt_length_->most = piece.rows / 2;  // there is no room for so long a piece
-      piece = PieceRows::of(end - sequence.cached, prompt_length_->behind(sequence.cached));
-    }
+    piece = PieceRows::of(end - sequence.cached, prompt_length_->behind(sequence.cached));
+    executable = prepared_unless_too_long(
+        prompt_length_, piece.rows, [&]() -> Executable& { return this->executable(piece_graph_, piece.rows, 0); });
   }
   while (static_cast<std::int64_t>(sequence.pages.size()) < pages_of(sequence.cached + piece.tokens)) {
     take_page(sequence);

@@ -2,8 +2,10 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <vector>
 
+#include "heed/error.h"
 #include "plan/device_caps.h"
 #include "plan/plan.h"
 
@@ -41,9 +43,23 @@ struct PromptLength {
 
 /// That of a device: more than a block where products go through their weights in tiles, which then serve more rows
 /// each time they are read, as long as the run's intermediates are a small part of the device's memory. `plan_of`: the
-/// plan of a run of so many tokens. At most
-/// `most`, a power of two of blocks.
+/// plan of a run of so many tokens. At most `most`, a power of two of blocks.
 PromptLength prompt_length(const DeviceCaps& caps, const Tuning& tuning, std::int64_t most,
                            const std::function<Plan(std::int64_t tokens)>& plan_of);
+
+/// What `prepare` makes of a run of so many tokens; nullptr where there is no room for so long a run: `length` is half
+/// of it at most from then on. Throws Error where a single block has none.
+template <typename Prepare>
+auto prepared_unless_too_long(std::optional<PromptLength>& length, std::int64_t size, const Prepare& prepare) {
+  try {
+    return &prepare();
+  } catch (const DeviceLost&) {
+    throw;
+  } catch (const Error&) {
+    if (size <= kPromptBlock) throw;
+    length.value().most = size / 2;
+    return decltype(&prepare()){};
+  }
+}
 
 }  // namespace heed

@@ -155,16 +155,9 @@ std::optional<std::int32_t> TextSession::start(const std::vector<std::int32_t>& 
     const PromptRun run = prompt_runs(done, count, longest_run(count - done, done)).front();
     const std::int64_t end = run.begin + run.size;
     const bool is_last = end == count;
-    Executable* piece = nullptr;
-    try {
-      piece = &executable(end, run.size, is_last ? 1 : 0, is_last);
-    } catch (const DeviceLost&) {
-      throw;
-    } catch (const Error&) {
-      if (run.size <= kPromptBlock) throw;
-      prompt_length_->most = run.size / 2;  // there is no room for so long a run
-      continue;
-    }
+    Executable* const piece = prepared_unless_too_long(
+        prompt_length_, run.size, [&]() -> Executable& { return executable(end, run.size, is_last ? 1 : 0, is_last); });
+    if (piece == nullptr) continue;
     cached_.resize(std::min(cached_.size(), static_cast<std::size_t>(run.begin)));
     feed(std::span(prompt).subspan(static_cast<std::size_t>(run.begin), static_cast<std::size_t>(run.size)), run.begin);
     if (is_last) write_mask();
