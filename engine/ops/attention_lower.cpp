@@ -212,11 +212,11 @@ struct KeyRuns {
   }
 };
 
-/// Whether lanes had better be query rows than keys: where lanes with rows of their own are faster, there are enough
+/// Whether lanes had better be query rows than keys: where that was found faster, there are enough
 /// rows that see the same keys, and a head fits registers, which that of no usual model does on a GPU.
 bool wants_rows(const Lowering& l, const Sizes& s) {
   constexpr std::int64_t kWidestHead = 128;
-  return l.caps().type == DeviceType::Cpu && l.tuning().lane_rows && s.memory_rows >= 4 && s.d <= kWidestHead &&
+  return l.caps().type == DeviceType::Cpu && l.tuning().query_lanes && s.memory_rows >= 4 && s.d <= kWidestHead &&
          s.dv <= kWidestHead && tabled(l) != 1 && s.score == AttentionScore::Dot &&
          static_cast<std::uint64_t>(s.length) < l.caps().max_loop_iterations;
 }

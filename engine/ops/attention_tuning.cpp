@@ -67,10 +67,36 @@ std::vector<Tuning> workgroups_of_a_step(const DeviceCaps&, const Tuning& best) 
   return each_other(best, &Tuning::attention_groups, {0, 128, 640});
 }
 
+/// Of those that go over keys together: a single row's where one workgroup has a head, and others'.
+std::vector<Tuning> lanes_of_a_step(const DeviceCaps& caps, const Tuning& best) {
+  // CPU drivers run a workgroup's lanes one subgroup after the other.
+  const bool narrow = caps.subgroup_size <= 8;
+  std::vector<std::uint32_t> widths = {std::max(4u, caps.subgroup_size)};
+  for (const std::uint32_t lanes : {32u, 64u, 128u}) {
+    if (!narrow && lanes > caps.subgroup_size) widths.push_back(lanes);
+  }
+  return each_other(best, &Tuning::lanes, widths);
+}
+
+std::vector<Tuning> lanes_with_queries(const DeviceCaps& caps, const Tuning& best) {
+  // On GPUs, whose registers a head of no usual model fits, nothing would be another kernel (attention_lower.cpp).
+  if (caps.type != DeviceType::Cpu) return {};
+  return {with(best, &Tuning::query_lanes, true)};
+}
+
 }  // namespace
 
 std::vector<TuningStep> attention_tuning() {
-  return {{"workgroups of a step's attention", step_with_cache, workgroups_of_a_step},
+  return {{.name = "lanes of a step's attention",
+           .problem = step_with_cache,
+           .candidates = lanes_of_a_step,
+           .time_without = [](Tuning& tuning) { tuning.attention_groups = 0; }},
+          {"workgroups of a step's attention", step_with_cache, workgroups_of_a_step},
+          {.name = "lanes with queries of their own",
+           .problem = prompts,
+           .candidates = lanes_with_queries,
+           .last = true,
+           .time_without = [](Tuning& tuning) { tuning.query_tile = 0; }},
           {.name = "tiles of a prompt's attention", .problem = prompts, .candidates = tiles_of_prompts, .last = true}};
 }
 

@@ -40,7 +40,7 @@ std::int64_t parts_of_picture(const Tuning& tuning, const Convolution& c, std::i
   constexpr std::int64_t kNarrowTile = 64;
   const std::int64_t tiles = ceil_div(c.outputs, kNarrowTile) * ceil_div(c.window.out_count(), kNarrowTile);
   std::int64_t parts = 1;
-  while (parts < kMostPartsOfSums && tiles * parts < std::int64_t{tuning.tile_groups} &&
+  while (parts < kMostPartsOfSums && tiles * parts < std::int64_t{tuning.conv_groups} &&
          steps >= 2 * parts * kLeastPartSteps) {
     parts *= 2;
   }
@@ -70,11 +70,10 @@ std::uint64_t tiles_of(const TileShape& shape, const Convolution& c) {
 std::optional<TileShape> shape_of_tiles(const Lowering& l, const Convolution& c, std::int64_t parts) {
   std::optional<TileShape> shape;
   for (std::uint32_t tile = l.tuning().conv_tile; tile >= kLeastSide; tile /= 2) {
-    const Tuning tuning = with(l.tuning(), &Tuning::tile, tile);
-    const std::optional<TileShape> smaller = tile_shape(l.caps(), tuning, channels_of_tile(c.outputs, tile));
+    const std::optional<TileShape> smaller = tile_shape(l.caps(), tile, channels_of_tile(c.outputs, tile));
     if (!smaller) break;
     shape = smaller;
-    if (tiles_of(*shape, c) * u64(parts) >= l.tuning().tile_groups) break;
+    if (tiles_of(*shape, c) * u64(parts) >= l.tuning().conv_groups) break;
   }
   return shape;
 }

@@ -221,7 +221,7 @@ LaneTile tile_of(const Lowering& l, const Convolution& c, const Phase& phase, co
                                       (phase.out[1] % t.tall == 0 || x.before[1] > 0 || !x.padded));
     const std::int64_t lanes =
         c.batch * c.groups * phase.out[0] * ceil_div(phase.out[1], t.tall) * t.tiles * ceil_div(c.outputs, 4 * t.quads);
-    const bool enough = lanes >= Tuning::kFewestGroups * std::int64_t{l.lanes(8)};
+    const bool enough = lanes >= ProductTuning::kFewestGroups * std::int64_t{l.lanes(8)};
     const bool first = least == 0.0;
     if (!first && (!small_enough || !fits || !enough)) return;
     const std::int64_t x_rows = t.tall == 1 ? fetch.rows : t.x_rows(phase);

@@ -68,6 +68,11 @@ std::vector<Tuning> tiles_of_convolutions(const DeviceCaps& caps, const Tuning& 
   return each_other(best, &Tuning::conv_tile, {0u, 64u, 128u});
 }
 
+std::vector<Tuning> workgroups_of_convolutions(const DeviceCaps&, const Tuning& best) {
+  if (best.conv_tile == 0) return {};
+  return each_other(best, &Tuning::conv_groups, {0u, 128u, 512u});
+}
+
 std::vector<Tuning> sums_of_a_lane(const DeviceCaps&, const Tuning& best) {
   return each_other(best, &Tuning::conv_sums, {32u, 64u, 128u});
 }
@@ -93,7 +98,8 @@ std::vector<TuningStep> conv_tuning() {
            },
            {},
            true},
-          {"tiles of convolutions", many_channels, tiles_of_convolutions, {}, true}};
+          {"tiles of convolutions", many_channels, tiles_of_convolutions, {}, true},
+          {"workgroups of convolutions", many_channels, workgroups_of_convolutions, {}, true}};
 }
 
 }  // namespace heed::ops

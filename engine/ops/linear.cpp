@@ -134,7 +134,7 @@ std::int64_t chunk_columns(std::uint32_t lanes) { return 4 * std::int64_t{lanes}
 std::int64_t columns_a_group(const LinearPair& pair, const JoinedLanes& joined) {
   if (joined.rows) {
     const std::int64_t chunks = pair.hidden / chunk_columns(joined.lanes);
-    return ceil_div(chunks, Tuning::kFewestGroups) * chunk_columns(joined.lanes);
+    return ceil_div(chunks, ProductTuning::kFewestGroups) * chunk_columns(joined.lanes);
   }
   constexpr std::int64_t kManyGroups = 64;  // whose sums one of them adds up
   return round_up(ceil_div(pair.hidden, kManyGroups), unit_columns(pair.dtype));
@@ -272,20 +272,21 @@ std::uint64_t file_bytes(DType dtype, std::int64_t rows, std::int64_t columns) {
 
 std::int64_t multiply_iterations(std::int64_t units) { return 2 * units + 128; }
 
-bool can_shuffle_rows(const DeviceCaps& caps, const Tuning& tuning) {
+bool can_shuffle_rows(DType dtype, const DeviceCaps& caps, const Tuning& tuning) {
   // A workgroup is a subgroup. Some GPUs run narrower ones than they say; and their fetches for all lanes are cheap.
-  return caps.type == DeviceType::Cpu && tuning.shuffle_rows && caps.subgroup_shuffle &&
+  return caps.type == DeviceType::Cpu && tuning.of(dtype).shuffle_rows && caps.subgroup_shuffle &&
          caps.subgroup_size <= std::min(caps.max_workgroup_invocations, caps.max_workgroup_size[0]);
 }
 
 std::optional<JoinedLanes> joined_lanes(DType dtype, const DeviceCaps& caps, const Tuning& tuning) {
-  if (!tuning.pairs || !caps.subgroup_arithmetic) return std::nullopt;
-  if (tuning.lane_rows) {
+  const ProductTuning& product = tuning.of(dtype);
+  if (!product.pairs || !caps.subgroup_arithmetic) return std::nullopt;
+  if (product.lane_rows) {
     // A workgroup is a subgroup, whose lanes hold whole units of x together: no GPU, since some run narrower subgroups
     // than they say.
-    const bool can = caps.type == DeviceType::Cpu && caps.subgroup_shuffle && tuning.lanes == caps.subgroup_size &&
-                     chunk_columns(tuning.lanes) % unit_columns(dtype) == 0;
-    return can ? std::optional<JoinedLanes>({true, tuning.lanes, 1}) : std::nullopt;
+    const bool can = caps.type == DeviceType::Cpu && caps.subgroup_shuffle && product.lanes == caps.subgroup_size &&
+                     chunk_columns(product.lanes) % unit_columns(dtype) == 0;
+    return can ? std::optional<JoinedLanes>({true, product.lanes, 1}) : std::nullopt;
   }
   constexpr std::uint32_t kMostLanes = 256;
   constexpr std::uint32_t kSharing = 8;

@@ -98,10 +98,11 @@ std::optional<CooperativeShape> cooperative_shape(const DeviceCaps& caps, std::u
 bool emit_linear_cooperative(Lowering& l, const LinearWork& work, const LinearEpilogue& epilogue,
                              const LinearBindings& bindings, std::uint64_t flops, std::uint64_t bytes) {
   const DeviceCaps& caps = l.caps();
-  if (!l.tuning().cooperative || work.dtype == DType::F32 || work.experts > 0) return false;
+  const ProductTuning& tuning = l.tuning().of(work.dtype);
+  if (!tuning.cooperative || work.dtype == DType::F32 || work.experts > 0) return false;
   // Four lanes side by side agree on how a step's weights are scaled.
   if (work.dtype == DType::BF16 && (!caps.subgroup_shuffle || caps.subgroup_size < 4)) return false;
-  const std::uint32_t tile = l.tuning().tile;
+  const std::uint32_t tile = tuning.tile;
   const std::uint32_t gate = work.gate ? 2 : 1;
   std::uint32_t columns = tile;
   // The matrix of full tiles, whatever the number of rows: what a row gives must not depend on it.
@@ -114,7 +115,7 @@ bool emit_linear_cooperative(Lowering& l, const LinearWork& work, const LinearEp
   std::optional<CooperativeShape> shape = shape_for();
   if (!shape) return false;
   const std::uint32_t steps = ceil_div(work.columns, kStep);
-  const std::uint32_t part_steps = ceil_div(steps, parts_of_sums(l.tuning(), work.columns, work.width, work.gate));
+  const std::uint32_t part_steps = ceil_div(steps, parts_of_sums(tuning, work.columns, work.width, work.gate));
   const std::uint32_t parts = ceil_div(steps, part_steps);
   // Each of a step's fetches, and of its matrices, may be a round of a loop.
   if (std::uint64_t{part_steps} * 64 > caps.max_loop_iterations) return false;
@@ -127,7 +128,7 @@ bool emit_linear_cooperative(Lowering& l, const LinearWork& work, const LinearEp
   const auto groups = [&] {
     return ceil_div(work.rows, shape->rows()) * ceil_div(work.count * std::uint64_t{gate}, shape->columns()) * parts;
   };
-  while (columns > 32 && groups() < l.tuning().tile_groups) {
+  while (columns > 32 && groups() < tuning.tile_groups) {
     columns = shape->columns() / 2;
     const std::optional<CooperativeShape> narrower = shape_for();
     if (!narrower) break;

@@ -34,7 +34,9 @@ DotShape shape_of(const Lowering& l, const LinearWork& work) {
   const std::uint32_t most_lanes = std::min({caps.max_workgroup_invocations, caps.max_workgroup_size[0], kLanes});
   const std::uint32_t subgroups = std::clamp(most_lanes / caps.subgroup_size, 1u, kMostSubgroups);
   const std::uint32_t gate = work.gate ? 2 : 1;
-  const std::uint32_t wanted = std::min(l.tuning().dot_groups, caps.max_workgroup_count[0]);
+  const ProductTuning& tuning = l.tuning().of(work.dtype);
+  const bool few = work.rows > 1 && tuning.few_dot_groups > 0;
+  const std::uint32_t wanted = std::min(few ? tuning.few_dot_groups : tuning.dot_groups, caps.max_workgroup_count[0]);
   std::uint32_t rows = (work.rows > 2 ? kMostSharedRows : kMostRows) / gate;
   const auto blocks = [&] { return ceil_div(work.count, rows * subgroups); };
   while (rows > 1 && blocks() < wanted) rows /= 2;
@@ -57,7 +59,8 @@ bool fits_shared(const Lowering& l, const LinearWork& work, const DotShape& shap
 bool runs_in_dots(const Lowering& l, const LinearWork& work) {
   const DeviceCaps& caps = l.caps();
   const bool can = caps.integer_dot_product && caps.subgroup_arithmetic && caps.subgroup_shuffle;
-  if (!can || l.tuning().dot_groups == 0 || quantised_type(work.dtype) == nullptr || work.experts > 0) return false;
+  if (!can || l.tuning().of(work.dtype).dot_groups == 0 || quantised_type(work.dtype) == nullptr || work.experts > 0)
+    return false;
   const std::uint32_t rows = std::max(work.rows, work.most_rows);
   if (rows >= kMatrixRows && (work.most_rows == 0 || rows > kDotRows)) return false;
   if (caps.subgroup_size < 4 ||

@@ -35,8 +35,8 @@ std::optional<Value> stack(const Graph& graph, const std::vector<ValueId>& ids, 
   stacked.shape[0] = Dim(rows);
   if (stacked.shape.size() >= 2) {
     for (std::size_t i = 1; i + 1 < stacked.shape.size(); ++i) rows *= stacked.shape[i].size;
-    const DeviceWeight weight =
-        matrix_weight(stacked.dtype, rows, stacked.shape.back().size, tuning.weight_band(rows, false, 0));
+    const DeviceWeight weight = matrix_weight(stacked.dtype, rows, stacked.shape.back().size,
+                                              tuning.of(stacked.dtype).weight_band(rows, false, 0));
     if (weight.bytes > std::min(caps.max_storage_buffer_range, largest_weight(caps))) {
       return std::nullopt;
     }

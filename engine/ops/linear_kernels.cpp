@@ -30,15 +30,17 @@ void choose_same(const Lowering& l, Dispatch& d) {
   if (storage) d.bindings[kX].view = d.bindings[kNormWeight].view = View::None;
 }
 
+const ProductTuning& tuning_of(const Lowering& l, const LinearWork& work) { return l.tuning().of(work.dtype); }
+
 /// Whether lanes have weight rows of their own, and the device's loops are long enough for that.
 bool fits_lanes(const Lowering& l, const LinearWork& work) {
-  return l.tuning().lane_rows &&
+  return tuning_of(l, work).lane_rows &&
          u64(multiply_iterations(matrix_row_units(work.dtype, work.columns))) <= l.caps().max_loop_iterations;
 }
 
 /// Whether such lanes multiply their rows by several of x.
 bool fits_lanes_of_several(const Lowering& l, const LinearWork& work) {
-  return l.tuning().x_rows > 1 && fits_lanes(l, work);
+  return tuning_of(l, work).x_rows > 1 && fits_lanes(l, work);
 }
 
 bool fits_matrix(const Lowering& l, const LinearWork& work) {
@@ -64,10 +66,10 @@ bool choose_matrix(const Lowering& l, const LinearWork& work, Kernel& kernel) {
 
 /// Lanes have weight rows of their own, which a workgroup multiplies by `x_rows` rows of x.
 void choose_lanes(const Lowering& l, const LinearWork& work, std::uint32_t x_rows, Kernel& kernel) {
-  const Tuning& tuning = l.tuning();
+  const ProductTuning& tuning = tuning_of(l, work);
   Dispatch& d = kernel.dispatch;
   d.shader = "linear_lanes";
-  const bool hand_on = x_rows > 1 && can_shuffle_rows(l.caps(), tuning);
+  const bool hand_on = x_rows > 1 && can_shuffle_rows(work.dtype, l.caps(), l.tuning());
   const std::uint32_t lanes = hand_on ? l.caps().subgroup_size : tuning.lanes;
   if (hand_on) {
     d.variant.push_back("shuffle");
@@ -82,7 +84,8 @@ void choose_lanes(const Lowering& l, const LinearWork& work, std::uint32_t x_row
     const std::uint32_t weights = u32(unit_columns(work.dtype)) * (work.gate ? 2 : 1);
     // And enough to use what was fetched of x several times, where its rows make enough workgroups without narrow ones.
     constexpr std::uint32_t kFewestColumns = 32;
-    if (row_groups >= Tuning::kFewestGroups) rows = std::max(rows, kFewestColumns / u32(unit_columns(work.dtype)));
+    if (row_groups >= ProductTuning::kFewestGroups)
+      rows = std::max(rows, kFewestColumns / u32(unit_columns(work.dtype)));
     rows = std::clamp(std::min(tuning.x_products / (weights * x_rows), kMostWeights / weights), 1u, rows);
   }
   kernel.constants.lanes = lanes;
@@ -94,7 +97,7 @@ void choose_lanes(const Lowering& l, const LinearWork& work, std::uint32_t x_row
 
 /// Few rows of x, the lanes of a workgroup share weight rows and go along k.
 void choose_vector(const Lowering& l, const LinearWork& work, Kernel& kernel) {
-  const Tuning& tuning = l.tuning();
+  const ProductTuning& tuning = tuning_of(l, work);
   Dispatch& d = kernel.dispatch;
   d.shader = "linear_vector";
   d.variant.push_back(l.caps().subgroup_arithmetic ? "1" : "0");
@@ -122,7 +125,7 @@ View linear_view(DType dtype, std::int64_t columns) { return whole_units(dtype, 
 std::uint32_t linear_tile_rows(const Lowering& l, const LinearWork& work, std::uint64_t rows) {
   if (!fits_lanes_of_several(l, work)) return rows >= 8 ? 8 : 4;
   // Of equal tiles, so that none is nearly empty.
-  const std::uint64_t tiles = ceil_div(std::max<std::uint64_t>(rows, 1), std::uint64_t{l.tuning().x_rows});
+  const std::uint64_t tiles = ceil_div(std::max<std::uint64_t>(rows, 1), std::uint64_t{tuning_of(l, work).x_rows});
   return u32(ceil_div(std::max<std::uint64_t>(rows, 1), tiles));
 }
 
@@ -155,7 +158,7 @@ Dispatch linear_dispatch(const Lowering& l, const LinearWork& work, const Linear
                               .x_rows = 1}};
   Dispatch& d = kernel.dispatch;
   // Where many rows have units for matrices, that is what was measured; other kernels are far from it.
-  d.product = work.rows < kMatrixRows || !l.tuning().cooperative;
+  d.product = work.rows < kMatrixRows || !l.tuning().any(&ProductTuning::cooperative);
   d.bindings = {bindings.x,    bindings.weight.words, bindings.weight.scales,
                 bindings.bias, bindings.residual,     bindings.norm_weight,
                 bindings.y,    bindings.chosen};

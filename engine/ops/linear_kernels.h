@@ -25,7 +25,7 @@ struct LinearWork {
   std::uint32_t width = 0;    // columns of y
   bool gate = false;
   bool norm = false;           // x is normalised first
-  std::int64_t head_rows = 0;  // see Tuning::rows_a_lane
+  std::int64_t head_rows = 0;  // see ProductTuning::rows_a_lane
   std::uint32_t halves = 2;    // of an element of x, where a kernel takes it so: 1 rounds it
   /// The most rows of y of any dispatch that must give a row the same bytes as this one; 0: whatever kMatrixRows says.
   std::uint32_t most_rows = 0;

@@ -34,16 +34,16 @@ bool fits_loops(const DeviceCaps& caps, std::uint32_t steps) {
 std::uint32_t parts_of(const Lowering& l, const LinearWork& work) {
   // Tiles of experts are many, and their rows lie apart.
   if (work.experts > 0) return 1;
-  return parts_of_sums(l.tuning(), work.columns, work.width, work.gate);
+  return parts_of_sums(l.tuning().of(work.dtype), work.columns, work.width, work.gate);
 }
 
 }  // namespace
 
-std::optional<TileShape> tile_shape(const DeviceCaps& caps, const Tuning& tuning, std::uint64_t rows) {
-  if (tuning.tile < kLeastTile || rows == 0) return std::nullopt;
+std::optional<TileShape> tile_shape(const DeviceCaps& caps, std::uint32_t tile, std::uint64_t rows) {
+  if (tile < kLeastTile || rows == 0) return std::nullopt;
   const std::uint32_t most_lanes = std::min({caps.max_workgroup_invocations, caps.max_workgroup_size[0], 256u});
-  const auto wanted = std::bit_ceil(std::min<std::uint64_t>(rows, tuning.tile));
-  TileShape shape = {.rows = std::max(kLeastRows, static_cast<std::uint32_t>(wanted)), .columns = tuning.tile};
+  const auto wanted = std::bit_ceil(std::min<std::uint64_t>(rows, tile));
+  TileShape shape = {.rows = std::max(kLeastRows, static_cast<std::uint32_t>(wanted)), .columns = tile};
   const auto too_large = [&] {
     // 64 sums a lane are as many as its registers hold.
     return shared_bytes(shape) > caps.max_shared_memory ||
@@ -65,7 +65,7 @@ std::optional<TileShape> tile_shape(const DeviceCaps& caps, const Tuning& tuning
   return shape.lanes() <= most_lanes ? std::optional<TileShape>(shape) : std::nullopt;
 }
 
-std::uint32_t parts_of_sums(const Tuning& tuning, std::int64_t columns, std::int64_t width, bool gate) {
+std::uint32_t parts_of_sums(const ProductTuning& tuning, std::int64_t columns, std::int64_t width, bool gate) {
   // As if rows were few: then tiles are narrow, and there is one of them for each of these columns.
   constexpr std::int64_t kNarrow = 64;
   std::uint32_t parts = 1;
@@ -80,13 +80,13 @@ bool runs_in_tiles(const Lowering& l, const LinearWork& work) {
   if (work.experts > 0 ? work.tile_rows == 0 : work.rows < kMatrixRows) return false;
   if (work.norm || !fits_loops(l.caps(), ceil_div(steps_of(work), parts_of(l, work)))) return false;
   if (work.experts > 0) return tile_of_experts(l, work) == work.tile_rows;
-  return tile_shape(l.caps(), l.tuning(), work.rows).has_value();
+  return tile_shape(l.caps(), l.tuning().of(work.dtype).tile, work.rows).has_value();
 }
 
 std::optional<std::uint32_t> tile_of_experts(const Lowering& l, const LinearWork& work) {
   if (work.norm || !fits_loops(l.caps(), steps_of(work))) return std::nullopt;
   const std::uint64_t rows = work.tile_rows > 0 ? work.tile_rows : std::max(1u, work.rows / work.experts);
-  const std::optional<TileShape> shape = tile_shape(l.caps(), l.tuning(), rows);
+  const std::optional<TileShape> shape = tile_shape(l.caps(), l.tuning().of(work.dtype).tile, rows);
   return shape ? std::optional(shape->rows) : std::nullopt;
 }
 
@@ -123,7 +123,7 @@ void emit_linear_tiles(Lowering& l, const LinearWork& work, const LinearEpilogue
                        const LinearBindings& bindings, std::uint64_t flops, std::uint64_t bytes) {
   if (emit_linear_cooperative(l, work, epilogue, bindings, flops, bytes)) return;
   const bool by_expert = work.experts > 0;
-  TileShape shape = *tile_shape(l.caps(), l.tuning(), by_expert ? work.tile_rows : work.rows);
+  TileShape shape = *tile_shape(l.caps(), l.tuning().of(work.dtype).tile, by_expert ? work.tile_rows : work.rows);
   const std::uint32_t row_tiles = by_expert ? work.tiles : ceil_div(work.rows, shape.rows);
   const std::uint32_t steps = steps_of(work);
   const std::uint32_t part_steps = ceil_div(steps, parts_of(l, work));
@@ -133,7 +133,7 @@ void emit_linear_tiles(Lowering& l, const LinearWork& work, const LinearEpilogue
   const auto column_tiles = [&] { return ceil_div(columns * std::uint64_t{gate}, shape.columns); };
   // Of wide tiles there may be fewer than the device has cores.
   while (shape.columns > kLeastTile && shape.columns / 2 >= 8 * shape.lane_columns &&
-         column_tiles() * row_tiles * parts < l.tuning().tile_groups) {
+         column_tiles() * row_tiles * parts < l.tuning().of(work.dtype).tile_groups) {
     shape.columns /= 2;
   }
 
@@ -166,7 +166,7 @@ void emit_linear_tiles(Lowering& l, const LinearWork& work, const LinearEpilogue
   const Binding sums = sums_of(l, work, parts, bindings.y);
   Dispatch d;
   d.shader = "linear_tiles";
-  d.product = !l.tuning().cooperative;
+  d.product = !l.tuning().any(&ProductTuning::cooperative);
   d.variant = {std::string(dtype_name(work.dtype)), work.columns % unit == 0 ? "4" : "1"};
   d.bindings = {bindings.x, bindings.weight.words, bindings.weight.scales, bindings.bias, bindings.residual, bindings.x,
                 sums,       bindings.chosen};

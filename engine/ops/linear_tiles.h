@@ -17,13 +17,13 @@ struct TileShape {
   std::uint32_t lanes() const { return rows / lane_rows * (columns / lane_columns); }
 };
 
-/// The tile for so many rows of x, as large as the tuning says and the device's shared memory and workgroups allow.
+/// The tile for so many rows of x, as large as `tile` (Tuning) and the device's shared memory and workgroups allow.
 /// What a row gives does not depend on it. Nothing where tiles are off or do not fit.
-std::optional<TileShape> tile_shape(const DeviceCaps& caps, const Tuning& tuning, std::uint64_t rows);
+std::optional<TileShape> tile_shape(const DeviceCaps& caps, std::uint32_t tile, std::uint64_t rows);
 
 /// Parts that the sums of a product are cut into, so that narrow products are work for a whole device: a matter of the
 /// weight alone, not of the number of rows, on which no row's sums may depend. 1: none.
-std::uint32_t parts_of_sums(const Tuning& tuning, std::int64_t columns, std::int64_t width, bool gate);
+std::uint32_t parts_of_sums(const ProductTuning& tuning, std::int64_t columns, std::int64_t width, bool gate);
 
 /// Whether work of a linear or expert_linear node runs in tiles, which linear_dispatch() knows nothing of.
 bool runs_in_tiles(const Lowering& l, const LinearWork& work);

@@ -1,6 +1,6 @@
 #pragma once
 
-#include <string_view>
+#include <string>
 #include <vector>
 
 #include "graph/graph.h"
@@ -12,7 +12,7 @@ namespace heed::ops {
 /// are gone through in the order of the files of their ops, those of one op in the order in which it lists them; those
 /// that are `last` when all others are made.
 struct TuningStep {
-  std::string_view name;
+  std::string name;
   /// The work that is timed, as large as is sensible on the device; its weights are filled with zeros, and its inputs
   /// are of fixed sizes.
   Graph (*problem)(const DeviceCaps& caps);
@@ -21,6 +21,8 @@ struct TuningStep {
   std::vector<Tuning> (*candidates)(const DeviceCaps& caps, const Tuning& best);
   Bindings dims = {};  // of the work, where it names dimensions
   bool last = false;   // what its candidates are compared with depends on choices of other ops
+  /// Switches off what would hide the choice while it is timed, where other kernels take its work; nullptr: nothing.
+  void (*time_without)(Tuning& tuning) = nullptr;
 };
 
 /// Work of the sizes of a large model that says how fast a device is (Tuning::flops_pace, ::bytes_pace).
@@ -33,16 +35,17 @@ std::vector<PaceProbe> pace_probes();
 /// The steps of all ops in the order in which they are gone through.
 std::vector<const TuningStep*> all_tuning_steps();
 
-template <typename Value>
-Tuning with(Tuning tuning, Value Tuning::*member, Value value) {
-  tuning.*member = value;
-  return tuning;
+/// Of Tuning or ProductTuning.
+template <typename Choices, typename Value>
+Choices with(Choices choices, Value Choices::*member, Value value) {
+  choices.*member = value;
+  return choices;
 }
 
 /// What differs from the best so far in one number, for each of the values that it does not have yet.
-template <typename Value>
-std::vector<Tuning> each_other(const Tuning& best, Value Tuning::*member, const std::vector<Value>& values) {
-  std::vector<Tuning> candidates;
+template <typename Choices, typename Value>
+std::vector<Choices> each_other(const Choices& best, Value Choices::*member, const std::vector<Value>& values) {
+  std::vector<Choices> candidates;
   for (const Value value : values) {
     if (value != best.*member) candidates.push_back(with(best, member, value));
   }

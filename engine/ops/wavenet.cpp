@@ -318,7 +318,7 @@ void lower(Lowering& l) {
   const std::uint64_t outputs = rows(w.outputs);
   const std::uint64_t widest = std::max({u64(w.kernel) * residual, skip, hidden});
   const std::uint32_t subgroup = std::max<std::uint32_t>(1, l.caps().subgroup_size);
-  const bool hand_on = can_shuffle_rows(l.caps(), l.tuning());
+  const bool hand_on = can_shuffle_rows(DType::F32, l.caps(), l.tuning());
   // As many as the layers have work for: lanes beyond that wait at every barrier.
   const std::uint64_t busy = ceil_div(std::max(residual, gate), subgroup) * subgroup;
   const std::uint32_t lanes = hand_on ? subgroup : l.lanes(u32(std::min<std::uint64_t>(256, busy)));

@@ -64,8 +64,9 @@ Tuning default_tuning(const DeviceCaps& caps) {
   tuning.row_lanes = tuning.lanes;
   const std::uint32_t most = std::min(caps.max_workgroup_invocations, caps.max_workgroup_size[0]);
   while (caps.subgroup_size > 8 && 2 * tuning.row_lanes <= std::min(most, 256u)) tuning.row_lanes *= 2;
-  tuning.rows = 4;
-  tuning.max_groups = caps.max_workgroup_count[0];
+  tuning.set(&ProductTuning::lanes, tuning.lanes);
+  tuning.set(&ProductTuning::rows, 4u);
+  tuning.set(&ProductTuning::max_groups, caps.max_workgroup_count[0]);
   // A GPU has many cores, of which one workgroup a head or a sequence leaves most idle.
   constexpr std::uint32_t kManyGroups = 256;
   constexpr std::uint32_t kQueryTile = 64;
@@ -75,19 +76,13 @@ Tuning default_tuning(const DeviceCaps& caps) {
     // What a GPU waits for between dispatches is as long as it takes for a small picture.
     tuning.one_pass_convs = 2;
     // And a product of many rows, or a convolution, without shared memory waits for memory all the time.
-    tuning.tile = tuning.conv_tile = 128;
-    tuning.tile_groups = kManyGroups / 2;
-    if (caps.integer_dot_product) tuning.dot_groups = 4 * kManyGroups;
+    tuning.conv_tile = 128;
+    tuning.conv_groups = kManyGroups / 2;
+    tuning.set(&ProductTuning::tile, 128u);
+    tuning.set(&ProductTuning::tile_groups, kManyGroups / 2);
+    if (caps.integer_dot_product) tuning.set(&ProductTuning::dot_groups, 4 * kManyGroups);
   }
   return tuning;
-}
-
-std::uint32_t Tuning::rows_a_lane(std::int64_t outputs, bool gate, std::int64_t head_rows) const {
-  std::uint32_t result = rows;
-  while (result > 1 && outputs < std::int64_t{result} * lanes * kFewestGroups) result /= 2;
-  if (gate && result > 1) result /= 2;
-  while (result > 1 && head_rows > 0 && head_rows % (std::int64_t{lanes} * result) != 0) --result;
-  return result;
 }
 
 }  // namespace heed

@@ -5,7 +5,10 @@
 #include <set>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <vector>
+
+#include "plan/product_tuning.h"
 
 namespace heed {
 
@@ -69,29 +72,13 @@ inline constexpr std::uint64_t kMostAlignment = 256;
 /// Choices between equally correct kernels, found by measurement on the device (runtime/tuner.h); the defaults are
 /// those for a GPU nobody has measured.
 struct Tuning {
-  bool texel = false;                // read through uniform texel buffers where the limits allow
-  bool same_storage = false;         // but read what all lanes need at the same place through storage buffers
-  bool lane_rows = false;            // matrix-vector products: a lane has weight rows of its own
-  std::uint32_t lanes = 64;          // invocations of a matrix-vector workgroup
-  std::uint32_t row_lanes = 64;      // and of one that goes over a row together: norms, softmax, windows, logits
-  std::uint32_t rows = 4;            // weight rows that such a workgroup, or lane, multiplies at a time
-  std::uint32_t max_groups = 65535;  // spread larger work over loops inside this many workgroups
-  bool pairs = false;                // small products of one row, one after the other, in one dispatch
-  /// Products of several rows where `lane_rows`: rows of x that a workgroup takes; 1: as where lanes have no rows.
-  std::uint32_t x_rows = 1;
-  /// And about so many multiplications that a lane does of what it fetches at a time, at most: each is code of its own.
-  std::uint32_t x_products = 1024;
-  bool shuffle_rows = false;  // and a subgroup's lanes fetch rows of x in turn and hand them on
-  /// Products of many rows: rows of x and of the weight that a workgroup multiplies at a time out of shared memory, 32,
-  /// 64 or 128, or fewer where limits say so; 0: kernels without shared memory.
-  std::uint32_t tile = 0;
-  /// And about how many workgroups such a product, or convolution, should be shared by: tiles of narrow ones are made
-  /// smaller, and long sums cut.
-  std::uint32_t tile_groups = 0;
-  bool cooperative = false;  // such tiles are multiplied by subgroups together, where the device can
-  /// Products of a few rows with quantised weights: about so many workgroups share one, in integers, where the device
-  /// can; 0: in floats, by the kernels above.
-  std::uint32_t dot_groups = 0;
+  /// Those of products, by WeightKind.
+  std::array<ProductTuning, kWeightKinds.size()> products = {};
+  bool texel = false;            // read through uniform texel buffers where the limits allow
+  bool same_storage = false;     // but read what all lanes need at the same place through storage buffers
+  std::uint32_t lanes = 64;      // invocations of a workgroup that goes over keys together, or looks for candidates
+  std::uint32_t row_lanes = 64;  // and of one that goes over a row together: norms, softmax, windows, logits
+  bool query_lanes = false;      // attention of several rows: a lane has one of its own
   /// Attention of a single row with a cache: the keys of its heads are shared by about so many workgroups in all; 0: a
   /// workgroup has a head.
   std::uint32_t attention_groups = 0;
@@ -108,9 +95,12 @@ struct Tuning {
   /// Convolutions: about so many outputs of a lane at most; more than 32 fetch less and need more registers.
   std::uint32_t conv_sums = 32;
   /// Convolutions of one group with many channels as products of matrices: channels and pixels that a workgroup makes
-  /// at a time out of shared memory, 32, 64 or 128, or fewer where limits, the channels, or tile_groups say so; 0: a
+  /// at a time out of shared memory, 32, 64 or 128, or fewer where limits, the channels, or conv_groups say so; 0: a
   /// lane makes its outputs alone.
   std::uint32_t conv_tile = 0;
+  /// And about how many workgroups such a convolution should be shared by: tiles of small pictures are made smaller,
+  /// and long sums cut.
+  std::uint32_t conv_groups = 0;
   /// Not a choice, but measured too: how many times faster than the slow GPU of plan/submissions.h the device can be
   /// expected to multiply and to read in products. Half of what those of a large model reach.
   std::uint32_t flops_pace = 1;
@@ -119,20 +109,25 @@ struct Tuning {
   bool half_products = false;
   bool operator==(const Tuning&) const = default;
 
-  static constexpr std::uint32_t kMostXRows = 8;
   static constexpr std::uint32_t kMostPace = 100'000;
 
-  static constexpr std::int64_t kFewestGroups = 8;  // worth having, so that a CPU driver's threads have equal work
-
-  /// Weight rows of each lane where `lane_rows` and a product has so many output columns: fewer for a narrow output
-  /// rather than too few workgroups. A gated product reads two rows for each, so it takes half as many. Where
-  /// `head_rows` rows from a multiple of them on are read by one workgroup (an attention head), as many as divide them
-  /// evenly.
-  std::uint32_t rows_a_lane(std::int64_t outputs, bool gate, std::int64_t head_rows) const;
-  /// Rows of such a product's weight that lie interleaved in memory (DeviceWeight::band): those of a workgroup, so that
-  /// it reads memory from front to back.
-  std::int64_t weight_band(std::int64_t outputs, bool gate, std::int64_t head_rows) const {
-    return lane_rows ? std::int64_t{lanes} * rows_a_lane(outputs, gate, head_rows) : 1;
+  /// The choices for a weight: all products that one dispatch joins have weights of one type.
+  const ProductTuning& of(DType weight) const { return of(weight_kind(weight)); }
+  ProductTuning& of(DType weight) { return of(weight_kind(weight)); }
+  const ProductTuning& of(WeightKind kind) const { return products[static_cast<std::size_t>(kind)]; }
+  ProductTuning& of(WeightKind kind) { return products[static_cast<std::size_t>(kind)]; }
+  /// The same choice for every kind of weight.
+  template <typename Value>
+  void set(Value ProductTuning::*member, std::type_identity_t<Value> value) {
+    for (ProductTuning& product : products) product.*member = value;
+  }
+  /// Whether a choice is made, or is not 0, for some kind of weight.
+  template <typename Value>
+  bool any(Value ProductTuning::*member) const {
+    for (const ProductTuning& product : products) {
+      if (product.*member != Value{}) return true;
+    }
+    return false;
   }
 };
 

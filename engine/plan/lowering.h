@@ -103,7 +103,7 @@ class Lowering {
   Binding write(std::size_t i = 0);
   /// A state that the shader changes in place.
   Binding update(std::size_t i);
-  /// An input that is a weight for products with so many output columns (Tuning::weight_band); for linear and
+  /// An input that is a weight for products with so many output columns (ProductTuning::weight_band); for linear and
   /// embedding. Cut into pieces of whole bands of at least 32 rows where limits ask for it, but never
   /// a gate's weight. Of a stack of matrices the rows are those of all of them.
   std::vector<MatrixPiece> matrix(std::size_t i, std::int64_t outputs, bool gate, std::int64_t head_rows);

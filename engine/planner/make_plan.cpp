@@ -40,16 +40,23 @@ struct Target {
 std::vector<Target> targets(const DeviceCaps& caps, const Tuning& tuning) {
   const std::vector<std::function<void(Target&)>> plainer = {
       [](Target& t) { t.tuning.same_storage = false; },
-      [](Target& t) { t.tuning.lane_rows = t.tuning.pairs = false; },
+      [](Target& t) {
+        t.tuning.set(&ProductTuning::lane_rows, false);
+        t.tuning.set(&ProductTuning::pairs, false);
+        t.tuning.query_lanes = false;
+      },
       [](Target& t) { t.tuning.texel = t.tuning.same_storage = false; },
       [](Target& t) { t.caps.subgroup_arithmetic = t.caps.subgroup_shuffle = false; },
       [](Target& t) { t.tuning.sample_groups = t.tuning.one_pass_convs = 0; },
       [](Target& t) { t.tuning.query_tile = 0; },
       [](Target& t) {
-        t.tuning.cooperative = false;
-        t.tuning.dot_groups = 0;
+        t.tuning.set(&ProductTuning::cooperative, false);
+        t.tuning.set(&ProductTuning::dot_groups, 0u);
       },
-      [](Target& t) { t.tuning.tile = t.tuning.conv_tile = 0; },
+      [](Target& t) {
+        t.tuning.set(&ProductTuning::tile, 0u);
+        t.tuning.conv_tile = 0;
+      },
       // Kernels that bind more than every device allows have plainer ones beside them.
       [](Target& t) {
         t.caps.max_storage_buffers = std::min(t.caps.max_storage_buffers, DeviceCaps().max_storage_buffers);
@@ -157,9 +164,9 @@ TracedPlan trace(const Graph& graph, const Bindings& dims, const DeviceCaps& cap
     traced.first_dispatch.push_back(plan.dispatches.size());
     const std::optional<std::string> broken = lower_node(lowering, node, plan, caps, tuning);
     if (!broken) continue;
-    if (tuning.pairs) {
+    if (tuning.any(&ProductTuning::pairs)) {
       Tuning apart = tuning;  // what was joined may run one after the other
-      apart.pairs = false;
+      apart.set(&ProductTuning::pairs, false);
       return trace(graph, dims, caps, apart, keep);
     }
     throw NoKernelLeft(

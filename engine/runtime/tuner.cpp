@@ -18,7 +18,7 @@
 namespace heed {
 namespace {
 
-constexpr std::uint32_t kVersion = 16;  // of the kernels that were measured
+constexpr std::uint32_t kVersion = 17;  // of the kernels that were measured
 constexpr int kRounds = 6;
 constexpr int kRuns = 2;          // of a round, by the host's clock
 constexpr int kClockRepeats = 3;  // of which the median counts
@@ -26,38 +26,57 @@ constexpr double kWarmUp = 0.1;   // seconds
 // For the rounds of a candidate: on slow devices, whose runs are long, fewer say as much.
 constexpr double kEnough = 0.5;  // seconds
 
-/// A member of Tuning as a word of the cache, and what it may be.
+/// A member of Tuning, or of ProductTuning, as a word of the cache, and what it may be.
+template <typename Choices>
 struct Field {
-  std::variant<bool Tuning::*, std::uint32_t Tuning::*> member;
+  std::variant<bool Choices::*, std::uint32_t Choices::*> member;
   std::uint32_t least = 0, most = 1;
+
+  std::uint32_t word(const Choices& choices) const {
+    return std::visit([&](auto m) { return static_cast<std::uint32_t>(choices.*m); }, member);
+  }
+  /// False where the word is nothing that the member may be.
+  bool set(Choices& choices, std::uint32_t word) const {
+    if (word < least || word > most) return false;
+    std::visit([&](auto m) { choices.*m = static_cast<std::remove_reference_t<decltype(choices.*m)>>(word); }, member);
+    return true;
+  }
 };
 constexpr std::uint32_t kMostLanes = 1u << 16;
 constexpr std::uint32_t kMostSharedGroups = 1u << 16;
-constexpr Field kFields[] = {
+constexpr Field<Tuning> kFields[] = {
     {&Tuning::texel},
     {&Tuning::same_storage},
-    {&Tuning::lane_rows},
     {&Tuning::lanes, 1, kMostLanes},
     {&Tuning::row_lanes, 1, kMostLanes},
-    {&Tuning::rows, 1, 16},
-    {&Tuning::max_groups, 1, UINT32_MAX},
-    {&Tuning::pairs},
-    {&Tuning::x_rows, 1, Tuning::kMostXRows},
-    {&Tuning::x_products, 1, 4096},
-    {&Tuning::shuffle_rows},
-    {&Tuning::tile, 0, 128},
-    {&Tuning::tile_groups, 0, kMostSharedGroups},
-    {&Tuning::cooperative},
-    {&Tuning::dot_groups, 0, kMostSharedGroups},
+    {&Tuning::query_lanes},
     {&Tuning::attention_groups, 0, kMostSharedGroups},
     {&Tuning::query_tile, 0, kMostSharedGroups},
     {&Tuning::sample_groups, 0, kMostSharedGroups},
     {&Tuning::one_pass_convs, 0, 2},
     {&Tuning::conv_sums, 0, 512},
     {&Tuning::conv_tile, 0, 128},
+    {&Tuning::conv_groups, 0, kMostSharedGroups},
     {&Tuning::flops_pace, 1, Tuning::kMostPace},
     {&Tuning::bytes_pace, 1, Tuning::kMostPace},
 };
+/// Of each kind of weight, behind those.
+constexpr Field<ProductTuning> kProductFields[] = {
+    {&ProductTuning::lane_rows},
+    {&ProductTuning::lanes, 1, kMostLanes},
+    {&ProductTuning::rows, 1, 16},
+    {&ProductTuning::max_groups, 1, UINT32_MAX},
+    {&ProductTuning::pairs},
+    {&ProductTuning::x_rows, 1, ProductTuning::kMostXRows},
+    {&ProductTuning::x_products, 1, 4096},
+    {&ProductTuning::shuffle_rows},
+    {&ProductTuning::tile, 0, 128},
+    {&ProductTuning::tile_groups, 0, kMostSharedGroups},
+    {&ProductTuning::cooperative},
+    {&ProductTuning::dot_groups, 0, kMostSharedGroups},
+    {&ProductTuning::few_dot_groups, 0, kMostSharedGroups},
+};
+constexpr std::size_t kWords = 1 + std::size(kFields) + kWeightKinds.size() * std::size(kProductFields);
 
 /// Weights of zeros for a graph.
 MemoryWeights zero_weights(const Graph& graph) {
@@ -82,9 +101,8 @@ class Probe {
         store_(gpu, weights_),
         session_(gpu, store_) {}
 
-  std::unique_ptr<Executable> prepare(const Tuning& tuning) {
-    return session_.prepare(make_plan(graph_, dims_, gpu_.caps(), tuning));
-  }
+  Plan plan(const Tuning& tuning) const { return make_plan(graph_, dims_, gpu_.caps(), tuning); }
+  std::unique_ptr<Executable> prepare(Plan plan) { return session_.prepare(std::move(plan)); }
 
   /// By the device's clock, since submitting costs GPUs more than what is measured; of CPU drivers, whose dispatches
   /// are dear, by the host's, which sees that too.
@@ -117,7 +135,8 @@ class Probe {
     for (int round = 0; round < kRounds; ++round) {
       best_seconds = std::min(best_seconds, seconds(best));
       candidate_seconds = std::min(candidate_seconds, seconds(candidate));
-      if (candidate_seconds > 2 * best_seconds || best_seconds > 2 * candidate_seconds) break;
+      const double hopeless = round == 0 ? 2 : 1.3;  // times as long
+      if (candidate_seconds > hopeless * best_seconds || best_seconds > 2 * candidate_seconds) break;
       if (round > 0 && since(begin) > kEnough) break;
     }
     return candidate_seconds < 0.97 * best_seconds;
@@ -139,7 +158,7 @@ class Probe {
 /// How much faster a device does the work of a probe than the slow GPU that submissions are planned for, half of that.
 std::uint32_t measured_pace(Gpu& gpu, const ops::PaceProbe& pace, const Tuning& tuning) {
   Probe probe(gpu, pace.problem(gpu.caps()), {});
-  const std::unique_ptr<Executable> executable = probe.prepare(tuning);
+  const std::unique_ptr<Executable> executable = probe.prepare(probe.plan(tuning));
   probe.warm_up(*executable);
   const double seconds = probe.seconds(*executable);
   double planned = 0;
@@ -148,8 +167,17 @@ std::uint32_t measured_pace(Gpu& gpu, const ops::PaceProbe& pace, const Tuning& 
                      : 1;
 }
 
+/// Whether a device would do the same, so that there is nothing to time.
+bool same_work(const Plan& a, const Plan& b) {
+  return std::ranges::equal(a.dispatches, b.dispatches, [](const Dispatch& x, const Dispatch& y) {
+    return x.module_key() == y.module_key() && x.specialization == y.specialization &&
+           x.push_constants == y.push_constants && x.groups == y.groups;
+  });
+}
+
 bool within_limits(const Tuning& tuning, const DeviceCaps& caps) {
-  const std::uint32_t lanes = std::max(tuning.lanes, tuning.row_lanes);
+  std::uint32_t lanes = std::max(tuning.lanes, tuning.row_lanes);
+  for (const ProductTuning& product : tuning.products) lanes = std::max(lanes, product.lanes);
   return lanes <= caps.max_workgroup_invocations && lanes <= caps.max_workgroup_size[0];
 }
 
@@ -158,20 +186,32 @@ bool within_limits(const Tuning& tuning, const DeviceCaps& caps) {
 Tuning tune(Gpu& gpu) {
   const DeviceCaps& caps = gpu.caps();
   Tuning best = default_tuning(caps);
-  Graph (*problem)(const DeviceCaps&) = nullptr;  // that the probe runs
+  const ops::TuningStep* timed = nullptr;  // whose work the probe runs
   std::unique_ptr<Probe> probe;
   std::unique_ptr<Executable> best_executable;
   for (const ops::TuningStep* step : ops::all_tuning_steps()) {
+    const auto planned = [&](Tuning tuning) {
+      if (step->time_without != nullptr) step->time_without(tuning);
+      return probe->plan(tuning);
+    };
     for (const Tuning& candidate : step->candidates(caps, best)) {
       if (candidate == best || !within_limits(candidate, caps)) continue;
-      if (problem != step->problem) {
+      if (timed == nullptr || timed->problem != step->problem || timed->time_without != step->time_without) {
         best_executable.reset();
-        probe = std::make_unique<Probe>(gpu, step->problem(caps), step->dims);
-        problem = step->problem;
-        best_executable = probe->prepare(best);
-        probe->warm_up(*best_executable);
+        if (timed == nullptr || timed->problem != step->problem) {
+          probe = std::make_unique<Probe>(gpu, step->problem(caps), step->dims);
+        }
+        best_executable = probe->prepare(planned(best));
+        if (timed == nullptr) {
+          probe->warm_up(*best_executable);
+        } else {
+          probe->seconds(*best_executable);  // on a device that was busy a moment ago
+        }
+        timed = step;
       }
-      std::unique_ptr<Executable> executable = probe->prepare(candidate);
+      Plan plan = planned(candidate);
+      if (same_work(plan, best_executable->plan())) continue;
+      std::unique_ptr<Executable> executable = probe->prepare(std::move(plan));
       if (!probe->faster(*executable, *best_executable)) continue;
       best = candidate;
       best_executable = std::move(executable);
@@ -186,34 +226,39 @@ Tuning tune(Gpu& gpu) {
 
 std::vector<std::byte> tuning_to_bytes(const Tuning& tuning) {
   std::vector<std::uint32_t> words = {kVersion};
-  for (const Field& field : kFields) {
-    words.push_back(std::visit([&](auto member) { return static_cast<std::uint32_t>(tuning.*member); }, field.member));
+  for (const auto& field : kFields) words.push_back(field.word(tuning));
+  for (const ProductTuning& product : tuning.products) {
+    for (const auto& field : kProductFields) words.push_back(field.word(product));
   }
   const std::span<const std::byte> bytes = std::as_bytes(std::span(words));
   return {bytes.begin(), bytes.end()};
 }
 
 std::optional<Tuning> tuning_from_bytes(std::span<const std::byte> bytes, const DeviceCaps& caps) {
-  std::uint32_t words[1 + std::size(kFields)];
+  std::uint32_t words[kWords];
   if (bytes.size() != sizeof(words)) return std::nullopt;
   std::memcpy(words, bytes.data(), sizeof(words));
   if (words[0] != kVersion) return std::nullopt;
   Tuning tuning;
   const std::uint32_t* word = words + 1;
-  for (const Field& field : kFields) {
-    const std::uint32_t value = *word++;
-    if (value < field.least || value > field.most) return std::nullopt;
-    std::visit(
-        [&](auto member) { tuning.*member = static_cast<std::remove_reference_t<decltype(tuning.*member)>>(value); },
-        field.member);
+  for (const auto& field : kFields) {
+    if (!field.set(tuning, *word++)) return std::nullopt;
+  }
+  for (ProductTuning& product : tuning.products) {
+    for (const auto& field : kProductFields) {
+      if (!field.set(product, *word++)) return std::nullopt;
+    }
   }
   const auto workgroup_fits = [&](std::uint32_t lanes) {
     return !caps.subgroup_arithmetic || lanes % caps.subgroup_size == 0;
   };
   const auto is_tile = [](std::uint32_t tile) { return tile == 0 || tile == 32 || tile == 64 || tile == 128; };
+  const auto product_fits = [&](const ProductTuning& product) {
+    return workgroup_fits(product.lanes) && product.max_groups <= caps.max_workgroup_count[0] && is_tile(product.tile);
+  };
   const bool fits = within_limits(tuning, caps) && workgroup_fits(tuning.lanes) && workgroup_fits(tuning.row_lanes) &&
-                    tuning.max_groups <= caps.max_workgroup_count[0] && is_tile(tuning.tile) &&
-                    is_tile(tuning.conv_tile) && (!tuning.texel || caps.max_texel_buffer_elements > 0);
+                    std::ranges::all_of(tuning.products, product_fits) && is_tile(tuning.conv_tile) &&
+                    (!tuning.texel || caps.max_texel_buffer_elements > 0);
   return fits ? std::optional<Tuning>(tuning) : std::nullopt;
 }
 

@@ -10,9 +10,9 @@ namespace heed {
 
 class Gpu;
 
-/// Times matrix-vector products with each candidate (memory access, whether lanes share rows or have their own, rows,
-/// number of workgroups) and returns the fastest. Takes about a second on a CPU driver, less on a GPU; Gpu keeps the
-/// verdict.
+/// Goes through the steps that ops offer (ops/tuning.h), times what each one is about as it is with what was found so
+/// far and with each candidate, and returns the fastest. Takes about a second on a CPU driver, less on a GPU; Gpu keeps
+/// the verdict.
 Tuning tune(Gpu& gpu);
 
 /// For the cache file. Bytes that are no verdict, or one that the device's limits forbid, give nothing.

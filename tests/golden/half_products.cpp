@@ -19,8 +19,8 @@ TEST_CASE("half products: logits are near, and not the same") {
   const Tuning tuned = gpu.tuning();
   const auto logits_with = [&](bool half) {
     Tuning tuning = tuned;
-    tuning.tile = 64;
-    tuning.cooperative = true;
+    tuning.set(&ProductTuning::tile, 64);
+    tuning.set(&ProductTuning::cooperative, true);
     tuning.half_products = half;
     gpu.set_tuning(tuning);
     TextSession session(gpu, model.file(), 256, CacheType::F32);

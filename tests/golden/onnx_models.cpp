@@ -67,7 +67,7 @@ class TiledConvolutions {
   TiledConvolutions() : before_(device().gpu().tuning()) {
     Tuning tuning = before_;
     tuning.conv_tile = 64;
-    tuning.tile_groups = 128;
+    tuning.conv_groups = 128;
     device().gpu().set_tuning(tuning);
   }
   ~TiledConvolutions() { device().gpu().set_tuning(before_); }

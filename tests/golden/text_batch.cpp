@@ -106,7 +106,7 @@ TEST_CASE("batch: nor does what it says depend on how long the pieces are in whi
   Gpu& gpu = device().gpu();
   const Tuning tuned = gpu.tuning();
   Tuning tiled = tuned;
-  tiled.tile = 32;  // products in tiles, for which longer pieces pay
+  tiled.set(&ProductTuning::tile, 32);  // products in tiles, for which longer pieces pay
   tiled.flops_pace = tiled.bytes_pace = Tuning::kMostPace;
   tiled.query_tile = 64;
   std::vector<Request> requests = requests_of(quick() ? 4 : 9, 64);

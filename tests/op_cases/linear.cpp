@@ -202,7 +202,7 @@ std::vector<OpCase> cases_linear() {
     cases.push_back(gated(DType::F16, 4, 36, 5, false, name, false));
   }
   cases.push_back(linear({.rows = 64, .columns = 36, .n = 70001, .activation = "relu"}));
-  // Sums long enough to be cut (Tuning::tile_groups), with all that is made of them then.
+  // Sums long enough to be cut (ProductTuning::tile_groups), with all that is made of them then.
   for (const DType dtype : {DType::F32, DType::F16, DType::BF16, DType::Q4_0, DType::Q4_K, DType::Q2_K}) {
     cases.push_back(linear(
         {.dtype = dtype, .rows = 5, .columns = 1056, .n = 37, .bias = true, .residual = true, .activation = "silu"}));

@@ -217,12 +217,17 @@ std::vector<Variant> variants_of(const DeviceCaps& caps) {
   plain.lanes =
       std::min({caps.max_workgroup_invocations, caps.max_workgroup_size[0], std::max(8u, caps.subgroup_size)});
   plain.row_lanes = plain.lanes;
-  plain.max_groups = caps.max_workgroup_count[0];
+  plain.set(&ProductTuning::lanes, plain.lanes);
+  plain.set(&ProductTuning::max_groups, caps.max_workgroup_count[0]);
   std::vector<Variant> variants = {{"storage", caps, plain}};
   variants.reserve(256);  // references to them stay
   const auto add = [&](std::string name) -> Variant& {
     variants.push_back({std::move(name), caps, plain});
     return variants.back();
+  };
+  const auto lanes_of_their_own = [](Tuning& tuning) {  // rows of weights, and queries
+    tuning.set(&ProductTuning::lane_rows, true);
+    tuning.query_lanes = true;
   };
   if (caps.max_texel_buffer_elements > 0) add("texel").tuning.texel = true;
   if (caps.subgroup_arithmetic) {
@@ -233,51 +238,59 @@ std::vector<Variant> variants_of(const DeviceCaps& caps) {
       both.tuning.texel = true;
     }
   }
-  for (const std::uint32_t rows : {1u, 2u, 8u}) add(fmt::format("{} rows", rows)).tuning.rows = rows;
+  for (const std::uint32_t rows : {1u, 2u, 8u}) {
+    add(fmt::format("{} rows", rows)).tuning.set(&ProductTuning::rows, rows);
+  }
   for (const std::uint32_t lanes : {4u, 32u, 128u}) {
     if (lanes < caps.subgroup_size || lanes == plain.lanes || lanes > caps.max_workgroup_invocations) continue;
     const bool texel = lanes == 128 && caps.max_texel_buffer_elements > 0;
     Tuning& wide = add(fmt::format("{} lanes{}", lanes, texel ? ", texel" : "")).tuning;
     wide.lanes = wide.row_lanes = lanes;
+    wide.set(&ProductTuning::lanes, lanes);
     wide.texel = texel;
   }
   {
     Variant& odd = add("3 lanes, no subgroups");  // a workgroup of no power of two
     odd.caps.subgroup_arithmetic = false;
     odd.tuning.lanes = odd.tuning.row_lanes = 3;
+    odd.tuning.set(&ProductTuning::lanes, 3);
   }
   for (const std::uint32_t rows : {1u, 16u}) {
     Tuning& own = add(fmt::format("{} rows a lane", rows)).tuning;
-    own.lane_rows = true;
-    own.rows = rows;
+    lanes_of_their_own(own);
+    own.set(&ProductTuning::rows, rows);
   }
   if (caps.max_texel_buffer_elements > 0) {
     Tuning& own = add("4 rows a lane, texel").tuning;
-    own.lane_rows = own.texel = true;
+    own.texel = true;
+    lanes_of_their_own(own);
     add("4 rows a lane, texel, same by storage").tuning = own;
     variants.back().tuning.same_storage = true;
   }
   if (caps.subgroup_shuffle && caps.subgroup_size >= 4) {
     Tuning& pairs = add("pairs").tuning;
-    pairs.lane_rows = pairs.pairs = true;
+    lanes_of_their_own(pairs);
+    pairs.set(&ProductTuning::pairs, true);
     pairs.lanes = caps.subgroup_size;
+    pairs.set(&ProductTuning::lanes, caps.subgroup_size);
     if (caps.max_texel_buffer_elements > 0) {
       add("pairs, texel").tuning = pairs;
       variants.back().tuning.texel = true;
     }
   }
   if (caps.subgroup_arithmetic) {
-    add("pairs by columns").tuning.pairs = true;
+    add("pairs by columns").tuning.set(&ProductTuning::pairs, true);
     if (caps.max_texel_buffer_elements > 0) {
       Tuning& pairs = add("pairs by columns, texel").tuning;
-      pairs.pairs = pairs.texel = true;
+      pairs.texel = true;
+      pairs.set(&ProductTuning::pairs, true);
     }
   }
-  for (const std::uint32_t x_rows : {3u, Tuning::kMostXRows}) {
+  for (const std::uint32_t x_rows : {3u, ProductTuning::kMostXRows}) {
     Tuning& several = add(fmt::format("{} rows of x", x_rows)).tuning;
-    several.lane_rows = true;
-    several.x_rows = x_rows;
-    if (x_rows == 3) several.x_products = 48;  // few enough for every type to lose rows of a lane
+    lanes_of_their_own(several);
+    several.set(&ProductTuning::x_rows, x_rows);
+    if (x_rows == 3) several.set(&ProductTuning::x_products, 48);  // few enough for every type to lose rows of a lane
     if (caps.max_texel_buffer_elements > 0) {
       add(fmt::format("{} rows of x, texel", x_rows)).tuning = several;
       variants.back().tuning.texel = true;
@@ -285,7 +298,7 @@ std::vector<Variant> variants_of(const DeviceCaps& caps) {
     if (!caps.subgroup_shuffle) continue;
     Tuning& shuffled = add(fmt::format("{} rows of x shuffled", x_rows)).tuning;
     shuffled = several;
-    shuffled.shuffle_rows = true;
+    shuffled.set(&ProductTuning::shuffle_rows, true);
     if (caps.max_texel_buffer_elements > 0) {
       add(fmt::format("{} rows of x shuffled, texel", x_rows)).tuning = shuffled;
       variants.back().tuning.texel = true;
@@ -294,31 +307,32 @@ std::vector<Variant> variants_of(const DeviceCaps& caps) {
   for (const std::uint32_t tile : {32u, 64u, 128u}) {
     // Whole sums in one variant, parts in the others.
     Tuning& tiles = add(fmt::format("tiles of {}", tile)).tuning;
-    tiles.tile = tile;
-    tiles.tile_groups = tile == 128 ? 0 : 1000;
+    tiles.set(&ProductTuning::tile, tile);
+    tiles.set(&ProductTuning::tile_groups, tile == 128 ? 0 : 1000);
   }
   if (caps.max_texel_buffer_elements > 0) {
     Tuning& tiles = add("tiles of 64, texel").tuning;
-    tiles.tile = 64;
-    tiles.tile_groups = 1000;
+    tiles.set(&ProductTuning::tile, 64);
+    tiles.set(&ProductTuning::tile_groups, 1000);
     tiles.texel = true;
     Tuning& bands = add("tiles of 32, rows a lane").tuning;  // whose weights lie in bands
-    bands.tile = 32;
-    bands.lane_rows = bands.texel = true;
+    bands.set(&ProductTuning::tile, 32);
+    bands.texel = true;
+    lanes_of_their_own(bands);
   }
   if (!caps.cooperative_sizes.empty()) {
     for (const std::uint32_t tile : {32u, 64u, 128u}) {
       Tuning& matrices = add(fmt::format("tiles of {}, cooperative", tile)).tuning;
-      matrices.tile = tile;
-      matrices.tile_groups = tile == 64 ? 1000 : 0;
-      matrices.cooperative = true;
+      matrices.set(&ProductTuning::tile, tile);
+      matrices.set(&ProductTuning::tile_groups, tile == 64 ? 1000 : 0);
+      matrices.set(&ProductTuning::cooperative, true);
       matrices.texel = tile == 64 && caps.max_texel_buffer_elements > 0;
     }
     if (caps.subgroup_arithmetic) {
       Variant& plainly = add("tiles of 64, cooperative, no subgroups");
       plainly.caps.subgroup_arithmetic = false;
-      plainly.tuning.tile = 64;
-      plainly.tuning.cooperative = true;
+      plainly.tuning.set(&ProductTuning::tile, 64);
+      plainly.tuning.set(&ProductTuning::cooperative, true);
       if (caps.max_texel_buffer_elements > 0) {
         Variant& texel = add("tiles of 64, cooperative, texel, no subgroups");
         texel.caps.subgroup_arithmetic = false;
@@ -330,23 +344,25 @@ std::vector<Variant> variants_of(const DeviceCaps& caps) {
   if (caps.integer_dot_product) {
     // Many rows of weights a workgroup, few, and one that goes round.
     for (const std::uint32_t groups : {1u, 40u, 4096u}) {
-      add(fmt::format("dot products by {} workgroups", groups)).tuning.dot_groups = groups;
+      add(fmt::format("dot products by {} workgroups", groups)).tuning.set(&ProductTuning::dot_groups, groups);
     }
     if (caps.max_texel_buffer_elements > 0) {
       Tuning& dots = add("dot products, texel").tuning;
-      dots.dot_groups = 7;
+      dots.set(&ProductTuning::dot_groups, 7);
       dots.texel = true;
       Tuning& bands = add("dot products, rows a lane").tuning;  // whose weights lie in bands
-      bands.dot_groups = 7;
-      bands.lane_rows = bands.texel = true;
+      bands.set(&ProductTuning::dot_groups, 7);
+      bands.texel = true;
+      lanes_of_their_own(bands);
     }
     Variant& least = add("dot products, least limits");  // as Vulkan promises them
     least.caps.max_workgroup_invocations = std::min(caps.max_workgroup_invocations, 128u);
     least.caps.max_shared_memory = std::min(caps.max_shared_memory, 16384u);
     least.tuning.lanes = least.tuning.row_lanes = std::min(plain.lanes, 128u);
-    least.tuning.dot_groups = 64;
+    least.tuning.set(&ProductTuning::lanes, std::min(plain.lanes, 128u));
+    least.tuning.set(&ProductTuning::dot_groups, 64);
   }
-  add("3 workgroups").tuning.max_groups = 3;
+  add("3 workgroups").tuning.set(&ProductTuning::max_groups, 3);
   for (const std::uint32_t convs : {1u, 2u}) {
     add(fmt::format("convolutions in one dispatch {}", convs)).tuning.one_pass_convs = convs;
   }
@@ -367,7 +383,7 @@ std::vector<Variant> variants_of(const DeviceCaps& caps) {
     // Parts of sums in one variant, and in others large tiles of whole ones.
     Tuning& tiles = add(fmt::format("convolutions in tiles of {}", tile)).tuning;
     tiles.conv_tile = tile;
-    tiles.tile_groups = tile == 32 ? 1000 : 0;
+    tiles.conv_groups = tile == 32 ? 1000 : 0;
     tiles.texel = tile == 128 && caps.max_texel_buffer_elements > 0;
   }
   for (const std::uint32_t groups : {1u, 13u, 1000u}) {
@@ -381,6 +397,7 @@ std::vector<Variant> variants_of(const DeviceCaps& caps) {
     least.caps.max_workgroup_invocations = std::min(caps.max_workgroup_invocations, 128u);
     least.caps.max_shared_memory = std::min(caps.max_shared_memory, 16384u);
     least.tuning.lanes = least.tuning.row_lanes = std::min(plain.lanes, 128u);
+    least.tuning.set(&ProductTuning::lanes, std::min(plain.lanes, 128u));
     least.tuning.query_tile = 64;
     least.tuning.texel = caps.max_texel_buffer_elements > 0;
   }
@@ -394,6 +411,7 @@ std::vector<Variant> variants_of(const DeviceCaps& caps) {
     least.caps.max_workgroup_invocations = std::min(caps.max_workgroup_invocations, 128u);
     least.caps.max_shared_memory = std::min(caps.max_shared_memory, 16384u);
     least.tuning.lanes = std::min(plain.lanes, 128u);
+    least.tuning.set(&ProductTuning::lanes, std::min(plain.lanes, 128u));
     least.tuning.sample_groups = 100;
   }
   if (caps.max_texel_buffer_elements > 0) {
@@ -413,14 +431,14 @@ std::vector<Variant> variants_of(const DeviceCaps& caps) {
     // So few in x that every kernel folds its grid in some case (Lowering::spread); compiled as above.
     Variant& folded = add("folded grids");
     folded.caps.max_workgroup_count[0] = 11;
-    folded.tuning.lane_rows = true;
+    lanes_of_their_own(folded.tuning);
     folded.tuning.texel = caps.max_texel_buffer_elements > 0;
-    folded.tuning.max_groups = 11;
+    folded.tuning.set(&ProductTuning::max_groups, 11);
     folded.tuning.one_pass_convs = 2;
     Variant shared = folded;
     shared.name = "folded grids, shared work";
     shared.tuning.conv_tile = 32;
-    shared.tuning.tile_groups = 1000;
+    shared.tuning.conv_groups = 1000;
     shared.tuning.attention_groups = shared.tuning.sample_groups = 40;
     shared.tuning.query_tile = 32;
     variants.push_back(std::move(shared));
@@ -431,7 +449,7 @@ std::vector<Variant> variants_of(const DeviceCaps& caps) {
     small.caps.max_workgroup_count = {29, 65535, 65535};
     small.caps.max_texel_buffer_elements = std::min<std::uint64_t>(caps.max_texel_buffer_elements, 512);
     small.tuning.texel = caps.max_texel_buffer_elements > 0;
-    small.tuning.max_groups = 29;
+    small.tuning.set(&ProductTuning::max_groups, 29);
     return small;
   };
   add_small("small limits");
@@ -439,13 +457,16 @@ std::vector<Variant> variants_of(const DeviceCaps& caps) {
     Variant& least = add_small("small limits, tiles");
     least.caps.max_workgroup_invocations = std::min(caps.max_workgroup_invocations, 128u);
     least.caps.max_shared_memory = std::min(caps.max_shared_memory, 16384u);
-    least.tuning.tile = least.tuning.conv_tile = 128;
-    least.tuning.tile_groups = 100;
+    least.tuning.conv_tile = 128;
+    least.tuning.conv_groups = 100;
+    least.tuning.set(&ProductTuning::tile, 128);
+    least.tuning.set(&ProductTuning::tile_groups, 100);
   }
   if (caps.max_texel_buffer_elements > 0) {
     // Weights too large for a texel buffer are read from storage here, next to texel buffers for the rest.
     Tuning& own = add_small("small limits, 4 rows a lane, same by storage").tuning;
-    own.lane_rows = own.same_storage = true;
+    own.same_storage = true;
+    lanes_of_their_own(own);
   }
   for (const bool texel : {false, true}) {
     for (const bool subgroups : {true, false}) {
@@ -454,16 +475,16 @@ std::vector<Variant> variants_of(const DeviceCaps& caps) {
           add(fmt::format("small bindings{}{}", texel ? ", texel" : "", subgroups ? "" : ", no subgroups"));
       small.cut_bindings = true;
       small.caps.subgroup_arithmetic = subgroups && caps.subgroup_arithmetic;
-      small.tuning.max_groups = 29;
+      small.tuning.set(&ProductTuning::max_groups, 29);
       small.tuning.texel = texel;
     }
   }
   {
     Variant& tiles = add("small bindings, convolutions in tiles");
     tiles.cut_bindings = true;
-    tiles.tuning.max_groups = 29;
+    tiles.tuning.set(&ProductTuning::max_groups, 29);
     tiles.tuning.conv_tile = 64;
-    tiles.tuning.tile_groups = 1000;
+    tiles.tuning.conv_groups = 1000;
   }
   {
     // Pieces that begin where no binding may are copied.
@@ -472,7 +493,7 @@ std::vector<Variant> variants_of(const DeviceCaps& caps) {
     apart.caps.buffer_alignment = kMostAlignment;
     apart.tuning.texel = caps.max_texel_buffer_elements > 0;
     apart.caps.max_texel_buffer_elements = std::min<std::uint64_t>(caps.max_texel_buffer_elements, 16);
-    apart.tuning.lane_rows = true;
+    lanes_of_their_own(apart.tuning);
   }
   return variants;
 }

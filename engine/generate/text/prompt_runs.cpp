@@ -1,6 +1,7 @@
 #include "generate/text/prompt_runs.h"
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cassert>
 
@@ -14,6 +15,23 @@ namespace heed {
 namespace {
 
 constexpr double kMostSeconds = 2 * kSubmissionSeconds;  // of a run
+
+/// The kind of weight that most flops of a plan's products are with.
+WeightKind main_kind(const Plan& plan) {
+  std::array<std::uint64_t, kWeightKinds.size()> flops = {};
+  for (const Dispatch& dispatch : plan.dispatches) {
+    for (const Binding& binding : dispatch.bindings) {
+      const PlanTensor& tensor = plan.tensors[binding.tensor];
+      if (tensor.storage != Storage::Weight) continue;
+      const DeviceWeight& weight = plan.weights[tensor.source];
+      if (weight.layout != WeightLayout::Matrix) continue;
+      std::uint64_t& sum = flops[static_cast<std::size_t>(weight_kind(weight.dtype))];
+      sum = saturating_sum(sum, dispatch.flops);
+      break;  // others of a dispatch are of the same type
+    }
+  }
+  return kWeightKinds[static_cast<std::size_t>(std::ranges::max_element(flops) - flops.begin())];
+}
 
 }  // namespace
 
@@ -44,10 +62,11 @@ std::int64_t PromptLength::behind(std::int64_t tokens) const {
 PromptLength prompt_length(const DeviceCaps& caps, const Tuning& tuning, std::int64_t most,
                            const std::function<Plan(std::int64_t tokens)>& plan_of) {
   constexpr std::uint64_t kMemoryShare = 32;
-  if (tuning.tile == 0) return {};
+  if (!tuning.any(&ProductTuning::tile)) return {};
   for (std::int64_t tokens = most; tokens > kPromptBlock; tokens /= 2) {
     try {
       const Plan plan = plan_of(tokens);
+      if (tuning.of(main_kind(plan)).tile == 0) return {};
       std::uint64_t bytes = 0, keys = 0;
       for (const std::uint64_t block : plan.arena_blocks) bytes = saturating_sum(bytes, block);
       if (bytes > caps.memory / kMemoryShare) continue;

@@ -201,41 +201,49 @@ std::vector<Model> all_models() {
 std::vector<Tuning> tunings(const DeviceCaps& caps, bool few) {
   const Tuning plain = default_tuning(caps);
   Tuning lanes = plain;
-  lanes.lane_rows = true;
+  lanes.set(&ProductTuning::lane_rows, true);
+  lanes.query_lanes = true;
   lanes.lanes =
       std::min({caps.max_workgroup_invocations, caps.max_workgroup_size[0], std::max(4u, caps.subgroup_size)});
-  lanes.rows = 8;
-  lanes.texel = lanes.same_storage = lanes.pairs = caps.max_texel_buffer_elements > 0;
+  lanes.set(&ProductTuning::lanes, lanes.lanes);
+  lanes.set(&ProductTuning::rows, 8);
+  lanes.texel = lanes.same_storage = caps.max_texel_buffer_elements > 0;
+  lanes.set(&ProductTuning::pairs, caps.max_texel_buffer_elements > 0);
   lanes.attention_groups = lanes.sample_groups = 640;
   lanes.query_tile = 64;
   lanes.conv_sums = 64;
   std::vector<Tuning> all = {plain, lanes};
   if (few) return all;
   const auto with = [&](Tuning tuning, auto member, auto value) {
-    tuning.*member = value;
+    if constexpr (requires { tuning.*member; }) {
+      tuning.*member = value;
+    } else {
+      tuning.set(member, value);  // of every kind of weight
+    }
     all.push_back(tuning);
   };
   with(plain, &Tuning::texel, true);
-  with(plain, &Tuning::rows, 2u);
-  with(plain, &Tuning::rows, 8u);
-  with(plain, &Tuning::max_groups, 16u);
+  with(plain, &ProductTuning::rows, 2u);
+  with(plain, &ProductTuning::rows, 8u);
+  with(plain, &ProductTuning::max_groups, 16u);
   with(plain, &Tuning::attention_groups, 0u);
   with(plain, &Tuning::sample_groups, 0u);
-  with(plain, &Tuning::pairs, true);
+  with(plain, &ProductTuning::pairs, true);
   with(plain, &Tuning::one_pass_convs, 1u);
   with(plain, &Tuning::one_pass_convs, 0u);
   for (const std::uint32_t rows : {0u, 32u, 128u}) with(plain, &Tuning::query_tile, rows);
-  with(plain, &Tuning::tile, plain.tile == 0 ? 128u : 0u);
-  with(plain, &Tuning::tile, 64u);
+  with(plain, &ProductTuning::tile, plain.any(&ProductTuning::tile) ? 0u : 128u);
+  with(plain, &ProductTuning::tile, 64u);
   with(plain, &Tuning::conv_sums, 128u);
   with(plain, &Tuning::conv_tile, plain.conv_tile == 0 ? 128u : 0u);
   with(plain, &Tuning::conv_tile, 64u);
-  for (const std::uint32_t groups : {0u, 256u, 4096u}) with(plain, &Tuning::dot_groups, groups);
+  for (const std::uint32_t groups : {0u, 256u, 4096u}) with(plain, &ProductTuning::dot_groups, groups);
   with(lanes, &Tuning::texel, false);
-  with(lanes, &Tuning::rows, 4u);
-  with(lanes, &Tuning::rows, 16u);
+  with(lanes, &ProductTuning::rows, 4u);
+  with(lanes, &ProductTuning::rows, 16u);
   for (const std::uint32_t wide : {32u, 64u, 128u}) {
     if (wide >= caps.subgroup_size && wide <= caps.max_workgroup_invocations && wide <= caps.max_workgroup_size[0]) {
+      with(plain, &ProductTuning::lanes, wide);
       with(plain, &Tuning::lanes, wide);
     }
   }
@@ -344,9 +352,9 @@ TEST_CASE("a token of a 7B model on a large GPU: dispatches, barriers, bytes, an
   for (const DType type : types) {
     CAPTURE(dtype_name(type));
     const Graph decode = with_cache_type(llama(4096, 32, 32, 32, 11008, 32000, kKeys, type), CacheType::Auto, caps);
-    tuning.dot_groups = 0;
+    tuning.set(&ProductTuning::dot_groups, 0);
     const Plan in_floats = make_plan(with_sampling(decode, kKeys, true), dims, caps, tuning);
-    tuning.dot_groups = default_tuning(caps).dot_groups;
+    tuning.set(&ProductTuning::dot_groups, default_tuning(caps).of(type).dot_groups);
     const Plan plan = make_plan(with_sampling(decode, kKeys, true), dims, caps, tuning);
     CHECK(misfits(plan, caps).empty());
     // In integers there is neither a dispatch nor a byte more: rows of x become bytes where they are multiplied.
@@ -448,7 +456,7 @@ TEST_CASE("a prompt of 512 tokens of a 7B model on a large GPU: flops a byte, an
     const Graph decode = with_cache_type(llama(4096, 32, 32, 32, 11008, 32000, 4096, type), CacheType::Auto, caps);
     for (const bool cooperative : {false, true}) {
       Tuning tuning = default_tuning(caps);
-      tuning.cooperative = cooperative;
+      tuning.set(&ProductTuning::cooperative, cooperative);
       const Plan plan = make_plan(decode, dims, caps, tuning);
       CHECK(misfits(plan, caps).empty());
       std::size_t products = 0;
@@ -483,7 +491,7 @@ TEST_CASE("a token of a 15M model is two dispatches a layer where the tuner foun
       const Graph decode = with_cache_type(llama(288, 6, 6, 6, 768, 32000, 256, type), cache, caps);
       const auto dispatches = [&](bool pairs) {
         Tuning tuning = default_tuning(caps);
-        tuning.pairs = pairs;
+        tuning.set(&ProductTuning::pairs, pairs);
         const Plan plan = make_plan(with_sampling(decode, 256, true), dims, caps, tuning);
         CHECK(misfits(plan, caps).empty());
         return plan.dispatches.size();
@@ -494,7 +502,7 @@ TEST_CASE("a token of a 15M model is two dispatches a layer where the tuner foun
   }
   // A large model's products are work for a dispatch of their own.
   Tuning tuning = default_tuning(caps);
-  tuning.pairs = true;
+  tuning.set(&ProductTuning::pairs, true);
   const Plan large = make_plan(llama(4096, 2, 32, 32, 11008, 32000, 4096, DType::F16),
                                {{"tokens", 1}, {"outputs", 1}, {"context", 4096}}, caps, tuning);
   for (const Dispatch& d : large.dispatches) CHECK((d.shader != "linear_pair" && d.shader != "attention_block"));

@@ -17,7 +17,7 @@ TEST_CASE("a prompt of 4096 tokens of a 7B model on a large GPU: the host waits 
   DeviceCaps caps = testing::h100();
   caps.cooperative_sizes = {{16, 16, 16}};
   Tuning tuning = default_tuning(caps);
-  tuning.cooperative = true;
+  tuning.set(&ProductTuning::cooperative, true);
   const Graph decode =
       with_cache_type(testing::llama(4096, 32, 32, 32, 11008, 32000, 8192, DType::F16), CacheType::Auto, caps);
   const auto plan_of = [&](std::int64_t tokens) {
@@ -53,7 +53,7 @@ TEST_CASE("a prompt of 4096 tokens of a 7B model on a large GPU: the host waits 
   Tuning slower = tuning;
   slower.flops_pace = 20;
   CHECK(prompt_length(caps, slower, kMostPromptRun, plan_of).behind(0) == 64);
-  slower.tile = 0;
+  slower.set(&ProductTuning::tile, 0);
   CHECK(prompt_length(caps, slower, kMostPromptRun, plan_of).behind(0) == 64);
 }
 

@@ -39,6 +39,7 @@ DeviceCaps lavapipe() {
 Plan planned(std::int64_t beams, std::int64_t vocabulary) {
   Tuning tuning = default_tuning(lavapipe());
   tuning.lanes = tuning.row_lanes = 8;
+  tuning.set(&ProductTuning::lanes, 8);
   return make_plan(search(beams, vocabulary), {}, lavapipe(), tuning);
 }
 

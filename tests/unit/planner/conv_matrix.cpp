@@ -54,7 +54,7 @@ std::uint64_t workgroups_of(const Dispatch& d) { return std::uint64_t{d.groups[0
 TEST_CASE("convolutions of many channels are products of matrices, in one dispatch with their padding") {
   const DeviceCaps caps = large_gpu();
   Tuning tuning = default_tuning(caps);
-  tuning.tile_groups = 0;
+  tuning.conv_groups = 0;
   for (const std::uint32_t one_pass : {0u, 2u}) {
     tuning.one_pass_convs = one_pass;
     for (const ConvSizes& x : {ConvSizes{1, 64, 128, 128}, ConvSizes{1, 64, 127, 125}, ConvSizes{4, 64, 60, 61}}) {
@@ -102,6 +102,7 @@ TEST_CASE("convolutions stay out of tiles where these do not fit, would be mostl
   caps.max_workgroup_invocations = caps.max_workgroup_size[0] = 8;
   tuning = tuned;
   tuning.lanes = tuning.row_lanes = 8;
+  tuning.set(&ProductTuning::lanes, 8);
   CHECK(!in_tiles(x, w, caps, tuning));
   caps = gpu;
   caps.max_loop_iterations = 1000;
@@ -115,7 +116,7 @@ TEST_CASE("convolutions stay out of tiles where these do not fit, would be mostl
 TEST_CASE("tiles of a convolution have channels that are there, and are as many as a device can use") {
   const DeviceCaps caps = large_gpu();
   Tuning tuning = default_tuning(caps);
-  tuning.tile_groups = 0;
+  tuning.conv_groups = 0;
   const auto rows = [&](std::int64_t outputs) {
     return matrix_constants(convolve({1, 64, 128, 128}, {outputs, 64, 3, 3}, caps, tuning).dispatches[0]).tile_rows;
   };
@@ -124,7 +125,7 @@ TEST_CASE("tiles of a convolution have channels that are there, and are as many 
   CHECK(rows(25) == 32);
   CHECK(rows(192) == 64);  // of 256 channels 64 would be none
   CHECK(rows(320) == 64);
-  tuning.tile_groups = 128;
+  tuning.conv_groups = 128;
   for (const std::int64_t size : {4, 8, 16, 32, 64}) {
     CAPTURE(size);
     const Plan plan = convolve({1, 256, size, size}, {256, 256, 3, 3}, caps, tuning);
@@ -136,7 +137,7 @@ TEST_CASE("sums of a convolution are cut by what a picture is, whatever their nu
   const DeviceCaps caps = large_gpu();
   for (const std::uint32_t groups : {0u, 128u, 1000u}) {
     Tuning tuning = default_tuning(caps);
-    tuning.tile_groups = groups;
+    tuning.conv_groups = groups;
     for (const std::int64_t size : {1, 8, 30, 70}) {
       for (const ConvSizes& w : {ConvSizes{64, 128, 3, 3}, ConvSizes{300, 513, 1, 1}, ConvSizes{40, 17, 3, 3}}) {
         std::set<std::uint32_t> lengths;

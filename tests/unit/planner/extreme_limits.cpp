@@ -81,8 +81,11 @@ std::vector<Graph> graphs() {
 
 /// "" when all graphs are planned, else what the refusal says. Anything but an Error ends the test.
 std::string plan_all(const DeviceCaps& reported) {
-  for (const Tuning& tuning : {Tuning{}, Tuning{.max_groups = UINT32_MAX},
-                               Tuning{.texel = true, .lane_rows = true, .lanes = 8, .pairs = true}}) {
+  Tuning many_groups;
+  many_groups.set(&ProductTuning::max_groups, UINT32_MAX);
+  Tuning joined{.texel = true, .lanes = 8};
+  joined.products.fill({.lane_rows = true, .lanes = 8, .pairs = true});
+  for (const Tuning& tuning : {Tuning{}, many_groups, joined}) {
     for (const Graph& graph : graphs()) {
       try {
         const DeviceCaps caps = usable_caps(reported);

@@ -156,6 +156,7 @@ std::vector<Tuning> conv_tunings() {
     for (const std::uint32_t sums : {32u, 128u}) {
       tunings.push_back(tuning_with([&](Tuning& t) {
         t.lanes = 8;
+        t.set(&ProductTuning::lanes, 8);
         t.one_pass_convs = one_pass;
         t.conv_sums = sums;
       }));
@@ -164,8 +165,9 @@ std::vector<Tuning> conv_tunings() {
   for (const std::uint32_t groups : {0u, 1000u}) {
     tunings.push_back(tuning_with([&](Tuning& t) {
       t.lanes = 8;
+      t.set(&ProductTuning::lanes, 8);
       t.conv_tile = 64;
-      t.tile_groups = groups;
+      t.conv_groups = groups;
     }));
   }
   return tunings;
@@ -178,7 +180,9 @@ TEST_CASE("what is fused counts the work of all that it took the place of") {
   joining.max_storage_buffers = 32;
   const Tuning joined = tuning_with([](Tuning& t) {
     t.lanes = t.row_lanes = 8;
-    t.lane_rows = t.pairs = true;
+    t.set(&ProductTuning::lanes, 8);
+    t.set(&ProductTuning::lane_rows, true);
+    t.set(&ProductTuning::pairs, true);
   });
   const Bindings dims = {{"context", 8}};
   std::vector<FusedWork> cases = {

@@ -15,7 +15,9 @@ DeviceCaps joining_caps() {
 Tuning joining_tuning() {
   Tuning tuning;
   tuning.lanes = tuning.row_lanes = 8;
-  tuning.lane_rows = tuning.pairs = true;
+  tuning.set(&ProductTuning::lanes, 8);
+  tuning.set(&ProductTuning::lane_rows, true);
+  tuning.set(&ProductTuning::pairs, true);
   return tuning;
 }
 

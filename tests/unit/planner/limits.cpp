@@ -171,15 +171,15 @@ TEST_CASE("workgroups are folded into two dimensions, and loops take over where 
   CHECK(std::uint64_t{norm.groups[0]} * norm.groups[1] < 70001 + 100);
 
   Tuning tuning;
-  tuning.max_groups = 13;
+  tuning.set(&ProductTuning::max_groups, 13);
   for (const std::int64_t n : {1, 4, 51, 52, 53, 1000}) {
     plan = make_plan(linear_graph(DType::F32, n, 64), {}, caps, tuning);
     check_limits(plan, caps);
     const Dispatch& product = plan.dispatches.at(0);
     CHECK(product.groups[0] <= 13);
     const std::uint64_t per_group = product.push_constants.at(7);
-    CHECK(product.groups[0] * per_group * tuning.rows >= static_cast<std::uint64_t>(n));
-    CHECK((product.groups[0] - 1) * per_group * tuning.rows < static_cast<std::uint64_t>(n));
+    CHECK(product.groups[0] * per_group * tuning.of(DType::F32).rows >= static_cast<std::uint64_t>(n));
+    CHECK((product.groups[0] - 1) * per_group * tuning.of(DType::F32).rows < static_cast<std::uint64_t>(n));
   }
 }
 
@@ -293,9 +293,10 @@ TEST_CASE("attention of rows of which none sees another's newest key is done in 
 TEST_CASE("lanes get rows of their own where tuned so, fewer for narrow outputs, none where loops are too short") {
   DeviceCaps caps;
   Tuning tuning;
-  tuning.lane_rows = true;
+  tuning.set(&ProductTuning::lane_rows, true);
   tuning.lanes = tuning.row_lanes = 8;
-  tuning.rows = 16;
+  tuning.set(&ProductTuning::lanes, 8);
+  tuning.set(&ProductTuning::rows, 16);
   const auto plan = [&](std::int64_t n, std::int64_t columns, bool gate = false) {
     const Plan made = make_plan(linear_graph(DType::Q8_0, n, columns, gate), {}, caps, tuning);
     check_limits(made, caps);
@@ -326,7 +327,8 @@ TEST_CASE("where a driver ends long loops, workgroups grow or become more") {
   caps.max_workgroup_size = {1024, 1, 1};
   Tuning tuning;
   tuning.lanes = tuning.row_lanes = 8;
-  tuning.max_groups = 2;
+  tuning.set(&ProductTuning::lanes, 8);
+  tuning.set(&ProductTuning::max_groups, 2);
   const Graph product = linear_graph(DType::F32, 40000, 64);
   const std::uint64_t free_per_group = make_plan(product, {}, caps, tuning).dispatches.at(0).push_constants.at(7);
   CHECK(free_per_group == 5000);
@@ -338,7 +340,7 @@ TEST_CASE("where a driver ends long loops, workgroups grow or become more") {
   const Dispatch& dispatch = plan.dispatches.at(0);
   // A block of four rows runs more than ten loop iterations.
   CHECK(dispatch.push_constants.at(7) < 1000);
-  CHECK(std::uint64_t{dispatch.push_constants.at(7)} * dispatch.groups[0] * tuning.rows >= 40000);
+  CHECK(std::uint64_t{dispatch.push_constants.at(7)} * dispatch.groups[0] * tuning.of(DType::F32).rows >= 40000);
 
   plan = make_plan(norm_graph(1, 200000), {}, caps, tuning);
   CHECK(plan.dispatches.at(0).specialization.at(0) >= 16);

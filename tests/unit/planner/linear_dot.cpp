@@ -90,7 +90,7 @@ TEST_CASE("rows that need not agree with many run in integers, and no others") {
 TEST_CASE("products are in integers where the device can and the tuner found it faster") {
   DeviceCaps caps = gpu_with_dots();
   Tuning off = default_tuning(caps);
-  off.dot_groups = 0;
+  off.set(&ProductTuning::dot_groups, 0);
   CHECK(shaders(plan_of({}, caps, off)) == "linear_vector");
   const Tuning on = default_tuning(caps);
   const auto without = [&](auto member) {
@@ -127,7 +127,7 @@ TEST_CASE("narrow products are shared by more workgroups, each with fewer rows")
     const DeviceCaps caps = gpu_with_dots(subgroup);
     for (const std::uint32_t groups : {1u, 256u, 1024u}) {
       Tuning tuning = default_tuning(caps);
-      tuning.dot_groups = groups;
+      tuning.set(&ProductTuning::dot_groups, groups);
       for (const std::int64_t outputs : {1, 33, 512, 4096, 32000}) {
         CAPTURE(subgroup);
         CAPTURE(groups);

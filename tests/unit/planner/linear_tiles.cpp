@@ -52,8 +52,8 @@ std::uint32_t shared_bytes(const ops::LinearTilesConstants& c) { return (c.tile_
 TEST_CASE("tiles are as large as shared memory and workgroups allow, and no taller than x") {
   DeviceCaps caps = large_gpu();
   Tuning tuning = default_tuning(caps);
-  CHECK(tuning.tile == 128);
-  tuning.tile_groups = 0;
+  CHECK(tuning.of(DType::F16).tile == 128);
+  tuning.set(&ProductTuning::tile_groups, 0);
   const auto tiles = [&](std::int64_t rows) {
     return constants_of(product(rows, 4096, 4096, caps, tuning).dispatches[0]);
   };
@@ -68,7 +68,7 @@ TEST_CASE("tiles are as large as shared memory and workgroups allow, and no tall
         for (const std::int64_t rows : {4, 9, 16, 33, 64, 100, 513}) {
           caps.max_shared_memory = memory;
           caps.max_workgroup_invocations = caps.max_workgroup_size[0] = most;
-          tuning.tile = tile;
+          tuning.set(&ProductTuning::tile, tile);
           const ops::LinearTilesConstants c = tiles(rows);
           CAPTURE(memory);
           CAPTURE(most);
@@ -93,14 +93,15 @@ TEST_CASE("products stay out of tiles where there is no room for them, or it is 
   Tuning tuning = default_tuning(caps);
   CHECK(product(64, 512, 512, caps, tuning).dispatches[0].shader == "linear_tiles");
   CHECK(product(3, 512, 512, caps, tuning).dispatches[0].shader != "linear_tiles");
-  tuning.tile = 0;
+  tuning.set(&ProductTuning::tile, 0);
   CHECK(product(64, 512, 512, caps, tuning).dispatches[0].shader == "linear_matrix");
-  tuning.tile = 64;
+  tuning.set(&ProductTuning::tile, 64);
   caps.max_shared_memory = 4096;
   CHECK(product(64, 512, 512, caps, tuning).dispatches[0].shader == "linear_matrix");
   caps = large_gpu();
   caps.max_workgroup_invocations = caps.max_workgroup_size[0] = 8;
   tuning.lanes = tuning.row_lanes = 8;
+  tuning.set(&ProductTuning::lanes, 8);
   CHECK(product(64, 512, 512, caps, tuning).dispatches[0].shader == "linear_matrix");
   caps = large_gpu();
   caps.max_loop_iterations = 65535;
@@ -116,7 +117,7 @@ TEST_CASE("sums are cut by what the weight is, whatever the number of rows") {
   const DeviceCaps caps = large_gpu();
   for (const std::uint32_t groups : {0u, 128u, 1000u}) {
     Tuning tuning = default_tuning(caps);
-    tuning.tile_groups = groups;
+    tuning.set(&ProductTuning::tile_groups, groups);
     for (const std::int64_t columns : {288, 4096, 11008}) {
       for (const std::int64_t outputs : {33, 512, 4096, 32000}) {
         std::set<std::uint32_t> lengths;
@@ -157,7 +158,7 @@ TEST_CASE("cooperative tiles are of matrices that the device has, in whole subgr
             caps.max_shared_memory = memory;
             caps.max_workgroup_invocations = caps.max_workgroup_size[0] = most;
             Tuning tuning = default_tuning(caps);
-            tuning.cooperative = true;
+            tuning.set(&ProductTuning::cooperative, true);
             CAPTURE(subgroup);
             CAPTURE(matrix[0]);
             CAPTURE(matrix[1]);
@@ -200,7 +201,7 @@ TEST_CASE("products that allow it take x as one half by cooperative matrices, an
   DeviceCaps caps = large_gpu();
   caps.cooperative_sizes = {{16, 16, 16}};
   Tuning tuning = default_tuning(caps);
-  tuning.cooperative = true;
+  tuning.set(&ProductTuning::cooperative, true);
   const auto plan_of = [&](std::int64_t halves_a, std::int64_t halves_b) {
     GraphBuilder b("gated");
     const ValueId x = b.input("x", DType::F32, {128, 512});
@@ -235,7 +236,7 @@ TEST_CASE("products that allow it take x as one half by cooperative matrices, an
 TEST_CASE("products that are no work for cooperative tiles run in plain ones") {
   DeviceCaps caps = large_gpu();
   Tuning tuning = default_tuning(caps);
-  tuning.cooperative = true;
+  tuning.set(&ProductTuning::cooperative, true);
   CHECK(product(64, 512, 512, caps, tuning).dispatches[0].shader == "linear_tiles");
   caps.cooperative_sizes = {{16, 16, 16}};
   CHECK(product(64, 512, 512, caps, tuning).dispatches[1].shader == "linear_cooperative");

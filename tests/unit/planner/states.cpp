@@ -53,7 +53,9 @@ Graph fused_same(const Graph& graph, bool joins) {
   Tuning tuning;
   if (joins) {
     tuning.lanes = tuning.row_lanes = 8;
-    tuning.lane_rows = tuning.pairs = true;
+    tuning.set(&ProductTuning::lanes, 8);
+    tuning.set(&ProductTuning::lane_rows, true);
+    tuning.set(&ProductTuning::pairs, true);
   }
   fuse(result, dims, joins ? joining_device() : DeviceCaps{}, tuning);
   CHECK(difference(run_graph(graph, dims, 0), run_graph(result, dims, 0)) < 1e-12);

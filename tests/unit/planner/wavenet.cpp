@@ -87,7 +87,7 @@ TEST_CASE("a driver that ends long loops gets fewer samples a dispatch, and tens
   const std::int64_t read = samples_of(planned_sound(net_of(32, 16), caps, tuning));
   CHECK(read >= 32);
   CHECK(read < 128);
-  tuning.shuffle_rows = true;
+  tuning.set(&ProductTuning::shuffle_rows, true);
   const Plan handed = planned_sound(net_of(32, 16), caps, tuning);
   CHECK(handed.dispatches.front().variant == std::vector<std::string>{"shuffle"});
   CHECK(handed.dispatches.front().specialization.at(0) == 8);

@@ -100,13 +100,13 @@ TEST_CASE("a row of a prompt's attention is the same bits in whichever pieces th
   std::set<std::string> shaders;
   for (const Kind& kind : {Kind{}, Kind{.window = 50}, Kind{.table = true}, Kind{.window = 50, .table = true}}) {
     for (const std::uint32_t query_tile : {0u, 32u, 128u}) {
-      for (const bool lane_rows : {false, true}) {
+      for (const bool query_lanes : {false, true}) {
         CAPTURE(kind.window);
         CAPTURE(kind.table);
         CAPTURE(query_tile);
         Tuning tuning;
         tuning.lanes = std::max(4u, gpu.caps().subgroup_size);
-        tuning.lane_rows = lane_rows;
+        tuning.query_lanes = query_lanes;
         tuning.query_tile = query_tile;
         const std::vector<std::uint32_t> whole = read_in(gpu, tuning, kind, kPrompt, shaders);
         for (const std::int64_t piece : {128, 64, 36}) {

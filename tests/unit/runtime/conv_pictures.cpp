@@ -65,7 +65,7 @@ TEST_CASE("a picture of a convolution in tiles is the same bits alone and among 
   for (const std::uint32_t groups : {0u, 1000u}) {
     const char* const shader = groups == 0 ? "conv_matrix" : "conv_parts";
     Tuning tuning = default_tuning(gpu.caps());
-    tuning.tile_groups = groups;
+    tuning.conv_groups = groups;
     tuning.conv_tile = 64;
     const std::vector<std::uint32_t> all = convolved(gpu, 5, tuning, shader);
     for (const std::uint32_t tile : {32u, 64u}) {

@@ -64,10 +64,10 @@ TEST_CASE("a row of a product in tiles is the same bits alone and among others")
   if (!device) return;
   Gpu& gpu = device->gpu();
   Tuning tiles = default_tuning(gpu.caps());
-  tiles.tile = 64;
-  tiles.tile_groups = 0;
+  tiles.set(&ProductTuning::tile, 64);
+  tiles.set(&ProductTuning::tile_groups, 0);
   Tuning parts = tiles;
-  parts.tile_groups = 1000;
+  parts.set(&ProductTuning::tile_groups, 1000);
   struct Kind {
     const char* shader;
     DType dtype;
@@ -76,7 +76,7 @@ TEST_CASE("a row of a product in tiles is the same bits alone and among others")
   std::vector<Kind> kinds = {
       {"linear_tiles", DType::F16, tiles}, {"linear_tiles", DType::Q4_0, tiles}, {"linear_parts", DType::F16, parts}};
   if (!gpu.caps().cooperative_sizes.empty()) {
-    parts.cooperative = true;
+    parts.set(&ProductTuning::cooperative, true);
     for (const DType dtype : {DType::F16, DType::BF16, DType::Q8_0, DType::Q4_0, DType::Q4_K, DType::Q2_K}) {
       kinds.push_back({"linear_cooperative", dtype, parts});
     }
@@ -107,7 +107,7 @@ TEST_CASE("a row of a dot product is the same bits alone and among up to seven o
     for (const std::uint32_t groups : {1u, 1000u}) {
       CAPTURE(groups);
       Tuning tuning = default_tuning(gpu.caps());
-      tuning.dot_groups = groups;
+      tuning.set(&ProductTuning::dot_groups, groups);
       for (const std::int64_t rows : {8, 7, 4, 3, 2, 1}) {
         CAPTURE(rows);
         const std::vector<std::uint32_t> some = product(gpu, type.dtype, rows, tuning, "linear_dot", 8);

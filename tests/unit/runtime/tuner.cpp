@@ -12,18 +12,15 @@ Tuning some_tuning() {
   Tuning tuning;
   tuning.texel = true;
   tuning.same_storage = true;
-  tuning.lane_rows = true;
-  tuning.lanes = 8;
+  tuning.lanes = 32;
   tuning.row_lanes = 128;
-  tuning.rows = 16;
-  tuning.max_groups = 256;
-  tuning.pairs = true;
-  tuning.x_rows = 8;
-  tuning.x_products = 512;
-  tuning.shuffle_rows = true;
-  tuning.tile = 64;
-  tuning.tile_groups = 128;
-  tuning.cooperative = true;
+  tuning.query_lanes = true;
+  // Of each kind of weight others.
+  tuning.products = {{{.lane_rows = true, .lanes = 8, .rows = 16, .max_groups = 256, .x_rows = 8, .x_products = 512},
+                      {.lanes = 32, .pairs = true, .tile = 64, .tile_groups = 128, .cooperative = true},
+                      {.lanes = 64, .rows = 2, .shuffle_rows = true, .tile = 128, .dot_groups = 1024},
+                      {.lanes = 128, .rows = 8, .max_groups = 64, .tile = 32, .dot_groups = 256},
+                      {.max_groups = 16, .tile_groups = 512, .dot_groups = 4096}}};
   tuning.attention_groups = 640;
   tuning.query_tile = 32;
   tuning.sample_groups = 256;
@@ -32,7 +29,7 @@ Tuning some_tuning() {
   tuning.flops_pace = 1000;
   tuning.bytes_pace = 60;
   tuning.conv_tile = 64;
-  tuning.dot_groups = 1024;
+  tuning.conv_groups = 256;
   return tuning;
 }
 
@@ -67,21 +64,26 @@ TEST_CASE("bytes that are no verdict, or one this device cannot follow, are not 
   }
   const auto believed = [&](auto member, auto value) {
     Tuning tuning = some_tuning();
-    tuning.*member = value;
+    if constexpr (requires { tuning.*member; }) {
+      tuning.*member = value;
+    } else {
+      tuning.of(DType::Q4_0).*member = value;
+    }
     return tuning_from_bytes(tuning_to_bytes(tuning), caps).has_value();
   };
   CHECK(believed(&Tuning::lanes, 128u));
   for (const std::uint32_t lanes : {0u, 129u}) {
     CHECK(!believed(&Tuning::lanes, lanes));
     CHECK(!believed(&Tuning::row_lanes, lanes));
+    CHECK(!believed(&ProductTuning::lanes, lanes));
   }
-  CHECK(!believed(&Tuning::rows, 0u));
-  CHECK(!believed(&Tuning::rows, 17u));
-  CHECK(!believed(&Tuning::max_groups, 0u));
-  CHECK(!believed(&Tuning::max_groups, caps.max_workgroup_count[0] + 1));
-  CHECK(!believed(&Tuning::x_rows, 0u));
-  CHECK(!believed(&Tuning::x_products, 0u));
-  CHECK(!believed(&Tuning::tile, 33u));
+  CHECK(!believed(&ProductTuning::rows, 0u));
+  CHECK(!believed(&ProductTuning::rows, 17u));
+  CHECK(!believed(&ProductTuning::max_groups, 0u));
+  CHECK(!believed(&ProductTuning::max_groups, caps.max_workgroup_count[0] + 1));
+  CHECK(!believed(&ProductTuning::x_rows, 0u));
+  CHECK(!believed(&ProductTuning::x_products, 0u));
+  CHECK(!believed(&ProductTuning::tile, 33u));
   CHECK(!believed(&Tuning::conv_tile, 48u));
   CHECK(!believed(&Tuning::flops_pace, 0u));
   CHECK(!believed(&Tuning::bytes_pace, 0u));
