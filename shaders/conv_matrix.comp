@@ -1,17 +1,18 @@
 #version 450
 // variant ACCESS: storage texel
 //
-// Convolution as a product of matrices (engine/ops/conv_matrix.cpp): weights [output channel, k] times [k, pixel] of what
-// lies under the kernel, where k goes through the taps and through the channels of each. That second matrix is nowhere:
-// a lane gathers its elements from x on their way into shared memory, and what lies outside of x is 0. A workgroup makes a
-// tile of TILE_ROWS channels and TILE_COLUMNS pixels of all pictures (tiles.glsl), and fetches the next step of 32 k while
-// this one is multiplied: 128 TILE_ROWS bytes of weights, 8 lanes side by side in a row of them, and 128 TILE_COLUMNS
-// bytes of x, single elements of which lanes side by side read those of pixels side by side, for
+// Convolution as a product of matrices (engine/ops/conv_matrix.cpp), one for each group: weights [output channel, k] times
+// [k, pixel] of what lies under the kernel, where k goes through the taps and through the channels of each. That second
+// matrix is nowhere: a lane gathers its elements from x on their way into shared memory, and what lies outside of x is 0.
+// A workgroup makes a tile of TILE_ROWS channels and TILE_COLUMNS pixels of all pictures (tiles.glsl), and fetches the next
+// step of 32 k while this one is multiplied: 128 TILE_ROWS bytes of weights, 8 lanes side by side in a row of them, and
+// 128 TILE_COLUMNS bytes of x, single elements of which lanes side by side read those of pixels side by side, for
 // 64 TILE_ROWS TILE_COLUMNS flops.
 // A vec4 of k is 4 channels of a tap, so that an address is computed once for four elements. Weights lie as
-// [outputs, taps, channels / 4, 4], with zeros in what is no channel.
+// [groups, outputs, taps, channels / 4, 4], with zeros in what is no channel.
 // Workgroups: tiles of the same pixels come one after the other, then parts of their sums (IN_PARTS: y is
-// [parts, pictures, outputs, pixels of a picture], of which conv_parts.comp makes the outputs), then other pixels.
+// [parts, pictures, outputs, pixels of a picture], of which conv_parts.comp makes the outputs), then other pixels, then
+// other groups, each of which is a product of its own.
 #extension GL_GOOGLE_include_directive : require
 layout(local_size_x_id = 0) in;
 #include "constants/conv_matrix.h"
@@ -65,13 +66,13 @@ Pixel pixel_at(uint i) {
   return p;
 }
 
-Source source_of(uint i) {
+Source source_of(uint i, uint group) {
   const Pixel p = pixel_at(i);
   Source s;
   s.z = p.z * stride[0] - begin[0];
   s.y = p.y * stride[1] - begin[1];
   s.x = p.x * stride[2] - begin[2];
-  s.first = ((p.picture * channels * in_size[0] + s.z) * in_size[1] + s.y) * in_size[2] + s.x;
+  s.first = (((p.picture * groups + group) * channels * in_size[0] + s.z) * in_size[1] + s.y) * in_size[2] + s.x;
   return s;
 }
 
@@ -94,11 +95,11 @@ vec4 gather(Source s, uint k, uint v) {
   return result;
 }
 
-void fetch(uint step, uint channel0) {
+void fetch(uint step, uint channel0, uint group) {
   const uint row_vectors = TAPS * channel_vectors;
   [[unroll]] for (uint i = 0; i < W_ITEMS; ++i) {
     // Channels past the end repeat the last one and are not written.
-    const uint row = min(channel0 + w_item(i) / STEP_VECTORS, outputs - 1);
+    const uint row = group * outputs + min(channel0 + w_item(i) / STEP_VECTORS, outputs - 1);
     const uint v = step * STEP_VECTORS + w_item(i) % STEP_VECTORS;
     const vec4 word = load_f32x4(w, row * row_vectors + min(v, row_vectors - 1));
     next_w[i] = v < row_vectors ? word : vec4(0.0);
@@ -126,14 +127,19 @@ void put() {
 }
 
 void main() {
-  const uint group = workgroup_index();
-  const uint channel0 = group % row_tiles * TILE_ROWS;
-  const uint part = group / row_tiles % parts;
-  const uint pixel0 = group / row_tiles / parts * TILE_COLUMNS;
-  if (pixel0 >= pixels) return;
+  const uint index = workgroup_index();
+  const uint channel0 = index % row_tiles * TILE_ROWS;
+  const uint part = index / row_tiles % parts;
+  const uint tile = index / row_tiles / parts;  // of pixels, of all groups
+  const uint pixel_tiles = (pixels + TILE_COLUMNS - 1) / TILE_COLUMNS;
+  const uint pixel0 = tile % pixel_tiles * TILE_COLUMNS;
+  const uint group = tile / pixel_tiles;
+  if (group >= groups) return;
 
   // Pixels past the end repeat the last one and are not written.
-  [[unroll]] for (uint p = 0; p < X_PIXELS; ++p) sources[p] = source_of(min(pixel0 + x_column(p), pixels - 1));
+  [[unroll]] for (uint p = 0; p < X_PIXELS; ++p) {
+    sources[p] = source_of(min(pixel0 + x_column(p), pixels - 1), group);
+  }
   const uint begin_step = part * part_steps;
   const uint end_step = min(begin_step + part_steps, (TAPS * channel_vectors + STEP_VECTORS - 1) / STEP_VECTORS);
   tap = (begin_step * STEP_VECTORS + x_vector()) / channel_vectors;
@@ -142,7 +148,7 @@ void main() {
   const uint step_vectors = STEP_VECTORS % channel_vectors;
 
   clear_sums();
-  fetch(begin_step, channel0);
+  fetch(begin_step, channel0, group);
   for (uint step = begin_step; step < end_step; ++step) {
     barrier();
     put();
@@ -154,26 +160,27 @@ void main() {
         vector -= channel_vectors;
         ++tap;
       }
-      fetch(step + 1, channel0);
+      fetch(step + 1, channel0, group);
     }
     multiply_step();
   }
 
   const uint plane = out_size[0] * out_size[1] * out_size[2];
   const uint y_row = out_size[2] * BLOCK * BLOCK;
+  const uint all_outputs = groups * outputs;
   [[unroll]] for (uint c = 0; c < LANE_COLUMNS; ++c) {
     const uint i = pixel0 + tile_column(c);
     if (i >= pixels) break;
     const Pixel p = pixel_at(i);
     const uint in_channel = (p.z * out_size[1] + p.y) * y_row + p.x * BLOCK;
     [[unroll]] for (uint r = 0; r < LANE_ROWS; ++r) {
-      const uint channel = channel0 + tile_row(r);
-      if (channel >= outputs) break;
+      if (channel0 + tile_row(r) >= outputs) break;
+      const uint channel = group * outputs + channel0 + tile_row(r);
       const float sum = sums[r * LANE_COLUMNS + c];
       if (IN_PARTS == 1) {
-        y[part * pixels * outputs + (p.picture * outputs + channel) * plane + p.place] = sum;
+        y[part * pixels * all_outputs + (p.picture * all_outputs + channel) * plane + p.place] = sum;
       } else {
-        const uint at = output_channel(p.picture, channel, outputs, plane * BLOCK * BLOCK, y_row) + in_channel;
+        const uint at = output_channel(p.picture, channel, all_outputs, plane * BLOCK * BLOCK, y_row) + in_channel;
         y[at] = finished(sum + bias_of(channel), at);
       }
     }

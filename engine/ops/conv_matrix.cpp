@@ -19,7 +19,8 @@ constexpr std::int64_t kStepVectors = 8;     // of 4 channels that a workgroup t
 constexpr std::uint64_t kLoopsAround = 256;  // iterations of a lane's loops besides those over steps
 constexpr std::uint64_t kLoopsOfAStep = kStepVectors + 2;
 constexpr std::uint32_t kLeastSide = 32;
-constexpr std::int64_t kFewOutputs = 16;  // tiles with fewer rows fetch more for their flops than conv.comp's lanes
+constexpr std::int64_t kFewOutputs =
+    16;  // of a group: tiles of fewer fetch more for their flops than conv.comp's lanes
 constexpr std::int64_t kMostPartsOfSums = 8;
 constexpr std::int64_t kLeastPartSteps = 8;  // each waits for memory; fewer are not worth a second dispatch
 
@@ -34,11 +35,18 @@ SumsOfOutput sums_of_output(const Convolution& c) {
   return {vectors, ceil_div(vectors * c.window.taps(), kStepVectors)};
 }
 
+/// Whether a group is enough for tiles of its own, which hold nothing of others. Those of few outputs, such as
+/// depthwise ones, have rows that are empty, and few channels are mostly what is added to make vectors and steps of
+/// them.
+bool fills_tiles(const Convolution& c, const SumsOfOutput& sums) {
+  return c.outputs >= kFewOutputs && sums.steps * kStepVectors * 4 <= 2 * c.channels * c.window.taps();
+}
+
 /// Parts that sums are cut into, so that small pictures are work for a whole device: a matter of one picture, since
 /// what becomes of it must not depend on how many others there are.
 std::int64_t parts_of_picture(const Tuning& tuning, const Convolution& c, std::int64_t steps) {
   constexpr std::int64_t kNarrowTile = 64;
-  const std::int64_t tiles = ceil_div(c.outputs, kNarrowTile) * ceil_div(c.window.out_count(), kNarrowTile);
+  const std::int64_t tiles = c.groups * ceil_div(c.outputs, kNarrowTile) * ceil_div(c.window.out_count(), kNarrowTile);
   std::int64_t parts = 1;
   while (parts < kMostPartsOfSums && tiles * parts < std::int64_t{tuning.conv_groups} &&
          steps >= 2 * parts * kLeastPartSteps) {
@@ -61,7 +69,7 @@ std::uint32_t channels_of_tile(std::int64_t outputs, std::uint32_t most) {
 }
 
 std::uint64_t tiles_of(const TileShape& shape, const Convolution& c) {
-  return u64(ceil_div(c.outputs, std::int64_t{shape.rows})) *
+  return u64(c.groups * ceil_div(c.outputs, std::int64_t{shape.rows})) *
          u64(ceil_div(c.batch * c.window.out_count(), std::int64_t{shape.columns}));
 }
 
@@ -86,12 +94,12 @@ std::uint32_t bounds_of(const Window& w) {
   return beyond(0) ? 2 : beyond(1) || beyond(2) ? 1 : 0;
 }
 
-/// [outputs, taps, channels], channels padded to whole vectors.
+/// [groups * outputs, taps, channels], channels padded to whole vectors.
 Binding place_rows(Lowering& l, const Convolution& c, std::int64_t channel_vectors) {
   const Window& w = c.window;
   if (w.taps() == 1 && c.channels % 4 == 0) return l.read(1, View::F32x4);
   Padding padding;
-  padding.y = {c.outputs, w.kernel[0], w.kernel[1], w.kernel[2], channel_vectors * 4};
+  padding.y = {c.groups * c.outputs, w.kernel[0], w.kernel[1], w.kernel[2], channel_vectors * 4};
   padding.x = padding.y;
   padding.x.back() = c.channels;
   padding.begin = Shape(5, 0);
@@ -103,13 +111,13 @@ void emit_parts(Lowering& l, const Convolution& c, Binding sums, std::int64_t pa
   sums.access = Access::Read;
   sums.view = View::F32;
   const ConvEpilogue epilogue = ConvEpilogue::of(l.attributes());
-  const std::int64_t count = c.batch * c.outputs * c.window.out_count();
+  const std::int64_t count = c.batch * c.groups * c.outputs * c.window.out_count();
   Dispatch d;
   d.shader = "conv_parts";
   d.bindings = {sums, sums};
   std::ranges::copy(epilogue_bindings(l, sums), std::back_inserter(d.bindings));
   d.push_constants = words_of(ConvPartsPush{.count = i32(count),
-                                            .outputs = i32(c.outputs),
+                                            .outputs = i32(c.groups * c.outputs),
                                             .plane = i32(c.window.out_count()),
                                             .width = i32(c.window.out[2]),
                                             .parts = i32(parts),
@@ -129,16 +137,13 @@ void emit_parts(Lowering& l, const Convolution& c, Binding sums, std::int64_t pa
 
 bool lower_matrix(Lowering& l, const Convolution& c) {
   const Window& w = c.window;
-  if (l.tuning().conv_tile < kLeastSide || c.transposed || c.groups != 1 || c.outputs < kFewOutputs ||
-      c.channels == 0 || w.in_count() == 0)
-    return false;
+  if (l.tuning().conv_tile < kLeastSide || c.transposed || c.channels == 0 || w.in_count() == 0) return false;
   const SumsOfOutput of_output = sums_of_output(c);
-  // Few channels are mostly what is added to make vectors and steps of them.
-  if (of_output.steps * kStepVectors * 4 > 2 * c.channels * w.taps()) return false;
+  if (!fills_tiles(c, of_output)) return false;
   const std::int64_t pixels = c.batch * w.out_count();
-  const std::int64_t count = pixels * c.outputs;
+  const std::int64_t count = pixels * c.groups * c.outputs;
   constexpr std::int64_t kMostElements = 0x7fffffff;
-  if (count > kMostElements || c.batch * c.channels * w.in_count() > kMostElements) return false;
+  if (count > kMostElements || c.batch * c.groups * c.channels * w.in_count() > kMostElements) return false;
 
   std::int64_t parts = parts_of_picture(l.tuning(), c, of_output.steps);
   const std::uint64_t most = std::min(l.caps().max_storage_buffer_range, l.caps().max_memory_allocation);
@@ -175,6 +180,7 @@ bool lower_matrix(Lowering& l, const Convolution& c) {
   put(w.stride, push.stride);
   put(w.dilation, push.dilation);
   put(w.begin, push.begin);
+  push.groups = i32(c.groups);
   push.channels = i32(c.channels);
   push.outputs = i32(c.outputs);
   push.channel_vectors = i32(of_output.channel_vectors);

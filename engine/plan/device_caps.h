@@ -94,7 +94,7 @@ struct Tuning {
   std::uint32_t one_pass_convs = 0;
   /// Convolutions: about so many outputs of a lane at most; more than 32 fetch less and need more registers.
   std::uint32_t conv_sums = 32;
-  /// Convolutions of one group with many channels as products of matrices: channels and pixels that a workgroup makes
+  /// Convolutions whose groups have many channels as products of matrices: channels and pixels that a workgroup makes
   /// at a time out of shared memory, 32, 64 or 128, or fewer where limits, the channels, or conv_groups say so; 0: a
   /// lane makes its outputs alone.
   std::uint32_t conv_tile = 0;

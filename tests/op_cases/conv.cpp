@@ -100,6 +100,17 @@ void add_forward(std::vector<OpCase>& cases) {
   add({2, 96, 41}, {80, 96, 5}, {{"strides", Sizes{2}}, {"pads", Sizes{4, 1}}, {"dilations", Sizes{2}}});
   add({1, 12, 5, 6, 7}, {20, 12, 3, 2, 3}, {{"strides", Sizes{1, 2, 1}}, {"pads", Sizes{1, 1, 1, 1, 0, 1}}});
   add({1, 16, 4, 5, 6}, {18, 16, 1, 3, 3}, {{"pads", Sizes{2, 1, 1, 1, 1, 1}}});  // slices that are all padding
+  // The same in groups: with one tile of channels and several, odd channels, of several pictures, sums in parts.
+  const auto in_groups = [&](std::int64_t groups, const Sizes& x, const Sizes& w, Attributes attributes) {
+    attributes.set("groups", groups);
+    add(x, w, attributes);
+  };
+  in_groups(2, {1, 64, 12, 13}, {64, 32, 3, 3}, {{"pads", Sizes{1, 1, 1, 1}}, {"activation", "relu"}});
+  in_groups(3, {2, 63, 6, 7}, {150, 21, 3, 3}, {{"pads", Sizes{0, 1, 2, 1}}});
+  in_groups(4, {1, 96, 5, 5}, {68, 24, 3, 2}, {{"strides", Sizes{2, 1}}, {"dilations", Sizes{1, 2}}});
+  in_groups(2, {1, 512, 3, 4}, {80, 256, 1, 1}, {{"activation", "silu"}});
+  in_groups(5, {2, 60, 9}, {85, 12, 5}, {{"pads", Sizes{2, 2}}, {"strides", Sizes{2}}});
+  in_groups(2, {1, 34, 4, 3, 5}, {36, 17, 2, 3, 3}, {{"pads", Sizes{1, 1, 1, 0, 1, 1}}});
   // Groups.
   add({1, 8, 16, 16}, {8, 1, 3, 3}, {{"groups", std::int64_t{8}}, {"pads", Sizes{1, 1, 1, 1}}});
   add({1, 8, 16, 16}, {16, 1, 3, 3}, {{"groups", std::int64_t{8}}, {"strides", Sizes{2, 2}}});
@@ -194,6 +205,10 @@ void add_epilogues(std::vector<OpCase>& cases) {
     add("conv", {2, 8, 5, 6}, {8, 4, 3, 3}, {}, blocks(2));
     cases.back().graph.nodes[0].attributes.set("groups", kTwo);
     cases.back().name += " in two groups";
+    add("conv", {2, 48, 4, 5}, {72, 24, 3, 3}, {2, 18, 8, 10}, blocks(2));
+    cases.back().graph.nodes[0].attributes.set("groups", kTwo);
+    cases.back().graph.nodes[0].attributes.set("join", "multiply");
+    cases.back().name += " in two groups joined";
     add("conv", {1, 6, 5, 7}, {4, 6, 3, 3}, {1, 1, 10, 14}, blocks(2));
     cases.back().graph.nodes[0].attributes.set("join", "add_after");
     cases.back().graph.nodes[0].attributes.set("activation", "silu");

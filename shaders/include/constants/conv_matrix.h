@@ -29,8 +29,9 @@ PUSH_CONSTANTS(ConvMatrixPush)
   uint stride[3];
   uint dilation[3];
   uint begin[3];
-  uint channels;
-  uint outputs;
+  uint groups;
+  uint channels;         // of a group
+  uint outputs;          // of a group
   uint channel_vectors;  // of 4 channels, the last of which may be less than whole
   uint row_tiles;        // tiles of output channels
   uint parts;            // of a sum

@@ -89,7 +89,12 @@ TEST_CASE("convolutions stay out of tiles where these do not fit, would be mostl
   CHECK(in_tiles(x, w, gpu, tuned));
   CHECK(!in_tiles(x, {8, 64, 3, 3}, gpu, tuned));
   CHECK(!in_tiles({1, 1, 32, 32}, {64, 1, 3, 3}, gpu, tuned));
-  CHECK(!in_tiles(x, {64, 32, 3, 3}, gpu, tuned, {{"groups", std::int64_t{2}}}));
+  // A group fills tiles by itself, or it is left to lanes.
+  CHECK(in_tiles(x, {64, 32, 3, 3}, gpu, tuned, {{"groups", std::int64_t{2}}}));
+  CHECK(in_tiles(x, {64, 16, 3, 3}, gpu, tuned, {{"groups", std::int64_t{4}}}));
+  CHECK(!in_tiles(x, {64, 8, 3, 3}, gpu, tuned, {{"groups", std::int64_t{8}}}));
+  CHECK(!in_tiles(x, {64, 8, 1, 1}, gpu, tuned, {{"groups", std::int64_t{8}}}));
+  CHECK(!in_tiles(x, {2048, 1, 3, 3}, gpu, tuned, {{"groups", std::int64_t{64}}}));
   CHECK(!in_tiles(x, {64, 1, 3, 3}, gpu, tuned, {{"groups", std::int64_t{64}}}));
   CHECK(!in_tiles(x, w, gpu, tuned, {}, "conv_transpose"));
   Tuning tuning = tuned;
@@ -130,6 +135,33 @@ TEST_CASE("tiles of a convolution have channels that are there, and are as many 
     CAPTURE(size);
     const Plan plan = convolve({1, 256, size, size}, {256, 256, 3, 3}, caps, tuning);
     CHECK(workgroups_of(plan.dispatches[0]) >= (size == 4 ? 64 : 128));
+  }
+}
+
+TEST_CASE("groups of a convolution are tiles of their own, in one dispatch") {
+  const DeviceCaps caps = large_gpu();
+  Tuning tuning = default_tuning(caps);
+  for (const std::uint32_t shared_by : {0u, 128u}) {
+    tuning.tile_groups = shared_by;
+    for (const std::int64_t groups : {1, 2, 4, 8}) {
+      CAPTURE(groups);
+      const Plan plan =
+          convolve({3, 256, 9, 9}, {512, 256 / groups, 3, 3}, caps, tuning, {{"groups", std::int64_t{groups}}});
+      const Dispatch& d = plan.dispatches[0];
+      const ops::ConvMatrixConstants c = matrix_constants(d);
+      const ops::ConvMatrixPush p = matrix_push(d);
+      CHECK(p.groups == groups);
+      CHECK(p.channels == 256 / groups);
+      CHECK(p.outputs == 512 / groups);
+      CHECK(p.row_tiles * c.tile_rows >= p.outputs);
+      CHECK((p.row_tiles - 1) * c.tile_rows < p.outputs);
+      const std::uint32_t pixel_tiles = (3 * 9 * 9 + c.tile_columns - 1) / c.tile_columns;
+      CHECK(workgroups_of(d) >= std::uint64_t{p.groups} * p.row_tiles * pixel_tiles * p.parts);
+      CHECK(plan.dispatches.size() == (p.parts > 1 ? 2 : 1));
+      std::uint64_t flops = 0;
+      for (const Dispatch& of : plan.dispatches) flops += of.flops;
+      CHECK(flops == std::uint64_t{2} * 3 * 81 * 512 * 9 * 256 / u64(groups));
+    }
   }
 }
 
