@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cassert>
+#include <cmath>
 #include <cstring>
 
 #include "graph/convert_dtype.h"
@@ -109,6 +110,46 @@ void place_elements(const WeightOrder& order, std::span<const float> from, float
   }
 }
 
+/// The exponent of WeightOrder of a row.
+int exponent_of(std::span<const float> row) {
+  float largest = 0.0f;
+  std::size_t infinities = 0;
+  for (const float element : row) {
+    if (std::isnan(element)) return kNoNumberExponent;
+    if (std::isinf(element)) {
+      ++infinities;
+    } else {
+      largest = std::max(largest, std::abs(element));
+    }
+  }
+  if (infinities > 0) return infinities == 1 ? kInfiniteExponent : kNoNumberExponent;
+  return largest == 0.0f ? kLeastExponent : std::max(std::ilogb(largest), kLeastExponent);
+}
+
+/// Rows that lie one after the other as halves, with their exponents (WeightOrder).
+void place_halves(std::span<const float> elements, std::size_t rows, std::uint32_t halves, std::uint16_t* to,
+                  std::int32_t* exponents) {
+  if (rows == 0) return;
+  const std::size_t columns = elements.size() / rows;
+  for (std::size_t r = 0; r < rows; ++r) {
+    const std::span<const float> row = elements.subspan(r * columns, columns);
+    const int exponent = exponents[r] = exponent_of(row);
+    const bool finite = exponent < kInfiniteExponent;
+    const float scale = finite ? std::ldexp(1.0f, kHalfExponent - exponent) : 0.0f;
+    for (std::size_t i = 0; i < columns; ++i) {
+      float element = 0.0f;
+      if (finite) {
+        element = row[i] * scale;
+      } else if (exponent == kInfiniteExponent && std::isinf(row[i])) {
+        element = std::copysign(1.0f, row[i]);
+      }
+      const std::uint16_t first = f32_to_f16(element);
+      to[r * columns + i] = first;
+      if (halves == 2) to[(rows + r) * columns + i] = f32_to_f16(element - f16_to_f32(first));
+    }
+  }
+}
+
 /// How often a weight fits one binding and one buffer. Planes are bound on their own, so only the larger one counts for
 /// the binding; a buffer holds both.
 std::uint64_t times_within(const DeviceWeight& weight, const DeviceCaps& caps) {
@@ -127,6 +168,7 @@ std::string DeviceWeight::key() const {
   if (layout == WeightLayout::Ordered) {
     key += fmt::format("|{}{}{}{}", to_string(order.sizes), to_string(order.within), to_string(order.strides),
                        order.first);
+    if (order.halves > 0) key += fmt::format("|{} halves", order.halves);
   }
   return key;
 }
@@ -147,11 +189,19 @@ std::int64_t unit_columns(DType dtype) {
 
 std::int64_t matrix_row_units(DType dtype, std::int64_t columns) { return ceil_div(columns, unit_columns(dtype)); }
 
+std::uint64_t bytes_of_halves(const WeightOrder& order) {
+  return round_up(static_cast<std::uint64_t>(element_count(order.sizes)) * order.halves * 2, kPlaneAlignment);
+}
+
 void lay_out(DeviceWeight& weight) {
   const auto rows = static_cast<std::uint64_t>(weight.row_count);
   if (weight.layout == WeightLayout::Ordered) {
+    const auto count = static_cast<std::uint64_t>(element_count(weight.order.sizes));
     weight.scales_offset = 0;
-    weight.bytes = round_up(static_cast<std::uint64_t>(element_count(weight.order.sizes)) * 4, kWord);
+    weight.bytes = round_up(count * 4, kWord);
+    if (weight.order.halves == 0) return;
+    weight.scales_offset = bytes_of_halves(weight.order);
+    weight.bytes = weight.scales_offset + round_up(static_cast<std::uint64_t>(weight.order.sizes[0]) * 4, kWord);
     return;
   }
   if (weight.layout == WeightLayout::Dense) {
@@ -254,7 +304,15 @@ void pack_rows(const DeviceWeight& weight, std::int64_t first, std::int64_t rows
     assert(first == 0 && rows == weight.row_count);
     std::vector<float> elements(static_cast<std::size_t>(rows) * columns);
     decode_to_f32(weight.dtype, from, elements.size(), elements.data());
-    place_elements(weight.order, elements, reinterpret_cast<float*>(to.data()));
+    if (weight.order.halves == 0) {
+      place_elements(weight.order, elements, reinterpret_cast<float*>(to.data()));
+      return;
+    }
+    std::vector<float> ordered(static_cast<std::size_t>(element_count(weight.order.sizes)));
+    place_elements(weight.order, elements, ordered.data());
+    place_halves(ordered, static_cast<std::size_t>(weight.order.sizes[0]), weight.order.halves,
+                 reinterpret_cast<std::uint16_t*>(to.data()),
+                 reinterpret_cast<std::int32_t*>(to.data() + weight.scales_offset));
     return;
   }
   const RowWords row_words = words_of_row(weight.dtype, weight.columns);

@@ -40,12 +40,24 @@ enum class WeightLayout : std::uint8_t {
 
 /// Element i of the device's tensor of `sizes` is element first + i . strides of the file's, or 0 where i is not within
 /// `within` (at most sizes). Strides may be negative; the elements that are meant exist.
+///
+/// As f32; or, of `halves` 1 or 2, as so many halves of f16, for kernels that multiply by matrices of them. A row is
+/// what one index of the first dimension has, a multiple of 8 elements, and each has a scale of its own, so that
+/// nothing overflows and small numbers keep their bits: element = (first half + second half) 2^(e - kHalfExponent),
+/// where 2^e is at most the row's largest and not below 2^kLeastExponent. Of a row with one infinity this is 1, or -1,
+/// the others are 0, and e is kInfiniteExponent; with more of them, or with NaN, all are 0 and e is kNoNumberExponent.
+/// The halves of all rows come first, [half, row, element], and at DeviceWeight::scales_offset the e of each as i32.
 struct WeightOrder {
   Shape sizes;
   Shape within;
   Shape strides;
   std::int64_t first = 0;
+  std::uint32_t halves = 0;
 };
+inline constexpr int kHalfExponent = 14;
+inline constexpr int kLeastExponent = -112;
+inline constexpr int kInfiniteExponent = 200;
+inline constexpr int kNoNumberExponent = 300;
 
 /// A weight, or some rows of it, or rows of several stacked, as a plan wants it on the device. Equal descriptions are
 /// uploaded once.
@@ -57,7 +69,7 @@ struct DeviceWeight {
   std::int64_t row_begin = 0;      // of the stacked rows
   std::int64_t row_count = 0;
   std::int64_t band = 1;            // rows
-  std::uint64_t scales_offset = 0;  // quantised matrices
+  std::uint64_t scales_offset = 0;  // quantised matrices, and weights in halves
   WeightOrder order;                // Ordered, which are one row
   std::uint64_t bytes = 0;
 
@@ -70,6 +82,9 @@ std::int64_t unit_columns(DType dtype);
 
 /// Such units of a row, the last of which may be less than whole where the type has no blocks.
 std::int64_t matrix_row_units(DType dtype, std::int64_t columns);
+
+/// Of a weight in halves: DeviceWeight::scales_offset.
+std::uint64_t bytes_of_halves(const WeightOrder& order);
 
 /// Fills in scales_offset and bytes.
 void lay_out(DeviceWeight& weight);

@@ -4,7 +4,9 @@
 
 #include <algorithm>
 #include <bit>
+#include <cmath>
 #include <cstring>
+#include <limits>
 #include <random>
 
 #include "graph/convert_dtype.h"
@@ -263,6 +265,61 @@ TEST_CASE("an ordered weight is decoded to its places, with zeros around it") {
   }
 }
 
+TEST_CASE("an ordered weight of halves is what it was, times a power of two of each row") {
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  constexpr std::size_t kRows = 8, kColumns = 16;
+  std::vector<float> rows(kRows * kColumns);
+  for (std::size_t i = 0; i < rows.size(); ++i) rows[i] = static_cast<float>(i * 7919 % 1009) / 504.5f - 1.0f;
+  const float scales[kRows] = {1.0f, 1e30f, 1e-30f, 3e-38f, 1e-42f, 0.0f, 1.0f, 1.0f};
+  for (std::size_t i = 0; i < rows.size(); ++i) rows[i] *= scales[i / kColumns];
+  rows[6 * kColumns + 3] = -kInfinity;
+  rows[7 * kColumns + 9] = std::numeric_limits<float>::quiet_NaN();
+  for (const std::uint32_t halves : {1u, 2u}) {
+    CAPTURE(halves);
+    DeviceWeight weight;
+    weight.layout = WeightLayout::Ordered;
+    weight.dtype = DType::F32;
+    weight.columns = static_cast<std::int64_t>(rows.size());
+    weight.row_count = 1;
+    weight.order = {{kRows, kColumns + 8}, {kRows, kColumns}, {kColumns, 1}, 0, halves};
+    lay_out(weight);
+    const std::size_t half = kRows * (kColumns + 8);
+    CHECK(weight.scales_offset == (halves * half * 2 + 255) / 256 * 256);
+    CHECK(weight.bytes == weight.scales_offset + kRows * 4);
+    std::vector<std::byte> memory(weight.bytes, kStale);
+    pack_rows(weight, 0, 1, std::as_bytes(std::span(rows)), memory);
+    std::vector<std::uint16_t> words(halves * half);
+    std::memcpy(words.data(), memory.data(), words.size() * 2);
+    std::int32_t exponents[kRows];
+    std::memcpy(exponents, memory.data() + weight.scales_offset, sizeof(exponents));
+    for (std::size_t r = 0; r < kRows; ++r) {
+      CAPTURE(r);
+      float largest = 0.0f;
+      for (std::size_t i = 0; i < kColumns + 8; ++i) {
+        const std::size_t at = r * (kColumns + 8) + i;
+        double sum = f16_to_f32(words[at]);
+        if (halves == 2) sum += f16_to_f32(words[half + at]);
+        largest = std::max(largest, std::abs(f16_to_f32(words[at])));
+        if (r >= 6) {
+          CHECK(sum == (r == 6 && i == 3 ? -1.0 : 0.0));
+        } else if (i >= kColumns) {
+          CHECK(sum == 0.0);
+        } else {
+          const double element = rows[r * kColumns + i];
+          const double back = std::ldexp(sum, exponents[r] - kHalfExponent);
+          const double finest = std::ldexp(1.0, exponents[r] - kHalfExponent - 25);  // of f16, half a step
+          CHECK(std::abs(back - element) <= std::max(std::abs(element) * (halves == 2 ? 0x1p-22 : 0x1p-11), finest));
+        }
+      }
+      if (r < 3) CHECK((largest >= 16384.0f && largest <= 32768.0f));
+    }
+    CHECK(exponents[4] == kLeastExponent);
+    CHECK(exponents[5] == kLeastExponent);
+    CHECK(exponents[6] == kInfiniteExponent);
+    CHECK(exponents[7] == kNoNumberExponent);
+  }
+}
+
 TEST_CASE("pieces fit the range and the allocation, and larger ones do not") {
   DeviceCaps caps;
   for (const DType type : matrix_types()) {
@@ -319,6 +376,9 @@ TEST_CASE("different weights have different keys") {
   a.layout = b.layout = WeightLayout::Ordered;
   CHECK(a.key() == b.key());
   b.order.first = 1;
+  CHECK(a.key() != b.key());
+  b = a;
+  b.order.halves = 1;
   CHECK(a.key() != b.key());
 }
 
