@@ -9,7 +9,9 @@
 // real, or all are i32: then y is too, wraps around, and has no activation.
 // By fusion: joined, input 3, of y's shape, with attribute join ("add_before" the activation, "add_after" it, or
 // "multiply"); attribute block, of conv over two dimensions: y is [B, O / block^2, block * out..], whose pixels in
-// blocks were channels, by attribute block_order ("inner" or "outer", ConvEpilogue).
+// blocks were channels, by attribute block_order ("inner" or "outer", ConvEpilogue). Attribute halves (default 2), of
+// conv: with 1, kernels that multiply halves may take one of each element, which rounds it to 11 bits, where others are
+// exact.
 #include "ops/conv.h"
 
 #include <fmt/format.h>
@@ -47,7 +49,7 @@ Convolution convolution_of(const Node& node, const Shape& x, const Shape& w) {
 std::vector<TensorType> infer(const InferContext& c) {
   if (c.node.op == "conv") {
     c.expect_only(4, {"strides", "dilations", "pads", "auto_pad", "groups", "activation", "slope", "join", "block",
-                      "block_order"});
+                      "block_order", "halves"});
   } else {
     c.expect_only(4, {"strides", "dilations", "pads", "auto_pad", "groups", "activation", "slope", "join",
                       "output_padding", "output_shape"});
@@ -69,6 +71,9 @@ std::vector<TensorType> infer(const InferContext& c) {
   }
   const Convolution conv = convolution_of(c.node, x, w);
   if (c.has(2)) c.expect_shape(2, {conv.groups * conv.outputs}, "bias");
+  if (const std::int64_t halves = c.node.attributes.integer("halves", 2); halves != 1 && halves != 2) {
+    c.fail(fmt::format("halves is {}, expected 1 or 2", halves));
+  }
   const bool integers = c.input(0).dtype == DType::I32;
   const char* const names[] = {"x", "the weight", "the bias", "what is joined"};
   for (std::size_t i = 0; i < 4; ++i) {
@@ -242,7 +247,7 @@ void lower(Lowering& l) {
   const Convolution conv = convolution_of(l.node(), l.input(0).shape, l.input(1).shape);
   const bool real = is_floating(l.output().dtype);
   if (real && conv.transposed && lower_transposed(l, conv)) return;
-  if (real && lower_matrix(l, conv)) return;
+  if (real && (lower_cooperative(l, conv) || lower_matrix(l, conv))) return;
   if (!real || !lower_tiles(l, conv)) lower_plain(l, conv);
 }
 

@@ -74,6 +74,10 @@ Binding place_taps(Lowering& l, const Convolution& c, const ConvTaps& taps, std:
 /// where it is of a file, else by a dispatch, into memory of this name.
 Binding place_weight(Lowering& l, Padding padding, View view, std::string name);
 
+/// Appends the dispatches of shaders/conv_cooperative.comp. False, and nothing is appended, where that kernel does not
+/// fit, the device has no such matrices, or it measures slower (Tuning::conv_cooperative).
+bool lower_cooperative(Lowering& l, const Convolution& conv);
+
 /// Appends the dispatches of shaders/conv_matrix.comp. False, and nothing is appended, where that kernel does not fit,
 /// or measures slower (Tuning::conv_tile).
 bool lower_matrix(Lowering& l, const Convolution& conv);

@@ -1,14 +1,14 @@
 // How convolutions of many channels run as products of matrices in tiles of shared memory: one dispatch of
 // shaders/conv_matrix.comp, which looks itself what lies outside of x, and where sums come in parts one more.
-#include "constants/conv_matrix.h"
+#include "ops/conv_matrix.h"
 
 #include <algorithm>
 #include <iterator>
 #include <optional>
 
+#include "constants/conv_matrix.h"
 #include "constants/conv_parts.h"
 #include "graph/integer.h"
-#include "ops/conv.h"
 #include "ops/linear_tiles.h"
 #include "plan/lowering.h"
 
@@ -18,11 +18,6 @@ namespace {
 constexpr std::int64_t kStepVectors = 8;     // of 4 channels that a workgroup takes at a time: tiles.glsl
 constexpr std::uint64_t kLoopsAround = 256;  // iterations of a lane's loops besides those over steps
 constexpr std::uint64_t kLoopsOfAStep = kStepVectors + 2;
-constexpr std::uint32_t kLeastSide = 32;
-constexpr std::int64_t kFewOutputs =
-    16;  // of a group: tiles of fewer fetch more for their flops than conv.comp's lanes
-constexpr std::int64_t kMostPartsOfSums = 8;
-constexpr std::int64_t kLeastPartSteps = 8;  // each waits for memory; fewer are not worth a second dispatch
 
 /// The sums of an output: taps times vectors of 4 channels, in steps.
 struct SumsOfOutput {
@@ -35,39 +30,6 @@ SumsOfOutput sums_of_output(const Convolution& c) {
   return {vectors, ceil_div(vectors * c.window.taps(), kStepVectors)};
 }
 
-/// Whether a group is enough for tiles of its own, which hold nothing of others. Those of few outputs, such as
-/// depthwise ones, have rows that are empty, and few channels are mostly what is added to make vectors and steps of
-/// them.
-bool fills_tiles(const Convolution& c, const SumsOfOutput& sums) {
-  return c.outputs >= kFewOutputs && sums.steps * kStepVectors * 4 <= 2 * c.channels * c.window.taps();
-}
-
-/// Parts that sums are cut into, so that small pictures are work for a whole device: a matter of one picture, since
-/// what becomes of it must not depend on how many others there are.
-std::int64_t parts_of_picture(const Tuning& tuning, const Convolution& c, std::int64_t steps) {
-  constexpr std::int64_t kNarrowTile = 64;
-  const std::int64_t tiles = c.groups * ceil_div(c.outputs, kNarrowTile) * ceil_div(c.window.out_count(), kNarrowTile);
-  std::int64_t parts = 1;
-  while (parts < kMostPartsOfSums && tiles * parts < std::int64_t{tuning.conv_groups} &&
-         steps >= 2 * parts * kLeastPartSteps) {
-    parts *= 2;
-  }
-  return parts;
-}
-
-/// Channels of a tile of at most so many: few that are none, but more where that costs less than reading x again.
-std::uint32_t channels_of_tile(std::int64_t outputs, std::uint32_t most) {
-  std::uint32_t best = most;
-  double least = 0.0;
-  for (std::uint32_t rows = most; rows >= 8; rows /= 2) {
-    const double cost = static_cast<double>(ceil_div(outputs, std::int64_t{rows}) * rows) * (1.0 + 8.0 / rows);
-    if (least != 0.0 && cost >= least) continue;
-    best = rows;
-    least = cost;
-  }
-  return best;
-}
-
 std::uint64_t tiles_of(const TileShape& shape, const Convolution& c) {
   return u64(c.groups * ceil_div(c.outputs, std::int64_t{shape.rows})) *
          u64(ceil_div(c.batch * c.window.out_count(), std::int64_t{shape.columns}));
@@ -77,21 +39,13 @@ std::uint64_t tiles_of(const TileShape& shape, const Convolution& c) {
 /// sum does not depend on it.
 std::optional<TileShape> shape_of_tiles(const Lowering& l, const Convolution& c, std::int64_t parts) {
   std::optional<TileShape> shape;
-  for (std::uint32_t tile = l.tuning().conv_tile; tile >= kLeastSide; tile /= 2) {
+  for (std::uint32_t tile = l.tuning().conv_tile; tile >= kLeastConvTile; tile /= 2) {
     const std::optional<TileShape> smaller = tile_shape(l.caps(), tile, channels_of_tile(c.outputs, tile));
     if (!smaller) break;
     shape = smaller;
     if (tiles_of(*shape, c) * u64(parts) >= l.tuning().conv_groups) break;
   }
   return shape;
-}
-
-/// 0: no tap lies outside of x; 1: rows or their elements may; 2: slices too.
-std::uint32_t bounds_of(const Window& w) {
-  const auto beyond = [&](std::size_t d) {
-    return w.begin[d] > 0 || (w.out[d] - 1) * w.stride[d] - w.begin[d] + w.span(d) > w.in[d];
-  };
-  return beyond(0) ? 2 : beyond(1) || beyond(2) ? 1 : 0;
 }
 
 /// [groups * outputs, taps, channels], channels padded to whole vectors.
@@ -107,7 +61,45 @@ Binding place_rows(Lowering& l, const Convolution& c, std::int64_t channel_vecto
   return place_weight(l, std::move(padding), View::F32x4, "rows");
 }
 
-void emit_parts(Lowering& l, const Convolution& c, Binding sums, std::int64_t parts) {
+}  // namespace
+
+bool fills_tiles(const Convolution& c, std::int64_t steps) {
+  constexpr std::int64_t kFewOutputs = 16;  // tiles of fewer fetch more for their flops than conv.comp's lanes
+  return c.outputs >= kFewOutputs && steps * kStepElements <= 2 * c.channels * c.window.taps();
+}
+
+std::int64_t parts_of_picture(const Tuning& tuning, const Convolution& c, std::int64_t steps) {
+  constexpr std::int64_t kNarrowTile = 64;
+  constexpr std::int64_t kMostParts = 8;
+  constexpr std::int64_t kLeastSteps = 8;  // each waits for memory; fewer are not worth a second dispatch
+  const std::int64_t tiles = c.groups * ceil_div(c.outputs, kNarrowTile) * ceil_div(c.window.out_count(), kNarrowTile);
+  std::int64_t parts = 1;
+  while (parts < kMostParts && tiles * parts < std::int64_t{tuning.conv_groups} && steps >= 2 * parts * kLeastSteps) {
+    parts *= 2;
+  }
+  return parts;
+}
+
+std::uint32_t channels_of_tile(std::int64_t outputs, std::uint32_t most) {
+  std::uint32_t best = most;
+  double least = 0.0;
+  for (std::uint32_t rows = most; rows >= 8; rows /= 2) {
+    const double cost = static_cast<double>(ceil_div(outputs, std::int64_t{rows}) * rows) * (1.0 + 8.0 / rows);
+    if (least != 0.0 && cost >= least) continue;
+    best = rows;
+    least = cost;
+  }
+  return best;
+}
+
+std::uint32_t bounds_of(const Window& w) {
+  const auto beyond = [&](std::size_t d) {
+    return w.begin[d] > 0 || (w.out[d] - 1) * w.stride[d] - w.begin[d] + w.span(d) > w.in[d];
+  };
+  return beyond(0) ? 2 : beyond(1) || beyond(2) ? 1 : 0;
+}
+
+void emit_conv_parts(Lowering& l, const Convolution& c, Binding sums, std::int64_t parts) {
   sums.access = Access::Read;
   sums.view = View::F32;
   const ConvEpilogue epilogue = ConvEpilogue::of(l.attributes());
@@ -133,13 +125,11 @@ void emit_parts(Lowering& l, const Convolution& c, Binding sums, std::int64_t pa
   l.emit(std::move(d));
 }
 
-}  // namespace
-
 bool lower_matrix(Lowering& l, const Convolution& c) {
   const Window& w = c.window;
-  if (l.tuning().conv_tile < kLeastSide || c.transposed || c.channels == 0 || w.in_count() == 0) return false;
+  if (l.tuning().conv_tile < kLeastConvTile || c.transposed || c.channels == 0 || w.in_count() == 0) return false;
   const SumsOfOutput of_output = sums_of_output(c);
-  if (!fills_tiles(c, of_output)) return false;
+  if (!fills_tiles(c, of_output.steps)) return false;
   const std::int64_t pixels = c.batch * w.out_count();
   const std::int64_t count = pixels * c.groups * c.outputs;
   constexpr std::int64_t kMostElements = 0x7fffffff;
@@ -208,7 +198,7 @@ bool lower_matrix(Lowering& l, const Convolution& c) {
   d.groups = l.spread(tiles_of(*shape, c) * u64(parts));
   d.flops = c.flops();
   l.emit(std::move(d));
-  if (parts > 1) emit_parts(l, c, sums, parts);
+  if (parts > 1) emit_conv_parts(l, c, sums, parts);
   return true;
 }
 

@@ -73,6 +73,16 @@ std::vector<Tuning> workgroups_of_convolutions(const DeviceCaps&, const Tuning& 
   return each_other(best, &Tuning::conv_groups, {0u, 128u, 512u});
 }
 
+/// As of products (linear_tuning.cpp): matrix units where there are any, and drivers that make do without them.
+std::vector<Tuning> cooperative_convolutions(const DeviceCaps& caps, const Tuning& best) {
+  if (caps.cooperative_sizes.empty() || caps.type == DeviceType::Cpu) return {};
+  std::vector<Tuning> candidates;
+  for (const std::uint32_t tile : {64u, 128u}) {
+    candidates.push_back(with(with(best, &Tuning::conv_tile, tile), &Tuning::conv_cooperative, true));
+  }
+  return candidates;
+}
+
 std::vector<Tuning> sums_of_a_lane(const DeviceCaps&, const Tuning& best) {
   return each_other(best, &Tuning::conv_sums, {32u, 64u, 128u});
 }
@@ -99,6 +109,7 @@ std::vector<TuningStep> conv_tuning() {
            {},
            true},
           {"tiles of convolutions", many_channels, tiles_of_convolutions, {}, true},
+          {"cooperative tiles of convolutions", many_channels, cooperative_convolutions, {}, true},
           {"workgroups of convolutions", many_channels, workgroups_of_convolutions, {}, true}};
 }
 

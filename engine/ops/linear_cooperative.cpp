@@ -12,6 +12,8 @@
 namespace heed::ops {
 namespace {
 
+using SharedBytes = std::function<std::uint64_t(const CooperativeShape&)>;
+
 constexpr std::uint32_t kStep = 32;       // columns of x that a workgroup takes at a time
 constexpr std::uint32_t kWordHalves = 8;  // in 16 bytes
 constexpr std::uint32_t kMostSubgroups = 8;
@@ -39,11 +41,11 @@ std::uint64_t shared_bytes(const CooperativeShape& s, const Groups& groups, std:
 }
 
 std::optional<CooperativeShape> shape_of(const std::array<std::uint32_t, 3>& matrix, const DeviceCaps& caps,
-                                         std::uint32_t rows, std::uint32_t columns, const Groups& groups,
-                                         std::uint32_t halves) {
+                                         std::uint32_t rows, std::uint32_t columns, std::uint32_t most_k,
+                                         const SharedBytes& bytes) {
   const auto [m, n, k] = matrix;
   const bool powers = std::has_single_bit(m) && std::has_single_bit(n) && std::has_single_bit(k);
-  if (!powers || k > groups.columns || k % 4 != 0 || 2 * n > columns) return std::nullopt;
+  if (!powers || k > most_k || k % 4 != 0 || 2 * n > columns) return std::nullopt;
   CooperativeShape s = {.matrix = matrix, .matrix_columns = 2};
   const std::uint32_t down = std::max(1u, rows / m);
   s.matrix_rows = std::min(down, 4u);
@@ -62,20 +64,22 @@ std::optional<CooperativeShape> shape_of(const std::array<std::uint32_t, 3>& mat
       return std::nullopt;
     }
   }
-  if (s.matrix_rows * s.matrix_columns > kMostMatrices || shared_bytes(s, groups, halves) > caps.max_shared_memory) {
-    return std::nullopt;
-  }
+  if (s.matrix_rows * s.matrix_columns > kMostMatrices || bytes(s) > caps.max_shared_memory) return std::nullopt;
   return s;
+}
+
+SharedBytes bytes_of_linear(DType dtype, std::uint32_t halves) {
+  return [=, groups = groups_of(dtype)](const CooperativeShape& s) { return shared_bytes(s, groups, halves); };
 }
 
 }  // namespace
 
 std::optional<CooperativeShape> cooperative_shape(const std::array<std::uint32_t, 3>& matrix, const DeviceCaps& caps,
-                                                  std::uint32_t rows, std::uint32_t columns, DType dtype,
-                                                  std::uint32_t halves) {
+                                                  std::uint32_t rows, std::uint32_t columns, std::uint32_t most_k,
+                                                  const SharedBytes& bytes) {
   // Smaller tiles where there is no room.
   std::optional<CooperativeShape> s;
-  while (!(s = shape_of(matrix, caps, rows, columns, groups_of(dtype), halves))) {
+  while (!(s = shape_of(matrix, caps, rows, columns, most_k, bytes))) {
     const bool narrow = columns < 4 * matrix[1];
     if (narrow && rows <= matrix[0]) break;
     (narrow || rows > columns ? rows : columns) /= 2;
@@ -84,15 +88,26 @@ std::optional<CooperativeShape> cooperative_shape(const std::array<std::uint32_t
 }
 
 std::optional<CooperativeShape> cooperative_shape(const DeviceCaps& caps, std::uint32_t rows, std::uint32_t columns,
-                                                  DType dtype, std::uint32_t halves) {
+                                                  std::uint32_t most_k, const SharedBytes& bytes) {
   std::optional<CooperativeShape> best;
   for (const std::array<std::uint32_t, 3>& matrix : caps.cooperative_sizes) {
     // Of several sizes the largest does most for what it loads.
-    const std::optional<CooperativeShape> s = cooperative_shape(matrix, caps, rows, columns, dtype, halves);
+    const std::optional<CooperativeShape> s = cooperative_shape(matrix, caps, rows, columns, most_k, bytes);
     const auto size = [](const CooperativeShape& c) { return c.matrix[0] * c.matrix[1] * c.matrix[2]; };
     if (s && (!best || size(*s) > size(*best))) best = s;
   }
   return best;
+}
+
+std::optional<CooperativeShape> cooperative_shape(const std::array<std::uint32_t, 3>& matrix, const DeviceCaps& caps,
+                                                  std::uint32_t rows, std::uint32_t columns, DType dtype,
+                                                  std::uint32_t halves) {
+  return cooperative_shape(matrix, caps, rows, columns, groups_of(dtype).columns, bytes_of_linear(dtype, halves));
+}
+
+std::optional<CooperativeShape> cooperative_shape(const DeviceCaps& caps, std::uint32_t rows, std::uint32_t columns,
+                                                  DType dtype, std::uint32_t halves) {
+  return cooperative_shape(caps, rows, columns, groups_of(dtype).columns, bytes_of_linear(dtype, halves));
 }
 
 bool emit_linear_cooperative(Lowering& l, const LinearWork& work, const LinearEpilogue& epilogue,

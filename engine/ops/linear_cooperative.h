@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <optional>
 
 #include "ops/linear_tiles.h"
@@ -18,6 +19,16 @@ struct CooperativeShape {
   std::uint32_t columns() const { return subgroups_across * matrix_columns * matrix[1]; }
   std::uint32_t subgroups() const { return subgroups_down * subgroups_across; }
 };
+
+/// Of tiles of about so many rows and columns, of matrices whose K is at most so many, where a kernel has so many bytes
+/// of shared memory with a shape. Nothing where there is no room, however small they are.
+std::optional<CooperativeShape> cooperative_shape(const std::array<std::uint32_t, 3>& matrix, const DeviceCaps& caps,
+                                                  std::uint32_t rows, std::uint32_t columns, std::uint32_t most_k,
+                                                  const std::function<std::uint64_t(const CooperativeShape&)>& bytes);
+/// The same, of the largest matrix with which there is one.
+std::optional<CooperativeShape> cooperative_shape(const DeviceCaps& caps, std::uint32_t rows, std::uint32_t columns,
+                                                  std::uint32_t most_k,
+                                                  const std::function<std::uint64_t(const CooperativeShape&)>& bytes);
 
 /// Of tiles of about so many rows and columns, of weights of a type and x as so many halves. Nothing where the device
 /// has no matrices that fit, or no room.

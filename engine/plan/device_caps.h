@@ -98,6 +98,7 @@ struct Tuning {
   /// at a time out of shared memory, 32, 64 or 128, or fewer where limits, the channels, or conv_groups say so; 0: a
   /// lane makes its outputs alone.
   std::uint32_t conv_tile = 0;
+  bool conv_cooperative = false;  // such tiles are multiplied by subgroups together, where the device can
   /// And about how many workgroups such a convolution should be shared by: tiles of small pictures are made smaller,
   /// and long sums cut.
   std::uint32_t conv_groups = 0;

@@ -52,6 +52,7 @@ std::vector<Target> targets(const DeviceCaps& caps, const Tuning& tuning) {
       [](Target& t) {
         t.tuning.set(&ProductTuning::cooperative, false);
         t.tuning.set(&ProductTuning::dot_groups, 0u);
+        t.tuning.conv_cooperative = false;
       },
       [](Target& t) {
         t.tuning.set(&ProductTuning::tile, 0u);
@@ -149,7 +150,8 @@ TracedPlan trace(const Graph& graph, const Bindings& dims, const DeviceCaps& cap
   TracedPlan traced;
   traced.graph = fold(graph, dims);
   for (Node& node : traced.graph.nodes) {
-    if (tuning.half_products && node.op == "linear") node.attributes.set("halves", std::int64_t{1});
+    const bool is_product = node.op == "linear" || node.op == "conv";
+    if (tuning.half_products && is_product) node.attributes.set("halves", std::int64_t{1});
   }
   fuse(traced.graph, dims, caps, tuning);
   KnownValues known;

@@ -106,7 +106,10 @@ Rounding rounding_of_op(const Node& node, const std::vector<Shape>& inputs, cons
     if (op == "conv_transpose" && !input(1).empty() && input(1).size() > 1) {
       terms = elements(input(1)) / static_cast<double>(std::max<std::int64_t>(1, input(1)[1]));
     }
-    Rounding rounding = with_activation(sum_of(terms));
+    Rounding sum = sum_of(terms);
+    // x and the weights may be rounded to f16, by half a step of 2^-11.
+    if (node.attributes.integer("halves", 2) == 1) sum.operand += 0x1p12;
+    Rounding rounding = with_activation(sum);
     if (node.attributes.has("join")) rounding.result += 1.0;  // another tensor, by fusion
     return rounding;
   }

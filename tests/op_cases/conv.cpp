@@ -2,6 +2,8 @@
 // and transposed; small ones run as they are, larger ones in tiles.
 #include <fmt/format.h>
 
+#include <cmath>
+
 #include "tests/op_cases/op_case.h"
 #include "tests/op_cases/special_values.h"
 
@@ -17,15 +19,16 @@ struct Conv {
   Attributes attributes = {};
   bool bias = true;
   bool weights_known = true;
+  DType dtype = DType::F32;  // of the weights
 };
 
 SymbolicShape symbolic(const Sizes& sizes) { return {sizes.begin(), sizes.end()}; }
 
 OpCase make(const Conv& c) {
   GraphBuilder b("conv");
-  std::vector<ValueId> inputs = {
-      b.input("x", DType::F32, symbolic(c.x)),
-      c.weights_known ? b.weight("w", DType::F32, symbolic(c.w)) : b.input("w", DType::F32, symbolic(c.w))};
+  std::vector<ValueId> inputs = {b.input("x", DType::F32, symbolic(c.x)), c.weights_known
+                                                                              ? b.weight("w", c.dtype, symbolic(c.w))
+                                                                              : b.input("w", c.dtype, symbolic(c.w))};
   const std::int64_t groups = c.attributes.integer("groups", 1);
   if (c.bias) inputs.push_back(b.weight("bias", DType::F32, {c.op == "conv" ? c.w[0] : c.w[1] * groups}));
   b.output(b.add(c.op, "c", inputs, c.attributes), "y");
@@ -155,6 +158,57 @@ void add_forward(std::vector<OpCase>& cases) {
     }
     b.output(x, "y");
     cases.push_back({"a chain of three, f16 weights", std::move(b).finish(), {}, {}});
+  }
+}
+
+/// Many channels of weights that are f16 already, or kernels may make so; and of numbers that f16 does not hold: larger
+/// and smaller ones, next to each other and far apart, in x and from one channel of the weights to the next.
+void add_halves(std::vector<OpCase>& cases) {
+  const Attributes pads = {{"pads", Sizes{1, 1, 1, 1}}};
+  for (const DType dtype : {DType::F16, DType::BF16}) {
+    cases.push_back(make({"conv", {2, 40, 7, 9}, {50, 40, 3, 3}, pads, true, true, dtype}));
+    cases.push_back(make({"conv", {1, 520, 3, 2}, {34, 260, 1, 1}, {{"groups", kTwo}}, true, true, dtype}));
+    for (std::size_t i = cases.size() - 2; i < cases.size(); ++i)
+      cases[i].name += fmt::format(" {}", dtype_name(dtype));
+  }
+  for (const DType dtype : {DType::F32, DType::F16}) {
+    Attributes half = pads;
+    half.set("halves", std::int64_t{1});
+    half.set("activation", "relu");
+    cases.push_back(make({"conv", {1, 36, 11, 10}, {44, 36, 3, 3}, half, true, true, dtype}));
+    cases.back().name += fmt::format(" {}", dtype_name(dtype));
+  }
+  // Kernels of an even number of taps whose words of 8 channels are no whole steps, and the other way round.
+  for (const std::int64_t channels : {8, 17, 24, 33, 64}) {
+    cases.push_back(make({"conv", {1, channels, 6, 8}, {20, channels, 2, 5}, {}}));
+    cases.push_back(make({"conv", {2, channels, 3, 5}, {36, channels, 1, 1}, {{"strides", Sizes{2, 2}}}}));
+  }
+  struct Range {
+    const char* name;
+    double x, x_step, w, w_step;  // the first, and how much larger each column, or channel, is than the one before
+  };
+  constexpr Range kRanges[] = {{"a million", 1e6, 1.0, 1.0, 1.0},
+                               {"1e-6", 1e-6, 1.0, 1e-3, 1.0},
+                               {"a million, weights of 1e-6 to 1e6", 1e6, 1.0, 1e-6, 2.4},
+                               {"from 1e-9 to 1e9", 1e-9, 14.0, 1.0, 1.0},
+                               {"from 1e20 to 1e-20", 1e20, 1e-3, 1.0, 0.5},
+                               {"1e36", 1e36, 1.0, 1e-5, 1.0},
+                               {"1e-36", 1e-36, 1.0, 1e5, 1.3},
+                               {"1e-30, weights of 1e30", 1e-30, 1.0, 1e30, 1.0},
+                               {"1e30, weights of 1e-30", 1e30, 0.1, 1e-30, 1.0}};
+  for (const Range& range : kRanges) {
+    constexpr std::int64_t kChannels = 20, kHeight = 5, kWidth = 17, kOutputs = 32;
+    OpCase c = make({"conv", {1, kChannels, kHeight, kWidth}, {kOutputs, kChannels, 3, 3}, pads, false});
+    c.name += fmt::format(", x of {}", range.name);
+    const auto value = [](std::int64_t i) { return static_cast<double>(i * 7919 % 1009) / 504.5 - 1.0; };
+    for (std::int64_t i = 0; i < kChannels * kHeight * kWidth; ++i) {
+      c.values["x"].push_back(range.x * std::pow(range.x_step, static_cast<double>(i % kWidth)) * value(i));
+    }
+    for (std::int64_t i = 0; i < kOutputs * kChannels * 9; ++i) {
+      const auto channel = static_cast<double>(i / (kChannels * 9));
+      c.values["w"].push_back(range.w * std::pow(range.w_step, channel) * value(i + 100));
+    }
+    cases.push_back(std::move(c));
   }
 }
 
@@ -304,6 +358,7 @@ void add_integer_convolutions(std::vector<OpCase>& cases) {
 std::vector<OpCase> cases_conv() {
   std::vector<OpCase> cases;
   add_forward(cases);
+  add_halves(cases);
   add_transposed(cases);
   add_integer_convolutions(cases);
   add_epilogues(cases);

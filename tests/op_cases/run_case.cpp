@@ -386,6 +386,34 @@ std::vector<Variant> variants_of(const DeviceCaps& caps) {
     tiles.conv_groups = tile == 32 ? 1000 : 0;
     tiles.texel = tile == 128 && caps.max_texel_buffer_elements > 0;
   }
+  if (!caps.cooperative_sizes.empty()) {
+    for (const std::uint32_t tile : {32u, 64u, 128u}) {
+      Tuning& matrices = add(fmt::format("convolutions in tiles of {}, cooperative", tile)).tuning;
+      matrices.conv_tile = tile;
+      matrices.conv_cooperative = true;
+      matrices.conv_groups = tile == 64 ? 1000 : 0;
+      matrices.texel = tile == 64 && caps.max_texel_buffer_elements > 0;
+    }
+    Variant& folded = add("convolutions in cooperative tiles, folded grids");
+    folded.caps.max_workgroup_count[0] = 11;
+    folded.tuning.set(&ProductTuning::max_groups, 11);
+    folded.tuning.conv_tile = 32;
+    folded.tuning.conv_cooperative = true;
+    folded.tuning.conv_groups = 1000;
+    Variant& least = add("convolutions in cooperative tiles, least limits");  // as Vulkan promises them
+    least.caps.max_workgroup_invocations = std::min(caps.max_workgroup_invocations, 128u);
+    least.caps.max_shared_memory = std::min(caps.max_shared_memory, 16384u);
+    least.tuning.lanes = least.tuning.row_lanes = std::min(plain.lanes, 128u);
+    least.tuning.conv_tile = 128;
+    least.tuning.conv_cooperative = true;
+    least.tuning.conv_groups = 100;
+    Variant& cut = add("small bindings, convolutions in cooperative tiles");
+    cut.cut_bindings = true;
+    cut.tuning.set(&ProductTuning::max_groups, 29);
+    cut.tuning.conv_tile = 64;
+    cut.tuning.conv_cooperative = true;
+    cut.tuning.conv_groups = 1000;
+  }
   for (const std::uint32_t groups : {1u, 13u, 1000u}) {
     add(fmt::format("attention by {} workgroups", groups)).tuning.attention_groups = groups;
   }

@@ -100,6 +100,7 @@ TEST_CASE("lanes with rows of their own have other choices than lanes that share
                                     {"convolutions in one dispatch", 1},
                                     {"those of odd rows", 1},
                                     {"tiles of convolutions", 0},
+                                    {"cooperative tiles of convolutions", 0},
                                     {"workgroups of convolutions", 0},
                                     {"workgroups of a draw", 1}});
   Tuning expected = {.texel = true,
@@ -151,6 +152,7 @@ TEST_CASE("lanes with rows of their own have other choices than lanes that share
                                     {"convolutions in one dispatch", 1},
                                     {"those of odd rows", 1},
                                     {"tiles of convolutions", 2},
+                                    {"cooperative tiles of convolutions", 0},
                                     {"workgroups of convolutions", 2},
                                     {"workgroups of a draw", 3}});
   CHECK(best == default_tuning(gpu()));
@@ -229,6 +231,9 @@ TEST_CASE("cooperative tiles are tried where a GPU lists sizes, and no tiles on 
     CHECK(best.of(kind).cooperative == halves);
     if (halves) CHECK(best.of(kind).tile == 128);
   }
+  CHECK(of_gpu.at("cooperative tiles of convolutions") == 2);
+  CHECK(best.conv_cooperative);
+  CHECK(best.conv_tile == 128);
   DeviceCaps cpu = cpu_driver();
   cpu.cooperative_sizes = {{8, 8, 8}};
   const Counts of_cpu = counts(cpu, true, best);
@@ -236,6 +241,9 @@ TEST_CASE("cooperative tiles are tried where a GPU lists sizes, and no tiles on 
     CHECK(of_kind(of_cpu, kind).at("cooperative tiles") == 0);
     CHECK(best.of(kind).tile == 0);
   }
+  CHECK(of_cpu.at("cooperative tiles of convolutions") == 0);
+  CHECK(!best.conv_cooperative);
+  CHECK(best.conv_tile == 0);
 }
 
 TEST_CASE("dot products are tried where a GPU has them, with weights that are quantised") {

@@ -30,6 +30,7 @@ Tuning some_tuning() {
   tuning.bytes_pace = 60;
   tuning.conv_tile = 64;
   tuning.conv_groups = 256;
+  tuning.conv_cooperative = true;
   return tuning;
 }
 

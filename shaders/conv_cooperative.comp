@@ -1,0 +1,297 @@
+#version 450
+// variant ACCESS: storage
+// needs GL_KHR_cooperative_matrix
+//
+// Convolution as a product of matrices, as in conv_matrix.comp, by cooperative matrices of f16 (engine/ops/conv_cooperative.cpp).
+// x comes as two halves, channels side by side (conv_halves.comp), and f32 weights as two halves as well: high high, high
+// low and low high are multiplied, with sums in f32, which is as exact as f32 is; weights of f16 have one (W_HALVES), and where
+// it is tuned so, so has x. Halves of a place are multiples of a power of two of its own; those under a kernel are made
+// multiples of the largest of theirs on their way into shared memory. A row of weights has a power of two as well, and sums
+// are multiplied by both at the end.
+//
+// A workgroup makes a tile of output channels and pixels; its subgroups have MATRIX_ROWS x MATRIX_COLUMNS matrices of
+// M x N sums each. A step of 32 k is 64 W_HALVES TILE_ROWS bytes of weights and 64 X_HALVES TILE_COLUMNS of x, of which four
+// lanes read 64 bytes side by side of each row, or pixel, for 64 TILE_ROWS TILE_COLUMNS flops, done X_HALVES + W_HALVES - 1
+// times. k goes through the taps and through the words of 8 channels of each. Rows in shared memory are 8 elements apart from
+// each other besides, so that they lie in different banks.
+// Workgroups as in conv_matrix.comp. Needs full subgroups of SUBGROUP_SIZE.
+#extension GL_GOOGLE_include_directive : require
+#extension GL_EXT_control_flow_attributes : require
+#extension GL_KHR_memory_scope_semantics : require
+#extension GL_KHR_cooperative_matrix : require
+#extension GL_KHR_shader_subgroup_basic : require
+#extension GL_EXT_shader_explicit_arithmetic_types_float16 : require
+#pragma use_vulkan_memory_model
+layout(local_size_x_id = 0) in;
+#include "constants/conv_cooperative.h"
+#include "constants/halves.h"
+
+#include "conv_epilogue.glsl"
+
+READ_U32X4(0, x);  // [high or low, picture, place, group] words
+READ_U32X4(1, w);  // [high or low, group, output] rows of words
+READ_I32(5, x_exponents);
+READ_I32(6, w_exponents);
+
+const uint STEP_WORDS = 4;          // of 8 elements of k
+const uint STRIDE = (32 + 8) / 4;   // of rows in shared memory, in vectors of 4
+const uint LANES = SUBGROUPS_DOWN * SUBGROUPS_ACROSS * SUBGROUP_SIZE;
+const uint TILE_ROWS = SUBGROUPS_DOWN * MATRIX_ROWS * M;
+const uint TILE_COLUMNS = SUBGROUPS_ACROSS * MATRIX_COLUMNS * N;
+const uint TAPS = KERNEL_X * KERNEL_Y * KERNEL_Z;
+const int kOutside = -1000;  // so much smaller than all exponents that nothing is left
+
+shared f16vec4 tile_w[W_HALVES * TILE_ROWS * STRIDE];
+shared f16vec4 tile_x[X_HALVES * TILE_COLUMNS * STRIDE];
+shared int exponents[STEP_WORDS * TILE_COLUMNS];  // the largest under a pixel's kernel, as four lanes find them
+shared float result[SUBGROUPS_DOWN * SUBGROUPS_ACROSS * M * N];
+const uint RESULT_ITEMS = (M * N + SUBGROUP_SIZE - 1) / SUBGROUP_SIZE;
+
+const uint W_TOTAL = W_HALVES * TILE_ROWS * STEP_WORDS;
+const uint W_ITEMS = (W_TOTAL + LANES - 1) / LANES;
+const uint X_TOTAL = TILE_COLUMNS * STEP_WORDS;
+const uint X_ITEMS = (X_TOTAL + LANES - 1) / LANES;
+
+// Of a pixel: where it is in the output.
+struct Pixel {
+  uint picture, place;  // in the picture
+  uint z, y, x;
+};
+
+// What a lane gathers next: where the first tap of a pixel lies, which may be outside.
+struct Source {
+  uint first;    // place in all pictures
+  uint z, y, x;  // outside of x beyond the largest, or wrapped around
+};
+
+Source sources[X_ITEMS];
+int column_exponents[X_ITEMS];
+uint w_first[W_ITEMS];
+uint tap;     // of the lane's word of the next step
+uint vector;  // of that tap's words
+uvec4 next_w[W_ITEMS];
+uvec4 next_high[X_ITEMS];
+uvec4 next_low[X_ITEMS];
+int next_exponents[X_ITEMS];
+
+uint lane() { return gl_SubgroupID * SUBGROUP_SIZE + gl_SubgroupInvocationID; }
+uint item(uint i) { return i * LANES + lane(); }
+uint step_word() { return lane() % STEP_WORDS; }  // of all items of a lane
+uint x_column(uint i) { return min(item(i) / STEP_WORDS, TILE_COLUMNS - 1); }
+
+Pixel pixel_at(uint i) {
+  Pixel p;
+  const uint plane = out_size[0] * out_size[1] * out_size[2];
+  p.picture = i / plane;
+  p.place = i % plane;
+  p.x = p.place % out_size[2];
+  const uint row = p.place / out_size[2];
+  p.y = row % out_size[1];
+  p.z = row / out_size[1];
+  return p;
+}
+
+Source source_of(uint i) {
+  const Pixel p = pixel_at(i);
+  Source s;
+  s.z = p.z * stride[0] - begin[0];
+  s.y = p.y * stride[1] - begin[1];
+  s.x = p.x * stride[2] - begin[2];
+  s.first = ((p.picture * in_size[0] + s.z) * in_size[1] + s.y) * in_size[2] + s.x;
+  return s;
+}
+
+// The place in all pictures that lies under tap `k`, and whether there is one.
+bool find_place(Source s, uint k, out uint place) {
+  const uint dx = k % KERNEL_X * dilation[2];
+  const uint dy = k / KERNEL_X % KERNEL_Y * dilation[1];
+  const uint dz = k / (KERNEL_X * KERNEL_Y) * dilation[0];
+  bool inside = k < TAPS;
+  if (BOUNDED >= 1) inside = inside && s.x + dx < in_size[2] && s.y + dy < in_size[1];
+  if (BOUNDED == 2) inside = inside && s.z + dz < in_size[0];
+  place = inside ? s.first + (dz * in_size[1] + dy) * in_size[2] + dx : 0;  // every buffer holds a first one
+  return inside;
+}
+
+void fetch(uint step, uint group) {
+  [[unroll]] for (uint i = 0; i < W_ITEMS; ++i) next_w[i] = load_u32x4(w, w_first[i] + step * STEP_WORDS);
+  const uint lows = pictures * in_size[0] * in_size[1] * in_size[2] * groups * channel_words;
+  [[unroll]] for (uint i = 0; i < X_ITEMS; ++i) {
+    uint place;
+    const bool inside = find_place(sources[i], tap, place);
+    const uint of_group = place * groups + group;
+    const uint at = of_group * channel_words + vector;
+    next_high[i] = load_u32x4(x, at);
+    if (X_HALVES == 2) next_low[i] = load_u32x4(x, lows + at);
+    const int exponent = load_i32(x_exponents, of_group);
+    next_exponents[i] = inside ? exponent : kOutside;
+  }
+}
+
+f16vec4 halves(uint a, uint b) { return f16vec4(unpackFloat2x16(a), unpackFloat2x16(b)); }
+
+// 2^-d, for d of 0 to 14.
+float16_t smaller(int d) { return float16_t(uintBitsToFloat(uint(127 - d) << 23)); }
+
+void put() {
+  [[unroll]] for (uint i = 0; i < W_ITEMS; ++i) {
+    if (W_TOTAL % LANES != 0 && item(i) >= W_TOTAL) break;
+    const uint to = item(i) / STEP_WORDS * STRIDE + step_word() * 2;
+    tile_w[to] = halves(next_w[i].x, next_w[i].y);
+    tile_w[to + 1] = halves(next_w[i].z, next_w[i].w);
+  }
+  [[unroll]] for (uint i = 0; i < X_ITEMS; ++i) {
+    if (X_TOTAL % LANES != 0 && item(i) >= X_TOTAL) break;
+    // By two factors, each of which is an ordinary f16; what is smaller by more than both is 0, as what lies outside is.
+    const int d = column_exponents[i] - next_exponents[i];
+    const float16_t first = smaller(clamp(d, 0, 14));
+    const float16_t second = d > 28 ? float16_t(0.0) : smaller(clamp(d - 14, 0, 14));
+    const uint to = item(i) / STEP_WORDS * STRIDE + step_word() * 2;
+    [[unroll]] for (uint j = 0; j < 2; ++j) {
+      const uvec2 high = j == 0 ? next_high[i].xy : next_high[i].zw;
+      precise f16vec4 v = halves(high.x, high.y) * first;
+      v = v * second;
+      tile_x[to + j] = v;
+      if (X_HALVES == 2) {
+        const uvec2 low = j == 0 ? next_low[i].xy : next_low[i].zw;
+        precise f16vec4 left = halves(low.x, low.y) * first;
+        left = left * second;
+        tile_x[TILE_COLUMNS * STRIDE + to + j] = left;
+      }
+    }
+  }
+}
+
+int exponent_of(uint column) {
+  return max(max(exponents[column], exponents[TILE_COLUMNS + column]),
+             max(exponents[2 * TILE_COLUMNS + column], exponents[3 * TILE_COLUMNS + column]));
+}
+
+// A sum times both powers of two, which together may be larger than a float.
+float scaled_back(float sum, int x_exponent, int w_exponent) {
+  const int e = x_exponent + w_exponent - 2 * kHalvesExponent;
+  const int part = clamp(e, -252, 254) / 2;
+  precise float y = sum * uintBitsToFloat(uint(127 + part) << 23);
+  y = y * uintBitsToFloat(uint(127 + clamp(e, -252, 254) - part) << 23);
+  const int larger = max(x_exponent, w_exponent);
+  if (larger >= kInfiniteHalves) y = sum * uintBitsToFloat(0x7f800000u);
+  if (larger >= kNoHalves) y = uintBitsToFloat(0x7fc00000u);
+  return y;
+}
+
+#define SUMS coopmat<float, gl_ScopeSubgroup, M, N, gl_MatrixUseAccumulator>
+#define ROWS coopmat<float16_t, gl_ScopeSubgroup, M, K, gl_MatrixUseA>
+#define COLUMNS coopmat<float16_t, gl_ScopeSubgroup, K, N, gl_MatrixUseB>
+
+void main() {
+  const uint index = workgroup_index();
+  const uint channel0 = index % row_tiles * TILE_ROWS;
+  const uint part = index / row_tiles % parts;
+  const uint tile = index / row_tiles / parts;
+  const uint pixel_tiles = (pixels + TILE_COLUMNS - 1) / TILE_COLUMNS;
+  const uint pixel0 = tile % pixel_tiles * TILE_COLUMNS;
+  const uint group = tile / pixel_tiles;
+  if (group >= groups) return;
+
+  [[unroll]] for (uint i = 0; i < W_ITEMS; ++i) {
+    const uint r = min(item(i) / STEP_WORDS, W_HALVES * TILE_ROWS - 1);
+    // Channels past the end repeat the last one and are not written.
+    const uint row = group * outputs + min(channel0 + r % TILE_ROWS, outputs - 1);
+    w_first[i] = (r / TILE_ROWS * groups * outputs + row) * row_words + step_word();
+  }
+  // Nor are pixels past the end.
+  [[unroll]] for (uint i = 0; i < X_ITEMS; ++i) {
+    sources[i] = source_of(min(pixel0 + x_column(i), pixels - 1));
+    int largest = kLeastHalvesExponent;
+    for (uint k = step_word(); k < TAPS; k += STEP_WORDS) {
+      uint place;
+      const bool inside = find_place(sources[i], k, place);
+      const int exponent = load_i32(x_exponents, place * groups + group);
+      if (inside) largest = max(largest, exponent);
+    }
+    if (X_TOTAL % LANES == 0 || item(i) < X_TOTAL) exponents[step_word() * TILE_COLUMNS + x_column(i)] = largest;
+  }
+  barrier();
+  [[unroll]] for (uint i = 0; i < X_ITEMS; ++i) column_exponents[i] = exponent_of(x_column(i));
+
+  const uint down = gl_SubgroupID / SUBGROUPS_ACROSS * MATRIX_ROWS;
+  const uint across = gl_SubgroupID % SUBGROUPS_ACROSS * MATRIX_COLUMNS;
+  SUMS sums[MATRIX_ROWS * MATRIX_COLUMNS];
+  [[unroll]] for (uint i = 0; i < MATRIX_ROWS * MATRIX_COLUMNS; ++i) sums[i] = SUMS(0.0);
+  const uint begin_step = part * part_steps;
+  const uint end_step = min(begin_step + part_steps, (TAPS * channel_words + STEP_WORDS - 1) / STEP_WORDS);
+  tap = (begin_step * STEP_WORDS + step_word()) / channel_words;
+  vector = (begin_step * STEP_WORDS + step_word()) % channel_words;
+  const uint step_taps = STEP_WORDS / channel_words;
+  const uint step_vectors = STEP_WORDS % channel_words;
+  fetch(begin_step, group);
+  for (uint step = begin_step; step < end_step; ++step) {
+    barrier();
+    put();
+    barrier();
+    if (step + 1 < end_step) {
+      tap += step_taps;
+      vector += step_vectors;
+      if (vector >= channel_words) {
+        vector -= channel_words;
+        ++tap;
+      }
+      fetch(step + 1, group);
+    }
+    [[unroll]] for (uint k = 0; k < 32 / K; ++k) {
+      COLUMNS high[MATRIX_COLUMNS];
+      COLUMNS low[MATRIX_COLUMNS];
+      [[unroll]] for (uint c = 0; c < MATRIX_COLUMNS; ++c) {
+        const uint at = (across + c) * N * STRIDE + k * (K / 4);
+        coopMatLoad(high[c], tile_x, at, STRIDE, gl_CooperativeMatrixLayoutColumnMajor);
+        if (X_HALVES == 2) {
+          coopMatLoad(low[c], tile_x, at + TILE_COLUMNS * STRIDE, STRIDE, gl_CooperativeMatrixLayoutColumnMajor);
+        }
+      }
+      [[unroll]] for (uint r = 0; r < MATRIX_ROWS; ++r) {
+        const uint at = (down + r) * M * STRIDE + k * (K / 4);
+        ROWS w_high;
+        ROWS w_low;
+        coopMatLoad(w_high, tile_w, at, STRIDE, gl_CooperativeMatrixLayoutRowMajor);
+        if (W_HALVES == 2) {
+          coopMatLoad(w_low, tile_w, at + TILE_ROWS * STRIDE, STRIDE, gl_CooperativeMatrixLayoutRowMajor);
+        }
+        [[unroll]] for (uint c = 0; c < MATRIX_COLUMNS; ++c) {
+          SUMS sum = sums[r * MATRIX_COLUMNS + c];
+          if (W_HALVES == 2) sum = coopMatMulAdd(w_low, high[c], sum);
+          if (X_HALVES == 2) sum = coopMatMulAdd(w_high, low[c], sum);
+          sums[r * MATRIX_COLUMNS + c] = coopMatMulAdd(w_high, high[c], sum);
+        }
+      }
+    }
+  }
+
+  const uint plane = out_size[0] * out_size[1] * out_size[2];
+  const uint y_row = out_size[2] * BLOCK * BLOCK;
+  const uint all_outputs = groups * outputs;
+  const uint own = gl_SubgroupID * M * N;
+  [[unroll]] for (uint c = 0; c < MATRIX_COLUMNS; ++c) {
+    [[unroll]] for (uint r = 0; r < MATRIX_ROWS; ++r) {
+      barrier();
+      coopMatStore(sums[r * MATRIX_COLUMNS + c], result, own, N, gl_CooperativeMatrixLayoutRowMajor);
+      barrier();
+      [[unroll]] for (uint j = 0; j < RESULT_ITEMS; ++j) {
+        const uint i = j * SUBGROUP_SIZE + gl_SubgroupInvocationID;
+        // The same for all of a lane's items where it can be.
+        const uint column = (across + c) * N + (SUBGROUP_SIZE % N == 0 ? gl_SubgroupInvocationID : i) % N;
+        const uint row = channel0 + (down + r) * M + i / N;
+        if (i >= M * N || pixel0 + column >= pixels || row >= outputs) continue;
+        const Pixel p = pixel_at(pixel0 + column);
+        const uint channel = group * outputs + row;
+        const float sum = scaled_back(result[own + i], exponent_of(column), load_i32(w_exponents, channel));
+        if (IN_PARTS == 1) {
+          y[part * pixels * all_outputs + (p.picture * all_outputs + channel) * plane + p.place] = sum;
+        } else {
+          const uint at = output_channel(p.picture, channel, all_outputs, plane * BLOCK * BLOCK, y_row) +
+                          (p.z * out_size[1] + p.y) * y_row + p.x * BLOCK;
+          y[at] = finished(sum + bias_of(channel), at);
+        }
+      }
+    }
+  }
+}
