@@ -7,6 +7,7 @@
 #include <optional>
 #include <vector>
 
+#include "constants/attention_cooperative.h"
 #include "constants/attention_push.h"
 #include "constants/attention_tiles.h"
 #include "graph/graph.h"
@@ -106,6 +107,18 @@ struct AttentionTiles {
   /// cannot run (heads that are no whole vec4s, other scores than dot, a device that is too small) or most of a tile
   /// would be empty.
   static std::optional<AttentionTiles> of(const AttentionSizes& sizes, const DeviceCaps& caps, std::int64_t rows);
+};
+
+/// How attention_cooperative.comp is cut, likewise.
+struct AttentionMatrices {
+  AttentionCooperativeConstants constants;
+  std::int64_t rows, blocks;
+  std::uint64_t shared, iterations;
+
+  /// As AttentionTiles::of, with q, weights, and keys and values that are not f16 as so many halves. Nothing, besides,
+  /// where the device has no matrices that fit.
+  static std::optional<AttentionMatrices> of(const AttentionSizes& sizes, const DeviceCaps& caps, std::int64_t rows,
+                                             std::uint32_t halves);
 };
 
 /// What the tuner times for attention: attention_tuning.cpp.

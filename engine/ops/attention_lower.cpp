@@ -298,6 +298,23 @@ std::optional<AttentionTiles> tiles_of(const Lowering& l, const Sizes& s) {
   return AttentionTiles::of(s, l.caps(), l.tuning().query_tile);
 }
 
+/// The same by cooperative matrices.
+std::optional<AttentionMatrices> matrices_of(const Lowering& l, const Sizes& s) {
+  if (!l.tuning().cooperative_attention || l.tuning().query_tile == 0 || tabled(l) == 1) return std::nullopt;
+  return AttentionMatrices::of(s, l.caps(), l.tuning().query_tile, l.tuning().half_products ? 1 : 2);
+}
+
+/// What a dispatch alone knows of them.
+template <typename Constants>
+void say_kind(const Lowering& l, const Sizes& s, Constants& c) {
+  c.cached = l.has(kCacheK);
+  c.causal = s.causal;
+  c.masked = l.has(kMask);
+  c.own_positions = has_own_positions(l);
+  c.lengths = l.has(kLengths);
+  c.tabled = tabled(l);
+}
+
 }  // namespace
 
 void lower_attention(Lowering& l) {
@@ -372,8 +389,10 @@ void lower_attention(Lowering& l) {
   if (!l.wants_output(0)) return;
   d.bindings.push_back(l.write(0));
   std::optional<AttentionTiles> shared_tiles;
-  if (!single_dispatch) shared_tiles = tiles_of(l, s);
-  const std::int64_t passes = shared_tiles ? shared_tiles->blocks : 1;
+  std::optional<AttentionMatrices> matrices;
+  if (!single_dispatch) matrices = matrices_of(l, s);
+  if (!single_dispatch && !matrices) shared_tiles = tiles_of(l, s);
+  const std::int64_t passes = matrices ? matrices->blocks : shared_tiles ? shared_tiles->blocks : 1;
   d.bytes = cached ? 0 : static_cast<std::uint64_t>(passes) * (keys.size + values.size);
   count_keys(s, s.d + s.dv, d, passes);
   if (single_dispatch) {
@@ -419,18 +438,21 @@ void lower_attention(Lowering& l) {
                                                          .heads = u32(s.heads),
                                                          .group_heads = u32(s.heads / s.kv_heads)});
     }
+  } else if (matrices) {
+    d.shader = "attention_cooperative";
+    d.storage_only = true;
+    d.subgroup_size = l.caps().subgroup_size;
+    d.bindings.push_back(l.read_or(kTable, View::I32, q));
+    d.variant = {cache_variant(s)};
+    say_kind(l, s, matrices->constants);
+    d.specialization = words_of(matrices->constants);
+    d.groups = l.spread(static_cast<std::uint64_t>(s.kv_heads * s.memories() * matrices->blocks));
   } else if (shared_tiles) {
     d.shader = "attention_tiles";
     d.bindings.push_back(l.read_or(kTable, View::I32, q));
     d.variant = {cache_variant(s)};
-    AttentionTilesConstants& c = shared_tiles->constants;
-    c.cached = cached;
-    c.causal = s.causal;
-    c.masked = l.has(kMask);
-    c.own_positions = own_positions;
-    c.lengths = l.has(kLengths);
-    c.tabled = tabled(l);
-    d.specialization = words_of(c);
+    say_kind(l, s, shared_tiles->constants);
+    d.specialization = words_of(shared_tiles->constants);
     d.groups = l.spread(static_cast<std::uint64_t>(s.kv_heads * s.memories() * shared_tiles->blocks));
   } else if (vectors && wants_rows(l, s)) {
     d.shader = "attention_rows";

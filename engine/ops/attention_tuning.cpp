@@ -63,6 +63,17 @@ std::vector<Tuning> tiles_of_prompts(const DeviceCaps& caps, const Tuning& best)
   return each_other(best, &Tuning::query_tile, {0, 32, 64, 128});
 }
 
+/// Matrix units where there are any, and drivers that make do without them: either may win. CPU drivers make each of
+/// their products a loop.
+std::vector<Tuning> cooperative_tiles_of_prompts(const DeviceCaps& caps, const Tuning& best) {
+  if (caps.cooperative_sizes.empty() || caps.type == DeviceType::Cpu) return {};
+  std::vector<Tuning> candidates;
+  for (const std::uint32_t rows : {32u, 64u, 128u}) {
+    candidates.push_back(with(with(best, &Tuning::query_tile, rows), &Tuning::cooperative_attention, true));
+  }
+  return candidates;
+}
+
 std::vector<Tuning> workgroups_of_a_step(const DeviceCaps&, const Tuning& best) {
   return each_other(best, &Tuning::attention_groups, {0, 128, 640});
 }
@@ -97,7 +108,11 @@ std::vector<TuningStep> attention_tuning() {
            .candidates = lanes_with_queries,
            .last = true,
            .time_without = [](Tuning& tuning) { tuning.query_tile = 0; }},
-          {.name = "tiles of a prompt's attention", .problem = prompts, .candidates = tiles_of_prompts, .last = true}};
+          {.name = "tiles of a prompt's attention", .problem = prompts, .candidates = tiles_of_prompts, .last = true},
+          {.name = "cooperative tiles of it",
+           .problem = prompts,
+           .candidates = cooperative_tiles_of_prompts,
+           .last = true}};
 }
 
 }  // namespace heed::ops

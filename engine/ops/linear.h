@@ -32,8 +32,8 @@ struct JoinedLanes {
 /// dispatch.
 std::optional<JoinedLanes> joined_lanes(DType dtype, const DeviceCaps& caps, const Tuning& tuning);
 
-/// Whether lanes can hand rows of x on to each other in products of many rows with weights of a type, and the tuner found
-/// that better.
+/// Whether lanes can hand rows of x on to each other in products of many rows with weights of a type, and the tuner
+/// found that better.
 bool can_shuffle_rows(DType dtype, const DeviceCaps& caps, const Tuning& tuning);
 
 /// Whether weights of so many bytes in all are little enough work for dispatches of their own to be a waste; a weight

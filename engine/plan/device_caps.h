@@ -85,6 +85,7 @@ struct Tuning {
   /// Attention of many rows: about so many of them, of all heads that share keys, go through the keys together, in
   /// tiles of shared memory; 0: they do not.
   std::uint32_t query_tile = 0;
+  bool cooperative_attention = false;  // and such tiles are multiplied by subgroups together, where the device can
   /// Sampling: the logits of its sequences are shared by about so many workgroups in all; 0: a workgroup has a
   /// sequence.
   std::uint32_t sample_groups = 0;

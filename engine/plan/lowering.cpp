@@ -272,7 +272,8 @@ std::vector<MatrixPiece> Lowering::matrix(std::size_t i, std::int64_t outputs, b
   if (value.kind != ValueKind::Weight) fail(fmt::format("'{}' is not a weight", value.name));
   assert(part_of_input(i) == nullptr);
   DeviceWeight whole = describe_weight(value, type, WeightLayout::Matrix);
-  whole.band = band_within(type.dtype, whole.columns, tuning_.of(type.dtype).weight_band(outputs, gate, head_rows), caps_);
+  whole.band =
+      band_within(type.dtype, whole.columns, tuning_.of(type.dtype).weight_band(outputs, gate, head_rows), caps_);
   std::int64_t step = 0;
   try {
     const std::int64_t whole_bands = ceil_div(32, whole.band) * whole.band;

@@ -52,7 +52,7 @@ std::vector<Target> targets(const DeviceCaps& caps, const Tuning& tuning) {
       [](Target& t) {
         t.tuning.set(&ProductTuning::cooperative, false);
         t.tuning.set(&ProductTuning::dot_groups, 0u);
-        t.tuning.conv_cooperative = false;
+        t.tuning.conv_cooperative = t.tuning.cooperative_attention = false;
       },
       [](Target& t) {
         t.tuning.set(&ProductTuning::tile, 0u);

@@ -18,7 +18,7 @@
 namespace heed {
 namespace {
 
-constexpr std::uint32_t kVersion = 18;  // of the kernels that were measured
+constexpr std::uint32_t kVersion = 19;  // of the kernels that were measured
 constexpr int kRounds = 6;
 constexpr int kRuns = 2;          // of a round, by the host's clock
 constexpr int kClockRepeats = 3;  // of which the median counts
@@ -52,6 +52,7 @@ constexpr Field<Tuning> kFields[] = {
     {&Tuning::query_lanes},
     {&Tuning::attention_groups, 0, kMostSharedGroups},
     {&Tuning::query_tile, 0, kMostSharedGroups},
+    {&Tuning::cooperative_attention},
     {&Tuning::sample_groups, 0, kMostSharedGroups},
     {&Tuning::one_pass_convs, 0, 2},
     {&Tuning::conv_sums, 0, 512},

@@ -21,6 +21,8 @@ TEST_CASE("half products: logits are near, and not the same") {
     Tuning tuning = tuned;
     tuning.set(&ProductTuning::tile, 64);
     tuning.set(&ProductTuning::cooperative, true);
+    tuning.query_tile = 64;
+    tuning.cooperative_attention = true;
     tuning.half_products = half;
     gpu.set_tuning(tuning);
     TextSession session(gpu, model.file(), 256, CacheType::F32);

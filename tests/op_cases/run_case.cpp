@@ -420,6 +420,13 @@ std::vector<Variant> variants_of(const DeviceCaps& caps) {
   for (const std::uint32_t rows : {16u, 64u, 128u}) {
     add(fmt::format("attention in tiles of {} rows", rows)).tuning.query_tile = rows;
   }
+  if (!caps.cooperative_sizes.empty()) {
+    for (const std::uint32_t rows : {16u, 64u, 128u}) {
+      Tuning& matrices = add(fmt::format("attention in tiles of {} rows, cooperative", rows)).tuning;
+      matrices.query_tile = rows;
+      matrices.cooperative_attention = true;
+    }
+  }
   {
     Variant& least = add("attention in tiles, least limits");  // as Vulkan promises them
     least.caps.max_workgroup_invocations = std::min(caps.max_workgroup_invocations, 128u);

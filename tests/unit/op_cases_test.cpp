@@ -56,8 +56,8 @@ std::optional<Device> open_device() {
 bool is_ever_asked_for(const std::string& key, const DeviceCaps& caps) {
   // Of the runtime itself, with which every submission ends, and of the probes of `heed conform`.
   if (key == "run_proof-storage" || key == "subgroup_probe-storage") return false;
-  // Multiplies by cooperative matrices, and what makes halves of x for it.
-  static const std::regex kCooperative("(linear|conv)_(cooperative|halves)-.*");
+  // Multiplies by cooperative matrices, and what makes halves of x for that.
+  static const std::regex kCooperative("(linear|conv|attention)_(cooperative|halves)-.*");
   if (caps.cooperative_sizes.empty() && std::regex_match(key, kCooperative)) return false;
   static const std::regex kDots("linear_(dot|bytes)-.*");
   if (!caps.integer_dot_product && std::regex_match(key, kDots)) return false;
@@ -152,8 +152,8 @@ TEST_CASE("every variant of a case counts the work of the plainest") {
     }
   }
   for (const char* shader :
-       {"attention_pieces", "attention_tiles", "conv", "conv_cooperative", "conv_matrix", "conv_plain",
-        "conv_transpose", "linear_cooperative", "linear_pair", "linear_tiles", "matmul", "recurrent"}) {
+       {"attention_cooperative", "attention_pieces", "attention_tiles", "conv", "conv_cooperative", "conv_matrix",
+        "conv_plain", "conv_transpose", "linear_cooperative", "linear_pair", "linear_tiles", "matmul", "recurrent"}) {
     CHECK_MESSAGE(counted.contains(shader), shader);
   }
 }

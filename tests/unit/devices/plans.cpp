@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "constants/attention_cooperative.h"
 #include "constants/linear_cooperative.h"
 #include "constants/linear_tiles.h"
 #include "generate/beam_search.h"
@@ -232,6 +233,13 @@ std::vector<Tuning> tunings(const DeviceCaps& caps, bool few) {
   with(plain, &Tuning::one_pass_convs, 1u);
   with(plain, &Tuning::one_pass_convs, 0u);
   for (const std::uint32_t rows : {0u, 32u, 128u}) with(plain, &Tuning::query_tile, rows);
+  if (!caps.cooperative_sizes.empty()) {
+    Tuning matrices = plain;
+    matrices.cooperative_attention = true;
+    for (const std::uint32_t rows : {32u, 64u, 128u}) with(matrices, &Tuning::query_tile, rows);
+    matrices.query_tile = 64;
+    with(matrices, &Tuning::half_products, true);
+  }
   with(plain, &ProductTuning::tile, plain.any(&ProductTuning::tile) ? 0u : 128u);
   with(plain, &ProductTuning::tile, 64u);
   with(plain, &Tuning::conv_sums, 128u);
@@ -473,6 +481,40 @@ TEST_CASE("a prompt of 512 tokens of a 7B model on a large GPU: flops a byte, an
         CHECK(d.flops / bytes >= 128);
       }
       CHECK(products == 4 * 32);
+    }
+  }
+}
+
+TEST_CASE("attention of a prompt of 512 tokens by matrices on a large GPU: flops a byte, and work for every core") {
+  constexpr std::uint64_t kCores = 132;
+  DeviceCaps caps = testing::h100();
+  caps.cooperative_sizes = {{16, 8, 16}, {16, 16, 16}};
+  const Bindings dims = {{"tokens", 512}, {"outputs", 1}, {"context", 4096}};
+  for (const CacheType cache : {CacheType::F32, CacheType::F16}) {
+    const Graph decode = with_cache_type(llama(4096, 32, 32, 32, 11008, 32000, 4096, DType::F16), cache, caps);
+    for (const bool half : {false, true}) {
+      CAPTURE(half);
+      Tuning tuning = default_tuning(caps);
+      tuning.query_tile = 64;
+      tuning.cooperative_attention = true;
+      tuning.half_products = half;
+      const Plan plan = make_plan(decode, dims, caps, tuning);
+      CHECK(misfits(plan, caps).empty());
+      std::size_t layers = 0;
+      for (const Dispatch& d : plan.dispatches) {
+        CHECK(d.shader != "attention_tiles");
+        if (d.shader != "attention_cooperative") continue;
+        ++layers;
+        CHECK(std::uint64_t{d.groups[0]} * d.groups[1] >= kCores);
+        const auto c = from_words<ops::AttentionCooperativeConstants>(d.specialization);
+        CHECK(c.n == 16);  // the larger matrix
+        CHECK(c.subgroups_down * c.subgroups_across >= 4);
+        const std::uint64_t rows = std::uint64_t{c.m} * c.matrix_rows * c.subgroups_down;
+        // Both halves of q fit with keys of f16, but not with two halves of those.
+        CHECK(rows >= (half || cache == CacheType::F16 ? 64 : 32));
+        CHECK(d.flops_a_key / d.bytes_a_key >= (cache == CacheType::F16 ? rows : rows / 2));
+      }
+      CHECK(layers == 32);
     }
   }
 }

@@ -97,6 +97,7 @@ TEST_CASE("lanes with rows of their own have other choices than lanes that share
                                     {"sums of a convolution's lane", 2},
                                     {"workgroups of a step's attention", 2},
                                     {"tiles of a prompt's attention", 1},
+                                    {"cooperative tiles of it", 0},
                                     {"convolutions in one dispatch", 1},
                                     {"those of odd rows", 1},
                                     {"tiles of convolutions", 0},
@@ -149,6 +150,7 @@ TEST_CASE("lanes with rows of their own have other choices than lanes that share
                                     {"sums of a convolution's lane", 2},
                                     {"workgroups of a step's attention", 3},
                                     {"tiles of a prompt's attention", 3},
+                                    {"cooperative tiles of it", 0},
                                     {"convolutions in one dispatch", 1},
                                     {"those of odd rows", 1},
                                     {"tiles of convolutions", 2},
@@ -231,6 +233,8 @@ TEST_CASE("cooperative tiles are tried where a GPU lists sizes, and no tiles on 
     CHECK(best.of(kind).cooperative == halves);
     if (halves) CHECK(best.of(kind).tile == 128);
   }
+  CHECK(of_gpu.at("cooperative tiles of it") == 3);
+  CHECK(best.cooperative_attention);
   CHECK(of_gpu.at("cooperative tiles of convolutions") == 2);
   CHECK(best.conv_cooperative);
   CHECK(best.conv_tile == 128);
@@ -244,6 +248,8 @@ TEST_CASE("cooperative tiles are tried where a GPU lists sizes, and no tiles on 
   CHECK(of_cpu.at("cooperative tiles of convolutions") == 0);
   CHECK(!best.conv_cooperative);
   CHECK(best.conv_tile == 0);
+  CHECK(of_cpu.at("cooperative tiles of it") == 0);
+  CHECK_FALSE(best.cooperative_attention);
 }
 
 TEST_CASE("dot products are tried where a GPU has them, with weights that are quantised") {

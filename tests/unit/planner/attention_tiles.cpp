@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <array>
 
 #include "ops/attention.h"
 #include "plan/default_tuning.h"
@@ -109,6 +110,108 @@ TEST_CASE("tiles fit every device that they are offered to") {
       }
     }
   }
+}
+
+TEST_CASE("cooperative tiles are of matrices that the device has, in whole subgroups, within its limits") {
+  std::size_t fit = 0;
+  for (const std::array<std::uint32_t, 3> matrix :
+       {std::array{16u, 16u, 16u}, {8u, 8u, 8u}, {16u, 8u, 16u}, {8u, 8u, 32u}}) {
+    for (const std::uint32_t subgroup : {8u, 32u, 64u}) {
+      for (const std::uint32_t memory : {16384u, 32768u, 49152u, 65536u}) {
+        for (const std::int64_t d : {4, 20, 64, 80, 128, 256}) {
+          for (const std::uint32_t halves : {1u, 2u}) {
+            for (const DType cache : {DType::F32, DType::F16}) {
+              DeviceCaps caps = large_gpu(subgroup);
+              caps.subgroup_shuffle = true;
+              caps.max_shared_memory = memory;
+              caps.cooperative_sizes = {matrix};
+              ops::AttentionSizes sizes{};
+              sizes.heads = sizes.kv_heads = 2;
+              sizes.d = sizes.dv = d;
+              sizes.queries = sizes.query_rows = sizes.memory_rows = 500;
+              sizes.length = 1000;
+              sizes.cached = true;
+              sizes.cache = cache;
+              const auto tiles = ops::AttentionMatrices::of(sizes, caps, 64, halves);
+              CAPTURE(matrix[2]);
+              CAPTURE(subgroup);
+              CAPTURE(memory);
+              CAPTURE(d);
+              if (!tiles) {
+                // Where there is little room, in shared memory or in the registers of few lanes, or no matrix's worth
+                // of elements.
+                const bool large = memory >= 49152 && d <= 128 && (subgroup > 8 || matrix[2] <= 16);
+                CHECK_FALSE(large);
+                continue;
+              }
+              ++fit;
+              const ops::AttentionCooperativeConstants& c = tiles->constants;
+              CHECK(tiles->shared <= memory);
+              CHECK(c.lanes == c.subgroups_down * c.subgroups_across * subgroup);
+              CHECK(c.lanes <= 1024);
+              CHECK(tiles->rows == c.m * c.matrix_rows * c.subgroups_down);
+              CHECK(tiles->rows <= 64);
+              CHECK(std::array{c.m, c.n, c.k} == matrix);
+              CHECK(c.keys % c.n == 0);
+              CHECK(c.keys % c.k == 0);
+              CHECK(c.key_matrices * c.subgroups_across * c.n >= c.keys);
+              CHECK(c.value_matrices * c.subgroups_across * c.n >= d);
+              CHECK(c.words * 8 * 4 >= d);
+              CHECK(c.kv_stride * 4 >= d + 8);
+              CHECK(c.score_words >= tiles->rows * (c.keys / 4 + 1));
+              CHECK(c.matrix_rows * c.value_matrices * c.m * c.n / subgroup <= 128);  // sums in registers
+              // What a row gives does not depend on how many there are.
+              for (const std::int64_t fewer : {4, 9, 30}) {
+                sizes.queries = sizes.query_rows = sizes.memory_rows = fewer;
+                const auto small = ops::AttentionMatrices::of(sizes, caps, 64, halves);
+                REQUIRE(small.has_value());
+                CHECK(small->constants.keys == c.keys);
+                CHECK(small->rows <= tiles->rows);
+                CHECK((small->rows < fewer * 2 || small->rows == c.m || small->rows == tiles->rows));
+              }
+            }
+          }
+        }
+      }
+    }
+  }
+  CHECK(fit > 300);
+}
+
+TEST_CASE("what cooperative tiles cannot take is multiplied in plain ones") {
+  Tuning tuning;
+  tuning.query_tile = 64;
+  tuning.cooperative_attention = true;
+  DeviceCaps caps = large_gpu();
+  caps.subgroup_shuffle = true;
+  caps.cooperative_sizes = {{16, 16, 16}};
+  const auto shader = [&](const Graph& graph) { return make_plan(graph, {}, caps, tuning).dispatches.back().shader; };
+  const Graph usual = prompt(64, 4, 4, 64, 100);
+  CHECK(shader(usual) == "attention_cooperative");
+  CHECK(shader(prompt(64, 4, 4, 64, 100, DType::F16)) == "attention_cooperative");
+  CHECK(shader(prompt(64, 4, 4, 6, 100)) == "attention");
+  CHECK(shader(prompt(3, 4, 4, 64, 100)) == "attention");
+  const DeviceCaps all = caps;
+  caps.broken_modules = {"attention_cooperative-storage-f32"};
+  CHECK(shader(usual) == "attention_tiles");
+  CHECK(shader(prompt(64, 4, 4, 64, 100, DType::F16)) == "attention_cooperative");
+  caps = all;
+  caps.subgroup_shuffle = false;
+  CHECK(shader(usual) == "attention_tiles");
+  caps = all;
+  caps.subgroup_size = 4;
+  CHECK(shader(usual) == "attention_tiles");
+  for (const std::array<std::uint32_t, 3> matrix : {std::array{16u, 16u, 4u}, {16u, 4u, 16u}, {16u, 16u, 128u}}) {
+    caps = all;
+    caps.cooperative_sizes = {matrix};
+    CHECK(shader(usual) == "attention_tiles");
+  }
+  caps = all;
+  caps.cooperative_sizes.clear();
+  CHECK(shader(usual) == "attention_tiles");
+  caps = all;
+  tuning.query_tile = 0;
+  CHECK(shader(usual) == "attention");
 }
 
 TEST_CASE("what tiles cannot take, and what is tuned without them, has other kernels") {

@@ -8,6 +8,7 @@
 #include <set>
 #include <string>
 
+#include "graph/convert_dtype.h"
 #include "graph/graph.h"
 #include "planner/make_plan.h"
 #include "runtime/gpu.h"
@@ -26,6 +27,7 @@ constexpr std::int64_t kHeads = 4, kKvHeads = 2, kWidth = 16;
 struct Kind {
   std::int64_t window = 0;
   bool table = false;  // one for all rows
+  DType cache = DType::F32;
 };
 
 Graph attention_of(std::int64_t rows, const Kind& kind) {
@@ -33,8 +35,8 @@ Graph attention_of(std::int64_t rows, const Kind& kind) {
   const ValueId q = b.input("q", DType::F32, {rows, kHeads * kWidth});
   const ValueId k = b.input("k", DType::F32, {rows, kKvHeads * kWidth});
   const ValueId v = b.input("v", DType::F32, {rows, kKvHeads * kWidth});
-  const ValueId keys = b.state("keys", DType::F32, {kRoom, kKvHeads * kWidth});
-  const ValueId values = b.state("values", DType::F32, {kRoom, kKvHeads * kWidth});
+  const ValueId keys = b.state("keys", kind.cache, {kRoom, kKvHeads * kWidth});
+  const ValueId values = b.state("values", kind.cache, {kRoom, kKvHeads * kWidth});
   const ValueId position = b.input("position", DType::I32, {kind.table ? rows : 1});
   const ValueId table = kind.table ? b.state("table", DType::I32, {kRoom, 1}) : kNoValue;
   Attributes how = {{"heads", kHeads}, {"kv_heads", kKvHeads}, {"causal", std::int64_t{1}}};
@@ -71,7 +73,15 @@ std::vector<std::uint32_t> read_in(Gpu& gpu, const Tuning& tuning, const Kind& k
     write("v", done, rows, kKvHeads * kWidth, 3);
     if (done == 0) {
       for (const auto& [name, what] : {std::pair{"keys", 4}, std::pair{"values", 5}}) {
-        write(name, 0, kRoom, kKvHeads * kWidth, what);
+        if (kind.cache == DType::F32) {
+          write(name, 0, kRoom, kKvHeads * kWidth, what);
+          continue;
+        }
+        std::vector<std::uint16_t> elements;
+        for (std::int64_t i = 0; i < kRoom * kKvHeads * kWidth; ++i) {
+          elements.push_back(f32_to_f16(element(i / (kKvHeads * kWidth), i % (kKvHeads * kWidth), what)));
+        }
+        session.write(name, std::as_bytes(std::span(elements)));
       }
     }
     std::vector<std::int32_t> position(static_cast<std::size_t>(kind.table ? rows : 1));
@@ -118,6 +128,36 @@ TEST_CASE("a row of a prompt's attention is the same bits in whichever pieces th
   }
   for (const char* shader : {"attention", "attention_tiles"}) CHECK(shaders.contains(shader));
   if (gpu.caps().type == DeviceType::Cpu) CHECK(shaders.contains("attention_rows"));
+}
+
+TEST_CASE("a row of a prompt's attention by cooperative matrices is the same bits in whichever pieces it is read") {
+  const std::optional<Device> device = test_device();
+  if (!device) return;
+  Gpu& gpu = device->gpu();
+  if (gpu.caps().cooperative_sizes.empty()) {
+    MESSAGE("SKIPPED: the device has no units for matrices");
+    return;
+  }
+  std::set<std::string> shaders;
+  for (const DType cache : {DType::F32, DType::F16}) {
+    for (const Kind& kind : {Kind{.cache = cache}, Kind{.window = 50, .table = true, .cache = cache}}) {
+      for (const std::uint32_t query_tile : {32u, 128u}) {
+        CAPTURE(kind.window);
+        CAPTURE(query_tile);
+        Tuning tuning;
+        tuning.lanes = std::max(4u, gpu.caps().subgroup_size);
+        tuning.query_tile = query_tile;
+        tuning.cooperative_attention = true;
+        const std::vector<std::uint32_t> whole = read_in(gpu, tuning, kind, kPrompt, shaders);
+        for (const std::int64_t piece : {128, 36}) {
+          CAPTURE(piece);
+          CHECK(read_in(gpu, tuning, kind, piece, shaders) == whole);
+        }
+      }
+    }
+  }
+  CHECK(shaders.contains("attention_cooperative"));
+  CHECK_FALSE(shaders.contains("attention_tiles"));
 }
 
 }  // namespace heed

@@ -23,6 +23,7 @@ Tuning some_tuning() {
                       {.max_groups = 16, .tile_groups = 512, .dot_groups = 4096}}};
   tuning.attention_groups = 640;
   tuning.query_tile = 32;
+  tuning.cooperative_attention = true;
   tuning.sample_groups = 256;
   tuning.one_pass_convs = 1;
   tuning.conv_sums = 128;
