@@ -139,20 +139,19 @@ TEST_CASE("a row of a prompt's attention by cooperative matrices is the same bit
     return;
   }
   std::set<std::string> shaders;
-  for (const DType cache : {DType::F32, DType::F16}) {
-    for (const Kind& kind : {Kind{.cache = cache}, Kind{.window = 50, .table = true, .cache = cache}}) {
-      for (const std::uint32_t query_tile : {32u, 128u}) {
-        CAPTURE(kind.window);
-        CAPTURE(query_tile);
-        Tuning tuning;
-        tuning.lanes = std::max(4u, gpu.caps().subgroup_size);
-        tuning.query_tile = query_tile;
-        tuning.cooperative_attention = true;
-        const std::vector<std::uint32_t> whole = read_in(gpu, tuning, kind, kPrompt, shaders);
-        for (const std::int64_t piece : {128, 36}) {
-          CAPTURE(piece);
-          CHECK(read_in(gpu, tuning, kind, piece, shaders) == whole);
-        }
+  // Few, since a CPU driver takes seconds to compile each.
+  for (const Kind& kind : {Kind{}, Kind{.window = 50, .table = true, .cache = DType::F16}}) {
+    for (const std::uint32_t query_tile : {32u, 64u}) {
+      CAPTURE(kind.window);
+      CAPTURE(query_tile);
+      Tuning tuning;
+      tuning.lanes = std::max(4u, gpu.caps().subgroup_size);
+      tuning.query_tile = query_tile;
+      tuning.cooperative_attention = true;
+      const std::vector<std::uint32_t> whole = read_in(gpu, tuning, kind, kPrompt, shaders);
+      for (const std::int64_t piece : {128, 36}) {
+        CAPTURE(piece);
+        CHECK(read_in(gpu, tuning, kind, piece, shaders) == whole);
       }
     }
   }
