@@ -41,9 +41,10 @@ struct PromptLength {
   std::int64_t behind(std::int64_t tokens) const;
 };
 
-/// That of a device: more than a block where products go through their weights in tiles, which then serve more rows
-/// each time they are read, as long as the run's intermediates are a small part of the device's memory. `plan_of`: the
-/// plan of a run of so many tokens. At most `most`, a power of two of blocks.
+/// That of a device: more than a block where products with weights of the kind that does most of the work go through
+/// them in tiles, which then serve more rows each time they are read, as long as the run's intermediates are a small
+/// part of the device's memory. `plan_of`: the plan of a run of so many tokens. At most `most`, a power of two of
+/// blocks.
 PromptLength prompt_length(const DeviceCaps& caps, const Tuning& tuning, std::int64_t most,
                            const std::function<Plan(std::int64_t tokens)>& plan_of);
 

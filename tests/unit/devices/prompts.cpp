@@ -50,6 +50,14 @@ TEST_CASE("a prompt of 4096 tokens of a 7B model on a large GPU: the host waits 
   // Deep in a long text attention takes most of the time.
   CHECK(length.behind(1'000'000) == kPromptBlock);
   CHECK(length.behind(4096) < most);
+  // The weights are f16: nothing else tells whether they are read in tiles.
+  Tuning kinds = tuning;
+  kinds.set(&ProductTuning::tile, 0);
+  kinds.of(WeightKind::Halves).tile = 128;
+  CHECK(prompt_length(caps, kinds, kMostPromptRun, plan_of).behind(0) == most);
+  kinds.set(&ProductTuning::tile, 128);
+  kinds.of(WeightKind::Halves).tile = 0;
+  CHECK(prompt_length(caps, kinds, kMostPromptRun, plan_of).behind(0) == kPromptBlock);
   Tuning slower = tuning;
   slower.flops_pace = 20;
   CHECK(prompt_length(caps, slower, kMostPromptRun, plan_of).behind(0) == 64);
