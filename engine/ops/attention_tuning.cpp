@@ -27,6 +27,22 @@ Graph step_with_cache(const DeviceCaps& caps) {
   return std::move(builder).finish();
 }
 
+/// Some rows behind others, as few as tell what runs several times as long from what does not.
+Graph piece_of_a_prompt(const DeviceCaps&) {
+  constexpr std::int64_t kHeads = 8, kHeadWidth = 64, kContext = 256, kRows = 32;
+  GraphBuilder builder("attention of a piece");
+  const auto input = [&](const char* name) { return builder.input(name, DType::F32, {kRows, kHeads * kHeadWidth}); };
+  const auto cache = [&](const char* name) { return builder.state(name, DType::F32, {kContext, kHeads * kHeadWidth}); };
+  const ValueId q = input("q"), k = input("k"), v = input("v");
+  const ValueId keys = cache("keys"), values = cache("values");
+  const ValueId position =
+      builder.add("cast", "position", {builder.integers("first", {kContext - kRows})}, {{"to", std::string("i32")}});
+  builder.output(builder.add("attention", "attention", {q, k, v, kNoValue, keys, values, position},
+                             {{"heads", kHeads}, {"causal", std::int64_t{1}}}),
+                 "y");
+  return std::move(builder).finish();
+}
+
 /// Prompts of several lengths, short ones as often as takes them about as long as the longest: at the beginning, and
 /// after what is in the cache already.
 Graph prompts(const DeviceCaps& caps) {
@@ -104,7 +120,7 @@ std::vector<TuningStep> attention_tuning() {
            .time_without = [](Tuning& tuning) { tuning.attention_groups = 0; }},
           {"workgroups of a step's attention", step_with_cache, workgroups_of_a_step},
           {.name = "lanes with queries of their own",
-           .problem = prompts,
+           .problem = piece_of_a_prompt,
            .candidates = lanes_with_queries,
            .last = true,
            .time_without = [](Tuning& tuning) { tuning.query_tile = 0; }},
