@@ -78,7 +78,7 @@ constexpr Field<ProductTuning> kProductFields[] = {
     {&ProductTuning::dot_groups, 0, kMostSharedGroups},
     {&ProductTuning::few_dot_groups, 0, kMostSharedGroups},
 };
-constexpr std::size_t kWords = 1 + std::size(kFields) + kWeightKinds.size() * std::size(kProductFields);
+constexpr std::size_t kVerdictWords = 1 + std::size(kFields) + kWeightKinds.size() * std::size(kProductFields);
 
 /// Weights of zeros for a graph.
 MemoryWeights zero_weights(const Graph& graph) {
@@ -237,7 +237,7 @@ std::vector<std::byte> tuning_to_bytes(const Tuning& tuning) {
 }
 
 std::optional<Tuning> tuning_from_bytes(std::span<const std::byte> bytes, const DeviceCaps& caps) {
-  std::uint32_t words[kWords];
+  std::uint32_t words[kVerdictWords];
   if (bytes.size() != sizeof(words)) return std::nullopt;
   std::memcpy(words, bytes.data(), sizeof(words));
   if (words[0] != kVersion) return std::nullopt;
