@@ -238,7 +238,8 @@ void main() {
       }
       fetch(step + 1, group);
     }
-    [[unroll]] for (uint k = 0; k < 32 / K; ++k) {
+    // Compilers unroll it where that pays; with small matrices on a CPU driver it is code for twice the time to compile.
+    for (uint k = 0; k < 32 / K; ++k) {
       COLUMNS high[MATRIX_COLUMNS];
       COLUMNS low[MATRIX_COLUMNS];
       [[unroll]] for (uint c = 0; c < MATRIX_COLUMNS; ++c) {
