@@ -5,6 +5,7 @@
 #include <cstring>
 #include <filesystem>
 
+#include "constants/conv_cooperative.h"
 #include "constants/conv_matrix.h"
 #include "graph/integer.h"
 #include "plan/default_tuning.h"
@@ -164,6 +165,51 @@ TEST_CASE("large convolutions of pictures on a large GPU: flops a byte, work for
     MESSAGE(layer.channels, " to ", layer.outputs, ", ", layer.kernel, "x", layer.kernel, " at ", layer.size, ": tile ",
             c.tile_rows, "x", c.tile_columns, ", ", d.groups[0] * d.groups[1], " workgroups of ", c.lanes, ", ",
             p.parts, " parts, ", static_cast<double>(d.flops) / static_cast<double>(bytes), " flops a byte");
+  }
+}
+
+TEST_CASE("convolutions by cooperative matrices on a large GPU: flops a byte, and work for every core") {
+  constexpr std::uint64_t kGroups = 128;
+  DeviceCaps caps = h100();
+  caps.cooperative_sizes = {{16, 16, 16}, {16, 8, 16}};
+  Tuning tuning = default_tuning(caps);
+  tuning.conv_cooperative = true;
+  struct Layer {
+    std::int64_t channels, outputs, kernel, size, groups;
+  };
+  for (const Layer& layer :
+       {Layer{50, 50, 3, 512, 1}, Layer{64, 64, 3, 512, 1}, Layer{64, 64, 3, 128, 1}, Layer{256, 64, 1, 256, 1},
+        Layer{256, 256, 3, 32, 1}, Layer{512, 512, 1, 16, 1}, Layer{512, 512, 3, 7, 1}, Layer{512, 512, 3, 28, 8}}) {
+    for (const DType dtype : {DType::F32, DType::F16}) {
+      CAPTURE(layer.channels);
+      CAPTURE(layer.size);
+      GraphBuilder b("layer");
+      const ValueId x = b.input("x", DType::F32, {1, layer.channels, layer.size, layer.size});
+      const ValueId w =
+          b.weight("w", dtype, {layer.outputs, layer.channels / layer.groups, layer.kernel, layer.kernel});
+      b.output(b.add("conv", "c", {x, w}, {{"pads", Sizes(4, layer.kernel / 2)}, {"groups", layer.groups}}), "y");
+      const Plan plan = make_plan(std::move(b).finish(), {}, caps, tuning);
+      CHECK(misfits(plan, caps).empty());
+      REQUIRE(plan.dispatches.size() >= 2);
+      CHECK(plan.dispatches[0].shader == "conv_halves");
+      const Dispatch& d = plan.dispatches[1];
+      REQUIRE(d.shader == "conv_cooperative");
+      const std::uint64_t groups = std::uint64_t{d.groups[0]} * d.groups[1] * d.groups[2];
+      CHECK(groups >= kGroups);
+      ops::ConvCooperativeConstants c{};
+      ops::ConvCooperativePush p{};
+      std::memcpy(&c, d.specialization.data(), sizeof(c));
+      std::memcpy(&p, d.push_constants.data(), sizeof(p));
+      const std::uint64_t rows = std::uint64_t{c.m} * c.matrix_rows * c.subgroups_down;
+      const std::uint64_t columns = std::uint64_t{c.n} * c.matrix_columns * c.subgroups_across;
+      std::uint64_t bytes = groups * p.part_steps * (c.w_halves * rows + c.x_halves * columns) * 64;
+      bytes += plan.dispatches.size() > 2 ? 2 * plan.dispatches.back().bindings[0].size : d.bindings[4].size;
+      bytes += plan.dispatches[0].bindings[0].size * 2 + plan.dispatches[0].bindings[1].size;
+      CHECK(d.flops / bytes >= (layer.size <= 32 || layer.kernel == 1 ? 5 : 11));
+      MESSAGE(layer.channels, " to ", layer.outputs, ", ", layer.kernel, "x", layer.kernel, " at ", layer.size, ", ",
+              dtype_name(dtype), ": tile ", rows, "x", columns, ", ", groups, " workgroups of ", c.lanes, ", ", p.parts,
+              " parts, ", static_cast<double>(d.flops) / static_cast<double>(bytes), " flops a byte");
+    }
   }
 }
 

@@ -245,6 +245,12 @@ std::vector<Tuning> tunings(const DeviceCaps& caps, bool few) {
   with(plain, &Tuning::conv_sums, 128u);
   with(plain, &Tuning::conv_tile, plain.conv_tile == 0 ? 128u : 0u);
   with(plain, &Tuning::conv_tile, 64u);
+  for (const std::uint32_t tile : {64u, 128u}) {
+    if (caps.cooperative_sizes.empty()) break;
+    Tuning matrices = plain;
+    matrices.conv_cooperative = true;
+    with(matrices, &Tuning::conv_tile, tile);
+  }
   for (const std::uint32_t groups : {0u, 256u, 4096u}) with(plain, &ProductTuning::dot_groups, groups);
   with(lanes, &Tuning::texel, false);
   with(lanes, &ProductTuning::rows, 4u);

@@ -6,6 +6,7 @@
 #include <random>
 #include <span>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "plan/default_tuning.h"
@@ -62,11 +63,15 @@ TEST_CASE("a picture of a convolution in tiles is the same bits alone and among 
   const std::optional<Device> device = test_device();
   if (!device) return;
   Gpu& gpu = device->gpu();
-  for (const std::uint32_t groups : {0u, 1000u}) {
-    const char* const shader = groups == 0 ? "conv_matrix" : "conv_parts";
+  for (const auto& [groups, cooperative] :
+       {std::pair{0u, false}, std::pair{1000u, false}, std::pair{0u, true}, std::pair{1000u, true}}) {
+    if (cooperative && gpu.caps().cooperative_sizes.empty()) continue;
+    const char* const shader = groups > 0 ? "conv_parts" : cooperative ? "conv_cooperative" : "conv_matrix";
     Tuning tuning = default_tuning(gpu.caps());
     tuning.conv_groups = groups;
     tuning.conv_tile = 64;
+    tuning.conv_cooperative = cooperative;
+    CAPTURE(shader);
     const std::vector<std::uint32_t> all = convolved(gpu, 5, tuning, shader);
     for (const std::uint32_t tile : {32u, 64u}) {
       tuning.conv_tile = tile;
