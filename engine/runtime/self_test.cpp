@@ -175,7 +175,10 @@ Trial picture() {
   x = g.add("conv", "conv", {x, trial.weight("conv.weight", DType::F32, {8, 4, 3, 3})},
             {{"pads", std::vector<std::int64_t>{1, 1, 1, 1}}});
   x = g.add("relu", "relu", {x});
-  x = g.add("conv_transpose", "conv_transpose", {x, trial.weight("up.weight", DType::F32, {8, 4, 4, 4})},
+  // Enough channels for tiles, and for matrices, where the device is tuned so.
+  x = g.add("conv", "conv of many", {x, trial.weight("many.weight", DType::F32, {24, 8, 3, 3})},
+            {{"pads", std::vector<std::int64_t>{1, 1, 1, 1}}});
+  x = g.add("conv_transpose", "conv_transpose", {x, trial.weight("up.weight", DType::F32, {24, 4, 4, 4})},
             {{"strides", std::vector<std::int64_t>{2, 2}}, {"pads", std::vector<std::int64_t>{1, 1, 1, 1}}});
   x = g.add("sigmoid", "sigmoid", {x});
   const ValueId w = g.input("w", DType::F32, {18, 6});

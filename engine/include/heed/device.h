@@ -45,9 +45,9 @@ struct DeviceOptions {
   /// Plans and compiles, but never runs anything: for drivers whose device is not there. Kernels are chosen as for a
   /// device that nobody has measured.
   bool compile_only = false;
-  /// Products of many rows may round what they multiply weights by to half precision (11 bits), and attention of many
-  /// rows what it multiplies, where the device has units for matrices and its kernels use them: half the work, for
-  /// prompts and pictures. Sums stay in single precision.
+  /// Products and attention of many rows, and convolutions, may round what they multiply to half precision (11 bits),
+  /// where the device has units for matrices and its kernels use them: half the work or less, for prompts and pictures.
+  /// Sums stay in single precision.
   bool half_products = false;
 };
 
