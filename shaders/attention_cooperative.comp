@@ -8,8 +8,9 @@
 // of which the second is what the first leaves of it: q, the weights, and keys and values that are not f16 already. Each pair is
 // multiplied but that of the two seconds, which is no more than 2^-22 of the product; where it is tuned so, the firsts alone are
 // (HALVES). Rows of q, keys, and value rows are scaled by a power of two of their own, so that their largest element becomes
-// 2^14 to 2^15: nothing overflows, and only what is smaller than that by 2^28 loses bits. The powers of value rows become
-// part of the weights, which are scaled for each row by what is largest so far; so a row depends on no key that it does not see.
+// 2^14 to 2^15: nothing overflows, and an element is off by no more than 2^-22 of itself, or 2^-39 of the largest of its row
+// where that is more. The powers of value rows become part of the weights, which are scaled for each row by what is largest so
+// far; so a row depends on no key that it does not see.
 //
 // A workgroup's subgroups have MATRIX_ROWS x KEY_MATRICES matrices of M x N scores each, and MATRIX_ROWS x VALUE_MATRICES of
 // sums. SHARE lanes side by side fetch a key or a value row, the next tile already while this one is multiplied; KEYS / 8 of
