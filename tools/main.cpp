@@ -70,8 +70,8 @@ void add_device_option(CLI::App& verb, DeviceArguments& device) {
       ->type_name("DEVICE");
   verb.add_flag(
       "--half-products", device.options.half_products,
-      "Where the device has units for matrices, multiply in half precision: prompts and large products take half "
-      "the work, and numbers are rounded to 11 bits");
+      "Where the device has units for matrices, multiply in half precision: prompts, convolutions and large "
+      "products take half the work or less, and numbers are rounded to 11 bits");
 }
 
 Device open_device(const DeviceArguments& device) {
