@@ -1,6 +1,8 @@
 #include "generate/cache_type.h"
 
 #include <algorithm>
+#include <array>
+#include <map>
 #include <set>
 #include <string_view>
 #include <utility>
@@ -78,9 +80,17 @@ Graph with_cache_type(Graph graph, CacheType wanted, const DeviceCaps& caps) {
 }
 
 Graph with_caches_by_head(Graph graph) {
-  each_cache(
-      graph, read_by_others(graph), [](const Node&) { return true; },
-      [](Node& node) { node.attributes.set("by_head", std::int64_t{1}); });
+  using namespace ops::attention_input;  // NOLINT: names of inputs
+  std::map<ValueId, std::int64_t> heads_of;
+  // Nodes that share a cache find the same rows in it only where they divide them alike.
+  const auto divides_alike = [&](const Node& node) {
+    const std::int64_t heads = node.attributes.integer("kv_heads", node.attributes.integer("heads", 0));
+    return std::ranges::all_of(std::array{node.inputs[kCacheK], node.inputs[kCacheV]}, [&](ValueId cache) {
+      return heads_of.try_emplace(cache, heads).first->second == heads;
+    });
+  };
+  each_cache(graph, read_by_others(graph), divides_alike,
+             [](Node& node) { node.attributes.set("by_head", std::int64_t{1}); });
   return graph;
 }
 

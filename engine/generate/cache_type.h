@@ -14,9 +14,10 @@ namespace heed {
 /// must be made by the same choice.
 Graph with_cache_type(Graph graph, CacheType wanted, const DeviceCaps& caps);
 
-/// The graph with those of its caches by head (attribute by_head of op attention) that nothing but attention reads: a
-/// head's keys lie side by side in memory. Their rows must stay at their places when a cache grows: it has a multiple
-/// of kKeyBlock rows (ops/attention.h) for as long as it is not at its largest, and with a table always.
+/// The graph with those of its caches by head (attribute by_head of op attention) that nothing but attention reads,
+/// dividing them into the same heads: a head's keys lie side by side in memory. Their rows must stay at their places
+/// when a cache grows: it has a multiple of kKeyBlock rows (ops/attention.h) for as long as it is not at its largest,
+/// and with a table always.
 Graph with_caches_by_head(Graph graph);
 
 /// F16 where any state of the graph is f16, else F32: never Auto.

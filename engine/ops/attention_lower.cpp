@@ -212,8 +212,8 @@ struct KeyRuns {
   }
 };
 
-/// Whether lanes had better be query rows than keys: where that was found faster, there are enough
-/// rows that see the same keys, and a head fits registers, which that of no usual model does on a GPU.
+/// Whether lanes had better be query rows than keys: where that was found faster, there are enough rows that see the
+/// same keys, and a head fits registers, which that of no usual model does on a GPU.
 bool wants_rows(const Lowering& l, const Sizes& s) {
   constexpr std::int64_t kWidestHead = 128;
   return l.caps().type == DeviceType::Cpu && l.tuning().query_lanes && s.memory_rows >= 4 && s.d <= kWidestHead &&

@@ -7,6 +7,15 @@
 namespace heed::ops {
 namespace {
 
+/// A cache as generation has it: of f16 but on CPU drivers, by head.
+ValueId cache(GraphBuilder& builder, const DeviceCaps& caps, const char* name, std::int64_t rows, std::int64_t width) {
+  return builder.state(name, caps.type == DeviceType::Cpu ? DType::F32 : DType::F16, {rows, width});
+}
+
+Attributes how_text_attends(std::int64_t heads) {
+  return {{"heads", heads}, {"causal", std::int64_t{1}}, {"by_head", std::int64_t{1}}};
+}
+
 /// A step of generation with a cache that is nearly full.
 Graph step_with_cache(const DeviceCaps& caps) {
   const bool large = times_large_work(caps);
@@ -17,29 +26,28 @@ Graph step_with_cache(const DeviceCaps& caps) {
   const ValueId q = builder.input("q", DType::F32, {1, heads * head_width});
   const ValueId k = builder.input("k", DType::F32, {1, heads * head_width});
   const ValueId v = builder.input("v", DType::F32, {1, heads * head_width});
-  const ValueId keys = builder.state("keys", DType::F32, {context, heads * head_width});
-  const ValueId values = builder.state("values", DType::F32, {context, heads * head_width});
+  const ValueId keys = cache(builder, caps, "keys", context, heads * head_width);
+  const ValueId values = cache(builder, caps, "values", context, heads * head_width);
   const ValueId position =
       builder.add("cast", "position", {builder.integers("last", {context - 1})}, {{"to", std::string("i32")}});
-  builder.output(builder.add("attention", "attention", {q, k, v, kNoValue, keys, values, position},
-                             {{"heads", heads}, {"causal", std::int64_t{1}}}),
-                 "y");
+  builder.output(
+      builder.add("attention", "attention", {q, k, v, kNoValue, keys, values, position}, how_text_attends(heads)), "y");
   return std::move(builder).finish();
 }
 
 /// Some rows behind others, as few as tell what runs several times as long from what does not.
-Graph piece_of_a_prompt(const DeviceCaps&) {
+Graph piece_of_a_prompt(const DeviceCaps& caps) {
   constexpr std::int64_t kHeads = 8, kHeadWidth = 64, kContext = 256, kRows = 32;
   GraphBuilder builder("attention of a piece");
   const auto input = [&](const char* name) { return builder.input(name, DType::F32, {kRows, kHeads * kHeadWidth}); };
-  const auto cache = [&](const char* name) { return builder.state(name, DType::F32, {kContext, kHeads * kHeadWidth}); };
   const ValueId q = input("q"), k = input("k"), v = input("v");
-  const ValueId keys = cache("keys"), values = cache("values");
+  const ValueId keys = cache(builder, caps, "keys", kContext, kHeads * kHeadWidth);
+  const ValueId values = cache(builder, caps, "values", kContext, kHeads * kHeadWidth);
   const ValueId position =
       builder.add("cast", "position", {builder.integers("first", {kContext - kRows})}, {{"to", std::string("i32")}});
-  builder.output(builder.add("attention", "attention", {q, k, v, kNoValue, keys, values, position},
-                             {{"heads", kHeads}, {"causal", std::int64_t{1}}}),
-                 "y");
+  builder.output(
+      builder.add("attention", "attention", {q, k, v, kNoValue, keys, values, position}, how_text_attends(kHeads)),
+      "y");
   return std::move(builder).finish();
 }
 
@@ -52,8 +60,8 @@ Graph prompts(const DeviceCaps& caps) {
   const std::int64_t context = large ? 2048 : 256;
   const std::int64_t longest = large ? 512 : 128;
   GraphBuilder builder("attention of prompts");
-  const ValueId keys = builder.state("keys", DType::F32, {context, heads * head_width});
-  const ValueId values = builder.state("values", DType::F32, {context, heads * head_width});
+  const ValueId keys = cache(builder, caps, "keys", context, heads * head_width);
+  const ValueId values = cache(builder, caps, "values", context, heads * head_width);
   for (std::int64_t rows = longest, times = 1; rows >= longest / 16; rows /= 4, times *= 4) {
     const std::string name = std::to_string(rows);
     const auto input = [&](const char* what) {
@@ -66,7 +74,7 @@ Graph prompts(const DeviceCaps& caps) {
       const ValueId position = builder.add("cast", "position" + one, {builder.integers("first" + one, {first})},
                                            {{"to", std::string("i32")}});
       builder.output(builder.add("attention", "attention" + one, {q, k, v, kNoValue, keys, values, position},
-                                 {{"heads", heads}, {"causal", std::int64_t{1}}}),
+                                 how_text_attends(heads)),
                      "y" + one);
     }
   }

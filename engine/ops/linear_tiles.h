@@ -17,8 +17,8 @@ struct TileShape {
   std::uint32_t lanes() const { return rows / lane_rows * (columns / lane_columns); }
 };
 
-/// The tile for so many rows of x, as large as `tile` (Tuning) and the device's shared memory and workgroups allow.
-/// What a row gives does not depend on it. Nothing where tiles are off or do not fit.
+/// The tile for so many rows of x, as large as `tile` (ProductTuning::tile, Tuning::conv_tile) and the device's shared
+/// memory and workgroups allow. What a row gives does not depend on it. Nothing where tiles are off or do not fit.
 std::optional<TileShape> tile_shape(const DeviceCaps& caps, std::uint32_t tile, std::uint64_t rows);
 
 /// Parts that the sums of a product are cut into, so that narrow products are work for a whole device: a matter of the

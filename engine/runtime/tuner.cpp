@@ -18,7 +18,7 @@
 namespace heed {
 namespace {
 
-constexpr std::uint32_t kVersion = 19;  // of the kernels that were measured
+constexpr std::uint32_t kVersion = 20;  // of the kernels that were measured
 constexpr int kRounds = 6;
 constexpr int kRuns = 2;          // of a round, by the host's clock
 constexpr int kClockRepeats = 3;  // of which the median counts
@@ -171,9 +171,11 @@ std::uint32_t measured_pace(Gpu& gpu, const ops::PaceProbe& pace, const Tuning& 
 
 /// Whether a device would do the same, so that there is nothing to time.
 bool same_work(const Plan& a, const Plan& b) {
-  return std::ranges::equal(a.dispatches, b.dispatches, [](const Dispatch& x, const Dispatch& y) {
+  const auto same_binding = [](const Binding& x, const Binding& y) { return x.view == y.view && x.size == y.size; };
+  return std::ranges::equal(a.dispatches, b.dispatches, [&](const Dispatch& x, const Dispatch& y) {
     return x.module_key() == y.module_key() && x.specialization == y.specialization &&
-           x.push_constants == y.push_constants && x.groups == y.groups;
+           x.push_constants == y.push_constants && x.groups == y.groups && x.subgroup_size == y.subgroup_size &&
+           std::ranges::equal(x.bindings, y.bindings, same_binding);
   });
 }
 

@@ -10,9 +10,9 @@ namespace heed {
 
 class Gpu;
 
-/// Goes through the steps that ops offer (ops/tuning.h), times what each one is about as it is with what was found so
-/// far and with each candidate, and returns the fastest. Takes about a second on a CPU driver, less on a GPU; Gpu keeps
-/// the verdict.
+/// Goes through the steps that ops offer (ops/tuning.h). Each has some work: it is timed as planned with what was found
+/// so far, and with each candidate of the step, and the fastest is kept for the steps that follow. Takes two or three
+/// seconds on a CPU driver, most of them for compiling; Gpu keeps the verdict.
 Tuning tune(Gpu& gpu);
 
 /// For the cache file. Bytes that are no verdict, or one that the device's limits forbid, give nothing.

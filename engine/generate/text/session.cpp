@@ -183,7 +183,7 @@ std::vector<TokenLogprobs> TextSession::logprobs(std::size_t count) {
 }
 
 std::vector<std::int32_t> TextSession::step(int count) {
-  assert(count > 0 && count <= room() && count <= most_steps());
+  assert(position_ > 0 && count > 0 && count <= room() && count <= most_steps());
   write_mask();
   for (std::int64_t done = 0; done < count;) {
     const std::int64_t before = position_ + done;
@@ -243,6 +243,7 @@ std::vector<AttentionWeights> TextSession::explain(const std::vector<std::int32_
                     rows, chosen.size(), bytes >> 20, kMostExplained >> 20));
   }
   cached_.clear();
+  position_ = 0;  // keys lie as in a cache of `rows`: no text goes on from them
   std::vector<AttentionWeights> nodes;
   for (std::int64_t done = 0; done < rows; done += kPromptBlock) {
     const std::int64_t count = std::min(kPromptBlock, rows - done);

@@ -179,6 +179,9 @@ TEST_CASE("caches lie by head where attention alone reads them") {
   inputs[kCacheV] = shared.state("other.v", DType::F32, {"context", kKvHeads * kWidth});
   shared.output(shared.add("attention", "second", inputs, first.attributes), "second y");
   CHECK(lies_by_head(shared.graph()));
+  Graph divided_otherwise = shared.graph();
+  divided_otherwise.nodes.back().attributes.set("kv_heads", std::int64_t{1});
+  CHECK_FALSE(lies_by_head(divided_otherwise));
   shared.output(shared.add("neg", "reader", {inputs[kCacheV]}), "z");
   CHECK_FALSE(lies_by_head(shared.graph()));
 }
