@@ -10,7 +10,8 @@
 // (HALVES). Rows of q, keys, and value rows are scaled by a power of two of their own, so that their largest element becomes
 // 2^14 to 2^15: nothing overflows, and an element is off by no more than 2^-22 of itself, or 2^-39 of the largest of its row
 // where that is more. The powers of value rows become part of the weights, which are scaled for each row by what is largest so
-// far; so a row depends on no key that it does not see.
+// far; so a row depends on no key that it does not see. That largest shrinks as the sums do where a score is larger than
+// those before, so that sums in its units stay as small as their number of terms.
 //
 // A workgroup's subgroups have MATRIX_ROWS x KEY_MATRICES matrices of M x N scores each, and MATRIX_ROWS x VALUE_MATRICES of
 // sums. SHARE lanes side by side fetch a key or a value row, the next tile already while this one is multiplied; KEYS / 8 of
@@ -110,6 +111,8 @@ uint exponent_of(float x) { return clamp(floatBitsToUint(x) >> 23, 27u, 254u); }
 float power_of_two(uint exponent) { return uintBitsToFloat(exponent << 23); }
 uint scale_exponent(float largest) { return exponent_of(largest) - 14; }
 float inverse_of(uint exponent) { return power_of_two(254 - exponent); }
+// One power of two over another, 0 where it is less than a float can be.
+float ratio_of(uint exponent, uint other) { return power_of_two(clamp(int(127 + exponent) - int(other), 0, 254)); }
 
 uvec2 pack_halves(vec4 v) { return uvec2(packHalf2x16(v.xy), packHalf2x16(v.zw)); }
 vec4 unpack_halves(uvec2 bits) { return vec4(unpackHalf2x16(bits.x), unpackHalf2x16(bits.y)); }
@@ -237,7 +240,11 @@ void main() {
   const uint first_place = memory * memory_rows * (q_row / 4);
 
   if (lane == 0) broken_scores = broken_values = rescaled = 0;
+  // Which row an element of a matrix of sums is in, that its factor is found by.
+  for (uint i = lane; i < MATRIX_WORDS; i += LANES) tile_scores[i] = uvec4(floatBitsToUint(float(i / (N / 4))));
   barrier();
+  SUMS element_rows;
+  coopMatLoad(element_rows, tile_scores, 0, N / 4, gl_CooperativeMatrixLayoutRowMajor);
   put_q(first_place, first, row_count);
 
   // Every row goes through the keys that any row sees.
@@ -260,7 +267,7 @@ void main() {
   uvec2 range[PASSES];
   float largest[PASSES];
   float total[PASSES];  // of the lane's own keys
-  uint unit[PASSES];    // exponent of the power of two in which sums count
+  float peak[PASSES];   // the largest weight yet times its value row's power of two: sums count in its scale_exponent()
   uint shown[PASSES];   // a bit for each own key whose weight is not 0
   [[unroll]] for (uint p = 0; p < PASSES; ++p) {
     const uint row = first + min(p * PASS_ROWS + lane / ROW_LANES, row_count - 1);
@@ -269,7 +276,7 @@ void main() {
     range[p] = visible_keys(t[p]);
     largest[p] = kMasked;
     total[p] = 0.0;
-    unit[p] = scale_exponent(0.0);
+    peak[p] = 0.0;
   }
 
   const uint down = gl_SubgroupID / SUBGROUPS_ACROSS * MATRIX_ROWS;
@@ -393,10 +400,11 @@ void main() {
       [[unroll]] for (uint distance = 1; distance < ROW_LANES; distance *= 2) {
         most = max(most, subgroupShuffleXor(most, distance));
       }
-      const float carried = power_of_two(unit[p]) * rescale;
-      unit[p] = max(max(floatBitsToUint(carried) >> 23, scale_exponent(0.0)), scale_exponent(most));
-      const float up = inverse_of(unit[p]);
-      const float factor = carried * up;
+      const uint old_unit = scale_exponent(peak[p]);
+      peak[p] = max(peak[p] * rescale, most);
+      const uint unit = scale_exponent(peak[p]);
+      const float up = inverse_of(unit);
+      const float factor = rescale * ratio_of(old_unit, unit);
 #endif
       uvec4 high, low;
       [[unroll]] for (uint half_word = 0; half_word < 2; ++half_word) {
@@ -426,7 +434,7 @@ void main() {
     if (rescaled == tile + 1) {
       [[unroll]] for (uint r = 0; r < MATRIX_ROWS; ++r) {
         SUMS factors;
-        coopMatLoad(factors, row_factors, (down + r) * M, 0, gl_CooperativeMatrixLayoutColumnMajor);
+        for (uint i = 0; i < factors.length(); ++i) factors[i] = row_factors[(down + r) * M + uint(element_rows[i])];
         [[unroll]] for (uint c = 0; c < VALUE_MATRICES; ++c) {
           sums[r * VALUE_MATRICES + c] = sums[r * VALUE_MATRICES + c] * factors;
         }
@@ -516,7 +524,7 @@ void main() {
 #ifdef KV_f16
     const float back = 1.0 / 16384.0;
 #else
-    const float back = power_of_two(unit[p]);
+    const float back = power_of_two(scale_exponent(peak[p]));
 #endif
     // No key at all yields zeros.
     if (own == 0 && row < ROWS) row_factors[row] = of_row == 0.0 ? 0.0 : back / of_row;

@@ -93,6 +93,31 @@ OpCase large_values_of_little_weight() {
   return result;
 }
 
+/// Scores that rise a little from key to key, and values of which only the first keys' are not 0. What is summed is
+/// scaled down a hundred times and more, each time by less than two: no kernel's units may run away from the sums.
+OpCase rising_scores() {
+  constexpr std::int64_t kRows = 8, kKeys = 7200, kWidth = 8;
+  GraphBuilder b("attention");
+  OpCase result;
+  const auto input = [&](const char* name, std::int64_t rows, double (*at)(std::int64_t, std::int64_t)) {
+    std::vector<double>& values = result.values[name];
+    for (std::int64_t i = 0; i < rows * kWidth; ++i) values.push_back(at(i / kWidth, i % kWidth));
+    return b.input(name, DType::F32, {rows, kWidth});
+  };
+  const ValueId q = input("q", kRows, [](std::int64_t row, std::int64_t e) {
+    return e == 0 ? 1.0 + static_cast<double>(row) / 64.0 : 0.0;
+  });
+  const ValueId k = input("k", kKeys, [](std::int64_t key, std::int64_t e) {
+    return e == 0 ? static_cast<double>(key) / 8192.0 : number(key, e, 2);
+  });
+  const ValueId v = input(
+      "v", kKeys, [](std::int64_t key, std::int64_t e) { return key < 64 ? 0x1p60 * (1.5 + number(key, e, 3)) : 0.0; });
+  b.output(b.add("attention", "attend", {q, k, v}, {{"heads", std::int64_t{1}}, {"scale", 1.0}}), "y");
+  result.name = "ever larger scores";
+  result.graph = std::move(b).finish();
+  return result;
+}
+
 }  // namespace
 
 std::vector<OpCase> cases_attention_scales() {
@@ -135,6 +160,7 @@ std::vector<OpCase> cases_attention_scales() {
                           .cache = DType::F16,
                           .before = 90}));
   cases.push_back(large_values_of_little_weight());
+  cases.push_back(rising_scores());
   return cases;
 }
 
