@@ -95,7 +95,10 @@ void check_cache_types(const InferContext& c, const Sizes& s) {
 std::vector<TensorType> infer(const InferContext& c) {
   const Attributes& a = c.node.attributes;
   c.expect_only(10, {"heads", "kv_heads", "scale", "causal", "window", "apart", "by_head", "softcap", "score", "packed",
-                     "rotary_layout", "rotary_base", "rotary_dims", "rotary_freq_factors", "rotary_scale"});
+                     "rotary_layout", "rotary_base", "rotary_dims", "rotary_freq_factors", "rotary_scale", "halves"});
+  if (const std::int64_t halves = a.integer("halves", 2); halves != 1 && halves != 2) {
+    c.fail(fmt::format("halves is {}, expected 1 or 2", halves));
+  }
   const bool cached = c.has(kCacheK) || c.has(kCacheV) || c.has(kPosition);
   const bool packed = a.integer("packed", 0) != 0;
   if (cached != (c.has(kCacheK) && c.has(kCacheV) && c.has(kPosition))) {

@@ -53,7 +53,7 @@ std::vector<Part> parts_of(const Node& block) {
 std::vector<TensorType> infer(const InferContext& c) {
   c.expect_only(kInputs,
                 {"heads", "kv_heads", "scale", "causal", "window", "by_head", "softcap", "packed", "rotary_layout",
-                 "rotary_base", "rotary_dims", "rotary_freq_factors", "rotary_scale", "norm_eps"});
+                 "rotary_base", "rotary_dims", "rotary_freq_factors", "rotary_scale", "norm_eps", "halves"});
   if (c.node.attributes.integer("packed", 0) == 0) c.fail("needs packed");
   c.expect_rank(kX, 2, "x");
   if (c.input(kX).shape[0] != 1) c.fail("takes a single row");

@@ -301,7 +301,7 @@ std::optional<AttentionTiles> tiles_of(const Lowering& l, const Sizes& s) {
 /// The same by cooperative matrices.
 std::optional<AttentionMatrices> matrices_of(const Lowering& l, const Sizes& s) {
   if (!l.tuning().cooperative_attention || l.tuning().query_tile == 0 || tabled(l) == 1) return std::nullopt;
-  return AttentionMatrices::of(s, l.caps(), l.tuning().query_tile, l.tuning().half_products ? 1 : 2);
+  return AttentionMatrices::of(s, l.caps(), l.tuning().query_tile, u32(l.attributes().integer("halves", 2)));
 }
 
 /// What a dispatch alone knows of them.

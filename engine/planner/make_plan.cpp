@@ -150,8 +150,8 @@ TracedPlan trace(const Graph& graph, const Bindings& dims, const DeviceCaps& cap
   TracedPlan traced;
   traced.graph = fold(graph, dims);
   for (Node& node : traced.graph.nodes) {
-    const bool is_product = node.op == "linear" || node.op == "conv";
-    if (tuning.half_products && is_product) node.attributes.set("halves", std::int64_t{1});
+    const bool multiplies = node.op == "linear" || node.op == "conv" || node.op == "attention";
+    if (tuning.half_products && multiplies) node.attributes.set("halves", std::int64_t{1});
   }
   fuse(traced.graph, dims, caps, tuning);
   KnownValues known;

@@ -129,7 +129,10 @@ Rounding rounding_of_op(const Node& node, const std::vector<Shape>& inputs, cons
       const Shape rows = input(i);
       if (rows.size() > 1) keys = std::max(keys, static_cast<double>(rows[rows.size() - 2]));
     }
-    return sum_of(last(input(0)) + keys, node.attributes.text("score", "dot") == "dot" ? 8.0 : 32.0);
+    Rounding sum = sum_of(last(input(0)) + keys, node.attributes.text("score", "dot") == "dot" ? 8.0 : 32.0);
+    // q, keys and values may be rounded to f16, by half a step of 2^-11, and so may the weights of values.
+    if (node.attributes.integer("halves", 2) == 1) sum.operand += 0x1p13;
+    return sum;
   }
   if (op == "spatial_attention") {
     return sum_of((input(0).size() > 1 ? static_cast<double>(input(0)[1]) : 1.0) + last(input(2)), 16.0);

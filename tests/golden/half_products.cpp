@@ -1,10 +1,13 @@
 // Products in half precision, against the same model without.
 #include <doctest/doctest.h>
 
+#include <cstring>
 #include <filesystem>
 #include <vector>
 
+#include "constants/attention_cooperative.h"
 #include "generate/text/session.h"
+#include "planner/make_plan.h"
 #include "tests/golden/golden_data.h"
 
 namespace heed::golden {
@@ -26,6 +29,18 @@ TEST_CASE("half products: logits are near, and not the same") {
     tuning.half_products = half;
     gpu.set_tuning(tuning);
     TextSession session(gpu, model.file(), 256, CacheType::F32);
+    const Bindings dims = {{"tokens", 40}, {"outputs", 40}, {"context", 256}};
+    std::size_t layers = 0;
+    for (const Dispatch& d : make_plan(session.text().graph, dims, gpu.caps(), tuning).dispatches) {
+      CHECK(d.shader != "attention_tiles");
+      if (d.shader != "attention_cooperative") continue;
+      ++layers;
+      ops::AttentionCooperativeConstants c{};
+      REQUIRE(d.specialization.size() * 4 == sizeof(c));
+      std::memcpy(&c, d.specialization.data(), sizeof(c));
+      CHECK(c.halves == (half ? 1 : 2));
+    }
+    CHECK(layers > 0);
     std::vector<std::int32_t> tokens;
     for (int i = 0; i < 40; ++i) tokens.push_back((i * i * 7 + i) % static_cast<int>(session.vocabulary()));
     const std::vector<float> logits = session.logits(tokens);

@@ -25,6 +25,7 @@ struct Plain {
   int mask = 0;  // 2 or 3 dimensions
   bool weights = false;
   double scale = 0.0;  // 0: the default
+  std::int64_t halves = 2;
 };
 
 Attributes attributes_of(std::int64_t heads, std::int64_t kv_heads, bool causal, std::int64_t window, double softcap,
@@ -58,6 +59,7 @@ std::string describe(const Plain& c) {
   if (c.mask > 0) text += fmt::format(", mask of {} dimensions", c.mask);
   if (c.scale > 0.0) text += fmt::format(", scale {}", c.scale);
   if (c.weights) text += ", weights";
+  if (c.halves == 1) text += ", as one half";
   return text;
 }
 
@@ -76,9 +78,9 @@ OpCase plain(const Plain& c) {
     mask = b.input("mask", DType::F32, {c.heads, c.queries, c.keys});
     result.values["mask"] = mask_values(c.heads * c.queries, c.keys);
   }
-  const auto outputs =
-      b.add_many("attention", "attend", {q, k, v, mask},
-                 attributes_of(c.heads, c.kv_heads, c.causal, c.window, c.softcap, c.scale), c.weights ? 2 : 1);
+  Attributes attributes = attributes_of(c.heads, c.kv_heads, c.causal, c.window, c.softcap, c.scale);
+  if (c.halves != 2) attributes.set("halves", c.halves);
+  const auto outputs = b.add_many("attention", "attend", {q, k, v, mask}, attributes, c.weights ? 2 : 1);
   b.output(outputs[0], "y");
   if (c.weights) b.output(outputs[1], "weights");
   result.name = describe(c);
@@ -108,6 +110,7 @@ struct Cached {
   bool norm = false;     // of x before those products
   std::int64_t out = 0;  // columns of a product of the result, with a residual; 0 for none
   DType cache = DType::F32;
+  std::int64_t halves = 2;
 };
 
 /// With a cache whose rows up to the position hold random numbers, and the ones behind NaN, which nobody may read.
@@ -150,9 +153,10 @@ OpCase cached(const Cached& c) {
     mask = b.input("mask", DType::F32, shape);
     result.values["mask"] = mask_values((c.mask == 2 ? 1 : c.heads) * c.rows, c.context);
   }
+  Attributes attributes = attributes_of(c.heads, c.kv_heads, c.causal, c.window, c.softcap, 0.0);
+  if (c.halves != 2) attributes.set("halves", c.halves);
   const auto outputs =
-      b.add_many("attention", "attend", {q, k, v, mask, cache_k, cache_v, position},
-                 attributes_of(c.heads, c.kv_heads, c.causal, c.window, c.softcap, 0.0), c.weights ? 2 : 1);
+      b.add_many("attention", "attend", {q, k, v, mask, cache_k, cache_v, position}, attributes, c.weights ? 2 : 1);
   ValueId y = outputs[0];
   if (c.out > 0) {
     y = b.add("linear", "output",
@@ -186,9 +190,22 @@ OpCase cached(const Cached& c) {
   if (c.norm) result.name += ", norm";
   if (c.out > 0) result.name += fmt::format(", to {}", c.out);
   if (c.cache == DType::F16) result.name += ", f16 cache";
+  if (c.halves == 1) result.name += ", as one half";
   result.graph = std::move(b).finish();
   result.dims = {{"tokens", c.rows}, {"context", c.context}};
   return result;
+}
+
+/// What is multiplied may be rounded to f16, by kernels that are faster so: with keys and values of either type, in a
+/// cache and without one.
+void add_attention_halves(std::vector<OpCase>& cases) {
+  for (const DType cache : {DType::F32, DType::F16}) {
+    cases.push_back(cached({.rows = 40, .context = 150, .position = 90, .cache = cache, .halves = 1}));
+    cases.push_back(cached({.rows = 9, .context = 80, .position = 70, .d = 64, .dv = 48, .cache = cache, .halves = 1}));
+    cases.push_back(
+        cached({.rows = 12, .position = 5, .rotary = "half", .projected = true, .cache = cache, .halves = 1}));
+  }
+  cases.push_back(plain({.queries = 40, .keys = 100, .d = 20, .dv = 12, .mask = 3, .halves = 1}));
 }
 
 /// The same kernels with caches of f16. States are compared to the bit where a device computes nothing of k and v.
@@ -503,6 +520,7 @@ std::vector<OpCase> cases_attention() {
   cases.push_back(cached({.rows = 0, .position = 3}));
   add_tiles(cases);
   add_f16_caches(cases);
+  add_attention_halves(cases);
   // More workgroups than one dimension of the smallest device has.
   cases.push_back(plain({.queries = 65600, .keys = 2, .heads = 1, .kv_heads = 1, .d = 3, .dv = 3}));
   return cases;

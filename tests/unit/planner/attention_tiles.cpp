@@ -3,7 +3,9 @@
 
 #include <algorithm>
 #include <array>
+#include <cstring>
 
+#include "heed/error.h"
 #include "ops/attention.h"
 #include "plan/default_tuning.h"
 #include "planner/make_plan.h"
@@ -176,6 +178,37 @@ TEST_CASE("cooperative tiles are of matrices that the device has, in whole subgr
     }
   }
   CHECK(fit > 300);
+}
+
+TEST_CASE("what attention multiplies is rounded to halves where its node says so, and where the user allows it") {
+  DeviceCaps caps = large_gpu();
+  caps.subgroup_shuffle = true;
+  caps.cooperative_sizes = {{16, 16, 16}};
+  Tuning tuning;
+  tuning.query_tile = 64;
+  tuning.cooperative_attention = true;
+  const auto halves_of = [&](std::int64_t halves, DType cache) {
+    Graph graph = prompt(64, 4, 4, 64, 100, cache);
+    for (Node& node : graph.nodes) {
+      if (node.op == "attention" && halves != 2) node.attributes.set("halves", halves);
+    }
+    const Plan plan = make_plan(graph, {}, caps, tuning);
+    REQUIRE(plan.dispatches.back().shader == "attention_cooperative");
+    ops::AttentionCooperativeConstants c{};
+    REQUIRE(plan.dispatches.back().specialization.size() * 4 == sizeof(c));
+    std::memcpy(&c, plan.dispatches.back().specialization.data(), sizeof(c));
+    return c.halves;
+  };
+  for (const DType cache : {DType::F32, DType::F16}) {
+    tuning.half_products = false;
+    CHECK(halves_of(2, cache) == 2);
+    CHECK(halves_of(1, cache) == 1);
+    CHECK_THROWS_WITH_AS(halves_of(3, cache), doctest::Contains("halves is 3, expected 1 or 2"), Error);
+    tuning.half_products = true;
+    CHECK(halves_of(2, cache) == 1);
+  }
+  // A step's attention is told as well, and has nothing to round.
+  CHECK(make_plan(prompt(1, 4, 1, 64, 100), {}, caps, tuning).dispatches.back().shader == "attention_step");
 }
 
 TEST_CASE("what cooperative tiles cannot take is multiplied in plain ones") {
