@@ -15,10 +15,11 @@ namespace heed {
 namespace {
 
 /// Whether Auto takes f16. CPU drivers have the memory, and unpack f16 slower than they read f32. A device whose f16
-/// kernels are turned off (runtime/quarantine.h) still has the others.
+/// kernels are turned off (runtime/quarantine.h) still has the others; in place of cooperative ones, plainer ones of
+/// f16.
 bool suits_f16(const DeviceCaps& caps) {
   const auto is_f16_attention = [](std::string_view module) {
-    return module.starts_with("attention") && module.ends_with("-f16");
+    return module.starts_with("attention") && module.ends_with("-f16") && !module.starts_with("attention_cooperative");
   };
   return caps.type != DeviceType::Cpu && std::ranges::none_of(caps.broken_modules, is_f16_attention);
 }
