@@ -3,11 +3,13 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <set>
 #include <span>
 
 #include "graph/convert_dtype.h"
 #include "heed/error.h"
+#include "ops/attention.h"
 #include "ops/sample.h"
 #include "planner/make_plan.h"
 #include "reference/rounding.h"
@@ -20,6 +22,11 @@
 
 namespace heed {
 namespace {
+
+// Positions of the caches: more than one block of those that lie by head, and no whole number of blocks.
+constexpr std::int64_t kContext = 100;
+constexpr std::int64_t kPosition = 70;  // of the first row: in the second block
+static_assert(kPosition > ops::kKeyBlock && kContext % ops::kKeyBlock != 0);
 
 constexpr int kMostRounds = 12;  // of turning kernels off and testing again, for one graph
 
@@ -71,7 +78,7 @@ class Trial {
   }
 
  private:
-  inline static const Bindings kDims = {{"context", 40}, {"one", 1}};
+  inline static const Bindings kDims = {{"context", kContext}, {"one", 1}};
   std::string name_;
   GraphBuilder builder_;
   Graph built_;
@@ -79,14 +86,32 @@ class Trial {
   std::map<std::string, std::vector<double>> values_;
 };
 
-/// A decoder layer as text models have it, for one row or several.
-Trial decoder_layer(std::int64_t rows) {
+/// What attention of a trial has besides its heads.
+Attributes attention_of(std::int64_t heads, std::int64_t kv_heads, bool by_head) {
+  Attributes attributes{{"heads", heads}, {"kv_heads", kv_heads}, {"causal", std::int64_t{1}}};
+  if (by_head) attributes.set("by_head", std::int64_t{1});
+  return attributes;
+}
+
+/// Random keys of a cache, larger in the second block, which lies behind the first in either way of lying: for queries
+/// that are positive, the largest score rises from one tile of keys to the next.
+std::vector<double> rising_keys(std::int64_t row_width) {
+  std::vector<double> keys;
+  Nudges random(seed_of("rising keys"));
+  for (std::int64_t i = 0; i < kContext * row_width; ++i) {
+    keys.push_back(random.next() + (i < ops::kKeyBlock * row_width ? 0.0 : 1.0));
+  }
+  return keys;
+}
+
+/// A decoder layer as text models have it, for one row or several. `by_head`: whether caches lie so.
+Trial decoder_layer(std::int64_t rows, bool by_head) {
   constexpr std::int64_t kWidth = 64, kHeads = 4, kKvHeads = 2, kHead = 16, kHidden = 96;
   Trial trial(fmt::format("decoder layer with {} rows", rows));
   GraphBuilder& g = trial.graph();
   const ValueId x = g.input("x", DType::F32, {rows, kWidth});
   const ValueId position = g.state("position", DType::I32, {1});
-  trial.set("position", {7});
+  trial.set("position", {kPosition});
   const auto product = [&](const std::string& name, ValueId in, DType dtype, std::int64_t outputs,
                            std::int64_t inputs) {
     return g.add("linear", name, {in, trial.weight(name + ".weight", dtype, {outputs, inputs})});
@@ -102,7 +127,7 @@ Trial decoder_layer(std::int64_t rows) {
   const auto cache = [&](const std::string& name) { return g.state(name, DType::F32, {"context", kKvHeads * kHead}); };
   const ValueId cache_k = cache("cache k"), cache_v = cache("cache v");
   const ValueId attended = g.add("attention", "attention", {q, k, v, kNoValue, cache_k, cache_v, position},
-                                 {{"heads", kHeads}, {"kv_heads", kKvHeads}, {"causal", std::int64_t{1}}});
+                                 attention_of(kHeads, kKvHeads, by_head));
   const ValueId out = g.add("add", "residual", {x, product("output", attended, DType::F16, kWidth, kHeads * kHead)});
   const ValueId normed2 =
       g.add("layer_norm", "norm 2",
@@ -119,19 +144,24 @@ Trial decoder_layer(std::int64_t rows) {
 
 /// Attention of one row or several with caches of f16. Its keys and values are inputs: of what is computed, a device
 /// and the reference may round a number to different neighbours, and both be right.
-Trial f16_caches(std::int64_t rows) {
+Trial f16_caches(std::int64_t rows, bool by_head) {
   constexpr std::int64_t kHeads = 4, kKvHeads = 2, kHead = 16;
   Trial trial(fmt::format("attention of {} rows with f16 caches", rows));
   GraphBuilder& g = trial.graph();
   const ValueId position = g.state("position", DType::I32, {1});
-  trial.set("position", {7});
+  trial.set("position", {kPosition});
   const ValueId q = g.input("q", DType::F32, {rows, kHeads * kHead});
+  std::vector<double> queries;
+  Nudges random(seed_of("q"));
+  for (std::int64_t i = 0; i < rows * kHeads * kHead; ++i) queries.push_back(std::abs(random.next()));
+  trial.set("q", std::move(queries));
+  trial.set("cache k", rising_keys(kKvHeads * kHead));
   const ValueId k = g.input("k", DType::F32, {rows, kKvHeads * kHead});
   const ValueId v = g.input("v", DType::F32, {rows, kKvHeads * kHead});
   const auto cache = [&](const std::string& name) { return g.state(name, DType::F16, {"context", kKvHeads * kHead}); };
   const ValueId cache_k = cache("cache k"), cache_v = cache("cache v");
   g.output(g.add("attention", "attention", {q, k, v, kNoValue, cache_k, cache_v, position},
-                 {{"heads", kHeads}, {"kv_heads", kKvHeads}, {"causal", std::int64_t{1}}}),
+                 attention_of(kHeads, kKvHeads, by_head)),
            "y");
   trial.finish();
   return trial;
@@ -304,9 +334,9 @@ void judge(Gpu& gpu, const Trial& trial, SelfTest& result) {
 
 SelfTest self_test(Gpu& gpu, CrashMark& mark) {
   SelfTest result;
-  std::vector<Trial> trials = {decoder_layer(1), decoder_layer(5), products(1), products(5), picture()};
+  std::vector<Trial> trials = {decoder_layer(1, true), decoder_layer(5, false), products(1), products(5), picture()};
   // Where models are run with such caches (generate/cache_type.h).
-  if (gpu.caps().type != DeviceType::Cpu) trials.insert(trials.end(), {f16_caches(1), f16_caches(5)});
+  if (gpu.caps().type != DeviceType::Cpu) trials.insert(trials.end(), {f16_caches(1, false), f16_caches(5, true)});
   for (const Trial& trial : trials) {
     const std::string what = fmt::format("the self-test's {}", trial.name());
     if (!mark.begin(what)) continue;
