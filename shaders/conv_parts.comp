@@ -1,8 +1,9 @@
 #version 450
 // variant ACCESS: storage texel
 //
-// Adds up, in their order, the parts of sums that conv_matrix.comp left ([parts, pictures, outputs, pixels of a picture]),
-// and makes outputs of them. A lane has an output: it reads 4 bytes of each part next to its neighbours'.
+// Adds up, in their order, the parts of sums that conv_matrix.comp or conv_cooperative.comp left ([parts, pictures,
+// outputs, pixels of a picture]), and makes outputs of them. A lane has an output: it reads 4 bytes of each part next to
+// its neighbours'.
 #extension GL_GOOGLE_include_directive : require
 layout(local_size_x_id = 0) in;
 #include "constants/conv_parts.h"

@@ -4,10 +4,11 @@
 // variant SUBGROUP: 1 0
 //
 // Rows of x as two halves, for linear_cooperative.comp: x[t, k] = (high + low) 2^e, where high is f16, low is what is left
-// of it as f16, and e is the row's: its largest element becomes 2^14 to 2^15, so that nothing overflows, and only what is
-// smaller than it by 2^28 loses bits. y holds [high or low, rows, row_words] words of 8 elements, padded with zeros, and
-// scales 2^e of each row. With HALVES 1 there is no low. With SUMS, x_sums holds those of each word's 8 elements, of what
-// the halves hold. A workgroup has a row, which it reads twice: 8 bytes for each element, and writes 2 for each half.
+// of it as f16, and e is the row's: its largest element becomes 2^14 to 2^15, so that nothing overflows, and an element is
+// off by no more than 2^-22 of itself, or 2^-39 of the largest where that is more: steps of f16 end at 2^-24. y holds
+// [high or low, rows, row_words] words of 8 elements, padded with zeros, and scales 2^e of each row. With HALVES 1 there is
+// no low. With SUMS, x_sums holds those of each word's 8 elements, of what the halves hold. A workgroup has a row, which it
+// reads twice: 8 bytes for each element, and writes 2 for each half.
 #extension GL_GOOGLE_include_directive : require
 layout(local_size_x_id = 0) in;
 layout(constant_id = 1) const uint HALVES = 2;

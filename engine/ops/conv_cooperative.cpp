@@ -19,7 +19,7 @@ namespace heed::ops {
 namespace {
 
 static_assert(kHalvesExponent == kHalfExponent && kLeastHalvesExponent == kLeastExponent &&
-              kInfiniteHalves == kInfiniteExponent && kNoHalves == kNoNumberExponent);
+              kBrokenHalves == kBrokenExponent);
 
 constexpr std::int64_t kWordElements = 8;
 constexpr std::int64_t kStepWords = kStepElements / kWordElements;
@@ -43,12 +43,12 @@ ConvHalves halves_of(const Lowering& l, const Convolution& c) {
   return h;
 }
 
-/// Bytes of shared memory: rows of a step and 8 halves more, exponents of pixels, and what subgroups lay out of their
-/// sums.
+/// Bytes of shared memory: rows of a step and 8 halves more, exponents of pixels, what subgroups lay out of their
+/// sums, and a word.
 std::uint64_t shared_bytes_of_conv(const CooperativeShape& s, const ConvHalves& h) {
   const std::uint64_t rows = std::uint64_t{h.of_w} * s.rows() + std::uint64_t{h.of_x} * s.columns();
   return rows * (kStepElements + 8) * 2 + std::uint64_t{s.columns()} * kStepWords * 4 +
-         std::uint64_t{s.subgroups()} * s.matrix[0] * s.matrix[1] * 4;
+         std::uint64_t{s.subgroups()} * s.matrix[0] * s.matrix[1] * 4 + 4;
 }
 
 std::uint64_t cooperative_tiles_of(const CooperativeShape& s, const Convolution& c) {
@@ -129,24 +129,24 @@ bool lower_cooperative(Lowering& l, const Convolution& c) {
   std::int64_t parts = parts_of_picture(l.tuning(), c, h.steps);
   const std::int64_t part_steps = ceil_div(h.steps, parts);
   parts = ceil_div(h.steps, part_steps);
-  const std::uint64_t most = std::min(caps.max_storage_buffer_range, caps.max_memory_allocation);
-  const std::int64_t largest = std::max(x_words * 16, parts > 1 ? parts * count * 4 : 0);
-  if (u64(largest) > most || parts * count > kMostElements) {
-    // Rather than by another kernel than that of fewer pictures.
-    if (l.may_split()) l.fail_too_large("its halves, or the parts of its sums, are too large");
-    return false;
-  }
   const ConvHalvesConstants halves = constants_of_halves(caps, h);
   const std::uint64_t words_of_lane = u64(ceil_div(h.channel_words, std::int64_t{halves.sharers}));
-  // Each of a step's fetches, and of its matrices, may be a round of a loop.
-  if (u64(part_steps) * 64 + u64(w.taps()) * 8 + 256 > caps.max_loop_iterations ||
+  // Each of a step's fetches, and of its matrices, may be a round of a loop; and those of marks come eight times.
+  if (u64(part_steps) * 128 + u64(w.taps()) * 8 + 256 > caps.max_loop_iterations ||
+      part_steps * kStepElements * 4 >= kMostMarks ||
       words_of_lane * 32 + halves.sharers + 64 > caps.max_loop_iterations) {
     return false;
   }
   const std::optional<CooperativeShape> shape = shape_of_matrices(l, c, h, parts);
   if (!shape) return false;
+  const std::uint64_t most = std::min(caps.max_storage_buffer_range, caps.max_memory_allocation);
+  const std::int64_t largest = std::max(x_words * 16, parts > 1 ? parts * count * 4 : 0);
+  const bool too_large = u64(largest) > most || parts * count > kMostElements;
+  if (too_large && !l.may_split()) return false;
   const std::optional<std::array<Binding, 2>> weights = place_halves(l, c, h);
   if (!weights) return false;
+  // Rather than by another kernel than that of fewer pictures.
+  if (too_large) l.fail_too_large("its halves, or the parts of its sums, are too large");
 
   Binding x = l.scratch("halves", u64(x_words) * 16);
   Binding exponents = l.scratch("exponents", u64(places * c.groups) * 4);

@@ -113,16 +113,9 @@ void place_elements(const WeightOrder& order, std::span<const float> from, float
 /// The exponent of WeightOrder of a row.
 int exponent_of(std::span<const float> row) {
   float largest = 0.0f;
-  std::size_t infinities = 0;
   for (const float element : row) {
-    if (std::isnan(element)) return kNoNumberExponent;
-    if (std::isinf(element)) {
-      ++infinities;
-    } else {
-      largest = std::max(largest, std::abs(element));
-    }
+    if (std::isfinite(element)) largest = std::max(largest, std::abs(element));
   }
-  if (infinities > 0) return infinities == 1 ? kInfiniteExponent : kNoNumberExponent;
   return largest == 0.0f ? kLeastExponent : std::max(std::ilogb(largest), kLeastExponent);
 }
 
@@ -133,20 +126,21 @@ void place_halves(std::span<const float> elements, std::size_t rows, std::uint32
   const std::size_t columns = elements.size() / rows;
   for (std::size_t r = 0; r < rows; ++r) {
     const std::span<const float> row = elements.subspan(r * columns, columns);
-    const int exponent = exponents[r] = exponent_of(row);
-    const bool finite = exponent < kInfiniteExponent;
-    const float scale = finite ? std::ldexp(1.0f, kHalfExponent - exponent) : 0.0f;
+    const int exponent = exponent_of(row);
+    const float scale = std::ldexp(1.0f, kHalfExponent - exponent);
+    bool finite = true;
     for (std::size_t i = 0; i < columns; ++i) {
-      float element = 0.0f;
-      if (finite) {
-        element = row[i] * scale;
-      } else if (exponent == kInfiniteExponent && std::isinf(row[i])) {
-        element = std::copysign(1.0f, row[i]);
-      }
-      const std::uint16_t first = f32_to_f16(element);
+      const float element = row[i] * scale;
+      std::uint16_t first = f32_to_f16(element);
+      if ((first & 0x7fff) == 0 && row[i] != 0.0f) first |= 1;
       to[r * columns + i] = first;
-      if (halves == 2) to[(rows + r) * columns + i] = f32_to_f16(element - f16_to_f32(first));
+      finite = finite && std::isfinite(row[i]);
+      if (halves == 2) {
+        const float rest = std::isfinite(row[i]) ? element - f16_to_f32(first) : 0.0f;
+        to[(rows + r) * columns + i] = f32_to_f16(rest);
+      }
     }
+    exponents[r] = exponent + (finite ? 0 : kBrokenExponent);
   }
 }
 

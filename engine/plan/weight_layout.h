@@ -43,10 +43,12 @@ enum class WeightLayout : std::uint8_t {
 ///
 /// As f32; or, of `halves` 1 or 2, as so many halves of f16, for kernels that multiply by matrices of them. A row is
 /// what one index of the first dimension has, a multiple of 8 elements, and each has a scale of its own, so that
-/// nothing overflows and small numbers keep their bits: element = (first half + second half) 2^(e - kHalfExponent),
-/// where 2^e is at most the row's largest and not below 2^kLeastExponent. Of a row with one infinity this is 1, or -1,
-/// the others are 0, and e is kInfiniteExponent; with more of them, or with NaN, all are 0 and e is kNoNumberExponent.
-/// The halves of all rows come first, [half, row, element], and at DeviceWeight::scales_offset the e of each as i32.
+/// nothing overflows: element = (first half + second half) 2^(e - kHalfExponent), where 2^e is at most the row's
+/// largest finite one and not below 2^kLeastExponent. Two halves are off by no more than 2^-22 of the element, or 2^-39
+/// of 2^e where that is more; a first half is 0 only where the element is, so one of f16's least may be off by 2^-38 of
+/// 2^e. Of what is not finite the first half is the same, and the second is 0; e is then stored with kBrokenExponent
+/// added. The halves of all rows come first, [half, row, element], and at DeviceWeight::scales_offset the e of each as
+/// i32.
 struct WeightOrder {
   Shape sizes;
   Shape within;
@@ -56,8 +58,7 @@ struct WeightOrder {
 };
 inline constexpr int kHalfExponent = 14;
 inline constexpr int kLeastExponent = -112;
-inline constexpr int kInfiniteExponent = 200;
-inline constexpr int kNoNumberExponent = 300;
+inline constexpr int kBrokenExponent = 1024;
 
 /// A weight, or some rows of it, or rows of several stacked, as a plan wants it on the device. Equal descriptions are
 /// uploaded once.

@@ -161,6 +161,74 @@ void add_forward(std::vector<OpCase>& cases) {
   }
 }
 
+/// Numbers that are not finite under kernels of many channels, whose sums come in parts: next to finite numbers,
+/// several under one kernel, in one place and in several, with each other and with weights of all signs.
+void add_broken(std::vector<OpCase>& cases) {
+  struct Broken {
+    const char* name;
+    std::vector<std::pair<std::size_t, double>> x;  // [channel, place of 7 x 7], of many channels
+    std::vector<std::pair<std::size_t, double>> w;  // [output, channel, tap]
+  };
+  constexpr std::int64_t kOutputs = 24;
+  constexpr std::size_t kPlane = 49;
+  const auto add = [&](std::int64_t channels, std::int64_t kernel, bool positive, const Broken& broken,
+                       Attributes attributes = {}) {
+    const std::int64_t taps = kernel * kernel;
+    OpCase c = make({"conv", {1, channels, 7, 7}, {kOutputs, channels, kernel, kernel}, attributes});
+    c.name += fmt::format(", {}{}", broken.name, positive ? ", positive weights" : "");
+    std::vector<double>& x = c.values["x"];
+    for (std::int64_t i = 0; i < channels * 49; ++i) x.push_back(static_cast<double>(i % 23) / 11.0 - 1.0);
+    std::vector<double>& w = c.values["w"];
+    for (std::int64_t i = 0; i < kOutputs * channels * taps; ++i) {
+      const double size = static_cast<double>(i % 29 + 1) / 14.0;
+      w.push_back(positive || i % 3 == 0 ? size : -size);
+    }
+    for (const auto& [at, value] : broken.x) x[at] = value;
+    for (const auto& [at, value] : broken.w) w[at] = value;
+    cases.push_back(std::move(c));
+  };
+  const Attributes relu = {{"activation", "relu"}};
+  const auto at = [](std::size_t channel, std::size_t place) { return channel * kPlane + place; };
+  for (const bool positive : {true, false}) {
+    // In the first part of a sum, in the last, and in both.
+    add(512, 1, positive, {"-inf", {{at(3, 20), -kInfinity}}, {}}, relu);
+    add(512, 1, positive, {"inf in the last", {{at(500, 3), kInfinity}}, {}});
+    add(512, 1, positive, {"two inf in one place", {{at(3, 20), kInfinity}, {at(5, 20), kInfinity}}, {}});
+    add(512, 1, positive, {"inf first and last", {{at(0, 48), kInfinity}, {at(511, 48), kInfinity}}, {}});
+    add(512, 1, positive, {"inf and -inf in one place", {{at(7, 0), kInfinity}, {at(400, 0), -kInfinity}}, {}});
+    add(64, 3, positive, {"inf", {{at(9, 16), kInfinity}}, {}});
+    add(64, 3, positive, {"two inf under one kernel", {{at(9, 16), kInfinity}, {at(33, 18), kInfinity}}, {}});
+    add(64, 3, positive, {"inf and -inf under one kernel", {{at(9, 16), kInfinity}, {at(33, 32), -kInfinity}}, {}});
+    add(64, 3, positive, {"NaN and inf", {{at(9, 8), kNotANumber}, {at(33, 40), -kInfinity}}, {}});
+  }
+  // Of the weights of 64 channels output 5 has the first infinity, output 6 two of one sign, and output 7 two of both.
+  const auto of = [](std::size_t output, std::size_t channel, std::size_t tap) {
+    return (output * 64 + channel) * 9 + tap;
+  };
+  const std::vector<std::pair<std::size_t, double>> weights = {{of(5, 2, 4), -kInfinity},  {of(6, 2, 0), kInfinity},
+                                                               {of(6, 60, 8), kInfinity},  {of(7, 2, 1), kInfinity},
+                                                               {of(7, 50, 7), -kInfinity}, {of(23, 0, 0), kNotANumber}};
+  const Broken of_weights = {"infinite weights", {}, weights};
+  add(64, 3, false, of_weights);
+  // With an x of one sign the infinities of a row agree; with zeros, and what f16 makes zero, they do not or still do.
+  add(64, 3, false, of_weights);
+  cases.back().name += ", positive x";
+  for (double& x : cases.back().values["x"]) x += 1.5;
+  add(64, 3, false, of_weights);
+  cases.back().name += ", x that is small and zero";
+  {
+    std::vector<double>& x = cases.back().values["x"];
+    for (std::size_t i = 0; i < x.size(); ++i) x[i] = i / kPlane % 2 == 0 ? 1e-25 : 1.0;
+    x[at(60, 24)] = 0.0;
+  }
+  add(64, 3, false, {"infinite x and weights", {{at(2, 16), kInfinity}, {at(60, 18), -kInfinity}}, weights});
+  // Infinite x with weights that are zero, or so small beside the others that f16 makes them zero.
+  add(64, 3, true,
+      {"inf, zero and small weights",
+       {{at(9, 16), kInfinity}, {at(9, 40), kInfinity}},
+       {{of(3, 9, 4), 0.0}, {of(4, 9, 4), -1e-25}, {of(8, 9, 0), 1e-25}}});
+}
+
 /// Many channels of weights that are f16 already, or kernels may make so; and of numbers that f16 does not hold: larger
 /// and smaller ones, next to each other and far apart, in x and from one channel of the weights to the next.
 void add_halves(std::vector<OpCase>& cases) {
@@ -359,6 +427,7 @@ std::vector<OpCase> cases_conv() {
   std::vector<OpCase> cases;
   add_forward(cases);
   add_halves(cases);
+  add_broken(cases);
   add_transposed(cases);
   add_integer_convolutions(cases);
   add_epilogues(cases);

@@ -3,6 +3,10 @@
 #define HEED_CONSTANTS_CONV_COOPERATIVE_H
 #include "constants/declare.h"
 
+BEGIN_VALUES
+const int kMostMarks = 4194304;  // more than products of marks of a sum make: 4 for each of its products
+END_VALUES
+
 SPECIALIZATION_CONSTANTS(ConvCooperativeConstants)
   CONSTANT(1, m, M, 16)  // of a matrix: output channels,
   CONSTANT(2, n, N, 16)  // pixels,
