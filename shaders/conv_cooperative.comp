@@ -50,8 +50,7 @@ const float kSome = kMostMarks;
 shared f16vec4 tile_w[W_HALVES * TILE_ROWS * STRIDE];
 shared f16vec4 tile_x[X_HALVES * TILE_COLUMNS * STRIDE];
 shared int exponents[STEP_WORDS * TILE_COLUMNS];  // the largest under a pixel's kernel, as four lanes find them
-shared uint broken;  // whether the workgroup has to do with what is not finite
-shared float result[SUBGROUPS_DOWN * SUBGROUPS_ACROSS * M * N];
+shared float result[SUBGROUPS_DOWN * SUBGROUPS_ACROSS * M * N];  // and first of all, whether something is not finite
 const uint RESULT_ITEMS = (M * N + SUBGROUP_SIZE - 1) / SUBGROUP_SIZE;
 
 const uint W_TOTAL = W_HALVES * TILE_ROWS * STEP_WORDS;
@@ -269,7 +268,7 @@ void main() {
   const uint group = tile / pixel_tiles;
   if (group >= groups) return;
 
-  if (lane() == 0) broken = 0;
+  if (lane() == 0) result[0] = 0.0;
   barrier();
   bool own_broken = false;
   [[unroll]] for (uint i = 0; i < W_ITEMS; ++i) {
@@ -292,9 +291,9 @@ void main() {
     }
     if (X_TOTAL % LANES == 0 || item(i) < X_TOTAL) exponents[step_word() * TILE_COLUMNS + x_column(i)] = largest;
   }
-  if (own_broken) broken = 1;
+  if (own_broken) result[0] = 1.0;
   barrier();
-  any_broken = broken != 0;
+  any_broken = result[0] != 0.0;
   [[unroll]] for (uint i = 0; i < X_ITEMS; ++i) column_exponents[i] = exponent_of(x_column(i));
 
   const uint down = gl_SubgroupID / SUBGROUPS_ACROSS * MATRIX_ROWS;

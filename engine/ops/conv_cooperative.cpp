@@ -43,12 +43,12 @@ ConvHalves halves_of(const Lowering& l, const Convolution& c) {
   return h;
 }
 
-/// Bytes of shared memory: rows of a step and 8 halves more, exponents of pixels, what subgroups lay out of their
-/// sums, and a word.
+/// Bytes of shared memory: rows of a step and 8 halves more, exponents of pixels, and what subgroups lay out of their
+/// sums.
 std::uint64_t shared_bytes_of_conv(const CooperativeShape& s, const ConvHalves& h) {
   const std::uint64_t rows = std::uint64_t{h.of_w} * s.rows() + std::uint64_t{h.of_x} * s.columns();
   return rows * (kStepElements + 8) * 2 + std::uint64_t{s.columns()} * kStepWords * 4 +
-         std::uint64_t{s.subgroups()} * s.matrix[0] * s.matrix[1] * 4 + 4;
+         std::uint64_t{s.subgroups()} * s.matrix[0] * s.matrix[1] * 4;
 }
 
 std::uint64_t cooperative_tiles_of(const CooperativeShape& s, const Convolution& c) {
