@@ -18,11 +18,11 @@
 //
 // attributes: heads, kv_heads, scale, causal (query at p sees keys up to p), window (0, or how many keys up to its own
 // a query sees), apart (with a table: no row sees the newest key of another, as those of sequences of their own do not;
-// it is not checked), softcap (0, or c in c tanh(score / c)), by_head (caches lie by head: of each 64 rows, or of the fewer at the
-// end, first those of head 0, then those of head 1; a table's caches have whole blocks of 64). score: dot (the default,
-// with scale 1/sqrt(d) where none is given; 1 for the others), additive: sum of score_weight tanh(q + k) (Bahdanau et
-// al. 2015, q and k projected before), cosine: q k / max(|q| |k|, 1e-8), distance: -|q - k|. By fusion: packed (input 0
-// holds q, k, v side by side), rotary_* (q and k are turned here).
+// it is not checked), softcap (0, or c in c tanh(score / c)), by_head (caches lie by head: of each 64 rows, or of the
+// fewer at the end, first those of head 0, then those of head 1; a table's caches have whole blocks of 64). score: dot
+// (the default, with scale 1/sqrt(d) where none is given; 1 for the others), additive: sum of score_weight tanh(q + k)
+// (Bahdanau et al. 2015, q and k projected before), cosine: q k / max(|q| |k|, 1e-8), distance: -|q - k|. By fusion:
+// packed (input 0 holds q, k, v side by side), rotary_* (q and k are turned here).
 #include "ops/attention.h"
 
 #include <fmt/format.h>
