@@ -147,7 +147,7 @@ TEST_CASE("lanes with rows of their own have other choices than lanes that share
                                     {"lanes of a row", 3},
                                     {"lanes of a step's attention", 2},
                                     {"lanes with queries of their own", 0},
-                                    {"sums of a convolution's lane", 2},
+                                    {"sums of a convolution's lane", 1},
                                     {"workgroups of a step's attention", 3},
                                     {"tiles of a prompt's attention", 3},
                                     {"cooperative tiles of it", 0},
