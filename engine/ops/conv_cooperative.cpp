@@ -176,22 +176,10 @@ bool lower_cooperative(Lowering& l, const Convolution& c) {
   d.bindings.push_back(exponents);
   d.bindings.push_back((*weights)[1]);
   Binding sums;
-  if (parts > 1) {
-    sums = l.scratch("parts", u64(parts * count) * 4);
-    sums.access = Access::Write;
-    d.bindings[2] = d.bindings[3] = x;  // nobody looks
-    d.bindings[4] = sums;
-  }
+  if (parts > 1) sums = bind_parts(l, d, x, parts * count);
   ConvCooperativePush push = {};
   push.pixels = i32(pixels);
-  const auto put = [](const Triple& from, auto& to) {
-    for (std::size_t i = 0; i < 3; ++i) to[i] = i32(from[i]);
-  };
-  put(w.out, push.out_size);
-  put(w.in, push.in_size);
-  put(w.stride, push.stride);
-  put(w.dilation, push.dilation);
-  put(w.begin, push.begin);
+  put_window(w, push);
   push.pictures = i32(c.batch);
   push.groups = i32(c.groups);
   push.channel_words = i32(h.channel_words);

@@ -99,6 +99,14 @@ std::uint32_t bounds_of(const Window& w) {
   return beyond(0) ? 2 : beyond(1) || beyond(2) ? 1 : 0;
 }
 
+Binding bind_parts(Lowering& l, Dispatch& d, const Binding& x, std::int64_t elements) {
+  Binding sums = l.scratch("parts", u64(elements) * 4);
+  sums.access = Access::Write;
+  d.bindings[2] = d.bindings[3] = x;  // nobody looks
+  d.bindings[4] = sums;
+  return sums;
+}
+
 void emit_conv_parts(Lowering& l, const Convolution& c, Binding sums, std::int64_t parts) {
   sums.access = Access::Read;
   sums.view = View::F32;
@@ -154,22 +162,10 @@ bool lower_matrix(Lowering& l, const Convolution& c) {
   d.bindings = {x, place_rows(l, c, of_output.channel_vectors)};
   std::ranges::copy(epilogue_bindings(l, x), std::back_inserter(d.bindings));
   Binding sums;
-  if (parts > 1) {
-    sums = l.scratch("parts", u64(parts * count) * 4);
-    sums.access = Access::Write;
-    d.bindings[2] = d.bindings[3] = x;  // nobody looks
-    d.bindings[4] = sums;
-  }
+  if (parts > 1) sums = bind_parts(l, d, x, parts * count);
   ConvMatrixPush push = {};
   push.pixels = i32(pixels);
-  const auto put = [](const Triple& from, auto& to) {
-    for (std::size_t i = 0; i < 3; ++i) to[i] = i32(from[i]);
-  };
-  put(w.out, push.out_size);
-  put(w.in, push.in_size);
-  put(w.stride, push.stride);
-  put(w.dilation, push.dilation);
-  put(w.begin, push.begin);
+  put_window(w, push);
   push.groups = i32(c.groups);
   push.channels = i32(c.channels);
   push.outputs = i32(c.outputs);

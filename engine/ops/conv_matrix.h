@@ -26,6 +26,22 @@ std::uint32_t channels_of_tile(std::int64_t outputs, std::uint32_t most);
 /// 0: no tap lies outside of x; 1: rows or their elements may; 2: slices too.
 std::uint32_t bounds_of(const Window& w);
 
+/// What both kernels are told of how the window goes over x.
+template <typename Push>
+void put_window(const Window& w, Push& push) {
+  for (std::size_t i = 0; i < 3; ++i) {
+    push.out_size[i] = i32(w.out[i]);
+    push.in_size[i] = i32(w.in[i]);
+    push.stride[i] = i32(w.stride[i]);
+    push.dilation[i] = i32(w.dilation[i]);
+    push.begin[i] = i32(w.begin[i]);
+  }
+}
+
+/// Lets a dispatch of either leave so many elements of parts of sums, which it returns, where y would be; what it would
+/// read for the epilogue is left to conv_parts.comp, and `x` bound in its place.
+Binding bind_parts(Lowering& l, Dispatch& d, const Binding& x, std::int64_t elements);
+
 /// Appends the dispatch of shaders/conv_parts.comp.
 void emit_conv_parts(Lowering& l, const Convolution& c, Binding sums, std::int64_t parts);
 
