@@ -68,10 +68,9 @@ void add_device_option(CLI::App& verb, DeviceArguments& device) {
   verb.add_option("--device", device.name,
                   "Index, part of the name, or UUID, as 'heed devices' lists them (default: the best)")
       ->type_name("DEVICE");
-  verb.add_flag(
-      "--half-products", device.options.half_products,
-      "Where the device has units for matrices, multiply in half precision: prompts, convolutions and large "
-      "products take half the work or less, and numbers are rounded to 11 bits");
+  verb.add_flag("--half-products", device.options.half_products,
+                "Where the device has units for matrices, multiply in half precision: prompts, convolutions and large "
+                "products take half the work or less, and numbers are rounded to 11 bits");
 }
 
 Device open_device(const DeviceArguments& device) {
