@@ -211,8 +211,9 @@ Candidates pairs_in_one_dispatch(const DeviceCaps& caps, const ProductTuning& be
   return {candidate};
 }
 
-Candidates rows_of_x_at_a_time(const DeviceCaps&, const ProductTuning& best, WeightKind) {
-  if (!best.lane_rows) return {};
+Candidates rows_of_x_at_a_time(const DeviceCaps& caps, const ProductTuning& best, WeightKind) {
+  // GPUs have tiles for them: what all lanes read of so many rows is more than AMD's scalar registers hold.
+  if (!best.lane_rows || caps.type != DeviceType::Cpu) return {};
   return {with(best, &ProductTuning::x_rows, ProductTuning::kMostXRows)};
 }
 

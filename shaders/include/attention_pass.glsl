@@ -5,11 +5,14 @@
 #define HEED_ATTENTION_PASS_GLSL
 #extension GL_EXT_control_flow_attributes : require
 
-// For CPU drivers, of rows that are short as vec4s.
+// For CPU drivers, of rows that are short as vec4s. Elsewhere a number that compilers know is one they may unroll by
+// themselves: wide heads are left to a loop, since code for all of one holds more registers than there are.
 #if defined(SUBGROUP_shuffle) && defined(VECTOR_4)
 #define UNROLL [[unroll]]
+#define Q_END Q_LENGTH
 #else
 #define UNROLL
+#define Q_END (Q_LENGTH <= 32 ? Q_LENGTH : d)
 #endif
 
 shared Element q_shared[Q_LENGTH];
@@ -51,7 +54,7 @@ void attend(uvec2 range, uint head, uint t, uint kv_head) {
       const uint base = row_of_head(place, kv_head) * d;
       Element product = Element(0.0);
       float k_squares = 0.0;
-      UNROLL for (uint e = 0; e < Q_LENGTH; ++e) {
+      UNROLL for (uint e = 0; e < Q_END; ++e) {
         const Element k = load_key(keys, base + e);
         product += score_term(OWN_Q(e), k, head * d + e);
         if (SCORE == kCosine) k_squares += dot(k, k);

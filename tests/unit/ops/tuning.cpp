@@ -216,8 +216,11 @@ TEST_CASE("no candidate asks for more than the device has") {
   CHECK_FALSE(best.texel);
   for (const WeightKind kind : kWeightKinds) {
     CHECK(best.of(kind).max_groups <= 100);
-    // Lanes with rows of their own join products on CPU drivers alone.
-    CHECK(of_kind(counts(gpu(), true, best), kind)["pairs in one dispatch"] == 0);
+    // Lanes with rows of their own join products, and take several rows of x, on CPU drivers alone.
+    Counts of_gpu = of_kind(counts(gpu(), true, best), kind);
+    CHECK(of_gpu["pairs in one dispatch"] == 0);
+    CHECK(of_gpu["rows of x at a time"] == 0);
+    CHECK(of_gpu["rows from lane to lane"] == 0);
   }
 }
 
