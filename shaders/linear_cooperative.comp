@@ -1,19 +1,21 @@
 #version 450
 // variant ACCESS: storage
-// variant WEIGHT: f16 bf16 q8_0 q4_0 q4_1 q5_0 q5_1 iq4_nl q2_k q3_k q4_k q5_k q6_k
+// variant WEIGHT: f32 f16 bf16 q8_0 q4_0 q4_1 q5_0 q5_1 iq4_nl q2_k q3_k q4_k q5_k q6_k
 // needs GL_KHR_cooperative_matrix
 //
 // y[t, n] = act(sum_k x[t, k] W[n, k] + bias[n]) + residual[t, n], for many rows t (engine/ops/linear.cpp), by cooperative
 // matrices of f16: x comes as two halves (linear_halves.comp), each of which is multiplied, so that products are exact and
 // sums are f32, as everywhere; or, where it is tuned so, as the first of them alone (HALVES). Of weights that have
 // scales the whole numbers are multiplied, which are exact in f16; the sums of a group of columns that share one are then
-// multiplied by it, and what is subtracted of all its weights by the group's sum of x. Rows of bf16 are made such on the way: each
-// step's 32 columns are scaled by a power of two so that the largest fits f16; what is smaller than that by 2^31 loses bits.
+// multiplied by it, and what is subtracted of all its weights by the group's sum of x. Rows of bf16 and f32 are made such on the
+// way: each step's 32 columns are scaled by a power of two so that the largest fits f16; what is smaller than that by 2^31
+// loses bits. Of f32 there are two halves as well, W_HALVES: high high, low high and high low are multiplied, and a weight is
+// off by no more than 2^-22 of itself, or 2^-38 of the step's largest where that is more.
 //
 // A workgroup makes a tile of y out of shared memory, as in linear_tiles.comp: its subgroups have MATRIX_ROWS x MATRIX_COLUMNS
 // matrices of M x N sums each. A step of 32 columns reads 64 HALVES TILE_ROWS bytes of x and 4 to 1 units of each of
 // TILE_COLUMNS weight rows, which UNIT_LANES lanes decode together, for 64 TILE_ROWS TILE_COLUMNS flops, which are done
-// HALVES times. Rows in shared memory are 8 elements apart from each other besides, so that they lie in different banks.
+// HALVES + W_HALVES - 1 times. Rows in shared memory are 8 elements apart from each other besides, so that they lie in different banks.
 // Scales are read as matrices whose rows, or columns, are the same in memory: their stride is 0.
 // Workgroups as in linear_tiles.comp. Needs full subgroups of SUBGROUP_SIZE.
 #extension GL_GOOGLE_include_directive : require
@@ -21,7 +23,8 @@
 #extension GL_KHR_memory_scope_semantics : require
 #extension GL_KHR_cooperative_matrix : require
 #extension GL_KHR_shader_subgroup_basic : require
-#ifdef WEIGHT_bf16
+#if defined(WEIGHT_bf16) || defined(WEIGHT_f32)
+#define SCALED_HERE
 #extension GL_KHR_shader_subgroup_shuffle : require
 #endif
 #extension GL_EXT_shader_explicit_arithmetic_types_float16 : require
@@ -39,8 +42,13 @@ READ_F32(5, x_scales);     // of rows
 READ_F32X4(7, x_sums);     // of 8 elements, of a step at a time
 #endif
 
-#if defined(QUANTISED) || defined(WEIGHT_bf16)
+#if defined(QUANTISED) || defined(SCALED_HERE)
 #define SCALED
+#endif
+#ifdef WEIGHT_f32
+const uint W_HALVES = 2;
+#else
+const uint W_HALVES = 1;
 #endif
 
 const uint STEP = 32;                   // columns of k
@@ -66,7 +74,7 @@ const uint GROUP_MATRICES = GROUP / K;
 const uint GROUP_VECTORS = GROUP / 4;
 
 shared f16vec4 tile_x[HALVES * TILE_ROWS * STRIDE];  // high, low
-shared f16vec4 tile_w[TILE_COLUMNS * STRIDE];
+shared f16vec4 tile_w[W_HALVES * TILE_COLUMNS * STRIDE];
 #ifdef SCALED
 shared float tile_scales[GROUPS * TILE_COLUMNS];
 #endif
@@ -112,31 +120,44 @@ f16vec4 matrix_vector(Unit u, uint j) {
   const uvec2 pair = mix(u.word.xy, u.word.zw, bvec2(j > 0));
   return halves(pair.x, pair.y);
 }
-#elif defined(WEIGHT_bf16)
-// The exponent, as in bits of a float, of the largest of the step's weights of a row, which four lanes side by side hold.
-// Those of infinities and NaN, which stay what they are, do not count; and where all are smaller than 2^-79 they are not
-// made as large as they could: those below 2^-110 lose bits.
+#elif defined(SCALED_HERE)
+// The exponent, as in bits of a float, of the largest of the step's weights of a row, of which lanes side by side hold a unit
+// each. Those of infinities and NaN, which stay what they are, do not count; and where all are smaller than 2^-79 they are not
+// made as large as they could: those below 2^-110, or of f32 2^-95, lose bits.
 const uint LEAST_EXPONENT = 48;
 uint largest_exponent(Unit u) {
   uint largest = LEAST_EXPONENT;
-  [[unroll]] for (uint i = 0; i < 4; ++i) {
-    const uvec2 exponents = uvec2(u.word[i] >> 7, u.word[i] >> 23) & 255u;
-    largest = max(largest, max(mix(exponents.x, 0, exponents.x == 255), mix(exponents.y, 0, exponents.y == 255)));
+  [[unroll]] for (uint j = 0; j < UNIT_VECTORS; ++j) {
+    const uvec4 exponents = floatBitsToUint(unit_vector(u, j)) >> 23 & 255u;
+    [[unroll]] for (uint i = 0; i < 4; ++i) largest = max(largest, mix(exponents[i], 0, exponents[i] == 255));
   }
-  largest = max(largest, subgroupShuffleXor(largest, 1));
-  return max(largest, subgroupShuffleXor(largest, 2));
+  [[unroll]] for (uint apart = 1; apart < UNITS; apart *= 2) largest = max(largest, subgroupShuffleXor(largest, apart));
+  return largest;
 }
 float power_of_two(uint exponent) { return uintBitsToFloat(exponent << 23); }
 // Sums are smaller by this power of two, so that none of them overflows whose multiple by the scale of x does not. With the
 // least exponent, their scale is still a normal float.
 const uint SMALLER = 33;
+#ifdef WEIGHT_f32
+// The first half of weights, and what it does not hold of them. Halves of what is not 0 are not 0 and have its sign, so that
+// an infinity of x times both is the same.
+void to_halves(vec4 w, out f16vec4 high, out f16vec4 low) {
+  const float least = 5.9604645e-8;  // of f16
+  const vec4 cut = uintBitsToFloat(floatBitsToUint(w) & 0xffffe000u);
+  const bvec4 small = lessThan(abs(w), vec4(1.2207031e-4));
+  const vec4 first = mix(cut, 0.5 * w, small);
+  const vec4 rest = w - first;
+  high = f16vec4(mix(first, sign(w) * least, lessThan(abs(first), vec4(least))));
+  low = f16vec4(mix(sign(w) * least, rest, greaterThanEqual(abs(rest), vec4(least))));  // where w is infinite, rest is NaN
+}
+#endif
 #else
 f16vec4 matrix_vector(Unit u, uint j) { return f16vec4(unit_quants(u, j)); }
 #endif
 
 void put(uint step) {
   [[unroll]] for (uint i = 0; i < W_ITEMS; ++i) {
-#ifdef WEIGHT_bf16
+#ifdef SCALED_HERE
     const uint exponent = largest_exponent(next_w[i]);
     const float to_half = power_of_two(127 + 127 + 14 - exponent);  // the largest becomes 2^14 to 2^15
 #endif
@@ -145,7 +166,11 @@ void put(uint step) {
     const uint first = item(i) % UNIT_LANES * UNIT_LANE_VECTORS;  // of the unit's vectors
     const uint k4 = item(i) / UNIT_LANES % UNITS * UNIT_VECTORS + first;
     [[unroll]] for (uint j = 0; j < UNIT_LANE_VECTORS; ++j) {
-#ifdef WEIGHT_bf16
+#ifdef WEIGHT_f32
+      f16vec4 w, low;
+      to_halves(unit_vector(next_w[i], first + j) * to_half, w, low);
+      tile_w[(TILE_COLUMNS + row) * STRIDE + k4 + j] = w_unit(i, step) < row_units ? low : f16vec4(0.0);
+#elif defined(SCALED_HERE)
       f16vec4 w = f16vec4(unit_vector(next_w[i], first + j) * to_half);
 #else
       f16vec4 w = matrix_vector(next_w[i], first + j);
@@ -157,7 +182,7 @@ void put(uint step) {
 #ifdef SCALED
       if ((k4 + j) % GROUP_VECTORS != 0) continue;
       const uint group = (k4 + j) / GROUP_VECTORS * TILE_COLUMNS + row;
-#ifdef WEIGHT_bf16
+#ifdef SCALED_HERE
       tile_scales[group] = power_of_two(exponent - 14 - SMALLER);
 #else
       const bool second = first + j >= UNIT_VECTORS / 2;
@@ -190,7 +215,7 @@ void put(uint step) {
 
 // A sum of y: times the scale of its row of x.
 float scaled_back(float sum, float scale) {
-#ifdef WEIGHT_bf16
+#ifdef SCALED_HERE
   // One factor after the other, in the order in which nothing between overflows or vanishes; compilers would begin with
   // the constant.
   const float larger = power_of_two(127 + SMALLER);
@@ -243,6 +268,9 @@ void main() {
     if (step + 1 < end) fetch(step + 1);
     [[unroll]] for (uint group = 0; group < GROUPS; ++group) {
       coopmat<float16_t, gl_ScopeSubgroup, K, N, gl_MatrixUseB> w[MATRIX_COLUMNS * GROUP_MATRICES];
+#ifdef WEIGHT_f32
+      coopmat<float16_t, gl_ScopeSubgroup, K, N, gl_MatrixUseB> w_low[MATRIX_COLUMNS * GROUP_MATRICES];
+#endif
 #ifdef SCALED
       SUMS scales_of_w[MATRIX_COLUMNS];
 #endif
@@ -252,8 +280,12 @@ void main() {
       [[unroll]] for (uint c = 0; c < MATRIX_COLUMNS; ++c) {
         const uint column = (across + c * SUBGROUPS_ACROSS) * N;
         [[unroll]] for (uint k = 0; k < GROUP_MATRICES; ++k) {
-          coopMatLoad(w[c * GROUP_MATRICES + k], tile_w, column * STRIDE + group * GROUP_VECTORS + k * (K / 4), STRIDE,
+          const uint at = column * STRIDE + group * GROUP_VECTORS + k * (K / 4);
+          coopMatLoad(w[c * GROUP_MATRICES + k], tile_w, at, STRIDE, gl_CooperativeMatrixLayoutColumnMajor);
+#ifdef WEIGHT_f32
+          coopMatLoad(w_low[c * GROUP_MATRICES + k], tile_w, at + TILE_COLUMNS * STRIDE, STRIDE,
                       gl_CooperativeMatrixLayoutColumnMajor);
+#endif
         }
 #ifdef SCALED
         coopMatLoad(scales_of_w[c], tile_scales, group * TILE_COLUMNS + column, 0, gl_CooperativeMatrixLayoutRowMajor);
@@ -284,6 +316,9 @@ void main() {
           SUMS sum = sums[at];
 #endif
           [[unroll]] for (uint k = 0; k < GROUP_MATRICES; ++k) {
+#ifdef WEIGHT_f32
+            sum = coopMatMulAdd(high[k], w_low[c * GROUP_MATRICES + k], sum);
+#endif
             if (HALVES == 2) sum = coopMatMulAdd(low[k], w[c * GROUP_MATRICES + k], sum);
             sum = coopMatMulAdd(high[k], w[c * GROUP_MATRICES + k], sum);
           }

@@ -26,15 +26,20 @@ struct Groups {
   bool minima = false;
 };
 
+/// Whether rows are scaled step by step, since they may hold more than f16 does.
+bool scaled_here(DType dtype) { return dtype == DType::F32 || dtype == DType::BF16; }
+
 Groups groups_of(DType dtype) {
   if (const QuantisedType* type = quantised_type(dtype)) return {type->group, kStep / type->group, type->minima};
-  return {.columns = kStep, .in_step = dtype == DType::BF16 ? 1u : 0u, .minima = false};
+  return {.columns = kStep, .in_step = scaled_here(dtype) ? 1u : 0u, .minima = false};
 }
 
 /// Bytes of shared memory: rows of a step and 8 halves more, numbers of its groups, and what subgroups lay out of their
 /// sums.
-std::uint64_t shared_bytes(const CooperativeShape& s, const Groups& groups, std::uint32_t halves) {
-  const std::uint64_t rows = std::uint64_t{halves} * s.rows() + s.columns();
+std::uint64_t shared_bytes(const CooperativeShape& s, DType dtype, std::uint32_t halves) {
+  const Groups groups = groups_of(dtype);
+  const std::uint32_t w_halves = dtype == DType::F32 ? 2 : 1;
+  const std::uint64_t rows = std::uint64_t{halves} * s.rows() + std::uint64_t{w_halves} * s.columns();
   const std::uint64_t numbers = groups.minima ? std::uint64_t{2} * s.columns() + s.rows() : s.columns();
   return rows * (kStep + 8) * 2 + groups.in_step * numbers * 4 +
          std::uint64_t{s.subgroups()} * s.matrix[0] * s.matrix[1] * 4;
@@ -69,7 +74,7 @@ std::optional<CooperativeShape> shape_of(const std::array<std::uint32_t, 3>& mat
 }
 
 SharedBytes bytes_of_linear(DType dtype, std::uint32_t halves) {
-  return [=, groups = groups_of(dtype)](const CooperativeShape& s) { return shared_bytes(s, groups, halves); };
+  return [=](const CooperativeShape& s) { return shared_bytes(s, dtype, halves); };
 }
 
 }  // namespace
@@ -114,9 +119,11 @@ bool emit_linear_cooperative(Lowering& l, const LinearWork& work, const LinearEp
                              const LinearBindings& bindings, std::uint64_t flops, std::uint64_t bytes) {
   const DeviceCaps& caps = l.caps();
   const ProductTuning& tuning = l.tuning().of(work.dtype);
-  if (!tuning.cooperative || work.dtype == DType::F32 || work.experts > 0) return false;
-  // Four lanes side by side agree on how a step's weights are scaled.
-  if (work.dtype == DType::BF16 && (!caps.subgroup_shuffle || caps.subgroup_size < 4)) return false;
+  if (!tuning.cooperative || work.experts > 0) return false;
+  // Lanes side by side, which hold a unit each, agree on how a step's weights are scaled.
+  if (scaled_here(work.dtype) && (!caps.subgroup_shuffle || caps.subgroup_size < kStep / unit_columns(work.dtype))) {
+    return false;
+  }
   const std::uint32_t tile = tuning.tile;
   const std::uint32_t gate = work.gate ? 2 : 1;
   std::uint32_t columns = tile;

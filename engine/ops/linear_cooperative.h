@@ -6,8 +6,8 @@
 #include "ops/linear_tiles.h"
 
 /// Products in tiles that subgroups multiply by cooperative matrices (shaders/linear_cooperative.comp): weights of
-/// all types but f32, and x as two halves (shaders/linear_halves.comp), so that no bit is lost; or as one, which is
-/// half the work, where the node allows it (`halves`).
+/// all types, and x as two halves (shaders/linear_halves.comp), so that no bit is lost; or as one, which is less work,
+/// where the node allows it (`halves`).
 namespace heed::ops {
 
 /// A workgroup's tile of y as matrices, and how its subgroups share them.

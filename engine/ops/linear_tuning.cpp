@@ -240,8 +240,8 @@ Candidates tiles_of_many_rows(const DeviceCaps& caps, const ProductTuning& best,
 }
 
 /// Matrix units where there are any, and drivers that make do without them: either may win.
-Candidates cooperative_tiles(const DeviceCaps& caps, const ProductTuning& best, WeightKind kind) {
-  if (caps.cooperative_sizes.empty() || caps.type == DeviceType::Cpu || kind == WeightKind::Floats) return {};
+Candidates cooperative_tiles(const DeviceCaps& caps, const ProductTuning& best, WeightKind) {
+  if (caps.cooperative_sizes.empty() || caps.type == DeviceType::Cpu) return {};
   Candidates candidates;
   for (const std::uint32_t tile : {64u, 128u}) {
     candidates.push_back(with(with(best, &ProductTuning::tile, tile), &ProductTuning::cooperative, true));

@@ -135,6 +135,31 @@ OpCase normed(DType dtype, std::int64_t rows, std::int64_t columns, double eps) 
           {}};
 }
 
+/// Weights of bf16 and f32 may be of any magnitude: large and small ones in a row side by side, all of a row large, or
+/// small. Below 2^-95 those of f32 may lose bits (shaders/linear_cooperative.comp).
+void add_weights_of_all_magnitudes(std::vector<OpCase>& cases) {
+  for (const DType dtype : {DType::BF16, DType::F32}) {
+    for (const std::int64_t rows : {1, 9}) {
+      OpCase c = linear({.dtype = dtype, .rows = rows, .columns = 72, .n = 9});
+      c.name += ", weights of all magnitudes";
+      const int least = dtype == DType::F32 ? -94 : -100;
+      for (int n = 0; n < 9; ++n) {
+        for (int i = 0; i < 72; ++i) {
+          const int exponent = n < 3 ? i * 29 % 60 - 30 : n < 5 ? 110 : n < 7 ? least : i < 36 ? 100 : least;
+          c.values["w"].push_back(std::ldexp(1.0 + i * 37 % 128 / 128.0, exponent) * (i % 3 == 0 ? -1.0 : 1.0));
+        }
+      }
+      cases.push_back(c);
+      // Small rows of x make of them what is no infinity, although the products of what fits f16 would.
+      c.name += ", of small x";
+      for (std::int64_t i = 0; i < rows * 72; ++i) {
+        c.values["x"].push_back(std::ldexp(static_cast<double>(i * 7 % 19) - 9.0, i < 144 ? -20 : 3));
+      }
+      cases.push_back(std::move(c));
+    }
+  }
+}
+
 }  // namespace
 
 std::vector<OpCase> cases_linear() {
@@ -213,13 +238,14 @@ std::vector<OpCase> cases_linear() {
     cases.push_back(linear({.dtype = dtype, .rows = 1, .columns = 7168, .n = 5}));
   }
   // The tallest tiles, whole and with a row more.
-  for (const DType dtype : {DType::F16, DType::BF16, DType::Q8_0, DType::Q4_0, DType::Q4_K, DType::Q2_K, DType::Q6_K}) {
+  for (const DType dtype :
+       {DType::F32, DType::F16, DType::BF16, DType::Q8_0, DType::Q4_0, DType::Q4_K, DType::Q2_K, DType::Q6_K}) {
     cases.push_back(linear({.dtype = dtype, .rows = 129, .columns = 64, .n = 130}));
   }
   cases.push_back(gated(DType::Q2_K, 129, 256, 65, false, "silu", false));
   cases.push_back(linear({.dtype = DType::Q4_K, .rows = 128, .columns = 256, .n = 128, .halves = 1}));
   // Rows of x that may be rounded.
-  for (const DType dtype : {DType::F16, DType::BF16, DType::Q8_0, DType::Q4_K, DType::Q2_K}) {
+  for (const DType dtype : {DType::F32, DType::F16, DType::BF16, DType::Q8_0, DType::Q4_K, DType::Q2_K}) {
     cases.push_back(linear({.dtype = dtype, .rows = 5, .columns = 1056, .n = 37, .bias = true, .halves = 1}));
     cases.push_back(linear({.dtype = dtype, .rows = 35, .columns = 64, .n = 70, .residual = true, .halves = 1}));
   }
@@ -247,25 +273,8 @@ std::vector<OpCase> cases_linear() {
     for (int i = 0; i < 9 * 40; ++i) c.values["w"].push_back((i % 5 - 2) * 0x1p-24);
     cases.push_back(std::move(c));
   }
-  // Weights of bf16 may be of any magnitude: large and small ones in a row side by side, all of a row large, or small.
-  for (const std::int64_t rows : {1, 9}) {
-    OpCase c = linear({.dtype = DType::BF16, .rows = rows, .columns = 72, .n = 9});
-    c.name += ", weights of all magnitudes";
-    for (int n = 0; n < 9; ++n) {
-      for (int i = 0; i < 72; ++i) {
-        const int exponent = n < 3 ? i * 29 % 60 - 30 : n < 5 ? 110 : n < 7 ? -100 : i < 36 ? 100 : -100;
-        c.values["w"].push_back(std::ldexp(1.0 + i * 37 % 128 / 128.0, exponent) * (i % 3 == 0 ? -1.0 : 1.0));
-      }
-    }
-    cases.push_back(c);
-    // Small rows of x make of them what is no infinity, although the products of what fits f16 would.
-    c.name += ", of small x";
-    for (std::int64_t i = 0; i < rows * 72; ++i) {
-      c.values["x"].push_back(std::ldexp(static_cast<double>(i * 7 % 19) - 9.0, i < 144 ? -20 : 3));
-    }
-    cases.push_back(std::move(c));
-  }
-  // So are scales of blocks that are denormals of f16.
+  add_weights_of_all_magnitudes(cases);
+  // Scales of blocks that are denormals of f16 are ordinary floats.
   for (const DType dtype : matrix_types()) {
     if (quantised_type(dtype) == nullptr) continue;
     for (const std::int64_t rows : {1, 9}) {

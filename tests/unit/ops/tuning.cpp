@@ -231,10 +231,9 @@ TEST_CASE("cooperative tiles are tried where a GPU lists sizes, and no tiles on 
   const Counts of_gpu = counts(caps, true, best);
   for (const WeightKind kind : kWeightKinds) {
     CAPTURE(weight_kind_name(kind));
-    const bool halves = kind != WeightKind::Floats;  // weights of f32 have no kernel of matrices of halves
-    CHECK(of_kind(of_gpu, kind).at("cooperative tiles") == (halves ? 2 : 0));
-    CHECK(best.of(kind).cooperative == halves);
-    if (halves) CHECK(best.of(kind).tile == 128);
+    CHECK(of_kind(of_gpu, kind).at("cooperative tiles") == 2);
+    CHECK(best.of(kind).cooperative);
+    CHECK(best.of(kind).tile == 128);
   }
   CHECK(of_gpu.at("cooperative tiles of it") == 3);
   CHECK(best.cooperative_attention);
