@@ -17,7 +17,7 @@
 #   HEED_LAB           that root file system, where it does not lie where the scripts expect it
 #   HEED_VENDORS       the chips to compile for, such as "amd-navi31 adreno-750"; "none" for none (default: all)
 # `spilled` counts the compiled kernels that have too few registers and keep some elsewhere, as RADV's compiler says; `-`
-# where a driver does not say.
+# where a driver does not say. None of those that a GPU may be offered should: any is a failure.
 set -u
 cd "$(dirname "$0")/.." || exit 1
 extent=
@@ -195,7 +195,15 @@ for chip in $chips; do
     echo "FAILED: compiling for $chip, see $log"
     tail -n 5 "$log"
   fi
-  add "$chip" - - - "$compiled" "$(spilled "$log")" $(($(date +%s) - start))
+  spills=$(spilled "$log")
+  case $spills in
+    - | 0) ;;
+    *)
+      failed=1
+      echo "FAILED: $spills kernels spill registers on $chip, see $log"
+      ;;
+  esac
+  add "$chip" - - - "$compiled" "$spills" $(($(date +%s) - start))
 done
 if [ "$tested" = 0 ] && [ "$failed" = 0 ]; then
   echo "SKIPPED: every driver: there is nothing to test here"

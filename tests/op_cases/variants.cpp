@@ -23,7 +23,8 @@ void lanes_of_their_own(Tuning& tuning) {
 /// Adds variants, a function for each kind of work.
 class Variants {
  public:
-  explicit Variants(const DeviceCaps& caps) : caps_(caps), texels_(caps.max_texel_buffer_elements > 0) {
+  explicit Variants(const DeviceCaps& caps)
+      : caps_(caps), texels_(caps.max_texel_buffer_elements > 0), cpu_(caps.type == DeviceType::Cpu) {
     set_lanes(plain_,
               std::min({caps.max_workgroup_invocations, caps.max_workgroup_size[0], std::max(8u, caps.subgroup_size)}));
     plain_.set(&ProductTuning::max_groups, caps.max_workgroup_count[0]);
@@ -64,6 +65,7 @@ class Variants {
 
   const DeviceCaps& caps_;
   bool texels_;
+  bool cpu_;  // GPUs are not offered what needs more registers than they have (the candidates of TuningStep)
   Tuning plain_;
   std::vector<Variant> variants_;
 };
@@ -128,6 +130,7 @@ void Variants::add_products() {
     }
   }
   for (const std::uint32_t x_rows : {3u, ProductTuning::kMostXRows}) {
+    if (!cpu_) break;
     Tuning& several = add(fmt::format("{} rows of x", x_rows)).tuning;
     lanes_of_their_own(several);
     several.set(&ProductTuning::x_rows, x_rows);
@@ -213,6 +216,7 @@ void Variants::add_convolutions() {
     convs.texel = true;
   }
   for (const std::uint32_t sums : {64u, 128u}) {
+    if (sums > 64 && !cpu_) continue;
     for (const std::uint32_t convs : {0u, 1u, 2u}) {
       Tuning& wide = add(fmt::format("convolutions by {} sums, in one dispatch {}", sums, convs)).tuning;
       wide.conv_sums = sums;

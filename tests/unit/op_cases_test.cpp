@@ -64,7 +64,8 @@ bool is_ever_asked_for(const std::string& key, const DeviceCaps& caps) {
   // A unit of 32 columns is more than lanes of narrow subgroups hold together.
   static const std::regex kWide("(linear_pair|attention_block)-.*-i?q[2-6].*-rows.*");
   // Workgroups that are one subgroup.
-  static const std::regex kJoined("(linear_pair|attention_block)-.*-rows.*|attention_step-.*-shuffle-.*");
+  static const std::regex kJoined(
+      "(linear_pair|attention_block)-.*-rows.*|attention_step-.*-shuffle-.*|linear_lanes-.*-shuffle");
   if (caps.type != DeviceType::Cpu && std::regex_match(key, kJoined)) return false;
   return caps.subgroup_size >= 8 || !std::regex_match(key, kWide);
 }
@@ -112,6 +113,21 @@ TEST_CASE("every kernel that spreads its workgroups has a case in which they are
   for (const std::string& shader : planned) {
     CHECK_MESSAGE((spread.contains(shader) || never.contains(shader)), shader);
   }
+}
+
+TEST_CASE("what only CPU drivers are offered is left out on GPUs") {
+  const auto most = [](DeviceType type) {
+    DeviceCaps caps;
+    caps.type = type;
+    std::pair<std::uint32_t, std::uint32_t> result;
+    for (const Variant& variant : variants_of(caps)) {
+      result.first = std::max(result.first, variant.tuning.of(DType::F32).x_rows);
+      result.second = std::max(result.second, variant.tuning.conv_sums);
+    }
+    return result;
+  };
+  CHECK(most(DeviceType::Cpu) == std::pair{ProductTuning::kMostXRows, 128u});
+  CHECK(most(DeviceType::Discrete) == std::pair{1u, 64u});
 }
 
 TEST_CASE("every variant of a case counts the work of the plainest") {
