@@ -137,9 +137,10 @@ class Probe {
     for (int round = 0; round < kRounds; ++round) {
       best_seconds = std::min(best_seconds, seconds(best));
       candidate_seconds = std::min(candidate_seconds, seconds(candidate));
-      const double hopeless = round == 0 ? 2 : 1.3;  // times as long
+      if (round == 0) continue;  // on a busy machine one run may take several times as long
+      const double hopeless = round == 1 ? 2 : 1.3;  // times as long
       if (candidate_seconds > hopeless * best_seconds || best_seconds > 2 * candidate_seconds) break;
-      if (round > 0 && since(begin) > kEnough) break;
+      if (since(begin) > kEnough) break;
     }
     return candidate_seconds < 0.97 * best_seconds;
   }
