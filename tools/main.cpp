@@ -74,7 +74,11 @@ void add_device_option(CLI::App& verb, DeviceArguments& device) {
 }
 
 Device open_device(const DeviceArguments& device) {
-  Device opened(device.name, device.options);
+  DeviceOptions options = device.options;
+  options.before_measuring = [](std::string_view name) {
+    write_error(fmt::format("measuring which kernels are fastest on {}, once for this driver\n", name));
+  };
+  Device opened(device.name, options);
   if (opened.is_cpu()) {
     write_error(
         fmt::format("{} is a CPU driver: everything runs on the processor, no GPU is used\n", opened.info().name));

@@ -140,7 +140,7 @@ struct Device::Choice {
 Device::Device(const Choice& choice, const DeviceOptions& options) : info_(choice.info), options_(options) {
   if (!choice.physical.unusable.empty())
     throw Error(fmt::format("device '{}' cannot be used: {}", info_.name, choice.physical.unusable));
-  gpu_ = std::make_shared<Gpu>(choice.instance, choice.physical, options.compile_only);
+  gpu_ = std::make_shared<Gpu>(choice.instance, choice.physical, options);
   Tuning tuning = gpu_->tuning();
   tuning.half_products = options.half_products;
   gpu_->set_tuning(tuning);

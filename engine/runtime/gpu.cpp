@@ -106,7 +106,7 @@ std::string cache_name(std::string_view kind, const vk::PhysicalDevice& physical
                      physical.subgroup_size, driver.digest());
 }
 
-Gpu::Gpu(std::shared_ptr<const vk::Instance> instance, const vk::PhysicalDevice& physical, bool compile_only)
+Gpu::Gpu(std::shared_ptr<const vk::Instance> instance, const vk::PhysicalDevice& physical, const DeviceOptions& options)
     : instance_(std::move(instance)),
       device_(physical, wanted_features(physical), instance_),
       caps_(device_caps(physical)),
@@ -114,13 +114,13 @@ Gpu::Gpu(std::shared_ptr<const vk::Instance> instance, const vk::PhysicalDevice&
       cache_(device_, read_cache_file(cache_name("pipelines"), notes_)),
       commands_(device_),
       proof_(device_, cache_) {
-  if (compile_only) return;
+  if (options.compile_only) return;
   std::string note;
   quarantine_ = read_quarantine(cache_name("quarantine") + ".json", note);
   if (!note.empty()) notes_.push_back(note);
   for (const auto& [module, reason] : quarantine_) caps_.broken_modules.insert(module);
   CrashMark mark(cache_name("trying"), shaders_checksum());
-  tune_or_remember(mark);
+  tune_or_remember(mark, options.before_measuring);
   test_or_remember(mark, !note.empty());
   for (const std::string& what : mark.given_up()) {
     notes_.push_back(
@@ -130,7 +130,7 @@ Gpu::Gpu(std::shared_ptr<const vk::Instance> instance, const vk::PhysicalDevice&
   }
 }
 
-void Gpu::tune_or_remember(CrashMark& mark) {
+void Gpu::tune_or_remember(CrashMark& mark, const std::function<void(std::string_view)>& before) {
   const std::string name = cache_name("tuning");
   if (const std::optional<Tuning> known = tuning_from_bytes(read_cache_file(name, notes_), caps_)) {
     tuning_ = *known;
@@ -138,6 +138,7 @@ void Gpu::tune_or_remember(CrashMark& mark) {
   }
   const std::string what = "measuring kernels";
   if (!mark.begin(what)) return;
+  if (before) before(caps_.name);
   try {
     tuning_ = tune(*this);
   } catch (const DeviceLost&) {

@@ -1,13 +1,16 @@
 #pragma once
 
 #include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <set>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
+#include "heed/device.h"
 #include "plan/plan.h"
 #include "runtime/crash_mark.h"
 #include "runtime/quarantine.h"
@@ -38,8 +41,8 @@ struct MemoryNeed {
 class Gpu {
  public:
   /// Opens the device and reads its caches; the tuner and the self-test run where there is no verdict yet.
-  /// `compile_only`: plans with the default tuning, and submits nothing.
-  Gpu(std::shared_ptr<const vk::Instance> instance, const vk::PhysicalDevice& physical, bool compile_only = false);
+  /// With `compile_only` it plans with the default tuning, and submits nothing.
+  Gpu(std::shared_ptr<const vk::Instance> instance, const vk::PhysicalDevice& physical, const DeviceOptions& options);
   ~Gpu();  // keeps the pipeline cache
   Gpu(const Gpu&) = delete;
   Gpu& operator=(const Gpu&) = delete;
@@ -114,7 +117,7 @@ class Gpu {
   void wait_for(std::size_t count, std::string_view what);
   void refuse_abandoned(std::string_view what) const;
   static std::string pipeline_key(const Dispatch& dispatch);
-  void tune_or_remember(CrashMark& mark);
+  void tune_or_remember(CrashMark& mark, const std::function<void(std::string_view)>& before);
   void test_or_remember(CrashMark& mark, bool forgotten);
   std::string cache_name(std::string_view kind) const { return heed::cache_name(kind, device_.physical()); }
 

@@ -119,7 +119,7 @@ TEST_CASE("a CPU driver is announced") {
   CHECK((finished.error.find("is a CPU driver") != std::string::npos) == (device.at("type") == "CPU"));
 }
 
-TEST_CASE("a cache folder that cannot be used is one line, not an error") {
+TEST_CASE("a cache folder is made, with a line for what takes so long; one that cannot be used is a line, too") {
   const convert_test::TempFolder folder;
   const std::string file = folder.write("file", "x").string();
   const char* before = std::getenv("HEED_CACHE_DIR");
@@ -128,6 +128,7 @@ TEST_CASE("a cache folder that cannot be used is one line, not an error") {
   const Finished refused = run_heed({"generate", models().llama(), "Alice", "-n", "1"});
   ::setenv("HEED_CACHE_DIR", (folder.path() / "new" / "folder").c_str(), 1);
   const Finished made = run_heed({"generate", models().llama(), "Alice", "-n", "1"});
+  const Finished later = run_heed({"generate", models().llama(), "Alice", "-n", "1"});
   if (before == nullptr) {
     ::unsetenv("HEED_CACHE_DIR");
   } else {
@@ -137,6 +138,9 @@ TEST_CASE("a cache folder that cannot be used is one line, not an error") {
   CHECK(refused.error.find("HEED_CACHE_DIR cannot be written (" + file + ": Not a directory)") != std::string::npos);
   CHECK(made.exit_code == 0);
   CHECK(made.error.find("HEED_CACHE_DIR") == std::string::npos);
+  CHECK(has(made.error, "measuring which kernels are fastest on "));
+  CHECK(later.exit_code == 0);
+  CHECK_FALSE(has(later.error, "measuring"));
 }
 
 }  // namespace heed::end_to_end

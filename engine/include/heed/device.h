@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -49,6 +50,9 @@ struct DeviceOptions {
   /// where the device has units for matrices and its kernels use them: half the work or less, for prompts and pictures.
   /// Sums stay in single precision.
   bool half_products = false;
+  /// Called with the device's name before its kernels are measured, which takes from a few seconds to a minute: on its
+  /// first use with a driver, and wherever what was found cannot be kept.
+  std::function<void(std::string_view device)> before_measuring = {};
 };
 
 /// An opened device. Models and generators on it share its compiled kernels. Used by one thread at a time.
