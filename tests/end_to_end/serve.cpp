@@ -172,6 +172,18 @@ TEST_CASE("serve: chats are those of heed generate --chat, and messages cannot f
   CHECK(answer["choices"][0]["message"]["content"] == alone["text"]);
   CHECK(answer["usage"]["prompt_tokens"] == alone["prompt_tokens"].size());
   CHECK(answer["usage"]["completion_tokens"] == alone["tokens"].size());
+  // Of a prompt that was read before, whole blocks of 64 tokens are found again.
+  Json again = request("", 4, 1);
+  again["model"] = "talker";
+  again["prompt"] = std::vector<int>(150, 5);
+  const Json first = serving.post("/v1/completions", again);
+  CHECK(first["usage"]["prompt_tokens_details"]["cached_tokens"] == 0);
+  again["n"] = 2;
+  const Json second = serving.post("/v1/completions", again);
+  CHECK(second["usage"]["prompt_tokens"] == 150);
+  CHECK(second["usage"]["prompt_tokens_details"]["cached_tokens"] == 128);
+  CHECK(text_of(second, 0) == text_of(first, 0));
+  CHECK(metric(serving, "heed_shared_prompt_tokens_total{model=\"talker\"}") == 128);
   asked["stream"] = true;
   std::string text;
   std::string reason;

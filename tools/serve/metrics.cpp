@@ -34,11 +34,12 @@ void Metrics::count_answer(const std::string& route, int status) {
 }
 
 void Metrics::count_done(const std::string& model, std::size_t count, std::int64_t prompt_tokens,
-                         std::int64_t new_tokens, double seconds) {
+                         std::int64_t shared_tokens, std::int64_t new_tokens, double seconds) {
   const std::lock_guard lock(mutex_);
   Done& done = done_[model];
   done.count += count;
   done.prompt_tokens += prompt_tokens;
+  done.shared_tokens += shared_tokens;
   done.new_tokens += new_tokens;
   done.seconds += seconds;
 }
@@ -73,6 +74,8 @@ std::string Metrics::text(const std::vector<std::unique_ptr<Worker>>& workers) c
   of_models("heed_answers_total", "Texts, lines of translations and pictures finished.",
             [](const Done& done) { return done.count; });
   of_models("heed_prompt_tokens_total", "Tokens of prompts read.", [](const Done& done) { return done.prompt_tokens; });
+  of_models("heed_shared_prompt_tokens_total", "Of these, tokens whose keys another text that began alike had left.",
+            [](const Done& done) { return done.shared_tokens; });
   of_models("heed_generated_tokens_total", "Tokens generated.", [](const Done& done) { return done.new_tokens; });
   of_models("heed_answer_seconds_total", "Time that requests for these took, each from its start to its end.",
             [](const Done& done) { return done.seconds; });

@@ -19,16 +19,16 @@ class Metrics {
  public:
   void count_answer(const std::string& route, int status);
   /// A request that a model finished: so many texts, lines of translations or pictures, and the seconds that they took
-  /// together.
-  void count_done(const std::string& model, std::size_t count, std::int64_t prompt_tokens, std::int64_t new_tokens,
-                  double seconds);
+  /// together. `shared_tokens`: of the prompts, those whose keys were there already.
+  void count_done(const std::string& model, std::size_t count, std::int64_t prompt_tokens, std::int64_t shared_tokens,
+                  std::int64_t new_tokens, double seconds);
 
   std::string text(const std::vector<std::unique_ptr<Worker>>& workers) const;
 
  private:
   struct Done {
     std::uint64_t count = 0;
-    std::int64_t prompt_tokens = 0, new_tokens = 0;
+    std::int64_t prompt_tokens = 0, shared_tokens = 0, new_tokens = 0;
     double seconds = 0;
   };
 

@@ -39,7 +39,16 @@ Json OpenAiFormat::frame(const char* object) const {
 }
 
 Json OpenAiFormat::usage(std::int64_t prompt_tokens) const {
-  return {{"prompt_tokens", prompt_tokens}, {"completion_tokens", made_}, {"total_tokens", prompt_tokens + made_}};
+  return {{"prompt_tokens", prompt_tokens},
+          {"completion_tokens", made_},
+          {"total_tokens", prompt_tokens + made_},
+          {"prompt_tokens_details", {{"cached_tokens", shared_}}}};
+}
+
+void OpenAiFormat::count(const TextAnswer::Piece& piece) {
+  if (!piece.end) return;
+  made_ += static_cast<std::int64_t>(piece.end->tokens.size());
+  if (piece.text % options_.choices == 0) shared_ += piece.end->shared_prompt_tokens;
 }
 
 Json OpenAiFormat::chunk_of(Json choice) const {
@@ -50,7 +59,7 @@ Json OpenAiFormat::chunk_of(Json choice) const {
 }
 
 Json OpenAiFormat::chunk(const TextAnswer::Piece& piece) {
-  if (piece.end) made_ += static_cast<std::int64_t>(piece.end->tokens.size());
+  count(piece);
   Json choice = added(piece);
   return choice.is_null() ? choice : chunk_of(std::move(choice));
 }
@@ -66,8 +75,8 @@ void OpenAiFormat::take(const TextAnswer::Piece& piece) {
   if (tokens_.size() <= piece.text) tokens_.resize(piece.text + 1);
   std::vector<TokenSaid>& tokens = tokens_[piece.text];
   tokens.insert(tokens.end(), piece.tokens.begin(), piece.tokens.end());
+  count(piece);
   if (!piece.end) return;
-  made_ += static_cast<std::int64_t>(piece.end->tokens.size());
   if (choices_.size() <= piece.text) choices_.resize(piece.text + 1);
   choices_[piece.text] = choice(piece, tokens);
 }

@@ -25,6 +25,8 @@ class OpenAiFormat {
   const TextOptions& options() const { return options_; }
   /// Tokens of the texts that have ended.
   std::int64_t made() const { return made_; }
+  /// Tokens of their prompts whose keys were there already, each prompt counted once however many choices it has.
+  std::int64_t shared() const { return shared_; }
 
   /// What a stream begins with for a text; null for nothing.
   virtual Json opening(std::size_t text) = 0;
@@ -49,11 +51,12 @@ class OpenAiFormat {
  private:
   Json frame(const char* object) const;
   Json usage(std::int64_t prompt_tokens) const;
+  void count(const TextAnswer::Piece& piece);
 
   const std::string id_, model_;
   const TextOptions options_;
   const long long created_;
-  std::int64_t made_ = 0;
+  std::int64_t made_ = 0, shared_ = 0;
   std::vector<Json> choices_;                   // by text
   std::vector<std::vector<TokenSaid>> tokens_;  // by text, so far
 };

@@ -76,7 +76,8 @@ class Answering {
   }
   void count() {
     const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin_).count();
-    server_.metrics().count_done(worker_.name(), texts_, answer_->prompt_tokens(), format_->made(), seconds);
+    server_.metrics().count_done(worker_.name(), texts_, answer_->prompt_tokens(), format_->shared(), format_->made(),
+                                 seconds);
   }
 
   Server& server_;

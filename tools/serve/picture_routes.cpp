@@ -116,7 +116,7 @@ class Measured {
   Measured(Server& server, const Worker& worker) : server_(server), worker_(worker) {}
   void done(std::size_t pictures) {
     const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin_).count();
-    server_.metrics().count_done(worker_.name(), pictures, 0, 0, seconds);
+    server_.metrics().count_done(worker_.name(), pictures, 0, 0, 0, seconds);
   }
 
  private:

@@ -184,7 +184,7 @@ void translate(Server& server, const PostedForm& form, httplib::Response& respon
     throw HttpError(400, lines.with_place(error.what(), request.is_array));
   }
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-  server.metrics().count_done(translator.worker->name(), lines.lines().size(), made.source_tokens, made.tokens,
+  server.metrics().count_done(translator.worker->name(), lines.lines().size(), made.source_tokens, 0, made.tokens,
                               seconds);
   set_json(response, answer_of(request, translator, lines, made));
 }

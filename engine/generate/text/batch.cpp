@@ -220,6 +220,7 @@ double TextBatch::read_piece(Sequence& sequence) {
     sequence.pages.push_back(found->first);
     sequence.content = found->second;
     sequence.cached += PagePool::kPositions;
+    sequence.shared += PagePool::kPositions;
     shared_tokens_ += PagePool::kPositions;
   }
   if (sequence.cached == end) return 0;

@@ -70,8 +70,9 @@ class TextBatch {
   std::int64_t slots() const { return slots_; }
   /// Whether it can still make tokens.
   bool has_room(std::int64_t id) const;
-  /// Prompt tokens whose keys were there already, of all sequences so far.
+  /// Prompt tokens whose keys were there already, of all sequences so far, and of one.
   std::int64_t shared_tokens() const { return shared_tokens_; }
+  std::int64_t shared_tokens(std::int64_t id) const { return sequences_.at(id).shared; }
   std::int64_t available_pages() const { return pool_.available(); }
 
   /// The plan of a step of so many sequences, greedy.
@@ -83,6 +84,7 @@ class TextBatch {
     std::int64_t prompt = 0;           // tokens of it
     std::int64_t most = 0;             // tokens that there may be
     std::int64_t cached = 0;           // positions of the prompt whose keys are in the cache
+    std::int64_t shared = 0;           // of them those that were there already
     TokenChoice choice;
     std::uint32_t drawn = 0;          // before, at the prompt's end
     std::vector<std::int64_t> pages;  // of its positions, in order

@@ -50,6 +50,7 @@ class Continuation {
   std::int64_t made() const { return static_cast<std::int64_t>(result_.tokens.size()); }
   /// How many tokens it may still take.
   std::int64_t wanted() const { return options_.max_tokens - made(); }
+  void set_shared(std::int64_t prompt_tokens) { result_.shared_prompt_tokens = prompt_tokens; }
   void count_loss() { ++result_.device_losses; }
   int losses() const { return result_.device_losses; }
 

@@ -93,7 +93,8 @@ std::string_view stop_reason_name(StopReason reason);
 struct Generation {
   std::string text;  // the continuation
   std::vector<std::int32_t> prompt_tokens;
-  std::vector<std::int32_t> tokens;  // new ones, less an end token
+  std::int64_t shared_prompt_tokens = 0;  // whose keys another text that begins alike had left; of a TextQueue
+  std::vector<std::int32_t> tokens;       // new ones, less an end token
   StopReason reason = StopReason::MaxTokens;
   double prompt_seconds = 0;            // from the start of generate() to the first token, or to cancellation before it
   double generate_seconds = 0;          // for all tokens after the first

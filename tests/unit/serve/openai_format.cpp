@@ -41,7 +41,8 @@ TEST_CASE("openai format: completions, as a whole and in chunks") {
   CHECK(chunk["usage"].is_null());
   CHECK(format.chunk(ended(1, " day", 1, StopReason::EndToken))["choices"][0]["finish_reason"] == "stop");
   CHECK(format.usage_chunk(5)["choices"] == Json::array());
-  CHECK(format.usage_chunk(5)["usage"] == Json::parse(R"({"prompt_tokens":5,"completion_tokens":1,"total_tokens":6})"));
+  CHECK(format.usage_chunk(5)["usage"] == Json::parse(R"({"prompt_tokens":5,"completion_tokens":1,"total_tokens":6,
+                                                          "prompt_tokens_details":{"cached_tokens":0}})"));
 
   CompletionFormat whole("story", {}, {"Once", "Twice"});
   CHECK(whole.opening(1)["choices"][0]["text"] == "Twice");
