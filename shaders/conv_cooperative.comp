@@ -31,7 +31,7 @@ layout(local_size_x_id = 0) in;
 #include "constants/conv_cooperative.h"
 #include "constants/halves.h"
 
-#include "conv_epilogue.glsl"
+#include "conv_pixels.glsl"
 
 READ_U32X4(0, x);  // [high or low, picture, place, group] words
 READ_U32X4(1, w);  // [high or low, group, output] rows of words
@@ -43,7 +43,6 @@ const uint STRIDE = (32 + 8) / 4;   // of rows in shared memory, in vectors of 4
 const uint LANES = SUBGROUPS_DOWN * SUBGROUPS_ACROSS * SUBGROUP_SIZE;
 const uint TILE_ROWS = SUBGROUPS_DOWN * MATRIX_ROWS * M;
 const uint TILE_COLUMNS = SUBGROUPS_ACROSS * MATRIX_COLUMNS * N;
-const uint TAPS = KERNEL_X * KERNEL_Y * KERNEL_Z;
 const int kOutside = -1000;  // so much smaller than all exponents that nothing is left
 const float kSome = kMostMarks;
 
@@ -58,19 +57,7 @@ const uint W_ITEMS = (W_TOTAL + LANES - 1) / LANES;
 const uint X_TOTAL = TILE_COLUMNS * STEP_WORDS;
 const uint X_ITEMS = (X_TOTAL + LANES - 1) / LANES;
 
-// Of a pixel: where it is in the output.
-struct Pixel {
-  uint picture, place;  // in the picture
-  uint z, y, x;
-};
-
-// What a lane gathers next: where the first tap of a pixel lies, which may be outside.
-struct Source {
-  uint first;    // place in all pictures
-  uint z, y, x;  // outside of x beyond the largest, or wrapped around
-};
-
-Source sources[X_ITEMS];
+Source sources[X_ITEMS];  // of the pixels that the lane gathers, as places in all pictures
 int column_exponents[X_ITEMS];
 uint w_first[W_ITEMS];
 bool any_broken;
@@ -86,37 +73,10 @@ uint item(uint i) { return i * LANES + lane(); }
 uint step_word() { return lane() % STEP_WORDS; }  // of all items of a lane
 uint x_column(uint i) { return min(item(i) / STEP_WORDS, TILE_COLUMNS - 1); }
 
-Pixel pixel_at(uint i) {
-  Pixel p;
-  const uint plane = out_size[0] * out_size[1] * out_size[2];
-  p.picture = i / plane;
-  p.place = i % plane;
-  p.x = p.place % out_size[2];
-  const uint row = p.place / out_size[2];
-  p.y = row % out_size[1];
-  p.z = row / out_size[1];
-  return p;
-}
-
-Source source_of(uint i) {
-  const Pixel p = pixel_at(i);
-  Source s;
-  s.z = p.z * stride[0] - begin[0];
-  s.y = p.y * stride[1] - begin[1];
-  s.x = p.x * stride[2] - begin[2];
-  s.first = ((p.picture * in_size[0] + s.z) * in_size[1] + s.y) * in_size[2] + s.x;
-  return s;
-}
-
 // The place in all pictures that lies under tap `k`, and whether there is one.
 bool find_place(Source s, uint k, out uint place) {
-  const uint dx = k % KERNEL_X * dilation[2];
-  const uint dy = k / KERNEL_X % KERNEL_Y * dilation[1];
-  const uint dz = k / (KERNEL_X * KERNEL_Y) * dilation[0];
-  bool inside = k < TAPS;
-  if (BOUNDED >= 1) inside = inside && s.x + dx < in_size[2] && s.y + dy < in_size[1];
-  if (BOUNDED == 2) inside = inside && s.z + dz < in_size[0];
-  place = inside ? s.first + (dz * in_size[1] + dy) * in_size[2] + dx : 0;  // every buffer holds a first one
+  const bool inside = find_tap(s, k, place);
+  if (!inside) place = 0;  // every buffer holds a first one
   return inside;
 }
 
@@ -280,7 +240,8 @@ void main() {
   }
   // Nor are pixels past the end.
   [[unroll]] for (uint i = 0; i < X_ITEMS; ++i) {
-    sources[i] = source_of(min(pixel0 + x_column(i), pixels - 1));
+    const Pixel pixel = pixel_at(min(pixel0 + x_column(i), pixels - 1));
+    sources[i] = source_of(pixel, pixel.picture);
     int largest = kLeastHalvesExponent;
     for (uint k = step_word(); k < TAPS; k += STEP_WORDS) {
       uint place;
@@ -372,9 +333,6 @@ void main() {
     }
   }
 
-  const uint plane = out_size[0] * out_size[1] * out_size[2];
-  const uint y_row = out_size[2] * BLOCK * BLOCK;
-  const uint all_outputs = groups * outputs;
   const uint own = gl_SubgroupID * M * N;
   [[unroll]] for (uint c = 0; c < MATRIX_COLUMNS; ++c) {
     [[unroll]] for (uint r = 0; r < MATRIX_ROWS; ++r) {
@@ -387,17 +345,10 @@ void main() {
         const uint column = (across + c) * N + (SUBGROUP_SIZE % N == 0 ? gl_SubgroupInvocationID : i) % N;
         const uint row = channel0 + (down + r) * M + i / N;
         if (i >= M * N || pixel0 + column >= pixels || row >= outputs) continue;
-        const Pixel p = pixel_at(pixel0 + column);
         const uint channel = group * outputs + row;
         const int w_exponent = finite_exponent(load_i32(w_exponents, channel));
         const float sum = scaled_back(result[own + i], exponent_of(column), w_exponent);
-        if (IN_PARTS == 1) {
-          y[part * pixels * all_outputs + (p.picture * all_outputs + channel) * plane + p.place] = sum;
-        } else {
-          const uint at = output_channel(p.picture, channel, all_outputs, plane * BLOCK * BLOCK, y_row) +
-                          (p.z * out_size[1] + p.y) * y_row + p.x * BLOCK;
-          y[at] = finished(sum + bias_of(channel), at);
-        }
+        write_sum(pixel_at(pixel0 + column), channel, part, sum);
       }
     }
   }

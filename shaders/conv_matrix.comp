@@ -17,14 +17,13 @@
 layout(local_size_x_id = 0) in;
 #include "constants/conv_matrix.h"
 
-#include "conv_epilogue.glsl"
+#include "conv_pixels.glsl"
 #include "tiles.glsl"
 
 READ_F32(0, x);
 READ_F32X4(1, w);
 
 const uint LANES = TILE_ROWS / LANE_ROWS * (TILE_COLUMNS / LANE_COLUMNS);
-const uint TAPS = KERNEL_X * KERNEL_Y * KERNEL_Z;
 
 // Pixels that a lane gathers, each of which SHARERS lanes share: X_VECTORS vectors of a step for each.
 const uint X_PIXELS = (TILE_COLUMNS + LANES - 1) / LANES;
@@ -32,19 +31,7 @@ const uint SHARERS = LANES > TILE_COLUMNS ? LANES / TILE_COLUMNS : 1;
 const uint X_VECTORS = STEP_VECTORS / SHARERS;
 const uint W_ITEMS = (TILE_ROWS * STEP_VECTORS + LANES - 1) / LANES;
 
-// Of a pixel: where it is in the output, and under which element of x its first tap lies, which may be outside.
-struct Pixel {
-  uint picture, place;  // in the picture
-  uint z, y, x;         // of the output
-};
-
-// What a lane gathers next.
-struct Source {
-  uint first;    // element of x under the first tap of the first channel
-  uint z, y, x;  // of that element; outside of x beyond the largest, or wrapped around
-};
-
-Source sources[X_PIXELS];
+Source sources[X_PIXELS];  // that the lane gathers of, in their groups' first channels
 uint tap;     // of the lane's first vector of the next step
 uint vector;  // of that tap's channels
 vec4 next_x[X_PIXELS * X_VECTORS];
@@ -54,38 +41,17 @@ uint x_column(uint p) { return p * LANES + gl_LocalInvocationID.x % TILE_COLUMNS
 uint x_vector() { return gl_LocalInvocationID.x / TILE_COLUMNS * X_VECTORS; }
 uint w_item(uint i) { return i * LANES + gl_LocalInvocationID.x; }
 
-Pixel pixel_at(uint i) {
-  Pixel p;
-  const uint plane = out_size[0] * out_size[1] * out_size[2];
-  p.picture = i / plane;
-  p.place = i % plane;
-  p.x = p.place % out_size[2];
-  const uint row = p.place / out_size[2];
-  p.y = row % out_size[1];
-  p.z = row / out_size[1];
-  return p;
-}
-
-Source source_of(uint i, uint group) {
+Source source_of_group(uint i, uint group) {
   const Pixel p = pixel_at(i);
-  Source s;
-  s.z = p.z * stride[0] - begin[0];
-  s.y = p.y * stride[1] - begin[1];
-  s.x = p.x * stride[2] - begin[2];
-  s.first = (((p.picture * groups + group) * channels * in_size[0] + s.z) * in_size[1] + s.y) * in_size[2] + s.x;
-  return s;
+  return source_of(p, (p.picture * groups + group) * channels);
 }
 
 // Four channels from 4 `v` on under tap `k`.
 vec4 gather(Source s, uint k, uint v) {
-  const uint dx = k % KERNEL_X * dilation[2];
-  const uint dy = k / KERNEL_X % KERNEL_Y * dilation[1];
-  const uint dz = k / (KERNEL_X * KERNEL_Y) * dilation[0];
-  bool inside = k < TAPS;
-  if (BOUNDED >= 1) inside = inside && s.x + dx < in_size[2] && s.y + dy < in_size[1];
-  if (BOUNDED == 2) inside = inside && s.z + dz < in_size[0];
   const uint plane = in_size[0] * in_size[1] * in_size[2];
-  const uint at = s.first + (dz * in_size[1] + dy) * in_size[2] + dx + v * 4 * plane;
+  uint at;
+  const bool inside = find_tap(s, k, at);
+  at += v * 4 * plane;
   vec4 result;
   [[unroll]] for (uint e = 0; e < 4; ++e) {
     const bool there = inside && (RAGGED == 0 || v * 4 + e < channels);
@@ -138,7 +104,7 @@ void main() {
 
   // Pixels past the end repeat the last one and are not written.
   [[unroll]] for (uint p = 0; p < X_PIXELS; ++p) {
-    sources[p] = source_of(min(pixel0 + x_column(p), pixels - 1), group);
+    sources[p] = source_of_group(min(pixel0 + x_column(p), pixels - 1), group);
   }
   const uint begin_step = part * part_steps;
   const uint end_step = min(begin_step + part_steps, (TAPS * channel_vectors + STEP_VECTORS - 1) / STEP_VECTORS);
@@ -165,24 +131,14 @@ void main() {
     multiply_step();
   }
 
-  const uint plane = out_size[0] * out_size[1] * out_size[2];
-  const uint y_row = out_size[2] * BLOCK * BLOCK;
-  const uint all_outputs = groups * outputs;
   [[unroll]] for (uint c = 0; c < LANE_COLUMNS; ++c) {
     const uint i = pixel0 + tile_column(c);
     if (i >= pixels) break;
     const Pixel p = pixel_at(i);
-    const uint in_channel = (p.z * out_size[1] + p.y) * y_row + p.x * BLOCK;
     [[unroll]] for (uint r = 0; r < LANE_ROWS; ++r) {
       if (channel0 + tile_row(r) >= outputs) break;
       const uint channel = group * outputs + channel0 + tile_row(r);
-      const float sum = sums[r * LANE_COLUMNS + c];
-      if (IN_PARTS == 1) {
-        y[part * pixels * all_outputs + (p.picture * all_outputs + channel) * plane + p.place] = sum;
-      } else {
-        const uint at = output_channel(p.picture, channel, all_outputs, plane * BLOCK * BLOCK, y_row) + in_channel;
-        y[at] = finished(sum + bias_of(channel), at);
-      }
+      write_sum(p, channel, part, sums[r * LANE_COLUMNS + c]);
     }
   }
 }
