@@ -107,56 +107,56 @@ TEST_CASE("a row of a prompt's attention is the same bits in whichever pieces th
   const std::optional<Device> device = test_device();
   if (!device) return;
   Gpu& gpu = device->gpu();
-  std::set<std::string> shaders;
-  for (const Kind& kind : {Kind{}, Kind{.window = 50}, Kind{.table = true}, Kind{.window = 50, .table = true}}) {
+  Tuning tuning;
+  tuning.lanes = std::max(4u, gpu.caps().subgroup_size);
+  std::vector<Tuning> tunings;
+  std::vector<Kind> kinds;
+  std::vector<std::int64_t> pieces;
+  std::vector<std::string> kernels;  // that all of this has to be computed by
+  SUBCASE("by lanes, of keys or of rows, and in tiles") {
     for (const std::uint32_t query_tile : {0u, 32u, 128u}) {
       for (const bool query_lanes : {false, true}) {
-        CAPTURE(kind.window);
-        CAPTURE(kind.table);
-        CAPTURE(query_tile);
-        Tuning tuning;
-        tuning.lanes = std::max(4u, gpu.caps().subgroup_size);
-        tuning.query_lanes = query_lanes;
         tuning.query_tile = query_tile;
-        const std::vector<std::uint32_t> whole = read_in(gpu, tuning, kind, kPrompt, shaders);
-        for (const std::int64_t piece : {128, 64, 36}) {
-          CAPTURE(piece);
-          CHECK(read_in(gpu, tuning, kind, piece, shaders) == whole);
-        }
+        tuning.query_lanes = query_lanes;
+        tunings.push_back(tuning);
       }
     }
+    kinds = {{}, {.window = 50}, {.table = true}, {.window = 50, .table = true}};
+    pieces = {128, 64, 36};
+    kernels = {"attention", "attention_tiles"};
+    if (gpu.caps().type == DeviceType::Cpu) kernels.push_back("attention_rows");
   }
-  for (const char* shader : {"attention", "attention_tiles"}) CHECK(shaders.contains(shader));
-  if (gpu.caps().type == DeviceType::Cpu) CHECK(shaders.contains("attention_rows"));
-}
-
-TEST_CASE("a row of a prompt's attention by cooperative matrices is the same bits in whichever pieces it is read") {
-  const std::optional<Device> device = test_device();
-  if (!device) return;
-  Gpu& gpu = device->gpu();
-  if (gpu.caps().cooperative_sizes.empty()) {
-    MESSAGE("SKIPPED: the device has no units for matrices");
-    return;
+  SUBCASE("by cooperative matrices") {
+    if (gpu.caps().cooperative_sizes.empty()) {
+      MESSAGE("SKIPPED: the device has no units for matrices");
+      return;
+    }
+    tuning.cooperative_attention = true;
+    // Few, since a CPU driver takes seconds to compile each.
+    for (const std::uint32_t query_tile : {32u, 64u}) {
+      tuning.query_tile = query_tile;
+      tunings.push_back(tuning);
+    }
+    kinds = {{}, {.window = 50, .table = true, .cache = DType::F16}};
+    pieces = {128, 36};
+    kernels = {"attention_cooperative"};
   }
   std::set<std::string> shaders;
-  // Few, since a CPU driver takes seconds to compile each.
-  for (const Kind& kind : {Kind{}, Kind{.window = 50, .table = true, .cache = DType::F16}}) {
-    for (const std::uint32_t query_tile : {32u, 64u}) {
+  for (const Kind& kind : kinds) {
+    for (const Tuning& tuned : tunings) {
       CAPTURE(kind.window);
-      CAPTURE(query_tile);
-      Tuning tuning;
-      tuning.lanes = std::max(4u, gpu.caps().subgroup_size);
-      tuning.query_tile = query_tile;
-      tuning.cooperative_attention = true;
-      const std::vector<std::uint32_t> whole = read_in(gpu, tuning, kind, kPrompt, shaders);
-      for (const std::int64_t piece : {128, 36}) {
+      CAPTURE(kind.table);
+      CAPTURE(tuned.query_tile);
+      CAPTURE(tuned.query_lanes);
+      const std::vector<std::uint32_t> whole = read_in(gpu, tuned, kind, kPrompt, shaders);
+      for (const std::int64_t piece : pieces) {
         CAPTURE(piece);
-        CHECK(read_in(gpu, tuning, kind, piece, shaders) == whole);
+        CHECK(read_in(gpu, tuned, kind, piece, shaders) == whole);
       }
     }
   }
-  CHECK(shaders.contains("attention_cooperative"));
-  CHECK_FALSE(shaders.contains("attention_tiles"));
+  for (const std::string& kernel : kernels) CHECK_MESSAGE(shaders.contains(kernel), kernel);
+  CHECK(shaders.contains("attention_tiles") != tuning.cooperative_attention);
 }
 
 }  // namespace heed
