@@ -116,32 +116,26 @@ bool lower_cooperative(Lowering& l, const Convolution& c) {
   }
   const ConvHalves h = halves_of(l, c);
   if (!fills_tiles(c, h.steps)) return false;
-  constexpr std::int64_t kMostElements = 0x7fffffff;
   const std::int64_t pixels = c.batch * w.out_count();
-  const std::int64_t count = pixels * c.groups * c.outputs;
   const std::int64_t places = c.batch * w.in_count();
   const std::int64_t x_words = std::int64_t{h.of_x} * places * c.groups * h.channel_words;
   const std::int64_t w_words = std::int64_t{h.of_w} * c.groups * c.outputs * h.row_words;
-  if (count > kMostElements || places * c.groups * c.channels > kMostElements || x_words > kMostElements ||
-      w_words > kMostElements) {
+  if (pixels * c.groups * c.outputs > kMostElements || places * c.groups * c.channels > kMostElements ||
+      x_words > kMostElements || w_words > kMostElements) {
     return false;
   }
-  std::int64_t parts = parts_of_picture(l.tuning(), c, h.steps);
-  const std::int64_t part_steps = ceil_div(h.steps, parts);
-  parts = ceil_div(h.steps, part_steps);
+  const SumParts parts = SumParts::of(l.tuning(), c, h.steps);
   const ConvHalvesConstants halves = constants_of_halves(caps, h);
   const std::uint64_t words_of_lane = u64(ceil_div(h.channel_words, std::int64_t{halves.sharers}));
   // Each of a step's fetches, and of its matrices, may be a round of a loop; and those of marks come eight times.
-  if (u64(part_steps) * 128 + u64(w.taps()) * 8 + 256 > caps.max_loop_iterations ||
-      part_steps * kStepElements * 4 >= kMostMarks ||
+  if (u64(parts.steps) * 128 + u64(w.taps()) * 8 + 256 > caps.max_loop_iterations ||
+      parts.steps * kStepElements * 4 >= kMostMarks ||
       words_of_lane * 32 + halves.sharers + 64 > caps.max_loop_iterations) {
     return false;
   }
-  const std::optional<CooperativeShape> shape = shape_of_matrices(l, c, h, parts);
+  const std::optional<CooperativeShape> shape = shape_of_matrices(l, c, h, parts.count);
   if (!shape) return false;
-  const std::uint64_t most = std::min(caps.max_storage_buffer_range, caps.max_memory_allocation);
-  const std::int64_t largest = std::max(x_words * 16, parts > 1 ? parts * count * 4 : 0);
-  const bool too_large = u64(largest) > most || parts * count > kMostElements;
+  const bool too_large = u64(x_words) * 16 > largest_binding(caps) || !parts.fit(caps);
   if (too_large && !l.may_split()) return false;
   const std::optional<std::array<Binding, 2>> weights = place_halves(l, c, h);
   if (!weights) return false;
@@ -176,7 +170,7 @@ bool lower_cooperative(Lowering& l, const Convolution& c) {
   d.bindings.push_back(exponents);
   d.bindings.push_back((*weights)[1]);
   Binding sums;
-  if (parts > 1) sums = bind_parts(l, d, x, parts * count);
+  if (parts.count > 1) sums = bind_parts(l, d, x, parts);
   ConvCooperativePush push = {};
   push.pixels = i32(pixels);
   put_window(w, push);
@@ -186,8 +180,8 @@ bool lower_cooperative(Lowering& l, const Convolution& c) {
   push.row_words = i32(h.row_words);
   push.outputs = i32(c.outputs);
   push.row_tiles = i32(ceil_div(c.outputs, std::int64_t{shape->rows()}));
-  push.parts = i32(parts);
-  push.part_steps = i32(part_steps);
+  push.parts = i32(parts.count);
+  push.part_steps = i32(parts.steps);
   push.slope = static_cast<float>(epilogue.activation.slope);
   d.push_constants = words_of(push);
   d.specialization = words_of(ConvCooperativeConstants{.lanes = shape->subgroups() * caps.subgroup_size,
@@ -210,12 +204,12 @@ bool lower_cooperative(Lowering& l, const Convolution& c) {
                                                        .join = epilogue.join,
                                                        .block = u32(epilogue.block),
                                                        .block_order = epilogue.order,
-                                                       .in_parts = parts > 1});
+                                                       .in_parts = parts.count > 1});
   d.subgroup_size = caps.subgroup_size;
-  d.groups = l.spread(cooperative_tiles_of(*shape, c) * u64(parts));
+  d.groups = l.spread(cooperative_tiles_of(*shape, c) * u64(parts.count));
   d.flops = c.flops();
   l.emit(std::move(d));
-  if (parts > 1) emit_conv_parts(l, c, sums, parts);
+  if (parts.count > 1) emit_conv_parts(l, c, sums, parts);
   return true;
 }
 

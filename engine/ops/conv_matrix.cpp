@@ -68,16 +68,29 @@ bool fills_tiles(const Convolution& c, std::int64_t steps) {
   return c.outputs >= kFewOutputs && steps * kStepElements <= 2 * c.channels * c.window.taps();
 }
 
-std::int64_t parts_of_picture(const Tuning& tuning, const Convolution& c, std::int64_t steps) {
+SumParts SumParts::of(const Tuning& tuning, const Convolution& c, std::int64_t steps) {
   constexpr std::int64_t kNarrowTile = 64;
   constexpr std::int64_t kMostParts = 8;
   constexpr std::int64_t kLeastSteps = 8;  // each waits for memory; fewer are not worth a second dispatch
   const std::int64_t tiles = c.groups * ceil_div(c.outputs, kNarrowTile) * ceil_div(c.window.out_count(), kNarrowTile);
-  std::int64_t parts = 1;
-  while (parts < kMostParts && tiles * parts < std::int64_t{tuning.conv_groups} && steps >= 2 * parts * kLeastSteps) {
-    parts *= 2;
+  std::int64_t wanted = 1;
+  while (wanted < kMostParts && tiles * wanted < std::int64_t{tuning.conv_groups} &&
+         steps >= 2 * wanted * kLeastSteps) {
+    wanted *= 2;
   }
+  SumParts parts;
+  parts.steps = ceil_div(steps, wanted);
+  parts.count = ceil_div(steps, parts.steps);
+  if (parts.count > 1) parts.elements = parts.count * c.batch * c.groups * c.outputs * c.window.out_count();
   return parts;
+}
+
+bool SumParts::fit(const DeviceCaps& caps) const {
+  return elements <= kMostElements && u64(elements) * 4 <= largest_binding(caps);
+}
+
+std::uint64_t largest_binding(const DeviceCaps& caps) {
+  return std::min(caps.max_storage_buffer_range, caps.max_memory_allocation);
 }
 
 std::uint32_t channels_of_tile(std::int64_t outputs, std::uint32_t most) {
@@ -99,15 +112,15 @@ std::uint32_t bounds_of(const Window& w) {
   return beyond(0) ? 2 : beyond(1) || beyond(2) ? 1 : 0;
 }
 
-Binding bind_parts(Lowering& l, Dispatch& d, const Binding& x, std::int64_t elements) {
-  Binding sums = l.scratch("parts", u64(elements) * 4);
+Binding bind_parts(Lowering& l, Dispatch& d, const Binding& x, const SumParts& parts) {
+  Binding sums = l.scratch("parts", u64(parts.elements) * 4);
   sums.access = Access::Write;
   d.bindings[2] = d.bindings[3] = x;  // nobody looks
   d.bindings[4] = sums;
   return sums;
 }
 
-void emit_conv_parts(Lowering& l, const Convolution& c, Binding sums, std::int64_t parts) {
+void emit_conv_parts(Lowering& l, const Convolution& c, Binding sums, const SumParts& parts) {
   sums.access = Access::Read;
   sums.view = View::F32;
   const ConvEpilogue epilogue = ConvEpilogue::of(l.attributes());
@@ -120,7 +133,7 @@ void emit_conv_parts(Lowering& l, const Convolution& c, Binding sums, std::int64
                                             .outputs = i32(c.groups * c.outputs),
                                             .plane = i32(c.window.out_count()),
                                             .width = i32(c.window.out[2]),
-                                            .parts = i32(parts),
+                                            .parts = i32(parts.count),
                                             .slope = static_cast<float>(epilogue.activation.slope)});
   const std::uint32_t lanes = l.lanes(64);
   d.specialization = words_of(ConvPartsConstants{.lanes = lanes,
@@ -139,20 +152,17 @@ bool lower_matrix(Lowering& l, const Convolution& c) {
   const SumsOfOutput of_output = sums_of_output(c);
   if (!fills_tiles(c, of_output.steps)) return false;
   const std::int64_t pixels = c.batch * w.out_count();
-  const std::int64_t count = pixels * c.groups * c.outputs;
-  constexpr std::int64_t kMostElements = 0x7fffffff;
-  if (count > kMostElements || c.batch * c.groups * c.channels * w.in_count() > kMostElements) return false;
-
-  std::int64_t parts = parts_of_picture(l.tuning(), c, of_output.steps);
-  const std::uint64_t most = std::min(l.caps().max_storage_buffer_range, l.caps().max_memory_allocation);
-  if (parts > 1 && (parts * count > kMostElements || u64(parts * count) * 4 > most)) {
-    if (l.may_split()) l.fail_too_large("the parts of its sums are too large");
-    parts = 1;
+  if (pixels * c.groups * c.outputs > kMostElements || c.batch * c.groups * c.channels * w.in_count() > kMostElements) {
+    return false;
   }
-  const std::int64_t part_steps = ceil_div(of_output.steps, parts);
-  parts = ceil_div(of_output.steps, part_steps);
-  if (u64(part_steps) * kLoopsOfAStep + kLoopsAround > l.caps().max_loop_iterations) return false;
-  const std::optional<TileShape> shape = shape_of_tiles(l, c, parts);
+
+  SumParts parts = SumParts::of(l.tuning(), c, of_output.steps);
+  if (!parts.fit(l.caps())) {
+    if (l.may_split()) l.fail_too_large("the parts of its sums are too large");
+    parts = {.steps = of_output.steps};
+  }
+  if (u64(parts.steps) * kLoopsOfAStep + kLoopsAround > l.caps().max_loop_iterations) return false;
+  const std::optional<TileShape> shape = shape_of_tiles(l, c, parts.count);
   if (!shape) return false;
 
   const ConvEpilogue epilogue = ConvEpilogue::of(l.attributes());
@@ -162,7 +172,7 @@ bool lower_matrix(Lowering& l, const Convolution& c) {
   d.bindings = {x, place_rows(l, c, of_output.channel_vectors)};
   std::ranges::copy(epilogue_bindings(l, x), std::back_inserter(d.bindings));
   Binding sums;
-  if (parts > 1) sums = bind_parts(l, d, x, parts * count);
+  if (parts.count > 1) sums = bind_parts(l, d, x, parts);
   ConvMatrixPush push = {};
   push.pixels = i32(pixels);
   put_window(w, push);
@@ -171,8 +181,8 @@ bool lower_matrix(Lowering& l, const Convolution& c) {
   push.outputs = i32(c.outputs);
   push.channel_vectors = i32(of_output.channel_vectors);
   push.row_tiles = i32(ceil_div(c.outputs, std::int64_t{shape->rows}));
-  push.parts = i32(parts);
-  push.part_steps = i32(part_steps);
+  push.parts = i32(parts.count);
+  push.part_steps = i32(parts.steps);
   push.slope = static_cast<float>(epilogue.activation.slope);
   d.push_constants = words_of(push);
   d.specialization = words_of(ConvMatrixConstants{.lanes = shape->lanes(),
@@ -190,11 +200,11 @@ bool lower_matrix(Lowering& l, const Convolution& c) {
                                                   .join = epilogue.join,
                                                   .block = u32(epilogue.block),
                                                   .block_order = epilogue.order,
-                                                  .in_parts = parts > 1});
-  d.groups = l.spread(tiles_of(*shape, c) * u64(parts));
+                                                  .in_parts = parts.count > 1});
+  d.groups = l.spread(tiles_of(*shape, c) * u64(parts.count));
   d.flops = c.flops();
   l.emit(std::move(d));
-  if (parts > 1) emit_conv_parts(l, c, sums, parts);
+  if (parts.count > 1) emit_conv_parts(l, c, sums, parts);
   return true;
 }
 

@@ -16,9 +16,24 @@ inline constexpr std::uint32_t kLeastConvTile = 32;
 /// of them.
 bool fills_tiles(const Convolution& c, std::int64_t steps);
 
-/// Parts that sums are cut into, so that small pictures are work for a whole device: a matter of one picture, since
-/// what becomes of it must not depend on how many others there are.
-std::int64_t parts_of_picture(const Tuning& tuning, const Convolution& c, std::int64_t steps);
+/// What kernels count elements and words by.
+inline constexpr std::int64_t kMostElements = 0x7fffffff;
+
+/// How the sums of outputs are cut into parts, so that small pictures are work for a whole device.
+struct SumParts {
+  std::int64_t count = 1;
+  std::int64_t steps = 0;     // of a part, the last of which may have fewer
+  std::int64_t elements = 0;  // that parts leave for conv_parts.comp; 0 of whole sums
+
+  /// Of sums of so many steps. A matter of one picture, since what becomes of it must not depend on how many others
+  /// there are. There are no more than kMostElements outputs.
+  static SumParts of(const Tuning& tuning, const Convolution& c, std::int64_t steps);
+  /// Whether the elements fit what kernels count by, and a binding.
+  bool fit(const DeviceCaps& caps) const;
+};
+
+/// Bytes of the largest buffer that a device has and binds whole.
+std::uint64_t largest_binding(const DeviceCaps& caps);
 
 /// Channels of a tile of at most so many: few that are none, but more where that costs less than reading x again.
 std::uint32_t channels_of_tile(std::int64_t outputs, std::uint32_t most);
@@ -38,11 +53,11 @@ void put_window(const Window& w, Push& push) {
   }
 }
 
-/// Lets a dispatch of either leave so many elements of parts of sums, which it returns, where y would be; what it would
-/// read for the epilogue is left to conv_parts.comp, and `x` bound in its place.
-Binding bind_parts(Lowering& l, Dispatch& d, const Binding& x, std::int64_t elements);
+/// Lets a dispatch of either leave parts of sums, which it returns, where y would be; what it would read for the
+/// epilogue is left to conv_parts.comp, and `x` bound in its place.
+Binding bind_parts(Lowering& l, Dispatch& d, const Binding& x, const SumParts& parts);
 
 /// Appends the dispatch of shaders/conv_parts.comp.
-void emit_conv_parts(Lowering& l, const Convolution& c, Binding sums, std::int64_t parts);
+void emit_conv_parts(Lowering& l, const Convolution& c, Binding sums, const SumParts& parts);
 
 }  // namespace heed::ops
