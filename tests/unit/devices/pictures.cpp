@@ -2,7 +2,6 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
-#include <cstring>
 #include <filesystem>
 
 #include "constants/conv_cooperative.h"
@@ -11,20 +10,12 @@
 #include "plan/default_tuning.h"
 #include "planner/make_plan.h"
 #include "tests/unit/devices/check_plan.h"
+#include "tests/unit/from_words.h"
 #include "tests/unit/large_gpu.h"
 #include "tools/convert/convert.h"
 
 namespace heed {
 namespace {
-
-DeviceCaps h100() {
-  DeviceCaps caps = testing::large_gpu();
-  caps.subgroup_shuffle = true;
-  caps.memory = std::uint64_t{80} << 30;
-  caps.max_memory_allocation = caps.max_storage_buffer_range = (std::uint64_t{1} << 32) - 1;
-  caps.max_workgroup_count[0] = 0x7fffffff;
-  return caps;
-}
 
 /// The plan of a model's first graph; every dimension that is not named in `dims` is 1.
 Plan plan_of(const std::filesystem::path& model, Bindings dims) {
@@ -36,7 +27,7 @@ Plan plan_of(const std::filesystem::path& model, Bindings dims) {
       if (!dim.name.empty()) dims.emplace(dim.name, 1);
     }
   }
-  const DeviceCaps caps = h100();
+  const DeviceCaps caps = testing::h100();
   Plan plan = make_plan(graph, dims, caps, default_tuning(caps));
   CHECK(misfits(plan, caps).empty());
   return plan;
@@ -115,7 +106,7 @@ class Enlarging {
 }  // namespace
 
 TEST_CASE("a network that enlarges pictures is convolutions, pools and resizes, whatever the sizes") {
-  const DeviceCaps caps = h100();
+  const DeviceCaps caps = testing::h100();
   for (const Sizes& size : {Sizes{64, 64}, Sizes{48, 100}, Sizes{67, 61}}) {
     CAPTURE(size[1]);
     const Plan plan = make_plan(Enlarging().graph(size[0], size[1]), {}, caps, default_tuning(caps));
@@ -131,7 +122,7 @@ TEST_CASE("a network that enlarges pictures is convolutions, pools and resizes, 
 
 TEST_CASE("large convolutions of pictures on a large GPU: flops a byte, work for every core, and nothing beside them") {
   constexpr std::uint64_t kGroups = 128;  // of 132 cores nearly all
-  const DeviceCaps caps = h100();
+  const DeviceCaps caps = testing::h100();
   struct Layer {
     std::int64_t channels, outputs, kernel, size, stride;
   };
@@ -152,10 +143,8 @@ TEST_CASE("large convolutions of pictures on a large GPU: flops a byte, work for
     REQUIRE(d.shader == "conv_matrix");
     CHECK(plan.dispatches.size() <= 2);
     CHECK(std::uint64_t{d.groups[0]} * d.groups[1] * d.groups[2] >= kGroups);
-    ops::ConvMatrixConstants c{};
-    ops::ConvMatrixPush p{};
-    std::memcpy(&c, d.specialization.data(), sizeof(c));
-    std::memcpy(&p, d.push_constants.data(), sizeof(p));
+    const auto c = testing::from_words<ops::ConvMatrixConstants>(d.specialization);
+    const auto p = testing::from_words<ops::ConvMatrixPush>(d.push_constants);
     // What workgroups gather, from whatever cache, and what they write.
     const std::uint64_t steps = ceil_div(std::uint64_t{p.channel_vectors} * u64(layer.kernel * layer.kernel), 8ull);
     const std::uint64_t tiles = std::uint64_t{p.row_tiles} * ceil_div(p.pixels, c.tile_columns);
@@ -170,7 +159,7 @@ TEST_CASE("large convolutions of pictures on a large GPU: flops a byte, work for
 
 TEST_CASE("convolutions by cooperative matrices on a large GPU: flops a byte, and work for every core") {
   constexpr std::uint64_t kGroups = 128;
-  DeviceCaps caps = h100();
+  DeviceCaps caps = testing::h100();
   caps.cooperative_sizes = {{16, 16, 16}, {16, 8, 16}};
   Tuning tuning = default_tuning(caps);
   tuning.conv_cooperative = true;
@@ -196,10 +185,8 @@ TEST_CASE("convolutions by cooperative matrices on a large GPU: flops a byte, an
       REQUIRE(d.shader == "conv_cooperative");
       const std::uint64_t groups = std::uint64_t{d.groups[0]} * d.groups[1] * d.groups[2];
       CHECK(groups >= kGroups);
-      ops::ConvCooperativeConstants c{};
-      ops::ConvCooperativePush p{};
-      std::memcpy(&c, d.specialization.data(), sizeof(c));
-      std::memcpy(&p, d.push_constants.data(), sizeof(p));
+      const auto c = testing::from_words<ops::ConvCooperativeConstants>(d.specialization);
+      const auto p = testing::from_words<ops::ConvCooperativePush>(d.push_constants);
       const std::uint64_t rows = std::uint64_t{c.m} * c.matrix_rows * c.subgroups_down;
       const std::uint64_t columns = std::uint64_t{c.n} * c.matrix_columns * c.subgroups_across;
       std::uint64_t bytes = groups * p.part_steps * (c.w_halves * rows + c.x_halves * columns) * 64;
