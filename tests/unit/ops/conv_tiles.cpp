@@ -1,7 +1,6 @@
 // What convolutions and windows are lowered to: how much a lane owns, and which kernels run.
 #include <doctest/doctest.h>
 
-#include <cstring>
 #include <string>
 #include <vector>
 
@@ -9,6 +8,7 @@
 #include "plan/default_tuning.h"
 #include "planner/make_plan.h"
 #include "tests/unit/cpu_driver.h"
+#include "tests/unit/from_words.h"
 
 namespace heed {
 namespace {
@@ -27,11 +27,8 @@ Plan plan_of_conv(const Sizes& x, const Sizes& w, std::int64_t pad, std::uint32_
 }
 
 ops::ConvConstants constants_of(const Dispatch& dispatch) {
-  ops::ConvConstants constants = {};
   REQUIRE(dispatch.shader == "conv");
-  REQUIRE(dispatch.specialization.size() * 4 == sizeof(constants));
-  std::memcpy(&constants, dispatch.specialization.data(), sizeof(constants));
-  return constants;
+  return testing::from_words<ops::ConvConstants>(dispatch.specialization);
 }
 
 }  // namespace

@@ -3,12 +3,12 @@
 
 #include <algorithm>
 #include <array>
-#include <cstring>
 
 #include "heed/error.h"
 #include "ops/attention.h"
 #include "plan/default_tuning.h"
 #include "planner/make_plan.h"
+#include "tests/unit/from_words.h"
 #include "tests/unit/large_gpu.h"
 
 namespace heed {
@@ -194,10 +194,7 @@ TEST_CASE("what attention multiplies is rounded to halves where its node says so
     }
     const Plan plan = make_plan(graph, {}, caps, tuning);
     REQUIRE(plan.dispatches.back().shader == "attention_cooperative");
-    ops::AttentionCooperativeConstants c{};
-    REQUIRE(plan.dispatches.back().specialization.size() * 4 == sizeof(c));
-    std::memcpy(&c, plan.dispatches.back().specialization.data(), sizeof(c));
-    return c.halves;
+    return testing::from_words<ops::AttentionCooperativeConstants>(plan.dispatches.back().specialization).halves;
   };
   for (const DType cache : {DType::F32, DType::F16}) {
     tuning.half_products = false;

@@ -5,7 +5,6 @@
 #include <doctest/doctest.h>
 
 #include <array>
-#include <cstring>
 #include <set>
 #include <string>
 #include <vector>
@@ -16,6 +15,7 @@
 #include "heed/error.h"
 #include "plan/default_tuning.h"
 #include "planner/make_plan.h"
+#include "tests/unit/from_words.h"
 #include "tests/unit/large_gpu.h"
 
 namespace heed {
@@ -36,33 +36,21 @@ Plan convolve(const ConvSizes& x, const ConvSizes& w, const DeviceCaps& caps, co
 }
 
 ops::ConvMatrixConstants matrix_constants(const Dispatch& d) {
-  ops::ConvMatrixConstants constants{};
   REQUIRE(d.shader == "conv_matrix");
-  REQUIRE(d.specialization.size() * 4 == sizeof(constants));
-  std::memcpy(&constants, d.specialization.data(), sizeof(constants));
-  return constants;
+  return testing::from_words<ops::ConvMatrixConstants>(d.specialization);
 }
 
 ops::ConvMatrixPush matrix_push(const Dispatch& d) {
-  ops::ConvMatrixPush push{};
-  REQUIRE(d.push_constants.size() * 4 == sizeof(push));
-  std::memcpy(&push, d.push_constants.data(), sizeof(push));
-  return push;
+  return testing::from_words<ops::ConvMatrixPush>(d.push_constants);
 }
 
 ops::ConvCooperativeConstants cooperative_constants(const Dispatch& d) {
-  ops::ConvCooperativeConstants constants{};
   REQUIRE(d.shader == "conv_cooperative");
-  REQUIRE(d.specialization.size() * 4 == sizeof(constants));
-  std::memcpy(&constants, d.specialization.data(), sizeof(constants));
-  return constants;
+  return testing::from_words<ops::ConvCooperativeConstants>(d.specialization);
 }
 
 ops::ConvCooperativePush cooperative_push(const Dispatch& d) {
-  ops::ConvCooperativePush push{};
-  REQUIRE(d.push_constants.size() * 4 == sizeof(push));
-  std::memcpy(&push, d.push_constants.data(), sizeof(push));
-  return push;
+  return testing::from_words<ops::ConvCooperativePush>(d.push_constants);
 }
 
 Tuning cooperative_tuning(const DeviceCaps& caps) {
@@ -236,8 +224,7 @@ TEST_CASE("cooperative tiles of convolutions are of matrices that the device has
                                          {{"groups", groups}}, "conv", dtype);
               REQUIRE(plan.dispatches.size() >= 2);
               CHECK(plan.dispatches[0].shader == "conv_halves");
-              ops::ConvHalvesConstants h{};
-              std::memcpy(&h, plan.dispatches[0].specialization.data(), sizeof(h));
+              const auto h = testing::from_words<ops::ConvHalvesConstants>(plan.dispatches[0].specialization);
               CHECK(h.lanes == h.pixels * h.sharers);
               CHECK(h.lanes <= most);
               const Dispatch& d = plan.dispatches[1];
