@@ -7,7 +7,9 @@
 //
 // y[t, n] = act(sum_k x[t, k] W[n, k] + bias[n]) + residual[t, n], for few rows t (engine/ops/linear.cpp).
 // A workgroup takes `blocks_per_group` blocks of ROWS weight rows and one t; its lanes go along k, a unit of
-// weights each (weights.glsl). BY_EXPERT: chosen[t] is the expert of row t. It moves ROWS rows of weights a block and 2 flops an element; x is read once a block.
+// weights each (weights.glsl). BY_EXPERT: chosen[t] is the expert of row t. It moves ROWS rows of weights a block and 2 flops an
+// element; x is read once a block. Workgroups side by side have the same blocks and different t, so that caches bring the
+// weights once.
 #extension GL_GOOGLE_include_directive : require
 layout(local_size_x_id = 0) in;
 #include "constants/linear.h"
@@ -58,14 +60,14 @@ const uint SUMS = ROWS * (1 + GATED);
 
 void main() {
   const uint lane = gl_LocalInvocationID.x;
-  const uint t = gl_WorkGroupID.y;
+  const uint t = workgroup_index() % rows;
   const uint expert = BY_EXPERT == 1 ? uint(load_i32(chosen, t)) : 0;
   if (BY_EXPERT == 1 && expert >= experts) return;
   const uint x_row = BY_EXPERT == 1 ? t / sharers : t;
   const int first_row = first_row_of(expert);
   const uint blocks = (y_columns() + ROWS - 1) / ROWS;
-  const uint block_begin = gl_WorkGroupID.x * blocks_per_group;
-  const uint block_end = min(block_begin + blocks_per_group, blocks);
+  const uint block_begin = workgroup_index() / rows * blocks_per_group;
+  const uint block_end = min(block_begin + blocks_per_group, blocks);  // before the beginning, of workgroups too many
 
   for (uint block = block_begin; block < block_end; ++block) {
     if (BY_EXPERT == 1 && has_none_of(first_row, block * ROWS, ROWS)) continue;

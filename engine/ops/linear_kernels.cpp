@@ -102,18 +102,17 @@ void choose_vector(const Lowering& l, const LinearWork& work, Kernel& kernel) {
   d.shader = "linear_vector";
   d.variant.push_back(l.caps().subgroup_arithmetic ? "1" : "0");
   const std::uint32_t blocks = ceil_div(columns_of_y(work), tuning.rows);
-  const std::uint32_t limit = std::min(tuning.max_groups, l.caps().max_workgroup_count[0]);
   const std::uint32_t sums = work.gate ? 2 * tuning.rows : tuning.rows;
   const auto iterations = [&](std::uint32_t lanes) {  // of one block
     return 2 + std::uint64_t{kernel.push.row_units} / lanes + sums * (4 + Lowering::reduce_iterations(lanes));
   };
   const std::uint32_t lanes = l.lanes_within_loops(tuning.lanes, iterations);
-  const auto per_group =
-      u32(std::min<std::uint64_t>(ceil_div(blocks, limit), l.caps().max_loop_iterations / iterations(lanes)));
+  const auto per_group = u32(
+      std::min<std::uint64_t>(ceil_div(blocks, tuning.max_groups), l.caps().max_loop_iterations / iterations(lanes)));
   kernel.constants.lanes = lanes;
   kernel.constants.rows = tuning.rows;
   kernel.push.share = per_group;
-  d.groups = {ceil_div(blocks, per_group), work.rows, 1};
+  d.groups = l.spread(std::uint64_t{ceil_div(blocks, per_group)} * work.rows);
 }
 
 bool whole_units(DType dtype, std::int64_t columns) { return columns % unit_columns(dtype) == 0; }

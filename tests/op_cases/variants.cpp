@@ -241,7 +241,6 @@ void Variants::add_convolutions() {
     }
     Variant& folded = add("convolutions in cooperative tiles, folded grids");
     folded.caps.max_workgroup_count[0] = 11;
-    lanes_of_their_own(folded.tuning);  // rows by subgroups are more than 11 workgroups may loop over
     folded.tuning.set(&ProductTuning::max_groups, 11);
     folded.tuning.conv_tile = 32;
     folded.tuning.conv_cooperative = true;
