@@ -1,7 +1,6 @@
 // Products in half precision, against the same model without.
 #include <doctest/doctest.h>
 
-#include <cstring>
 #include <filesystem>
 #include <vector>
 
@@ -9,6 +8,7 @@
 #include "generate/text/session.h"
 #include "planner/make_plan.h"
 #include "tests/golden/golden_data.h"
+#include "tests/unit/from_words.h"
 
 namespace heed::golden {
 
@@ -35,10 +35,7 @@ TEST_CASE("half products: logits are near, and not the same") {
       CHECK(d.shader != "attention_tiles");
       if (d.shader != "attention_cooperative") continue;
       ++layers;
-      ops::AttentionCooperativeConstants c{};
-      REQUIRE(d.specialization.size() * 4 == sizeof(c));
-      std::memcpy(&c, d.specialization.data(), sizeof(c));
-      CHECK(c.halves == (half ? 1 : 2));
+      CHECK(testing::from_words<ops::AttentionCooperativeConstants>(d.specialization).halves == (half ? 1 : 2));
     }
     CHECK(layers > 0);
     std::vector<std::int32_t> tokens;

@@ -4,12 +4,12 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
-#include <cstring>
 #include <string>
 
 #include "graph/quantised.h"
 #include "plan/default_tuning.h"
 #include "planner/make_plan.h"
+#include "tests/unit/from_words.h"
 #include "tests/unit/large_gpu.h"
 
 namespace heed {
@@ -54,11 +54,8 @@ std::string shaders(const Product& product, const DeviceCaps& caps) {
 }
 
 ops::LinearDotConstants constants_of(const Dispatch& d) {
-  ops::LinearDotConstants constants{};
   REQUIRE(d.shader == "linear_dot");
-  REQUIRE(d.specialization.size() * 4 == sizeof(constants));
-  std::memcpy(&constants, d.specialization.data(), sizeof(constants));
-  return constants;
+  return testing::from_words<ops::LinearDotConstants>(d.specialization);
 }
 
 }  // namespace

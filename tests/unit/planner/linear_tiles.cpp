@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cstring>
 #include <set>
 #include <string>
 #include <utility>
@@ -15,6 +14,7 @@
 #include "ops/op.h"
 #include "plan/default_tuning.h"
 #include "planner/make_plan.h"
+#include "tests/unit/from_words.h"
 #include "tests/unit/large_gpu.h"
 
 namespace heed {
@@ -31,19 +31,11 @@ Plan product(std::int64_t rows, std::int64_t columns, std::int64_t outputs, cons
 }
 
 ops::LinearTilesConstants constants_of(const Dispatch& d) {
-  ops::LinearTilesConstants constants{};
   REQUIRE(d.shader == "linear_tiles");
-  REQUIRE(d.specialization.size() * 4 == sizeof(constants));
-  std::memcpy(&constants, d.specialization.data(), sizeof(constants));
-  return constants;
+  return testing::from_words<ops::LinearTilesConstants>(d.specialization);
 }
 
-ops::LinearTilesPush push_of(const Dispatch& d) {
-  ops::LinearTilesPush push{};
-  REQUIRE(d.push_constants.size() * 4 == sizeof(push));
-  std::memcpy(&push, d.push_constants.data(), sizeof(push));
-  return push;
-}
+ops::LinearTilesPush push_of(const Dispatch& d) { return testing::from_words<ops::LinearTilesPush>(d.push_constants); }
 
 std::uint32_t shared_bytes(const ops::LinearTilesConstants& c) { return (c.tile_rows + c.tile_columns) * 128; }
 
@@ -148,7 +140,8 @@ TEST_CASE("cooperative tiles are of matrices that the device has, in whole subgr
       for (const std::uint32_t memory : {16384u, 32768u, 49152u}) {
         for (const std::uint32_t most : {128u, 256u, 1024u}) {
           const std::pair<std::int64_t, DType> products[] = {{4, DType::F16},    {16, DType::Q4_K}, {33, DType::Q2_K},
-                                                             {100, DType::BF16}, {512, DType::F16}, {512, DType::Q5_1}};
+                                                             {100, DType::BF16}, {512, DType::F16}, {512, DType::Q5_1},
+                                                             {40, DType::F32}};
           for (const std::pair<std::int64_t, DType>& of : products) {
             const std::int64_t rows = of.first;
             const DType dtype = of.second;
@@ -173,9 +166,7 @@ TEST_CASE("cooperative tiles are of matrices that the device has, in whole subgr
             REQUIRE(d.shader == "linear_cooperative");
             CHECK(d.barrier_before);
             CHECK(d.subgroup_size == subgroup);
-            ops::LinearCooperativeConstants c{};
-            REQUIRE(d.specialization.size() * 4 == sizeof(c));
-            std::memcpy(&c, d.specialization.data(), sizeof(c));
+            const auto c = testing::from_words<ops::LinearCooperativeConstants>(d.specialization);
             CHECK(std::array{c.m, c.n, c.k} == matrix);
             CHECK(c.lanes == subgroup * c.subgroups_down * c.subgroups_across);
             CHECK(c.lanes <= most);
@@ -184,7 +175,8 @@ TEST_CASE("cooperative tiles are of matrices that the device has, in whole subgr
             std::uint32_t numbers = dtype == DType::F16 ? 0 : tile_columns;  // f32 beside the weights of a step
             if (dtype == DType::Q4_K || dtype == DType::Q5_1) numbers = 2 * tile_columns + tile_rows;
             if (dtype == DType::Q2_K) numbers = 2 * (2 * tile_columns + tile_rows);
-            CHECK((2 * tile_rows + tile_columns) * 80 + numbers * 4 +
+            const std::uint32_t halves_of_w = dtype == DType::F32 ? 2 : 1;
+            CHECK((2 * tile_rows + halves_of_w * tile_columns) * 80 + numbers * 4 +
                       c.subgroups_down * c.subgroups_across * c.m * c.n * 4 <=
                   memory);
             CHECK(c.matrix_columns % 2 == 0);
@@ -216,9 +208,7 @@ TEST_CASE("products that allow it take x as one half by cooperative matrices, an
     const Plan plan = plan_of(halves, halves);
     REQUIRE(plan.dispatches.size() >= 2);
     REQUIRE(plan.dispatches[1].shader == "linear_cooperative");
-    ops::LinearCooperativeConstants c{};
-    REQUIRE(plan.dispatches[1].specialization.size() * 4 == sizeof(c));
-    std::memcpy(&c, plan.dispatches[1].specialization.data(), sizeof(c));
+    const auto c = testing::from_words<ops::LinearCooperativeConstants>(plan.dispatches[1].specialization);
     CHECK(c.gated == 1);
     CHECK(c.halves == halves);
     CHECK(plan.dispatches[0].specialization[1] == halves);

@@ -2,7 +2,6 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
-#include <cstring>
 #include <string>
 
 #include "constants/linear.h"
@@ -10,6 +9,7 @@
 #include "constants/linear_tiles.h"
 #include "plan/default_tuning.h"
 #include "planner/make_plan.h"
+#include "tests/unit/from_words.h"
 #include "tests/unit/large_gpu.h"
 
 namespace heed {
@@ -45,14 +45,6 @@ const Dispatch& product_of(const Plan& plan, const char* name) {
   return plan.dispatches.front();
 }
 
-template <typename Constants>
-Constants constants_of(const Dispatch& dispatch) {
-  Constants constants;
-  REQUIRE(dispatch.specialization.size() * 4 == sizeof(constants));
-  std::memcpy(&constants, dispatch.specialization.data(), sizeof(constants));
-  return constants;
-}
-
 }  // namespace
 
 TEST_CASE("of a row, products with weights of several kinds run in the kernels and with the numbers of their kinds") {
@@ -69,12 +61,12 @@ TEST_CASE("of a row, products with weights of several kinds run in the kernels a
 
   const Dispatch& floats = product_of(plan, "f32");
   CHECK(floats.shader == "linear_lanes");
-  CHECK(constants_of<ops::LinearConstants>(floats).rows == 2);
+  CHECK(testing::from_words<ops::LinearConstants>(floats.specialization).rows == 2);
   for (const char* name : {"f16", "bf16"}) {
     const Dispatch& halves = product_of(plan, name);
     CHECK(halves.shader == "linear_vector");
-    CHECK(constants_of<ops::LinearConstants>(halves).lanes == 64);
-    CHECK(constants_of<ops::LinearConstants>(halves).rows == 8);
+    CHECK(testing::from_words<ops::LinearConstants>(halves.specialization).lanes == 64);
+    CHECK(testing::from_words<ops::LinearConstants>(halves.specialization).rows == 8);
     CHECK(halves.groups[0] == 4096 / 8);
   }
   const Dispatch& bytes = product_of(plan, "q8_0");
@@ -84,11 +76,11 @@ TEST_CASE("of a row, products with weights of several kinds run in the kernels a
     const Dispatch& nibbles = product_of(plan, name);
     CHECK(nibbles.shader == "linear_vector");
     CHECK(nibbles.groups[0] <= 10);
-    CHECK(constants_of<ops::LinearConstants>(nibbles).lanes == 32);
+    CHECK(testing::from_words<ops::LinearConstants>(nibbles.specialization).lanes == 32);
   }
   const Dispatch& quants = product_of(plan, "q4_k");
   CHECK(quants.shader == "linear_vector");
-  CHECK(constants_of<ops::LinearConstants>(quants).lanes == 128);
+  CHECK(testing::from_words<ops::LinearConstants>(quants.specialization).lanes == 128);
   CHECK(quants.groups[0] == 4096 / 4);
   // Weights lie as their kernels read them.
   for (const DeviceWeight& weight : plan.weights) {
@@ -108,14 +100,14 @@ TEST_CASE("of many rows likewise") {
   const Plan plan = products(256, gpu(), tuning);
 
   CHECK(product_of(plan, "f32").shader == "linear_tiles");
-  CHECK(constants_of<ops::LinearTilesConstants>(product_of(plan, "f32")).tile_rows == 128);
+  CHECK(testing::from_words<ops::LinearTilesConstants>(product_of(plan, "f32").specialization).tile_rows == 128);
   CHECK(product_of(plan, "q8_0").shader == "linear_tiles");
-  CHECK(constants_of<ops::LinearTilesConstants>(product_of(plan, "q8_0")).tile_rows == 64);
+  CHECK(testing::from_words<ops::LinearTilesConstants>(product_of(plan, "q8_0").specialization).tile_rows == 64);
   CHECK(product_of(plan, "q4_0").shader == "linear_matrix");
   const auto rows_of_tile = [&](const char* name) {
     const Dispatch& dispatch = product_of(plan, name);
     REQUIRE(dispatch.shader == "linear_cooperative");
-    const auto c = constants_of<ops::LinearCooperativeConstants>(dispatch);
+    const auto c = testing::from_words<ops::LinearCooperativeConstants>(dispatch.specialization);
     return c.m * c.matrix_rows * c.subgroups_down;
   };
   CHECK(rows_of_tile("f16") == 128);
