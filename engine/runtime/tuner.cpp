@@ -137,7 +137,7 @@ class Probe {
     for (int round = 0; round < kRounds; ++round) {
       best_seconds = std::min(best_seconds, seconds(best));
       candidate_seconds = std::min(candidate_seconds, seconds(candidate));
-      if (round == 0) continue;  // on a busy machine one run may take several times as long
+      if (round == 0) continue;                      // on a busy machine one run may take several times as long
       const double hopeless = round == 1 ? 2 : 1.3;  // times as long
       if (candidate_seconds > hopeless * best_seconds || best_seconds > 2 * candidate_seconds) break;
       if (since(begin) > kEnough) break;
