@@ -6,6 +6,7 @@
 
 #include "graph/integer.h"
 #include "ops/attention.h"
+#include "ops/linear_cooperative.h"
 #include "plan/device_caps.h"
 #include "plan/lowering.h"
 
@@ -65,8 +66,9 @@ std::optional<AttentionMatrices> cut(const std::array<std::uint32_t, 3>& matrix,
   if (!powers || k % 8 != 0 || n % 8 != 0 || keys % n != 0 || keys % k != 0 || rows % m != 0) return std::nullopt;
   const bool f16 = s.cache == DType::F16;
   const std::uint32_t kv_halves = f16 ? 1 : halves;
-  const std::uint32_t most = std::min(
-      kMostSubgroups, std::min(caps.max_workgroup_invocations, caps.max_workgroup_size[0]) / caps.subgroup_size);
+  const std::uint32_t most_lanes =
+      std::min({caps.max_workgroup_invocations, caps.max_workgroup_size[0], kMostCooperativeLanes});
+  const std::uint32_t most = std::min(kMostSubgroups, most_lanes / caps.subgroup_size);
   AttentionCooperativeConstants c{};
   c.m = m;
   c.n = n;

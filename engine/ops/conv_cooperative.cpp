@@ -60,14 +60,14 @@ std::uint64_t cooperative_tiles_of(const CooperativeShape& s, const Convolution&
 /// that of the largest: an output's sum does not depend on how many pictures there are.
 std::optional<CooperativeShape> shape_of_matrices(const Lowering& l, const Convolution& c, const ConvHalves& h,
                                                   std::int64_t parts) {
-  const auto bytes = [&](const CooperativeShape& s) { return shared_bytes_of_conv(s, h); };
+  const auto fits = [&](const CooperativeShape& s) { return shared_bytes_of_conv(s, h) <= l.caps().max_shared_memory; };
   const std::uint32_t most = l.tuning().conv_tile;
-  const std::optional<CooperativeShape> full = cooperative_shape(l.caps(), most, most, u32(kStepElements), bytes);
+  const std::optional<CooperativeShape> full = cooperative_shape(l.caps(), most, most, u32(kStepElements), fits);
   if (!full) return std::nullopt;
   std::optional<CooperativeShape> shape;
   for (std::uint32_t tile = most; tile >= kLeastConvTile; tile /= 2) {
     const std::optional<CooperativeShape> smaller =
-        cooperative_shape(full->matrix, l.caps(), channels_of_tile(c.outputs, tile), tile, u32(kStepElements), bytes);
+        cooperative_shape(full->matrix, l.caps(), channels_of_tile(c.outputs, tile), tile, u32(kStepElements), fits);
     if (!smaller) break;
     shape = smaller;
     if (cooperative_tiles_of(*shape, c) * u64(parts) >= l.tuning().conv_groups) break;

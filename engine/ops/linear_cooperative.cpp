@@ -12,12 +12,13 @@
 namespace heed::ops {
 namespace {
 
-using SharedBytes = std::function<std::uint64_t(const CooperativeShape&)>;
+using Fits = std::function<bool(const CooperativeShape&)>;
 
 constexpr std::uint32_t kStep = 32;       // columns of x that a workgroup takes at a time
 constexpr std::uint32_t kWordHalves = 8;  // in 16 bytes
 constexpr std::uint32_t kMostSubgroups = 8;
 constexpr std::uint32_t kMostMatrices = 32;  // of sums, of a subgroup
+constexpr std::uint32_t kMostWords = 192;    // of a lane, of the 256 that GPUs have
 
 /// What comes with the weights of a step: f32 numbers for each group of columns.
 struct Groups {
@@ -29,6 +30,8 @@ struct Groups {
 /// Whether rows are scaled step by step, since they may hold more than f16 does.
 bool scaled_here(DType dtype) { return dtype == DType::F32 || dtype == DType::BF16; }
 
+std::uint32_t halves_of_weights(DType dtype) { return dtype == DType::F32 ? 2 : 1; }
+
 Groups groups_of(DType dtype) {
   if (const QuantisedType* type = quantised_type(dtype)) return {type->group, kStep / type->group, type->minima};
   return {.columns = kStep, .in_step = scaled_here(dtype) ? 1u : 0u, .minima = false};
@@ -38,8 +41,7 @@ Groups groups_of(DType dtype) {
 /// sums.
 std::uint64_t shared_bytes(const CooperativeShape& s, DType dtype, std::uint32_t halves) {
   const Groups groups = groups_of(dtype);
-  const std::uint32_t w_halves = dtype == DType::F32 ? 2 : 1;
-  const std::uint64_t rows = std::uint64_t{halves} * s.rows() + std::uint64_t{w_halves} * s.columns();
+  const std::uint64_t rows = std::uint64_t{halves} * s.rows() + std::uint64_t{halves_of_weights(dtype)} * s.columns();
   const std::uint64_t numbers = groups.minima ? std::uint64_t{2} * s.columns() + s.rows() : s.columns();
   return rows * (kStep + 8) * 2 + groups.in_step * numbers * 4 +
          std::uint64_t{s.subgroups()} * s.matrix[0] * s.matrix[1] * 4;
@@ -47,7 +49,7 @@ std::uint64_t shared_bytes(const CooperativeShape& s, DType dtype, std::uint32_t
 
 std::optional<CooperativeShape> shape_of(const std::array<std::uint32_t, 3>& matrix, const DeviceCaps& caps,
                                          std::uint32_t rows, std::uint32_t columns, std::uint32_t most_k,
-                                         const SharedBytes& bytes) {
+                                         const Fits& fits) {
   const auto [m, n, k] = matrix;
   const bool powers = std::has_single_bit(m) && std::has_single_bit(n) && std::has_single_bit(k);
   if (!powers || k > most_k || k % 4 != 0 || 2 * n > columns) return std::nullopt;
@@ -56,8 +58,9 @@ std::optional<CooperativeShape> shape_of(const std::array<std::uint32_t, 3>& mat
   s.matrix_rows = std::min(down, 4u);
   s.subgroups_down = down / s.matrix_rows;
   s.subgroups_across = columns / n / s.matrix_columns;
-  const std::uint32_t most = std::min(
-      kMostSubgroups, std::min(caps.max_workgroup_invocations, caps.max_workgroup_size[0]) / caps.subgroup_size);
+  const std::uint32_t most_lanes =
+      std::min({caps.max_workgroup_invocations, caps.max_workgroup_size[0], kMostCooperativeLanes});
+  const std::uint32_t most = std::min(kMostSubgroups, most_lanes / caps.subgroup_size);
   while (s.subgroups() > most) {
     if (s.subgroups_across > 1) {
       s.subgroups_across /= 2;
@@ -69,22 +72,32 @@ std::optional<CooperativeShape> shape_of(const std::array<std::uint32_t, 3>& mat
       return std::nullopt;
     }
   }
-  if (s.matrix_rows * s.matrix_columns > kMostMatrices || bytes(s) > caps.max_shared_memory) return std::nullopt;
+  if (s.matrix_rows * s.matrix_columns > kMostMatrices || !fits(s)) return std::nullopt;
   return s;
 }
 
-SharedBytes bytes_of_linear(DType dtype, std::uint32_t halves) {
-  return [=](const CooperativeShape& s) { return shared_bytes(s, dtype, halves); };
+/// Words that a lane holds of sums, and of matrices of weights and of x for a group of columns. Of a matrix of f16 it
+/// may have a whole row, as on RDNA 3.
+std::uint64_t words_of_lane(const CooperativeShape& s, DType dtype, std::uint32_t halves, std::uint32_t subgroup) {
+  const std::uint32_t sums = s.matrix_rows * s.matrix_columns * s.matrix[0] * s.matrix[1] / subgroup;
+  return sums + std::uint64_t{halves_of_weights(dtype) * s.matrix_columns + halves} * groups_of(dtype).columns / 2;
+}
+
+Fits fits_linear(const DeviceCaps& caps, DType dtype, std::uint32_t halves) {
+  return [&caps, dtype, halves](const CooperativeShape& s) {
+    return shared_bytes(s, dtype, halves) <= caps.max_shared_memory &&
+           words_of_lane(s, dtype, halves, caps.subgroup_size) <= kMostWords;
+  };
 }
 
 }  // namespace
 
 std::optional<CooperativeShape> cooperative_shape(const std::array<std::uint32_t, 3>& matrix, const DeviceCaps& caps,
                                                   std::uint32_t rows, std::uint32_t columns, std::uint32_t most_k,
-                                                  const SharedBytes& bytes) {
+                                                  const Fits& fits) {
   // Smaller tiles where there is no room.
   std::optional<CooperativeShape> s;
-  while (!(s = shape_of(matrix, caps, rows, columns, most_k, bytes))) {
+  while (!(s = shape_of(matrix, caps, rows, columns, most_k, fits))) {
     const bool narrow = columns < 4 * matrix[1];
     if (narrow && rows <= matrix[0]) break;
     (narrow || rows > columns ? rows : columns) /= 2;
@@ -93,11 +106,11 @@ std::optional<CooperativeShape> cooperative_shape(const std::array<std::uint32_t
 }
 
 std::optional<CooperativeShape> cooperative_shape(const DeviceCaps& caps, std::uint32_t rows, std::uint32_t columns,
-                                                  std::uint32_t most_k, const SharedBytes& bytes) {
+                                                  std::uint32_t most_k, const Fits& fits) {
   std::optional<CooperativeShape> best;
   for (const std::array<std::uint32_t, 3>& matrix : caps.cooperative_sizes) {
     // Of several sizes the largest does most for what it loads.
-    const std::optional<CooperativeShape> s = cooperative_shape(matrix, caps, rows, columns, most_k, bytes);
+    const std::optional<CooperativeShape> s = cooperative_shape(matrix, caps, rows, columns, most_k, fits);
     const auto size = [](const CooperativeShape& c) { return c.matrix[0] * c.matrix[1] * c.matrix[2]; };
     if (s && (!best || size(*s) > size(*best))) best = s;
   }
@@ -107,12 +120,12 @@ std::optional<CooperativeShape> cooperative_shape(const DeviceCaps& caps, std::u
 std::optional<CooperativeShape> cooperative_shape(const std::array<std::uint32_t, 3>& matrix, const DeviceCaps& caps,
                                                   std::uint32_t rows, std::uint32_t columns, DType dtype,
                                                   std::uint32_t halves) {
-  return cooperative_shape(matrix, caps, rows, columns, groups_of(dtype).columns, bytes_of_linear(dtype, halves));
+  return cooperative_shape(matrix, caps, rows, columns, groups_of(dtype).columns, fits_linear(caps, dtype, halves));
 }
 
 std::optional<CooperativeShape> cooperative_shape(const DeviceCaps& caps, std::uint32_t rows, std::uint32_t columns,
                                                   DType dtype, std::uint32_t halves) {
-  return cooperative_shape(caps, rows, columns, groups_of(dtype).columns, bytes_of_linear(dtype, halves));
+  return cooperative_shape(caps, rows, columns, groups_of(dtype).columns, fits_linear(caps, dtype, halves));
 }
 
 bool emit_linear_cooperative(Lowering& l, const LinearWork& work, const LinearEpilogue& epilogue,

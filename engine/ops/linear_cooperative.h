@@ -10,6 +10,10 @@
 /// where the node allows it (`halves`).
 namespace heed::ops {
 
+/// Lanes of a workgroup whose subgroups hold matrices: of wider ones a lane has half as many registers on some of AMD's
+/// GPUs (RDNA 3 with 1024 of them a SIMD), which is too few.
+inline constexpr std::uint32_t kMostCooperativeLanes = 256;
+
 /// A workgroup's tile of y as matrices, and how its subgroups share them.
 struct CooperativeShape {
   std::array<std::uint32_t, 3> matrix = {};  // M rows of x, N columns of y, K columns of x
@@ -20,15 +24,15 @@ struct CooperativeShape {
   std::uint32_t subgroups() const { return subgroups_down * subgroups_across; }
 };
 
-/// Of tiles of about so many rows and columns, of matrices whose K is at most so many, where a kernel has so many bytes
-/// of shared memory with a shape. Nothing where there is no room, however small they are.
+/// Of tiles of about so many rows and columns, of matrices whose K is at most so many, that `fits` says a kernel has
+/// room for. Nothing where there is no room, however small they are.
 std::optional<CooperativeShape> cooperative_shape(const std::array<std::uint32_t, 3>& matrix, const DeviceCaps& caps,
                                                   std::uint32_t rows, std::uint32_t columns, std::uint32_t most_k,
-                                                  const std::function<std::uint64_t(const CooperativeShape&)>& bytes);
+                                                  const std::function<bool(const CooperativeShape&)>& fits);
 /// The same, of the largest matrix with which there is one.
 std::optional<CooperativeShape> cooperative_shape(const DeviceCaps& caps, std::uint32_t rows, std::uint32_t columns,
                                                   std::uint32_t most_k,
-                                                  const std::function<std::uint64_t(const CooperativeShape&)>& bytes);
+                                                  const std::function<bool(const CooperativeShape&)>& fits);
 
 /// Of tiles of about so many rows and columns, of weights of a type and x as so many halves. Nothing where the device
 /// has no matrices that fit, or no room.

@@ -169,7 +169,7 @@ TEST_CASE("cooperative tiles are of matrices that the device has, in whole subgr
             const auto c = testing::from_words<ops::LinearCooperativeConstants>(d.specialization);
             CHECK(std::array{c.m, c.n, c.k} == matrix);
             CHECK(c.lanes == subgroup * c.subgroups_down * c.subgroups_across);
-            CHECK(c.lanes <= most);
+            CHECK(c.lanes <= std::min(most, 256u));  // of wider workgroups lanes have too few registers
             const std::uint32_t tile_rows = c.m * c.matrix_rows * c.subgroups_down;
             const std::uint32_t tile_columns = c.n * c.matrix_columns * c.subgroups_across;
             std::uint32_t numbers = dtype == DType::F16 ? 0 : tile_columns;  // f32 beside the weights of a step
