@@ -9,8 +9,10 @@
 // scales the whole numbers are multiplied, which are exact in f16; the sums of a group of columns that share one are then
 // multiplied by it, and what is subtracted of all its weights by the group's sum of x. Rows of bf16 and f32 are made such on the
 // way: each step's 32 columns are scaled by a power of two so that the largest fits f16; what is smaller than that by 2^31
-// loses bits. Of f32 there are two halves as well, W_HALVES: high high, low high and high low are multiplied, and a weight is
-// off by no more than 2^-22 of itself, or 2^-38 of the step's largest where that is more.
+// loses bits. Of f32 there are two halves as well, W_HALVES, or one where x has one: high high, low high and high low are
+// multiplied. With what is left out and rounded, a product is off by no more than 2^-20 of itself, or a weight by 2^-37 of the
+// step's largest where that is more. Weights are finite: an infinite one may make NaN of what would be an infinity, since 0 is
+// the second half of many x.
 //
 // A workgroup makes a tile of y out of shared memory, as in linear_tiles.comp: its subgroups have MATRIX_ROWS x MATRIX_COLUMNS
 // matrices of M x N sums each. A step of 32 columns reads 64 HALVES TILE_ROWS bytes of x and 4 to 1 units of each of
@@ -46,7 +48,7 @@ READ_F32X4(7, x_sums);     // of 8 elements, of a step at a time
 #define SCALED
 #endif
 #ifdef WEIGHT_f32
-const uint W_HALVES = 2;
+const uint W_HALVES = HALVES;
 #else
 const uint W_HALVES = 1;
 #endif
@@ -142,6 +144,10 @@ const uint SMALLER = 33;
 // The first half of weights, and what it does not hold of them. Halves of what is not 0 are not 0 and have its sign, so that
 // an infinity of x times both is the same.
 void to_halves(vec4 w, out f16vec4 high, out f16vec4 low) {
+  if (W_HALVES == 1) {
+    high = f16vec4(w);
+    return;
+  }
   const float least = 5.9604645e-8;  // of f16
   const vec4 cut = uintBitsToFloat(floatBitsToUint(w) & 0xffffe000u);
   const bvec4 small = lessThan(abs(w), vec4(1.2207031e-4));
@@ -169,7 +175,7 @@ void put(uint step) {
 #ifdef WEIGHT_f32
       f16vec4 w, low;
       to_halves(unit_vector(next_w[i], first + j) * to_half, w, low);
-      tile_w[(TILE_COLUMNS + row) * STRIDE + k4 + j] = w_unit(i, step) < row_units ? low : f16vec4(0.0);
+      if (W_HALVES == 2) tile_w[(TILE_COLUMNS + row) * STRIDE + k4 + j] = w_unit(i, step) < row_units ? low : f16vec4(0.0);
 #elif defined(SCALED_HERE)
       f16vec4 w = f16vec4(unit_vector(next_w[i], first + j) * to_half);
 #else
@@ -283,8 +289,10 @@ void main() {
           const uint at = column * STRIDE + group * GROUP_VECTORS + k * (K / 4);
           coopMatLoad(w[c * GROUP_MATRICES + k], tile_w, at, STRIDE, gl_CooperativeMatrixLayoutColumnMajor);
 #ifdef WEIGHT_f32
-          coopMatLoad(w_low[c * GROUP_MATRICES + k], tile_w, at + TILE_COLUMNS * STRIDE, STRIDE,
-                      gl_CooperativeMatrixLayoutColumnMajor);
+          if (W_HALVES == 2) {
+            coopMatLoad(w_low[c * GROUP_MATRICES + k], tile_w, at + TILE_COLUMNS * STRIDE, STRIDE,
+                        gl_CooperativeMatrixLayoutColumnMajor);
+          }
 #endif
         }
 #ifdef SCALED
@@ -317,7 +325,7 @@ void main() {
 #endif
           [[unroll]] for (uint k = 0; k < GROUP_MATRICES; ++k) {
 #ifdef WEIGHT_f32
-            sum = coopMatMulAdd(high[k], w_low[c * GROUP_MATRICES + k], sum);
+            if (W_HALVES == 2) sum = coopMatMulAdd(high[k], w_low[c * GROUP_MATRICES + k], sum);
 #endif
             if (HALVES == 2) sum = coopMatMulAdd(low[k], w[c * GROUP_MATRICES + k], sum);
             sum = coopMatMulAdd(high[k], w[c * GROUP_MATRICES + k], sum);

@@ -9,7 +9,7 @@
 // A workgroup takes `blocks_per_group` blocks of ROWS weight rows and one t; its lanes go along k, a unit of
 // weights each (weights.glsl). BY_EXPERT: chosen[t] is the expert of row t. It moves ROWS rows of weights a block and 2 flops an
 // element; x is read once a block. Workgroups side by side have the same blocks and different t, so that caches bring the
-// weights once.
+// weights once; BY_EXPERT, where rows have different weights, they have the same t.
 #extension GL_GOOGLE_include_directive : require
 layout(local_size_x_id = 0) in;
 #include "constants/linear.h"
@@ -60,13 +60,15 @@ const uint SUMS = ROWS * (1 + GATED);
 
 void main() {
   const uint lane = gl_LocalInvocationID.x;
-  const uint t = workgroup_index() % rows;
+  const uint blocks = (y_columns() + ROWS - 1) / ROWS;
+  const uint groups = (blocks + blocks_per_group - 1) / blocks_per_group;  // of a row
+  const uint t = BY_EXPERT == 1 ? workgroup_index() / groups : workgroup_index() % rows;
+  if (t >= rows) return;
   const uint expert = BY_EXPERT == 1 ? uint(load_i32(chosen, t)) : 0;
   if (BY_EXPERT == 1 && expert >= experts) return;
   const uint x_row = BY_EXPERT == 1 ? t / sharers : t;
   const int first_row = first_row_of(expert);
-  const uint blocks = (y_columns() + ROWS - 1) / ROWS;
-  const uint block_begin = workgroup_index() / rows * blocks_per_group;
+  const uint block_begin = (BY_EXPERT == 1 ? workgroup_index() % groups : workgroup_index() / rows) * blocks_per_group;
   const uint block_end = min(block_begin + blocks_per_group, blocks);  // before the beginning, of workgroups too many
 
   for (uint block = block_begin; block < block_end; ++block) {

@@ -76,7 +76,7 @@ void add_device_option(CLI::App& verb, DeviceArguments& device) {
 Device open_device(const DeviceArguments& device) {
   DeviceOptions options = device.options;
   options.before_measuring = [](std::string_view name) {
-    write_error(fmt::format("measuring which kernels are fastest on {}, once for this driver\n", name));
+    write_error(fmt::format("measuring which kernels are fastest on {}, which takes a moment\n", name));
   };
   Device opened(device.name, options);
   if (opened.is_cpu()) {

@@ -18,7 +18,7 @@ constexpr std::uint32_t kStep = 32;       // columns of x that a workgroup takes
 constexpr std::uint32_t kWordHalves = 8;  // in 16 bytes
 constexpr std::uint32_t kMostSubgroups = 8;
 constexpr std::uint32_t kMostMatrices = 32;  // of sums, of a subgroup
-constexpr std::uint32_t kMostWords = 192;    // of a lane, of the 256 that GPUs have
+constexpr std::uint32_t kMostWords = 192;    // of a lane; AMD's GPUs have 256, the compilers of others are not known
 
 /// What comes with the weights of a step: f32 numbers for each group of columns.
 struct Groups {
@@ -30,7 +30,9 @@ struct Groups {
 /// Whether rows are scaled step by step, since they may hold more than f16 does.
 bool scaled_here(DType dtype) { return dtype == DType::F32 || dtype == DType::BF16; }
 
-std::uint32_t halves_of_weights(DType dtype) { return dtype == DType::F32 ? 2 : 1; }
+std::uint32_t halves_of_weights(DType dtype, std::uint32_t halves_of_x) {
+  return dtype == DType::F32 ? halves_of_x : 1;
+}
 
 Groups groups_of(DType dtype) {
   if (const QuantisedType* type = quantised_type(dtype)) return {type->group, kStep / type->group, type->minima};
@@ -41,7 +43,8 @@ Groups groups_of(DType dtype) {
 /// sums.
 std::uint64_t shared_bytes(const CooperativeShape& s, DType dtype, std::uint32_t halves) {
   const Groups groups = groups_of(dtype);
-  const std::uint64_t rows = std::uint64_t{halves} * s.rows() + std::uint64_t{halves_of_weights(dtype)} * s.columns();
+  const std::uint64_t rows =
+      std::uint64_t{halves} * s.rows() + std::uint64_t{halves_of_weights(dtype, halves)} * s.columns();
   const std::uint64_t numbers = groups.minima ? std::uint64_t{2} * s.columns() + s.rows() : s.columns();
   return rows * (kStep + 8) * 2 + groups.in_step * numbers * 4 +
          std::uint64_t{s.subgroups()} * s.matrix[0] * s.matrix[1] * 4;
@@ -80,7 +83,8 @@ std::optional<CooperativeShape> shape_of(const std::array<std::uint32_t, 3>& mat
 /// may have a whole row, as on RDNA 3.
 std::uint64_t words_of_lane(const CooperativeShape& s, DType dtype, std::uint32_t halves, std::uint32_t subgroup) {
   const std::uint32_t sums = s.matrix_rows * s.matrix_columns * s.matrix[0] * s.matrix[1] / subgroup;
-  return sums + std::uint64_t{halves_of_weights(dtype) * s.matrix_columns + halves} * groups_of(dtype).columns / 2;
+  const std::uint32_t columns = dtype == DType::F16 ? s.matrix[2] : groups_of(dtype).columns;
+  return sums + std::uint64_t{halves_of_weights(dtype, halves) * s.matrix_columns + halves} * columns / 2;
 }
 
 Fits fits_linear(const DeviceCaps& caps, DType dtype, std::uint32_t halves) {

@@ -88,8 +88,8 @@ Rounding rounding_of_op(const Node& node, const std::vector<Shape>& inputs, cons
     // Fusion puts a norm before it (input 4) and a second product behind it (input 5).
     const double terms = last(input(0)) + (input(5).empty() ? 0.0 : last(input(5)));
     Rounding sum = sum_of(terms, input(4).empty() ? 0.0 : 6.0);
-    // x may be rounded to f16, by half a step of 2^-11.
-    if (node.attributes.integer("halves", 2) == 1) sum.operand += 0x1p12;
+    // x, and weights of f32, may be rounded to f16, by half a step of 2^-11 each.
+    if (node.attributes.integer("halves", 2) == 1) sum.operand += 0x1p13;
     return with_activation(sum);
   }
   if (op == "expert_linear") return with_activation(sum_of(last(input(0)), input(3).empty() ? 0.0 : 6.0));

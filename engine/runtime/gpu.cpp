@@ -138,13 +138,13 @@ void Gpu::tune_or_remember(CrashMark& mark, const std::function<void(std::string
   }
   const std::string what = "measuring kernels";
   if (!mark.begin(what)) return;
-  if (before) before(caps_.name);
   try {
+    if (before) before(caps_.name);
     tuning_ = tune(*this);
   } catch (const DeviceLost&) {
     mark.lost(what);
     throw;
-  } catch (const Error&) {
+  } catch (...) {
     mark.survived(what);
     throw;
   }

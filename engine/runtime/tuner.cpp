@@ -18,7 +18,7 @@
 namespace heed {
 namespace {
 
-constexpr std::uint32_t kVersion = 23;  // of the kernels that were measured
+constexpr std::uint32_t kVersion = 24;  // of the kernels that were measured
 constexpr int kRounds = 6;
 constexpr int kRuns = 2;          // of a round, by the host's clock
 constexpr int kClockRepeats = 3;  // of which the median counts
@@ -137,8 +137,9 @@ class Probe {
     for (int round = 0; round < kRounds; ++round) {
       best_seconds = std::min(best_seconds, seconds(best));
       candidate_seconds = std::min(candidate_seconds, seconds(candidate));
-      if (round == 0) continue;                      // on a busy machine one run may take several times as long
-      const double hopeless = round == 1 ? 2 : 1.3;  // times as long
+      // Times as long as the best. On a busy machine a single run may take several times as long as another.
+      const double hopeless = round == 0 ? 20 : round == 1 ? 2 : 1.3;
+      if (round == 0 && candidate_seconds <= hopeless * best_seconds) continue;
       if (candidate_seconds > hopeless * best_seconds || best_seconds > 2 * candidate_seconds) break;
       if (since(begin) > kEnough) break;
     }

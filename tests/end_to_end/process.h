@@ -36,8 +36,7 @@ inline bool has(const std::string& text, const std::string& part) { return text.
 std::vector<std::string> lines_of(const std::string& text);
 
 /// Checks what every error promises: exit code 1, nothing on standard output, one line on standard error that begins
-/// with "heed: " and holds `part`. Lines that say a CPU driver is used, and that kernels are
-/// measured, may precede it.
+/// with "heed: " and holds `part`. Lines that say a CPU driver is used, and that kernels are measured, may precede it.
 void check_error(const Finished& finished, const std::string& part);
 
 }  // namespace heed::end_to_end

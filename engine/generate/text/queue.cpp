@@ -51,7 +51,7 @@ struct TextQueue::State {
   /// Lets a text that has a slot go.
   void leave(std::int64_t id) {
     Continuation& text = texts.at(id)->continuation;
-    // Begun anew, a text finds its own keys, too.
+    // Begun anew, a text has what it had made as a part of its prompt, and may find keys of that.
     if (text.losses() == 0) text.set_shared(model.live_batch().shared_tokens(id));
     model.live_batch().remove(id);
     std::erase(going, id);

@@ -51,7 +51,7 @@ struct DeviceOptions {
   /// Sums stay in single precision.
   bool half_products = false;
   /// Called with the device's name before its kernels are measured, which takes from a few seconds to a minute: on its
-  /// first use with a driver, and wherever what was found cannot be kept.
+  /// first use with a driver, and wherever what was found cannot be kept; by Device::reopened(), too, on its thread.
   std::function<void(std::string_view device)> before_measuring = {};
 };
 

@@ -180,6 +180,8 @@ TEST_CASE("cooperative tiles are of matrices that the device has, in whole subgr
                       c.subgroups_down * c.subgroups_across * c.m * c.n * 4 <=
                   memory);
             CHECK(c.matrix_columns % 2 == 0);
+            CHECK(c.matrix_rows * c.matrix_columns * c.m * c.n / subgroup <
+                  192);  // sums that a lane keeps in registers
             CHECK(c.unit_lanes >= 1);
             CHECK((c.unit_lanes == 1 || c.unit_lanes * tile_columns <= c.lanes));
           }

@@ -56,6 +56,19 @@ TEST_CASE("openai format: completions, as a whole and in chunks") {
   CHECK(answer["usage"]["total_tokens"] == 10);
 }
 
+TEST_CASE("openai format: what prompts share is counted once for each of them") {
+  TextOptions options;
+  options.choices = 2;
+  CompletionFormat format("story", options, {});
+  for (std::size_t text = 0; text < 4; ++text) {
+    TextAnswer::Piece piece = ended(text, "", 1, StopReason::MaxTokens);
+    piece.end->shared_prompt_tokens = text < 2 ? 64 : 128;
+    format.take(piece);
+  }
+  CHECK(format.shared() == 64 + 128);
+  CHECK(format.whole(300)["usage"]["prompt_tokens_details"]["cached_tokens"] == 64 + 128);
+}
+
 TEST_CASE("openai format: chats, with their roles and calls of tools") {
   ChatFormat format("talker", {}, {}, 1);
   CHECK(format.opening(0)["object"] == "chat.completion.chunk");
