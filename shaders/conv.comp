@@ -2,15 +2,23 @@
 // variant ACCESS: storage texel
 // variant OUTPUTS: 4 1
 // variant X: vectors elements
+// variant SAME: read shuffle
+// without OUTPUTS_1 .*SAME_shuffle: neighbours read other parts of x
 //
 // Convolution (engine/ops/conv_tiles.cpp). A lane owns TALL rows of PIXELS neighbours of the output and OUTPUTS * QUADS
 // channels in registers. For each channel it fetches what these need of x in vec4s, padding included, and the weights of
 // ROWS rows of the kernel: with a 3x3 kernel, 8 pixels, 2 rows and 8 channels 30 fetches for 2304 flops, with 1 row and 4
 // channels, which fit the registers of all devices, 18 for 576. Lanes go through the output channels first, so that
 // neighbours read the same x and neighbouring weights. By single elements 10 fetches take the place of 3 of a row.
+// With SAME_shuffle a workgroup is one subgroup that has one tile of pixels, whose lanes fetch pieces of x in turn and hand
+// them on: of 8 lanes 3 fetches of x take the place of 18.
 // Push constants are read before the loops: CPU drivers gather them for each lane wherever they are.
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
+#ifdef SAME_shuffle
+#extension GL_KHR_shader_subgroup_basic : require
+#extension GL_KHR_shader_subgroup_shuffle : require
+#endif
 layout(local_size_x_id = 0) in;
 #include "constants/conv.h"
 #include "conv_rows.glsl"
@@ -20,6 +28,17 @@ const uint LENGTH = SHIFT + (PIXELS - 1) * STRIDE + (KERNEL - 1) * DILATION + 1;
 const uint PIECES = (LENGTH + PIECE - 1) / PIECE;
 const uint X_ROWS = TALL == 1 ? ROWS : (TALL - 1) * STRIDE_Y + ROWS;
 const uint TAPS = ROWS * KERNEL;
+const uint FETCHED = X_ROWS * PIECES;
+const uint RUN = PIXELS < 4 ? PIXELS : 4;  // pixels whose sums stay in registers for all taps
+
+#ifdef SAME_shuffle
+const uint HOLDERS = gl_WorkGroupSize.x;  // lanes that fetch pieces of x
+#define lane gl_SubgroupInvocationID
+const uint HELD = (FETCHED + HOLDERS - 1) / HOLDERS;  // pieces that a lane fetches, and where they are
+uint held_row[HELD];
+uint held_column[HELD];
+uint held_at[HELD];
+#endif
 
 Sum sums[QUADS * TALL * PIXELS];
 
@@ -31,27 +50,38 @@ struct Steps {
 
 // Adds what X_ROWS rows of x give, of a channel or of CHANNELS of them: from piece `column` of row `row` on, which is piece
 // `x_at` of x where it lies inside. All fetches come first: CPU drivers call a function for each, and what is alive then is
-// spilled. Sums of four channels and a row then stay in registers for all taps.
+// spilled. Sums of four channels and RUN pixels then stay in registers for all taps.
 void add_rows(uint x_at, bool slice_inside, uint row, uint column, uint w_at, Steps steps) {
-  Piece xs[X_ROWS * PIECES];
+  Piece xs[FETCHED];
   Sum ws[TAPS * QUADS];
+#ifdef SAME_shuffle
+  Piece held[HELD];
+  [[unroll]] for (uint i = 0; i < HELD; ++i) {
+    const bool inside = slice_inside && row + held_row[i] < steps.rows && column + held_column[i] < steps.pieces;
+    held[i] = piece_of(x_at + held_at[i], inside);
+  }
+  [[unroll]] for (uint i = 0; i < FETCHED; ++i) xs[i] = subgroupShuffle(held[i / HOLDERS], i % HOLDERS);
+#else
   [[unroll]] for (uint r = 0; r < X_ROWS; ++r) {
     const bool row_inside = slice_inside && (CHANNELS > 1 ? row : row + r * DILATION_Y) < steps.rows;
     [[unroll]] for (uint v = 0; v < PIECES; ++v) {
       xs[r * PIECES + v] = piece_of(x_at + r * steps.x_row + v, row_inside && column + v < steps.pieces);
     }
   }
+#endif
   [[unroll]] for (uint k = 0; k < TAPS; ++k) {
     [[unroll]] for (uint q = 0; q < QUADS; ++q) ws[k * QUADS + q] = load_weight(w, w_at + k * steps.w_tap + q);
   }
   [[unroll]] for (uint q = 0; q < QUADS; ++q) {
     [[unroll]] for (uint j = 0; j < TALL; ++j) {
-      [[unroll]] for (uint r = 0; r < ROWS; ++r) {
-        [[unroll]] for (uint k = 0; k < KERNEL; ++k) {
-          [[unroll]] for (uint p = 0; p < PIXELS; ++p) {
-            const uint e = SHIFT + p * STRIDE + k * DILATION;
-            sums[(q * TALL + j) * PIXELS + p] +=
-                ws[(r * KERNEL + k) * QUADS + q] * element_of(xs, (j * STRIDE_Y + r) * PIECES, e);
+      [[unroll]] for (uint first = 0; first < PIXELS; first += RUN) {
+        [[unroll]] for (uint r = 0; r < ROWS; ++r) {
+          [[unroll]] for (uint k = 0; k < KERNEL; ++k) {
+            [[unroll]] for (uint i = 0; i < RUN; ++i) {
+              const uint e = SHIFT + (first + i) * STRIDE + k * DILATION;
+              sums[(q * TALL + j) * PIXELS + first + i] +=
+                  ws[(r * KERNEL + k) * QUADS + q] * element_of(xs, (j * STRIDE_Y + r) * PIECES, e);
+            }
           }
         }
       }
@@ -60,11 +90,21 @@ void add_rows(uint x_at, bool slice_inside, uint row, uint column, uint w_at, St
 }
 
 void main() {
+  const uint all_blocks = blocks;
+#ifdef SAME_shuffle
+  const uint sets = (all_blocks + HOLDERS - 1) / HOLDERS;
+  const uint id = workgroup_index();
+  if (id >= count) return;
+  const uint own = id % sets * HOLDERS + lane;
+  const uint block = min(own, all_blocks - 1);  // lanes past the last compute what it does and write nothing
+  uint rest = id / sets;
+#else
   const uint id = workgroup_index() * gl_WorkGroupSize.x + gl_LocalInvocationID.x;
   if (id >= count) return;
-  const uint all_blocks = blocks;
-  const uint block = id % all_blocks;
+  const uint own = id % all_blocks;
+  const uint block = own;
   uint rest = id / all_blocks;
+#endif
   const uint tile = rest % tiles;
   rest /= tiles;
   const uint tall_rows = (height + TALL - 1) / TALL;
@@ -89,6 +129,15 @@ void main() {
   const uint z_rows = kernel_z;
   const uint y_rows = kernel_y;
   const uint z_step = dilation_z;
+#ifdef SAME_shuffle
+  [[unroll]] for (uint i = 0; i < HELD; ++i) {
+    const uint piece = min(i * HOLDERS + lane, FETCHED - 1);
+    const uint r = piece / PIECES;
+    held_row[i] = CHANNELS > 1 ? 0 : r * DILATION_Y;
+    held_column[i] = piece % PIECES;
+    held_at[i] = r * steps.x_row + held_column[i];
+  }
+#endif
   uint x_channel = (rest * channels + first_channel) * channel_pieces + slice * slice_pieces + row * row_pieces + column;
   uint w_channel = (group * channels + first_channel) * weight_step + block * QUADS;
   for (uint c = first_channel; c < end; c += CHANNELS) {
@@ -110,7 +159,7 @@ void main() {
     w_channel += w_channel_step;
   }
 
-  const uint first = block * OUTPUTS * QUADS;
+  const uint first = own * OUTPUTS * QUADS;
   const uint of_all = outputs;
   const uint of_groups = groups * of_all;
   const uint picture = rest / groups;

@@ -129,7 +129,9 @@ struct LaneTile {
   std::int64_t pixels = 8;  // of a row
   std::int64_t tall = 1;    // rows
   std::int64_t quads = 1;   // times four channels, where there is more than one
-  std::int64_t tiles = 1;   // of a row
+  /// Lanes that have the tile and hand on what they fetch of its x: those of a subgroup. 1: each fetches all of it.
+  std::int64_t holders = 1;
+  std::int64_t tiles = 1;  // of a row
   std::int64_t shift = 0;
   std::int64_t first_piece = 0;
   std::int64_t words = 1;       // vec4s of registers that a tile's pieces of a row of x take
@@ -138,7 +140,20 @@ struct LaneTile {
 
   std::int64_t sums() const { return pixels * tall * 4 * quads; }
   std::int64_t x_rows(const Phase& phase) const { return (tall - 1) * phase.stride[1] + phase.kernel[1]; }
+  /// Of output channels, of a group.
+  std::int64_t blocks(const Convolution& c) const { return c.outputs == 1 ? 1 : ceil_div(c.outputs, 4 * quads); }
+  /// Of pixels of a phase, of all channels.
+  std::int64_t places(const Convolution& c, const Phase& phase) const {
+    return c.batch * c.groups * phase.out[0] * ceil_div(phase.out[1], tall) * tiles;
+  }
 };
+
+/// Whether a subgroup's lanes can hand on what they fetch: as of products (can_shuffle_rows()).
+bool can_hand_on(const Lowering& l) {
+  const DeviceCaps& caps = l.caps();
+  return caps.type == DeviceType::Cpu && l.tuning().conv_shuffle && caps.subgroup_shuffle && caps.subgroup_size > 1 &&
+         caps.subgroup_size <= std::min(caps.max_workgroup_invocations, caps.max_workgroup_size[0]);
+}
 
 LaneTile tile_of_pixels(const Phase& phase, const PlacedX& x, std::int64_t pixels) {
   LaneTile t;
@@ -177,18 +192,20 @@ struct Fetch {
 
 Fetch fetch_of(const Convolution& c, const Phase& phase, const LaneTile& t) {
   const std::int64_t most = t.sums() > kSmallSums ? 40 : 24;
-  const std::int64_t fetches = t.words + phase.kernel[2] * t.quads;
+  const auto fetches = [&](std::int64_t x_words, std::int64_t taps) {
+    return ceil_div(x_words, t.holders) + taps * t.quads;
+  };
   Fetch fetch;
   if (phase.empty()) {
     fetch.deep = true;
   } else if (phase.kernel[0] * phase.kernel[1] == 1) {
-    for (std::int64_t rows = 2; rows <= c.channels && rows * fetches <= most; ++rows) {
+    for (std::int64_t rows = 2; rows <= c.channels; ++rows) {
+      if (fetches(rows * t.words, rows * phase.kernel[2]) > most) break;
       if (c.channels % rows == 0 && rows * phase.kernel[2] * t.sums() <= kMostUnrolled) fetch.rows = rows;
     }
     fetch.channels = fetch.rows;
   } else {
-    const std::int64_t all = t.words * t.x_rows(phase) + phase.kernel[1] * phase.kernel[2] * t.quads;
-    if (all <= most) fetch.rows = phase.kernel[1];
+    if (fetches(t.words * t.x_rows(phase), phase.kernel[1] * phase.kernel[2]) <= most) fetch.rows = phase.kernel[1];
     fetch.deep = fetch.rows < phase.kernel[0] * phase.kernel[1];
   }
   if (fetch.deep) {
@@ -203,12 +220,14 @@ Fetch fetch_of(const Convolution& c, const Phase& phase, const LaneTile& t) {
 /// as on CPU drivers (Tuning::conv_sums).
 LaneTile tile_of(const Lowering& l, const Convolution& c, const Phase& phase, const PlacedX& x) {
   const LaneTile small = small_tile_of(phase, x);
-  if (std::int64_t{l.tuning().conv_sums} <= kSmallSums || c.outputs == 1 || phase.empty()) return small;
+  const bool wide = std::int64_t{l.tuning().conv_sums} > kSmallSums;
+  if ((!wide && !can_hand_on(l)) || c.outputs == 1 || phase.empty()) return small;
   constexpr std::int64_t kFetchCost = 20;    // in multiplications of all lanes
   constexpr std::int64_t kElementCost = 10;  // of a single element
   constexpr std::int64_t kBoundCost = 4;     // of looking whether it lies outside
   constexpr std::int64_t kPadCost = 80;      // an element of x that is padded, likewise
   constexpr std::int64_t kSumCost = 2;       // a sum that is kept from one step to the next
+  constexpr std::int64_t kHandCost = 1;      // an element that is handed to all lanes
   const Triple& in = c.window.in;
   LaneTile best = small;
   double least = 0.0;
@@ -219,8 +238,8 @@ LaneTile tile_of(const Lowering& l, const Convolution& c, const Phase& phase, co
     // Rows below the last are no reason to pad x.
     const bool fits = t.tall == 1 || (phase.dilation[1] == 1 && phase.kernel[0] == 1 && !fetch.deep &&
                                       (phase.out[1] % t.tall == 0 || x.before[1] > 0 || !x.padded));
-    const std::int64_t lanes =
-        c.batch * c.groups * phase.out[0] * ceil_div(phase.out[1], t.tall) * t.tiles * ceil_div(c.outputs, 4 * t.quads);
+    const std::int64_t blocks = t.blocks(c);
+    const std::int64_t lanes = t.places(c, phase) * (ceil_div(blocks, t.holders) * t.holders);
     const bool enough = lanes >= ProductTuning::kFewestGroups * std::int64_t{l.lanes(8)};
     const bool first = least == 0.0;
     if (!first && (!small_enough || !fits || !enough)) return;
@@ -228,8 +247,10 @@ LaneTile tile_of(const Lowering& l, const Convolution& c, const Phase& phase, co
     const bool beyond = t.row_pieces * x.piece > in[2];
     const bool bounded = !x.padded && (beyond || phase.first[1] < 0 || phase.first[2] < 0);
     const std::int64_t x_cost = (x.piece == 4 ? kFetchCost : kElementCost) + (bounded ? kBoundCost : 0);
-    const std::int64_t step =
-        x_cost * x_rows * t.pieces + kFetchCost * taps * t.quads + taps * t.sums() + kSumCost * t.sums();
+    const std::int64_t fetches = x_rows * t.pieces;
+    const std::int64_t x_costs =
+        x_cost * ceil_div(fetches, t.holders) + (t.holders > 1 ? kHandCost * fetches * x.piece : 0);
+    const std::int64_t step = x_costs + kFetchCost * taps * t.quads + taps * t.sums() + kSumCost * t.sums();
     const std::int64_t steps = c.channels * phase.kernel[0] * phase.kernel[1] / fetch.rows;
     double cost = static_cast<double>(lanes) * static_cast<double>(step) * static_cast<double>(steps);
     if (x.padded && x.before == Triple{0, 0, 0} && in[2] % 4 == 0 && beyond) {
@@ -247,7 +268,10 @@ LaneTile tile_of(const Lowering& l, const Convolution& c, const Phase& phase, co
         LaneTile t = tile_of_pixels(phase, x, pixels);
         t.tall = tall;
         t.quads = quads;
-        if (t.sums() <= std::int64_t{l.tuning().conv_sums} && (tall == 1 || phase.kernel[1] > 1)) consider(t);
+        if (t.sums() > std::int64_t{l.tuning().conv_sums} || (tall > 1 && phase.kernel[1] == 1)) continue;
+        consider(t);
+        t.holders = l.caps().subgroup_size;
+        if (can_hand_on(l)) consider(t);
       }
     }
   }
@@ -336,8 +360,10 @@ Binding place_x(Lowering& l, const Convolution& c, const PlacedX& x) {
 
 void emit_phase(Lowering& l, const Convolution& c, const Phase& phase, const LaneTile& t, const PlacedX& x,
                 const Binding& read_x, const Binding& weights) {
-  const std::int64_t blocks = c.outputs == 1 ? 1 : ceil_div(c.outputs, 4 * t.quads);
-  const std::int64_t count = c.batch * c.groups * phase.out[0] * ceil_div(phase.out[1], t.tall) * t.tiles * blocks;
+  const std::int64_t blocks = t.blocks(c);
+  const bool hand_on = t.holders > 1;
+  const std::uint32_t lanes = hand_on ? u32(t.holders) : l.lanes(8);
+  const std::int64_t count = t.places(c, phase) * ceil_div(blocks, t.holders);
   const Fetch fetch = fetch_of(c, phase, t);
   const Triple kernel = phase.empty() ? Triple{0, 0, 1} : phase.kernel;
   const std::int64_t channels = c.channels;
@@ -348,7 +374,7 @@ void emit_phase(Lowering& l, const Convolution& c, const Phase& phase, const Lan
     const std::int64_t end = std::min(channels, first + step);
     Dispatch d;
     d.shader = "conv";
-    d.variant = {c.outputs == 1 ? "1" : "4", x.piece == 4 ? "vectors" : "elements"};
+    d.variant = {c.outputs == 1 ? "1" : "4", x.piece == 4 ? "vectors" : "elements", hand_on ? "shuffle" : "read"};
     d.bindings = {read_x, weights};
     std::ranges::copy(epilogue_bindings(l, read_x), std::back_inserter(d.bindings));
     if (step < channels) d.bindings.back().access = Access::ReadWrite;
@@ -381,7 +407,6 @@ void emit_phase(Lowering& l, const Convolution& c, const Phase& phase, const Lan
         .end_channel = i32(end),
         .slope = static_cast<float>(epilogue.activation.slope),
     });
-    const std::uint32_t lanes = l.lanes(8);
     d.specialization = words_of(ConvConstants{
         .lanes = lanes,
         .pixels = u32(t.pixels),
@@ -407,7 +432,7 @@ void emit_phase(Lowering& l, const Convolution& c, const Phase& phase, const Lan
         .started = first > 0,
         .unfinished = end < channels,
     });
-    d.groups = l.spread(static_cast<std::uint64_t>(ceil_div(count, std::int64_t{lanes})));
+    d.groups = l.spread(static_cast<std::uint64_t>(hand_on ? count : ceil_div(count, std::int64_t{lanes})));
     d.flops = c.flops(end - first, kernel[0] * kernel[1] * kernel[2]);
     l.emit(std::move(d));
   }

@@ -89,10 +89,16 @@ std::vector<Tuning> sums_of_a_lane(const DeviceCaps& caps, const Tuning& best) {
   return each_other(best, &Tuning::conv_sums, {32u, 64u, 128u});
 }
 
+std::vector<Tuning> handing_on(const DeviceCaps& caps, const Tuning& best) {
+  if (caps.type != DeviceType::Cpu) return {};
+  return each_other(best, &Tuning::conv_shuffle, std::vector<bool>{!best.conv_shuffle});
+}
+
 }  // namespace
 
 std::vector<TuningStep> conv_tuning() {
   return {{"sums of a convolution's lane", convolutions, sums_of_a_lane, {}, true},
+          {"x of convolutions handed on", convolutions, handing_on, {}, true},
           {"convolutions in one dispatch",
            whole_vectors,
            [](const DeviceCaps&, const Tuning& best) {

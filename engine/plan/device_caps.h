@@ -95,6 +95,7 @@ struct Tuning {
   std::uint32_t one_pass_convs = 0;
   /// Convolutions: about so many outputs of a lane at most; more than 32 fetch less and need more registers.
   std::uint32_t conv_sums = 32;
+  bool conv_shuffle = false;  // CPU drivers: a subgroup's lanes fetch x of convolutions in turn and hand it on
   /// Convolutions whose groups have many channels as products of matrices: channels and pixels that a workgroup makes
   /// at a time out of shared memory, 32, 64 or 128, or fewer where limits, the channels, or conv_groups say so; 0: a
   /// lane makes its outputs alone.

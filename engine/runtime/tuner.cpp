@@ -18,7 +18,7 @@
 namespace heed {
 namespace {
 
-constexpr std::uint32_t kVersion = 24;  // of the kernels that were measured
+constexpr std::uint32_t kVersion = 25;  // of the kernels that were measured
 constexpr int kRounds = 6;
 constexpr int kRuns = 2;          // of a round, by the host's clock
 constexpr int kClockRepeats = 3;  // of which the median counts
@@ -56,6 +56,7 @@ constexpr Field<Tuning> kFields[] = {
     {&Tuning::sample_groups, 0, kMostSharedGroups},
     {&Tuning::one_pass_convs, 0, 2},
     {&Tuning::conv_sums, 0, 512},
+    {&Tuning::conv_shuffle},
     {&Tuning::conv_tile, 0, 128},
     {&Tuning::conv_cooperative},
     {&Tuning::conv_groups, 0, kMostSharedGroups},

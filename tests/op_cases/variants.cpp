@@ -224,6 +224,19 @@ void Variants::add_convolutions() {
       wide.texel = sums == 128 && texels_;
     }
   }
+  if (cpu_ && caps_.subgroup_shuffle && caps_.subgroup_size > 1) {
+    for (const std::uint32_t convs : {0u, 2u}) {
+      for (const bool texel : {false, true}) {
+        if (texel && !texels_) continue;
+        Tuning& handed =
+            add(fmt::format("x of convolutions handed on{}, in one dispatch {}", texel ? ", texel" : "", convs)).tuning;
+        handed.conv_shuffle = true;
+        handed.conv_sums = convs == 0 ? 128 : 64;
+        handed.one_pass_convs = convs;
+        handed.texel = texel;
+      }
+    }
+  }
   for (const std::uint32_t tile : {32u, 64u, 128u}) {
     // Parts of sums in one variant, and in others large tiles of whole ones.
     Tuning& tiles = add(fmt::format("convolutions in tiles of {}", tile)).tuning;

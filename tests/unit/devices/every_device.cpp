@@ -31,6 +31,7 @@ std::vector<Tuning> tunings(const DeviceCaps& caps, bool few) {
   lanes.attention_groups = lanes.sample_groups = 640;
   lanes.query_tile = 64;
   lanes.conv_sums = 64;
+  lanes.conv_shuffle = true;
   std::vector<Tuning> all = {plain, lanes};
   if (few) return all;
   const auto with = [&](Tuning tuning, auto member, auto value) {

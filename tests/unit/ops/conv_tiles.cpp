@@ -15,7 +15,7 @@ namespace {
 
 using Sizes = std::vector<std::int64_t>;
 
-Plan plan_of_conv(const Sizes& x, const Sizes& w, std::int64_t pad, std::uint32_t sums) {
+Plan plan_of_conv(const Sizes& x, const Sizes& w, std::int64_t pad, std::uint32_t sums, bool shuffle = false) {
   GraphBuilder builder("conv");
   const ValueId in = builder.input("x", DType::F32, {x.begin(), x.end()});
   const ValueId weight = builder.weight("w", DType::F32, {w.begin(), w.end()});
@@ -23,6 +23,7 @@ Plan plan_of_conv(const Sizes& x, const Sizes& w, std::int64_t pad, std::uint32_
   const DeviceCaps caps = testing::cpu_driver();
   Tuning tuning = default_tuning(caps);
   tuning.conv_sums = sums;
+  tuning.conv_shuffle = shuffle;
   return make_plan(std::move(builder).finish(), {}, caps, tuning);
 }
 
@@ -51,6 +52,26 @@ TEST_CASE("lanes of a convolution own as much as was found best, where enough of
     const ops::ConvConstants f = constants_of(few.dispatches.back());
     CHECK(f.pixels * f.tall * 4 * f.quads <= 32);
   }
+}
+
+TEST_CASE("subgroups hand on x of convolutions where their lanes have one tile, on CPU drivers") {
+  constexpr std::uint64_t kLanes = 8;
+  for (const std::int64_t outputs : {64, 92, 16}) {
+    CAPTURE(outputs);
+    const Plan plan = plan_of_conv({1, 64, 64, 64}, {outputs, 64, 3, 3}, 1, 128, true);
+    const Dispatch& conv = plan.dispatches.back();
+    const ops::ConvConstants c = constants_of(conv);
+    const auto push = testing::from_words<ops::ConvPush>(conv.push_constants);
+    const std::uint64_t tiles = std::uint64_t{64} / c.tall * (64 / c.pixels);
+    REQUIRE(c.lanes == kLanes);
+    // 16 channels are four blocks, which would leave half of a subgroup without work.
+    CHECK(conv.variant.back() == (outputs == 16 ? "read" : "shuffle"));
+    if (outputs == 16) continue;
+    CHECK(push.blocks == (static_cast<std::uint64_t>(outputs) + 4 * c.quads - 1) / (4 * c.quads));
+    CHECK(push.count == tiles * ((push.blocks + kLanes - 1) / kLanes));
+    CHECK(std::uint64_t{conv.groups[0]} * conv.groups[1] >= push.count);
+  }
+  CHECK(plan_of_conv({1, 64, 64, 64}, {64, 64, 3, 3}, 1, 128, false).dispatches.back().variant.back() == "read");
 }
 
 TEST_CASE("a convolution of single pixels reads x as it is where tiles can end with it") {

@@ -95,6 +95,7 @@ TEST_CASE("lanes with rows of their own have other choices than lanes that share
                                     {"lanes of a step's attention", 0},
                                     {"lanes with queries of their own", 1},
                                     {"sums of a convolution's lane", 2},
+                                    {"x of convolutions handed on", 1},
                                     {"workgroups of a step's attention", 2},
                                     {"tiles of a prompt's attention", 1},
                                     {"cooperative tiles of it", 0},
@@ -113,7 +114,8 @@ TEST_CASE("lanes with rows of their own have other choices than lanes that share
                      .query_tile = 64,
                      .sample_groups = 2,
                      .one_pass_convs = 2,
-                     .conv_sums = 128};
+                     .conv_sums = 128,
+                     .conv_shuffle = true};
   expected.products.fill({.lane_rows = true,
                           .lanes = 8,
                           .rows = 16,
@@ -148,6 +150,7 @@ TEST_CASE("lanes with rows of their own have other choices than lanes that share
                                     {"lanes of a step's attention", 2},
                                     {"lanes with queries of their own", 0},
                                     {"sums of a convolution's lane", 1},
+                                    {"x of convolutions handed on", 0},
                                     {"workgroups of a step's attention", 3},
                                     {"tiles of a prompt's attention", 3},
                                     {"cooperative tiles of it", 0},

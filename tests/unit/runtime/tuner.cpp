@@ -27,6 +27,7 @@ Tuning some_tuning() {
   tuning.sample_groups = 256;
   tuning.one_pass_convs = 1;
   tuning.conv_sums = 128;
+  tuning.conv_shuffle = true;
   tuning.flops_pace = 1000;
   tuning.bytes_pace = 60;
   tuning.conv_tile = 64;
