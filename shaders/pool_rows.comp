@@ -1,10 +1,12 @@
 #version 450
 // variant ACCESS: storage texel
+// variant X: vectors elements
 //
 // Maximum or mean of small windows over two dimensions (engine/ops/pool.cpp): a lane takes PIXELS neighbours of a row of
 // the output. It reads each element under them once, KERNEL_Y rows of (PIXELS - 1) * STRIDE_X + KERNEL_X: with a window of
-// 3x3, a stride of 2 and 4 pixels 27 elements, 108 bytes, for 36 comparisons. What lies outside x is read within it and
-// left out. No loops and few divisions, which CPU drivers are slow at.
+// 3x3, a stride of 2 and 4 pixels 27 elements, 108 bytes, for 36 comparisons; where x is whole vec4s, as 9 of these, which
+// rows may begin anywhere in. What lies outside x is read within it and left out. No loops and few divisions, which CPU
+// drivers are slow at.
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
 layout(local_size_x_id = 0) in;
@@ -12,10 +14,34 @@ layout(local_size_x_id = 0) in;
 #include "memory.glsl"
 #include "functions.glsl"
 
+#ifdef X_vectors
+READ_F32X4(0, x);
+#else
 READ_F32(0, x);
+#endif
 WRITE_F32(1, y);
 
 const uint COLUMNS = (PIXELS - 1) * STRIDE_X + KERNEL_X;
+
+// elements[c] is x[first + c] where that lies within the row, which begins at x_row, and whatever lies near it elsewhere.
+void load_row(int x_row, int left, out float elements[COLUMNS]) {
+#ifdef X_vectors
+  const uint WORDS = (COLUMNS + 6) / 4;
+  const int first = x_row + left;
+  float read[4 * WORDS];
+  [[unroll]] for (uint i = 0; i < WORDS; ++i) {
+    const vec4 word = load_f32x4(x, clamp((first >> 2) + int(i), 0, x_words - 1));
+    [[unroll]] for (uint e = 0; e < 4; ++e) read[4 * i + e] = word[e];
+  }
+  float by_one[COLUMNS + 2];  // moved by the lowest bit of `first`, and then by the other
+  [[unroll]] for (uint c = 0; c < COLUMNS + 2; ++c) by_one[c] = mix(read[c], read[c + 1], (first & 1) != 0);
+  [[unroll]] for (uint c = 0; c < COLUMNS; ++c) elements[c] = mix(by_one[c], by_one[c + 2], (first & 2) != 0);
+#else
+  [[unroll]] for (uint c = 0; c < COLUMNS; ++c) {
+    elements[c] = load_f32(x, x_row + clamp(left + int(c), 0, in_width - 1));
+  }
+#endif
+}
 
 // NaN is above all numbers.
 bool above(float a, float b) { return is_nan(a) ? !is_nan(b) : !is_nan(b) && a > b; }
@@ -39,11 +65,11 @@ void main() {
     const bool row_inside = at_y >= 0 && at_y < x_height;
     const int x_row = x_plane + clamp(at_y, 0, x_height - 1) * x_width;
     float elements[COLUMNS];
+    load_row(x_row, left, elements);
     bool inside[COLUMNS];
     [[unroll]] for (uint c = 0; c < COLUMNS; ++c) {
       const int at_x = left + int(c);
       inside[c] = row_inside && at_x >= 0 && at_x < x_width;
-      elements[c] = load_f32(x, x_row + clamp(at_x, 0, x_width - 1));
     }
     [[unroll]] for (uint p = 0; p < PIXELS; ++p) {
       [[unroll]] for (uint k = 0; k < KERNEL_X; ++k) {

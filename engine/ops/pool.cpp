@@ -119,7 +119,10 @@ bool lower_rows(Lowering& l, Kind kind, const Window& w) {
   const std::int64_t count = element_count(l.output().shape) / w.out[2] * tiles;
   Dispatch d;
   d.shader = "pool_rows";
-  d.bindings = {l.read(0, View::F32), l.write(0)};
+  const std::int64_t elements = element_count(l.input(0).shape);
+  const bool vectors = elements % 4 == 0;
+  d.variant = {vectors ? "vectors" : "elements"};
+  d.bindings = {l.read(0, vectors ? View::F32x4 : View::F32), l.write(0)};
   d.push_constants = words_of(PoolRowsPush{
       .count = u32(count),
       .tiles = u32(tiles),
@@ -127,6 +130,7 @@ bool lower_rows(Lowering& l, Kind kind, const Window& w) {
       .height = u32(w.out[1]),
       .in_width = narrow<std::int32_t>(w.in[2]),
       .in_height = narrow<std::int32_t>(w.in[1]),
+      .x_words = narrow<std::int32_t>(elements / 4),
       .stride_y = u32(w.stride[1]),
       .begin_x = narrow<std::int32_t>(w.begin[2]),
       .begin_y = narrow<std::int32_t>(w.begin[1]),

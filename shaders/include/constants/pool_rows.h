@@ -15,6 +15,7 @@ PUSH_CONSTANTS(PoolRowsPush)
   uint tiles;  // of PIXELS in a row of the output
   uint width, height;
   int in_width, in_height;
+  int x_words;  // vec4s of x, where it is read by them
   uint stride_y;
   int begin_x, begin_y;
   int counted_x, counted_y;  // the size up to which elements behind x count for the mean; 0: none of the padding does
