@@ -1,13 +1,20 @@
 #version 450
 // variant ACCESS: storage texel
-// variant SAME: read storage
+// variant SAME: read storage shuffle
 // variant KV: f32 f16
 //
 // Attention for many query rows: a lane owns one query row of a head and goes along the keys alone, so that a key is read
 // once for all lanes, nothing is summed across them and nothing waits (online softmax, Milakov and Gimelshein 2018). Heads
 // are whole vec4s; q and the sums stay in registers, so the head's size is a constant. Keys come KEYS at a time, for one
-// new maximum each. Reads d + dv elements and does 2 (d + dv) flops for each lane a key.
+// new maximum each. Reads d + dv elements and does 2 (d + dv) flops for each lane a key. With SAME_shuffle a workgroup is
+// one subgroup, whose lanes fetch vec4s of the keys in turn and hand them on: a fetch costs CPU drivers as much as 20
+// multiplications, wherever its lanes read.
 #extension GL_GOOGLE_include_directive : require
+#ifdef SAME_shuffle
+#extension GL_EXT_control_flow_attributes : require
+#extension GL_KHR_shader_subgroup_basic : require
+#extension GL_KHR_shader_subgroup_shuffle : require
+#endif
 layout(local_size_x_id = 0) in;
 #include "constants/attention_rows.h"
 #define VECTOR_4
@@ -20,36 +27,66 @@ WRITE_F32(5, y);
 
 // The head's row of the i-th key. A tile of keys lies in one block of the cache. The array is not needed otherwise: CPU
 // drivers keep it in memory.
-#define ROW(i) (TABLED == 2 ? row_of_head(said[i], kv_head) : tile_row + min(i, end - 1 - key) * key_step)
+#define ROW(place, i) (TABLED == 2 ? row_of_head(place, kv_head) : tile_row + min(i, end - 1 - key) * key_step)
+#ifdef SAME_shuffle
+#define lane gl_SubgroupInvocationID
+// Of `name`, of which a key has `length` vec4s, those of KEYS keys that a lane holds.
+const uint HOLDERS = gl_WorkGroupSize.x;
+const uint MOST_LENGTH = Q_LENGTH > V_LENGTH ? Q_LENGTH : V_LENGTH;
+#define HOLD(name, length) \
+  vec4 held[(KEYS * MOST_LENGTH + HOLDERS - 1) / HOLDERS];                                                    \
+  [[unroll]] for (uint h = 0; h * HOLDERS < KEYS * length; ++h) {                                             \
+    const uint word = min(h * HOLDERS + lane, KEYS * length - 1);                                             \
+    const uint of_key = word / length;                                                                        \
+    const uint place = TABLED == 2 ? uint(load_i32(places, min(key + of_key, end - 1))) : 0;                  \
+    held[h] = load_key(name, ROW(place, of_key) * length + word % length);                                    \
+  }
+#define KEY_WORD(name, length, i, e) subgroupShuffle(held[(i * length + e) / HOLDERS], (i * length + e) % HOLDERS)
+#define UNROLL [[unroll]]
+#else
+#define HOLD(name, length)
+#define KEY_WORD(name, length, i, e) load_key(name, ROW(said[i], i) * length + e)
+#define UNROLL
+#endif
 
 void main() {
+  const uint block_rows = gl_WorkGroupSize.x * ROWS;
   const uint group = workgroup_index();
-  const uint blocks = (memory_rows + gl_WorkGroupSize.x - 1) / gl_WorkGroupSize.x;
+  const uint blocks = (memory_rows + block_rows - 1) / block_rows;
   const uint memories = rows / memory_rows;
   const uint head = group / (blocks * memories);
   if (head >= heads) return;
   const uint memory = group / blocks % memories;
-  const uint first_row = memory * memory_rows + group % blocks * gl_WorkGroupSize.x;
+  const uint first_row = memory * memory_rows + group % blocks * block_rows;
   const uint end_row = (memory + 1) * memory_rows;
-  const uint own = first_row + gl_LocalInvocationID.x;
-  const uint t = min(own, end_row - 1);  // rows past the end repeat the last one and are not written
   const uint first_key = memory * key_rows;
   const uint kv_head = head / (heads / kv_heads);
 
-  vec4 query[Q_LENGTH];
-  for (uint e = 0; e < Q_LENGTH; ++e) query[e] = load(q, t * (q_row / 4) + head * Q_LENGTH + e);
-  vec4 sums[V_LENGTH];
-  for (uint e = 0; e < V_LENGTH; ++e) sums[e] = vec4(0.0);
-  float largest = kMasked;
-  float total = 0.0;
+  // Rows past the end repeat the last one and are not written.
+  uint t[ROWS];
+  uvec2 range[ROWS];
+  vec4 query[ROWS * Q_LENGTH];
+  vec4 sums[ROWS * V_LENGTH];
+  float largest[ROWS];
+  float total[ROWS];
+  UNROLL for (uint r = 0; r < ROWS; ++r) {
+    t[r] = min(first_row + r * gl_WorkGroupSize.x + gl_LocalInvocationID.x, end_row - 1);
+    range[r] = visible_keys(t[r]);
+    UNROLL for (uint e = 0; e < Q_LENGTH; ++e) {
+      query[r * Q_LENGTH + e] = load(q, t[r] * (q_row / 4) + head * Q_LENGTH + e);
+    }
+    UNROLL for (uint e = 0; e < V_LENGTH; ++e) sums[r * V_LENGTH + e] = vec4(0.0);
+    largest[r] = kMasked;
+    total[r] = 0.0;
+  }
 
   // Every lane goes through the keys that any lane sees.
-  const uvec2 range = visible_keys(t);
+  const uint last_row = min(first_row + block_rows, end_row) - 1;
   uint begin = visible_keys(first_row).x;
-  uint end = visible_keys(min(first_row + gl_WorkGroupSize.x, end_row) - 1).y;
+  uint end = visible_keys(last_row).y;
   if (OWN_POSITIONS == 1) {  // in any order
-    for (uint r = first_row; r < min(first_row + gl_WorkGroupSize.x, end_row); ++r) {
-      const uvec2 of_row = visible_keys(r);
+    for (uint row = first_row; row <= last_row; ++row) {
+      const uvec2 of_row = visible_keys(row);
       begin = min(begin, of_row.x);
       end = max(end, of_row.y);
     }
@@ -57,41 +94,65 @@ void main() {
   const uint key_step = CACHED == 1 && block_shift > 0 ? 1 : kv_heads;  // from key to key
   // From a multiple on, so that what a row gives does not depend on the others.
   for (uint key = begin / KEYS * KEYS; key < end; key += KEYS) {
-    float scores[KEYS];
-    uint said[KEYS];  // where the table says that they lie, and their values
+    float scores[ROWS * KEYS];
     const uint tile_row = row_of_head(first_key + key, kv_head);
-    float new_largest = largest;
-    for (uint i = 0; i < KEYS; ++i) {
-      const uint at = min(key + i, end - 1);
-      if (TABLED == 2) said[i] = uint(load_i32(places, at));
-      const uint base = ROW(i) * Q_LENGTH;
-      vec4 product = query[0] * load_key(keys, base);
-      for (uint e = 1; e < Q_LENGTH; ++e) product = fma(query[e], load_key(keys, base + e), product);
-      const bool seen = key + i >= range.x && key + i < range.y;
-      scores[i] = seen ? finish_score(dot(product, vec4(1.0)), head, t, at) : kMasked;
-      new_largest = max(new_largest, scores[i]);
+#ifndef SAME_shuffle
+    uint said[KEYS];  // where the table says that they lie, and their values
+    if (TABLED == 2) {
+      for (uint i = 0; i < KEYS; ++i) said[i] = uint(load_i32(places, min(key + i, end - 1)));
     }
-    const float rescale = exp(largest - new_largest);
-    largest = new_largest;
-    total *= rescale;
-    for (uint i = 0; i < KEYS; ++i) {
-      scores[i] = scores[i] == kMasked ? 0.0 : exponential(scores[i] - largest);
-      total += scores[i];
-    }
-    for (uint e = 0; e < V_LENGTH; ++e) {
-      vec4 sum = sums[e] * rescale;
-      for (uint i = 0; i < KEYS; ++i) {
-        const uint base = ROW(i) * V_LENGTH;
-        sum = fma(vec4(scores[i]), load_key(values, base + e), sum);
+#endif
+    {
+      HOLD(keys, Q_LENGTH)
+      UNROLL for (uint i = 0; i < KEYS; ++i) {
+        const uint at = min(key + i, end - 1);
+        vec4 products[ROWS];
+        UNROLL for (uint e = 0; e < Q_LENGTH; ++e) {
+          const vec4 word = KEY_WORD(keys, Q_LENGTH, i, e);
+          UNROLL for (uint r = 0; r < ROWS; ++r) {
+            const vec4 of_query = query[r * Q_LENGTH + e];
+            products[r] = e == 0 ? of_query * word : fma(of_query, word, products[r]);
+          }
+        }
+        UNROLL for (uint r = 0; r < ROWS; ++r) {
+          const bool seen = key + i >= range[r].x && key + i < range[r].y;
+          scores[r * KEYS + i] = seen ? finish_score(dot(products[r], vec4(1.0)), head, t[r], at) : kMasked;
+        }
       }
-      sums[e] = sum;
+    }
+    float rescale[ROWS];
+    UNROLL for (uint r = 0; r < ROWS; ++r) {
+      float new_largest = largest[r];
+      UNROLL for (uint i = 0; i < KEYS; ++i) new_largest = max(new_largest, scores[r * KEYS + i]);
+      rescale[r] = exp(largest[r] - new_largest);
+      largest[r] = new_largest;
+      total[r] *= rescale[r];
+      UNROLL for (uint i = 0; i < KEYS; ++i) {
+        const float score = scores[r * KEYS + i];
+        scores[r * KEYS + i] = score == kMasked ? 0.0 : exponential(score - new_largest);
+        total[r] += scores[r * KEYS + i];
+      }
+    }
+    {
+      HOLD(values, V_LENGTH)
+      UNROLL for (uint e = 0; e < V_LENGTH; ++e) {
+        UNROLL for (uint r = 0; r < ROWS; ++r) sums[r * V_LENGTH + e] *= rescale[r];
+        UNROLL for (uint i = 0; i < KEYS; ++i) {
+          const vec4 word = KEY_WORD(values, V_LENGTH, i, e);
+          UNROLL for (uint r = 0; r < ROWS; ++r) {
+            sums[r * V_LENGTH + e] = fma(vec4(scores[r * KEYS + i]), word, sums[r * V_LENGTH + e]);
+          }
+        }
+      }
     }
   }
 
-  if (own >= end_row) return;
-  const float scale_out = total == 0.0 ? 0.0 : 1.0 / total;  // no key at all yields zeros
-  for (uint e = 0; e < V_LENGTH; ++e) {
-    const uint at = (t * heads + head) * value_dim + e * 4;
-    for (uint c = 0; c < 4; ++c) y[at + c] = sums[e][c] * scale_out;
+  UNROLL for (uint r = 0; r < ROWS; ++r) {
+    if (first_row + r * gl_WorkGroupSize.x + gl_LocalInvocationID.x >= end_row) return;
+    const float scale_out = total[r] == 0.0 ? 0.0 : 1.0 / total[r];  // no key at all yields zeros
+    UNROLL for (uint e = 0; e < V_LENGTH; ++e) {
+      const uint at = (t[r] * heads + head) * value_dim + e * 4;
+      for (uint c = 0; c < 4; ++c) y[at + c] = sums[r * V_LENGTH + e][c] * scale_out;
+    }
   }
 }

@@ -86,10 +86,13 @@ void lower_rows(Lowering& l, const AttentionSizes& s, Dispatch d) {
   d.shader = "attention_rows";
   count_passes(s, d, 1);
   d.bindings.push_back(l.read_or(kTable, View::I32, d.bindings.front()));
-  const bool same_storage = l.tuning().texel && l.tuning().same_storage;
+  const bool hand_on = l.tuning().key_shuffle && l.caps().can_hand_on();
+  const bool same_storage = !hand_on && l.tuning().texel && l.tuning().same_storage;
   if (same_storage) d.bindings[1].view = d.bindings[2].view = View::None;
-  d.variant = {same_storage ? "storage" : "read", cache_variant(s)};
-  const std::uint32_t lanes = l.tuning().lanes;
+  d.variant = {hand_on ? "shuffle" : same_storage ? "storage" : "read", cache_variant(s)};
+  const std::uint32_t lanes = hand_on ? l.caps().subgroup_size : l.tuning().lanes;
+  // Keys that are far apart in memory are what it waits for: each is for two rows of a lane, where there are any.
+  const std::uint32_t rows = hand_on && s.memory_rows > lanes ? 2 : 1;
   d.specialization = words_of(AttentionRowsConstants{.lanes = lanes,
                                                      .cached = s.cached,
                                                      .causal = s.causal,
@@ -99,8 +102,9 @@ void lower_rows(Lowering& l, const AttentionSizes& s, Dispatch d) {
                                                      .keys_at_a_time = std::max(s.d, s.dv) <= 64 ? 4u : 2u,
                                                      .own_positions = has_own_positions(l),
                                                      .lengths = l.has(kLengths),
-                                                     .tabled = tabled(l)});
-  d.groups = l.spread(static_cast<std::uint64_t>(s.heads * s.memories()) * ceil_div(u32(s.memory_rows), lanes));
+                                                     .tabled = tabled(l),
+                                                     .rows_a_lane = rows});
+  d.groups = l.spread(static_cast<std::uint64_t>(s.heads * s.memories()) * ceil_div(u32(s.memory_rows), lanes * rows));
   l.emit(std::move(d));
 }
 

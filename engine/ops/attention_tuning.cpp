@@ -116,7 +116,8 @@ std::vector<Tuning> lanes_of_a_step(const DeviceCaps& caps, const Tuning& best) 
 std::vector<Tuning> lanes_with_queries(const DeviceCaps& caps, const Tuning& best) {
   // On GPUs, whose registers a head of no usual model fits, nothing would be another kernel (attention_lower.cpp).
   if (caps.type != DeviceType::Cpu) return {};
-  return {with(best, &Tuning::query_lanes, true)};
+  const Tuning own = with(best, &Tuning::query_lanes, true);
+  return {own, with(own, &Tuning::key_shuffle, true)};
 }
 
 }  // namespace

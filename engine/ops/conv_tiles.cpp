@@ -148,12 +148,6 @@ struct LaneTile {
   }
 };
 
-/// Whether a subgroup's lanes can hand on what they fetch: as of products (can_shuffle_rows()).
-bool can_hand_on(const Lowering& l) {
-  const DeviceCaps& caps = l.caps();
-  return caps.type == DeviceType::Cpu && l.tuning().conv_shuffle && caps.subgroup_shuffle && caps.subgroup_size > 1 &&
-         caps.subgroup_size <= std::min(caps.max_workgroup_invocations, caps.max_workgroup_size[0]);
-}
 
 LaneTile tile_of_pixels(const Phase& phase, const PlacedX& x, std::int64_t pixels) {
   LaneTile t;
@@ -221,7 +215,8 @@ Fetch fetch_of(const Convolution& c, const Phase& phase, const LaneTile& t) {
 LaneTile tile_of(const Lowering& l, const Convolution& c, const Phase& phase, const PlacedX& x) {
   const LaneTile small = small_tile_of(phase, x);
   const bool wide = std::int64_t{l.tuning().conv_sums} > kSmallSums;
-  if ((!wide && !can_hand_on(l)) || c.outputs == 1 || phase.empty()) return small;
+  const bool hand_on = l.tuning().conv_shuffle && l.caps().can_hand_on();
+  if ((!wide && !hand_on) || c.outputs == 1 || phase.empty()) return small;
   constexpr std::int64_t kFetchCost = 20;    // in multiplications of all lanes
   constexpr std::int64_t kElementCost = 10;  // of a single element
   constexpr std::int64_t kBoundCost = 4;     // of looking whether it lies outside
@@ -271,7 +266,7 @@ LaneTile tile_of(const Lowering& l, const Convolution& c, const Phase& phase, co
         if (t.sums() > std::int64_t{l.tuning().conv_sums} || (tall > 1 && phase.kernel[1] == 1)) continue;
         consider(t);
         t.holders = l.caps().subgroup_size;
-        if (can_hand_on(l)) consider(t);
+        if (hand_on) consider(t);
       }
     }
   }

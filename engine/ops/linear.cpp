@@ -273,9 +273,7 @@ std::uint64_t file_bytes(DType dtype, std::int64_t rows, std::int64_t columns) {
 std::int64_t multiply_iterations(std::int64_t units) { return 2 * units + 128; }
 
 bool can_shuffle_rows(DType dtype, const DeviceCaps& caps, const Tuning& tuning) {
-  // A workgroup is a subgroup. Some GPUs run narrower ones than they say; and their fetches for all lanes are cheap.
-  return caps.type == DeviceType::Cpu && tuning.of(dtype).shuffle_rows && caps.subgroup_shuffle &&
-         caps.subgroup_size <= std::min(caps.max_workgroup_invocations, caps.max_workgroup_size[0]);
+  return tuning.of(dtype).shuffle_rows && caps.can_hand_on();
 }
 
 std::optional<JoinedLanes> joined_lanes(DType dtype, const DeviceCaps& caps, const Tuning& tuning) {

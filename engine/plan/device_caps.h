@@ -51,6 +51,13 @@ struct DeviceCaps {
   /// takes plainer ones in their place.
   std::set<std::string> broken_modules;
   bool operator==(const DeviceCaps&) const = default;
+
+  /// Whether kernels may have workgroups of one subgroup, whose lanes hand on what they fetch: on CPU drivers, where a
+  /// fetch for all lanes costs as much as one for each. Some GPUs run narrower subgroups than they say.
+  bool can_hand_on() const {
+    return type == DeviceType::Cpu && subgroup_shuffle && subgroup_size > 1 &&
+           subgroup_size <= max_workgroup_invocations && subgroup_size <= max_workgroup_size[0];
+  }
 };
 
 /// Limits as a driver reports them, made fit to be counted with: counts above 2^31 - 1 are cut down, since nothing here
@@ -79,6 +86,7 @@ struct Tuning {
   std::uint32_t lanes = 64;      // invocations of a workgroup that goes over keys together, or looks for candidates
   std::uint32_t row_lanes = 64;  // and of one that goes over a row together: norms, softmax, windows, logits
   bool query_lanes = false;      // attention of several rows: a lane has one of its own
+  bool key_shuffle = false;      // and a subgroup's lanes fetch keys and values in turn and hand them on
   /// Attention of a single row with a cache: the keys of its heads are shared by about so many workgroups in all; 0: a
   /// workgroup has a head.
   std::uint32_t attention_groups = 0;

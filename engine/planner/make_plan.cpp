@@ -39,7 +39,7 @@ struct Target {
 /// then without two, ...
 std::vector<Target> targets(const DeviceCaps& caps, const Tuning& tuning) {
   const std::vector<std::function<void(Target&)>> plainer = {
-      [](Target& t) { t.tuning.same_storage = false; },
+      [](Target& t) { t.tuning.same_storage = t.tuning.key_shuffle = t.tuning.conv_shuffle = false; },
       [](Target& t) {
         t.tuning.set(&ProductTuning::lane_rows, false);
         t.tuning.set(&ProductTuning::pairs, false);

@@ -50,6 +50,7 @@ constexpr Field<Tuning> kFields[] = {
     {&Tuning::lanes, 1, kMostLanes},
     {&Tuning::row_lanes, 1, kMostLanes},
     {&Tuning::query_lanes},
+    {&Tuning::key_shuffle},
     {&Tuning::attention_groups, 0, kMostSharedGroups},
     {&Tuning::query_tile, 0, kMostSharedGroups},
     {&Tuning::cooperative_attention},

@@ -27,7 +27,7 @@ const uint WIDTH = 1;
 #define READ_KEYS SAME_U32X2
 #define load_key(name, i) unpack_f16x4(load_same_u32x2(name, i))
 #define WRITE_CACHE WRITE_U32
-#elif defined(SAME_read) || defined(SAME_storage)
+#elif defined(SAME_read) || defined(SAME_storage) || defined(SAME_shuffle)
 #define READ_KEYS SAME_F32X4
 #define load_key load_same_f32x4
 #else

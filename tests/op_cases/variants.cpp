@@ -110,6 +110,15 @@ void Variants::add_products() {
     add("4 rows a lane, texel, same by storage").tuning = own;
     variants_.back().tuning.same_storage = true;
   }
+  if (caps_.can_hand_on()) {
+    for (const bool texel : {false, true}) {
+      if (texel && !texels_) continue;
+      Tuning& handed = add(fmt::format("keys handed on{}", texel ? ", texel" : "")).tuning;
+      lanes_of_their_own(handed);
+      handed.key_shuffle = true;
+      handed.texel = texel;
+    }
+  }
   if (caps_.subgroup_shuffle && caps_.subgroup_size >= 4) {
     Tuning& pairs = add("pairs").tuning;
     lanes_of_their_own(pairs);
@@ -224,7 +233,7 @@ void Variants::add_convolutions() {
       wide.texel = sums == 128 && texels_;
     }
   }
-  if (cpu_ && caps_.subgroup_shuffle && caps_.subgroup_size > 1) {
+  if (caps_.can_hand_on()) {
     for (const std::uint32_t convs : {0u, 2u}) {
       for (const bool texel : {false, true}) {
         if (texel && !texels_) continue;

@@ -12,6 +12,7 @@ SPECIALIZATION_CONSTANTS(AttentionRowsConstants)
   CONSTANT(7, own_positions, OWN_POSITIONS, 0)  // these as in attention.h
   CONSTANT(8, lengths, LENGTHS, 0)
   CONSTANT(9, tabled, TABLED, 0)  // 0 or 2
+  CONSTANT(10, rows_a_lane, ROWS, 1)
 END_SPECIALIZATION
 
 #endif

@@ -21,7 +21,7 @@ std::vector<Tuning> tunings(const DeviceCaps& caps, bool few) {
   const Tuning plain = default_tuning(caps);
   Tuning lanes = plain;
   lanes.set(&ProductTuning::lane_rows, true);
-  lanes.query_lanes = true;
+  lanes.query_lanes = lanes.key_shuffle = true;
   lanes.lanes =
       std::min({caps.max_workgroup_invocations, caps.max_workgroup_size[0], std::max(4u, caps.subgroup_size)});
   lanes.set(&ProductTuning::lanes, lanes.lanes);
