@@ -42,7 +42,8 @@ constexpr std::string_view kHelp =
 class Chat {
  public:
   explicit Chat(const ChatArguments& arguments)
-      : device_(open_device(arguments.device)), model_(device_, arguments.model, arguments.context, arguments.cache) {
+      : device_(open_device(arguments.device, {arguments.model})),
+        model_(device_, arguments.model, arguments.context, arguments.cache) {
     note_cache(arguments.cache, model_.cache_type());
     options_ = arguments.options;
     arguments.sampling.resolve_tokens(model_, options_.sampling);

@@ -6,6 +6,7 @@
 #include <csignal>
 #include <new>
 
+#include "file/model_file.h"
 #include "heed/error.h"
 #include "runtime/cache_folder.h"
 #include "runtime/crash_mark.h"
@@ -73,7 +74,8 @@ void add_device_option(CLI::App& verb, DeviceArguments& device) {
                 "products take half the work or less, and numbers are rounded to 11 bits");
 }
 
-Device open_device(const DeviceArguments& device) {
+Device open_device(const DeviceArguments& device, const std::vector<std::string>& models) {
+  for (const std::string& model : models) ModelFile::open(model);
   DeviceOptions options = device.options;
   options.before_measuring = [](std::string_view name) {
     write_error(fmt::format("measuring which kernels are fastest on {}, which takes a moment\n", name));

@@ -61,7 +61,8 @@ void note_cache(CacheType wanted, CacheType used);
 /// Adds --device and --half-products to a verb.
 void add_device_option(CLI::App& verb, DeviceArguments& device);
 /// Opens what --device asked for. Says on standard error when it is a CPU driver, and when HEED_CACHE_DIR is no folder
-/// that can be written.
-Device open_device(const DeviceArguments& device);
+/// that can be written. `models`, files that nobody has opened yet, are looked at before: throws what ModelFile::open()
+/// does for one that is none, so that nobody waits for kernels to be measured only to learn of a wrong path.
+Device open_device(const DeviceArguments& device, const std::vector<std::string>& models = {});
 
 }  // namespace heed::tools

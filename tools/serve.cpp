@@ -13,8 +13,10 @@
 #include <filesystem>
 #include <fstream>
 #include <memory>
+#include <set>
 #include <thread>
 #include <utility>
+#include <vector>
 
 #include "heed/error.h"
 #include "tools/interrupt.h"
@@ -47,6 +49,18 @@ std::pair<std::string, std::string> named_model(const std::string& argument) {
     return {argument.substr(0, equals), argument.substr(equals + 1)};
   }
   return {std::filesystem::path(argument).stem().string(), argument};
+}
+
+/// All of them; no two have one name.
+std::vector<std::pair<std::string, std::string>> named_models(const std::vector<std::string>& arguments) {
+  std::vector<std::pair<std::string, std::string>> models;
+  std::set<std::string> names;
+  for (const std::string& argument : arguments) {
+    models.push_back(named_model(argument));
+    if (names.insert(models.back().first).second) continue;
+    throw Error(fmt::format("two models are called {}; say NAME=FILE", models.back().first));
+  }
+  return models;
 }
 
 /// The key of a file, or of the environment; empty for none. On the command line others could read it.
@@ -110,12 +124,11 @@ int run_serve(const ServeArguments& arguments) {
   // The first Ctrl-C or SIGTERM lets answers finish, the second ends the process.
   const InterruptFlag interrupt;
   std::atomic<bool> lost = false;
-  { const Device noticed = open_device(arguments.worker.device); }
-  for (const std::string& model : arguments.models) {
-    const auto [name, file] = named_model(model);
-    for (const auto& other : server.workers()) {
-      if (other->name() == name) throw Error(fmt::format("two models are called {}; say NAME=FILE", name));
-    }
+  const std::vector<std::pair<std::string, std::string>> models = named_models(arguments.models);
+  std::vector<std::string> files;
+  for (const auto& model : models) files.push_back(model.second);
+  { const Device noticed = open_device(arguments.worker.device, files); }
+  for (const auto& [name, file] : models) {
     auto worker = std::make_unique<Worker>(name, file, arguments.worker, [&lost] { lost = true; });
     if (!worker->note().empty()) write_error(fmt::format("{}: {}\n", name, worker->note()));
     server.add_model(std::move(worker));

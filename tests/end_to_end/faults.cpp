@@ -16,6 +16,7 @@
 #include <thread>
 
 #include "file/model_file.h"
+#include "formats/picture_file.h"
 #include "heed/error.h"
 #include "tests/end_to_end/models.h"
 #include "tests/end_to_end/process.h"
@@ -128,6 +129,45 @@ TEST_CASE("faults: stopping the first start lays no blame on the kernels that ar
   CHECK(mark_of(cache).find(" measuring kernels") != std::string::npos);
   CHECK(story().error.find("note:") == std::string::npos);
   CHECK(mark_of(cache).empty());
+}
+
+TEST_CASE("faults: a model that is none is refused before kernels are measured, by every verb in the same words") {
+  const testing::TemporaryFolder folder;
+  const std::string model = models().llama();
+  const std::string missing = folder.path("missing.heed");
+  const std::string foreign = folder.path("foreign.heed");
+  std::ofstream(foreign) << "a model of another format";
+  const std::string picture = folder.path("in.png");
+  write_png(picture, Picture{1, 1, 3, {0.0f, 0.5f, 1.0f}});
+  const std::string output = folder.path("out.png");
+  const ColdCache cache;
+  const auto all_say = [&](const std::string& wrong, const std::string& line) {
+    const std::vector<std::vector<std::string>> calls = {
+        {"generate", wrong, "Alice"},
+        {"chat", wrong},
+        {"translate", wrong, "may 3 2008"},
+        {"draw", wrong, "-o", output},
+        {"upscale", picture, "--model", wrong, "-o", output},
+        {"sound", wrong, "-o", folder.path("out.wav")},
+        {"serve", wrong, "--port", "0"},
+        {"serve", model, "other=" + wrong, "--port", "0"},
+        {"bench", wrong},
+        {"run", wrong, "--outputs", folder.path("out")},
+        {"verify", wrong},
+    };
+    for (const std::vector<std::string>& call : calls) {
+      CAPTURE(call.front());
+      const Finished finished = run_heed(call);
+      CHECK(finished.exit_code == 1);
+      CHECK(finished.out.empty());
+      CHECK(finished.error == line);
+    }
+  };
+  all_say(missing, "heed: cannot open '" + missing + "': No such file or directory\n");
+  all_say(foreign, "heed: '" + foreign +
+                       "' is not a .heed file: it does not begin with \"heed\"; convert checkpoints of other formats "
+                       "with `heed convert`\n");
+  CHECK(cache.files().empty());
 }
 
 TEST_CASE("faults: damaged caches are ignored with a note, and made anew") {
