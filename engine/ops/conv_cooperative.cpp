@@ -135,7 +135,7 @@ bool lower_cooperative(Lowering& l, const Convolution& c) {
   }
   const std::optional<CooperativeShape> shape = shape_of_matrices(l, c, h, parts.count);
   if (!shape) return false;
-  const bool too_large = u64(x_words) * 16 > largest_binding(caps) || !parts.fit(caps);
+  const bool too_large = u64(x_words) * 16 > caps.largest_binding() || !parts.fit(caps);
   if (too_large && !l.may_split()) return false;
   const std::optional<std::array<Binding, 2>> weights = place_halves(l, c, h);
   if (!weights) return false;

@@ -86,11 +86,7 @@ SumParts SumParts::of(const Tuning& tuning, const Convolution& c, std::int64_t s
 }
 
 bool SumParts::fit(const DeviceCaps& caps) const {
-  return elements <= kMostElements && u64(elements) * 4 <= largest_binding(caps);
-}
-
-std::uint64_t largest_binding(const DeviceCaps& caps) {
-  return std::min(caps.max_storage_buffer_range, caps.max_memory_allocation);
+  return elements <= kMostElements && u64(elements) * 4 <= caps.largest_binding();
 }
 
 std::uint32_t channels_of_tile(std::int64_t outputs, std::uint32_t most) {

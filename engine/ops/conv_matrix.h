@@ -32,9 +32,6 @@ struct SumParts {
   bool fit(const DeviceCaps& caps) const;
 };
 
-/// Bytes of the largest buffer that a device has and binds whole.
-std::uint64_t largest_binding(const DeviceCaps& caps);
-
 /// Channels of a tile of at most so many: few that are none, but more where that costs less than reading x again.
 std::uint32_t channels_of_tile(std::int64_t outputs, std::uint32_t most);
 

@@ -485,7 +485,7 @@ bool lower_tiles(Lowering& l, const Convolution& convolution) {
     if (lanes > 0x7fffffff) return false;
   }
   const std::int64_t elements = c.batch * c.groups * c.channels * x.size[0] * x.size[1] * x.size[2];
-  const std::uint64_t most = std::min(l.caps().max_storage_buffer_range, l.caps().max_memory_allocation);
+  const std::uint64_t most = l.caps().largest_binding();
   if (static_cast<std::uint64_t>(elements) * 4 > most) {
     if (l.may_split()) l.fail_too_large("x with its padding is too large");
     return false;

@@ -163,7 +163,7 @@ bool emit_linear_cooperative(Lowering& l, const LinearWork& work, const LinearEp
   const std::uint64_t words_a_lane = ceil_div(x_words, row_lanes);
   if (words_a_lane * 24 + Lowering::reduce_iterations(row_lanes) > caps.max_loop_iterations) return false;
   const std::uint64_t halves_bytes = std::uint64_t{work.halves} * work.rows * x_words * 16;
-  if (halves_bytes > std::min(caps.max_storage_buffer_range, caps.max_memory_allocation)) return false;
+  if (halves_bytes > caps.largest_binding()) return false;
   const auto groups = [&] {
     return ceil_div(work.rows, shape->rows()) * ceil_div(work.count * std::uint64_t{gate}, shape->columns()) * parts;
   };

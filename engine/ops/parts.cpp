@@ -159,7 +159,7 @@ struct Fit {
 };
 
 Fit fit_of(const Lowering& l, const PartAxis& axis) {
-  const std::uint64_t most = std::min(l.caps().max_storage_buffer_range, l.caps().max_memory_allocation);
+  const std::uint64_t most = l.caps().largest_binding();
   // What lies around a piece, such as lines of a picture, counts once.
   const std::int64_t many = std::min<std::int64_t>(axis.places, 16);
   const NodePart one = axis.part(0, 1);

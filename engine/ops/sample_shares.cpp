@@ -63,7 +63,7 @@ std::optional<SampleShares> SampleShares::of(const Lowering& l, const SamplePush
   const std::uint64_t groups = std::uint64_t{push.sequences} * s.push.shares;
   if (shared_bytes(s.constants.lanes, draws ? s.constants.bin_bits : 0) > caps.max_shared_memory ||
       std::max(bytes + 16, std::uint64_t{push.sequences} * 4 + 16) >
-          std::min({caps.max_storage_buffer_range, caps.max_memory_allocation, std::uint64_t{0xffffffffu}}) ||
+          std::min(caps.largest_binding(), std::uint64_t{0xffffffffu}) ||
       groups > std::uint64_t{caps.max_workgroup_count[0]} * caps.max_workgroup_count[1] || groups > 0xffffffffu ||
       most_iterations(s) > caps.max_loop_iterations) {
     return std::nullopt;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <set>
@@ -50,6 +51,9 @@ struct DeviceCaps {
   /// Shader modules (Dispatch::module_key) that gave wrong results on this device with this driver version. Planning
   /// takes plainer ones in their place.
   std::set<std::string> broken_modules;
+
+  /// Bytes of the largest buffer that the device has and binds whole.
+  std::uint64_t largest_binding() const { return std::min(max_storage_buffer_range, max_memory_allocation); }
   bool operator==(const DeviceCaps&) const = default;
 
   /// Whether kernels may have workgroups of one subgroup, whose lanes hand on what they fetch: on CPU drivers, where a

@@ -125,7 +125,7 @@ std::int64_t TokenSession::most_pictures(bool guided) const {
   }
   const auto u64 = [](std::int64_t value) { return static_cast<std::uint64_t>(value); };
   const std::uint64_t row = std::max(saturating_product({widest, u64(most_made() + 1)}), u64(layout_.vocabulary) * 4);
-  const std::uint64_t fits = std::min(caps.max_storage_buffer_range, caps.max_memory_allocation) / row;
+  const std::uint64_t fits = caps.largest_binding() / row;
   const auto sequences = static_cast<std::int64_t>(
       std::bit_floor(std::clamp<std::uint64_t>(fits, u64(kLeastSequences), u64(kMostSequences))));
   return guided ? sequences / 2 : sequences;

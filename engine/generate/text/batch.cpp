@@ -72,7 +72,7 @@ TextBatch::TextBatch(Gpu& gpu, WeightStore& weights, const TextGraph& text, std:
   assert(slots > 0);
   // A cache is bound as a whole.
   for (const auto& [name, bytes] : state_sizes(rows_graph_, "places", PagePool::kPositions)) {
-    const std::uint64_t range = std::min(gpu.caps().max_storage_buffer_range, gpu.caps().max_memory_allocation);
+    const std::uint64_t range = gpu.caps().largest_binding();
     const std::uint64_t pages = std::max<std::uint64_t>(1, range / std::max<std::uint64_t>(1, bytes));
     if (pages < u64(most_places_ / PagePool::kPositions)) {
       most_places_ = static_cast<std::int64_t>(pages) * PagePool::kPositions;

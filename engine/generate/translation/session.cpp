@@ -98,7 +98,7 @@ std::int64_t TranslationSession::most_sentences(std::int64_t ways, std::int64_t 
   const std::uint64_t positions = u64(max_tokens) + 1;
   const std::uint64_t row = std::max(saturating_product({widest, positions}), u64(vocabulary_) * 4);
   const std::uint64_t bytes = saturating_product({row, u64(ways)});
-  const std::uint64_t fits = std::min(caps.max_storage_buffer_range, caps.max_memory_allocation) / bytes;
+  const std::uint64_t fits = caps.largest_binding() / bytes;
   constexpr std::uint64_t kMost = 64;
   return static_cast<std::int64_t>(std::bit_floor(std::clamp<std::uint64_t>(fits, 1, kMost)));
 }
