@@ -9,8 +9,8 @@
 // A lane owns ROWS weight rows (lanes.glsl). A workgroup takes gl_WorkGroupSize.x * ROWS weight rows and X_ROWS rows t,
 // for which a unit of each weight row (weights.glsl) is fetched once: 2 * X_ROWS flops an element of the weight. What a row
 // of y becomes does not depend on how many there are. x is fetched once a workgroup, at the same place by all lanes; with
-// SAME_shuffle a workgroup is one subgroup, whose lanes fetch rows of x in turn and hand them on: a fetch for all lanes costs
-// CPU drivers as much as one for each. Workgroups that share weights are neighbours.
+// SAME_shuffle a workgroup is one subgroup, whose lanes fetch vec4s of these rows in turn and hand them on: a fetch for all
+// lanes costs CPU drivers as much as one for each. Workgroups that share weights are neighbours.
 // BY_EXPERT: chosen[t] is the expert of row t. Where X_ROWS is more than one, the rows of a workgroup are a tile with one
 // expert instead: chosen holds, for each tile, that expert (or -1: no tile) and X_ROWS rows of y (or -1, behind the last),
 // see expert_tiles.comp.
@@ -50,15 +50,24 @@ const uint SUMS = ROWS * (1 + GATED);
 #include "lanes.glsl"
 
 #ifdef SAME_shuffle
-const uint HOLDERS = gl_WorkGroupSize.x;  // lanes that fetch rows of x
+const uint HOLDERS = gl_WorkGroupSize.x;  // lanes that fetch x
 #define lane gl_SubgroupInvocationID
+#define holder lane
+#define HANDED_ON(v, from) subgroupShuffle(v, from)
 #else
 const uint HOLDERS = 1;
 #define lane gl_LocalInvocationID.x
+#define holder 0
+#define HANDED_ON(v, from) v
 #endif
-const uint HELD = (X_ROWS + HOLDERS - 1) / HOLDERS;  // rows of x that a lane fetches
-uint x_rows[HELD];
-vec4 squares[HELD];
+// vec4 j of what is fetched at a time of row t is number j * X_ROWS + t of those that lanes fetch in turn, HELD each. Their
+// rows repeat after HELD_ROWS of a lane: HOLDERS is a power of 2, so that what it and X_ROWS have in common is one, too.
+const uint HELD = (X_ROWS * PART_VECTORS + HOLDERS - 1) / HOLDERS;
+const uint POWER_OF_2 = X_ROWS & (~X_ROWS + 1);
+const uint IN_COMMON = POWER_OF_2 < HOLDERS ? POWER_OF_2 : HOLDERS;
+const uint HELD_ROWS = X_ROWS / IN_COMMON;
+uint x_rows[HELD_ROWS];
+vec4 squares[HELD_ROWS];
 
 // The row of y that is row r of the workgroup; rows past the end are `rows` or more.
 uint row_of_y(uint group, uint r) {
@@ -66,34 +75,31 @@ uint row_of_y(uint group, uint r) {
 }
 
 void fetch_x(uint at, bool second, out vec4 xs[FETCHED]) {
-  vec4 held[HELD * PART_VECTORS];
-  [[unroll]] for (uint j = 0; j < PART_VECTORS; ++j) {
-    [[unroll]] for (uint i = 0; i < HELD; ++i) {
-      vec4 v = LOAD_4(x, x_rows[i], at + j);
-      if (HAS_NORM == 1) {
-        squares[i] += v * v;
-        v *= LOAD_4(norm_weight, 0, at + j);
-      }
-      held[i * PART_VECTORS + j] = v;
+  vec4 held[HELD];
+  [[unroll]] for (uint i = 0; i < HELD; ++i) {
+    const uint k4 = at + min((i * HOLDERS + holder) / X_ROWS, PART_VECTORS - 1);  // some lanes may have fewer
+    vec4 v = LOAD_4(x, x_rows[i % HELD_ROWS], k4);
+    if (HAS_NORM == 1) {
+      squares[i % HELD_ROWS] += v * v;
+      v *= LOAD_4(norm_weight, 0, k4);
     }
+    held[i] = v;
   }
   [[unroll]] for (uint t = 0; t < X_ROWS; ++t) {
     [[unroll]] for (uint j = 0; j < PART_VECTORS; ++j) {
-#ifdef SAME_shuffle
-      xs[t * PART_VECTORS + j] = subgroupShuffle(held[t / HOLDERS * PART_VECTORS + j], t % HOLDERS);
-#else
-      xs[t * PART_VECTORS + j] = held[t * PART_VECTORS + j];
-#endif
+      const uint i = j * X_ROWS + t;
+      xs[t * PART_VECTORS + j] = HANDED_ON(held[i / HOLDERS], i % HOLDERS);
     }
   }
 }
 
-// 1 / the root mean square of row t of x, of which all columns were fetched.
+// 1 / the root mean square of row t of x, of which all columns were fetched, by as many lanes as have some of them.
 float norm_scale(uint t) {
-  float total = sum_of(squares[t / HOLDERS]);
-#ifdef SAME_shuffle
-  total = subgroupShuffle(total, t % HOLDERS);
-#endif
+  float total = 0.0;
+  [[unroll]] for (uint j = 0; j < min(PART_VECTORS, HOLDERS / IN_COMMON); ++j) {
+    const uint i = j * X_ROWS + t;
+    total += HANDED_ON(sum_of(squares[i / HOLDERS % HELD_ROWS]), i % HOLDERS);
+  }
   return inversesqrt(total / float(columns) + norm_eps);
 }
 
@@ -107,10 +113,10 @@ void main() {
   const int first_row = first_row_of(expert);
   if (BY_EXPERT == 1 && (expert >= experts || has_none_of(first_row, begin, gl_WorkGroupSize.x * ROWS))) return;
 
-  [[unroll]] for (uint i = 0; i < HELD; ++i) {
+  [[unroll]] for (uint i = 0; i < HELD_ROWS; ++i) {
     squares[i] = vec4(0.0);
     // Rows past the end are fetched as the last one and not written.
-    const uint t = min(row_of_y(row_group, min(i * HOLDERS + (HOLDERS > 1 ? lane : 0), X_ROWS - 1)), rows - 1);
+    const uint t = min(row_of_y(row_group, (i * HOLDERS + holder) % X_ROWS), rows - 1);
     x_rows[i] = BY_EXPERT == 1 ? t / sharers : t;
   }
   float sums[PRODUCTS];
