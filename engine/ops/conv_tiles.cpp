@@ -148,7 +148,6 @@ struct LaneTile {
   }
 };
 
-
 LaneTile tile_of_pixels(const Phase& phase, const PlacedX& x, std::int64_t pixels) {
   LaneTile t;
   t.pixels = pixels;
