@@ -4,6 +4,7 @@
 #include <string>
 
 #include "graph/integer.h"
+#include "graph/quantised.h"
 #include "ops/linear.h"
 #include "plan/weight_layout.h"
 
@@ -64,6 +65,12 @@ bool choose_matrix(const Lowering& l, const LinearWork& work, Kernel& kernel) {
   return true;
 }
 
+/// Whether a weight is more than a few bits that are scaled with others of its unit.
+bool decodes_at_length(DType dtype) {
+  const QuantisedType* type = quantised_type(dtype);
+  return type != nullptr && (type->minima || type->high_bits > 0 || !type->codebook.empty());
+}
+
 /// Lanes have weight rows of their own, which a workgroup multiplies by `x_rows` rows of x.
 void choose_lanes(const Lowering& l, const LinearWork& work, std::uint32_t x_rows, Kernel& kernel) {
   const ProductTuning& tuning = tuning_of(l, work);
@@ -87,6 +94,10 @@ void choose_lanes(const Lowering& l, const LinearWork& work, std::uint32_t x_row
     if (row_groups >= ProductTuning::kFewestGroups)
       rows = std::max(rows, kFewestColumns / u32(unit_columns(work.dtype)));
     rows = std::clamp(std::min(tuning.x_products / (weights * x_rows), kMostWeights / weights), 1u, rows);
+    // Where both are many, decoding counts: about as many instructions a weight, of products two each.
+    constexpr std::uint32_t kMostInstructions = 3200;
+    const std::uint32_t instructions = 2 * x_rows + (decodes_at_length(work.dtype) ? 5 : 4);
+    while (rows > 1 && rows * weights * instructions > kMostInstructions) rows /= 2;
   }
   kernel.constants.lanes = lanes;
   kernel.constants.rows = rows;
