@@ -63,7 +63,7 @@ const uint HOLDERS = 1;
 // vec4 j of what is fetched at a time of row t is number j * X_ROWS + t of those that lanes fetch in turn, HELD each. Their
 // rows repeat after HELD_ROWS of a lane: HOLDERS is a power of 2, so that what it and X_ROWS have in common is one, too.
 const uint HELD = (X_ROWS * PART_VECTORS + HOLDERS - 1) / HOLDERS;
-const uint POWER_OF_2 = X_ROWS & (~X_ROWS + 1);
+const uint POWER_OF_2 = X_ROWS & (0u - X_ROWS);
 const uint IN_COMMON = POWER_OF_2 < HOLDERS ? POWER_OF_2 : HOLDERS;
 const uint HELD_ROWS = X_ROWS / IN_COMMON;
 uint x_rows[HELD_ROWS];
