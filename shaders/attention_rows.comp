@@ -3,15 +3,15 @@
 // variant SAME: read storage shuffle
 // variant KV: f32 f16
 //
-// Attention for many query rows: a lane owns one query row of a head and goes along the keys alone, so that a key is read
+// Attention for many query rows: a lane owns ROWS query rows of a head and goes along the keys alone, so that a key is read
 // once for all lanes, nothing is summed across them and nothing waits (online softmax, Milakov and Gimelshein 2018). Heads
 // are whole vec4s; q and the sums stay in registers, so the head's size is a constant. Keys come KEYS at a time, for one
-// new maximum each. Reads d + dv elements and does 2 (d + dv) flops for each lane a key. With SAME_shuffle a workgroup is
-// one subgroup, whose lanes fetch vec4s of the keys in turn and hand them on: a fetch costs CPU drivers as much as 20
-// multiplications, wherever its lanes read.
+// new maximum each. Of a key a workgroup reads d + dv elements, and its lanes do 2 (d + dv) ROWS flops each. All lanes fetch
+// all of that; or, with SAME_shuffle, where a workgroup is one subgroup, each a part of it, which it hands on: a fetch costs
+// CPU drivers as much as 20 multiplications, wherever its lanes read.
 #extension GL_GOOGLE_include_directive : require
-#ifdef SAME_shuffle
 #extension GL_EXT_control_flow_attributes : require
+#ifdef SAME_shuffle
 #extension GL_KHR_shader_subgroup_basic : require
 #extension GL_KHR_shader_subgroup_shuffle : require
 #endif
@@ -25,27 +25,28 @@ layout(local_size_x_id = 0) in;
 READ_ELEMENTS(0, q);
 WRITE_F32(5, y);
 
-// The head's row of the i-th key. A tile of keys lies in one block of the cache. The array is not needed otherwise: CPU
-// drivers keep it in memory.
+// The head's row of the i-th key, which lies in `place` where a table says so. A tile of keys lies in one block of the cache.
 #define ROW(place, i) (TABLED == 2 ? row_of_head(place, kv_head) : tile_row + min(i, end - 1 - key) * key_step)
 #ifdef SAME_shuffle
 #define lane gl_SubgroupInvocationID
-// Of `name`, of which a key has `length` vec4s, those of KEYS keys that a lane holds.
 const uint HOLDERS = gl_WorkGroupSize.x;
-const uint MOST_LENGTH = Q_LENGTH > V_LENGTH ? Q_LENGTH : V_LENGTH;
-#define HOLD(name, length) \
-  vec4 held[(KEYS * MOST_LENGTH + HOLDERS - 1) / HOLDERS];                                                    \
-  [[unroll]] for (uint h = 0; h * HOLDERS < KEYS * length; ++h) {                                             \
-    const uint word = min(h * HOLDERS + lane, KEYS * length - 1);                                             \
-    const uint of_key = word / length;                                                                        \
-    const uint place = TABLED == 2 ? uint(load_i32(places, min(key + of_key, end - 1))) : 0;                  \
-    held[h] = load_key(name, ROW(place, of_key) * length + word % length);                                    \
+// Declares `held`: of KEYS keys, or values, in `name`, each `length` vec4s, those that a lane fetches. Loops end at a constant
+// of their own: compilers leave others as they are, where rounds count (DeviceCaps::max_loop_iterations) and `held` is memory.
+#define HELD(length) ((KEYS * (length) + HOLDERS - 1) / HOLDERS)
+#define HOLD(name, length)                                                                   \
+  vec4 held[HELD(length)];                                                                   \
+  [[unroll]] for (uint h = 0; h < HELD(length); ++h) {                                       \
+    const uint word = min(h * HOLDERS + lane, KEYS * (length) - 1);                          \
+    const uint of_key = word / (length);                                                     \
+    const uint place = TABLED == 2 ? uint(load_i32(places, min(key + of_key, end - 1))) : 0; \
+    held[h] = load_key(name, ROW(place, of_key) * (length) + word % (length));               \
   }
-#define KEY_WORD(name, length, i, e) subgroupShuffle(held[(i * length + e) / HOLDERS], (i * length + e) % HOLDERS)
+#define KEY_WORD(name, length, i, e) \
+  subgroupShuffle(held[((i) * (length) + (e)) / HOLDERS], ((i) * (length) + (e)) % HOLDERS)
 #define UNROLL [[unroll]]
 #else
 #define HOLD(name, length)
-#define KEY_WORD(name, length, i, e) load_key(name, ROW(said[i], i) * length + e)
+#define KEY_WORD(name, length, i, e) load_key(name, ROW(said[i], i) * (length) + (e))
 #define UNROLL
 #endif
 

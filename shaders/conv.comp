@@ -11,7 +11,7 @@
 // channels, which fit the registers of all devices, 18 for 576. Lanes go through the output channels first, so that
 // neighbours read the same x and neighbouring weights. By single elements 10 fetches take the place of 3 of a row.
 // With SAME_shuffle a workgroup is one subgroup that has one tile of pixels, whose lanes fetch pieces of x in turn and hand
-// them on: of 8 lanes 3 fetches of x take the place of 18.
+// them on: with a 3x3 kernel, 8 pixels and 4 rows 3 fetches of each of 8 lanes take the place of 18.
 // Push constants are read before the loops: CPU drivers gather them for each lane wherever they are.
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require

@@ -61,7 +61,8 @@ const uint HOLDERS = 1;
 #define HANDED_ON(v, from) v
 #endif
 // vec4 j of what is fetched at a time of row t is number j * X_ROWS + t of those that lanes fetch in turn, HELD each. Their
-// rows repeat after HELD_ROWS of a lane: HOLDERS is a power of 2, so that what it and X_ROWS have in common is one, too.
+// rows repeat after HELD_ROWS of a lane, X_ROWS by the greatest divisor that it has in common with HOLDERS, a power of 2: of 6
+// rows and 8 lanes after 3.
 const uint HELD = (X_ROWS * PART_VECTORS + HOLDERS - 1) / HOLDERS;
 const uint POWER_OF_2 = X_ROWS & (0u - X_ROWS);
 const uint IN_COMMON = POWER_OF_2 < HOLDERS ? POWER_OF_2 : HOLDERS;

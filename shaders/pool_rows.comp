@@ -23,7 +23,7 @@ WRITE_F32(1, y);
 
 const uint COLUMNS = (PIXELS - 1) * STRIDE_X + KERNEL_X;
 
-// elements[c] is x[first + c] where that lies within the row, which begins at x_row, and whatever lies near it elsewhere.
+// elements[c] is element left + c of the row that begins at x[x_row] where it has one, else whatever lies near.
 void load_row(int x_row, int left, out float elements[COLUMNS]) {
 #ifdef X_vectors
   const uint WORDS = (COLUMNS + 6) / 4;

@@ -91,8 +91,7 @@ void lower_rows(Lowering& l, const AttentionSizes& s, Dispatch d) {
   if (same_storage) d.bindings[1].view = d.bindings[2].view = View::None;
   d.variant = {hand_on ? "shuffle" : same_storage ? "storage" : "read", cache_variant(s)};
   const std::uint32_t lanes = hand_on ? l.caps().subgroup_size : l.tuning().lanes;
-  // Keys that are far apart in memory are what it waits for: each is for two rows of a lane, where there are any.
-  const std::uint32_t rows = hand_on && s.memory_rows > lanes ? 2 : 1;
+  const std::uint32_t rows = hand_on ? std::min(l.tuning().query_rows, ceil_div(u32(s.memory_rows), lanes)) : 1;
   d.specialization = words_of(AttentionRowsConstants{.lanes = lanes,
                                                      .cached = s.cached,
                                                      .causal = s.causal,

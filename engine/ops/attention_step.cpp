@@ -94,9 +94,7 @@ void lower_pass(Lowering& l, const AttentionSizes& s, Dispatch d, const Attentio
   d.shader = "attention_step";
   d.variant = {has_vector_heads(s) ? "4" : "1", l.caps().subgroup_arithmetic ? "1" : "0", l.has(kTable) ? "1" : "0",
                cache_variant(s)};
-  // Of GPUs none: some run narrower subgroups than they say.
-  if (l.caps().type == DeviceType::Cpu && l.caps().subgroup_arithmetic && l.caps().subgroup_shuffle &&
-      pass.lanes == l.caps().subgroup_size) {
+  if (l.caps().can_hand_on() && l.caps().subgroup_arithmetic && pass.lanes == l.caps().subgroup_size) {
     d.variant[1] = "shuffle";
   }
   if (l.has(kTable)) d.bindings.push_back(l.read(kTable, View::I32));

@@ -37,7 +37,7 @@ Graph step_with_cache(const DeviceCaps& caps) {
 
 /// Some rows behind others, as few as tell what runs several times as long from what does not.
 Graph piece_of_a_prompt(const DeviceCaps& caps) {
-  constexpr std::int64_t kHeads = 8, kHeadWidth = 64, kContext = 256, kRows = 32;
+  constexpr std::int64_t kHeads = 8, kHeadWidth = 128, kContext = 512, kRows = 32;
   GraphBuilder builder("attention of a piece");
   const auto input = [&](const char* name) { return builder.input(name, DType::F32, {kRows, kHeads * kHeadWidth}); };
   const ValueId q = input("q"), k = input("k"), v = input("v");
@@ -117,7 +117,13 @@ std::vector<Tuning> lanes_with_queries(const DeviceCaps& caps, const Tuning& bes
   // On GPUs, whose registers a head of no usual model fits, nothing would be another kernel (attention_lower.cpp).
   if (caps.type != DeviceType::Cpu) return {};
   const Tuning own = with(best, &Tuning::query_lanes, true);
+  if (!caps.can_hand_on()) return {own};
   return {own, with(own, &Tuning::key_shuffle, true)};
+}
+
+std::vector<Tuning> queries_of_a_lane(const DeviceCaps&, const Tuning& best) {
+  if (!best.key_shuffle) return {};
+  return each_other(best, &Tuning::query_rows, {1u, 2u});
 }
 
 }  // namespace
@@ -131,6 +137,11 @@ std::vector<TuningStep> attention_tuning() {
           {.name = "lanes with queries of their own",
            .problem = piece_of_a_prompt,
            .candidates = lanes_with_queries,
+           .last = true,
+           .time_without = [](Tuning& tuning) { tuning.query_tile = 0; }},
+          {.name = "queries of a lane",
+           .problem = piece_of_a_prompt,
+           .candidates = queries_of_a_lane,
            .last = true,
            .time_without = [](Tuning& tuning) { tuning.query_tile = 0; }},
           {.name = "tiles of a prompt's attention", .problem = prompts, .candidates = tiles_of_prompts, .last = true},

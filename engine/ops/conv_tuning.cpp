@@ -90,7 +90,7 @@ std::vector<Tuning> sums_of_a_lane(const DeviceCaps& caps, const Tuning& best) {
 }
 
 std::vector<Tuning> handing_on(const DeviceCaps& caps, const Tuning& best) {
-  if (caps.type != DeviceType::Cpu) return {};
+  if (!caps.can_hand_on()) return {};
   return each_other(best, &Tuning::conv_shuffle, std::vector<bool>{!best.conv_shuffle});
 }
 

@@ -280,9 +280,8 @@ std::optional<JoinedLanes> joined_lanes(DType dtype, const DeviceCaps& caps, con
   const ProductTuning& product = tuning.of(dtype);
   if (!product.pairs || !caps.subgroup_arithmetic) return std::nullopt;
   if (product.lane_rows) {
-    // A workgroup is a subgroup, whose lanes hold whole units of x together: no GPU, since some run narrower subgroups
-    // than they say.
-    const bool can = caps.type == DeviceType::Cpu && caps.subgroup_shuffle && product.lanes == caps.subgroup_size &&
+    // A workgroup is a subgroup, whose lanes hold whole units of x together.
+    const bool can = caps.can_hand_on() && product.lanes == caps.subgroup_size &&
                      chunk_columns(product.lanes) % unit_columns(dtype) == 0;
     return can ? std::optional<JoinedLanes>({true, product.lanes, 1}) : std::nullopt;
   }

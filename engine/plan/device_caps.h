@@ -54,14 +54,13 @@ struct DeviceCaps {
 
   /// Bytes of the largest buffer that the device has and binds whole.
   std::uint64_t largest_binding() const { return std::min(max_storage_buffer_range, max_memory_allocation); }
-  bool operator==(const DeviceCaps&) const = default;
-
   /// Whether kernels may have workgroups of one subgroup, whose lanes hand on what they fetch: on CPU drivers, where a
   /// fetch for all lanes costs as much as one for each. Some GPUs run narrower subgroups than they say.
   bool can_hand_on() const {
     return type == DeviceType::Cpu && subgroup_shuffle && subgroup_size > 1 &&
            subgroup_size <= max_workgroup_invocations && subgroup_size <= max_workgroup_size[0];
   }
+  bool operator==(const DeviceCaps&) const = default;
 };
 
 /// Limits as a driver reports them, made fit to be counted with: counts above 2^31 - 1 are cut down, since nothing here
@@ -91,6 +90,7 @@ struct Tuning {
   std::uint32_t row_lanes = 64;  // and of one that goes over a row together: norms, softmax, windows, logits
   bool query_lanes = false;      // attention of several rows: a lane has one of its own
   bool key_shuffle = false;      // and a subgroup's lanes fetch keys and values in turn and hand them on
+  std::uint32_t query_rows = 1;  // of such a lane, where there are enough of them
   /// Attention of a single row with a cache: the keys of its heads are shared by about so many workgroups in all; 0: a
   /// workgroup has a head.
   std::uint32_t attention_groups = 0;

@@ -38,7 +38,7 @@ struct ProductTuning {
   std::uint32_t x_rows = 1;  // of x that a workgroup takes; 1: as where lanes have no rows
   /// And about so many multiplications that a lane does of what it fetches at a time, at most: each is code of its own.
   std::uint32_t x_products = 1024;
-  bool shuffle_rows = false;  // and a subgroup's lanes fetch rows of x in turn and hand them on
+  bool shuffle_rows = false;  // and a subgroup's lanes fetch x in turn and hand them on
   /// Many rows: rows of x and of the weight that a workgroup multiplies at a time out of shared memory, 32, 64 or 128,
   /// or fewer where limits say so; 0: kernels without shared memory.
   std::uint32_t tile = 0;

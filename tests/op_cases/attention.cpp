@@ -355,6 +355,8 @@ std::vector<OpCase> cases_attention() {
     cases.push_back(plain({.queries = 2, .keys = keys, .weights = keys % 2 == 1}));
   }
   cases.push_back(plain({.queries = 200, .keys = 200, .heads = 1, .kv_heads = 1, .d = 4, .dv = 4, .causal = true}));
+  // More rounds than old llvmpipe goes through, of loops within a tile of keys that are not unrolled.
+  cases.push_back(plain({.queries = 9, .keys = 7000, .heads = 1, .kv_heads = 1, .d = 128, .dv = 128}));
   cases.push_back(plain({.queries = 7, .keys = 7, .causal = true, .weights = true}));
   cases.push_back(plain({.queries = 3, .keys = 9, .causal = true}));
   cases.push_back(plain({.queries = 9, .keys = 3, .causal = true, .window = 2, .weights = true}));

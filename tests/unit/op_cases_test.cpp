@@ -65,8 +65,10 @@ bool is_ever_asked_for(const std::string& key, const DeviceCaps& caps) {
   static const std::regex kWide("(linear_pair|attention_block)-.*-i?q[2-6].*-rows.*");
   // Workgroups that are one subgroup.
   static const std::regex kJoined(
-      "(linear_pair|attention_block)-.*-rows.*|attention_step-.*-shuffle-.*|linear_lanes-.*-shuffle");
-  if (caps.type != DeviceType::Cpu && std::regex_match(key, kJoined)) return false;
+      "(linear_pair|attention_block)-.*-rows.*|attention_(step|rows)-.*-shuffle-.*|(linear_lanes|conv)-.*-shuffle");
+  if (!caps.can_hand_on() && std::regex_match(key, kJoined)) return false;
+  // Heads of usual models are more than registers of GPUs hold.
+  if (caps.type != DeviceType::Cpu && key.starts_with("attention_rows-")) return false;
   return caps.subgroup_size >= 8 || !std::regex_match(key, kWide);
 }
 

@@ -29,7 +29,7 @@ SPECIALIZATION_CONSTANTS(ConvConstants)
 END_SPECIALIZATION
 
 PUSH_CONSTANTS(ConvPush)
-  uint count;                 // lanes with work
+  uint count;                 // lanes with work, or, by variant SAME_shuffle, workgroups
   uint blocks;                // of OUTPUTS * QUADS output channels in a group
   uint tiles;                 // of PIXELS in a row of the output
   uint width, height, depth;  // of the output

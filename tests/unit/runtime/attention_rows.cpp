@@ -115,10 +115,11 @@ TEST_CASE("a row of a prompt's attention is the same bits in whichever pieces th
   std::vector<std::string> kernels;  // that all of this has to be computed by
   SUBCASE("by lanes, of keys or of rows, and in tiles") {
     for (const std::uint32_t query_tile : {0u, 32u, 128u}) {
-      for (const auto& [query_lanes, key_shuffle] : {std::pair{false, false}, {true, false}, {true, true}}) {
+      for (const std::uint32_t query_rows : {0u, 1u, 2u}) {  // of a lane, the more of them handed on to; 0: of none
         tuning.query_tile = query_tile;
-        tuning.query_lanes = query_lanes;
-        tuning.key_shuffle = key_shuffle;
+        tuning.query_lanes = query_rows > 0;
+        tuning.query_rows = std::max(1u, query_rows);
+        tuning.key_shuffle = query_rows == 2;
         tunings.push_back(tuning);
       }
     }
@@ -149,7 +150,7 @@ TEST_CASE("a row of a prompt's attention is the same bits in whichever pieces th
       CAPTURE(kind.table);
       CAPTURE(tuned.query_tile);
       CAPTURE(tuned.query_lanes);
-      CAPTURE(tuned.key_shuffle);
+      CAPTURE(tuned.query_rows);
       const std::vector<std::uint32_t> whole = read_in(gpu, tuned, kind, kPrompt, shaders);
       for (const std::int64_t piece : pieces) {
         CAPTURE(piece);
