@@ -123,8 +123,10 @@ void main() {
     }
     float rescale[ROWS];
     UNROLL for (uint r = 0; r < ROWS; ++r) {
-      float new_largest = largest[r];
-      UNROLL for (uint i = 0; i < KEYS; ++i) new_largest = max(new_largest, scores[r * KEYS + i]);
+      float of_tile = kMasked;
+      UNROLL for (uint i = 0; i < KEYS; ++i) of_tile = max(of_tile, scores[r * KEYS + i]);
+      // Sums are only scaled where their weights would be more than e times 1: each time rounds them.
+      const float new_largest = of_tile > largest[r] + 1.0 ? of_tile : largest[r];
       rescale[r] = exp(largest[r] - new_largest);
       largest[r] = new_largest;
       total[r] *= rescale[r];

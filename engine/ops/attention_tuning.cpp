@@ -121,11 +121,6 @@ std::vector<Tuning> lanes_with_queries(const DeviceCaps& caps, const Tuning& bes
   return {own, with(own, &Tuning::key_shuffle, true)};
 }
 
-std::vector<Tuning> queries_of_a_lane(const DeviceCaps&, const Tuning& best) {
-  if (!best.key_shuffle) return {};
-  return each_other(best, &Tuning::query_rows, {1u, 2u});
-}
-
 }  // namespace
 
 std::vector<TuningStep> attention_tuning() {
@@ -137,11 +132,6 @@ std::vector<TuningStep> attention_tuning() {
           {.name = "lanes with queries of their own",
            .problem = piece_of_a_prompt,
            .candidates = lanes_with_queries,
-           .last = true,
-           .time_without = [](Tuning& tuning) { tuning.query_tile = 0; }},
-          {.name = "queries of a lane",
-           .problem = piece_of_a_prompt,
-           .candidates = queries_of_a_lane,
            .last = true,
            .time_without = [](Tuning& tuning) { tuning.query_tile = 0; }},
           {.name = "tiles of a prompt's attention", .problem = prompts, .candidates = tiles_of_prompts, .last = true},

@@ -116,7 +116,6 @@ void Variants::add_products() {
       Tuning& handed = add(fmt::format("keys handed on{}", texel ? ", texel" : "")).tuning;
       lanes_of_their_own(handed);
       handed.key_shuffle = true;
-      handed.query_rows = texel ? 2 : 3;
       handed.texel = texel;
     }
   }
