@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <array>
 #include <iterator>
-#include <numeric>
 #include <optional>
 #include <utility>
 
@@ -15,94 +14,18 @@
 #include "graph/integer.h"
 #include "ops/activation.h"
 #include "ops/conv.h"
+#include "ops/conv_lanes.h"
+#include "ops/conv_phases.h"
 #include "ops/loops.h"
 #include "plan/lowering.h"
 
 namespace heed::ops {
 namespace {
 
-constexpr std::int64_t kMostPhases = 64;         // of a transposed convolution
 constexpr std::int64_t kMostTaps = 32;           // of a row of the kernel, in registers
-constexpr std::int64_t kMostProducts = 128;      // of these with the pixels of a lane
-constexpr std::int64_t kMostWords = 16;          // of a row of x, in registers: vec4s, or as many elements
-constexpr std::int64_t kSmallSums = 32;          // of a lane, which every device has registers for
-constexpr std::int64_t kMostUnrolled = 1280;     // multiplications of a step of a lane, which compilers unroll
 constexpr std::uint64_t kOtherIterations = 256;  // of loops that a lane runs besides those over x
 
-/// One ordinary convolution, or one of those that make a transposed one: output o < out lies at element y_first + o .
-/// y_step of a channel of y, and tap k of it reads element first + o * stride + k * dilation of x, and element w_first
-/// + k . w_step of the kernel.
-struct Phase {
-  Triple out = {1, 1, 1};
-  Triple first = {0, 0, 0};
-  Triple stride = {1, 1, 1};
-  Triple kernel = {1, 1, 1};
-  Triple dilation = {1, 1, 1};
-  std::int64_t y_first = 0;
-  Triple y_step = {0, 0, 0};
-  std::int64_t w_first = 0;
-  Triple w_step = {0, 0, 0};
-
-  bool empty() const { return kernel[0] * kernel[1] * kernel[2] == 0; }
-};
-
 Binding zero_of(Lowering& l) { return l.constant("pad.zero", std::array<std::int32_t, 1>{0}, View::I32); }
-
-Triple strides_of(const Triple& sizes) { return {sizes[1] * sizes[2], sizes[2], 1}; }
-
-Phase forward_phase(const Window& w, std::int64_t block) {
-  Phase phase;
-  phase.out = w.out;
-  for (std::size_t d = 0; d < 3; ++d) phase.first[d] = -w.begin[d];
-  phase.stride = w.stride;
-  phase.kernel = w.kernel;
-  phase.dilation = w.dilation;
-  // Rows of a picture of blocks: of a block, and of all blocks beside it.
-  phase.y_step = {w.out[1] * w.out[2] * block * block, w.out[2] * block * block, block};
-  phase.w_step = strides_of(w.kernel);
-  return phase;
-}
-
-/// Outputs `place`, `place` + stride, ...: output o of them gets x[i] w[k] where
-///   o * stride + place + begin = i * stride + k * dilation.
-/// The taps that solve this lie evenly; from the last to the first they read x forwards.
-Phase transposed_phase(const Window& w, const Triple& place) {
-  Phase phase;
-  const Triple y = strides_of(w.out);
-  const Triple k = strides_of(w.kernel);
-  for (std::size_t d = 0; d < 3; ++d) {
-    const std::int64_t from = place[d] + w.begin[d];
-    const std::int64_t step = w.stride[d] / std::gcd(w.stride[d], w.dilation[d]);
-    std::int64_t tap = 0;
-    while (tap < step && tap < w.kernel[d] && (from - tap * w.dilation[d]) % w.stride[d] != 0) ++tap;
-    const std::int64_t taps = tap == step || tap >= w.kernel[d] ? 0 : (w.kernel[d] - 1 - tap) / step + 1;
-    phase.out[d] = ceil_div(w.out[d] - place[d], w.stride[d]);
-    phase.kernel[d] = taps;
-    phase.dilation[d] = step * w.dilation[d] / w.stride[d];
-    phase.first[d] = taps == 0 ? 0 : (from - tap * w.dilation[d]) / w.stride[d] - (taps - 1) * phase.dilation[d];
-    phase.y_first += place[d] * y[d];
-    phase.y_step[d] = w.stride[d] * y[d];
-    phase.w_first += (tap + (taps - 1) * step) * k[d];
-    phase.w_step[d] = -step * k[d];
-  }
-  return phase;
-}
-
-std::vector<Phase> phases_of(const Convolution& c, std::int64_t block) {
-  const Window& w = c.window;
-  if (!c.transposed) return {forward_phase(w, block)};
-  Triple places;
-  for (std::size_t d = 0; d < 3; ++d) places[d] = std::min(w.stride[d], w.out[d]);
-  if (places[0] > kMostPhases || places[1] > kMostPhases || places[2] > kMostPhases) return {};
-  if (places[0] * places[1] * places[2] > kMostPhases) return {};
-  std::vector<Phase> phases;
-  for (Triple p = {0, 0, 0}; p[0] < places[0]; ++p[0]) {
-    for (p[1] = 0; p[1] < places[1]; ++p[1]) {
-      for (p[2] = 0; p[2] < places[2]; ++p[2]) phases.push_back(transposed_phase(w, p));
-    }
-  }
-  return phases;
-}
 
 /// A kernel of one element that goes over every place sees no neighbours: then the spatial dimensions become one.
 Convolution flattened(Convolution c) {
@@ -110,166 +33,6 @@ Convolution flattened(Convolution c) {
   const bool everywhere = w.taps() == 1 && w.stride == Triple{1, 1, 1} && w.begin == Triple{0, 0, 0} && w.in == w.out;
   if (everywhere) w.in = w.out = {1, 1, w.in_count()};
   return c;
-}
-
-/// x as the phases read it: slices, rows, and pieces of a row, of 4 elements or of one, with what lies around it in
-/// memory unless kernels look.
-struct PlacedX {
-  Triple before = {0, 0, 0};
-  Triple size = {1, 1, 1};  // in elements
-  std::int64_t piece = 4;
-  bool bounded = false;  // kernels look what lies outside
-  bool padded = false;   // memory holds what lies around it
-
-  std::int64_t row_pieces() const { return size[2] / piece; }
-};
-
-/// What a lane owns of the output of a phase, and how that meets the rows of x.
-struct LaneTile {
-  std::int64_t pixels = 8;  // of a row
-  std::int64_t tall = 1;    // rows
-  std::int64_t quads = 1;   // times four channels, where there is more than one
-  /// Lanes that have the tile and hand on what they fetch of its x: those of a subgroup. 1: each fetches all of it.
-  std::int64_t holders = 1;
-  std::int64_t tiles = 1;  // of a row
-  std::int64_t shift = 0;
-  std::int64_t first_piece = 0;
-  std::int64_t words = 1;       // vec4s of registers that a tile's pieces of a row of x take
-  std::int64_t pieces = 1;      // and these
-  std::int64_t row_pieces = 1;  // that a row needs
-
-  std::int64_t sums() const { return pixels * tall * 4 * quads; }
-  std::int64_t x_rows(const Phase& phase) const { return (tall - 1) * phase.stride[1] + phase.kernel[1]; }
-  /// Of output channels, of a group.
-  std::int64_t blocks(const Convolution& c) const { return c.outputs == 1 ? 1 : ceil_div(c.outputs, 4 * quads); }
-  /// Of pixels of a phase, of all channels.
-  std::int64_t places(const Convolution& c, const Phase& phase) const {
-    return c.batch * c.groups * phase.out[0] * ceil_div(phase.out[1], tall) * tiles;
-  }
-};
-
-LaneTile tile_of_pixels(const Phase& phase, const PlacedX& x, std::int64_t pixels) {
-  LaneTile t;
-  t.pixels = pixels;
-  const std::int64_t first = phase.first[2] + x.before[2];
-  t.first_piece = first >= 0 ? first / x.piece : -ceil_div(-first, x.piece);
-  t.shift = first - t.first_piece * x.piece;
-  const std::int64_t taps = std::max<std::int64_t>(1, phase.kernel[2]);
-  const std::int64_t length = t.shift + (pixels - 1) * phase.stride[2] + (taps - 1) * phase.dilation[2] + 1;
-  t.words = ceil_div(length, std::int64_t{4});
-  t.pieces = ceil_div(length, x.piece);
-  t.tiles = ceil_div(phase.out[2], pixels);
-  t.row_pieces = t.first_piece + (t.tiles - 1) * pixels * phase.stride[2] / x.piece + t.pieces;
-  return t;
-}
-
-/// One row and four channels, which fit the registers of every device.
-LaneTile small_tile_of(const Phase& phase, const PlacedX& x) {
-  const std::int64_t taps = std::max<std::int64_t>(1, phase.kernel[2]);
-  std::int64_t pixels = phase.out[2] > 4 ? 8 : 4;
-  // Fewer for long strides and kernels; tiles begin at whole pieces.
-  while (pixels > 1 && pixels / 2 * phase.stride[2] % x.piece == 0 &&
-         (tile_of_pixels(phase, x, pixels).words > kMostWords || pixels * taps > kMostProducts)) {
-    pixels /= 2;
-  }
-  return tile_of_pixels(phase, x, pixels);
-}
-
-/// What a lane fetches before it computes: rows of the kernel, or channels where the kernel has one row.
-struct Fetch {
-  std::int64_t rows = 1;
-  std::int64_t channels = 1;
-  bool deep = false;             // the kernel has more rows
-  std::uint64_t iterations = 1;  // of loops for so many channels, the checks that end them included
-};
-
-Fetch fetch_of(const Convolution& c, const Phase& phase, const LaneTile& t) {
-  const std::int64_t most = t.sums() > kSmallSums ? 40 : 24;
-  const auto fetches = [&](std::int64_t x_words, std::int64_t taps) {
-    return ceil_div(x_words, t.holders) + taps * t.quads;
-  };
-  Fetch fetch;
-  if (phase.empty()) {
-    fetch.deep = true;
-  } else if (phase.kernel[0] * phase.kernel[1] == 1) {
-    for (std::int64_t rows = 2; rows <= c.channels; ++rows) {
-      if (fetches(rows * t.words, rows * phase.kernel[2]) > most) break;
-      if (c.channels % rows == 0 && rows * phase.kernel[2] * t.sums() <= kMostUnrolled) fetch.rows = rows;
-    }
-    fetch.channels = fetch.rows;
-  } else {
-    if (fetches(t.words * t.x_rows(phase), phase.kernel[1] * phase.kernel[2]) <= most) fetch.rows = phase.kernel[1];
-    fetch.deep = fetch.rows < phase.kernel[0] * phase.kernel[1];
-  }
-  if (fetch.deep) {
-    const std::int64_t inner = phase.kernel[1] / fetch.rows;
-    // Twice what they are: llvmpipe counts more of nested loops than their rounds and their ends.
-    fetch.iterations = 2 * static_cast<std::uint64_t>(2 + phase.kernel[0] * (2 + inner));
-  }
-  return fetch;
-}
-
-/// Of the tiles with at most so many sums the one that costs least where a fetch costs as much as some multiplications,
-/// as on CPU drivers (Tuning::conv_sums).
-LaneTile tile_of(const Lowering& l, const Convolution& c, const Phase& phase, const PlacedX& x) {
-  const LaneTile small = small_tile_of(phase, x);
-  const bool wide = std::int64_t{l.tuning().conv_sums} > kSmallSums;
-  const bool hand_on = l.tuning().conv_shuffle && l.caps().can_hand_on();
-  if ((!wide && !hand_on) || c.outputs == 1 || phase.empty()) return small;
-  constexpr std::int64_t kFetchCost = 20;    // in multiplications of all lanes
-  constexpr std::int64_t kElementCost = 10;  // of a single element
-  constexpr std::int64_t kBoundCost = 4;     // of looking whether it lies outside
-  constexpr std::int64_t kPadCost = 80;      // an element of x that is padded, likewise
-  constexpr std::int64_t kSumCost = 2;       // a sum that is kept from one step to the next
-  constexpr std::int64_t kHandCost = 1;      // an element that is handed to all lanes
-  const Triple& in = c.window.in;
-  LaneTile best = small;
-  double least = 0.0;
-  const auto consider = [&](LaneTile t) {
-    const Fetch fetch = fetch_of(c, phase, t);
-    const std::int64_t taps = phase.kernel[2] * fetch.rows;
-    const bool small_enough = t.words <= kMostWords && taps * t.sums() <= kMostUnrolled;
-    // Rows below the last are no reason to pad x.
-    const bool fits = t.tall == 1 || (phase.dilation[1] == 1 && phase.kernel[0] == 1 && !fetch.deep &&
-                                      (phase.out[1] % t.tall == 0 || x.before[1] > 0 || !x.padded));
-    const std::int64_t blocks = t.blocks(c);
-    const std::int64_t lanes = t.places(c, phase) * (ceil_div(blocks, t.holders) * t.holders);
-    const bool enough = lanes >= ProductTuning::kFewestGroups * std::int64_t{l.lanes(8)};
-    const bool first = least == 0.0;
-    if (!first && (!small_enough || !fits || !enough)) return;
-    const std::int64_t x_rows = t.tall == 1 ? fetch.rows : t.x_rows(phase);
-    const bool beyond = t.row_pieces * x.piece > in[2];
-    const bool bounded = !x.padded && (beyond || phase.first[1] < 0 || phase.first[2] < 0);
-    const std::int64_t x_cost = (x.piece == 4 ? kFetchCost : kElementCost) + (bounded ? kBoundCost : 0);
-    const std::int64_t fetches = x_rows * t.pieces;
-    const std::int64_t x_costs =
-        x_cost * ceil_div(fetches, t.holders) + (t.holders > 1 ? kHandCost * fetches * x.piece : 0);
-    const std::int64_t step = x_costs + kFetchCost * taps * t.quads + taps * t.sums() + kSumCost * t.sums();
-    const std::int64_t steps = c.channels * phase.kernel[0] * phase.kernel[1] / fetch.rows;
-    double cost = static_cast<double>(lanes) * static_cast<double>(step) * static_cast<double>(steps);
-    if (x.padded && x.before == Triple{0, 0, 0} && in[2] % 4 == 0 && beyond) {
-      cost += static_cast<double>(kPadCost * c.batch * c.groups * c.channels * c.window.in_count());
-    }
-    if (!first && cost >= least) return;
-    best = t;
-    least = cost;
-  };
-  consider(small);
-  for (const std::int64_t pixels : {4, 8, 16}) {
-    if (pixels * phase.stride[2] % x.piece != 0 || (pixels > 4 && phase.out[2] <= pixels / 2)) continue;
-    for (const std::int64_t tall : {1, 2, 4}) {
-      for (const std::int64_t quads : {1, 2, 4}) {
-        LaneTile t = tile_of_pixels(phase, x, pixels);
-        t.tall = tall;
-        t.quads = quads;
-        if (t.sums() > std::int64_t{l.tuning().conv_sums} || (tall > 1 && phase.kernel[1] == 1)) continue;
-        consider(t);
-        t.holders = l.caps().subgroup_size;
-        if (hand_on) consider(t);
-      }
-    }
-  }
-  return best;
 }
 
 /// x, and what lanes own of each phase.
