@@ -94,8 +94,6 @@ void fetch_values(uint key) {
   }
 }
 
-bool all_finite(vec4 v) { return is_finite(v.x) && is_finite(v.y) && is_finite(v.z) && is_finite(v.w); }
-
 void store_values() {
   [[unroll]] for (uint i = 0; i < STAGED; ++i) {
     const uint at = i * LANES + lane;

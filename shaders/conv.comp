@@ -15,14 +15,11 @@
 // Push constants are read before the loops: CPU drivers gather them for each lane wherever they are.
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
-#ifdef SAME_shuffle
-#extension GL_KHR_shader_subgroup_basic : require
-#extension GL_KHR_shader_subgroup_shuffle : require
-#endif
 layout(local_size_x_id = 0) in;
 #include "constants/conv.h"
 #include "conv_rows.glsl"
 #include "conv_epilogue.glsl"
+#include "hand_on.glsl"
 
 const uint LENGTH = SHIFT + (PIXELS - 1) * STRIDE + (KERNEL - 1) * DILATION + 1;
 const uint PIECES = (LENGTH + PIECE - 1) / PIECE;
@@ -32,12 +29,10 @@ const uint FETCHED = X_ROWS * PIECES;
 const uint RUN = PIXELS < 4 ? PIXELS : 4;  // pixels whose sums stay in registers for all taps
 
 #ifdef SAME_shuffle
-const uint HOLDERS = gl_WorkGroupSize.x;  // lanes that fetch pieces of x
-#define lane gl_SubgroupInvocationID
-const uint HELD = (FETCHED + HOLDERS - 1) / HOLDERS;  // pieces that a lane fetches, and where they are
-uint held_row[HELD];
-uint held_column[HELD];
-uint held_at[HELD];
+const uint PIECES_HELD = HELD(FETCHED);  // and where they are
+uint held_row[PIECES_HELD];
+uint held_column[PIECES_HELD];
+uint held_at[PIECES_HELD];
 #endif
 
 Sum sums[QUADS * TALL * PIXELS];
@@ -55,12 +50,12 @@ void add_rows(uint x_at, bool slice_inside, uint row, uint column, uint w_at, St
   Piece xs[FETCHED];
   Sum ws[TAPS * QUADS];
 #ifdef SAME_shuffle
-  Piece held[HELD];
-  [[unroll]] for (uint i = 0; i < HELD; ++i) {
+  Piece held[PIECES_HELD];
+  [[unroll]] for (uint i = 0; i < PIECES_HELD; ++i) {
     const bool inside = slice_inside && row + held_row[i] < steps.rows && column + held_column[i] < steps.pieces;
     held[i] = piece_of(x_at + held_at[i], inside);
   }
-  [[unroll]] for (uint i = 0; i < FETCHED; ++i) xs[i] = subgroupShuffle(held[i / HOLDERS], i % HOLDERS);
+  [[unroll]] for (uint i = 0; i < FETCHED; ++i) xs[i] = HANDED_ON(held, i);
 #else
   [[unroll]] for (uint r = 0; r < X_ROWS; ++r) {
     const bool row_inside = slice_inside && (CHANNELS > 1 ? row : row + r * DILATION_Y) < steps.rows;
@@ -130,8 +125,8 @@ void main() {
   const uint y_rows = kernel_y;
   const uint z_step = dilation_z;
 #ifdef SAME_shuffle
-  [[unroll]] for (uint i = 0; i < HELD; ++i) {
-    const uint piece = min(i * HOLDERS + lane, FETCHED - 1);
+  [[unroll]] for (uint i = 0; i < PIECES_HELD; ++i) {
+    const uint piece = min(i * HOLDERS + holder, FETCHED - 1);
     const uint r = piece / PIECES;
     held_row[i] = CHANNELS > 1 ? 0 : r * DILATION_Y;
     held_column[i] = piece % PIECES;

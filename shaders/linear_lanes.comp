@@ -8,17 +8,12 @@
 // y[t, n] = act(sum_k x[t, k] W[n, k] + bias[n]) + residual[t, n] (engine/ops/linear.cpp).
 // A lane owns ROWS weight rows (lanes.glsl). A workgroup takes gl_WorkGroupSize.x * ROWS weight rows and X_ROWS rows t,
 // for which a unit of each weight row (weights.glsl) is fetched once: 2 * X_ROWS flops an element of the weight. What a row
-// of y becomes does not depend on how many there are. x is fetched once a workgroup, at the same place by all lanes; with
-// SAME_shuffle a workgroup is one subgroup, whose lanes fetch vec4s of these rows in turn and hand them on: a fetch for all
-// lanes costs CPU drivers as much as one for each. Workgroups that share weights are neighbours.
+// of y becomes does not depend on how many there are. x is fetched once a workgroup, at the same place by all lanes, or in
+// turn and handed on (hand_on.glsl). Workgroups that share weights are neighbours.
 // BY_EXPERT: chosen[t] is the expert of row t. Where X_ROWS is more than one, the rows of a workgroup are a tile with one
 // expert instead: chosen holds, for each tile, that expert (or -1: no tile) and X_ROWS rows of y (or -1, behind the last),
 // see expert_tiles.comp.
 #extension GL_GOOGLE_include_directive : require
-#ifdef SAME_shuffle
-#extension GL_KHR_shader_subgroup_basic : require
-#extension GL_KHR_shader_subgroup_shuffle : require
-#endif
 layout(local_size_x_id = 0) in;
 #include "constants/linear.h"
 #define row_groups share  // groups of X_ROWS rows of x
@@ -48,27 +43,17 @@ const uint SUMS = ROWS * (1 + GATED);
 
 #define SEVERAL
 #include "lanes.glsl"
+#include "hand_on.glsl"
 
-#ifdef SAME_shuffle
-const uint HOLDERS = gl_WorkGroupSize.x;  // lanes that fetch x
-#define lane gl_SubgroupInvocationID
-#define holder lane
-#define HANDED_ON(v, from) subgroupShuffle(v, from)
-#else
-const uint HOLDERS = 1;
-#define lane gl_LocalInvocationID.x
-#define holder 0
-#define HANDED_ON(v, from) v
-#endif
-// vec4 j of what is fetched at a time of row t is number j * X_ROWS + t of those that lanes fetch in turn, HELD each. Their
-// rows repeat after HELD_ROWS of a lane, X_ROWS by the greatest divisor that it has in common with HOLDERS, a power of 2: of 6
-// rows and 8 lanes after 3.
-const uint HELD = (X_ROWS * PART_VECTORS + HOLDERS - 1) / HOLDERS;
+// vec4 j of what is fetched at a time of row t is number j * X_ROWS + t of those that lanes fetch in turn. Their rows repeat
+// after HELD_ROWS of a lane, X_ROWS by the greatest divisor that it has in common with HOLDERS, a power of 2: of 6 rows and 8
+// lanes after 3.
+const uint VECTORS_HELD = HELD(FETCHED);
 const uint POWER_OF_2 = X_ROWS & (0u - X_ROWS);
 const uint IN_COMMON = POWER_OF_2 < HOLDERS ? POWER_OF_2 : HOLDERS;
 const uint HELD_ROWS = X_ROWS / IN_COMMON;
 uint x_rows[HELD_ROWS];
-vec4 squares[HELD_ROWS];
+vec4 squares[HELD_ROWS];  // where HAS_NORM, and lanes then fetch all of x themselves
 
 // The row of y that is row r of the workgroup; rows past the end are `rows` or more.
 uint row_of_y(uint group, uint r) {
@@ -76,8 +61,8 @@ uint row_of_y(uint group, uint r) {
 }
 
 void fetch_x(uint at, bool second, out vec4 xs[FETCHED]) {
-  vec4 held[HELD];
-  [[unroll]] for (uint i = 0; i < HELD; ++i) {
+  vec4 held[VECTORS_HELD];
+  [[unroll]] for (uint i = 0; i < VECTORS_HELD; ++i) {
     const uint k4 = at + min((i * HOLDERS + holder) / X_ROWS, PART_VECTORS - 1);  // some lanes may have fewer
     vec4 v = LOAD_4(x, x_rows[i % HELD_ROWS], k4);
     if (HAS_NORM == 1) {
@@ -88,21 +73,13 @@ void fetch_x(uint at, bool second, out vec4 xs[FETCHED]) {
   }
   [[unroll]] for (uint t = 0; t < X_ROWS; ++t) {
     [[unroll]] for (uint j = 0; j < PART_VECTORS; ++j) {
-      const uint i = j * X_ROWS + t;
-      xs[t * PART_VECTORS + j] = HANDED_ON(held[i / HOLDERS], i % HOLDERS);
+      xs[t * PART_VECTORS + j] = HANDED_ON(held, j * X_ROWS + t);
     }
   }
 }
 
-// 1 / the root mean square of row t of x, of which all columns were fetched, by as many lanes as have some of them.
-float norm_scale(uint t) {
-  float total = 0.0;
-  [[unroll]] for (uint j = 0; j < min(PART_VECTORS, HOLDERS / IN_COMMON); ++j) {
-    const uint i = j * X_ROWS + t;
-    total += HANDED_ON(sum_of(squares[i / HOLDERS % HELD_ROWS]), i % HOLDERS);
-  }
-  return inversesqrt(total / float(columns) + norm_eps);
-}
+// 1 / the root mean square of row t of x, of which all columns were fetched.
+float norm_scale(uint t) { return inversesqrt(sum_of(squares[t % HELD_ROWS]) / float(columns) + norm_eps); }
 
 void main() {
   const uint group = workgroup_index();

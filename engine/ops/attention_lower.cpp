@@ -11,6 +11,7 @@
 #include "constants/attention_rows.h"
 #include "constants/attention_weights.h"
 #include "graph/integer.h"
+#include "ops/same_reads.h"
 
 namespace heed::ops {
 namespace {
@@ -87,11 +88,10 @@ void lower_rows(Lowering& l, const AttentionSizes& s, Dispatch d) {
   count_passes(s, d, 1);
   d.bindings.push_back(l.read_or(kTable, View::I32, d.bindings.front()));
   const bool hand_on = l.tuning().key_shuffle && l.caps().can_hand_on();
-  const bool same_storage = !hand_on && l.tuning().texel && l.tuning().same_storage;
-  if (same_storage) d.bindings[1].view = d.bindings[2].view = View::None;
-  d.variant = {hand_on ? "shuffle" : same_storage ? "storage" : "read", cache_variant(s)};
+  d.variant.clear();
+  choose_same_reads(l, d, {1, 2}, hand_on);  // keys and values
+  d.variant.push_back(cache_variant(s));
   const std::uint32_t lanes = hand_on ? l.caps().subgroup_size : l.tuning().lanes;
-  const std::uint32_t rows = hand_on ? std::min(l.tuning().query_rows, ceil_div(u32(s.memory_rows), lanes)) : 1;
   d.specialization = words_of(AttentionRowsConstants{.lanes = lanes,
                                                      .cached = s.cached,
                                                      .causal = s.causal,
@@ -101,9 +101,8 @@ void lower_rows(Lowering& l, const AttentionSizes& s, Dispatch d) {
                                                      .keys_at_a_time = std::max(s.d, s.dv) <= 64 ? 4u : 2u,
                                                      .own_positions = has_own_positions(l),
                                                      .lengths = l.has(kLengths),
-                                                     .tabled = tabled(l),
-                                                     .rows_a_lane = rows});
-  d.groups = l.spread(static_cast<std::uint64_t>(s.heads * s.memories()) * ceil_div(u32(s.memory_rows), lanes * rows));
+                                                     .tabled = tabled(l)});
+  d.groups = l.spread(static_cast<std::uint64_t>(s.heads * s.memories()) * ceil_div(u32(s.memory_rows), lanes));
   l.emit(std::move(d));
 }
 

@@ -1,18 +1,20 @@
 #include "ops/linear_kernels.h"
 
 #include <algorithm>
+#include <initializer_list>
 #include <string>
 
 #include "graph/integer.h"
 #include "graph/quantised.h"
 #include "ops/linear.h"
+#include "ops/same_reads.h"
 #include "plan/weight_layout.h"
 
 namespace heed::ops {
 namespace {
 
-// Bindings of all its kernels that are looked at here.
-enum : std::size_t { kX = 0, kNormWeight = 5 };
+// Bindings that all lanes read at the same place: x and the norm's weight.
+constexpr std::initializer_list<std::size_t> kSameReads = {0, 5};
 
 /// A dispatch and its constants, of which choose_*() fill in what depends on the kernel.
 struct Kernel {
@@ -23,13 +25,6 @@ struct Kernel {
 
 /// Columns of y that the workgroups of a dispatch go over: with experts all of them, whichever of its rows it has.
 std::uint32_t columns_of_y(const LinearWork& work) { return work.experts > 0 ? work.width : work.count; }
-
-/// Lets a kernel read what all lanes need at the same place as the tuner found best.
-void choose_same(const Lowering& l, Dispatch& d) {
-  const bool storage = l.tuning().texel && l.tuning().same_storage;
-  d.variant.push_back(storage ? "storage" : "read");
-  if (storage) d.bindings[kX].view = d.bindings[kNormWeight].view = View::None;
-}
 
 const ProductTuning& tuning_of(const Lowering& l, const LinearWork& work) { return l.tuning().of(work.dtype); }
 
@@ -54,7 +49,7 @@ bool choose_matrix(const Lowering& l, const LinearWork& work, Kernel& kernel) {
   if (!fits_matrix(l, work)) return false;
   Dispatch& d = kernel.dispatch;
   d.shader = "linear_matrix";
-  choose_same(l, d);
+  choose_same_reads(l, d, kSameReads, false);
   const std::uint32_t lanes = l.lanes(8);
   const std::uint32_t tile_rows = work.experts > 0 ? work.tile_rows : linear_tile_rows(l, work, work.rows);
   const std::uint32_t row_groups = work.experts > 0 ? work.tiles : ceil_div(work.rows, tile_rows);
@@ -76,13 +71,10 @@ void choose_lanes(const Lowering& l, const LinearWork& work, std::uint32_t x_row
   const ProductTuning& tuning = tuning_of(l, work);
   Dispatch& d = kernel.dispatch;
   d.shader = "linear_lanes";
-  const bool hand_on = x_rows > 1 && can_shuffle_rows(work.dtype, l.caps(), l.tuning());
+  // A norm sums what a lane itself fetches of x.
+  const bool hand_on = x_rows > 1 && !work.norm && can_shuffle_rows(work.dtype, l.caps(), l.tuning());
   const std::uint32_t lanes = hand_on ? l.caps().subgroup_size : tuning.lanes;
-  if (hand_on) {
-    d.variant.push_back("shuffle");
-  } else {
-    choose_same(l, d);
-  }
+  choose_same_reads(l, d, kSameReads, hand_on);
   const std::uint32_t row_groups = work.tile_rows > 0 ? work.tiles : ceil_div(work.rows, x_rows);
   std::uint32_t rows = tuning.rows_a_lane(work.width, work.gate, work.head_rows);
   if (x_rows > 1) {

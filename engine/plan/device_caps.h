@@ -90,7 +90,6 @@ struct Tuning {
   std::uint32_t row_lanes = 64;  // and of one that goes over a row together: norms, softmax, windows, logits
   bool query_lanes = false;      // attention of several rows: a lane has one of its own
   bool key_shuffle = false;      // and a subgroup's lanes fetch keys and values in turn and hand them on
-  std::uint32_t query_rows = 1;  // of such a lane, where there are enough of them
   /// Attention of a single row with a cache: the keys of its heads are shared by about so many workgroups in all; 0: a
   /// workgroup has a head.
   std::uint32_t attention_groups = 0;

@@ -18,7 +18,7 @@
 namespace heed {
 namespace {
 
-constexpr std::uint32_t kVersion = 26;  // of the kernels that were measured
+constexpr std::uint32_t kVersion = 27;  // of the kernels that were measured
 constexpr int kRounds = 6;
 constexpr int kRuns = 2;          // of a round, by the host's clock
 constexpr int kClockRepeats = 3;  // of which the median counts
@@ -51,7 +51,6 @@ constexpr Field<Tuning> kFields[] = {
     {&Tuning::row_lanes, 1, kMostLanes},
     {&Tuning::query_lanes},
     {&Tuning::key_shuffle},
-    {&Tuning::query_rows, 1, 4},
     {&Tuning::attention_groups, 0, kMostSharedGroups},
     {&Tuning::query_tile, 0, kMostSharedGroups},
     {&Tuning::cooperative_attention},

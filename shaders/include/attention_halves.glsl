@@ -5,7 +5,6 @@
 
 Word staged[ROUNDS * WORDS];  // what the lane fetched of keys or value rows
 
-bool all_finite(vec4 v) { return is_finite(v.x) && is_finite(v.y) && is_finite(v.z) && is_finite(v.w); }
 vec4 finite_part(vec4 v) { return mix(vec4(0.0), v, bvec4(is_finite(v.x), is_finite(v.y), is_finite(v.z), is_finite(v.w))); }
 float largest_of(vec4 v) {
   const vec4 a = abs(v);

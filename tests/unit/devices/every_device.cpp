@@ -22,7 +22,6 @@ std::vector<Tuning> tunings(const DeviceCaps& caps, bool few) {
   Tuning lanes = plain;
   lanes.set(&ProductTuning::lane_rows, true);
   lanes.query_lanes = lanes.key_shuffle = true;
-  lanes.query_rows = 2;
   lanes.lanes =
       std::min({caps.max_workgroup_invocations, caps.max_workgroup_size[0], std::max(4u, caps.subgroup_size)});
   lanes.set(&ProductTuning::lanes, lanes.lanes);

@@ -115,13 +115,13 @@ TEST_CASE("a row of a prompt's attention is the same bits in whichever pieces th
   std::vector<std::string> kernels;  // that all of this has to be computed by
   SUBCASE("by lanes, of keys or of rows, and in tiles") {
     for (const std::uint32_t query_tile : {0u, 32u, 128u}) {
-      for (const std::uint32_t query_rows : {0u, 1u, 2u}) {  // of a lane, the more of them handed on to; 0: of none
-        tuning.query_tile = query_tile;
-        tuning.query_lanes = query_rows > 0;
-        tuning.query_rows = std::max(1u, query_rows);
-        tuning.key_shuffle = query_rows == 2;
+      tuning.query_tile = query_tile;
+      for (const bool handed_on : {false, true}) {
+        tuning.query_lanes = tuning.key_shuffle = handed_on;
         tunings.push_back(tuning);
       }
+      tuning.key_shuffle = false;
+      tunings.push_back(tuning);
     }
     kinds = {{}, {.window = 50}, {.table = true}, {.window = 50, .table = true}};
     pieces = {128, 64, 36};
@@ -150,7 +150,7 @@ TEST_CASE("a row of a prompt's attention is the same bits in whichever pieces th
       CAPTURE(kind.table);
       CAPTURE(tuned.query_tile);
       CAPTURE(tuned.query_lanes);
-      CAPTURE(tuned.query_rows);
+      CAPTURE(tuned.key_shuffle);
       const std::vector<std::uint32_t> whole = read_in(gpu, tuned, kind, kPrompt, shaders);
       for (const std::int64_t piece : pieces) {
         CAPTURE(piece);

@@ -16,7 +16,6 @@ Tuning some_tuning() {
   tuning.row_lanes = 128;
   tuning.query_lanes = true;
   tuning.key_shuffle = true;
-  tuning.query_rows = 2;
   // Of each kind of weight others.
   tuning.products = {{{.lane_rows = true, .lanes = 8, .rows = 16, .max_groups = 256, .x_rows = 8, .x_products = 512},
                       {.lanes = 32, .pairs = true, .tile = 64, .tile_groups = 128, .cooperative = true},
