@@ -110,8 +110,9 @@ void main() {
       UNROLL for (uint e = 0; e < V_LENGTH; ++e) {
         sums[e] *= rescale;
         UNROLL for (uint i = 0; i < KEYS; ++i) {
+          // A weight of 0 hides its value, an infinite one too: rows see different keys of these.
           const vec4 value = KEY_WORD(values, V_LENGTH, i, e);
-          sums[e] = fma(vec4(weights[i]), value, sums[e]);
+          sums[e] = fma(vec4(weights[i]), weights[i] == 0.0 ? vec4(0.0) : value, sums[e]);
         }
       }
     }

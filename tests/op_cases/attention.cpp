@@ -325,14 +325,16 @@ void add_tiles(std::vector<OpCase>& cases) {
                           .mask = 3}));
   cases.push_back(
       cached({.rows = 33, .context = 80, .position = 40, .d = 64, .dv = 64, .rotary = "half", .projected = true}));
-  // What only later rows see: it may not reach earlier ones of the same tile as 0 times infinity.
+  // What only later rows see: it may not reach earlier ones of the same tile as 0 times infinity, wherever that begins.
   for (const double broken : {kInfinity, -kInfinity, kNotANumber}) {
-    OpCase c = plain({.queries = 64, .keys = 64, .heads = 1, .kv_heads = 1, .causal = true});
-    c.name += fmt::format(", a value of {}", broken);
-    for (std::int64_t i = 0; i < 64 * 16; ++i) {
-      c.values["v"].push_back(i == 56 * 16 + 3 ? broken : static_cast<double>(i % 13) / 6.0 + 0.125);
+    for (const std::int64_t key : {56, 57, 62}) {
+      OpCase c = plain({.queries = 64, .keys = 64, .heads = 1, .kv_heads = 1, .causal = true});
+      c.name += fmt::format(", value {} is {}", key, broken);
+      for (std::int64_t i = 0; i < 64 * 16; ++i) {
+        c.values["v"].push_back(i == key * 16 + 3 ? broken : static_cast<double>(i % 13) / 6.0 + 0.125);
+      }
+      cases.push_back(std::move(c));
     }
-    cases.push_back(std::move(c));
   }
 }
 
