@@ -179,7 +179,7 @@ void attend_run(uint begin, uint end, uint first_head, uint first_part) {
       } else {
         value = load_key(values, row_of_head(key, kv_head) * V_LENGTH + word);
       }
-      for (uint g = 0; g < GROUP; ++g) sums[g] += weights[g * TILE + i] * value;
+      for (uint g = 0; g < GROUP; ++g) sums[g] += weighted(weights[g * TILE + i], value);
     }
     barrier();  // before the next tile overwrites them
   }

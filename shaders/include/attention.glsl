@@ -90,6 +90,11 @@ float finish_score(float product, uint head, uint t, uint key) {
   return is_nan(score) || score > kMasked ? score : kMasked;
 }
 
+// What a key adds of its value. A mask hides that, an infinite one too, which 0 would make NaN.
+Element weighted(float weight, Element value) {
+  return MASKED == 1 && weight == 0.0 ? Element(0.0) : weight * value;
+}
+
 // The row of `keys` and `values` where a key of the query of row t lies.
 uint key_place(uint t, uint key) {
 #if defined(ATTENTION_GENERAL) || defined(PLACES_1)

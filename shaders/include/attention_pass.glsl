@@ -92,12 +92,12 @@ void attend(uvec2 range, uint head, uint t, uint kv_head) {
         const float own_weight = weights[i + lane];
         const uint own_row = row_of_head(KEPT_PLACE(i + lane, t, tile + i + lane), kv_head);
         [[unroll]] for (uint j = 0; j < lanes; ++j) {
-          sum += subgroupShuffle(own_weight, j) * load_key(values, subgroupShuffle(own_row, j) * dv + e);
+          sum += weighted(subgroupShuffle(own_weight, j), load_key(values, subgroupShuffle(own_row, j) * dv + e));
         }
       }
 #endif
       for (; i < count; ++i) {
-        sum += weights[i] * load_key(values, row_of_head(KEPT_PLACE(i, t, tile + i), kv_head) * dv + e);
+        sum += weighted(weights[i], load_key(values, row_of_head(KEPT_PLACE(i, t, tile + i), kv_head) * dv + e));
       }
       sums[s] = sum;
     }

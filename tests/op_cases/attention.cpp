@@ -412,6 +412,30 @@ std::vector<OpCase> cases_attention() {
     k[static_cast<std::size_t>(20 * 2 * d + 1)] = kNotANumber;  // of the rows from 20 on
     cases.push_back(std::move(c));
   }
+  // A key that the mask drops from a row: nor does its value reach it.
+  for (const double broken : {-kInfinity, kNotANumber}) {
+    for (const std::int64_t d : {16, 6}) {
+      for (const std::int64_t queries : {1, 6, 40}) {
+        OpCase c = plain({.queries = queries, .keys = 11, .d = d, .dv = d, .mask = 2});
+        c.name += fmt::format(", value 7 is {}", broken);
+        std::vector<double>& v = c.values["v"];
+        for (std::int64_t i = 0; i < 11 * 2 * d; ++i) v.push_back(static_cast<double>(i % 13) / 6.0 - 1.0);
+        v[static_cast<std::size_t>(7 * 2 * d + 1)] = broken;
+        cases.push_back(std::move(c));
+      }
+      for (const std::int64_t rows : {1, 5}) {
+        OpCase c = cached({.rows = rows, .position = 10, .heads = 2, .d = d, .dv = d, .mask = 2});
+        c.name += fmt::format(", a value of {}", broken);
+        std::vector<double>& v = c.values["v"];
+        for (std::int64_t i = 0; i < rows * 2 * d; ++i) v.push_back(static_cast<double>(i % 13) / 6.0 - 1.0);
+        v[1] = broken;
+        std::vector<double>& mask = c.values["mask"];
+        mask.assign(static_cast<std::size_t>(rows * 32), 0.25);
+        for (std::int64_t t = 0; t < rows; t += 2) mask[static_cast<std::size_t>(t * 32 + 10)] = -kInfinity;
+        cases.push_back(std::move(c));
+      }
+    }
+  }
   // Enough keys for many runs (tuned so), most of them empty, some, and all full.
   for (const double position : {3.0, 400.0, 799.0}) {
     cases.push_back(cached({.context = 800, .position = position, .heads = 2, .kv_heads = 2, .d = 8, .dv = 8}));
