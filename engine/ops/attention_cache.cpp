@@ -47,16 +47,15 @@ std::int64_t rows_of_pieces(const Lowering& l, const AttentionSizes& s) {
 std::optional<Binding> enter_cache(Lowering& l, const AttentionSizes& s, const CachePiece& piece,
                                    const std::optional<Binding>& turned_before) {
   const bool turns = l.attributes().has("rotary_layout");
-  const Binding first = l.read(kQ, View::F32);
+  const Rotary rotary = turns ? Rotary::from(l.attributes(), "rotary_", s.d) : Rotary();
+  const std::int64_t pairs = s.d % 8 == 0 && s.dv % 8 == 0 && rotary.dims % 8 == 0 ? 4 : 1;  // of an invocation
+  const View view = pairs == 4 ? View::F32x4 : View::F32;
+  const Binding first = l.read(kQ, view);
   const std::uint32_t row_width = u32(l.input(0).shape[1]);
   Dispatch d;
   d.shader = "attention_prepare";
-  Binding table = first;
-  Rotary rotary;
-  if (turns) {
-    rotary = Rotary::from(l.attributes(), "rotary_", s.d);
-    table = rotary.table(l, s.length);
-  }
+  Binding table = turns ? rotary.table(l, s.length) : first;
+  table.view = view;
   const bool turns_q = turns && piece.first == 0;
   const Binding turned = turns_q ? l.scratch("q", static_cast<std::uint64_t>(s.queries * s.q_width()) * 4)
                          : turns ? *turned_before
@@ -64,14 +63,14 @@ std::optional<Binding> enter_cache(Lowering& l, const AttentionSizes& s, const C
   Binding q_out = turned;
   q_out.access = turns ? Access::Write : Access::ReadWrite;
   d.bindings = {first,
-                s.packed ? first : l.read(kK, View::F32),
-                s.packed ? first : l.read(kV, View::F32),
+                s.packed ? first : l.read(kK, view),
+                s.packed ? first : l.read(kV, view),
                 l.read(kPosition, View::I32),
                 table,
                 q_out,
                 bind_piece(l, kCacheK, piece),
                 bind_piece(l, kCacheV, piece)};
-  d.variant = {!l.has(kTable) ? "0" : turns ? "2" : "1", cache_variant(s)};
+  d.variant = {!l.has(kTable) ? "0" : turns ? "2" : "1", cache_variant(s), pairs == 4 ? "4" : "1"};
   if (l.has(kTable) && turns) d.bindings.push_back(l.read(kTable, View::I32));
   if (l.has(kTable) && !turns) d.bindings[4] = l.read(kTable, View::I32);
   d.push_constants = words_of(AttentionPreparePush{
@@ -95,10 +94,9 @@ std::optional<Binding> enter_cache(Lowering& l, const AttentionSizes& s, const C
   const std::uint32_t lanes = l.lanes(64);
   d.specialization = words_of(
       AttentionPrepareConstants{.lanes = lanes, .half_split = rotary.half, .own_positions = has_own_positions(l)});
-  const std::uint64_t pairs = static_cast<std::uint64_t>(s.queries) *
-                              static_cast<std::uint64_t>(((turns_q ? s.heads : 0) + s.kv_heads) * ceil_div(s.d, 2) +
-                                                         s.kv_heads * ceil_div(s.dv, 2));
-  d.groups = l.spread(ceil_div(pairs, lanes));
+  const std::int64_t of_row = ((turns_q ? s.heads : 0) + s.kv_heads) * ceil_div(s.d, 2 * pairs) +
+                              s.kv_heads * ceil_div(s.dv, 2 * pairs);
+  d.groups = l.spread(ceil_div(u64(s.queries * of_row), lanes));
   l.emit(std::move(d));
   if (!turns) return std::nullopt;
   return turned;

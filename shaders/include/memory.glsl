@@ -59,6 +59,8 @@
   layout(set = 0, binding = number, std430) writeonly buffer name##_buffer { vec4 name[]; }
 #define WRITE_U32X4(number, name) \
   layout(set = 0, binding = number, std430) writeonly buffer name##_buffer { uvec4 name[]; }
+#define WRITE_U32X2(number, name) \
+  layout(set = 0, binding = number, std430) writeonly buffer name##_buffer { uvec2 name[]; }
 #define WRITE_U32(number, name) \
   layout(set = 0, binding = number, std430) writeonly buffer name##_buffer { uint name[]; }
 #define WRITE_I32(number, name) \

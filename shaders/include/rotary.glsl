@@ -16,6 +16,14 @@ vec2 rotary_multiply(vec2 a, vec2 b) {
   return product;
 }
 
+// The same of four pairs.
+void rotary_multiply4(inout vec4 x, inout vec4 y, vec4 by_x, vec4 by_y) {
+  precise const vec4 product_x = x * by_x - y * by_y;
+  precise const vec4 product_y = x * by_y + y * by_x;
+  x = product_x;
+  y = product_y;
+}
+
 // Elements of pair i; past the turned part of a head the pairs are neighbours and only copied.
 uvec2 rotary_elements(bool half_split, uint dims, uint pair) {
   const bool turned = pair < dims / 2;

@@ -504,6 +504,15 @@ std::vector<OpCase> cases_attention() {
   cases.push_back(cached({.rows = 4, .position = 20, .window = 3, .weights = true}));
   cases.push_back(cached({.rows = 4, .position = 10, .causal = false, .weights = true}));
   cases.push_back(cached({.rows = 4, .position = 10, .softcap = 1.5}));
+  // Heads of which a part is turned, in whole vec4s and not.
+  for (const std::string rotary : {"half", "interleaved"}) {
+    for (const std::int64_t dims : {8, 12, 16}) {
+      for (const DType cache : {DType::F32, DType::F16}) {
+        cases.push_back(cached(
+            {.rows = 5, .position = 12, .d = 24, .dv = 8, .rotary = rotary, .rotary_dims = dims, .cache = cache}));
+      }
+    }
+  }
   cases.push_back(cached({.rows = 6, .position = 10, .mask = 2, .weights = true}));
   cases.push_back(cached({.rows = 6, .position = 10, .projected = true, .causal = false, .mask = 3}));
   // Decoder layers' attention halves, which become one dispatch where the device does that.

@@ -174,6 +174,7 @@ void add_f16_caches_of_rows(std::vector<OpCase>& cases) {
   };
   for (const Places places : kPlaces) {
     add({.position = {3, 7, 0, 11, -1}, .places = places, .weights = true});
+    add({.position = {3, 7, 0, 11, -1}, .d = 12, .dv = 20, .places = places});
     add({.position = {-1, -1, 4, 5, 6, 7}, .places = places, .projected = true});
     add({.position = {-1, 2, 9}, .places = places, .rotary = "half"});
     add({.position = {2, 9, 5, 1, 0, 7, 4, 3, 11, 10},
