@@ -123,7 +123,7 @@ TEST_CASE("a row of a prompt's attention is the same bits in whichever pieces th
       tuning.key_shuffle = false;
       tunings.push_back(tuning);
     }
-    kinds = {{}, {.window = 50}, {.table = true}, {.window = 50, .table = true}};
+    kinds = {{}, {.window = 50}, {.table = true}, {.window = 50, .table = true, .cache = DType::F16}};
     pieces = {128, 64, 36};
     kernels = {"attention", "attention_tiles"};
     if (gpu.caps().type == DeviceType::Cpu) kernels.push_back("attention_rows");
