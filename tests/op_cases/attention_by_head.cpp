@@ -1,4 +1,4 @@
-// cases attention with caches that lie by head: those of attention.cpp and attention_memories.cpp that have a cache,
+// cases attention with caches that lie by head: those of attention*.cpp that have a cache,
 // each with what it holds at the places where it belongs. Kernels take all types of weights alike, so two are enough.
 #include <algorithm>
 #include <cmath>
@@ -10,6 +10,7 @@
 namespace heed::op_cases {
 
 std::vector<OpCase> cases_attention();
+std::vector<OpCase> cases_attention_broken();
 std::vector<OpCase> cases_attention_memories();
 
 namespace {
@@ -58,7 +59,7 @@ OpCase with_caches_by_head(OpCase original, std::size_t attention) {
 
 std::vector<OpCase> cases_attention_by_head() {
   std::vector<OpCase> cases;
-  for (const auto& family : {cases_attention(), cases_attention_memories()}) {
+  for (const auto& family : {cases_attention(), cases_attention_broken(), cases_attention_memories()}) {
     for (const OpCase& one : family) {
       const auto attention = std::ranges::find_if(one.graph.nodes, [](const Node& node) {
         return node.op == "attention" && node.inputs.size() > kCacheK && node.inputs[kCacheK] != kNoValue;
