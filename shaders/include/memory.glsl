@@ -33,8 +33,9 @@
 #define load_i32(name, i) name[i]
 #endif
 
-// SAME_* are for what all lanes read at the same place: by variant SAME_storage always a storage buffer, which newer
-// CPU drivers read once for all lanes, else like READ_*.
+// SAME_* are for what all lanes need at the same place: by variant SAME_storage always a storage buffer, which newer CPU
+// drivers read once for all lanes, else like READ_*. With SAME_shuffle lanes read other places and hand on what they find
+// (hand_on.glsl).
 #ifdef SAME_storage
 #define HEED_SAME(number, type, name) \
   layout(set = 0, binding = number, std430) readonly buffer name##_buffer { type name[]; }

@@ -148,7 +148,7 @@ void Variants::add_products() {
       add(fmt::format("{} rows of x, texel", x_rows)).tuning = several;
       variants_.back().tuning.texel = true;
     }
-    if (!caps_.subgroup_shuffle) continue;
+    if (!caps_.can_hand_on()) continue;
     Tuning& shuffled = add(fmt::format("{} rows of x shuffled", x_rows)).tuning;
     shuffled = several;
     shuffled.set(&ProductTuning::shuffle_rows, true);
