@@ -112,7 +112,7 @@ Problem product_problem(DType dtype, std::int64_t outputs, std::int64_t rows) {
   return problem;
 }
 
-/// A step of generation, or the last piece of a prompt, whose cache is full.
+/// A step of generation, or the last piece of a prompt, whose cache is full, and by head, as texts have it.
 Problem attention_problem(std::int64_t kv_heads, DType dtype, std::int64_t tokens) {
   Problem problem{.work = fmt::format("attention {} heads on {}, {} keys", kWidth / kHeadWidth, kv_heads, kContext),
                   .type = std::string(dtype_name(dtype)),
@@ -131,7 +131,10 @@ Problem attention_problem(std::int64_t kv_heads, DType dtype, std::int64_t token
     const ValueId keys = b.state("keys" + name, dtype, {kContext, width});
     const ValueId values = b.state("values" + name, dtype, {kContext, width});
     b.output(b.add("attention", name, {q, k, k, kNoValue, keys, values, position},
-                   {{"heads", kWidth / kHeadWidth}, {"kv_heads", kv_heads}, {"causal", std::int64_t{1}}}),
+                   {{"heads", kWidth / kHeadWidth},
+                    {"kv_heads", kv_heads},
+                    {"causal", std::int64_t{1}},
+                    {"by_head", std::int64_t{1}}}),
              "y" + name);
   }
   problem.graph = std::move(b).finish();
