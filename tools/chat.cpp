@@ -42,7 +42,7 @@ constexpr std::string_view kHelp =
 class Chat {
  public:
   explicit Chat(const ChatArguments& arguments)
-      : device_(open_device(arguments.device, {arguments.model})),
+      : device_(open_device(arguments.device, {arguments.model}, "text-generation")),
         model_(device_, arguments.model, arguments.context, arguments.cache) {
     note_cache(arguments.cache, model_.cache_type());
     options_ = arguments.options;

@@ -48,6 +48,7 @@ int run_draw(const DrawArguments& arguments) {
     throw Error(fmt::format("{}: {} is for models that draw a text, and this one draws noise; leave it out",
                             arguments.model, arguments.of_text->get_name()));
   }
+  PictureModel::check_kind(arguments.model, true);
   PictureModel model(open_device(arguments.device), arguments.model);
   DrawOptions options = arguments.options;
   options.maps = !arguments.maps.empty();

@@ -46,7 +46,7 @@ class Generating {
   Generating(const GenerateArguments& arguments, const std::vector<Prompt>& prompts)
       : arguments_(arguments),
         prompts_(prompts),
-        device_(open_device(arguments.device, {arguments.model})),
+        device_(open_device(arguments.device, {arguments.model}, "text-generation")),
         model_(device_, arguments.model, arguments.context, arguments.cache, arguments.slots) {
     note_cache(arguments.cache, model_.cache_type());
     if (!model_.has_tokenizer() && !arguments.options.stop.empty()) {

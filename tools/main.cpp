@@ -7,6 +7,7 @@
 #include <new>
 
 #include "file/model_file.h"
+#include "generate/metadata.h"
 #include "heed/error.h"
 #include "runtime/cache_folder.h"
 #include "runtime/crash_mark.h"
@@ -74,8 +75,11 @@ void add_device_option(CLI::App& verb, DeviceArguments& device) {
                 "products take half the work or less, and numbers are rounded to 11 bits");
 }
 
-Device open_device(const DeviceArguments& device, const std::vector<std::string>& models) {
-  for (const std::string& model : models) ModelFile::open(model);
+Device open_device(const DeviceArguments& device, const std::vector<std::string>& models, std::string_view task) {
+  for (const std::string& model : models) {
+    const ModelFile file = ModelFile::open(model);
+    if (!task.empty()) check_task(file, task);
+  }
   DeviceOptions options = device.options;
   options.before_measuring = [](std::string_view name) {
     write_error(fmt::format("measuring which kernels are fastest on {}, which takes a moment\n", name));

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "heed/cache_type.h"
@@ -62,7 +63,9 @@ void note_cache(CacheType wanted, CacheType used);
 void add_device_option(CLI::App& verb, DeviceArguments& device);
 /// Opens what --device asked for. Says on standard error when it is a CPU driver, and when HEED_CACHE_DIR is no folder
 /// that can be written. `models`, files that nobody has opened yet, are looked at before: throws what ModelFile::open()
-/// does for one that is none, so that nobody waits for kernels to be measured only to learn of a wrong path.
-Device open_device(const DeviceArguments& device, const std::vector<std::string>& models = {});
+/// does for one that is none, and check_task() for one of another `task`, where that is given, so that nobody waits for
+/// kernels to be measured only to learn of a wrong path.
+Device open_device(const DeviceArguments& device, const std::vector<std::string>& models = {},
+                   std::string_view task = {});
 
 }  // namespace heed::tools

@@ -99,7 +99,7 @@ void check_outputs(const SoundArguments& arguments, std::int64_t samples) {
 }
 
 int run_sound(const SoundArguments& arguments) {
-  SoundModel model(open_device(arguments.device, {arguments.model}), arguments.model);
+  SoundModel model(open_device(arguments.device, {arguments.model}, "sound"), arguments.model);
   SoundOptions options = options_of(arguments, model);
   const std::int64_t samples = model.length(options);
   check_outputs(arguments, samples);

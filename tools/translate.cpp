@@ -84,7 +84,7 @@ class Translating {
  public:
   explicit Translating(const TranslateArguments& arguments)
       : arguments_(arguments),
-        device_(open_device(arguments.device, {arguments.model})),
+        device_(open_device(arguments.device, {arguments.model}, "translation")),
         model_(device_, arguments.model, arguments.cache) {
     note_cache(arguments.cache, model_.cache_type());
   }

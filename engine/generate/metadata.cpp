@@ -2,6 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <iterator>
+#include <utility>
+
 #include "heed/error.h"
 #include "ops/op.h"
 
@@ -14,12 +18,25 @@ std::string metadata_text(const ModelFile& file, const char* key, const char* ot
   throw Error(fmt::format("{}: metadata '{}' is no text; convert the model again", file.path().string(), key));
 }
 
+void check_task(const ModelFile& file, std::string_view task) {
+  const std::string actual = metadata_text(file, "task", "unknown");
+  if (actual == task) return;
+  constexpr std::pair<std::string_view, std::string_view> kVerbs[] = {
+      {"text-generation", "'heed generate' or 'heed chat'"},
+      {"translation", "'heed translate'"},
+      {"sound", "'heed sound'"},
+      {"text-to-image", "'heed draw'"},
+      {"draw", "'heed draw'"},
+      {"image-to-image", "'heed upscale'"},
+  };
+  const auto* const found = std::ranges::find(kVerbs, actual, &std::pair<std::string_view, std::string_view>::first);
+  throw Error(fmt::format("{}: the model's task is '{}', not {}; use {}", file.path().string(), actual, task,
+                          found == std::end(kVerbs) ? "'heed run', or 'heed upscale' for pictures" : found->second));
+}
+
 const Graph& task_graph(const ModelFile& file, std::string_view task, const char* key, const char* otherwise,
                         std::initializer_list<const char*> names) {
-  const std::string actual = metadata_text(file, "task", "unknown");
-  if (actual != task) {
-    throw Error(fmt::format("{}: the model's task is '{}', not {}", file.path().string(), actual, task));
-  }
+  check_task(file, task);
   const Graph& graph = file.graph(metadata_text(file, key, otherwise));
   validate(graph, ops::is_op);
   for (const char* name : names) {

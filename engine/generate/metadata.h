@@ -14,8 +14,11 @@ namespace heed {
 /// A text of the metadata, or `otherwise` where it is absent. Throws Error where it is no text.
 std::string metadata_text(const ModelFile& file, const char* key, const char* otherwise = "");
 
-/// The graph that metadata `key` names, or `otherwise`, of a model for a task. Throws Error when the model is for
-/// another task, and when the graph is not valid or has no value of one of `names`.
+/// Throws Error, which says what runs the model, when it is for another task than this one (metadata `task`).
+void check_task(const ModelFile& file, std::string_view task);
+
+/// The graph that metadata `key` names, or `otherwise`, of a model for a task. Throws Error as check_task() does, and
+/// when the graph is not valid or has no value of one of `names`.
 const Graph& task_graph(const ModelFile& file, std::string_view task, const char* key, const char* otherwise,
                         std::initializer_list<const char*> names);
 

@@ -94,8 +94,8 @@ std::optional<Binding> enter_cache(Lowering& l, const AttentionSizes& s, const C
   const std::uint32_t lanes = l.lanes(64);
   d.specialization = words_of(
       AttentionPrepareConstants{.lanes = lanes, .half_split = rotary.half, .own_positions = has_own_positions(l)});
-  const std::int64_t of_row = ((turns_q ? s.heads : 0) + s.kv_heads) * ceil_div(s.d, 2 * pairs) +
-                              s.kv_heads * ceil_div(s.dv, 2 * pairs);
+  const std::int64_t of_row =
+      ((turns_q ? s.heads : 0) + s.kv_heads) * ceil_div(s.d, 2 * pairs) + s.kv_heads * ceil_div(s.dv, 2 * pairs);
   d.groups = l.spread(ceil_div(u64(s.queries * of_row), lanes));
   l.emit(std::move(d));
   if (!turns) return std::nullopt;

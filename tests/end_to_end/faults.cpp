@@ -170,6 +170,34 @@ TEST_CASE("faults: a model that is none is refused before kernels are measured, 
   CHECK(cache.files().empty());
 }
 
+TEST_CASE("faults: a model for another verb is refused before kernels are measured, and the verb named") {
+  const testing::TemporaryFolder folder;
+  const std::string text = models().llama();
+  const std::string translation = models().dates();
+  const std::string picture = folder.path("in.png");
+  write_png(picture, Picture{1, 1, 3, {0.0f, 0.5f, 1.0f}});
+  const std::string output = folder.path("out.png");
+  const ColdCache cache;
+  const std::vector<std::pair<std::vector<std::string>, std::string>> calls = {
+      {{"generate", translation, "Alice"}, "translation', not text-generation; use 'heed translate'"},
+      {{"chat", translation}, "translation', not text-generation; use 'heed translate'"},
+      {{"translate", text, "may 3 2008"}, "text-generation', not translation; use 'heed generate' or 'heed chat'"},
+      {{"sound", text, "-o", folder.path("out.wav")},
+       "text-generation', not sound; use 'heed generate' or 'heed chat'"},
+      {{"draw", text, "-o", output}, "this model makes no pictures"},
+      {{"upscale", picture, "--model", translation, "-o", output}, "this model makes no pictures"},
+  };
+  for (const auto& [call, line] : calls) {
+    CAPTURE(call.front());
+    const Finished finished = run_heed(call);
+    CHECK(finished.exit_code == 1);
+    CHECK(finished.out.empty());
+    CHECK_MESSAGE(finished.error.find(line) != std::string::npos, finished.error);
+    CHECK(std::ranges::count(finished.error, '\n') == 1);
+  }
+  CHECK(cache.files().empty());
+}
+
 TEST_CASE("faults: damaged caches are ignored with a note, and made anew") {
   const ColdCache cache;
   const Finished expected = story();

@@ -67,8 +67,7 @@ void PictureModel::State::check(const std::vector<std::vector<float>>& noises,
 }
 
 void PictureModel::check(const DrawOptions& options) const {
-  if (!draws())
-    throw Error(fmt::format("{}: the model makes pictures from pictures; use 'heed upscale'", state_->where));
+  state_->check_kind(true);
   state_->check(options);
 }
 
@@ -219,7 +218,7 @@ std::vector<Picture> PictureModel::State::draw_batch(const std::vector<std::vect
 std::vector<Picture> PictureModel::draw(const std::vector<std::vector<float>>& noises,
                                         const std::vector<std::int64_t>& labels, const DrawOptions& options) {
   State& s = *state_;
-  if (!draws()) throw Error(fmt::format("{}: the model makes pictures from pictures; use 'heed upscale'", s.where));
+  s.check_kind(true);
   s.check(options);
   s.check(noises, labels);
   s.maps.clear();

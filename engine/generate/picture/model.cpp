@@ -25,6 +25,13 @@ PictureRoles roles_of(const ModelFile& file, bool described, const std::string& 
   return plain ? *plain : PictureRoles::of(file.metadata(), where);
 }
 
+void check_task_of(const PictureRoles& roles, bool draws, const std::string& where) {
+  if ((roles.task == "draw") == draws) return;
+  throw Error(fmt::format("{}: {}", where,
+                          draws ? "the model makes pictures from pictures; use 'heed upscale'"
+                                : "the model draws pictures from noise; use 'heed draw'"));
+}
+
 }  // namespace
 
 PictureModel::State::State(const Device& on, const std::filesystem::path& path)
@@ -174,6 +181,14 @@ PictureModel::PictureModel(const Device& device, const std::filesystem::path& fi
 PictureModel::~PictureModel() = default;
 PictureModel::PictureModel(PictureModel&&) noexcept = default;
 PictureModel& PictureModel::operator=(PictureModel&&) noexcept = default;
+
+void PictureModel::State::check_kind(bool wants_to_draw) const { check_task_of(roles, wants_to_draw, where); }
+
+void PictureModel::check_kind(const std::filesystem::path& file, bool draws) {
+  const ModelFile opened = ModelFile::open(file);
+  const std::string where = file.string();
+  check_task_of(roles_of(opened, opened.metadata().contains("task"), where), draws, where);
+}
 
 bool PictureModel::draws() const { return state_->roles.task == "draw"; }
 

@@ -24,6 +24,8 @@ struct PictureModel::State {
   void check_label() const;
   /// Throws Error for options that the model cannot use: they would change nothing.
   void check(const DrawOptions& options) const;
+  /// As PictureModel::check_kind().
+  void check_kind(bool wants_to_draw) const;
   /// Throws Error unless there is noise of the right size and a class that exists, for each picture.
   void check(const std::vector<std::vector<float>>& noises, const std::vector<std::int64_t>& labels) const;
   /// The shape of an input for `batch` pictures: whatever is named and first is the batch.

@@ -79,6 +79,10 @@ class PictureModel {
   PictureModel(PictureModel&&) noexcept;
   PictureModel& operator=(PictureModel&&) noexcept;
 
+  /// Throws Error, which says what runs the model, when a file's draws where it is to make pictures from pictures, or
+  /// the other way round. Needs no device.
+  static void check_kind(const std::filesystem::path& file, bool draws);
+
   bool draws() const;
   /// Width and height of the pictures that it draws; zeros of a model that does not.
   std::pair<std::int64_t, std::int64_t> drawn_size() const;
