@@ -161,7 +161,12 @@ Checkpoint read_described_onnx(const std::filesystem::path& input, const std::fi
   const nlohmann::json graphs = metadata.value("graphs", nlohmann::json::object());
   metadata.erase("graphs");
   if (!graphs.is_object()) throw Error(fmt::format("{}: 'graphs' is no object", where));
-  if (graphs.empty()) all = read(input);
+  if (graphs.empty()) {
+    all = read(input);
+  } else if (std::ranges::find(graphs, nlohmann::json(input.filename().string())) == graphs.end()) {
+    throw Error(fmt::format("{}: is not among the 'graphs' of {}, which are read in its place: {}", input.string(), where,
+                            graphs.dump()));
+  }
   for (const auto& [name, file] : graphs.items()) {
     if (!file.is_string()) throw Error(fmt::format("{}: graph '{}' names no file", where, name));
     Checkpoint one = read(input.parent_path() / file.get<std::string>());

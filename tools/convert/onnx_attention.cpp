@@ -1,4 +1,6 @@
 // ONNX's Attention and RotaryEmbedding (opsets 23 and 24), as products, softmax and rotations.
+#include <fmt/format.h>
+
 #include <cmath>
 #include <limits>
 
@@ -101,13 +103,18 @@ Operands import_attention(OnnxImporter& import, const OnnxNode& node, const Oper
   const std::int64_t wanted = node.integer("qk_matmul_output_mode", 0);
   results[3] = scores;
   const Operand bias = bias_of(w, inputs, q, k, node.integer("is_causal", 0) != 0);
-  if (!bias.absent()) scores = w("add", {scores, bias});
-  if (wanted == 1) results[3] = scores;
+  // The cap comes before the mask, as models have it: behind it -infinity would become -cap, and hidden keys be seen.
+  // Texts of the operator from before onnx/onnx#7867 have it the other way round.
   if (const double cap = node.real("softcap", 0.0); cap > 0.0) {
+    if (wanted == 1 || (wanted == 2 && !bias.absent())) {
+      node.fail(
+          fmt::format("qk_matmul_output_mode {} with a softcap: versions of ONNX differ in what that is", wanted));
+    }
     const Operand limit = import.number(cap, DType::F32);
     scores = w("mul", {w("tanh", {w("div", {scores, limit})}), limit});
   }
-  if (wanted == 2) results[3] = scores;
+  if (!bias.absent()) scores = w("add", {scores, bias});
+  if (wanted == 1 || wanted == 2) results[3] = scores;
   const Operand weights = w("softmax", {scores}, {{"axis", std::int64_t{-1}}});
   if (wanted == 3) results[3] = weights;
   if (wanted < 0 || wanted > 3) node.fail("qk_matmul_output_mode is " + std::to_string(wanted));

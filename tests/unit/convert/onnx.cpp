@@ -200,6 +200,37 @@ TEST_CASE("onnx: what a description says and nobody reads is refused by name, at
   CHECK(contains(error_of([&] { read_described_onnx(model, twice); }), "name"));
 }
 
+TEST_CASE("onnx: a file that a description reads others in place of is refused") {
+  const ModelFile file = labelled_model(5);
+  nlohmann::json how = description();
+  how["graphs"] = {{"main", "model.onnx"}};
+  CHECK(described(file, how) == "");
+  how["graphs"] = {{"main", "other.onnx"}};
+  CHECK(contains(described(file, how), "model.onnx: is not among the 'graphs' of "));
+}
+
+TEST_CASE("onnx: keys that Attention hides stay hidden behind a softcap") {
+  ModelFile file(23);
+  for (const char* name : {"q", "k", "v"}) file.input(name, {"1", "1", "3", "2"});
+  onnx::NodeProto& attention = file.node("Attention", {"q", "k", "v"}, "y");
+  set_integer(attention, "is_causal", 1);
+  onnx::AttributeProto& softcap = *attention.add_attribute();
+  softcap.set_name("softcap");
+  softcap.set_type(onnx::AttributeProto::FLOAT);
+  softcap.set_f(0.5f);
+  file.output("y");
+  const Numbers v = {1, 2, -30, 40, 500, -600};
+  const Numbers y = run(file.read(), {{"q", {1, 0, 2, 1, 0, 1}}, {"k", {1, 1, 0, 2, 1, 0}}, {"v", v}}).at("y");
+  // The first row sees the first key alone, the second the first two: with 3 and 2 as products, by the root of 2.
+  CHECK(y[0] == doctest::Approx(1));
+  CHECK(y[1] == doctest::Approx(2));
+  const double first = std::exp(0.5 * std::tanh(3 / std::sqrt(2.0) / 0.5));
+  const double second = std::exp(0.5 * std::tanh(2 / std::sqrt(2.0) / 0.5));
+  CHECK(y[2] == doctest::Approx((first * 1 - second * 30) / (first + second)));
+  set_integer(attention, "qk_matmul_output_mode", 1);
+  CHECK(contains(file.complaint(), "qk_matmul_output_mode 1 with a softcap: versions of ONNX differ"));
+}
+
 TEST_CASE("onnx: more names of classes than the graph knows are refused") {
   nlohmann::json how = description();
   CHECK(described(labelled_model(6), how) == "");  // one row for no class
