@@ -44,11 +44,11 @@ int run_draw(const DrawArguments& arguments) {
   if (!arguments.complete.empty()) read.emplace_back(arguments.complete);
   check_png_path(arguments.output, read);
   if (TextPictureModel::is_one(arguments.model)) return draw_text(arguments);
+  PictureModel::check_draws(arguments.model);
   if (arguments.of_text != nullptr) {
     throw Error(fmt::format("{}: {} is for models that draw a text, and this one draws noise; leave it out",
                             arguments.model, arguments.of_text->get_name()));
   }
-  PictureModel::check_kind(arguments.model, true);
   PictureModel model(open_device(arguments.device), arguments.model);
   DrawOptions options = arguments.options;
   options.maps = !arguments.maps.empty();

@@ -125,9 +125,8 @@ int run_serve(const ServeArguments& arguments) {
   const InterruptFlag interrupt;
   std::atomic<bool> lost = false;
   const std::vector<std::pair<std::string, std::string>> models = named_models(arguments.models);
-  std::vector<std::string> files;
-  for (const auto& model : models) files.push_back(model.second);
-  { const Device noticed = open_device(arguments.worker.device, files); }
+  for (const auto& [name, file] : models) Worker::check_served(file);
+  { const Device noticed = open_device(arguments.worker.device); }
   for (const auto& [name, file] : models) {
     auto worker = std::make_unique<Worker>(name, file, arguments.worker, [&lost] { lost = true; });
     if (!worker->note().empty()) write_error(fmt::format("{}: {}\n", name, worker->note()));

@@ -50,7 +50,7 @@ int run_upscale(const UpscaleArguments& arguments) {
   PictureFile file = read_picture(arguments.input);
   if (file.alpha) bleed_colours(file.colours, *file.alpha);
   const Picture& picture = file.colours;
-  PictureModel::check_kind(arguments.model, false);
+  PictureModel::check_transforms(arguments.model);
   PictureModel model(open_device(arguments.device), arguments.model, ranges);
   if (!model.assumed().empty()) {
     write_error(fmt::format("note: {}; --input-range and --output-range say it\n", model.assumed()));

@@ -184,8 +184,10 @@ TEST_CASE("faults: a model for another verb is refused before kernels are measur
       {{"translate", text, "may 3 2008"}, "text-generation', not translation; use 'heed generate' or 'heed chat'"},
       {{"sound", text, "-o", folder.path("out.wav")},
        "text-generation', not sound; use 'heed generate' or 'heed chat'"},
-      {{"draw", text, "-o", output}, "this model makes no pictures"},
-      {{"upscale", picture, "--model", translation, "-o", output}, "this model makes no pictures"},
+      {{"draw", text, "-o", output}, "text-generation', not draw; use 'heed generate' or 'heed chat'"},
+      {{"draw", text, "a coat", "-o", output}, "text-generation', not draw; use 'heed generate' or 'heed chat'"},
+      {{"upscale", picture, "--model", translation, "-o", output},
+       "translation', not image-to-image; use 'heed translate'"},
   };
   for (const auto& [call, line] : calls) {
     CAPTURE(call.front());

@@ -123,16 +123,21 @@ void Worker::post(Job job) {
   job.fail(HttpError(503, fmt::format("model {} is not there now", name_)));
 }
 
-Worker::Model Worker::load() {
-  const std::string task = task_of(ModelFile::open(file_));
+void Worker::check_served(const std::string& file) {
+  const std::string task = task_of(ModelFile::open(file));
   // A file without a task may be one that changes pictures.
   constexpr std::string_view kServed[] = {"",     "text-generation", "translation", "text-to-image",
                                           "draw", "image-to-image"};
   if (task == "sound")
-    throw Error(fmt::format("{}: heed serve does not serve sound models; heed sound runs them", file_));
+    throw Error(fmt::format("{}: heed serve does not serve sound models; heed sound runs them", file));
   if (std::ranges::find(kServed, task) == std::end(kServed)) {
-    throw Error(fmt::format("{}: heed serve does not serve models of the task '{}'", file_, task));
+    throw Error(fmt::format("{}: heed serve does not serve models of the task '{}'", file, task));
   }
+}
+
+Worker::Model Worker::load() {
+  check_served(file_);
+  const std::string task = task_of(ModelFile::open(file_));
   Device device(options_.device.name, options_.device.options);
   if (task == "text-generation") {
     Model model{device, TextModel(device, file_, options_.context, options_.cache, options_.slots)};

@@ -67,7 +67,7 @@ void PictureModel::State::check(const std::vector<std::vector<float>>& noises,
 }
 
 void PictureModel::check(const DrawOptions& options) const {
-  state_->check_kind(true);
+  check_picture_task(state_->roles, "draw", state_->where);
   state_->check(options);
 }
 
@@ -218,7 +218,7 @@ std::vector<Picture> PictureModel::State::draw_batch(const std::vector<std::vect
 std::vector<Picture> PictureModel::draw(const std::vector<std::vector<float>>& noises,
                                         const std::vector<std::int64_t>& labels, const DrawOptions& options) {
   State& s = *state_;
-  s.check_kind(true);
+  check_picture_task(s.roles, "draw", s.where);
   s.check(options);
   s.check(noises, labels);
   s.maps.clear();

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <numbers>
 
+#include "generate/metadata.h"
 #include "generate/picture/state.h"
 #include "graph/bind.h"
 #include "heed/error.h"
@@ -25,14 +26,23 @@ PictureRoles roles_of(const ModelFile& file, bool described, const std::string& 
   return plain ? *plain : PictureRoles::of(file.metadata(), where);
 }
 
-void check_task_of(const PictureRoles& roles, bool draws, const std::string& where) {
-  if ((roles.task == "draw") == draws) return;
-  throw Error(fmt::format("{}: {}", where,
-                          draws ? "the model makes pictures from pictures; use 'heed upscale'"
-                                : "the model draws pictures from noise; use 'heed draw'"));
+/// Throws Error unless the model of a file makes pictures, and has that task.
+void check_file_task(const std::filesystem::path& path, std::string_view task) {
+  const ModelFile file = ModelFile::open(path);
+  const bool described = file.metadata().contains("task");
+  const std::string said = metadata_text(file, "task");
+  if (described && said != "draw" && said != "image-to-image") check_task(file, task);
+  check_picture_task(roles_of(file, described, path.string()), task, path.string());
 }
 
 }  // namespace
+
+void check_picture_task(const PictureRoles& roles, std::string_view task, const std::string& where) {
+  if (roles.task == task) return;
+  throw Error(fmt::format("{}: {}", where,
+                          task == "draw" ? "the model makes pictures from pictures; use 'heed upscale'"
+                                         : "the model draws pictures from noise; use 'heed draw'"));
+}
 
 PictureModel::State::State(const Device& on, const std::filesystem::path& path)
     : device(on),
@@ -182,13 +192,9 @@ PictureModel::~PictureModel() = default;
 PictureModel::PictureModel(PictureModel&&) noexcept = default;
 PictureModel& PictureModel::operator=(PictureModel&&) noexcept = default;
 
-void PictureModel::State::check_kind(bool wants_to_draw) const { check_task_of(roles, wants_to_draw, where); }
+void PictureModel::check_draws(const std::filesystem::path& file) { check_file_task(file, "draw"); }
 
-void PictureModel::check_kind(const std::filesystem::path& file, bool draws) {
-  const ModelFile opened = ModelFile::open(file);
-  const std::string where = file.string();
-  check_task_of(roles_of(opened, opened.metadata().contains("task"), where), draws, where);
-}
+void PictureModel::check_transforms(const std::filesystem::path& file) { check_file_task(file, "image-to-image"); }
 
 bool PictureModel::draws() const { return state_->roles.task == "draw"; }
 

@@ -12,6 +12,9 @@
 namespace heed {
 
 /// What a PictureModel holds, and what drawing (draw.cpp) and transforming (transform.cpp) share.
+/// Throws Error, which says what runs the model, where its roles are for another task, "draw" or "image-to-image".
+void check_picture_task(const PictureRoles& roles, std::string_view task, const std::string& where);
+
 struct PictureModel::State {
   /// Throws Error when the metadata do not fit the graphs.
   State(const Device& on, const std::filesystem::path& path);
@@ -24,8 +27,6 @@ struct PictureModel::State {
   void check_label() const;
   /// Throws Error for options that the model cannot use: they would change nothing.
   void check(const DrawOptions& options) const;
-  /// As PictureModel::check_kind().
-  void check_kind(bool wants_to_draw) const;
   /// Throws Error unless there is noise of the right size and a class that exists, for each picture.
   void check(const std::vector<std::vector<float>>& noises, const std::vector<std::int64_t>& labels) const;
   /// The shape of an input for `batch` pictures: whatever is named and first is the batch.

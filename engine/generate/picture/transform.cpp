@@ -133,7 +133,7 @@ Shape PictureModel::State::result_shape(const Bindings& dims, const Role& made) 
 
 Picture PictureModel::transform(const Picture& picture, const TransformOptions& options) {
   State& s = *state_;
-  s.check_kind(false);
+  check_picture_task(s.roles, "image-to-image", s.where);
   check_given(picture, options);
   const Value& input = s.graph->value(s.graph->find(s.image->name));
   if (input.shape.size() != 4) {

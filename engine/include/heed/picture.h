@@ -79,9 +79,10 @@ class PictureModel {
   PictureModel(PictureModel&&) noexcept;
   PictureModel& operator=(PictureModel&&) noexcept;
 
-  /// Throws Error, which says what runs the model, when a file's draws where it is to make pictures from pictures, or
-  /// the other way round. Needs no device.
-  static void check_kind(const std::filesystem::path& file, bool draws);
+  /// Whether draw(), or transform(), is for the model of a file, which needs no device to know. Throws Error where it is
+  /// not, saying what runs such a model, and for a file that is no model.
+  static void check_draws(const std::filesystem::path& file);
+  static void check_transforms(const std::filesystem::path& file);
 
   bool draws() const;
   /// Width and height of the pictures that it draws; zeros of a model that does not.
