@@ -9,8 +9,8 @@
 // the value cache. PLACES_1 turns nothing, and has no more bindings than every device allows. Rows past the cache's end, or
 // outside of the piece of it that is bound, are dropped.
 //
-// An invocation has PAIRS pairs of elements: of ones that are turned together, or, where caches are f16 and VECTOR_1, one
-// word of the cache. With VECTOR_4 it reads and writes two vec4s.
+// An invocation has PAIRS pairs of a head: elements that rotary turns together, and neighbours where it turns nothing; but
+// one word of the cache with VECTOR_1 and caches of f16. With VECTOR_4 these are two vec4s.
 #extension GL_GOOGLE_include_directive : require
 layout(local_size_x_id = 0) in;
 #include "constants/attention_prepare.h"
@@ -61,18 +61,20 @@ READ_I32(8, places);
 #endif
 
 #ifdef VECTOR_4
-// Where the two vec4s of pairs [4 unit, + 4) begin in a head.
+// Where an invocation's two vec4s begin in a head. Those of the next one lie beside them: half of what is turned apart, or
+// of what is not, which layout `half` asks for, and which lets neighbours read and write memory in one piece.
 uvec2 elements_of(uint unit) {
-  const bool apart = HALF_SPLIT == 1 && 4 * unit < dims / 2;
-  return apart ? uvec2(4 * unit, 4 * unit + dims / 2) : uvec2(8 * unit, 8 * unit + 4);
+  const bool turned = 8 * unit < dims;
+  const uint first = turned ? 4 * unit : dims + (8 * unit - dims) / 2;
+  return uvec2(first, first + (turned ? dims : head_dim - dims) / 2);
 }
 
 #ifndef PLACES_1
-// Cosines and sines of those pairs in a row of the table.
+// Cosines and sines of their pairs in a row of the table: four in a row, or two of each vec4.
 void load_turns(uint row, uint unit, out vec4 cosines, out vec4 sines) {
-  const uint begin = (row * dims + 8 * unit) / 4;
+  const uint begin = row * dims / 4 + (HALF_SPLIT == 1 ? 2 * unit : unit);
   const vec4 low = load_f32x4(table, begin);
-  const vec4 high = load_f32x4(table, begin + 1);
+  const vec4 high = load_f32x4(table, begin + (HALF_SPLIT == 1 ? 1 : dims / 8));
   cosines = vec4(low.xz, high.xz);
   sines = vec4(low.yw, high.yw);
 }
@@ -81,7 +83,7 @@ void load_turns(uint row, uint unit, out vec4 cosines, out vec4 sines) {
 // Turns those elements, which lie at elements_of(unit), by a position.
 void turn(inout vec4 a, inout vec4 b, uint unit, uint at) {
 #ifndef PLACES_1
-  if (4 * unit >= dims / 2) return;
+  if (8 * unit >= dims) return;
   vec4 cosines, sines, coarse_cosines, coarse_sines;
   load_turns(at & 255u, unit, cosines, sines);
   load_turns(256u + (at >> 8), unit, coarse_cosines, coarse_sines);
@@ -117,7 +119,7 @@ void prepare_k(uint from, uint to, uint unit, uint at) {
 }
 
 void prepare_v(uint from, uint to, uint unit) {
-  for (uint i = 0; i < 2; ++i) cache_v[to / 4 + 2 * unit + i] = cached(load_f32x4(v, from / 4 + 2 * unit + i));
+  for (uint i = unit; i < value_dim / 4; i += value_dim / 8) cache_v[to / 4 + i] = cached(load_f32x4(v, from / 4 + i));
 }
 #else
 // Elements of a pair of a head of k that begins at `from`, turned by the position.

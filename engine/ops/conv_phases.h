@@ -1,4 +1,4 @@
-// A transposed convolution is as many ordinary ones as its strides have places.
+// The ordinary convolutions that a transposed one consists of: one for each remainder of a place of y by the stride.
 #pragma once
 
 #include <cstdint>

@@ -1,5 +1,7 @@
 #include "ops/same_reads.h"
 
+#include "plan/lowering.h"
+
 namespace heed::ops {
 
 void choose_same_reads(const Lowering& l, Dispatch& d, std::initializer_list<std::size_t> bindings, bool hand_on) {

@@ -5,12 +5,15 @@
 #include <cstddef>
 #include <initializer_list>
 
-#include "plan/lowering.h"
+namespace heed {
+class Lowering;
+struct Dispatch;
 
-namespace heed::ops {
+namespace ops {
 
-/// Adds that variant to a dispatch, and sets the views of those bindings: handed on where its workgroups are subgroups
-/// whose lanes fetch in turn, else as the tuner found best.
+/// Adds that variant to a dispatch, and sets the views of those bindings as the tuner found best. `hand_on`: workgroups
+/// are one subgroup each, whose lanes fetch in turn and hand on; nothing else is chosen then.
 void choose_same_reads(const Lowering& l, Dispatch& d, std::initializer_list<std::size_t> bindings, bool hand_on);
 
-}  // namespace heed::ops
+}  // namespace ops
+}  // namespace heed

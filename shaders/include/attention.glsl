@@ -90,9 +90,10 @@ float finish_score(float product, uint head, uint t, uint key) {
   return is_nan(score) || score > kMasked ? score : kMasked;
 }
 
-// What a key adds of its value. A mask hides that, an infinite one too, which 0 would make NaN.
+// What a key adds of its value. A mask hides that, an infinite one too, which 0 would make NaN. So does a weight that is too
+// small for a float: such a key counts as one that is not seen.
 Element weighted(float weight, Element value) {
-  return MASKED == 1 && weight == 0.0 ? Element(0.0) : weight * value;
+  return weight * (MASKED == 1 && weight == 0.0 ? Element(0.0) : value);
 }
 
 // The row of `keys` and `values` where a key of the query of row t lies.

@@ -3,11 +3,11 @@
 // much as 20 multiplications, whether its lanes read one place or many. In the other variants a lane fetches all for itself.
 //
 //   vec4 held[HELD(n)];             what a lane holds of n
-//   i * HOLDERS + holder            the number of its i-th, n or more where lanes do not share n evenly
+//   i * HOLDERS + holder            the number of its i-th; n or more, which callers cut down, where n is not shared evenly
 //   HANDED_ON(held, i)              the i-th of n, for all lanes; i is the same for all of them
 //
-// Loops over these are unrolled, and end at a constant (`const uint N = ...` or literals): compilers leave others as they are,
-// so that arrays lie in memory and rounds count (DeviceCaps::max_loop_iterations).
+// Loops over these are unrolled, `i < N` with a constant N: compilers leave others as they are, `i * M < N` too, so that
+// arrays lie in memory and rounds count (DeviceCaps::max_loop_iterations).
 #ifndef HEED_HAND_ON_GLSL
 #define HEED_HAND_ON_GLSL
 

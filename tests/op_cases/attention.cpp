@@ -238,6 +238,13 @@ std::vector<OpCase> cases_attention() {
   cases.push_back(cached_attention({.rows = 4, .position = 20, .window = 3, .weights = true}));
   cases.push_back(cached_attention({.rows = 4, .position = 10, .causal = false, .weights = true}));
   cases.push_back(cached_attention({.rows = 4, .position = 10, .softcap = 1.5}));
+  // Positions of which the coarse part turns, too (ops::Rotary).
+  for (const std::string rotary : {"half", "interleaved"}) {
+    for (const std::int64_t d : {16, 12}) {
+      cases.push_back(
+          cached_attention({.rows = 5, .context = 600, .position = 590, .d = d, .dv = d, .rotary = rotary}));
+    }
+  }
   // Heads of which a part is turned, in whole vec4s and not.
   for (const std::string rotary : {"half", "interleaved"}) {
     for (const std::int64_t dims : {8, 12, 16}) {

@@ -1,5 +1,6 @@
 // cases attention_broken: NaN and infinity in queries, keys, values and masks, and what f16 cannot hold. They break
-// what sees them, and nothing else: nothing quietly becomes zeros, and nothing reaches a row that does not see it.
+// what sees them, and nothing else: nothing quietly becomes zeros, and nothing reaches a row that does not see it. A
+// key whose weight is too small for a float counts as not seen.
 #include <fmt/format.h>
 
 #include <utility>
@@ -42,7 +43,7 @@ void add_hidden(std::vector<OpCase>& cases) {
     }
   }
   // A key that the mask drops from a row: nor does its value reach it.
-  for (const double broken : {-kInfinity, kNotANumber}) {
+  for (const double broken : {kInfinity, -kInfinity, kNotANumber}) {
     for (const std::int64_t d : {16, 6}) {
       for (const std::int64_t queries : {1, 6, 40}) {
         OpCase c = plain_attention({.queries = queries, .keys = 11, .d = d, .dv = d, .mask = 2});
@@ -64,6 +65,19 @@ void add_hidden(std::vector<OpCase>& cases) {
         cases.push_back(std::move(c));
       }
     }
+  }
+  // Of two heads that share it, one sees it.
+  for (const std::int64_t rows : {1, 12}) {
+    OpCase c = cached_attention({.rows = rows, .position = 10, .heads = 4, .kv_heads = 2, .mask = 3});
+    c.name += ", a value of inf that one head sees";
+    std::vector<double>& v = c.values["v"];
+    for (std::int64_t i = 0; i < rows * 2 * 16; ++i) v.push_back(static_cast<double>(i % 13) / 6.0 - 1.0);
+    v[1] = kInfinity;
+    std::vector<double>& mask = c.values["mask"];
+    mask.assign(static_cast<std::size_t>(4 * rows * 32), 0.25);
+    for (std::int64_t t = 0; t < rows; ++t)
+      mask[static_cast<std::size_t>((rows + t) * 32 + 10)] = -kInfinity;  // head 1
+    cases.push_back(std::move(c));
   }
 }
 

@@ -59,7 +59,10 @@ std::vector<std::uint32_t> read_in(Gpu& gpu, const Tuning& tuning, const Kind& k
   for (std::int64_t done = 0; done < kPrompt; done += piece) {
     const std::int64_t rows = std::min(piece, kPrompt - done);
     const auto executable = session.prepare(make_plan(attention_of(rows, kind), {}, gpu.caps(), tuning));
-    for (const Dispatch& d : executable->plan().dispatches) shaders.insert(d.shader);
+    for (const Dispatch& d : executable->plan().dispatches) {
+      shaders.insert(d.shader);
+      if (d.shader == "attention_rows") CHECK((d.variant.front() == "shuffle") == tuning.key_shuffle);
+    }
     const auto write = [&](const char* name, std::int64_t first, std::int64_t count, std::int64_t width,
                            std::int64_t what) {
       std::vector<float> floats;
@@ -116,12 +119,14 @@ TEST_CASE("a row of a prompt's attention is the same bits in whichever pieces th
   SUBCASE("by lanes, of keys or of rows, and in tiles") {
     for (const std::uint32_t query_tile : {0u, 32u, 128u}) {
       tuning.query_tile = query_tile;
-      for (const bool handed_on : {false, true}) {
-        tuning.query_lanes = tuning.key_shuffle = handed_on;
-        tunings.push_back(tuning);
+      for (const bool of_their_own : {false, true}) {  // queries of lanes
+        tuning.query_lanes = of_their_own;
+        for (const bool handed_on : {false, true}) {
+          if (handed_on && !(of_their_own && gpu.caps().can_hand_on())) continue;
+          tuning.key_shuffle = handed_on;
+          tunings.push_back(tuning);
+        }
       }
-      tuning.key_shuffle = false;
-      tunings.push_back(tuning);
     }
     kinds = {{}, {.window = 50}, {.table = true}, {.window = 50, .table = true, .cache = DType::F16}};
     pieces = {128, 64, 36};
