@@ -18,16 +18,16 @@ convert() {
   fi
 }
 convert fashion
-build/heed draw "$model" -o build/fashion.png --count 50 --grid --seed 1 2>&1 | tail -n 1
+build/heed draw "$model" -o build/fashion.png --count 50 --grid --seed 1
 convert dates
 printf '%s\n' "the 3rd of may, 2008" "sunday, december 25 1994" "19.08.2030" |
-  build/heed translate "$model" 2>/dev/null
-build/heed translate "$model" "saturday the 3rd of may, 2008" --attention build/attention.png 2>/dev/null
+  build/heed translate "$model"
+build/heed translate "$model" "saturday the 3rd of may, 2008" --attention build/attention.png
 echo "what it looked at: build/attention.png"
 convert en-ja
 printf '%s\n' "He plays the guitar." "What time is it now?" "My father is a teacher of English." |
-  build/heed translate "$model" 2>/dev/null
-build/heed translate "$model" "I can't swim." --attention build/en-ja.html 2>/dev/null
+  build/heed translate "$model"
+build/heed translate "$model" "I can't swim." --attention build/en-ja.html
 echo "what it looked at, layer by layer: build/en-ja.html"
 convert shakespeare
 # What is for standard error comes after the text, on lines of its own wherever both go; Ctrl-C ends heed, which then still

@@ -85,8 +85,10 @@ void note_kept(const Kept& kept, DType type, std::vector<std::string>& notes) {
     std::string names;
     for (std::size_t i = 0; i < std::min(kShown, tensors.size()); ++i) names += (i == 0 ? "" : ", ") + tensors[i];
     if (tensors.size() > kShown) names += fmt::format(" and {} more", tensors.size() - kShown);
+    // The types tried, in turn: that asked for, and one of smaller blocks.
+    const DType last = is_quantised(stored) ? type : of_smaller_blocks(type);
     notes.push_back(fmt::format("stored as {}, because their rows are not a multiple of {} elements as {} needs: {}",
-                                dtype_name(stored), dtype_info(type).block_elements, dtype_name(type), names));
+                                dtype_name(stored), dtype_info(last).block_elements, dtype_name(last), names));
   }
 }
 

@@ -153,7 +153,7 @@ TEST_CASE("--type applies to matrices whose rows divide into blocks; norms stay 
     CHECK(down == instead);
     CHECK(up == DType::F32);
     REQUIRE(notes.size() == 2);
-    CHECK(contains(notes[0], "stored as f32, because their rows are not a multiple of 256"));
+    CHECK(contains(notes[0], "stored as f32, because their rows are not a multiple of 32 elements"));
     const std::string expected = fmt::format(
         "stored as {}, because their rows are not a multiple of 256 elements as {} "
         "needs: blk.0.ffn_down.weight [8, 32]",
