@@ -164,8 +164,8 @@ Checkpoint read_described_onnx(const std::filesystem::path& input, const std::fi
   if (graphs.empty()) {
     all = read(input);
   } else if (std::ranges::find(graphs, nlohmann::json(input.filename().string())) == graphs.end()) {
-    throw Error(fmt::format("{}: is not among the 'graphs' of {}, which are read in its place: {}", input.string(), where,
-                            graphs.dump()));
+    throw Error(fmt::format("{}: is not among the 'graphs' of {}, which are read in its place: {}", input.string(),
+                            where, graphs.dump()));
   }
   for (const auto& [name, file] : graphs.items()) {
     if (!file.is_string()) throw Error(fmt::format("{}: graph '{}' names no file", where, name));

@@ -79,8 +79,8 @@ class PictureModel {
   PictureModel(PictureModel&&) noexcept;
   PictureModel& operator=(PictureModel&&) noexcept;
 
-  /// Whether draw(), or transform(), is for the model of a file, which needs no device to know. Throws Error where it is
-  /// not, saying what runs such a model, and for a file that is no model.
+  /// Whether draw(), or transform(), is for the model of a file, which needs no device to know. Throws Error where it
+  /// is not, saying what runs such a model, and for a file that is no model.
   static void check_draws(const std::filesystem::path& file);
   static void check_transforms(const std::filesystem::path& file);
 
