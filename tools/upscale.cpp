@@ -105,7 +105,8 @@ void add_upscale(Program& program) {
                    "Side of the parts in pixels of the input (default: as large as fits)")
       ->transform(integers(1, 16384))
       ->type_name("N");
-  verb->add_option("--overlap", arguments->options.overlap, "Pixels by which parts overlap on each side")
+  verb->add_option("--overlap", arguments->options.overlap,
+                   "Pixels by which parts overlap on each side; of a model of one size at most a quarter of it")
       ->capture_default_str()
       ->transform(integers(0, 4096))
       ->type_name("N");

@@ -187,7 +187,9 @@ Picture PictureModel::transform(const Picture& picture, const TransformOptions& 
     s.check_finite(now, fmt::format("the part of {}x{} pixels at {},{}", of.width, of.height, x, y));
     return now;
   };
-  return apply_in_tiles(given, {part.width, part.height, options.overlap, scale}, apply, options);
+  std::int64_t overlap = options.overlap;
+  if (taken.fixed()) overlap = std::min({overlap, part.width / 4, part.height / 4});
+  return apply_in_tiles(given, {part.width, part.height, overlap, scale}, apply, options);
 }
 
 }  // namespace heed

@@ -45,7 +45,8 @@ struct TransformOptions {
   /// Side of the square parts in which a picture is worked on, in pixels of the input; 0: the whole picture where it
   /// fits the device, else the largest parts that do.
   std::int64_t tile = 0;
-  /// Pixels by which parts overlap on each side; they are blended there.
+  /// Pixels by which parts overlap on each side; they are blended there. At most a quarter of parts whose size the
+  /// model fixes, or nothing might be left of them.
   std::int64_t overlap = 16;
   std::function<void(std::int64_t done, std::int64_t total)> progress;  // parts
   /// Called with the size of the result before the work begins; may throw.

@@ -123,6 +123,30 @@ TEST_CASE("picture model: many pictures are drawn in several runs, which can be 
       "stop", Error);
 }
 
+TEST_CASE("picture model: small parts that a model fixes overlap by less, and change what is larger all the same") {
+  const std::optional<Device> device = test_device();
+  if (!device) return;
+  const Json metadata = Json::parse(R"({"task": "image-to-image", "graph": "same",
+    "roles": {"in": {"role": "image"}, "out": {"role": "image"}}})");
+  for (const std::int64_t side : {1, 3, 16, 32, 33}) {
+    CAPTURE(side);
+    GraphBuilder g("same");
+    const ValueId image = g.input("in", DType::F32, {1, 1, side, side});
+    g.output(g.add("add", "sum", {image, image}), "out");
+    const OwnModel file(std::move(g).finish(), {}, metadata);
+    PictureModel model(*device, file.path());
+    Picture given{40, 35, 1, std::vector<float>(40 * 35, 0.25f)};
+    std::int64_t parts = 0;
+    TransformOptions options;
+    options.progress = [&](std::int64_t, std::int64_t total) { parts = total; };
+    const Picture made = model.transform(given, options);
+    CHECK(made.width == 40);
+    CHECK(made.height == 35);
+    for (const float value : made.values) REQUIRE(value == doctest::Approx(0.5f));
+    CHECK(parts <= (side < 4 ? 40 * 35 : 4 * 40 * 35 / (side * side) + 4));
+  }
+}
+
 TEST_CASE("picture model: a graph of a fixed batch draws any number of pictures") {
   const std::optional<Device> device = test_device();
   if (!device) return;
