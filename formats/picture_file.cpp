@@ -5,7 +5,9 @@
 #include <stb/stb_image_write.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cmath>
+#include <cstring>
 #include <fstream>
 #include <limits>
 #include <memory>
@@ -40,7 +42,13 @@ Picture planes_of(const T* pixels, std::int64_t width, std::int64_t height, std:
 
 PictureFile read_picture(const std::filesystem::path& path) {
   std::ifstream file(path, std::ios::binary | std::ios::ate);
-  if (!file || !std::filesystem::is_regular_file(path)) throw Error(fmt::format("{}: cannot open", path.string()));
+  const int problem = errno;
+  const bool folder =
+      file && !std::filesystem::is_regular_file(path);  // it opens, and is as large as the largest number
+  if (!file || folder) {
+    throw Error(
+        fmt::format("{}: cannot open: {}", path.string(), folder ? "not a regular file" : std::strerror(problem)));
+  }
   const auto size = static_cast<std::streamoff>(file.tellg());
   if (size > kMostBytes) throw Error(fmt::format("{}: {} bytes are too many for a picture", path.string(), size));
   std::vector<unsigned char> bytes(static_cast<std::size_t>(size));

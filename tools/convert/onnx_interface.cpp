@@ -49,7 +49,11 @@ void OnnxImporter::add_inputs(const onnx::GraphProto& graph, Scope& scope) {
     }
     fixed_names_.inputs.push_back(
         fmt::format("{} {} {}", in_quotes(name), dtype_name(operand.dtype), to_string(shape)));
-    if (!names_.insert(name).second) throw Error(what + ": is named twice");
+    if (!names_.insert(name).second) {
+      const bool both = std::ranges::find(graph.output(), name, &onnx::ValueInfoProto::name) != graph.output().end();
+      throw Error(what + (both ? ": is an output too, and heed names each apart; put an Identity before the output"
+                               : ": is named twice"));
+    }
     if (fixed != fixed_.end()) {
       fixed_names_.used.insert(name);
       fixed_names_.notes.push_back(fmt::format("{} is fixed to {}", what, fixed->second));

@@ -200,6 +200,15 @@ TEST_CASE("onnx: what a description says and nobody reads is refused by name, at
   CHECK(contains(error_of([&] { read_described_onnx(model, twice); }), "name"));
 }
 
+TEST_CASE("onnx: an input that is an output under the same name is refused as that") {
+  ModelFile file;
+  file.input("x", {"2"});
+  file.node("Relu", {"x"}, "y");
+  file.output("y");
+  file.output("x");
+  CHECK(contains(file.complaint(), "input \"x\": is an output too"));
+}
+
 TEST_CASE("onnx: a file that a description reads others in place of is refused") {
   const ModelFile file = labelled_model(5);
   nlohmann::json how = description();
