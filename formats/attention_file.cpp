@@ -54,11 +54,13 @@ void check_drawn_tokens(const AveragedAttention& map) {
 
 void check_attention_path(const std::filesystem::path& out) {
   const std::string extension = lower_extension(out);
-  if (extension == ".png" || extension == ".html" || extension == ".npz") return;
-  throw Error(
-      fmt::format("{}: attention is written as .png (a picture), .html (a page) or .npz (arrays); choose a name "
-                  "that ends in one of them",
-                  out.string()));
+  if (extension != ".png" && extension != ".html" && extension != ".npz") {
+    throw Error(
+        fmt::format("{}: attention is written as .png (a picture), .html (a page) or .npz (arrays); choose a name "
+                    "that ends in one of them",
+                    out.string()));
+  }
+  check_output_path(out);
 }
 
 void write_attention(const std::filesystem::path& out, const Attention& attention, const AttentionChoice& choice) {

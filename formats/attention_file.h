@@ -7,7 +7,8 @@
 
 namespace heed {
 
-/// Throws Error when the name of a file does not say one of the formats below: before the work whose result it takes.
+/// Throws Error when the name of a file does not say one of the formats below, or it lies in no folder: before the work
+/// whose result it takes.
 void check_attention_path(const std::filesystem::path& out);
 
 /// Writes what a model looked at, in the format that the extension names, through a temporary file:

@@ -114,7 +114,7 @@ void check_png_path(const std::filesystem::path& output, const std::vector<std::
   if (extension == ".jpg" || extension == ".jpeg") {
     throw Error(fmt::format("{}: heed writes PNG files; choose a name that ends in .png", output.string()));
   }
-  refuse_to_write_over(read, output);
+  check_output_path(output, read);
 }
 
 void check_png_size(const std::filesystem::path& path, std::int64_t width, std::int64_t height, std::int64_t channels) {

@@ -124,7 +124,7 @@ void check_wave_path(const std::filesystem::path& output, const std::vector<std:
     throw Error(fmt::format("{}: {} samples do not fit a WAV file, which holds {}; write to standard output: -o -",
                             output.string(), samples, kMostWaveSamples));
   }
-  refuse_to_write_over(read, output);
+  check_output_path(output, read);
 }
 
 }  // namespace heed

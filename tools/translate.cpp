@@ -231,6 +231,7 @@ int run_translate(TranslateArguments& arguments) {
   if (!arguments.prefix_tokens.empty())
     options.prefix_tokens = parse_tokens("--prefix-tokens", arguments.prefix_tokens);
   if (!arguments.attention.empty()) check_attention_path(arguments.attention);
+  if (!arguments.alignments.empty()) check_output_path(arguments.alignments);
   const bool shows_attention = !arguments.attention.empty() || !arguments.alignments.empty();
   if (!shows_attention && (!arguments.layers.empty() || !arguments.heads.empty() || arguments.align_tokens)) {
     throw Error(

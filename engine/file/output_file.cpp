@@ -32,8 +32,12 @@ std::filesystem::path resolve(const std::filesystem::path& path) {
 
 }  // namespace
 
-void refuse_to_write_over(const std::vector<std::filesystem::path>& read, const std::filesystem::path& output) {
+void check_output_path(const std::filesystem::path& output, const std::vector<std::filesystem::path>& read) {
   std::error_code ignored;
+  const std::filesystem::path folder = output.parent_path();
+  if (!folder.empty() && !std::filesystem::is_directory(folder, ignored)) {
+    throw Error(fmt::format("cannot write '{}': there is no folder '{}'", output.string(), folder.string()));
+  }
   for (const std::filesystem::path& path : read) {
     if (!std::filesystem::equivalent(path, output, ignored)) continue;
     throw Error(fmt::format("{}: the input would be written over; choose another output", output.string()));

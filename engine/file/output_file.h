@@ -7,8 +7,9 @@
 
 namespace heed {
 
-/// Throws Error when `output` is one of the files that are read, by whatever name.
-void refuse_to_write_over(const std::vector<std::filesystem::path>& read, const std::filesystem::path& output);
+/// Throws Error, before anything is made that could not be kept, when `output` lies in no folder, or is one of the
+/// files that are read, by whatever name.
+void check_output_path(const std::filesystem::path& output, const std::vector<std::filesystem::path>& read = {});
 
 /// A file in the making: bytes go to a temporary file in the folder of `path`, and commit() puts it in the place of
 /// `path` at one stroke. Without commit() the temporary file is removed and `path` stays as it was. Its mode is 0666

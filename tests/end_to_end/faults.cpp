@@ -200,6 +200,33 @@ TEST_CASE("faults: a model for another verb is refused before kernels are measur
   CHECK(cache.files().empty());
 }
 
+TEST_CASE("faults: an output in a folder that is not there is refused before anything is made") {
+  const testing::TemporaryFolder folder;
+  const std::string picture = folder.path("in.png");
+  write_png(picture, Picture{1, 1, 3, {0.0f, 0.5f, 1.0f}});
+  const std::string missing = folder.path("none");
+  const auto in_it = [&](const char* name) { return missing + "/" + name; };
+  const ColdCache cache;
+  const std::vector<std::vector<std::string>> calls = {
+      {"generate", models().llama(), "Alice", "--attention", in_it("x.html")},
+      {"translate", models().dates(), "may 3 2008", "--attention", in_it("x.png")},
+      {"translate", models().dates(), "may 3 2008", "--alignments", in_it("x.txt")},
+      {"draw", models().dates(), "-o", in_it("x.png")},
+      {"upscale", picture, "--model", models().dates(), "-o", in_it("x.png")},
+      {"conform", "--quick", "--report", in_it("x.json")},
+      {"convert", models().dates(), "-o", in_it("x.heed")},
+  };
+  for (const std::vector<std::string>& call : calls) {
+    CAPTURE(call.front());
+    const Finished finished = run_heed(call);
+    CHECK(finished.exit_code == 1);
+    CHECK(finished.out.empty());
+    CHECK_MESSAGE(finished.error.starts_with("heed: cannot write '" + call.back() + "': "), finished.error);
+    CHECK(std::ranges::count(finished.error, '\n') == 1);
+  }
+  CHECK(cache.files().empty());
+}
+
 TEST_CASE("faults: damaged caches are ignored with a note, and made anew") {
   const ColdCache cache;
   const Finished expected = story();

@@ -137,7 +137,8 @@ TEST_CASE("pictures: what cannot be is refused in one line, and nothing is writt
   refused({"draw", *enlarger}, "");
   const std::string good = png_of(folder, "good.png", scene(40, 30));
   refused({"upscale", good, "--model", *model}, "use 'heed draw'");
-  refused({"upscale", (folder.path() / "none.png").string(), "--model", *enlarger}, "none.png: cannot open: No such file or directory");
+  refused({"upscale", (folder.path() / "none.png").string(), "--model", *enlarger},
+          "none.png: cannot open: No such file or directory");
   const std::string bytes = convert_test::read_whole(good);
   refused({"upscale", folder.write("cut.png", bytes.substr(0, bytes.size() / 2)).string(), "--model", *enlarger},
           "the picture is damaged");

@@ -316,7 +316,7 @@ void check_output(const ConvertOptions& options) {
   for (const fs::directory_entry& entry : fs::directory_iterator(options.input, ignored)) {
     if (entry.path().extension() != ".heed") read.push_back(entry.path());
   }
-  refuse_to_write_over(read, options.output);
+  check_output_path(options.output, read);
 }
 
 }  // namespace
