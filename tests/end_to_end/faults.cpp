@@ -189,7 +189,9 @@ TEST_CASE("faults: a model for another verb is refused before kernels are measur
       {{"upscale", picture, "--model", translation, "-o", output},
        "translation', not image-to-image; use 'heed translate'"},
   };
-  for (const auto& [call, line] : calls) {
+  for (const auto& expected : calls) {
+    const std::vector<std::string>& call = expected.first;
+    const std::string& line = expected.second;
     CAPTURE(call.front());
     const Finished finished = run_heed(call);
     CHECK(finished.exit_code == 1);
