@@ -125,7 +125,7 @@ int run_serve(const ServeArguments& arguments) {
   const InterruptFlag interrupt;
   std::atomic<bool> lost = false;
   const std::vector<std::pair<std::string, std::string>> models = named_models(arguments.models);
-  for (const auto& [name, file] : models) Worker::check_served(file);
+  for (const auto& [name, file] : models) Worker::served_task(file);
   { const Device noticed = open_device(arguments.worker.device); }
   for (const auto& [name, file] : models) {
     auto worker = std::make_unique<Worker>(name, file, arguments.worker, [&lost] { lost = true; });

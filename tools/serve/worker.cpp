@@ -123,8 +123,8 @@ void Worker::post(Job job) {
   job.fail(HttpError(503, fmt::format("model {} is not there now", name_)));
 }
 
-void Worker::check_served(const std::string& file) {
-  const std::string task = task_of(ModelFile::open(file));
+std::string Worker::served_task(const std::string& file) {
+  std::string task = task_of(ModelFile::open(file));
   // A file without a task may be one that changes pictures.
   constexpr std::string_view kServed[] = {"",     "text-generation", "translation", "text-to-image",
                                           "draw", "image-to-image"};
@@ -133,11 +133,11 @@ void Worker::check_served(const std::string& file) {
   if (std::ranges::find(kServed, task) == std::end(kServed)) {
     throw Error(fmt::format("{}: heed serve does not serve models of the task '{}'", file, task));
   }
+  return task;
 }
 
 Worker::Model Worker::load() {
-  check_served(file_);
-  const std::string task = task_of(ModelFile::open(file_));
+  const std::string task = served_task(file_);
   Device device(options_.device.name, options_.device.options);
   if (task == "text-generation") {
     Model model{device, TextModel(device, file_, options_.context, options_.cache, options_.slots)};

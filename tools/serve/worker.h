@@ -58,8 +58,9 @@ class Worker {
   enum class Kind { Text, Translation, Draw, Transform, TextToImage };
   enum class State { Ready, Recovering, Lost };
 
-  /// Throws Error for a file that is no model, or one that no worker serves; needs no device.
-  static void check_served(const std::string& file);
+  /// The task of a model, "" where its file says none. Throws Error for a file that is no model, or one that no worker
+  /// serves; needs no device.
+  static std::string served_task(const std::string& file);
   /// Loads the model and waits for it. `lost` is called, from its thread, when the device is lost and does not come
   /// back. Throws Error where it cannot be loaded.
   Worker(std::string name, std::string file, const WorkerOptions& options, std::function<void()> lost);
