@@ -342,11 +342,19 @@ Binding Lowering::constant(const std::string& name, const HostTensor& tensor, Vi
   if (is_floating(tensor.type.dtype)) {
     return constant(name, std::vector<float>(tensor.data.begin(), tensor.data.end()), view);
   }
+  constexpr std::int64_t kMost = std::numeric_limits<std::int32_t>::max();
+  // Graphs write the ends of int64, which to_integer() keeps as these, for "up to the end" of a slice and for what is
+  // above or below all else; the ends of int32 mean the same.
+  static const std::int64_t kEnd = to_integer(std::numeric_limits<double>::infinity());
   std::vector<std::int32_t> words;
+  words.reserve(tensor.data.size());
   for (const double element : tensor.data) {
-    // Graphs write the largest int64 for "up to the end" of a slice; the largest int32 means the same.
-    constexpr std::int64_t kMost = std::numeric_limits<std::int32_t>::max();
-    words.push_back(static_cast<std::int32_t>(std::clamp<std::int64_t>(to_integer(element), -kMost - 1, kMost)));
+    const std::int64_t integer = to_integer(element);
+    if ((integer < -kMost - 1 || integer > kMost) && integer != kEnd && integer != -kEnd) {
+      fail(fmt::format("reads {} of '{}', which needs more than 32 bits; heed computes with integers of 32", integer,
+                       name));
+    }
+    words.push_back(static_cast<std::int32_t>(std::clamp<std::int64_t>(integer, -kMost - 1, kMost)));
   }
   return constant(name, words, view);
 }

@@ -3,7 +3,9 @@
 
 #include <algorithm>
 #include <cstring>
+#include <string>
 
+#include "heed/error.h"
 #include "planner/make_plan.h"
 
 namespace heed {
@@ -110,6 +112,26 @@ TEST_CASE(
   CHECK(first<std::int32_t>(plan, plain) == 0);
   CHECK(first<float>(plan, other) == 2.5f);
   CHECK(tables_named(plan) == 2);
+}
+
+TEST_CASE(
+    "constants: an integer that needs more than 32 bits is refused by the node's name, but for the ends of int64") {
+  const auto padded_with = [](const std::string& type, std::int64_t value) {
+    const Plan plan = plan_of({.constant = {{"dtype", type}, {"shape", Shape{1}}, {"integers", Shape{value}}}});
+    return first<std::int32_t>(plan, table(plan, "other"));
+  };
+  const std::int64_t most = std::int64_t{1} << 31;
+  CHECK(padded_with("i64", most - 1) == most - 1);
+  CHECK(padded_with("i64", -most) == -most);
+  CHECK(padded_with("i64", INT64_MAX) == most - 1);
+  CHECK(padded_with("i64", INT64_MIN) == -most);
+  for (const std::int64_t value : {most, -most - 1, std::int64_t{1} << 52, most * 2 - 1}) {
+    CAPTURE(value);
+    const std::string told = "pad 'other' on guaranteed minimum: reads " + std::to_string(value) +
+                             " of 'pad.zero', which needs more than 32 bits; heed computes with integers of 32";
+    CHECK_THROWS_WITH_AS(padded_with("i64", value), doctest::Contains(told.c_str()), Error);
+    if (value == most) CHECK_THROWS_AS(padded_with("u32", value), Error);
+  }
 }
 
 }  // namespace heed
