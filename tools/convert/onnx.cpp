@@ -167,11 +167,13 @@ Checkpoint read_described_onnx(const std::filesystem::path& input, const std::fi
     throw Error(fmt::format("{}: is not among the 'graphs' of {}, which are read in its place: {}", input.string(),
                             where, graphs.dump()));
   }
+  std::vector<std::string> notes = std::move(all.notes);
   for (const auto& [name, file] : graphs.items()) {
     if (!file.is_string()) throw Error(fmt::format("{}: graph '{}' names no file", where, name));
     Checkpoint one = read(input.parent_path() / file.get<std::string>());
     Graph& graph = one.graphs.front();
     graph.name = name;
+    for (const std::string& note : one.notes) notes.push_back(fmt::format("graph {}: {}", in_quotes(name), note));
     // Files have tensors of the same names.
     for (Value& value : graph.values) {
       if (value.kind == ValueKind::Weight) value.name = name + "." + value.name;
@@ -188,6 +190,7 @@ Checkpoint read_described_onnx(const std::filesystem::path& input, const std::fi
     }
   }
   refuse_unused_in(input.string(), fixed, names);
+  all.notes = std::move(notes);
   all.notes.insert(all.notes.end(), names.notes.begin(), names.notes.end());
   if (const auto roles = metadata.find("roles"); roles != metadata.end() && roles->is_object()) {
     for (const auto& [name, role] : roles->items()) {

@@ -1,6 +1,7 @@
 #include "tools/convert/onnx_import.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cstring>
@@ -37,6 +38,27 @@ DType result_type(std::string_view op, const std::vector<Operand>& inputs, const
   if (op == "where") return inputs[1].dtype;
   if (op == "one_hot") return inputs[2].dtype;
   return inputs.empty() ? DType::F32 : inputs[0].dtype;
+}
+
+/// Ops whose integers leave the range of what they read soonest.
+bool grows(std::string_view op, const Attributes& attributes) {
+  for (const std::string_view product : {"mul", "pow", "shift_left", "cumsum", "matmul", "einsum"}) {
+    if (op == product) return true;
+  }
+  if (op != "reduce") return false;
+  const std::string kind = attributes.text("kind");
+  return kind == "sum" || kind == "prod" || kind == "l1" || kind == "sum_square";
+}
+
+/// "a, b and 3 more", in quotes.
+std::string some_of(const std::set<std::string>& names) {
+  constexpr std::size_t kShown = 3;
+  std::vector<std::string> shown;
+  for (const std::string& name : names) {
+    if (shown.size() < kShown) shown.push_back(in_quotes(name));
+  }
+  const std::size_t rest = names.size() - shown.size();
+  return fmt::format("{}{}", fmt::join(shown, ", "), rest > 0 ? fmt::format(" and {} more", rest) : "");
 }
 
 std::size_t hash_of(const HostTensor& tensor) {
@@ -116,6 +138,24 @@ Operand OnnxImporter::transposed(const OnnxNode& node, const Operand& x) {
 const Operand& OnnxImporter::required(const OnnxNode& node, const std::vector<Operand>& inputs, std::size_t i) {
   if (i >= inputs.size() || inputs[i].absent()) node.fail(fmt::format("input {} is missing", i));
   return inputs[i];
+}
+
+void OnnxImporter::note_narrowed(const OnnxNode& node, std::string_view op, const Attributes& attributes,
+                                 const Operand& result) {
+  const DType type = result.dtype;
+  if (type == DType::F64) narrowed_reals_.insert(node.label());
+  const bool wide = type == DType::I64 || type == DType::U64 || type == DType::U32;
+  if (wide && !result.of_sizes && grows(op, attributes)) narrowed_integers_.insert(node.label());
+}
+
+std::vector<std::string> OnnxImporter::notes() const {
+  std::vector<std::string> notes;
+  if (!narrowed_reals_.empty()) notes.push_back("f64 is computed in f32: " + some_of(narrowed_reals_));
+  if (!narrowed_integers_.empty()) {
+    notes.push_back("integers are computed in 32 bits with a sign, beyond which they wrap around: " +
+                    some_of(narrowed_integers_));
+  }
+  return notes;
 }
 
 ValueId OnnxImporter::materialise(const Operand& operand) {
@@ -207,6 +247,13 @@ std::vector<Operand> OnnxImporter::add_many(const OnnxNode& node, std::string_vi
       }
       return results;
     }
+  }
+  const bool of_sizes = op == "shape" || op == "size" || std::ranges::all_of(inputs, [](const Operand& operand) {
+                          return operand.absent() || operand.constant != nullptr || operand.of_sizes;
+                        });
+  for (Operand& result : results) {
+    result.of_sizes = of_sizes;
+    note_narrowed(node, op, attributes, result);
   }
   std::vector<ValueId> ids;
   for (const Operand& operand : inputs) ids.push_back(materialise(operand));
@@ -361,6 +408,7 @@ Checkpoint OnnxImporter::import() {
   checkpoint.name = valid_utf8(graph.name());
   checkpoint.parameters = {{"opset", opset_}, {"producer", valid_utf8(model_.producer_name())}};
   checkpoint.tensors = std::move(tensors_);
+  checkpoint.notes = notes();
   checkpoint.graphs.push_back(std::move(builder_).finish());
   return checkpoint;
 }

@@ -23,6 +23,7 @@ namespace heed::convert {
 struct Operand {
   DType dtype = DType::F32;  // as ONNX has it; the graph computes with f32 and i32
   int bits = 0;              // 4 or 2: integers that are held in a type of 8 bits, known of what the file says
+  bool of_sizes = false;     // computed from dimensions and constants alone
   ValueId id = kNoValue;
   std::shared_ptr<const HostTensor> constant;  // nullptr when it is known only at run time
   std::string name;
@@ -149,6 +150,9 @@ class OnnxImporter {
   void add_inputs(const onnx::GraphProto& graph, Scope& scope);
   void add_outputs(const onnx::GraphProto& graph, Scope& scope);
   ValueId materialise(const Operand& operand);
+  /// Remembers a node whose results may differ from ONNX's because heed computes them in 32 bits.
+  void note_narrowed(const OnnxNode& node, std::string_view op, const Attributes& attributes, const Operand& result);
+  std::vector<std::string> notes() const;
   std::string unique(std::string name);
 
   const onnx::ModelProto& model_;
@@ -168,6 +172,8 @@ class OnnxImporter {
   std::int64_t counted_ = 0;                                                          // nodes
   std::unordered_multimap<std::size_t, std::shared_ptr<const HostTensor>> repeated_;  // by a hash of the elements
   std::int64_t folded_ = 0;  // elements of constants that were computed
+  // Nodes with results of f64, and those whose integers may pass the 32 bits that heed has for them.
+  std::set<std::string> narrowed_reals_, narrowed_integers_;
 };
 
 }  // namespace heed::convert

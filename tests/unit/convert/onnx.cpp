@@ -63,6 +63,42 @@ TEST_CASE("onnx: what reads constants alone is computed, and a matrix on the rig
   CHECK(f32_values(checkpoint.tensors[0].read()) == values);  // transposed twice
 }
 
+TEST_CASE("onnx: what is computed in fewer bits than the file says is noted") {
+  const auto notes = [](int type, const std::string& op, bool of_size) {
+    ModelFile file;
+    file.input("x", {"batch", "3"}, type);
+    if (of_size) file.node("Shape", {"x"}, "shape");
+    const std::string read = of_size ? "shape" : "x";
+    file.node(op, {read, read}, "y");
+    file.output("y");
+    return file.read().notes;
+  };
+  const std::vector<std::string> none;
+  const std::vector<std::string> integers = {
+      "integers are computed in 32 bits with a sign, beyond which they wrap around: \"the Mul\""};
+  for (const int type : {onnx::TensorProto::INT64, onnx::TensorProto::UINT64, onnx::TensorProto::UINT32}) {
+    CHECK(notes(type, "Mul", false) == integers);
+    CHECK(notes(type, "Sub", false) == none);  // stays near what it reads, which is refused where it does not fit
+    CHECK(notes(type, "Mul", true) == none);   // sizes, which are numbers of the plan
+  }
+  CHECK(notes(onnx::TensorProto::INT32, "Mul", false) == none);
+  CHECK(notes(onnx::TensorProto::FLOAT, "Mul", false) == none);
+  CHECK(notes(onnx::TensorProto::DOUBLE, "Sub", false) ==
+        std::vector<std::string>{"f64 is computed in f32: \"the Sub\""});
+}
+
+TEST_CASE("onnx: notes name a few nodes and count the others") {
+  ModelFile file;
+  file.input("x", {"3"}, onnx::TensorProto::INT64);
+  for (int i = 0; i < 5; ++i) {
+    const std::string number = std::to_string(i);
+    file.node("Mul", {i == 0 ? "x" : std::to_string(i - 1), "x"}, number).set_name("node " + number);
+  }
+  file.output("4");
+  REQUIRE(file.read().notes.size() == 1);
+  CHECK(file.read().notes[0].ends_with(R"(: "node 0", "node 1", "node 2" and 2 more)"));
+}
+
 TEST_CASE("onnx: what heed does not know is refused by the node's name") {
   const auto with = [](const std::function<void(ModelFile&)>& change) {
     ModelFile file = relu_model();
