@@ -87,6 +87,24 @@ void check_attention(const Attention& attention) {
   }
 }
 
+void check_attention_layers(std::string_view model, const std::vector<AttentionLayer>& layers,
+                            const std::vector<std::size_t>& chosen, const std::vector<std::int64_t>& heads) {
+  if (layers.empty()) throw Error(fmt::format("{} has no attention to show", model));
+  std::vector<AttentionLayer> shown;
+  for (const std::size_t layer : chosen) {
+    if (layer >= layers.size()) {
+      throw Error(fmt::format("layer {} was asked for; {} has layers 0 to {}", layer, model, layers.size() - 1));
+    }
+    shown.push_back(layers[layer]);
+  }
+  for (const AttentionLayer& layer : chosen.empty() ? layers : shown) {
+    for (const std::int64_t head : heads) {
+      if (head >= 0 && head < layer.heads) continue;
+      throw Error(fmt::format("head {} was asked for; '{}' has heads 0 to {}", head, layer.name, layer.heads - 1));
+    }
+  }
+}
+
 AveragedAttention average_attention(const Attention& attention, const AttentionChoice& choice) {
   check_attention(attention);
   std::vector<std::size_t> nodes = checked(choice.nodes, attention.nodes.size(), "node", " of the model");

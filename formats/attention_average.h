@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "heed/attention.h"
@@ -15,6 +16,11 @@ struct AttentionChoice {
   std::vector<std::size_t> nodes;
   std::vector<std::int64_t> heads;  // from 0, of each of these nodes; empty: all
 };
+
+/// Throws Error for a layer or a head that the layers of a model, or of that part of it, do not have: before the work
+/// whose attention is shown. Without chosen layers all must have the heads.
+void check_attention_layers(std::string_view model, const std::vector<AttentionLayer>& layers,
+                            const std::vector<std::size_t>& chosen, const std::vector<std::int64_t>& heads);
 
 struct AveragedAttention {
   AttentionKind kind = AttentionKind::Cross;

@@ -7,6 +7,7 @@
 #include <optional>
 #include <utility>
 
+#include "formats/attention_average.h"
 #include "formats/attention_file.h"
 #include "heed/error.h"
 #include "heed/text.h"
@@ -51,6 +52,9 @@ class Generating {
     note_cache(arguments.cache, model_.cache_type());
     if (!model_.has_tokenizer() && !arguments.options.stop.empty()) {
       throw Error(fmt::format("{}: --stop needs text, but the model has no tokenizer", arguments.model));
+    }
+    if (!arguments.attention.empty()) {
+      check_attention_layers("the model", model_.attention_layers(), arguments.layers, arguments.heads);
     }
     options_ = arguments.options;
     arguments.sampling.resolve_tokens(model_, options_.sampling);

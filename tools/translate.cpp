@@ -87,6 +87,9 @@ class Translating {
         device_(open_device(arguments.device, {arguments.model}, "translation")),
         model_(device_, arguments.model, arguments.cache) {
     note_cache(arguments.cache, model_.cache_type());
+    if (!arguments.attention.empty() || !arguments.alignments.empty()) {
+      check_attention_layers("attention over the source", model_.attention_layers(), arguments.layers, arguments.heads);
+    }
   }
 
   int run(const Sources& sources) {
@@ -132,14 +135,7 @@ class Translating {
     for (std::size_t i = 0; i < attention.nodes.size(); ++i) {
       if (attention.nodes[i].kind == AttentionKind::Cross) layers.push_back(i);
     }
-    if (layers.empty()) throw Error(fmt::format("{}: the model has no attention over its source", arguments_.model));
-    for (const std::size_t layer : arguments_.layers) {
-      if (layer >= layers.size()) {
-        throw Error(fmt::format("layer {} was asked for; attention over the source has layers 0 to {}", layer,
-                                layers.size() - 1));
-      }
-      choice.nodes.push_back(layers[layer]);
-    }
+    for (const std::size_t layer : arguments_.layers) choice.nodes.push_back(layers.at(layer));
     return choice;
   }
 

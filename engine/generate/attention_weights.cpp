@@ -29,6 +29,14 @@ bool has_cache(const Node& node) {
   return node.inputs.size() > ops::attention_input::kCacheK && node.inputs[ops::attention_input::kCacheK] != kNoValue;
 }
 
+std::vector<AttentionLayer> attention_layers(const Graph& graph, const std::function<bool(const Node&)>& chosen) {
+  std::vector<AttentionLayer> layers;
+  for (const Node& node : graph.nodes) {
+    if (node.op == "attention" && chosen(node)) layers.push_back({node.name, node.attributes.integer("heads")});
+  }
+  return layers;
+}
+
 Graph with_attention_weights(const Graph& original, const std::string& kind,
                              const std::function<bool(const Node&)>& chosen) {
   GraphBuilder builder(original);

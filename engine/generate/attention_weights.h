@@ -18,6 +18,9 @@ std::string token_label(const Tokenizer* tokenizer, std::int32_t token);
 /// Whether an attention node reads what earlier steps left in a cache.
 bool has_cache(const Node& node);
 
+/// The attention nodes of a graph that `chosen` says, in order.
+std::vector<AttentionLayer> attention_layers(const Graph& graph, const std::function<bool(const Node&)>& chosen);
+
 /// A graph whose outputs are the weights of those of its attention nodes that `chosen` says. `kind` tells graphs apart
 /// that were made of one.
 Graph with_attention_weights(const Graph& original, const std::string& kind,

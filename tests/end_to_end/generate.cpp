@@ -263,13 +263,9 @@ TEST_CASE("--attention shows what was looked at, and the text is the same bytes"
   check_error(run_heed(greedy({kPrompt, "--attention", "look.jpg"})), "attention is written as .png");
   check_error(run_heed(greedy({kPrompt, "--attention", out, "--count", "2"})),
               "shows one continuation; 2 were asked for");
-  for (const auto& [option, message] :
-       {std::pair{"--layer", "layer 99 was asked for; the model has layers 0 to"}, {"--head", "head 99"}}) {
-    // The text is not lost.
-    const Finished finished = run_heed(greedy({kPrompt, "--attention", out, option, "99"}));
-    CHECK(finished.exit_code == 1);
-    CHECK(finished.out == plain);
-    CHECK_MESSAGE(finished.error.find(message) != std::string::npos, finished.error);
+  for (const auto& [option, message] : {std::pair{"--layer", "layer 99 was asked for; the model has layers 0 to"},
+                                        {"--head", "head 99 was asked for; '"}}) {
+    check_error(run_heed(greedy({kPrompt, "--attention", out, option, "99"})), message);
   }
 }
 

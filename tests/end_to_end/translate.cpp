@@ -211,6 +211,11 @@ TEST_CASE("translate: bad input is one clear line, and nothing is translated") {
   refused({"x", "--file", "/nonexistent"}, "exclude each other");
   refused({"--file", "/nonexistent"}, "/nonexistent");
   refused({"x", "--attention", "look.gif"}, "look.gif");
+  const testing::TemporaryFolder folder;
+  const std::string out = folder.path("look.png").string();
+  refused({"x", "--attention", out, "--layer", "9"},
+          "layer 9 was asked for; attention over the source has layers 0 to 0");
+  refused({"x", "--attention", out, "--head", "99"}, "head 99 was asked for; '");
   refused({"a\nb", "--attention", "look.png"}, "--attention shows one line; there are 2");
   refused({"\xff\xfe"}, "line 1: ");
   refused({"x", "--length-penalty", "nan"}, "length penalty");

@@ -281,6 +281,10 @@ std::optional<Attention> TextModel::explain(const std::vector<std::int32_t>& tok
   return attention;
 }
 
+std::vector<AttentionLayer> TextModel::attention_layers() const {
+  return state_->with_session([](const TextSession& session) { return session.attention_layers(); });
+}
+
 std::uint64_t TextModel::bytes_per_token() {
   return state_->with_session([](TextSession& session) { return session.decode_plan().bytes(); });
 }

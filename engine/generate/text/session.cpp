@@ -200,6 +200,10 @@ std::vector<std::int32_t> TextSession::step(int count) {
   return tokens;
 }
 
+std::vector<AttentionLayer> TextSession::attention_layers() const {
+  return heed::attention_layers(text_.graph, [](const Node&) { return true; });
+}
+
 std::vector<AttentionWeights> TextSession::explain(const std::vector<std::int32_t>& tokens,
                                                    const std::vector<std::size_t>& layers,
                                                    const std::function<bool()>& cancelled) {
@@ -209,18 +213,17 @@ std::vector<AttentionWeights> TextSession::explain(const std::vector<std::int32_
   if (tokens.size() < 2) throw Error("attention shows what a token was written from; there is but one");
   check_tokens(tokens, text_.vocabulary);
   std::set<std::string> chosen;
-  std::vector<std::string> all;
-  for (const Node& node : text_.graph.nodes) {
-    if (node.op == "attention") all.push_back(node.name);
-  }
+  const std::vector<AttentionLayer> all = attention_layers();
   if (all.empty()) throw Error("the model has no attention to show");
   for (const std::size_t layer : layers) {
     if (layer >= all.size()) {
       throw Error(fmt::format("layer {} was asked for; the model has layers 0 to {}", layer, all.size() - 1));
     }
-    chosen.insert(all[layer]);
+    chosen.insert(all[layer].name);
   }
-  if (chosen.empty()) chosen.insert(all.begin(), all.end());
+  if (chosen.empty()) {
+    for (const AttentionLayer& layer : all) chosen.insert(layer.name);
+  }
 
   // The last token was not read.
   const std::span<const std::int32_t> fed(tokens.data(), tokens.size() - 1);

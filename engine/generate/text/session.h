@@ -68,6 +68,7 @@ class TextSession {
   /// Logits [tokens.size(), vocabulary]. Ends the current sequence.
   std::vector<float> logits(const std::vector<std::int32_t>& tokens);
 
+  std::vector<AttentionLayer> attention_layers() const;
   /// What TextModel::explain says; empty where it was cancelled.
   std::vector<AttentionWeights> explain(const std::vector<std::int32_t>& tokens, const std::vector<std::size_t>& layers,
                                         const std::function<bool()>& cancelled);

@@ -27,6 +27,10 @@ AttentionWeights of_decoder(const Node& node, std::int64_t rows) {
 
 }  // namespace
 
+std::vector<AttentionLayer> TranslationSession::attention_layers() const {
+  return heed::attention_layers(decode_, [](const Node& node) { return !has_cache(node); });
+}
+
 std::vector<AttentionWeights> TranslationSession::explain(const std::vector<std::int32_t>& source,
                                                           std::int32_t first_token,
                                                           const std::vector<std::int32_t>& target, bool all) {

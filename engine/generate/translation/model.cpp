@@ -395,6 +395,8 @@ Attention TranslationModel::explain(const Tokens& source, const Translation& tra
   return attention;
 }
 
+std::vector<AttentionLayer> TranslationModel::attention_layers() const { return state_->session.attention_layers(); }
+
 std::uint64_t TranslationModel::bytes_per_step(std::int64_t sentences, std::int64_t beams) {
   return state_->session.step_plan(sentences, beams).bytes();
 }

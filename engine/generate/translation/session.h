@@ -64,6 +64,8 @@ class TranslationSession {
                                                  const SearchKind& kind, ops::SearchOptions options,
                                                  const std::function<bool()>& cancelled = {});
 
+  /// The decoder's attention over the source.
+  std::vector<AttentionLayer> attention_layers() const;
   /// What nodes of attention weigh while `target` is written behind `first_token`: those of the decoder over the
   /// source, in order, one row a token of the target; with `all` also those of the encoder and the decoder over
   /// themselves.

@@ -13,6 +13,12 @@ enum class AttentionKind {
   Target,  // rows: tokens of the target, columns: what was read to write them: `begin`, then all but the last
 };
 
+/// A node of attention that a model can explain, and how many heads it has.
+struct AttentionLayer {
+  std::string name;
+  std::int64_t heads = 0;
+};
+
 /// What one attention node weighed: weights [heads, rows, columns]; a row is a token that was written (or read), a
 /// column one that was looked at.
 struct AttentionWeights {

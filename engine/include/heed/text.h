@@ -214,6 +214,9 @@ class TextModel {
   std::optional<Attention> explain(const std::vector<std::int32_t>& tokens, const std::vector<std::size_t>& layers = {},
                                    const std::function<bool()>& cancelled = {});
 
+  /// The layers that explain() counts.
+  std::vector<AttentionLayer> attention_layers() const;
+
   /// For bench: bytes of weights that one decode step reads, and its dispatches.
   std::uint64_t bytes_per_token();
   std::size_t dispatches_per_token();

@@ -92,6 +92,9 @@ class TranslationModel {
   Attention explain(const std::vector<std::int32_t>& source, const Translation& translation,
                     const TranslationOptions& options = {}, bool all = false);
 
+  /// The decoder's layers of attention over the source, in the order in which explain() gives them.
+  std::vector<AttentionLayer> attention_layers() const;
+
   /// For bench: bytes of weights that one step of so many sentences and beams reads, and its dispatches.
   std::uint64_t bytes_per_step(std::int64_t sentences, std::int64_t beams);
   std::size_t dispatches_per_step(std::int64_t sentences, std::int64_t beams);
