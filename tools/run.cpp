@@ -83,6 +83,20 @@ void write_input(Session& session, const Value& input, const NpyArray& array) {
   }
 }
 
+/// Where each output goes. A second one whose name makes the same file is NAME.2.
+std::vector<fs::path> output_paths(const Graph& graph, const fs::path& folder) {
+  std::set<std::string> taken;
+  std::vector<fs::path> paths;
+  for (const ValueId id : graph.outputs) {
+    std::string name = graph.value(id).name;
+    std::replace(name.begin(), name.end(), '/', '_');
+    std::string own = name;
+    for (int number = 2; !taken.insert(own).second; ++number) own = fmt::format("{}.{}", name, number);
+    paths.push_back(folder / (own + ".npy"));
+  }
+  return paths;
+}
+
 int run_graph(const RunArguments& arguments) {
   const ModelFile file = ModelFile::open(arguments.model);
   const Graph& stored = choose_graph(file, arguments.graph);
@@ -103,23 +117,20 @@ int run_graph(const RunArguments& arguments) {
     const Value& input = graph.value(id);
     if (session.has(input.name)) write_input(session, input, arrays.at(input.name));
   }
-  session.run(executable);
-
-  std::set<std::string> written;
   std::error_code error;
   fs::create_directories(arguments.outputs, error);
   if (error) throw Error(fmt::format("{}: cannot make the folder: {}", arguments.outputs, error.message()));
-  for (const ValueId id : graph.outputs) {
+  session.run(executable);
+
+  const std::vector<fs::path> paths = output_paths(graph, arguments.outputs);
+  for (std::size_t i = 0; i < paths.size(); ++i) {
+    const ValueId id = graph.outputs[i];
     const TensorType& type = types[static_cast<std::size_t>(id)];
     const std::string& name = graph.value(id).name;
     std::vector<std::byte> data(static_cast<std::size_t>(element_count(type.shape)) * 4);
     session.read_output(executable, name, data);
-    std::string file_name = name + ".npy";
-    std::replace(file_name.begin(), file_name.end(), '/', '_');
-    if (!written.insert(file_name).second) throw Error(fmt::format("two outputs would be written to {}", file_name));
-    const fs::path path = fs::path(arguments.outputs) / file_name;
-    write_npy(path, type.dtype, type.shape, from_words(type.dtype, data));
-    write_output(fmt::format("{} {} {}: {}\n", name, dtype_name(type.dtype), to_string(type.shape), path.string()));
+    write_npy(paths[i], type.dtype, type.shape, from_words(type.dtype, data));
+    write_output(fmt::format("{} {} {}: {}\n", name, dtype_name(type.dtype), to_string(type.shape), paths[i].string()));
   }
   return 0;
 }
@@ -131,7 +142,7 @@ void add_run(Program& program) {
   verb->footer(
       "Inputs are .npy files (float32, float64, int32, int64). States start at zero. Sizes that no input tells are\n"
       "bound with --bind; 'outputs' is otherwise as 'tokens', and 'context' the model's own. A '/' in the name of an\n"
-      "output becomes '_' in its file's.\n"
+      "output becomes '_' in its file's, and a second file of a name is NAME.2.npy.\n"
       "Example:\n"
       "  heed run stories.heed --input tokens=tokens.npy --input position=zero.npy --outputs results");
   auto arguments = std::make_shared<RunArguments>();
