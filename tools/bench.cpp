@@ -2,6 +2,7 @@
 #include "tools/bench.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <sys/resource.h>
 
 #include <algorithm>
@@ -81,6 +82,14 @@ std::string profile_table(const std::vector<DispatchTime>& times, const std::str
 
 namespace {
 
+/// Throws Error for an option that the work does not read.
+void refuse_unread(const BenchArguments& arguments, std::string_view work, std::vector<std::string_view> read) {
+  for (const std::string& option : arguments.given) {
+    if (std::ranges::find(read, option) != read.end()) continue;
+    throw Error(fmt::format("{} says nothing of {}, which reads {}", option, work, fmt::join(read, ", ")));
+  }
+}
+
 int run_bench(const BenchArguments& arguments, Clock::time_point start) {
   if (arguments.kernels) return bench_kernels(arguments);
   if (arguments.model.empty()) throw Error("bench needs a MODEL, or --kernels");
@@ -88,11 +97,19 @@ int run_bench(const BenchArguments& arguments, Clock::time_point start) {
   const auto task = file.metadata().find("task");
   const std::string named = task != file.metadata().end() && task->is_string() ? task->get<std::string>() : "";
   const bool whole = arguments.graph.empty() && arguments.binds.empty();
-  if (whole && named == "text-generation") return bench_text(file, arguments, start);
-  if (arguments.depth > 0) throw Error("-d is for text models: how many tokens are in the cache before they generate");
-  if (whole && named == "translation") return bench_translation(file, arguments, start);
-  if (whole && named == "text-to-image") return bench_pictures(file, arguments, start);
-  if (arguments.cache != CacheType::Auto) throw Error("--cache is for text and translation models");
+  if (whole && named == "text-generation") {
+    refuse_unread(arguments, "a text model", {"-p", "-n", "--depth", "--cache", "--profile"});
+    return bench_text(file, arguments, start);
+  }
+  if (whole && named == "translation") {
+    refuse_unread(arguments, "a translation model", {"-p", "-n", "--lines", "--beam", "--cache", "--profile"});
+    return bench_translation(file, arguments, start);
+  }
+  if (whole && named == "text-to-image") {
+    refuse_unread(arguments, "a model that draws a text", {"--profile"});
+    return bench_pictures(file, arguments, start);
+  }
+  refuse_unread(arguments, "a graph", {"--graph", "--bind", "--profile"});
   if (whole && named == "sound" && !arguments.profile) return bench_sound(file, arguments, start);
   return bench_graph(file, arguments, start);
 }
@@ -152,15 +169,19 @@ void add_bench(Program& program) {
   CLI::Option* cache = add_cache_option(*verb, arguments->cache);
   CLI::Option* kernels = verb->add_flag("--kernels", arguments->kernels,
                                         "Measure single kernels, at the sizes of a 7B model, instead of a model");
-  for (CLI::Option* of_models : {model, prompt, generated, depth, lines, beams, graph, binds, profile, cache}) {
-    kernels->excludes(of_models);
-  }
+  const std::vector<CLI::Option*> of_some_models = {prompt, generated, depth,   lines, beams,
+                                                    graph,  binds,     profile, cache};
+  for (CLI::Option* of_models : of_some_models) kernels->excludes(of_models);
+  kernels->excludes(model);
   CLI::Option* only = verb->add_option("--only", arguments->only, "Kernels whose line has this word in it; repeatable")
                           ->type_name("WORD")
                           ->allow_extra_args(false)
                           ->needs(kernels);
   add_device_option(*verb, arguments->device);
-  verb->callback([&program, arguments, binds, only] {
+  verb->callback([&program, arguments, binds, only, of_some_models] {
+    for (const CLI::Option* option : of_some_models) {
+      if (option->count() > 0) arguments->given.push_back(option->get_name());
+    }
     arguments->binds = binds->results();
     arguments->only = only->results();
     program.run = [arguments, start = program.start] { return run_bench(*arguments, start); };

@@ -29,7 +29,8 @@ struct BenchArguments {
   bool json = false;
   bool profile = false;
   bool kernels = false;
-  std::vector<std::string> only;  // of the kernels: words that a line has
+  std::vector<std::string> only;   // of the kernels: words that a line has
+  std::vector<std::string> given;  // options that were given, of those that not all models read
 };
 
 /// Prompt and generation of a text model. `start` is that of the program. Gives the exit code.

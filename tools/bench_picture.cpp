@@ -12,7 +12,6 @@
 namespace heed::tools {
 
 int bench_pictures(const ModelFile& file, const BenchArguments& arguments, Clock::time_point start) {
-  if (arguments.cache != CacheType::Auto) throw Error("--cache is for text and translation models");
   const Device device = open_device(arguments.device);
   const Clock::time_point loading = Clock::now();
   TextPictureModel model(device, arguments.model);

@@ -69,6 +69,7 @@ void note_cache(CacheType wanted, CacheType used) {
 void add_device_option(CLI::App& verb, DeviceArguments& device) {
   verb.add_option("--device", device.name,
                   "Index, part of the name, or UUID, as 'heed devices' lists them (default: the best)")
+      ->check([](const std::string& name) { return std::string(name.empty() ? "the name is empty" : ""); })
       ->type_name("DEVICE");
   verb.add_flag("--half-products", device.options.half_products,
                 "Where the device has units for matrices, multiply in half precision: prompts, convolutions and large "

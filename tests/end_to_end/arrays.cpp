@@ -193,6 +193,28 @@ TEST_CASE("run refuses an index of an ONNX Gather that names no place") {
   CHECK(read_npy(fs::path(out) / "y.npy").floats("y") == std::vector<float>{0, 3});
 }
 
+TEST_CASE("run keeps outputs apart whose names make the same file") {
+  const TempFolder folder;
+  GraphBuilder g("main");
+  const ValueId x = g.input("x", DType::F32, {2});
+  g.output(g.add("neg", "first", {x}), "a/b");
+  g.output(g.add("relu", "second", {x}), "a_b");
+  ModelHeader header;
+  header.graphs.push_back(std::move(g).finish());
+  header.metadata = {{"graph", "main"}};
+  const fs::path model = folder.path() / "two.heed";
+  write_model_file(model, header, {}, [](const TensorInfo&, const auto&) {});
+  const std::vector<float> given = {-1, 2};
+  write_npy(folder.path() / "x.npy", DType::F32, {2}, std::as_bytes(std::span(given)));
+  const fs::path out = folder.path() / "out";
+  const Finished ran = run_heed(
+      {"run", model.string(), "--outputs", out.string(), "--input", "x=" + (folder.path() / "x.npy").string()});
+  REQUIRE_MESSAGE(ran.exit_code == 0, ran.both());
+  CHECK(ran.out.find("a_b f32 [2]: " + (out / "a_b.2.npy").string()) != std::string::npos);
+  CHECK(read_npy(out / "a_b.npy").floats("a/b") == std::vector<float>{1, -2});
+  CHECK(read_npy(out / "a_b.2.npy").floats("a_b") == std::vector<float>{0, 2});
+}
+
 TEST_CASE("run leaves no half-written array") {
   const RunInputs inputs;
   std::vector<std::string> arguments = {"run", models().without_tokenizer(), "--outputs", inputs.out};
@@ -265,6 +287,7 @@ TEST_CASE("bench measures single kernels by the device's clock") {
   check_error(run_heed({"bench", "--kernels", "-p", "4"}), "excludes");
   check_error(run_heed({"bench", models().llama(), "--only", "sample"}), "--only requires --kernels");
   check_error(run_heed({"bench"}), "bench needs a MODEL, or --kernels");
+  check_error(run_heed({"bench", models().llama(), "--device", ""}), "--device: the name is empty");
 }
 
 TEST_CASE("bench measures a model, with or without a tokenizer") {
@@ -297,6 +320,11 @@ TEST_CASE("bench measures a model, with or without a tokenizer") {
   CHECK(nlohmann::json::parse(half.out).at("cache") == "f16");
   const Finished told = run_heed({"bench", models().llama(), "-p", "8", "-n", "4", "-r", "1", "--cache", "f32"});
   CHECK(std::regex_search(told.out, std::regex("keys and values +f32\n")));
+  check_error(run_heed({"bench", models().llama(), "--lines", "2"}),
+              "--lines says nothing of a text model, which reads -p");
+  check_error(run_heed({"bench", models().dates(), "-d", "2"}), "--depth says nothing of a translation model");
+  check_error(run_heed({"bench", models().llama(), "--graph", "decode", "--bind", "tokens=1", "-n", "2"}),
+              "-n says nothing of a graph");
   check_error(run_heed({"bench", models().llama(), "-d", "1000000"}), "-d 1000000 need a context of 1000017 tokens");
   // A model that ends with every token is measured all the same.
   const TempFolder folder;
