@@ -100,6 +100,24 @@ TEST_CASE("upscale: what a plain model's pictures are is found by a trial, said,
   }
 }
 
+TEST_CASE("upscale: of a model whose pictures are unlike what it was given the ranges are called a guess") {
+  const TempFolder folder;
+  GraphBuilder g("darker");
+  const ValueId image = g.input("in", DType::F32, {1, 3, Dim("height"), Dim("width")});
+  const ValueId half = g.add("constant", "half", {},
+                             {{"dtype", std::string("f32")}, {"shape", Shape{}}, {"values", std::vector<double>{0.5}}});
+  g.output(g.add("mul", "mul", {image, half}), "out");
+  ModelHeader header;
+  header.graphs.push_back(std::move(g).finish());
+  header.metadata = {{"graph", "darker"}};
+  const std::string model = (folder.path() / "darker.heed").string();
+  write_model_file(model, header, {}, [](const TensorInfo&, const auto&) {});
+  const Finished made =
+      run_heed({"upscale", slope(folder), "--model", model, "-o", (folder.path() / "out.png").string()});
+  REQUIRE_MESSAGE(made.exit_code == 0, made.both());
+  CHECK_MESSAGE(made.error.find(", which is a guess") != std::string::npos, made.error);
+}
+
 TEST_CASE("upscale: published models work without a description") {
   const TempFolder folder;
   const std::string input = slope(folder);
@@ -119,6 +137,8 @@ TEST_CASE("upscale: published models work without a description") {
     const Finished made = run_heed({"upscale", input, "--model", model, "-o", (folder.path() / "out.png").string()});
     REQUIRE_MESSAGE(made.exit_code == 0, made.both());
     CHECK_MESSAGE(made.error.find(plain.said) != std::string::npos, made.error);
+    const bool doubts = std::string(plain.said).find("guess") != std::string::npos;
+    CHECK((made.error.find("guess") != std::string::npos) == doubts);
   }
 }
 
