@@ -64,20 +64,23 @@ void Rotary::turn(double* head, double position) const {
 Binding Rotary::table(Lowering& lowering, std::int64_t positions) const {
   std::string name = fmt::format("rotary {} {} {} {}", base, dims, positions, scale);
   for (const double factor : freq_factors) name += fmt::format(" {}", factor);
-  const std::int64_t coarse = ceil_div(positions, kRotaryFineRows);
-  std::vector<float> table;
-  table.reserve(static_cast<std::size_t>((kRotaryFineRows + coarse) * dims));
-  for (std::int64_t row = 0; row < kRotaryFineRows + coarse; ++row) {
-    const std::int64_t position = row < kRotaryFineRows ? row : (row - kRotaryFineRows) * kRotaryFineRows;
-    // The shader multiplies a fine row and a coarse one: one of them carries the scale.
-    const double length = row < kRotaryFineRows ? scale : 1;
-    for (std::int64_t pair = 0; pair < dims / 2; ++pair) {
-      const double a = angle(static_cast<double>(position), pair);
-      table.push_back(static_cast<float>(length * std::cos(a)));
-      table.push_back(static_cast<float>(length * std::sin(a)));
+  const auto make = [&] {
+    const std::int64_t rows = kRotaryFineRows + ceil_div(positions, kRotaryFineRows);
+    std::vector<float> table;
+    table.reserve(static_cast<std::size_t>(rows * dims));
+    for (std::int64_t row = 0; row < rows; ++row) {
+      const std::int64_t position = row < kRotaryFineRows ? row : (row - kRotaryFineRows) * kRotaryFineRows;
+      // The shader multiplies a fine row and a coarse one: one of them carries the scale.
+      const double length = row < kRotaryFineRows ? scale : 1;
+      for (std::int64_t pair = 0; pair < dims / 2; ++pair) {
+        const double a = angle(static_cast<double>(position), pair);
+        table.push_back(static_cast<float>(length * std::cos(a)));
+        table.push_back(static_cast<float>(length * std::sin(a)));
+      }
     }
-  }
-  return lowering.constant(name, table, View::F32);
+    return table;
+  };
+  return lowering.constant(name, make, View::F32);
 }
 
 namespace {

@@ -338,6 +338,14 @@ Binding Lowering::constant(const std::string& name, std::span<const std::int32_t
   return constant_words("constant:", name, std::as_bytes(values), DType::I32, view);
 }
 
+Binding Lowering::constant(const std::string& name, const std::function<std::vector<float>()>& make, View view) {
+  constexpr const char* kKind = "made:";
+  if (const auto made = tensor_of_key_.find(kKind + name); made != tensor_of_key_.end()) {
+    return {made->second, 0, plan_.tensors[made->second].bytes, Access::Read, view};
+  }
+  return constant_words(kKind, name, std::as_bytes(std::span<const float>(make())), DType::F32, view);
+}
+
 Binding Lowering::constant(const std::string& name, const HostTensor& tensor, View view) {
   if (is_floating(tensor.type.dtype)) {
     return constant(name, std::vector<float>(tensor.data.begin(), tensor.data.end()), view);

@@ -3,6 +3,7 @@
 #include <array>
 #include <bit>
 #include <concepts>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -122,6 +123,8 @@ class Lowering {
   /// A table that the plan brings; equal ones of one name share their memory.
   Binding constant(const std::string& name, std::span<const float> values, View view);
   Binding constant(const std::string& name, std::span<const std::int32_t> values, View view);
+  /// A table whose name says all that its values depend on: `make` runs for the first node that asks for it.
+  Binding constant(const std::string& name, const std::function<std::vector<float>()>& make, View view);
   /// A known tensor as such a table.
   Binding constant(const std::string& name, const HostTensor& tensor, View view);
 
