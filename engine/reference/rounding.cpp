@@ -185,7 +185,8 @@ Rounding rounding_of(const Node& node, const std::vector<Shape>& inputs, const s
   return rounding;
 }
 
-void nudge_bytes(std::vector<double>& data, std::size_t block, const std::vector<double>& factors, Nudges& nudges) {
+void nudge_bytes(std::vector<double>& data, std::size_t block, const std::vector<double>& factors, Nudges& nudges,
+                 double wider) {
   constexpr double kSteps = 32639.0;
   const auto factor = [&](std::size_t i) { return factors.empty() ? 1.0 : factors[i % factors.size()]; };
   for (std::size_t begin = 0; begin < data.size(); begin += block) {
@@ -196,7 +197,7 @@ void nudge_bytes(std::vector<double>& data, std::size_t block, const std::vector
       if (std::isfinite(read)) most = std::max(most, read);
     }
     for (std::size_t i = begin; i < end; ++i) {
-      const double off = nudges.next() * 0.5 * most / kSteps;
+      const double off = nudges.next() * 0.5 * wider * most / kSteps;
       if (std::isfinite(data[i]) && factor(i) != 0.0) data[i] += off / factor(i);
     }
   }

@@ -47,7 +47,8 @@ void nudge(std::vector<double>& data, const Rounding& rounding, Nudges& nudges, 
 
 /// The same of rows of x that a device makes bytes of (shaders/include/row_bytes.glsl): of each `block` elements every
 /// one is off by up to half of a step, of which the largest is 32639. `factors`: what columns are multiplied by before,
-/// one for each; none: 1.
-void nudge_bytes(std::vector<double>& data, std::size_t block, const std::vector<double>& factors, Nudges& nudges);
+/// one for each; none: 1. `wider`: so many times as far off.
+void nudge_bytes(std::vector<double>& data, std::size_t block, const std::vector<double>& factors, Nudges& nudges,
+                 double wider = 1.0);
 
 }  // namespace heed

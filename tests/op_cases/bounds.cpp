@@ -132,7 +132,7 @@ Bounds bounds_of(const OpCase& op_case, const CaseData& data, bool bytes) {
       const double units = operand[static_cast<std::size_t>(graph.find(name))];
       if (units > 0.0 && is_floating(tensor.type.dtype)) nudge(tensor.data, {.result = wider * units}, nudges);
       const std::size_t block = blocks[static_cast<std::size_t>(graph.find(name))];
-      if (block > 0) nudge_bytes(tensor.data, block, {}, nudges);
+      if (block > 0) nudge_bytes(tensor.data, block, {}, nudges, wider);
     }
     const WeightLookup lookup = [&](const std::string& name, std::size_t) {
       std::vector<double> weight = data.decoded_weights.at(name);
@@ -160,7 +160,7 @@ Bounds bounds_of(const OpCase& op_case, const CaseData& data, bool bytes) {
           nudge(outputs[i]->data, of_output, nudges, scale);
         }
         const std::size_t block = blocks[static_cast<std::size_t>(node.outputs[i])];
-        if (block > 0) nudge_bytes(outputs[i]->data, block, {}, nudges);
+        if (block > 0) nudge_bytes(outputs[i]->data, block, {}, nudges, wider);
       }
     };
     const std::map<std::string, HostTensor> outputs = evaluate(graph, op_case.dims, lookup, tensors, observer);
