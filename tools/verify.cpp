@@ -125,6 +125,7 @@ void add_verify(Program& program) {
       ->capture_default_str()
       ->check(CLI::Range(1.0, 1e6))
       ->type_name("X");
+  add_cache_option(*verb, arguments->cache);
   add_device_option(*verb, arguments->device);
   verb->add_flag("--json", arguments->json, "Print JSON");
   verb->callback([&program, arguments, inputs, binds, prompt, tokens] {

@@ -110,8 +110,9 @@ class Verifying {
 
   void verify(const Graph& graph) {
     validate(graph, ops::is_op);
-    if (is_text(graph)) return verify_text(with_caches_by_head(graph));  // as text is generated
-    is_sound(graph) ? verify_sound(graph) : verify_any(graph);
+    const Graph run = with_cache_type(graph, arguments_.cache, device_.gpu().caps());  // as models run it
+    if (is_text(graph)) return verify_text(with_caches_by_head(run));
+    is_sound(graph) ? verify_sound(run) : verify_any(run);
   }
 
   std::int64_t count_in_metadata(const char* key, std::int64_t otherwise) const {

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "heed/cache_type.h"
 #include "heed/device.h"
 #include "runtime/verify.h"
 #include "tools/device_arguments.h"
@@ -22,6 +23,7 @@ struct VerifyArguments {
   bool has_tokens = false;
   std::uint64_t seed = 1;
   double slack = 1.0;
+  CacheType cache = CacheType::Auto;
   DeviceArguments device;
   bool json = false;
 };

@@ -21,8 +21,11 @@ namespace heed {
 namespace {
 
 constexpr std::uint32_t kPoison = 0x7fc0dead;  // a quiet NaN that nobody computes
-constexpr int kNudgedRuns = 4;                 // of the reference
-constexpr double kDeviations = 16.0;           // of those runs that a device may stray
+constexpr int kF16Digits = 10;                 // behind the point
+constexpr int kF16LeastExponent = -14;
+constexpr double kF16Nudge = 1024.0;  // an eighth of a step of f16, in units of f32
+constexpr int kNudgedRuns = 4;        // of the reference
+constexpr double kDeviations = 16.0;  // of those runs that a device may stray
 /// Four runs may miss an element by chance, so neighbours share what was seen.
 constexpr std::size_t kNeighbours = 16;
 constexpr double kWrong = std::numeric_limits<double>::infinity();
@@ -88,6 +91,9 @@ class Strays {
         if (std::isfinite(number)) scale_ = std::max(scale_, std::abs(number));
       }
     }
+    for (std::size_t i = 0; i < updated.size(); ++i) {
+      f16_cache_ = f16_cache_ || (updated[i] && is_f16(*context.inputs[i]));
+    }
     const bool changes_states = std::ranges::find(updated, true) != updated.end();
     for (int run = 0; run < kNudgedRuns; ++run) {
       const std::uint64_t key = 0x5eed + static_cast<std::uint64_t>(run);
@@ -96,7 +102,10 @@ class Strays {
       if (changes_states) run_nudged(context, updated, key);
     }
     for (std::size_t i = 0; i < outputs_.size(); ++i) finish(outputs_[i], context.outputs[i], false);
-    for (std::size_t i = 0; i < states_.size(); ++i) finish(states_[i], context.inputs[i], true);
+    for (std::size_t i = 0; i < states_.size(); ++i) {
+      finish(states_[i], context.inputs[i], true);
+      if (updated[i] && is_f16(*context.inputs[i])) allow_neighbours(states_[i], *context.inputs[i], before_[i]);
+    }
   }
 
   const std::vector<double>& output(std::size_t i) const { return outputs_[i]; }  // empty: every bit must agree
@@ -117,7 +126,9 @@ class Strays {
       const bool mask = context.node.op == "attention" && i == 3;  // drops a key whatever its last digit
       const bool kept = !updated.empty() && updated[i];
       if (i < rounding_.operands && !mask && !kept && is_floating(inputs[i].type.dtype)) {
-        nudge(inputs[i].data, {.exact = false, .result = rounding_.operand}, nudges);
+        // What goes into a cache of f16 may be rounded to the other neighbour there.
+        const double units = f16_cache_ ? std::max(rounding_.operand, kF16Nudge) : rounding_.operand;
+        nudge(inputs[i].data, {.exact = false, .result = units}, nudges);
       }
       if (i == 0 && byte_block_ > 0) {
         const bool normed = context.inputs.size() > 4 && context.inputs[4] != nullptr;
@@ -163,8 +174,23 @@ class Strays {
     }
   }
 
+  static bool is_f16(const HostTensor& tensor) { return tensor.type.dtype == DType::F16; }
+
+  /// One step of f16 for each element that the node wrote: which of two neighbours a hair decides.
+  static void allow_neighbours(std::vector<double>& bounds, const HostTensor& exact,
+                               const std::vector<double>* before) {
+    bounds.resize(exact.data.size(), 0.0);
+    for (std::size_t i = 0; i < bounds.size(); ++i) {
+      const double written = exact.data[i];
+      if ((before != nullptr && (*before)[i] == written) || !std::isfinite(written)) continue;
+      const int exponent = written == 0.0 ? kF16LeastExponent : std::max(std::ilogb(written), kF16LeastExponent);
+      bounds[i] = std::max(bounds[i], std::ldexp(1.0, exponent - kF16Digits));
+    }
+  }
+
   const std::vector<const std::vector<double>*>& before_;
   std::size_t byte_block_;
+  bool f16_cache_ = false;
   Rounding rounding_;
   double scale_ = 1.0;  // of Rounding::absolute
   std::vector<std::vector<double>> outputs_;

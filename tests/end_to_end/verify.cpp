@@ -12,8 +12,12 @@
 namespace heed::end_to_end {
 
 TEST_CASE("verify: text models agree with the reference, for a prompt and for the tokens that are chosen after it") {
-  for (const std::string& model : {models().llama(), models().without_tokenizer()}) {
-    const Finished finished = run_heed({"verify", model, "--json"});
+  for (const auto& [model, cache] : {std::pair{models().llama(), "auto"},
+                                     {models().without_tokenizer(), "auto"},
+                                     {models().llama(), "f16"},
+                                     {models().without_tokenizer(), "f16"}}) {
+    CAPTURE(cache);
+    const Finished finished = run_heed({"verify", model, "--json", "--cache", cache});
     REQUIRE_MESSAGE(finished.exit_code == 0, finished.both());
     const nlohmann::json json = nlohmann::json::parse(finished.out);
     CHECK(json.at("passed") == true);
