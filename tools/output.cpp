@@ -14,8 +14,6 @@
 namespace heed::tools {
 namespace {
 
-bool output_line_open = false;  // standard output ends in the middle of a line
-
 /// Width on a terminal, near enough: characters, not bytes.
 std::size_t width_of(std::string_view text) {
   return static_cast<std::size_t>(
@@ -38,19 +36,12 @@ int write_all(int descriptor, std::string_view text) {
 }  // namespace
 
 void write_output(std::string_view text) {
-  if (!text.empty()) output_line_open = text.back() != '\n';
   const int error = write_all(STDOUT_FILENO, text);
   if (error == EPIPE) throw BrokenPipe();
   if (error != 0) throw Error(fmt::format("cannot write to standard output: {}", std::strerror(error)));
 }
 
-void write_error(std::string_view text) {
-  if (output_line_open && output_is_terminal() && error_is_terminal()) {
-    output_line_open = false;
-    write_all(STDERR_FILENO, "\n");
-  }
-  write_all(STDERR_FILENO, text);
-}
+void write_error(std::string_view text) { write_all(STDERR_FILENO, text); }
 
 bool output_is_terminal() { return ::isatty(STDOUT_FILENO) == 1; }
 bool error_is_terminal() { return ::isatty(STDERR_FILENO) == 1; }

@@ -13,7 +13,7 @@ struct BrokenPipe {};
 
 /// Writes to standard output at once, all of it. Throws BrokenPipe, or Error with the system's reason (a full disk).
 void write_output(std::string_view text);
-/// Writes to standard error, on a line of its own where a terminal shows both; there is nobody to tell when that fails.
+/// Writes to standard error; there is nobody to tell when that fails.
 void write_error(std::string_view text);
 bool output_is_terminal();
 bool error_is_terminal();
