@@ -111,7 +111,9 @@ PictureFile parse_picture(std::span<const unsigned char> bytes, const std::strin
 void check_png_path(const std::filesystem::path& output, const std::vector<std::filesystem::path>& read) {
   std::string extension = output.extension().string();
   std::ranges::transform(extension, extension.begin(), [](unsigned char c) { return std::tolower(c); });
-  if (extension == ".jpg" || extension == ".jpeg") {
+  constexpr std::string_view kOthers[] = {".jpg",  ".jpeg", ".bmp", ".gif",  ".webp", ".tif",
+                                          ".tiff", ".tga",  ".ppm", ".avif", ".heic"};
+  if (std::ranges::find(kOthers, extension) != std::end(kOthers)) {
     throw Error(fmt::format("{}: heed writes PNG files; choose a name that ends in .png", output.string()));
   }
   check_output_path(output, read);

@@ -83,7 +83,8 @@ std::string profile_table(const std::vector<DispatchTime>& times, const std::str
 namespace {
 
 /// Throws Error for an option that the work does not read.
-void refuse_unread(const BenchArguments& arguments, std::string_view work, std::vector<std::string_view> read) {
+void refuse_unread(const BenchArguments& arguments, std::string_view work,
+                   std::initializer_list<std::string_view> read) {
   for (const std::string& option : arguments.given) {
     if (std::ranges::find(read, option) != read.end()) continue;
     throw Error(fmt::format("{} says nothing of {}, which reads {}", option, work, fmt::join(read, ", ")));
@@ -106,10 +107,10 @@ int run_bench(const BenchArguments& arguments, Clock::time_point start) {
     return bench_translation(file, arguments, start);
   }
   if (whole && named == "text-to-image") {
-    refuse_unread(arguments, "a model that draws a text", {"--profile"});
+    refuse_unread(arguments, "a model that draws what a text says", {"--profile"});
     return bench_pictures(file, arguments, start);
   }
-  refuse_unread(arguments, "a graph", {"--graph", "--bind", "--profile"});
+  refuse_unread(arguments, whole && named == "sound" ? "a sound model" : "a graph", {"--graph", "--bind", "--profile"});
   if (whole && named == "sound" && !arguments.profile) return bench_sound(file, arguments, start);
   return bench_graph(file, arguments, start);
 }

@@ -176,7 +176,12 @@ class Chat {
     {
       const InterruptFlag interrupt;
       options.cancelled = [&] { return interrupt.raised(); };
-      made = model_.generate(tokens, options, [](std::string_view piece) { write_output(piece); });
+      bool begun = false;
+      const EndLineOnError end_line(begun);
+      made = model_.generate(tokens, options, [&](std::string_view piece) {
+        begun = true;
+        write_output(piece);
+      });
     }
     write_output("\n");
     ++answers_;

@@ -29,9 +29,9 @@ std::string describe(const convert::ConvertSummary& summary, const std::string& 
   for (const auto& [type, tally] : summary.types) {
     types += fmt::format("{}{} {}", types.empty() ? "" : " + ", format_bytes(tally.bytes), dtype_name(type));
   }
-  return fmt::format("{}: {}{} from {}, {} parameters, {}, {}\n", output, summary.family,
+  return fmt::format("{}: {}{} from {}, {} parameters, {}{}\n", output, summary.family,
                      summary.name.empty() ? "" : " '" + summary.name + "'", summary.source,
-                     format_count(summary.elements), types,
+                     format_count(summary.elements), types.empty() ? "" : types + ", ",
                      summary.has_tokenizer ? "with tokenizer" : "without tokenizer");
 }
 

@@ -180,6 +180,7 @@ class Generating {
 
     // The echo waits for the first token, so that a prompt that is refused leaves standard output empty.
     const Generation made = of_prompt([&] {
+      const EndLineOnError end_line(begun);
       return model_.generate(tokens, options, [&](std::string_view piece) {
         begin();
         if (streams()) write_output(piece);
@@ -399,10 +400,12 @@ void add_generate(Program& program) {
       ->type_name("OUT");
   const CLI::Option* layer =
       verb->add_option("--layer", a.layers, "Which layers it shows, from 0; repeatable (default: all)")
+          ->transform(integers(0, INT32_MAX))
           ->type_name("N")
           ->allow_extra_args(false);
   const CLI::Option* head =
       verb->add_option("--head", a.heads, "Which heads are averaged, in .png and .html; repeatable (default: all)")
+          ->transform(integers(0, INT32_MAX))
           ->type_name("N")
           ->allow_extra_args(false);
   verb->add_flag("--echo", a.echo, "Print the prompt before its continuation");

@@ -7,6 +7,7 @@
 #include <cassert>
 #include <cerrno>
 #include <cstring>
+#include <exception>
 #include <nlohmann/json.hpp>
 
 #include "heed/error.h"
@@ -39,6 +40,11 @@ void write_output(std::string_view text) {
   const int error = write_all(STDOUT_FILENO, text);
   if (error == EPIPE) throw BrokenPipe();
   if (error != 0) throw Error(fmt::format("cannot write to standard output: {}", std::strerror(error)));
+}
+
+EndLineOnError::EndLineOnError(const bool& written) : written_(written), exceptions_(std::uncaught_exceptions()) {}
+EndLineOnError::~EndLineOnError() {
+  if (written_ && std::uncaught_exceptions() > exceptions_ && output_is_terminal()) write_all(STDOUT_FILENO, "\n");
 }
 
 void write_error(std::string_view text) { write_all(STDERR_FILENO, text); }

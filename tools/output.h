@@ -13,6 +13,20 @@ struct BrokenPipe {};
 
 /// Writes to standard output at once, all of it. Throws BrokenPipe, or Error with the system's reason (a full disk).
 void write_output(std::string_view text);
+/// Ends the line on a terminal where an exception leaves a text in the middle of it, of which something was `written`,
+/// so that the message of the error has a line of its own.
+class EndLineOnError {
+ public:
+  explicit EndLineOnError(const bool& written);
+  ~EndLineOnError();
+  EndLineOnError(const EndLineOnError&) = delete;
+  EndLineOnError& operator=(const EndLineOnError&) = delete;
+
+ private:
+  const bool& written_;
+  int exceptions_;  // under way already
+};
+
 /// Writes to standard error; there is nobody to tell when that fails.
 void write_error(std::string_view text);
 bool output_is_terminal();

@@ -76,6 +76,7 @@ void write_input(Session& session, const Value& input, const NpyArray& array) {
   const std::string where = fmt::format("input '{}'", input.name);
   if (!is_floating(input.dtype)) {
     const std::vector<std::int32_t> values = array.integers(where);
+    check_range(where, input.dtype, values);
     session.write(input.name, std::as_bytes(std::span(values)));
   } else {
     const std::vector<float> values = array.floats(where);
@@ -83,15 +84,20 @@ void write_input(Session& session, const Value& input, const NpyArray& array) {
   }
 }
 
-/// Where each output goes. A second one whose name makes the same file is NAME.2.
+/// Where each output goes. One whose name is changed to a name that is taken is NAME.2.
 std::vector<fs::path> output_paths(const Graph& graph, const fs::path& folder) {
-  std::set<std::string> taken;
+  std::set<std::string> taken;  // first by those whose names are files' names as they are
+  for (const ValueId id : graph.outputs) taken.insert(graph.value(id).name);
   std::vector<fs::path> paths;
   for (const ValueId id : graph.outputs) {
-    std::string name = graph.value(id).name;
-    std::replace(name.begin(), name.end(), '/', '_');
+    const std::string& name = graph.value(id).name;
     std::string own = name;
-    for (int number = 2; !taken.insert(own).second; ++number) own = fmt::format("{}.{}", name, number);
+    if (name.find('/') != std::string::npos) {
+      std::string plain = name;
+      std::replace(plain.begin(), plain.end(), '/', '_');
+      own = plain;
+      for (int number = 2; !taken.insert(own).second; ++number) own = fmt::format("{}.{}", plain, number);
+    }
     paths.push_back(folder / (own + ".npy"));
   }
   return paths;
@@ -142,7 +148,7 @@ void add_run(Program& program) {
   verb->footer(
       "Inputs are .npy files (float32, float64, int32, int64). States start at zero. Sizes that no input tells are\n"
       "bound with --bind; 'outputs' is otherwise as 'tokens', and 'context' the model's own. A '/' in the name of an\n"
-      "output becomes '_' in its file's, and a second file of a name is NAME.2.npy.\n"
+      "output becomes '_' in its file's, or NAME.2.npy where that is another output's.\n"
       "Example:\n"
       "  heed run stories.heed --input tokens=tokens.npy --input position=zero.npy --outputs results");
   auto arguments = std::make_shared<RunArguments>();

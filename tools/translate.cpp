@@ -88,6 +88,9 @@ class Translating {
         model_(device_, arguments.model, arguments.cache) {
     note_cache(arguments.cache, model_.cache_type());
     if (!arguments.attention.empty() || !arguments.alignments.empty()) {
+      if (model_.attention_layers().empty()) {
+        throw Error(fmt::format("{}: the model has no attention over its source", arguments.model));
+      }
       check_attention_layers("attention over the source", model_.attention_layers(), arguments.layers, arguments.heads);
     }
   }
@@ -120,8 +123,9 @@ class Translating {
                        : model_.translate(sources.lines, options);
     const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
     if (!interrupt.raised()) look_at_attention(sources, made, interrupt);
-    write_error(fmt::format("{}: {} line{}, {} tokens in {:.3f} s, {:.1f} tokens/s{}\n", device_.info().name,
-                            made.size(), made.size() == 1 ? "" : "s", tokens, seconds,
+    const std::string of_all = interrupt.raised() ? fmt::format("{} of ", written) : "";
+    write_error(fmt::format("{}: {}{} line{}, {} tokens in {:.3f} s, {:.1f} tokens/s{}\n", device_.info().name, of_all,
+                            waiting.size(), waiting.size() == 1 ? "" : "s", tokens, seconds,
                             seconds > 0 ? static_cast<double>(tokens) / seconds : 0.0,
                             options.samples ? fmt::format(", seed {}", options.sampling.seed) : ""));
     return interrupt.raised() ? kExitInterrupted : 0;
@@ -228,6 +232,9 @@ int run_translate(TranslateArguments& arguments) {
     options.prefix_tokens = parse_tokens("--prefix-tokens", arguments.prefix_tokens);
   if (!arguments.attention.empty()) check_attention_path(arguments.attention);
   if (!arguments.alignments.empty()) check_output_path(arguments.alignments);
+  if (!arguments.attention.empty() && arguments.attention == arguments.alignments) {
+    throw Error(fmt::format("--attention and --alignments would both be written to {}", arguments.attention));
+  }
   const bool shows_attention = !arguments.attention.empty() || !arguments.alignments.empty();
   if (!shows_attention && (!arguments.layers.empty() || !arguments.heads.empty() || arguments.align_tokens)) {
     throw Error(
@@ -318,9 +325,11 @@ void add_translate(Program& program) {
       verb->add_option(
               "--layer", a.layers,
               "Which layers of attention over the source are averaged, from 0, but for .npz; repeatable (default: all)")
+          ->transform(integers(0, INT32_MAX))
           ->type_name("N")
           ->allow_extra_args(false);
   const CLI::Option* head = verb->add_option("--head", a.heads, "Which heads, but for .npz; repeatable (default: all)")
+                                ->transform(integers(0, INT32_MAX))
                                 ->type_name("N")
                                 ->allow_extra_args(false);
   verb->add_flag("--scores", a.scores, "Print each translation's score and a tab before it");
