@@ -31,6 +31,7 @@ nlohmann::json number(double value) { return std::isfinite(value) ? nlohmann::js
 nlohmann::json as_json(const GraphRun& run) {
   nlohmann::json json = {{"graph", run.graph},
                          {"what", run.what},
+                         {"cache", cache_type_name(run.cache)},
                          {"values", run.checks.size()},
                          {"worst_error", number(run.worst())},
                          {"first_failure", nullptr}};

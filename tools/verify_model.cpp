@@ -110,7 +110,12 @@ class Verifying {
 
   void verify(const Graph& graph) {
     validate(graph, ops::is_op);
-    const Graph run = with_cache_type(graph, arguments_.cache, device_.gpu().caps());  // as models run it
+    // As the model runs it: others keep their caches as the file has them.
+    const auto task = file_.metadata().find("task");
+    const bool chooses = task != file_.metadata().end() && (*task == "text-generation" || *task == "translation");
+    if (!chooses && arguments_.cache != CacheType::Auto) throw Error("--cache is for text and translation models");
+    const Graph run = chooses ? with_cache_type(graph, arguments_.cache, device_.gpu().caps()) : graph;
+    note_cache(arguments_.cache, cache_type_of(run));
     if (is_text(graph)) return verify_text(with_caches_by_head(run));
     is_sound(graph) ? verify_sound(run) : verify_any(run);
   }
@@ -287,6 +292,7 @@ class Verifying {
   void verify_any(const Graph& graph) {
     Tensors tensors;
     std::map<std::string, Shape> shapes;
+    const auto to_fix = inputs_to_fix(graph);
     for (const std::string& given : arguments_.inputs) {
       const auto [name, path] = split_assignment(given, "--input", "NAME=FILE.npy");
       const ValueId id = graph.find(name);
@@ -299,7 +305,14 @@ class Verifying {
         const std::vector<float> values = array.floats(given);
         tensor.data.assign(values.begin(), values.end());
       } else {
-        tensor.data = array.wide_integers(given);
+        const bool fixed = std::ranges::find(to_fix, id) != to_fix.end();
+        if (fixed) {
+          tensor.data = array.wide_integers(given);
+        } else {
+          const std::vector<std::int32_t> values = array.integers(given);
+          check_range("input '" + name + "'", tensor.type.dtype, values);
+          tensor.data.assign(values.begin(), values.end());
+        }
       }
       shapes.emplace(name, array.shape);
       tensors.emplace(name, std::move(tensor));
@@ -385,8 +398,8 @@ class Verifying {
     const WeightLookup lookup = [&](const std::string& name, std::size_t elements) {
       return decode_weight(source_, name, elements);
     };
-    runs_.push_back(
-        {graph.name, std::move(what), verify_graph(device_.gpu(), session, graph, dims, lookup, tensors, options)});
+    runs_.push_back({graph.name, std::move(what), cache_type_of(graph),
+                     verify_graph(device_.gpu(), session, graph, dims, lookup, tensors, options)});
   }
 
   const VerifyArguments& arguments_;

@@ -32,6 +32,7 @@ struct VerifyArguments {
 struct GraphRun {
   std::string graph;
   std::string what;  // "a prompt of 12 tokens"
+  CacheType cache = CacheType::F32;
   std::vector<NodeCheck> checks;
 
   const NodeCheck* first_failure() const;  // null: all agree

@@ -23,7 +23,6 @@ namespace {
 constexpr std::uint32_t kPoison = 0x7fc0dead;  // a quiet NaN that nobody computes
 constexpr int kF16Digits = 10;                 // behind the point
 constexpr int kF16LeastExponent = -14;
-constexpr double kF16Nudge = 1024.0;  // an eighth of a step of f16, in units of f32
 constexpr int kNudgedRuns = 4;        // of the reference
 constexpr double kDeviations = 16.0;  // of those runs that a device may stray
 /// Four runs may miss an element by chance, so neighbours share what was seen.
@@ -91,9 +90,7 @@ class Strays {
         if (std::isfinite(number)) scale_ = std::max(scale_, std::abs(number));
       }
     }
-    for (std::size_t i = 0; i < updated.size(); ++i) {
-      f16_cache_ = f16_cache_ || (updated[i] && is_f16(*context.inputs[i]));
-    }
+    if (has_f16_cache(context)) unrounded_ = run_with_wide_caches(context);
     const bool changes_states = std::ranges::find(updated, true) != updated.end();
     for (int run = 0; run < kNudgedRuns; ++run) {
       const std::uint64_t key = 0x5eed + static_cast<std::uint64_t>(run);
@@ -104,7 +101,7 @@ class Strays {
     for (std::size_t i = 0; i < outputs_.size(); ++i) finish(outputs_[i], context.outputs[i], false);
     for (std::size_t i = 0; i < states_.size(); ++i) {
       finish(states_[i], context.inputs[i], true);
-      if (updated[i] && is_f16(*context.inputs[i])) allow_neighbours(states_[i], *context.inputs[i], before_[i]);
+      if (is_f16_cache(context, i)) allow_neighbours(states_[i], *context.inputs[i], *before_[i]);
     }
   }
 
@@ -123,12 +120,12 @@ class Strays {
       if (context.inputs[i] == nullptr) continue;
       inputs[i] = *context.inputs[i];
       if (before_[i] != nullptr) inputs[i].data = *before_[i];
+      // Which of two neighbours of f16 is nearer a hair decides, so that here nothing is rounded to one.
+      if (is_f16_cache(context, i)) inputs[i].type.dtype = DType::F32;
       const bool mask = context.node.op == "attention" && i == 3;  // drops a key whatever its last digit
       const bool kept = !updated.empty() && updated[i];
       if (i < rounding_.operands && !mask && !kept && is_floating(inputs[i].type.dtype)) {
-        // What goes into a cache of f16 may be rounded to the other neighbour there.
-        const double units = f16_cache_ ? std::max(rounding_.operand, kF16Nudge) : rounding_.operand;
-        nudge(inputs[i].data, {.exact = false, .result = units}, nudges);
+        nudge(inputs[i].data, {.exact = false, .result = rounding_.operand}, nudges);
       }
       if (i == 0 && byte_block_ > 0) {
         const bool normed = context.inputs.size() > 4 && context.inputs[4] != nullptr;
@@ -149,7 +146,7 @@ class Strays {
     }
     for (std::size_t i = 0; i < updated.size(); ++i) {
       if (nudged.inputs[i] == nullptr || !updated[i] || !is_floating(inputs[i].type.dtype)) continue;
-      add(states_[i], inputs[i].data, context.inputs[i]->data);
+      add(states_[i], inputs[i].data, is_f16_cache(context, i) ? unrounded_[i] : context.inputs[i]->data);
     }
   }
 
@@ -174,23 +171,58 @@ class Strays {
     }
   }
 
-  static bool is_f16(const HostTensor& tensor) { return tensor.type.dtype == DType::F16; }
+  /// Of states that the node updates.
+  bool is_f16_cache(const ops::ReferenceContext& context, std::size_t i) const {
+    return before_[i] != nullptr && context.inputs[i]->type.dtype == DType::F16;
+  }
+  bool has_f16_cache(const ops::ReferenceContext& context) const {
+    for (std::size_t i = 0; i < before_.size(); ++i) {
+      if (is_f16_cache(context, i)) return true;
+    }
+    return false;
+  }
 
-  /// One step of f16 for each element that the node wrote: which of two neighbours a hair decides.
+  /// What the node leaves in its inputs where its caches of f16 are not rounded.
+  std::vector<std::vector<double>> run_with_wide_caches(const ops::ReferenceContext& context) const {
+    std::vector<HostTensor> inputs(context.inputs.size());
+    std::vector<HostTensor> outputs(context.outputs.size());
+    ops::ReferenceContext wide{context.node, {}, {}};
+    for (std::size_t i = 0; i < inputs.size(); ++i) {
+      wide.inputs.push_back(context.inputs[i] == nullptr ? nullptr : &inputs[i]);
+      if (context.inputs[i] == nullptr) continue;
+      inputs[i] = *context.inputs[i];
+      if (before_[i] != nullptr) inputs[i].data = *before_[i];
+      if (is_f16_cache(context, i)) inputs[i].type.dtype = DType::F32;
+    }
+    for (std::size_t i = 0; i < outputs.size(); ++i) {
+      wide.outputs.push_back(context.outputs[i] == nullptr ? nullptr : &outputs[i]);
+      if (context.outputs[i] == nullptr) continue;
+      outputs[i] = {context.outputs[i]->type, std::vector<double>(context.outputs[i]->data.size())};
+    }
+    ops::find_op(context.node.op)->reference(wide);
+    std::vector<std::vector<double>> left;
+    for (HostTensor& input : inputs) left.push_back(std::move(input.data));
+    return left;
+  }
+
+  /// A step of f16 more for each element that the node wrote, since a hair decides which of two neighbours it becomes.
   static void allow_neighbours(std::vector<double>& bounds, const HostTensor& exact,
-                               const std::vector<double>* before) {
+                               const std::vector<double>& before) {
     bounds.resize(exact.data.size(), 0.0);
     for (std::size_t i = 0; i < bounds.size(); ++i) {
       const double written = exact.data[i];
-      if ((before != nullptr && (*before)[i] == written) || !std::isfinite(written)) continue;
+      if (before[i] == written || !std::isfinite(written)) {
+        bounds[i] = 0.0;
+        continue;
+      }
       const int exponent = written == 0.0 ? kF16LeastExponent : std::max(std::ilogb(written), kF16LeastExponent);
-      bounds[i] = std::max(bounds[i], std::ldexp(1.0, exponent - kF16Digits));
+      bounds[i] += std::ldexp(1.0, exponent - kF16Digits);
     }
   }
 
   const std::vector<const std::vector<double>*>& before_;
   std::size_t byte_block_;
-  bool f16_cache_ = false;
+  std::vector<std::vector<double>> unrounded_;  // inputs after the node, where it has a cache of f16
   Rounding rounding_;
   double scale_ = 1.0;  // of Rounding::absolute
   std::vector<std::vector<double>> outputs_;

@@ -31,6 +31,7 @@ TEST_CASE("verify: text models agree with the reference, for a prompt and for th
       CHECK(json.at("runs")[sampled].at("graph").get<std::string>().starts_with("decode+sample greedy="));
     }
     for (const nlohmann::json& run : json.at("runs")) {
+      CHECK(run.at("cache") == (std::string(cache) == "f16" ? "f16" : "f32"));
       CHECK(run.at("values").get<int>() > 4);
       CHECK(run.at("first_failure").is_null());
       CHECK(run.at("worst_error").get<double>() < 1.0);
