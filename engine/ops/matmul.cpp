@@ -12,6 +12,7 @@
 
 #include "graph/integer.h"
 #include "ops/reduce.h"
+#include "ops/same_reads.h"
 #include "plan/lowering.h"
 
 namespace heed::ops {
@@ -262,14 +263,16 @@ void emit_product(Lowering& l, const Matrices& a, const Matrices& b, const Bindi
   Dispatch d;
   d.shader = "matmul";
   const bool real = is_floating(type);
-  const bool storage = real && l.tuning().texel && l.tuning().same_storage && !narrow;
-  d.variant = {storage ? "storage" : "read", real ? "real" : "integer"};
   d.bindings = {left.x, right.x, sums};
   d.bindings[0].access = d.bindings[1].access = Access::Read;
-  const View view = real ? View::F32x4 : View::U32x4;
-  d.bindings[0].view = storage ? View::None : view;
-  d.bindings[1].view = view;
+  d.bindings[0].view = d.bindings[1].view = real ? View::F32x4 : View::U32x4;
   d.bindings[2].access = Access::Write;
+  if (real && !narrow) {
+    choose_same_reads(l, d, {0}, false);
+  } else {
+    d.variant.emplace_back("read");
+  }
+  d.variant.emplace_back(real ? "real" : "integer");
   d.push_constants = {u32(batches), u32(rows),         u32(columns),       u32(parts),      u32(ceil_div(words, parts)),
                       u32(words),   u32(left.row / 4), u32(right.row / 4), u32(row_groups), u32(column_groups),
                       width,        bits(alpha)};
