@@ -16,6 +16,15 @@ std::pair<std::string, std::string> split_assignment(const std::string& text, co
   return {text.substr(0, at), text.substr(at + 1)};
 }
 
+void check_range(const std::string& where, DType type, const std::vector<std::int32_t>& elements) {
+  const auto [least, most] = integer_range(type);
+  for (std::size_t i = 0; i < elements.size(); ++i) {
+    if (elements[i] >= least && elements[i] <= most) continue;
+    throw Error(fmt::format("{}: element {} is {}, expected {} to {} ({})", where, i, elements[i], least, most,
+                            dtype_name(type)));
+  }
+}
+
 Bindings bind_dims(const ModelFile& file, const Graph& graph, const std::vector<std::string>& binds, Bindings dims) {
   for (const std::string& text : binds) {
     const auto [name, value] = split_assignment(text, "--bind", "DIM=N, such as outputs=1");

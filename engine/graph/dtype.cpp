@@ -3,6 +3,7 @@
 #include <array>
 #include <cassert>
 #include <cmath>
+#include <limits>
 
 #include "graph/quantised.h"
 
@@ -58,6 +59,27 @@ const std::vector<DType>& matrix_types() {
     return made;
   }();
   return types;
+}
+
+std::pair<std::int64_t, std::int64_t> integer_range(DType type) {
+  constexpr std::int64_t kMost = std::numeric_limits<std::int32_t>::max();
+  switch (type) {
+    case DType::Bool:
+      return {0, 1};
+    case DType::I8:
+      return {-128, 127};
+    case DType::U8:
+      return {0, 255};
+    case DType::I16:
+      return {-32768, 32767};
+    case DType::U16:
+      return {0, 65535};
+    case DType::U32:
+    case DType::U64:
+      return {0, kMost};
+    default:
+      return {-kMost - 1, kMost};
+  }
 }
 
 double wrap_integer(DType type, double value) {

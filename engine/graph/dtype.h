@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <optional>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace heed {
@@ -60,5 +61,7 @@ inline bool is_floating(DType type) { return dtype_info(type).floating; }
 /// An integer in the range of a type of 8 or 16 bits, wrapped around as in C; 0 or 1 for booleans. Others are as they
 /// are.
 double wrap_integer(DType type, double value);
+/// The range of an integer type as devices have it: u32, i64 and u64 within the 32 bits of i32.
+std::pair<std::int64_t, std::int64_t> integer_range(DType type);
 
 }  // namespace heed

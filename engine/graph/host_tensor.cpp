@@ -6,9 +6,13 @@
 namespace heed {
 
 std::int64_t to_integer(double element) {
-  constexpr double kMost = 9007199254740992.0;
   if (std::isnan(element)) return 0;
-  return static_cast<std::int64_t>(std::clamp(element, -kMost, kMost));
+  return static_cast<std::int64_t>(std::clamp(element, -kMostInteger, kMostInteger));
+}
+
+bool is_end_of_integers(double element) {
+  // Files have them as to_integer() gave them.
+  return std::abs(element) >= 0x1p63 || std::abs(element) == kMostInteger;
 }
 
 }  // namespace heed

@@ -22,4 +22,11 @@ using KnownValues = std::map<ValueId, HostTensor>;
 /// "to the end".
 std::int64_t to_integer(double element);
 
+/// Integers beyond are not all doubles, and to_integer() keeps them as these.
+inline constexpr double kMostInteger = 0x1p53;
+
+/// Whether an element stands for the largest or smallest number of int64. Graphs write these for "up to the end" of a
+/// slice and for what is above or below all else; the ends of int32 mean the same.
+bool is_end_of_integers(double element);
+
 }  // namespace heed

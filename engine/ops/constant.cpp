@@ -133,7 +133,11 @@ Node constant_node(const std::string& name, const HostTensor& tensor, ValueId va
     node.attributes.set("values", tensor.data);
   } else {
     std::vector<std::int64_t> integers;
-    for (const double element : tensor.data) integers.push_back(to_integer(element));
+    for (const double element : tensor.data) {
+      const std::int64_t integer = to_integer(element);
+      const bool beyond = std::abs(element) >= kMostInteger && !is_end_of_integers(element);
+      integers.push_back(beyond ? (integer < 0 ? integer + 1 : integer - 1) : integer);  // it is no end
+    }
     node.attributes.set("integers", std::move(integers));
   }
   return node;

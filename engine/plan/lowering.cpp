@@ -14,6 +14,25 @@
 namespace heed {
 namespace {
 
+/// What an integer beyond 32 bits is to an op that computes with 32 of them.
+enum class BeyondWord { Refused, Saturates, Wraps };
+
+/// Ops that look at the order of numbers alone take the nearest one; those that wrap around take the lower bits, which
+/// are all that matters to them where their results have no more than 32 bits.
+BeyondWord beyond_word(std::string_view op, DType type) {
+  for (const std::string_view orders : {"max", "min", "less", "less_equal", "greater", "greater_equal"}) {
+    if (op == orders) return BeyondWord::Saturates;
+  }
+  for (const std::string_view bits : {"bitwise_and", "bitwise_or", "bitwise_xor"}) {
+    if (op == bits) return BeyondWord::Wraps;
+  }
+  if (type != DType::U32) return BeyondWord::Refused;
+  for (const std::string_view modular : {"add", "sub", "mul", "equal"}) {
+    if (op == modular) return BeyondWord::Wraps;
+  }
+  return BeyondWord::Refused;
+}
+
 std::uint64_t device_bytes(ValueKind kind, const TensorType& type) {
   const std::uint64_t bytes = u64(element_count(type.shape)) * device_element_bytes(kind, type.dtype);
   return std::max<std::uint64_t>(16, round_up(bytes, 16));
@@ -351,18 +370,21 @@ Binding Lowering::constant(const std::string& name, const HostTensor& tensor, Vi
     return constant(name, std::vector<float>(tensor.data.begin(), tensor.data.end()), view);
   }
   constexpr std::int64_t kMost = std::numeric_limits<std::int32_t>::max();
-  // Graphs write the ends of int64, which to_integer() keeps as these, for "up to the end" of a slice and for what is
-  // above or below all else; the ends of int32 mean the same.
-  static const std::int64_t kEnd = to_integer(std::numeric_limits<double>::infinity());
+  const BeyondWord beyond = beyond_word(node_->op, tensor.type.dtype);
   std::vector<std::int32_t> words;
   words.reserve(tensor.data.size());
   for (const double element : tensor.data) {
     const std::int64_t integer = to_integer(element);
-    if ((integer < -kMost - 1 || integer > kMost) && integer != kEnd && integer != -kEnd) {
-      fail(fmt::format("reads {} of '{}', which needs more than 32 bits; heed computes with integers of 32", integer,
+    if (integer >= -kMost - 1 && integer <= kMost) {
+      words.push_back(static_cast<std::int32_t>(integer));
+    } else if (beyond == BeyondWord::Saturates || is_end_of_integers(element)) {
+      words.push_back(static_cast<std::int32_t>(integer < 0 ? -kMost - 1 : kMost));
+    } else if (beyond == BeyondWord::Wraps && std::abs(element) < kMostInteger) {
+      words.push_back(static_cast<std::int32_t>(static_cast<std::uint32_t>(integer)));
+    } else {
+      fail(fmt::format("reads {} of '{}', which needs more than 32 bits; heed computes with integers of 32", element,
                        name));
     }
-    words.push_back(static_cast<std::int32_t>(std::clamp<std::int64_t>(integer, -kMost - 1, kMost)));
   }
   return constant(name, words, view);
 }

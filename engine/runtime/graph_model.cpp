@@ -74,7 +74,7 @@ std::map<std::string, HostTensor> values_to_fix(const Graph& graph, const std::m
   return fixed;
 }
 
-void write_array(Session& session, const std::string& name, const Array& array) {
+void write_array(Session& session, const std::string& name, DType type, const Array& array) {
   if (const auto* floats = std::get_if<std::vector<float>>(&array.elements)) {
     session.write(name, std::as_bytes(std::span(*floats)));
     return;
@@ -82,8 +82,10 @@ void write_array(Session& session, const std::string& name, const Array& array) 
   const auto& wide = std::get<std::vector<std::int64_t>>(array.elements);
   std::vector<std::int32_t> words(wide.size());
   for (std::size_t i = 0; i < wide.size(); ++i) {
-    if (wide[i] < std::numeric_limits<std::int32_t>::min() || wide[i] > std::numeric_limits<std::int32_t>::max()) {
-      throw Error(fmt::format("input '{}': element {} is {}, which does not fit 32 bits", name, i, wide[i]));
+    const auto [least, most] = integer_range(type);
+    if (wide[i] < least || wide[i] > most) {
+      throw Error(fmt::format("input '{}': element {} is {}, expected {} to {} ({})", name, i, wide[i], least, most,
+                              dtype_name(type)));
     }
     words[i] = static_cast<std::int32_t>(wide[i]);
   }
@@ -181,7 +183,7 @@ std::map<std::string, Array> GraphModel::run(const std::map<std::string, Array>&
   Executable& executable = made != nullptr ? *made : session.prepare(graph, dims);
   for (const ValueId id : graph.inputs) {
     const std::string& name = graph.value(id).name;
-    if (session.has(name)) write_array(session, name, inputs.at(name));
+    if (session.has(name)) write_array(session, name, graph.value(id).dtype, inputs.at(name));
   }
   session.run(executable);
   std::map<std::string, Array> outputs;

@@ -215,6 +215,8 @@ TEST_CASE("translate: bad input is one clear line, and nothing is translated") {
   const std::string out = folder.path("look.png").string();
   refused({"x", "--attention", out, "--layer", "9"},
           "layer 9 was asked for; attention over the source has layers 0 to 0");
+  refused({"x", "--attention", out, "--layer", "-1"}, "'-1' is not an integer");
+  refused({"x", "--attention", out, "--alignments", out}, "--attention and --alignments would both be written to");
   refused({"x", "--attention", out, "--head", "99"}, "head 99 was asked for; '");
   refused({"a\nb", "--attention", "look.png"}, "--attention shows one line; there are 2");
   refused({"\xff\xfe"}, "line 1: ");

@@ -4,8 +4,10 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <functional>
+#include <limits>
 
 #include "heed/error.h"
 #include "ops/constant.h"
@@ -40,14 +42,60 @@ DType result_type(std::string_view op, const std::vector<Operand>& inputs, const
   return inputs.empty() ? DType::F32 : inputs[0].dtype;
 }
 
+/// Products are of real numbers or of i32 (ops/matmul.cpp, ops/einsum.cpp).
+void refuse_type(const OnnxNode& node, std::string_view op, const Operand& operand) {
+  const bool products = op == "matmul" || op == "einsum";
+  if (!products || operand.absent() || is_floating(operand.dtype)) return;
+  if (op == "matmul" && operand.dtype == DType::I32) return;
+  node.fail(fmt::format("multiplies matrices of {}; heed multiplies those of real numbers{}: cast the operands",
+                        dtype_name(operand.dtype), op == "matmul" ? " or of i32" : ""));
+}
+
 /// Ops whose integers leave the range of what they read soonest.
-bool grows(std::string_view op, const Attributes& attributes) {
-  for (const std::string_view product : {"mul", "pow", "shift_left", "cumsum", "matmul", "einsum"}) {
+bool grows(std::string_view op, const Attributes& attributes, DType type) {
+  for (const std::string_view product : {"mul", "pow", "shift_left", "cumsum"}) {
     if (op == product) return true;
   }
-  if (op != "reduce") return false;
-  const std::string kind = attributes.text("kind");
-  return kind == "sum" || kind == "prod" || kind == "l1" || kind == "sum_square";
+  if (op == "reduce") {
+    const std::string kind = attributes.text("kind");
+    return kind != "max" && kind != "min";
+  }
+  if (op.starts_with("scatter_")) {
+    const std::string reduction = attributes.text("reduction", "none");
+    return reduction == "add" || reduction == "mul";
+  }
+  // Below zero, where what has no sign wraps around.
+  const bool is_unsigned = type == DType::U32 || type == DType::U64;
+  return is_unsigned && (op == "sub" || op == "neg" || op == "bitwise_not");
+}
+
+/// Throws Error for an integer that may be no double, in which constants are computed; the ends of int64 stand for what
+/// is above or below all else.
+void check_integers(const HostTensor& tensor, const std::string& name) {
+  if (is_floating(tensor.type.dtype)) return;
+  for (const double element : tensor.data) {
+    if (std::abs(element) < kMostInteger || std::abs(element) >= 0x1p63) continue;
+    throw Error(fmt::format("constant {}: {} has more than 53 bits, beyond which heed does not compute",
+                            in_quotes(name), static_cast<std::int64_t>(element)));
+  }
+}
+
+/// The tensor with real numbers that f32 has. Its largest stands for that of f64, which graphs add to what they mask.
+/// Throws Error for others that are too large.
+std::shared_ptr<const HostTensor> within_f32(std::shared_ptr<const HostTensor> tensor, const std::string& name) {
+  constexpr double kMost = std::numeric_limits<float>::max();
+  const auto beyond = [](double element) { return std::isfinite(element) && std::abs(element) > kMost; };
+  if (tensor->type.dtype != DType::F64 || std::ranges::none_of(tensor->data, beyond)) return tensor;
+  HostTensor within = *tensor;
+  for (double& element : within.data) {
+    if (!beyond(element)) continue;
+    if (std::abs(element) < std::numeric_limits<double>::max() && std::isinf(static_cast<float>(element))) {
+      throw Error(fmt::format("constant {}: {} is too large for 32 bits, in which heed computes f64", in_quotes(name),
+                              element));
+    }
+    element = std::copysign(kMost, element);
+  }
+  return std::make_shared<const HostTensor>(std::move(within));
 }
 
 /// "a, b and 3 more", in quotes.
@@ -92,6 +140,7 @@ std::string OnnxImporter::unique(std::string name) {
 }
 
 Operand OnnxImporter::tensor(HostTensor tensor, std::string name) {
+  check_integers(tensor, name);
   Operand operand;
   operand.dtype = tensor.type.dtype;
   operand.name = std::move(name);
@@ -141,11 +190,19 @@ const Operand& OnnxImporter::required(const OnnxNode& node, const std::vector<Op
 }
 
 void OnnxImporter::note_narrowed(const OnnxNode& node, std::string_view op, const Attributes& attributes,
-                                 const Operand& result) {
-  const DType type = result.dtype;
-  if (type == DType::F64) narrowed_reals_.insert(node.label());
-  const bool wide = type == DType::I64 || type == DType::U64 || type == DType::U32;
-  if (wide && !result.of_sizes && grows(op, attributes)) narrowed_integers_.insert(node.label());
+                                 const std::vector<Operand>& inputs, const std::vector<Operand>& results) {
+  const auto is_f64 = [](const Operand& operand) {
+    return operand.dtype == DType::F64 && operand.constant == nullptr && !operand.of_sizes && !operand.absent();
+  };
+  bool narrowed = std::ranges::any_of(inputs, is_f64);
+  for (const Operand& result : results) {
+    if (result.of_sizes) return;
+    const DType type = result.dtype;
+    narrowed = narrowed || type == DType::F64;
+    const bool wide = type == DType::I64 || type == DType::U64 || type == DType::U32;
+    if (wide && grows(op, attributes, type)) narrowed_integers_.insert(node.label());
+  }
+  if (narrowed) narrowed_reals_.insert(node.label());
 }
 
 std::vector<std::string> OnnxImporter::notes() const {
@@ -161,8 +218,9 @@ std::vector<std::string> OnnxImporter::notes() const {
 ValueId OnnxImporter::materialise(const Operand& operand) {
   if (operand.absent()) return kNoValue;
   if (operand.constant == nullptr) return operand.id;
-  const HostTensor& constant = *operand.constant;
   if (const auto known = placed_.find(operand.constant); known != placed_.end()) return known->second;
+  const std::shared_ptr<const HostTensor> held = within_f32(operand.constant, operand.name);
+  const HostTensor& constant = *held;
   if (unrolling_ > 0) {
     // Each step computes the same constants again.
     const std::size_t hash = hash_of(constant);
@@ -182,7 +240,7 @@ ValueId OnnxImporter::materialise(const Operand& operand) {
     if (real) small.type.dtype = DType::F32;
     id = builder_.add("constant", name, {}, ops::constant_node(name, small, kNoValue).attributes);
   } else {
-    tensors_.push_back(source_of(name, operand.constant));
+    tensors_.push_back(source_of(name, held));
     const SourceTensor& source = tensors_.back();
     id = builder_.weight(name, source.dtype, SymbolicShape(source.shape.begin(), source.shape.end()));
   }
@@ -251,10 +309,9 @@ std::vector<Operand> OnnxImporter::add_many(const OnnxNode& node, std::string_vi
   const bool of_sizes = op == "shape" || op == "size" || std::ranges::all_of(inputs, [](const Operand& operand) {
                           return operand.absent() || operand.constant != nullptr || operand.of_sizes;
                         });
-  for (Operand& result : results) {
-    result.of_sizes = of_sizes;
-    note_narrowed(node, op, attributes, result);
-  }
+  for (Operand& result : results) result.of_sizes = of_sizes;
+  note_narrowed(node, op, attributes, inputs, results);
+  for (const Operand& operand : inputs) refuse_type(node, op, operand);
   std::vector<ValueId> ids;
   for (const Operand& operand : inputs) ids.push_back(materialise(operand));
   while (!ids.empty() && ids.back() == kNoValue) ids.pop_back();

@@ -151,7 +151,8 @@ class OnnxImporter {
   void add_outputs(const onnx::GraphProto& graph, Scope& scope);
   ValueId materialise(const Operand& operand);
   /// Remembers a node whose results may differ from ONNX's because heed computes them in 32 bits.
-  void note_narrowed(const OnnxNode& node, std::string_view op, const Attributes& attributes, const Operand& result);
+  void note_narrowed(const OnnxNode& node, std::string_view op, const Attributes& attributes,
+                     const std::vector<Operand>& inputs, const std::vector<Operand>& results);
   std::vector<std::string> notes() const;
   std::string unique(std::string name);
 

@@ -80,6 +80,7 @@ void OnnxImporter::add_inputs(const onnx::GraphProto& graph, Scope& scope) {
 }
 
 void OnnxImporter::add_outputs(const onnx::GraphProto& graph, Scope& scope) {
+  if (graph.output().empty()) throw Error("the model has no outputs");
   std::set<std::string> seen;
   for (const onnx::ValueInfoProto& output : graph.output()) {
     const std::string what = "output " + in_quotes(output.name());

@@ -266,26 +266,30 @@ SourceTensor source_of(std::string name, std::shared_ptr<const HostTensor> tenso
   const DType stored = !is_floating(type) ? DType::I32 : type == DType::F64 ? DType::F32 : type;
   if (stored == DType::I32) {
     for (const double value : tensor->data) {
-      if (value < std::numeric_limits<std::int32_t>::min() || value > std::numeric_limits<std::int32_t>::max()) {
+      const bool fits =
+          value >= std::numeric_limits<std::int32_t>::min() && value <= std::numeric_limits<std::int32_t>::max();
+      if (!fits && !is_end_of_integers(value)) {
         throw Error(fmt::format("tensor {}: {} needs more than 32 bits", in_quotes(name), value));
       }
     }
   }
   Shape shape = tensor->type.shape;
-  return {std::move(name), stored, std::move(shape),
-          [tensor = std::move(tensor), stored] {
-            std::vector<std::byte> bytes(tensor->data.size() * dtype_info(stored).block_bytes);
-            if (stored == DType::I32) {
-              for (std::size_t i = 0; i < tensor->data.size(); ++i) {
-                const auto value = static_cast<std::int32_t>(tensor->data[i]);
-                std::memcpy(bytes.data() + i * sizeof value, &value, sizeof value);
-              }
-            } else {
-              encode_from_f32(stored, std::vector<float>(tensor->data.begin(), tensor->data.end()), bytes);
-            }
-            return bytes;
-          },
-          true};
+  return {
+      std::move(name), stored, std::move(shape),
+      [tensor = std::move(tensor), stored] {
+        std::vector<std::byte> bytes(tensor->data.size() * dtype_info(stored).block_bytes);
+        if (stored == DType::I32) {
+          for (std::size_t i = 0; i < tensor->data.size(); ++i) {
+            const auto value = static_cast<std::int32_t>(std::clamp<double>(
+                tensor->data[i], std::numeric_limits<std::int32_t>::min(), std::numeric_limits<std::int32_t>::max()));
+            std::memcpy(bytes.data() + i * sizeof value, &value, sizeof value);
+          }
+        } else {
+          encode_from_f32(stored, std::vector<float>(tensor->data.begin(), tensor->data.end()), bytes);
+        }
+        return bytes;
+      },
+      true};
 }
 
 }  // namespace heed::convert

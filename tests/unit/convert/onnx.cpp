@@ -78,13 +78,81 @@ TEST_CASE("onnx: what is computed in fewer bits than the file says is noted") {
       "integers are computed in 32 bits with a sign, beyond which they wrap around: \"the Mul\""};
   for (const int type : {onnx::TensorProto::INT64, onnx::TensorProto::UINT64, onnx::TensorProto::UINT32}) {
     CHECK(notes(type, "Mul", false) == integers);
-    CHECK(notes(type, "Sub", false) == none);  // stays near what it reads, which is refused where it does not fit
+    CHECK(notes(type, "Max", false) == none);  // stays within what it reads, which is refused where it does not fit
     CHECK(notes(type, "Mul", true) == none);   // sizes, which are numbers of the plan
+    const bool is_signed = type == onnx::TensorProto::INT64;
+    CHECK(notes(type, "Sub", false).empty() == is_signed);  // below zero what has no sign wraps around
   }
   CHECK(notes(onnx::TensorProto::INT32, "Mul", false) == none);
   CHECK(notes(onnx::TensorProto::FLOAT, "Mul", false) == none);
   CHECK(notes(onnx::TensorProto::DOUBLE, "Sub", false) ==
         std::vector<std::string>{"f64 is computed in f32: \"the Sub\""});
+  CHECK(notes(onnx::TensorProto::DOUBLE, "Less", false) ==
+        std::vector<std::string>{"f64 is computed in f32: \"the Less\""});
+  CHECK(notes(onnx::TensorProto::DOUBLE, "Max", true) == none);
+}
+
+TEST_CASE(
+    "onnx: constants that may be no doubles, or do not fit f32, are refused by name; the ends of their types are not") {
+  const auto read = [](int type, const std::function<void(onnx::TensorProto&)>& fill, const std::string& op = "Max") {
+    ModelFile file;
+    file.input("x", {"1"}, type);
+    onnx::TensorProto& constant = *file.graph().add_initializer();
+    constant.set_name("k");
+    constant.set_data_type(type);
+    constant.add_dims(1);
+    fill(constant);
+    file.node(op, {"x", "k"}, "y");
+    file.output("y");
+    return file.complaint();
+  };
+  const auto integer = [&](std::int64_t value) {
+    return read(onnx::TensorProto::INT64, [&](onnx::TensorProto& k) { k.add_int64_data(value); });
+  };
+  for (const std::int64_t value : {std::int64_t{1} << 53, std::int64_t{1} << 60, std::int64_t{1700000000123456768}}) {
+    CHECK(integer(value) == "test.onnx: constant \"k\": " + std::to_string(value) +
+                                " has more than 53 bits, beyond which heed does not compute");
+  }
+  for (const std::int64_t value : {(std::int64_t{1} << 53) - 1, INT64_MAX, INT64_MIN}) CHECK(integer(value).empty());
+  const auto real = [&](double value) {
+    return read(
+        onnx::TensorProto::DOUBLE, [&](onnx::TensorProto& k) { k.add_double_data(value); }, "Add");
+  };
+  CHECK(real(1e39) == "test.onnx: constant \"k\": 1e+39 is too large for 32 bits, in which heed computes f64");
+  for (const double value : {1e38, std::numeric_limits<double>::max(), std::numeric_limits<double>::lowest(),
+                             std::numeric_limits<double>::infinity()}) {
+    CHECK(real(value).empty());
+  }
+}
+
+TEST_CASE("onnx: what is computed at conversion from integers is refused where it may be no double") {
+  ModelFile file;
+  file.input("x", {"1"}, onnx::TensorProto::INT64);
+  ModelFile::integers(file.graph(), "k", {std::int64_t{1} << 30});
+  file.node("Mul", {"k", "k"}, "square");
+  file.node("Max", {"x", "square"}, "y");
+  file.output("y");
+  CHECK(file.complaint().find("constant \"the Mul\": 1152921504606846976 has more than 53 bits") != std::string::npos);
+}
+
+TEST_CASE("onnx: products of integers that heed does not compute are refused by the node's name, and so is no output") {
+  for (const char* op : {"MatMul", "Einsum"}) {
+    ModelFile file;
+    file.input("x", {"2", "2"}, onnx::TensorProto::INT64);
+    onnx::NodeProto& node = file.node(op, {"x", "x"}, "y");
+    if (std::string(op) == "Einsum") {
+      onnx::AttributeProto& equation = *node.add_attribute();
+      equation.set_name("equation");
+      equation.set_type(onnx::AttributeProto::STRING);
+      equation.set_s("ij,jk->ik");
+    }
+    file.output("y");
+    CHECK(file.complaint().find("multiplies matrices of i64; heed multiplies those of real numbers") !=
+          std::string::npos);
+  }
+  ModelFile none = relu_model();
+  none.graph().clear_output();
+  CHECK(none.complaint() == "test.onnx: the model has no outputs");
 }
 
 TEST_CASE("onnx: notes name a few nodes and count the others") {

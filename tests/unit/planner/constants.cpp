@@ -125,13 +125,39 @@ TEST_CASE(
   CHECK(padded_with("i64", -most) == -most);
   CHECK(padded_with("i64", INT64_MAX) == most - 1);
   CHECK(padded_with("i64", INT64_MIN) == -most);
-  for (const std::int64_t value : {most, -most - 1, std::int64_t{1} << 52, most * 2 - 1}) {
+  CHECK(padded_with("i64", std::int64_t{1} << 53) == most - 1);  // an end, as files have it
+  for (const std::int64_t value : {most, -most - 1, std::int64_t{1} << 52, (std::int64_t{1} << 53) - 1, most * 2 - 1}) {
     CAPTURE(value);
     const std::string told = "pad 'other' on guaranteed minimum: reads " + std::to_string(value) +
                              " of 'pad.zero', which needs more than 32 bits; heed computes with integers of 32";
     CHECK_THROWS_WITH_AS(padded_with("i64", value), doctest::Contains(told.c_str()), Error);
     if (value == most) CHECK_THROWS_AS(padded_with("u32", value), Error);
   }
+}
+
+TEST_CASE(
+    "constants: to ops that look at order alone a large integer is the nearest, to those that wrap its lower bits") {
+  const auto word = [](const char* op, const char* type, std::int64_t value) {
+    GraphBuilder b("g");
+    const ValueId x = b.input("x", *dtype_from_name(type), {1});
+    const ValueId constant =
+        b.add("constant", "value", {}, {{"dtype", std::string(type)}, {"shape", Shape{1}}, {"integers", Shape{value}}});
+    b.output(b.add(op, op, {x, constant}), "y");
+    const Plan plan = make_plan(std::move(b).finish(), {}, DeviceCaps{}, Tuning{});
+    const auto table = std::ranges::find(plan.tensors, Storage::Constant, &PlanTensor::storage);
+    REQUIRE(table != plan.tensors.end());
+    return first<std::int32_t>(plan, static_cast<std::size_t>(table - plan.tensors.begin()));
+  };
+  for (const char* op : {"max", "min", "less", "less_equal", "greater", "greater_equal"}) {
+    CHECK(word(op, "i64", std::int64_t{1} << 40) == INT32_MAX);
+    CHECK(word(op, "i64", -(std::int64_t{1} << 40)) == INT32_MIN);
+  }
+  for (const char* op : {"bitwise_and", "bitwise_or", "bitwise_xor"}) CHECK(word(op, "i64", 0xffffffff) == -1);
+  for (const char* op : {"add", "sub", "mul", "equal"}) {
+    CHECK(word(op, "u32", 0xfffffffe) == -2);
+    CHECK_THROWS_AS(word(op, "i64", 0xfffffffe), Error);
+  }
+  CHECK_THROWS_AS(word("div", "u32", 0xfffffffe), Error);
 }
 
 }  // namespace heed
