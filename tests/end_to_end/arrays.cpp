@@ -195,30 +195,30 @@ TEST_CASE("run refuses an index of an ONNX Gather that names no place") {
 
 TEST_CASE("run and verify refuse elements that the type of an input does not have") {
   const TempFolder folder;
-  for (const auto& [type, least, most] : {std::tuple{DType::U8, 0, 255},
-                                          {DType::I8, -128, 127},
-                                          {DType::I16, -32768, 32767},
-                                          {DType::U16, 0, 65535},
-                                          {DType::U32, 0, INT32_MAX},
-                                          {DType::Bool, 0, 1}}) {
-    const std::string name(dtype_name(type));
+  struct Range {
+    DType type;
+    std::int32_t least, most;
+  };
+  for (const Range& range : {Range{DType::U8, 0, 255}, Range{DType::I8, -128, 127}, Range{DType::I16, -32768, 32767},
+                             Range{DType::U16, 0, 65535}, Range{DType::U32, 0, INT32_MAX}, Range{DType::Bool, 0, 1}}) {
+    const std::string name(dtype_name(range.type));
     CAPTURE(name);
     GraphBuilder g("main");
-    g.output(g.add("cast", "cast", {g.input("x", type, {2})}, {{"to", std::string("f32")}}), "y");
+    g.output(g.add("cast", "cast", {g.input("x", range.type, {2})}, {{"to", std::string("f32")}}), "y");
     ModelHeader header;
     header.graphs.push_back(std::move(g).finish());
     header.metadata = {{"graph", "main"}};
     const std::string model = (folder.path() / (name + ".heed")).string();
     write_model_file(model, header, {}, [](const TensorInfo&, const auto&) {});
     const auto given = [&](std::int32_t first) {
-      return "x=" + write_integers(folder.path() / "x.npy", {first, least});
+      return "x=" + write_integers(folder.path() / "x.npy", {first, range.least});
     };
     const std::string out = (folder.path() / "out").string();
-    for (const std::int32_t right : {least, most}) {
+    for (const std::int32_t right : {range.least, range.most}) {
       CHECK(run_heed({"run", model, "--outputs", out, "--input", given(right)}).exit_code == 0);
       CHECK(read_npy(fs::path(out) / "y.npy").floats("y").at(0) == static_cast<float>(right));
     }
-    for (const std::int64_t wrong : {std::int64_t{least} - 1, std::int64_t{most} + 1}) {
+    for (const std::int64_t wrong : {std::int64_t{range.least} - 1, std::int64_t{range.most} + 1}) {
       if (wrong < INT32_MIN || wrong > INT32_MAX) continue;
       const std::string input = given(static_cast<std::int32_t>(wrong));
       const std::string message = "input 'x': element 0 is " + std::to_string(wrong) + ", expected ";

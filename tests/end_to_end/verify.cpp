@@ -12,12 +12,13 @@
 namespace heed::end_to_end {
 
 TEST_CASE("verify: text models agree with the reference, for a prompt and for the tokens that are chosen after it") {
-  for (const auto& [model, cache] : {std::pair{models().llama(), "auto"},
-                                     {models().without_tokenizer(), "auto"},
-                                     {models().llama(), "f16"},
-                                     {models().without_tokenizer(), "f16"}}) {
-    CAPTURE(cache);
-    const Finished finished = run_heed({"verify", model, "--json", "--cache", cache});
+  struct Run {
+    std::string model, cache;
+  };
+  for (const Run& one : {Run{models().llama(), "auto"}, Run{models().without_tokenizer(), "auto"},
+                         Run{models().llama(), "f16"}, Run{models().without_tokenizer(), "f16"}}) {
+    CAPTURE(one.cache);
+    const Finished finished = run_heed({"verify", one.model, "--json", "--cache", one.cache});
     REQUIRE_MESSAGE(finished.exit_code == 0, finished.both());
     const nlohmann::json json = nlohmann::json::parse(finished.out);
     CHECK(json.at("passed") == true);
@@ -31,7 +32,7 @@ TEST_CASE("verify: text models agree with the reference, for a prompt and for th
       CHECK(json.at("runs")[sampled].at("graph").get<std::string>().starts_with("decode+sample greedy="));
     }
     for (const nlohmann::json& run : json.at("runs")) {
-      CHECK(run.at("cache") == (std::string(cache) == "f16" ? "f16" : "f32"));
+      CHECK(run.at("cache") == (one.cache == "f16" ? "f16" : "f32"));
       CHECK(run.at("values").get<int>() > 4);
       CHECK(run.at("first_failure").is_null());
       CHECK(run.at("worst_error").get<double>() < 1.0);
