@@ -19,7 +19,9 @@ enum class BeyondWord { Refused, Saturates, Wraps };
 
 /// Ops that look at the order of numbers alone take the nearest one; those that wrap around take the lower bits, which
 /// are all that matters to them where their results have no more than 32 bits.
-BeyondWord beyond_word(std::string_view op, DType type) {
+BeyondWord beyond_word(const Node& node, DType type) {
+  if (node.attributes.has("then")) return BeyondWord::Refused;  // which of its two ops reads it?
+  const std::string_view op = node.op;
   for (const std::string_view orders : {"max", "min", "less", "less_equal", "greater", "greater_equal"}) {
     if (op == orders) return BeyondWord::Saturates;
   }
@@ -370,7 +372,7 @@ Binding Lowering::constant(const std::string& name, const HostTensor& tensor, Vi
     return constant(name, std::vector<float>(tensor.data.begin(), tensor.data.end()), view);
   }
   constexpr std::int64_t kMost = std::numeric_limits<std::int32_t>::max();
-  const BeyondWord beyond = beyond_word(node_->op, tensor.type.dtype);
+  const BeyondWord beyond = beyond_word(*node_, tensor.type.dtype);
   std::vector<std::int32_t> words;
   words.reserve(tensor.data.size());
   for (const double element : tensor.data) {
