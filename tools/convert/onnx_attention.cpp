@@ -136,7 +136,7 @@ Operands import_rotary(OnnxImporter& import, const OnnxNode& node, const Operand
   const auto slice = [&](const Operand& from, const Operand& start, const Operand& end, std::int64_t step) {
     return w("slice", {from, start, end, w.list({-1}), w.list({step})});
   };
-  constexpr std::int64_t kEnd = std::int64_t{1} << 53;
+  constexpr std::int64_t kEnd = std::numeric_limits<std::int64_t>::max();
   const Operand turned = dims > 0 ? slice(x, w.list({0}), w.list({dims}), 1) : x;
   const auto table = [&](std::size_t i) {
     Operand rows = import.required(node, inputs, i);

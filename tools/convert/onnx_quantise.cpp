@@ -2,6 +2,7 @@
 #include "tools/convert/onnx_quantise.h"
 
 #include <cmath>
+#include <limits>
 #include <numbers>
 
 #include "tools/convert/onnx_tensor.h"
@@ -30,7 +31,7 @@ Operand along_axis(OnnxImporter& import, const OnnxNode& node, const Operand& x,
     const auto part = [&](std::int64_t from, std::int64_t to) {
       return import.add(node, "slice", {shape, import.integers({from}), import.integers({to})});
     };
-    const std::int64_t end = std::int64_t{1} << 53;
+    const std::int64_t end = std::numeric_limits<std::int64_t>::max();
     const auto concat = [&](const std::vector<Operand>& parts) {
       return import.add(node, "concat", parts, {{"axis", std::int64_t{0}}});
     };
