@@ -112,16 +112,12 @@ class Strays {
   /// Adds what one run strays: of the outputs, or, where `updated` is given, of the states.
   void run_nudged(const ops::ReferenceContext& context, const std::vector<bool>& updated, std::uint64_t key) {
     Nudges nudges(key);
-    std::vector<HostTensor> inputs(context.inputs.size());
-    std::vector<HostTensor> outputs(context.outputs.size());
-    ops::ReferenceContext nudged{context.node, {}, {}};
+    Operands copy = operands_of(context);
+    std::vector<HostTensor>& inputs = copy.inputs;
+    std::vector<HostTensor>& outputs = copy.outputs;
+    const ops::ReferenceContext nudged = copy.context(context.node);
     for (std::size_t i = 0; i < inputs.size(); ++i) {
-      nudged.inputs.push_back(context.inputs[i] == nullptr ? nullptr : &inputs[i]);
       if (context.inputs[i] == nullptr) continue;
-      inputs[i] = *context.inputs[i];
-      if (before_[i] != nullptr) inputs[i].data = *before_[i];
-      // Which of two neighbours of f16 is nearer a hair decides, so that here nothing is rounded to one.
-      if (is_f16_cache(context, i)) inputs[i].type.dtype = DType::F32;
       const bool mask = context.node.op == "attention" && i == 3;  // drops a key whatever its last digit
       const bool kept = !updated.empty() && updated[i];
       if (i < rounding_.operands && !mask && !kept && is_floating(inputs[i].type.dtype)) {
@@ -131,12 +127,6 @@ class Strays {
         const bool normed = context.inputs.size() > 4 && context.inputs[4] != nullptr;
         nudge_bytes(inputs[0].data, byte_block_, normed ? context.inputs[4]->data : std::vector<double>(), nudges);
       }
-    }
-    for (std::size_t i = 0; i < outputs.size(); ++i) {
-      nudged.outputs.push_back(context.outputs[i] == nullptr ? nullptr : &outputs[i]);
-      if (context.outputs[i] == nullptr) continue;
-      outputs[i].type = context.outputs[i]->type;
-      outputs[i].data.assign(context.outputs[i]->data.size(), 0.0);
     }
     ops::find_op(context.node.op)->reference(nudged);
     for (std::size_t i = 0; i < outputs.size(); ++i) {
@@ -182,26 +172,47 @@ class Strays {
     return false;
   }
 
+  /// What the reference runs on, apart from what is compared; `absent` ones are nullptr to it.
+  struct Operands {
+    std::vector<HostTensor> inputs, outputs;
+    std::vector<bool> input_absent, output_absent;
+
+    ops::ReferenceContext context(const Node& node) {
+      ops::ReferenceContext result{node, {}, {}};
+      for (std::size_t i = 0; i < inputs.size(); ++i) result.inputs.push_back(input_absent[i] ? nullptr : &inputs[i]);
+      for (std::size_t i = 0; i < outputs.size(); ++i) {
+        result.outputs.push_back(output_absent[i] ? nullptr : &outputs[i]);
+      }
+      return result;
+    }
+  };
+
+  /// Those of the node before it ran.
+  Operands operands_of(const ops::ReferenceContext& context) const {
+    Operands copy;
+    for (std::size_t i = 0; i < context.inputs.size(); ++i) {
+      HostTensor& input = copy.inputs.emplace_back();
+      copy.input_absent.push_back(context.inputs[i] == nullptr);
+      if (context.inputs[i] == nullptr) continue;
+      input = *context.inputs[i];
+      if (before_[i] != nullptr) input.data = *before_[i];
+      // Which of two neighbours of f16 is nearer a hair decides, so that here nothing is rounded to one.
+      if (is_f16_cache(context, i)) input.type.dtype = DType::F32;
+    }
+    for (const HostTensor* output : context.outputs) {
+      HostTensor& made = copy.outputs.emplace_back();
+      copy.output_absent.push_back(output == nullptr);
+      if (output != nullptr) made = {output->type, std::vector<double>(output->data.size())};
+    }
+    return copy;
+  }
+
   /// What the node leaves in its inputs where its caches of f16 are not rounded.
   std::vector<std::vector<double>> run_with_wide_caches(const ops::ReferenceContext& context) const {
-    std::vector<HostTensor> inputs(context.inputs.size());
-    std::vector<HostTensor> outputs(context.outputs.size());
-    ops::ReferenceContext wide{context.node, {}, {}};
-    for (std::size_t i = 0; i < inputs.size(); ++i) {
-      wide.inputs.push_back(context.inputs[i] == nullptr ? nullptr : &inputs[i]);
-      if (context.inputs[i] == nullptr) continue;
-      inputs[i] = *context.inputs[i];
-      if (before_[i] != nullptr) inputs[i].data = *before_[i];
-      if (is_f16_cache(context, i)) inputs[i].type.dtype = DType::F32;
-    }
-    for (std::size_t i = 0; i < outputs.size(); ++i) {
-      wide.outputs.push_back(context.outputs[i] == nullptr ? nullptr : &outputs[i]);
-      if (context.outputs[i] == nullptr) continue;
-      outputs[i] = {context.outputs[i]->type, std::vector<double>(context.outputs[i]->data.size())};
-    }
-    ops::find_op(context.node.op)->reference(wide);
+    Operands copy = operands_of(context);
+    ops::find_op(context.node.op)->reference(copy.context(context.node));
     std::vector<std::vector<double>> left;
-    for (HostTensor& input : inputs) left.push_back(std::move(input.data));
+    for (HostTensor& input : copy.inputs) left.push_back(std::move(input.data));
     return left;
   }
 
