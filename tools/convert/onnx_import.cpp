@@ -11,6 +11,7 @@
 
 #include "heed/error.h"
 #include "ops/constant.h"
+#include "tools/convert/onnx_sizes.h"
 #include "tools/convert/onnx_tensor.h"
 #include "tools/convert/text.h"
 
@@ -467,6 +468,8 @@ Checkpoint OnnxImporter::import() {
   checkpoint.tensors = std::move(tensors_);
   checkpoint.notes = notes();
   checkpoint.graphs.push_back(std::move(builder_).finish());
+  const std::vector<std::string> sizes = check_sizes(checkpoint.graphs.front(), graph);
+  checkpoint.notes.insert(checkpoint.notes.end(), sizes.begin(), sizes.end());
   return checkpoint;
 }
 

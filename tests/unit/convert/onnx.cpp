@@ -155,6 +155,50 @@ TEST_CASE("onnx: products of integers that heed does not compute are refused by 
   CHECK(none.complaint() == "test.onnx: the model has no outputs");
 }
 
+TEST_CASE("onnx: sizes that do not fit are refused where all are known, and noted where one is not") {
+  const auto softmax = [](const std::string& rows, std::int64_t axis) {
+    ModelFile file;
+    file.input("x", {rows, "3"});
+    set_integer(file.node("Softmax", {"x"}, "y"), "axis", axis);
+    file.output("y");
+    return file;
+  };
+  CHECK(softmax("2", 5).complaint() == "test.onnx: softmax 'the Softmax': axis 5 is outside [2, 3]");
+  CHECK(softmax("2", 1).complaint().empty());
+  CHECK(softmax("rows", 5).read().notes ==
+        std::vector<std::string>{"may not run: with \"rows\" = 1, and with other sizes that were tried, softmax 'the "
+                                 "Softmax': axis 5 is outside [1, 3]"});
+  CHECK(softmax("rows", 1).read().notes.empty());
+  // Of two dimensions one may have to be as large as the other.
+  ModelFile two;
+  two.input("a", {"m", "4"});
+  two.input("b", {"n", "4"});
+  two.node("Add", {"a", "b"}, "y");
+  two.output("y");
+  CHECK(two.read().notes.empty());
+  // A size that only some fit: 128 rows of 2 are 256 numbers.
+  ModelFile fixed;
+  fixed.input("x", {"rows", "2"});
+  ModelFile::integers(fixed.graph(), "shape", {16, 16});
+  fixed.node("Reshape", {"x", "shape"}, "y");
+  fixed.output("y");
+  CHECK(fixed.read().notes.empty());
+}
+
+TEST_CASE("onnx: an output that is not what the file says is noted") {
+  const auto notes = [](const std::vector<std::string>& shape) {
+    ModelFile file;
+    file.input("x", {"2", "3"});
+    file.node("Relu", {"x"}, "y");
+    file.output("y", shape);
+    return file.read().notes;
+  };
+  CHECK(notes({"2", "4"}) == std::vector<std::string>{"output \"y\" is [2, 3], and the file says [2, 4]"});
+  CHECK(notes({"n", "3", "1"}) == std::vector<std::string>{"output \"y\" is [2, 3], and the file says [n, 3, 1]"});
+  CHECK(notes({"n", "3"}).empty());
+  CHECK(notes({"2", "3"}).empty());
+}
+
 TEST_CASE("onnx: notes name a few nodes and count the others") {
   ModelFile file;
   file.input("x", {"3"}, onnx::TensorProto::INT64);

@@ -42,7 +42,15 @@ struct ModelFile {
   void input(const std::string& name, const std::vector<std::string>& shape, int type = onnx::TensorProto::FLOAT) {
     describe(*graph().add_input(), name, shape, type);
   }
-  void output(const std::string& name) { describe(*graph().add_output(), name, {}); }
+  /// Of a shape that the file does not say.
+  void output(const std::string& name) {
+    onnx::ValueInfoProto& added = *graph().add_output();
+    added.set_name(name);
+    added.mutable_type()->mutable_tensor_type()->set_elem_type(onnx::TensorProto::FLOAT);
+  }
+  void output(const std::string& name, const std::vector<std::string>& shape) {
+    describe(*graph().add_output(), name, shape);
+  }
   onnx::TensorProto& tensor(const std::string& name, const std::vector<std::int64_t>& shape,
                             const std::vector<float>& values) {
     onnx::TensorProto& added = *graph().add_initializer();
