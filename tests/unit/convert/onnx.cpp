@@ -90,6 +90,20 @@ TEST_CASE("onnx: what is computed in fewer bits than the file says is noted") {
   CHECK(notes(onnx::TensorProto::DOUBLE, "Less", false) ==
         std::vector<std::string>{"f64 is computed in f32: \"the Less\""});
   CHECK(notes(onnx::TensorProto::DOUBLE, "Max", true) == none);
+  const auto cast = [](int from, int to) {
+    ModelFile file;
+    file.input("x", {"3"}, from);
+    set_integer(file.node("Cast", {"x"}, "y"), "to", to);
+    file.output("y");
+    return file.read().notes;
+  };
+  const std::vector<std::string> casts = {
+      "real numbers become integers of 32 bits with a sign; beyond them what a cast makes is undefined: \"the Cast\""};
+  for (const int wide : {onnx::TensorProto::INT64, onnx::TensorProto::UINT64, onnx::TensorProto::UINT32}) {
+    CHECK(cast(onnx::TensorProto::FLOAT, wide) == casts);
+  }
+  CHECK(cast(onnx::TensorProto::FLOAT, onnx::TensorProto::INT32) == none);  // undefined in ONNX too
+  CHECK(cast(onnx::TensorProto::INT32, onnx::TensorProto::INT64) == none);
 }
 
 TEST_CASE(
