@@ -80,6 +80,7 @@ class Generating {
  private:
   int finish(const InterruptFlag& interrupt) const {
     if (!arguments_.json && output_is_terminal()) write_output("\n");
+    if (interrupt.raised() && !shown_) say_not_written(arguments_.attention);
     write_error(statistics());
     return interrupt.raised() ? kExitInterrupted : 0;
   }
@@ -232,7 +233,9 @@ class Generating {
     tokens.insert(tokens.end(), made.tokens.begin(), made.tokens.end());
     const std::optional<Attention> attention =
         model_.explain(tokens, arguments_.layers, [&] { return interrupt.raised(); });
-    if (attention) write_attention(arguments_.attention, *attention, {{}, arguments_.heads});
+    if (!attention) return;
+    write_attention(arguments_.attention, *attention, {{}, arguments_.heads});
+    shown_ = true;
   }
 
   /// Tokens a second; nothing where no step was measured.
@@ -312,6 +315,7 @@ class Generating {
   double generate_seconds_ = 0;
   int device_losses_ = 0;
   bool context_full_ = false;
+  bool shown_ = false;  // --attention is written
   std::optional<double> seconds_together_;  // of all, where several go on at a time
 };
 

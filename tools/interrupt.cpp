@@ -1,6 +1,10 @@
 #include "tools/interrupt.h"
 
+#include <fmt/format.h>
+
 #include <csignal>
+
+#include "tools/output.h"
 
 namespace heed::tools {
 namespace {
@@ -29,5 +33,9 @@ InterruptFlag::~InterruptFlag() {
 }
 
 bool InterruptFlag::raised() const { return interrupt_raised != 0; }
+
+void say_not_written(const std::string& path) {
+  if (!path.empty()) write_error(fmt::format("{}: not written, since the run was stopped before\n", path));
+}
 
 }  // namespace heed::tools

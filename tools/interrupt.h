@@ -1,5 +1,7 @@
 #pragma once
 
+#include <string>
+
 namespace heed::tools {
 
 /// Thrown to leave long work after Ctrl-C; main() turns it into kExitInterrupted. Not an Error: nothing went wrong.
@@ -16,5 +18,8 @@ class InterruptFlag {
 
   bool raised() const;
 };
+
+/// Tells people that Ctrl-C came before this file was written; nothing of an empty path.
+void say_not_written(const std::string& path);
 
 }  // namespace heed::tools

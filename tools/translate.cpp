@@ -122,7 +122,7 @@ class Translating {
         sources.tokens ? model_.translate(std::vector<std::vector<std::int32_t>>{*sources.tokens}, options)
                        : model_.translate(sources.lines, options);
     const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-    if (!interrupt.raised()) look_at_attention(sources, made, interrupt);
+    look_at_attention(sources, made, interrupt);
     const std::string of_all = interrupt.raised() ? fmt::format("{} of ", written) : "";
     write_error(fmt::format("{}: {}{} line{}, {} tokens in {:.3f} s, {:.1f} tokens/s{}\n", device_.info().name, of_all,
                             waiting.size(), waiting.size() == 1 ? "" : "s", tokens, seconds,
@@ -151,7 +151,11 @@ class Translating {
         arguments_.align_tokens || !model_.has_tokenizer() ? AlignmentUnit::Tokens : AlignmentUnit::Words;
     std::string alignments;
     for (std::size_t i = 0; i < made.size(); ++i) {
-      if (interrupt.raised()) return;
+      if (interrupt.raised()) {
+        if (i == 0) say_not_written(arguments_.attention);
+        say_not_written(arguments_.alignments);
+        return;
+      }
       if (!made[i].front().tokens.empty()) {
         const std::vector<std::int32_t> tokens =
             sources.tokens ? *sources.tokens : model_.tokenize(sources.lines[i], arguments_.options);

@@ -1,6 +1,7 @@
 // heed translate, with the shipped model of dates: lines in, lines out, and what it looked at.
 #include <doctest/doctest.h>
 
+#include <csignal>
 #include <fstream>
 #include <iterator>
 #include <nlohmann/json.hpp>
@@ -153,6 +154,21 @@ TEST_CASE("translate: what it looked at, and the text is the same bytes with and
   CHECK((text.find("20-6") != std::string::npos || text.find("21-6") != std::string::npos));
   CHECK(translated({"may 3 2008\n\n4 may 2009", "--alignments", pairs}) == "2008-05-03\n\n2009-05-04\n");
   CHECK(lines_of(read_text(pairs)).size() == 3);
+}
+
+TEST_CASE("translate: Ctrl-C names the file that is not written then") {
+  const testing::TemporaryFolder folder;
+  std::string lines;
+  for (int i = 0; i < 20000; ++i) lines += "saturday the 3rd of may, 2008\n";
+  write_text(folder.path() / "lines.txt", lines);
+  const std::string pairs = (folder.path() / "pairs.txt").string();
+  RunOptions options;
+  options.on_output = [](int process) { ::kill(process, SIGINT); };
+  const Finished stopped =
+      translate({"--file", (folder.path() / "lines.txt").string(), "--alignments", pairs}, options);
+  CHECK_MESSAGE(stopped.exit_code == 130, stopped.both());
+  CHECK(has(stopped.error, pairs + ": not written, since the run was stopped before\n"));
+  CHECK_FALSE(fs::exists(pairs));
 }
 
 TEST_CASE(
