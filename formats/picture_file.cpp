@@ -38,6 +38,13 @@ Picture planes_of(const T* pixels, std::int64_t width, std::int64_t height, std:
   return picture;
 }
 
+/// The library's reasons are a word or two, as programmers know them.
+[[noreturn]] void fail_damaged(const std::string& where) {
+  const std::string_view reason = stbi_failure_reason();
+  throw Error(fmt::format("{}: the picture is damaged: {}", where,
+                          reason == "outofdata" ? "it ends before its last pixel" : reason));
+}
+
 }  // namespace
 
 PictureFile read_picture(const std::filesystem::path& path) {
@@ -71,7 +78,7 @@ PictureFile parse_picture(std::span<const unsigned char> bytes, const std::strin
     throw Error(fmt::format("{}: is PNG as iPhones' programs keep it (CgBI); make a plain PNG of it", where));
   }
   if (stbi_info_from_memory(bytes.data(), length, &width, &height, &channels) == 0) {
-    throw Error(fmt::format("{}: the picture is damaged: {}", where, stbi_failure_reason()));
+    fail_damaged(where);
   }
   if (width < 1 || height < 1 || width > kMostPixels || height > kMostPixels) {
     throw Error(fmt::format("{}: {}x{} pixels, expected 1 to {} on each side", where, width, height, kMostPixels));
@@ -94,7 +101,7 @@ PictureFile parse_picture(std::span<const unsigned char> bytes, const std::strin
     if (pixels != nullptr) result.colours = planes_of(pixels.get(), width, height, channels, 255.0f);
   }
   if (result.colours.values.empty()) {
-    throw Error(fmt::format("{}: the picture is damaged: {}", where, stbi_failure_reason()));
+    fail_damaged(where);
   }
   const int orientation = orientation_of(std::as_bytes(bytes));
   if (channels == 2 || channels == 4) {

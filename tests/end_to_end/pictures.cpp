@@ -141,7 +141,7 @@ TEST_CASE("pictures: what cannot be is refused in one line, and nothing is writt
           "none.png: cannot open: No such file or directory");
   const std::string bytes = convert_test::read_whole(good);
   refused({"upscale", folder.write("cut.png", bytes.substr(0, bytes.size() / 2)).string(), "--model", *enlarger},
-          "the picture is damaged");
+          "the picture is damaged: it ends before its last pixel");
   std::string flipped = bytes;
   for (std::size_t i = 60; i < 90; ++i) flipped[i] = static_cast<char>(~flipped[i]);
   refused({"upscale", folder.write("flipped.png", flipped).string(), "--model", *enlarger}, "");

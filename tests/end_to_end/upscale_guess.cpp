@@ -16,6 +16,22 @@ namespace {
 namespace fs = std::filesystem;
 using convert_test::TempFolder;
 
+ValueId resized(GraphBuilder& g, ValueId image, double height, double width) {
+  const ValueId scales =
+      g.add("constant", "scales", {},
+            {{"dtype", std::string("f32")}, {"shape", Shape{4}}, {"values", std::vector<double>{1, 1, height, width}}});
+  return g.add("resize", "resize", {image, kNoValue, scales});
+}
+
+std::string written(Graph graph, const TempFolder& folder, const std::string& name) {
+  ModelHeader header;
+  header.metadata = {{"graph", graph.name}};
+  header.graphs.push_back(std::move(graph));
+  const fs::path path = folder.path() / name;
+  write_model_file(path, header, {}, [](const TensorInfo&, const auto&) {});
+  return path.string();
+}
+
 /// A model that repeats each pixel twice a side and keeps what lies from `low` to `high`, as if trained on such values.
 std::string clamping_model(const TempFolder& folder, const std::string& name, double low, double high) {
   GraphBuilder g("larger");
@@ -32,16 +48,8 @@ std::string clamping_model(const TempFolder& folder, const std::string& name, do
   const ValueId bent = g.add("sub", "bent", {part, g.add("mul", "small", {wave, number("size", 0.3 / 6.2832)})});
   const ValueId back =
       g.add("add", "back", {g.add("mul", "wide", {bent, number("span again", high - low)}), number("low again", low)});
-  const ValueId scales =
-      g.add("constant", "scales", {},
-            {{"dtype", std::string("f32")}, {"shape", Shape{4}}, {"values", std::vector<double>{1, 1, 2, 2}}});
-  g.output(g.add("resize", "resize", {back, kNoValue, scales}), "out");
-  ModelHeader header;
-  header.graphs.push_back(std::move(g).finish());
-  header.metadata = {{"graph", "larger"}};
-  const fs::path path = folder.path() / name;
-  write_model_file(path, header, {}, [](const TensorInfo&, const auto&) {});
-  return path.string();
+  g.output(resized(g, back, 2, 2), "out");
+  return written(std::move(g).finish(), folder, name);
 }
 
 std::string slope(const TempFolder& folder) {
@@ -107,15 +115,26 @@ TEST_CASE("upscale: of a model whose pictures are unlike what it was given the r
   const ValueId half = g.add("constant", "half", {},
                              {{"dtype", std::string("f32")}, {"shape", Shape{}}, {"values", std::vector<double>{0.5}}});
   g.output(g.add("mul", "mul", {image, half}), "out");
-  ModelHeader header;
-  header.graphs.push_back(std::move(g).finish());
-  header.metadata = {{"graph", "darker"}};
-  const std::string model = (folder.path() / "darker.heed").string();
-  write_model_file(model, header, {}, [](const TensorInfo&, const auto&) {});
+  const std::string model = written(std::move(g).finish(), folder, "darker.heed");
   const Finished made =
       run_heed({"upscale", slope(folder), "--model", model, "-o", (folder.path() / "out.png").string()});
   REQUIRE_MESSAGE(made.exit_code == 0, made.both());
   CHECK_MESSAGE(made.error.find(", which is a guess") != std::string::npos, made.error);
+}
+
+TEST_CASE("upscale: a model that makes pictures smaller, or larger on one side, is refused") {
+  const TempFolder folder;
+  const std::pair<double, double> scales[] = {{0.5, 0.5}, {2, 1}, {1, 0.25}};
+  for (const auto& of_sides : scales) {
+    GraphBuilder g("other");
+    const ValueId image = g.input("in", DType::F32, {1, 3, Dim("height"), Dim("width")});
+    g.output(resized(g, image, of_sides.first, of_sides.second), "out");
+    const std::string model = written(std::move(g).finish(), folder, "other.heed");
+    const std::string output = (folder.path() / "out.png").string();
+    const Finished refused = run_heed({"upscale", slope(folder), "--model", model, "-o", output});
+    check_error(refused, "expected as many a side or a whole number of times as many; 'heed run' takes other models");
+    CHECK_FALSE(fs::exists(output));
+  }
 }
 
 TEST_CASE("upscale: published models work without a description") {

@@ -147,8 +147,16 @@ Picture PictureModel::transform(const Picture& picture, const TransformOptions& 
   // Told by a large picture: of five pixels a network that rounds up to eight would seem to double.
   const Size large = taken.at_least({kLarge, kLarge});
   const Shape enlarged = s.result_shape(taken.bind(large), made);
-  const std::int64_t scale =
-      std::max<std::int64_t>(1, std::lround(static_cast<double>(enlarged[3]) / static_cast<double>(large.width)));
+  const double wider = static_cast<double>(enlarged[3]) / static_cast<double>(large.width);
+  const double taller = static_cast<double>(enlarged[2]) / static_cast<double>(large.height);
+  const std::int64_t scale = std::lround(wider);
+  constexpr double kLeast = 0.75;  // a network may lose pixels at its edges, and half a picture is another
+  if (wider < kLeast || scale != std::lround(taller)) {
+    throw Error(
+        fmt::format("{}: {}x{} pixels become {}x{}, expected as many a side or a whole number of times as many; 'heed "
+                    "run' takes other models, with arrays",
+                    s.where, large.width, large.height, enlarged[3], enlarged[2]));
+  }
   if (options.sized) options.sized(given.width * scale, given.height * scale, enlarged[1]);
   const Size least = taken.at_least(whole);
   Size part = whole;
