@@ -161,6 +161,7 @@ TEST_CASE("fashion: bench refuses graphs and sizes that are not there in one lin
   check_error(run_heed({"bench", model, "--graph", "encode"}), "has no graph 'encode'; it has 'draw'");
   check_error(run_heed({"bench", model, "--bind", "height=3"}), "graph 'draw' has no dimension 'height'");
   check_error(run_heed({"bench", model, "--bind", "batch=x"}), "'x' is no size");
+  check_error(run_heed({"bench", model, "--bind", "batch=0"}), "its outputs are empty with these sizes");
   check_error(run_heed({"bench", models().llama(), "--graph", "decode"}), "give --bind tokens=N");
   check_error(run_heed({"bench", models().llama(), "--bind", "context=4"}), "give --bind tokens=N");
 }
