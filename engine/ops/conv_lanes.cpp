@@ -109,8 +109,9 @@ LaneTile tile_of(const Lowering& l, const Convolution& c, const Phase& phase, co
     least = cost;
   };
   consider(small);
-  for (const std::int64_t pixels : {4, 8, 16}) {
-    if (pixels * phase.stride[2] % x.piece != 0 || (pixels > 4 && phase.out[2] <= pixels / 2)) continue;
+  // Rows of 28 and 56 pixels, as pictures have them on their way to a label, are no whole tiles of 16.
+  for (std::int64_t pixels = 4; pixels <= 32; pixels += 4) {
+    if (pixels * phase.stride[2] % x.piece != 0 || (pixels > 4 && phase.out[2] <= pixels - 4)) continue;
     for (const std::int64_t tall : {1, 2, 4}) {
       for (const std::int64_t quads : {1, 2, 4}) {
         LaneTile t = tile_of_pixels(phase, x, pixels);

@@ -121,6 +121,12 @@ void add_forward(std::vector<OpCase>& cases) {
   in_groups(2, {1, 512, 3, 4}, {80, 256, 1, 1}, {{"activation", "silu"}});
   in_groups(5, {2, 60, 9}, {85, 12, 5}, {{"pads", Sizes{2, 2}}, {"strides", Sizes{2}}});
   in_groups(2, {1, 34, 4, 3, 5}, {36, 17, 2, 3, 3}, {{"pads", Sizes{1, 1, 1, 0, 1, 1}}});
+  // Rows that are whole tiles of lanes of some widths alone, and one pixel more.
+  for (const std::int64_t width : {12, 20, 24, 28, 32, 56, 57}) {
+    add({1, 5, 8, width}, {64, 5, 3, 3}, {{"pads", Sizes{1, 1, 1, 1}}});
+    add({1, 9, 5, width}, {72, 9, 1, 1});
+    add({1, 3, 9, 2 * width}, {64, 3, 3, 3}, {{"strides", Sizes{2, 2}}, {"pads", Sizes{1, 1, 1, 1}}}, false);
+  }
   // Groups.
   add({1, 8, 16, 16}, {8, 1, 3, 3}, {{"groups", std::int64_t{8}}, {"pads", Sizes{1, 1, 1, 1}}});
   add({1, 8, 16, 16}, {16, 1, 3, 3}, {{"groups", std::int64_t{8}}, {"strides", Sizes{2, 2}}});
