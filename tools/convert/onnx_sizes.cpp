@@ -44,7 +44,9 @@ std::optional<std::vector<TensorType>> types_at_some_size(const Graph& graph, co
 bool may_be(const Shape& shape, const onnx::TensorShapeProto& said) {
   if (said.dim_size() != static_cast<int>(shape.size())) return false;
   for (int i = 0; i < said.dim_size(); ++i) {
-    if (said.dim(i).has_dim_value() && said.dim(i).dim_value() != shape[static_cast<std::size_t>(i)]) return false;
+    // Some exporters write -1 or 0 where they do not know.
+    const std::int64_t size = said.dim(i).dim_value();
+    if (size > 0 && size != shape[static_cast<std::size_t>(i)]) return false;
   }
   return true;
 }
