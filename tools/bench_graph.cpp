@@ -73,8 +73,9 @@ int bench_graph(const ModelFile& file, const BenchArguments& arguments, Clock::t
   }
   const Bindings dims = bind_dims(file, graph, arguments.binds, one_picture(graph, arguments.binds));
   const std::vector<TensorType> types = infer_all(graph, dims);
-  if (std::ranges::all_of(graph.outputs,
-                          [&](ValueId id) { return element_count(types[static_cast<std::size_t>(id)].shape) == 0; })) {
+  if (!graph.outputs.empty() && std::ranges::all_of(graph.outputs, [&](ValueId id) {
+        return element_count(types[static_cast<std::size_t>(id)].shape) == 0;
+      })) {
     throw Error(
         fmt::format("graph '{}': its outputs are empty with these sizes; there is nothing to measure", graph.name));
   }

@@ -2,10 +2,11 @@
 
 #include <fmt/format.h>
 
+#include <cerrno>
 #include <cstdio>
-#include <span>
+#include <cstring>
+#include <memory>
 
-#include "file/output_file.h"
 #include "heed/error.h"
 #include "tools/lines.h"
 
@@ -61,9 +62,12 @@ ChatRequest read_chat_file(const std::string& path) {
 
 void write_chat_file(const std::string& path, const nlohmann::ordered_json& messages) {
   const std::string text = messages.dump(1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
-  OutputFile file(path);
-  file.append(std::as_bytes(std::span(text)));
-  file.commit();
+  std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(path.c_str(), "wb"), std::fclose);
+  if (file == nullptr) throw Error(fmt::format("{}: cannot open: {}", path, std::strerror(errno)));
+  const bool written = std::fwrite(text.data(), 1, text.size(), file.get()) == text.size();
+  if (!written || std::fclose(file.release()) != 0) {
+    throw Error(fmt::format("{}: cannot write: {}", path, std::strerror(errno)));
+  }
 }
 
 }  // namespace heed::tools

@@ -315,7 +315,7 @@ class Generating {
   double generate_seconds_ = 0;
   int device_losses_ = 0;
   bool context_full_ = false;
-  bool shown_ = false;  // --attention is written
+  bool shown_ = false;                      // --attention is written
   std::optional<double> seconds_together_;  // of all, where several go on at a time
 };
 

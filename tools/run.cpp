@@ -146,10 +146,9 @@ int run_graph(const RunArguments& arguments) {
 void add_run(Program& program) {
   CLI::App* verb = program.app.add_subcommand("run", "Run a graph of a .heed file on arrays");
   verb->footer(
-      "Inputs are .npy files of real numbers, integers or booleans. States start at zero. Sizes that no input tells "
-      "are\n"
-      "bound with --bind; 'outputs' is otherwise as 'tokens', and 'context' the model's own. A '/' in the name of an\n"
-      "output becomes '_' in its file's, or NAME.2.npy where that is another output's.\n"
+      "Inputs are .npy files of real numbers, integers or booleans. States start at zero. Sizes that no input\n"
+      "tells are bound with --bind; 'outputs' is otherwise as 'tokens', and 'context' the model's own. A '/' in the\n"
+      "name of an output becomes '_' in its file's, or NAME.2.npy where that is another output's.\n"
       "Example:\n"
       "  heed run stories.heed --input tokens=tokens.npy --input position=zero.npy --outputs results");
   auto arguments = std::make_shared<RunArguments>();

@@ -109,7 +109,7 @@ LaneTile tile_of(const Lowering& l, const Convolution& c, const Phase& phase, co
     least = cost;
   };
   consider(small);
-  // Rows of 28 and 56 pixels, as pictures have them on their way to a label, are no whole tiles of 16.
+  // Rows of 28 and 56 pixels, as networks that classify pictures have them between, are no whole tiles of 16.
   for (std::int64_t pixels = 4; pixels <= 32; pixels += 4) {
     if (pixels * phase.stride[2] % x.piece != 0 || (pixels > 4 && phase.out[2] <= pixels - 4)) continue;
     for (const std::int64_t tall : {1, 2, 4}) {

@@ -122,9 +122,9 @@ TEST_CASE("upscale: of a model whose pictures are unlike what it was given the r
   CHECK_MESSAGE(made.error.find(", which is a guess") != std::string::npos, made.error);
 }
 
-TEST_CASE("upscale: a model that makes pictures smaller, or larger on one side, is refused") {
+TEST_CASE("upscale: a model that makes pictures smaller, or larger by no whole number of times, is refused") {
   const TempFolder folder;
-  const std::pair<double, double> scales[] = {{0.5, 0.5}, {2, 1}, {1, 0.25}};
+  const std::pair<double, double> scales[] = {{0.5, 0.5}, {2, 1}, {1, 0.25}, {1.25, 1.25}, {1.1, 1.1}, {2.4, 2.4}};
   for (const auto& of_sides : scales) {
     GraphBuilder g("other");
     const ValueId image = g.input("in", DType::F32, {1, 3, Dim("height"), Dim("width")});
@@ -135,6 +135,24 @@ TEST_CASE("upscale: a model that makes pictures smaller, or larger on one side, 
     check_error(refused, "expected as many a side or a whole number of times as many; 'heed run' takes other models");
     CHECK_FALSE(fs::exists(output));
   }
+}
+
+TEST_CASE("upscale: what is no picture is called so") {
+  const TempFolder folder;
+  const std::string output = (folder.path() / "out.png").string();
+  const auto upscale = [&](GraphBuilder& g) {
+    const std::string model = written(std::move(g).finish(), folder, "other.heed");
+    return run_heed({"upscale", slope(folder), "--model", model, "-o", output});
+  };
+  GraphBuilder label("label");
+  const ValueId image = label.input("in", DType::F32, {1, 3, Dim("height"), Dim("width")});
+  const ValueId axes =
+      label.add("constant", "axes", {},
+                {{"dtype", std::string("i64")}, {"shape", Shape{2}}, {"values", std::vector<double>{2, 3}}});
+  label.output(
+      label.add("reduce", "mean", {image, axes}, {{"kind", std::string("mean")}, {"keep_dims", std::int64_t{0}}}),
+      "out");
+  check_error(upscale(label), "output 'out' is [1, 3], expected pictures [batch, 1 or 3, height, width]");
 }
 
 TEST_CASE("upscale: published models work without a description") {

@@ -246,6 +246,14 @@ void Variants::add_convolutions() {
       }
     }
   }
+  if (caps_.can_hand_on()) {
+    // Tiles of more pixels than 64 sums allow, whose reads are looked at.
+    Tuning& bounded = add("x of convolutions handed on, in one dispatch 2, 128 sums").tuning;
+    bounded.conv_shuffle = true;
+    bounded.conv_sums = 128;
+    bounded.one_pass_convs = 2;
+    bounded.texel = texels_;
+  }
   for (const std::uint32_t tile : {32u, 64u, 128u}) {
     // Parts of sums in one variant, and in others large tiles of whole ones.
     Tuning& tiles = add(fmt::format("convolutions in tiles of {}", tile)).tuning;

@@ -202,7 +202,7 @@ void OnnxImporter::note_narrowed(const OnnxNode& node, std::string_view op, cons
     narrowed = narrowed || type == DType::F64;
     const bool wide = type == DType::I64 || type == DType::U64 || type == DType::U32;
     if (wide && grows(op, attributes, type)) narrowed_integers_.insert(node.label());
-    if (wide && op == "cast" && is_floating(inputs[0].dtype)) narrowed_casts_.insert(node.label());
+    if (wide && node.op().starts_with("Cast") && is_floating(inputs[0].dtype)) narrowed_casts_.insert(node.label());
   }
   if (narrowed) narrowed_reals_.insert(node.label());
 }
@@ -215,8 +215,9 @@ std::vector<std::string> OnnxImporter::notes() const {
                     some_of(narrowed_integers_));
   }
   if (!narrowed_casts_.empty()) {
-    notes.push_back("real numbers become integers of 32 bits with a sign; beyond them what a cast makes is undefined: " +
-                    some_of(narrowed_casts_));
+    notes.push_back(
+        "real numbers become integers of 32 bits with a sign; beyond them what a cast makes is undefined: " +
+        some_of(narrowed_casts_));
   }
   return notes;
 }

@@ -173,7 +173,8 @@ class OnnxImporter {
   std::int64_t counted_ = 0;                                                          // nodes
   std::unordered_multimap<std::size_t, std::shared_ptr<const HostTensor>> repeated_;  // by a hash of the elements
   std::int64_t folded_ = 0;  // elements of constants that were computed
-  // Nodes with results of f64, and those whose integers may pass the 32 bits that heed has for them.
+  // Nodes with results of f64, those whose integers may pass the 32 bits that heed has for them, and casts to such
+  // ones.
   std::set<std::string> narrowed_reals_, narrowed_integers_, narrowed_casts_;
 };
 

@@ -2,6 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <iterator>
+#include <map>
 #include <optional>
 #include <set>
 
@@ -14,10 +17,22 @@
 namespace heed::convert {
 namespace {
 
-// What models are exported for: batches, patches, texts, pictures.
-constexpr std::int64_t kSizes[] = {1, 2, 3, 4, 8, 16, 32, 64, 100, 128, 224, 256, 512, 1000, 1024};
+constexpr std::size_t kMostNodes = 1000;  // of graphs of which every size to 1024 is tried
+// What models are often exported for: batches, patches, texts, sides of pictures, pieces of sound.
+constexpr std::int64_t kOftenSizes[] = {1,   2,   3,   4,   8,   16,  28,   32,   64,   77,   96,   100,
+                                        128, 197, 224, 256, 384, 512, 1000, 1024, 1500, 2048, 3000, 4096};
 
-std::set<std::string> named_dims(const Graph& graph) {
+/// Rising.
+std::vector<std::int64_t> sizes_to_try(const Graph& graph) {
+  std::vector<std::int64_t> sizes(std::begin(kOftenSizes), std::end(kOftenSizes));
+  if (graph.nodes.size() <= kMostNodes) {
+    for (std::int64_t size = 1; size <= 1024; ++size) sizes.push_back(size);
+    std::ranges::sort(sizes);
+  }
+  return sizes;
+}
+
+std::set<std::string> input_dims(const Graph& graph) {
   std::set<std::string> names;
   for (const ValueId id : graph.inputs) {
     for (const Dim& dim : graph.value(id).shape) {
@@ -27,20 +42,7 @@ std::set<std::string> named_dims(const Graph& graph) {
   return names;
 }
 
-/// Types at the first size that fits; `problem` is that of the first that does not.
-std::optional<std::vector<TensorType>> types_at_some_size(const Graph& graph, const std::string& name,
-                                                          std::string& problem) {
-  for (const std::int64_t size : kSizes) {
-    try {
-      return infer_all(graph, {{name, size}});
-    } catch (const Error& error) {
-      if (problem.empty()) problem = error.what();
-    }
-  }
-  return std::nullopt;
-}
-
-/// Whether a shape may be what the file says: unnamed sizes are those, and what has a name may have any.
+/// Whether a shape is what the file says: the sizes that the file has as numbers are equal.
 bool may_be(const Shape& shape, const onnx::TensorShapeProto& said) {
   if (said.dim_size() != static_cast<int>(shape.size())) return false;
   for (int i = 0; i < said.dim_size(); ++i) {
@@ -65,30 +67,50 @@ std::string text_of(const onnx::TensorShapeProto& said) {
 std::vector<std::string> check_sizes(const Graph& graph, const onnx::GraphProto& file) {
   // Sizes that depend on what inputs hold are known when it runs.
   if (!inputs_to_fix(graph).empty()) return {};
-  const std::set<std::string> names = named_dims(graph);
+  const std::set<std::string> names = input_dims(graph);
   if (names.size() > 1) return {};  // some sizes fit only with certain others
-  std::vector<TensorType> types;
-  if (names.empty()) {
-    types = infer_all(graph, {});
+  const std::string name = names.empty() ? "" : *names.begin();
+
+  // Outputs that have had no size yet at which they are what the file says, with what they are at the first that fits.
+  std::map<const onnx::ValueInfoProto*, Shape> unlike;
+  const auto look_at_outputs = [&](const std::vector<TensorType>& types, bool first) {
+    for (const onnx::ValueInfoProto& output : file.output()) {
+      const ValueId id = graph.find(output.name());
+      if (id == kNoValue || !output.type().tensor_type().has_shape()) continue;
+      const Shape& shape = types[static_cast<std::size_t>(id)].shape;
+      if (may_be(shape, output.type().tensor_type().shape())) {
+        unlike.erase(&output);
+      } else if (first) {
+        unlike.emplace(&output, shape);
+      }
+    }
+  };
+  std::optional<std::int64_t> fits;
+  if (name.empty()) {
+    look_at_outputs(infer_all(graph, {}), true);
   } else {
     std::string problem;
-    const auto some = types_at_some_size(graph, *names.begin(), problem);
-    if (!some) {
-      return {fmt::format("may not run: with {} = {}, and with other sizes that were tried, {}",
-                          in_quotes(*names.begin()), kSizes[0], problem)};
+    for (const std::int64_t size : sizes_to_try(graph)) {
+      try {
+        look_at_outputs(infer_all(graph, {{name, size}}), !fits);
+        if (!fits) fits = size;
+        if (unlike.empty()) break;
+      } catch (const Error& error) {
+        problem = fmt::format("with {} = {}, {}", in_quotes(name), size, error.what());
+      }
     }
-    types = *some;
+    if (!fits) {
+      return {fmt::format("may not run: {}; nor does it fit with the smaller sizes that were tried", problem)};
+    }
   }
   std::vector<std::string> notes;
   for (const onnx::ValueInfoProto& output : file.output()) {
-    if (!output.type().tensor_type().has_shape()) continue;
-    const auto& said = output.type().tensor_type().shape();
-    const ValueId id = graph.find(output.name());
-    if (id == kNoValue) continue;
-    const Shape& shape = types[static_cast<std::size_t>(id)].shape;
-    if (may_be(shape, said)) continue;
-    notes.push_back(fmt::format("output {} is {}, and the file says {}", in_quotes(output.name()), to_string(shape),
-                                text_of(said)));
+    const auto found = unlike.find(&output);
+    if (found == unlike.end()) continue;
+    notes.push_back(fmt::format("output {} is {}{}, and the file says {}", in_quotes(output.name()),
+                                to_string(found->second),
+                                fits ? fmt::format(" with {} = {}", in_quotes(name), *fits) : "",
+                                text_of(output.type().tensor_type().shape())));
   }
   return notes;
 }

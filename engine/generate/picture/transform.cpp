@@ -35,7 +35,6 @@ struct Size {
   std::int64_t height = 0;
 };
 
-constexpr std::int64_t kLarge = 256;     // a side that says how many times as large results are
 constexpr std::int64_t kMostFill = 256;  // a model whose sides must be multiples of more is refused
 
 /// What a graph from pictures to pictures takes.
@@ -144,18 +143,28 @@ Picture PictureModel::transform(const Picture& picture, const TransformOptions& 
   const Picture given = with_channels(picture, taken.planes());
   const Size whole = {given.width, given.height};
   const Role& made = s.decoder == nullptr ? *s.result : *s.need_output(*s.graph, "latent");
-  // Told by a large picture: of five pixels a network that rounds up to eight would seem to double.
-  const Size large = taken.at_least({kLarge, kLarge});
-  const Shape enlarged = s.result_shape(taken.bind(large), made);
-  const double wider = static_cast<double>(enlarged[3]) / static_cast<double>(large.width);
-  const double taller = static_cast<double>(enlarged[2]) / static_cast<double>(large.height);
-  const std::int64_t scale = std::lround(wider);
-  constexpr double kLeast = 0.75;  // a network may lose pixels at its edges, and half a picture is another
-  if (wider < kLeast || scale != std::lround(taller)) {
+  // Told by a large picture, since some networks round sizes up: of five pixels one that rounds to eight would seem to
+  // double. These sides are whole multiples of most numbers that sizes are rounded to.
+  std::int64_t scale = 0;
+  Shape enlarged;
+  std::string problem;
+  for (const std::int64_t side : {256, 240, 252}) {
+    const Size large = taken.at_least({side, side});
+    enlarged = s.result_shape(taken.bind(large), made);
+    if (enlarged[3] == 0) scale = 1;  // no picture: that is refused where it is read
+    if (enlarged[3] % large.width == 0 && enlarged[2] == enlarged[3] / large.width * large.height) {
+      scale = std::max<std::int64_t>(1, enlarged[3] / large.width);
+    }
+    if (scale > 0) break;
+    if (problem.empty()) {
+      problem = fmt::format("{}x{} pixels become {}x{}", large.width, large.height, enlarged[3], enlarged[2]);
+    }
+  }
+  if (scale == 0) {
     throw Error(
-        fmt::format("{}: {}x{} pixels become {}x{}, expected as many a side or a whole number of times as many; 'heed "
-                    "run' takes other models, with arrays",
-                    s.where, large.width, large.height, enlarged[3], enlarged[2]));
+        fmt::format("{}: {}, expected as many a side or a whole number of times as many; 'heed run' takes other "
+                    "models, with arrays",
+                    s.where, problem));
   }
   if (options.sized) options.sized(given.width * scale, given.height * scale, enlarged[1]);
   const Size least = taken.at_least(whole);

@@ -104,6 +104,13 @@ TEST_CASE("onnx: what is computed in fewer bits than the file says is noted") {
   }
   CHECK(cast(onnx::TensorProto::FLOAT, onnx::TensorProto::INT32) == none);  // undefined in ONNX too
   CHECK(cast(onnx::TensorProto::INT32, onnx::TensorProto::INT64) == none);
+  // A cast that heed adds is none of the file's.
+  ModelFile power;
+  power.input("x", {"3"}, onnx::TensorProto::INT64);
+  power.tensor("exponent", {}, {2.0F});
+  power.node("Pow", {"x", "exponent"}, "y");
+  power.output("y");
+  for (const std::string& note : power.read().notes) CHECK(note.find("cast") == std::string::npos);
 }
 
 TEST_CASE(
@@ -180,8 +187,9 @@ TEST_CASE("onnx: sizes that do not fit are refused where all are known, and note
   CHECK(softmax("2", 5).complaint() == "test.onnx: softmax 'the Softmax': axis 5 is outside [2, 3]");
   CHECK(softmax("2", 1).complaint().empty());
   CHECK(softmax("rows", 5).read().notes ==
-        std::vector<std::string>{"may not run: with \"rows\" = 1, and with other sizes that were tried, softmax 'the "
-                                 "Softmax': axis 5 is outside [1, 3]"});
+        std::vector<std::string>{
+            "may not run: with \"rows\" = 4096, softmax 'the Softmax': axis 5 is outside [4096, 3]; nor "
+            "does it fit with the smaller sizes that were tried"});
   CHECK(softmax("rows", 1).read().notes.empty());
   // Of two dimensions one may have to be as large as the other.
   ModelFile two;
@@ -190,10 +198,10 @@ TEST_CASE("onnx: sizes that do not fit are refused where all are known, and note
   two.node("Add", {"a", "b"}, "y");
   two.output("y");
   CHECK(two.read().notes.empty());
-  // A size that only some fit: 128 rows of 2 are 256 numbers.
+  // A size that alone fits: 77 rows of 2 are 154 numbers.
   ModelFile fixed;
   fixed.input("x", {"rows", "2"});
-  ModelFile::integers(fixed.graph(), "shape", {16, 16});
+  ModelFile::integers(fixed.graph(), "shape", {11, 14});
   fixed.node("Reshape", {"x", "shape"}, "y");
   fixed.output("y");
   CHECK(fixed.read().notes.empty());
@@ -211,6 +219,17 @@ TEST_CASE("onnx: an output that is not what the file says is noted") {
   CHECK(notes({"n", "3", "1"}) == std::vector<std::string>{"output \"y\" is [2, 3], and the file says [n, 3, 1]"});
   CHECK(notes({"n", "3"}).empty());
   CHECK(notes({"-1", "0"}).empty());  // what some exporters do not know
+  // Of a dimension that is named in the input alone, as exporters leave the batch that they saw.
+  const auto of_batch = [](const std::vector<std::string>& shape) {
+    ModelFile file;
+    file.input("x", {"batch", "3"});
+    file.node("Relu", {"x"}, "y");
+    file.output("y", shape);
+    return file.read().notes;
+  };
+  CHECK(of_batch({"8", "3"}).empty());
+  CHECK(of_batch({"8", "4"}) ==
+        std::vector<std::string>{"output \"y\" is [1, 3] with \"batch\" = 1, and the file says [8, 4]"});
   CHECK(notes({"2", "3"}).empty());
 }
 
