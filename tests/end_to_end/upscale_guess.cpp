@@ -153,6 +153,10 @@ TEST_CASE("upscale: what is no picture is called so") {
       label.add("reduce", "mean", {image, axes}, {{"kind", std::string("mean")}, {"keep_dims", std::int64_t{0}}}),
       "out");
   check_error(upscale(label), "output 'out' is [1, 3], expected pictures [batch, 1 or 3, height, width]");
+  GraphBuilder nothing("nothing");
+  const ValueId empty = nothing.input("in", DType::F32, {1, 3, std::int64_t{0}, std::int64_t{0}});
+  nothing.output(nothing.add("relu", "relu", {empty}), "out");
+  check_error(upscale(nothing), "");
 }
 
 TEST_CASE("upscale: published models work without a description") {

@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <iterator>
 #include <map>
 #include <optional>
@@ -22,12 +21,10 @@ constexpr std::size_t kMostNodes = 1000;  // of graphs of which every size to 10
 constexpr std::int64_t kOftenSizes[] = {1,   2,   3,   4,   8,   16,  28,   32,   64,   77,   96,   100,
                                         128, 197, 224, 256, 384, 512, 1000, 1024, 1500, 2048, 3000, 4096};
 
-/// Rising.
-std::vector<std::int64_t> sizes_to_try(const Graph& graph) {
-  std::vector<std::int64_t> sizes(std::begin(kOftenSizes), std::end(kOftenSizes));
+std::set<std::int64_t> sizes_to_try(const Graph& graph) {
+  std::set<std::int64_t> sizes(std::begin(kOftenSizes), std::end(kOftenSizes));
   if (graph.nodes.size() <= kMostNodes) {
-    for (std::int64_t size = 1; size <= 1024; ++size) sizes.push_back(size);
-    std::ranges::sort(sizes);
+    for (std::int64_t size = 1; size <= 1024; ++size) sizes.insert(size);
   }
   return sizes;
 }

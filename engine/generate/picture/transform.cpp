@@ -2,7 +2,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
 
 #include "generate/picture/state.h"
 #include "generate/picture/tiles.h"
@@ -151,9 +150,10 @@ Picture PictureModel::transform(const Picture& picture, const TransformOptions& 
   for (const std::int64_t side : {256, 240, 252}) {
     const Size large = taken.at_least({side, side});
     enlarged = s.result_shape(taken.bind(large), made);
-    if (enlarged[3] == 0) scale = 1;  // no picture: that is refused where it is read
-    if (enlarged[3] % large.width == 0 && enlarged[2] == enlarged[3] / large.width * large.height) {
-      scale = std::max<std::int64_t>(1, enlarged[3] / large.width);
+    if (enlarged[3] == 0 || large.width == 0) {
+      scale = 1;  // no picture: that is refused where it is read
+    } else if (enlarged[3] % large.width == 0 && enlarged[2] == enlarged[3] / large.width * large.height) {
+      scale = enlarged[3] / large.width;
     }
     if (scale > 0) break;
     if (problem.empty()) {
